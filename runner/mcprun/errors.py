@@ -1,0 +1,80 @@
+"""The errors of mcprun, and the exit codes that they and the verdicts become.
+
+    McprunError
+    ├── UsageError           the arguments or an input file are wrong; nothing was run      exit 2
+    │   └── PromptsError     a prompts file with bad lines, all of them listed              exit 2
+    ├── QueryError           one query could not be completed: verdict `error`, with a kind
+    └── RunError             the run can't go on: one message for the whole run, a kind     exit 3
+
+Failure (a check did not hold) is not an error and never raised: it is a verdict.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ExitCode(IntEnum):
+    """What the process returns; CI reads it."""
+
+    PASSED = 0
+    FAILED = 1
+    USAGE = 2
+    ERROR = 3
+    INTERRUPTED = 130
+
+
+class ErrorKind(StrEnum):
+    """Why something could not be completed: a closed list that files, reports and exit codes share."""
+
+    SERVER_START = "server_start"
+    SERVER_DIED = "server_died"
+    CONNECT_TIMEOUT = "connect_timeout"
+    REQUEST_TIMEOUT = "request_timeout"
+    QUERY_TIMEOUT = "query_timeout"
+    RUN_TIMEOUT = "run_timeout"
+    THROTTLED = "throttled"
+    API_ERROR = "api_error"
+    API_REFUSED = "api_refused"
+    BAD_TOOLS = "bad_tools"
+    NOT_RECORDED = "not_recorded"
+    SCRIPT_ERROR = "script_error"
+    BUDGET = "budget"
+    CANCELLED = "cancelled"
+
+
+class McprunError(Exception):
+    """Anything that mcprun raises on purpose; `str()` of it is fit for the terminal."""
+
+
+class UsageError(McprunError):
+    """The arguments, or a file that they name, are wrong. Nothing was run."""
+
+
+class PromptsError(UsageError):
+    """A prompts file is refused whole. `problems` holds one `FILE:LINE: field: what is wrong` for each bad line."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class QueryError(McprunError):
+    """One query could not be completed; the run goes on with the others."""
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+class RunError(McprunError):
+    """The whole run can't go on. `stderr` is the end of what the server printed, where that tells why."""
+
+    def __init__(self, kind: ErrorKind, message: str, *, stderr: str = "") -> None:
+        self.kind = kind
+        self.stderr = stderr
+        super().__init__(message)

@@ -1,0 +1,135 @@
+"""What happens in a run, as plain values. The engine emits them and knows nobody who listens.
+
+Each becomes one line of `trace.jsonl`: `event` (its name), `at` (added by whoever writes it), where it
+happened (`query, repeat, attempt, turn`), `seconds`, and its own fields; fields that hold `None` are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from mcprun.records import JsonObject, Transcript, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which try at which query something belongs to."""
+
+    query: str
+    repeat: int = 1
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events; `name` is the value of `event` in the trace."""
+
+    name: ClassVar[str]
+    unwritten: ClassVar[frozenset[str]] = frozenset({"where"})
+    where: Where | None = None
+    turn: int | None = None
+    seconds: float | None = None
+
+    def line(self) -> JsonObject:
+        """Give the JSON object of the trace, but for its time."""
+        line: JsonObject = {"event": self.name}
+        if self.where:
+            line |= {"query": self.where.query, "repeat": self.where.repeat, "attempt": self.where.attempt}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and field.name not in self.unwritten:
+                line[field.name] = _plain(value)
+        return line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStart(Event):
+    """A server answered. `server` numbers the servers of a run; `log_offset` is where its stderr begins."""
+
+    name: ClassVar[str] = "server_start"
+    server: int
+    server_name: str | None
+    version: str | None
+    protocol: str
+    tools: int
+    log_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerExit(Event):
+    """A server is gone: because mcprun closed it, or (`died`) by itself."""
+
+    name: ClassVar[str] = "server_exit"
+    server: int
+    died: bool
+    log_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall(Event):
+    """One model request and its answer, or the `error` that came in its place."""
+
+    name: ClassVar[str] = "model_call"
+    model: str
+    stop_reason: str | None = None
+    usage: Usage | None = None
+    request_id: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall(Event):
+    """One tool call. `call` numbers a query's calls from 0; `problem` is set where no proper result came."""
+
+    name: ClassVar[str] = "tool_call"
+    call: int
+    tool: str
+    input: JsonObject
+    is_error: bool = False
+    problem: str | None = None
+    server: int
+    log_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkLog(Event):
+    """A warning that one of the SDKs logged, such as a line of a server's stdout that is no message."""
+
+    name: ClassVar[str] = "sdk_log"
+    logger: str
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnd(Event):
+    """One try at a query is over."""
+
+    name: ClassVar[str] = "attempt_end"
+    stop: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryEnd(Event):
+    """A query is done: its transcript is final. The trace holds only the verdict."""
+
+    name: ClassVar[str] = "query_end"
+    unwritten: ClassVar[frozenset[str]] = frozenset({"where", "transcript"})
+    transcript: Transcript
+
+    def line(self) -> JsonObject:
+        """Give the JSON object of the trace, but for its time."""
+        return Event.line(self) | {"verdict": self.transcript.verdict}
+
+
+Emit = Callable[[Event], None]
+"""How the engine tells what happens. Called in the event loop's thread, in order of happening."""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    return value.line() if isinstance(value, Usage) else value

@@ -1,0 +1,42 @@
+"""How long and how much: every bound of a run, with its named default. Times are seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONNECT_SECONDS = 30.0
+"""Starting a server and agreeing on a protocol; `npx -y` may have to download first, the user can raise it."""
+
+REQUEST_SECONDS = 600.0
+"""One model request. A long answer takes minutes when it is not streamed; both SDKs use ten."""
+
+CALL_SECONDS = 60.0
+"""One tool call, the MCP SDKs' own usual default. Progress notifications do not extend it."""
+
+QUERY_SECONDS = 1800.0
+"""One attempt at one query, all turns and calls together."""
+
+MAX_TURNS = 25
+"""Turns of one query. A model that calls tools in circles ends here, and the query fails."""
+
+MAX_TOKENS = 16_000
+"""`max_tokens` of one model request. Newer models think within it, so a small bound cuts answers short."""
+
+CONCURRENCY = 8
+"""Queries in flight at once."""
+
+MAX_TOOL_PAGES = 100
+"""Pages of `tools/list`: a server whose cursor never ends must not hang the start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of one run. A query's own `timeout`, `max_turns` and `max_tokens` come before these."""
+
+    connect_seconds: float = CONNECT_SECONDS
+    request_seconds: float = REQUEST_SECONDS
+    call_seconds: float = CALL_SECONDS
+    query_seconds: float = QUERY_SECONDS
+    max_turns: int = MAX_TURNS
+    max_tokens: int = MAX_TOKENS
+    concurrency: int = CONCURRENCY

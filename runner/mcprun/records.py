@@ -1,0 +1,228 @@
+"""The file formats of a run, as values: what `run.json` and each line of `transcripts.jsonl` hold.
+
+Every key is always there, `null` where nothing is known, so that `jq` and other readers need no guards.
+A transcript holds no times and nothing random of ours: the same prompts against the same server from the
+same script or recording give the same bytes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mcprun.errors import ErrorKind, ExitCode
+
+JsonObject = dict[str, Any]
+"""A JSON object as `json.loads` gives it."""
+
+SCHEMA = 1
+"""Version of both formats; it rises when a reader of the old one would misread the new one."""
+
+
+class Verdict(StrEnum):
+    """How a query ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+class Record(BaseModel):
+    """Base of everything that is written to a run directory."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    def line(self) -> JsonObject:
+        """Give the record as the JSON object that is written."""
+        return self.model_dump(mode="python", by_alias=True)
+
+
+class Usage(Record):
+    """Tokens, as the Messages API counts them (https://docs.claude.com/en/api/messages, `usage`)."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_creation_input_tokens=self.cache_creation_input_tokens + other.cache_creation_input_tokens,
+            cache_read_input_tokens=self.cache_read_input_tokens + other.cache_read_input_tokens,
+        )
+
+
+class Turn(Record):
+    """One reply of the model. What it said stands in `messages`; this is what a replay needs besides."""
+
+    stop_reason: str
+    usage: Usage | None = None
+
+
+class Call(Record):
+    """One tool call: what was asked of the server (its own names, not the API's), and what came back.
+
+    `content` and `structured` are the MCP result's `content` and `structuredContent`, untouched.
+    """
+
+    turn: int
+    tool: str
+    input: JsonObject
+    is_error: bool
+    content: list[JsonObject]
+    structured: Any = None
+
+
+class Check(Record):
+    """One expectation and whether it held; `message` says what was expected and what was got where not."""
+
+    check: str
+    passed: bool
+    message: str | None = None
+
+
+class ErrorInfo(Record):
+    """Why a query, or a whole run, could not be completed."""
+
+    kind: ErrorKind
+    message: str
+
+
+class Transcript(Record):
+    """What was said in a query's last attempt: one line of `transcripts.jsonl`.
+
+    `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed.
+    `stop` is the last stop reason of the model, or ours: `max_turns`, `timeout`, `error`, `cancelled`.
+    """
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    id: str
+    repeat: int = 1
+    verdict: Verdict
+    stop: str
+    prompt: str | list[Any]
+    system: str | None = None
+    model: str
+    messages: list[JsonObject]
+    calls: list[Call]
+    text: str
+    checks: list[Check]
+    turns: list[Turn]
+    attempts: int = 1
+    usage: Usage | None = None
+    error: ErrorInfo | None = None
+
+    @property
+    def cause(self) -> str:
+        """One line that names why the query did not pass; empty when it did."""
+        if self.error:
+            return f"{self.error.kind}: {self.error.message}"
+        return "; ".join(check.message or check.check for check in self.checks if not check.passed)
+
+
+class Counts(Record):
+    """Totals over transcripts. `usage` is `None` when no reply told its tokens (script)."""
+
+    passed: int = 0
+    failed: int = 0
+    error: int = 0
+    skipped: int = 0
+    calls: int = 0
+    tool_errors: int = 0
+    turns: int = 0
+    usage: Usage | None = None
+
+    @property
+    def queries(self) -> int:
+        """How many transcripts were counted."""
+        return self.passed + self.failed + self.error + self.skipped
+
+
+class ServerRecord(Record):
+    """What answered: the server's own words about itself, its tools, and what of them can't be sent."""
+
+    name: str | None = None
+    version: str | None = None
+    protocol: str
+    tools: list[JsonObject]
+    warnings: list[str] = []
+
+
+class PromptsRecord(Record):
+    """Which prompts were asked: the file as the user named it, and the SHA-256 of its bytes."""
+
+    file: str
+    sha256: str
+    queries: int
+
+
+class ModelRecord(Record):
+    """Which model answered: the kind of source, its name, and how it was chosen."""
+
+    kind: Literal["claude", "script", "replay"]
+    name: str
+    chosen: str
+
+
+class RunRecord(Record):
+    """`run.json`: what was asked, what answered, and, once `state` is no longer `started`, how it ended.
+
+    `started` and `finished` are ISO 8601 in UTC, `seconds` is the wall time between them.
+    """
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    state: Literal["started", "finished", "interrupted"]
+    started: str
+    finished: str | None = None
+    seconds: float | None = None
+    arguments: JsonObject
+    prompts: PromptsRecord
+    model: ModelRecord
+    limits: JsonObject
+    versions: dict[str, str]
+    server: ServerRecord | None = None
+    counts: Counts | None = None
+    error: ErrorInfo | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the run means to CI: a failure outweighs an error, an interrupt both."""
+        counts = self.counts or Counts()
+        if self.state != "finished" and not self.error:
+            return ExitCode.INTERRUPTED
+        if counts.failed:
+            return ExitCode.FAILED
+        return ExitCode.ERROR if counts.error or self.error else ExitCode.PASSED
+
+
+class Tally:
+    """Counts transcripts as they come; the end of a run and a later reader use the same sums."""
+
+    def __init__(self) -> None:
+        self._verdicts = dict.fromkeys(Verdict, 0)
+        self._calls = self._tool_errors = self._turns = 0
+        self._usage: Usage | None = None
+
+    def add(self, transcript: Transcript) -> None:
+        """Count one more."""
+        self._verdicts[transcript.verdict] += 1
+        self._calls += len(transcript.calls)
+        self._tool_errors += sum(call.is_error for call in transcript.calls)
+        self._turns += len(transcript.turns)
+        if transcript.usage:
+            self._usage = (self._usage or Usage()) + transcript.usage
+
+    def counts(self) -> Counts:
+        """Give the totals so far."""
+        return Counts(
+            **{verdict.value: count for verdict, count in self._verdicts.items()},
+            calls=self._calls,
+            tool_errors=self._tool_errors,
+            turns=self._turns,
+            usage=self._usage,
+        )
