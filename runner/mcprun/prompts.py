@@ -1,0 +1,227 @@
+"""A prompts file: JSONL in, queries out, validated whole before anything runs.
+
+The file is read twice: once to check every line, then as a stream while the queries run, so that memory
+holds the ids and nothing else. What comes on stdin is kept in a temporary file for the second reading.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import jsonlines
+
+from mcprun.errors import PromptsError, UsageError
+from mcprun.queries import BadQuery, Query, parse_query
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Which queries of a file to run: those whose id or a tag fits one of the patterns, and at most `limit`."""
+
+    patterns: tuple[str, ...] = ()
+    limit: int | None = None
+
+    def __str__(self) -> str:
+        return " or ".join(self.patterns)
+
+    def takes(self, query: Query) -> bool:
+        """Tell whether a query fits one of the patterns (`fnmatch`, case counts); no pattern fits all."""
+        names = (query.id, *query.tags)
+        return not self.patterns or any(
+            fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns for name in names
+        )
+
+
+@dataclass(frozen=True)
+class PromptsFile:
+    """A prompts file that was found good.
+
+    `name` is what the user called it, `sha256` the hash of its bytes, `ids` the selected queries' ids in
+    order, `total` how many queries it holds, `scripted` how many of the selected ones have a script.
+    """
+
+    name: str
+    sha256: str
+    ids: tuple[str, ...]
+    total: int
+    scripted: int
+    source: IO[bytes]
+    select: Select
+
+    @property
+    def stem(self) -> str:
+        """A short name for folders and titles."""
+        return Path(self.name).stem if self.name != "-" else "stdin"
+
+    def queries(self) -> Iterator[Query]:
+        """Stream the selected queries, in order."""
+        return (query for _, query in _selected(_queries(self.name, self.source, []), self.select))
+
+
+def read_prompts(name: str, select: Select | None = None, *, need_script: bool = False) -> PromptsFile:
+    """Open and check a prompts file; `-` is stdin.
+
+    Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
+    is bad, and when a selected query has no script though the run needs one (`need_script`).
+    """
+    select = select or Select()
+    source = _open(name)
+    problems: list[str] = []
+    ids: list[str] = []
+    total = scripted = 0
+
+    def counted() -> Iterator[tuple[int, Query]]:
+        nonlocal total
+        for total, found in enumerate(_queries(name, source, problems), 1):  # noqa: B007  the count is what is wanted
+            yield found
+
+    for line, query in _selected(counted(), select):
+        ids.append(query.id)
+        scripted += query.script is not None
+        if need_script and query.script is None:
+            problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
+    if problems:
+        raise PromptsError(problems)
+    if not total:
+        raise PromptsError([f"{_label(name)}:1: line: the file holds no query"])
+    if not ids:
+        raise UsageError(f"nothing to run: of the {total} queries in {_label(name)}, none fits {select}")
+    return PromptsFile(name, _sha256(source), tuple(ids), total, scripted, source, select)
+
+
+def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[tuple[int, Query]]:
+    """Let through what is selected, but read on to the end, so that every line is checked."""
+    taken = 0
+    for line, query in queries:
+        if select.takes(query) and (select.limit is None or taken < select.limit):
+            taken += 1
+            yield line, query
+
+
+def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple[int, Query]]:
+    """Read a file's queries with their line numbers; what is wrong goes to `problems` and is passed over."""
+    lines: dict[str, int] = {}
+    for line, value in _values(name, source, problems):
+        try:
+            query = parse_query(value)
+        except BadQuery as bad:
+            problems.extend(f"{_label(name)}:{line}: {field}: {problem}" for field, problem in bad.problems)
+            continue
+        if query.id in lines and not (isinstance(value, dict) and _has_id(value)):
+            query = query.model_copy(update={"id": _next_free(query.id, lines)})
+        if query.id in lines:
+            problems.append(f"{_label(name)}:{line}: id: {query.id!r} is already the id of line {lines[query.id]}")
+            continue
+        lines[query.id] = line
+        yield line, query
+
+
+def _has_id(value: dict[str, Any]) -> bool:
+    return "id" in value or "custom_id" in value
+
+
+def _next_free(made: str, taken: dict[str, int]) -> str:
+    """Tell the same prompt apart when it stands in a file more than once, as `HASH-2` and so on."""
+    number = 2
+    while f"{made}-{number}" in taken:
+        number += 1
+    return f"{made}-{number}"
+
+
+def _values(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple[int, Any]]:
+    """Read a file's JSON values with their line numbers. A BOM, CRLF and blank lines are passed over."""
+    source.seek(0)
+    line = 0
+
+    def numbered() -> Iterator[bytes]:
+        nonlocal line
+        for line, raw in enumerate(source, 1):
+            yield raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
+
+    reader = jsonlines.Reader(numbered(), loads=_strict_loads)
+    while True:
+        try:
+            value = reader.read(allow_none=True, skip_empty=True)
+        except EOFError:
+            return
+        except jsonlines.InvalidLineError as error:
+            problems.append(f"{_label(name)}:{line}: line: {_bad_line(error)}")
+        else:
+            yield line, value
+
+
+def _strict_loads(text: str | bytes) -> Any:
+    """Read JSON as its standard has it: no NaN, no key twice, no nesting that would exhaust the stack."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return value
+
+
+def _bad_line(error: jsonlines.InvalidLineError) -> str:
+    match error.__cause__:
+        case UnicodeDecodeError() as cause:
+            return f"not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"
+        case json.JSONDecodeError() as cause:
+            return f"not JSON: {cause.msg}, at column {cause.colno}"
+        case cause:
+            return f"not JSON: {cause}"
+
+
+def _label(name: str) -> str:
+    return "<stdin>" if name == "-" else name
+
+
+def _open(name: str) -> IO[bytes]:
+    """Open for reading twice; stdin and pipes are spooled."""
+    if name == "-":
+        return _spool(sys.stdin.buffer)
+    path = Path(name)
+    if path.is_dir():
+        raise UsageError(f"{name} is a folder; give a prompts file (JSONL, one query a line)")
+    try:
+        source = path.open("rb")
+    except FileNotFoundError:
+        raise UsageError(f"there is no prompts file {name}{_nearby(path)}") from None
+    except OSError as error:
+        raise UsageError(f"can't read {name}: {error.strerror}") from None
+    return source if source.seekable() else _spool(source)
+
+
+def _spool(stream: IO[bytes]) -> IO[bytes]:
+    kept = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
+    shutil.copyfileobj(stream, kept)
+    return kept
+
+
+def _nearby(path: Path) -> str:
+    folder = path.parent
+    found = sorted(file.name for file in folder.glob("*.jsonl")) if folder.is_dir() else []
+    return f"; in {folder} there are {', '.join(found[:5])}" if found else ""
+
+
+def _sha256(source: IO[bytes]) -> str:
+    source.seek(0)
+    return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # IO[bytes] is readable

@@ -1,0 +1,324 @@
+"""A query: one line of a prompts file, checked. The format stands in the README under "Queries".
+
+`parse_query` takes a line's JSON value and gives a `Query`, or raises `BadQuery` with every problem named by
+the field as the user wrote it. Keys whose behaviour is not built yet are refused, never taken and ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from mcprun import aliases
+from mcprun.aliases import Problem
+from mcprun.records import JsonObject
+
+_BLOCK_TYPES = ("text", "image", "document")
+
+
+class BadQuery(ValueError):  # noqa: N818  it is a finding, listed with others, not an error of the program
+    """A line that is no query; `problems` holds every (field, what is wrong)."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{field}: {problem}" for field, problem in problems))
+
+
+def _check_prompt(value: Any) -> Any:
+    """Accept text or Messages API content blocks, and nothing that the API refuses as empty."""
+    if isinstance(value, str):
+        if not value.strip():
+            raise ValueError("must not be empty")
+        return value
+    if not isinstance(value, list):
+        raise ValueError(f"must be a string or a list of content blocks, not {_kind(value)}")
+    if not value:
+        raise ValueError("must not be an empty list")
+    for number, block in enumerate(value):
+        if not isinstance(block, dict) or block.get("type") not in _BLOCK_TYPES:
+            raise ValueError(f"block {number} must be an object whose type is one of {', '.join(_BLOCK_TYPES)}")
+        if block["type"] == "text" and not (isinstance(block.get("text"), str) and block["text"].strip()):
+            raise ValueError(f"block {number} has no text")
+    return value
+
+
+def _check_id(value: Any) -> Any:
+    """Accept text without control characters; numbers, as datasets have them, become text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and (not value.strip() or not value.isprintable()):
+        raise ValueError("must be printable and not empty")
+    return value
+
+
+def _no_matchers(value: JsonObject) -> JsonObject:
+    for found in _objects(value):
+        if matcher := next((key for key in found if key.startswith("$")), None):
+            raise ValueError(f"value matchers such as {matcher!r} are not supported yet")
+    return value
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _no_keyword(value: str) -> str:
+    if value == "script" or value.startswith("replay:"):
+        raise ValueError("must name a model of the API: script and replay are chosen for the whole run")
+    return value
+
+
+Prompt = Annotated[str | list[Any], BeforeValidator(_check_prompt)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    """A part of a query. `not_yet` names keys of the design that are refused until they do something."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    not_yet: ClassVar[frozenset[str]] = frozenset()
+
+
+class ScriptCall(_Part):
+    """A call that the script makes. A value `{"$from": N, …}` stands for part of call N's result."""
+
+    tool: str = Field(min_length=1)
+    input: JsonObject = Field(default_factory=dict)
+
+
+class ScriptTurn(_Part):
+    """One turn of the script: what is said, what is called, or both."""
+
+    text: str = ""
+    calls: list[ScriptCall] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.text.strip() and not self.calls:
+            raise ValueError("must have text or calls")
+        return self
+
+
+class ExpectedCall(_Part):
+    """A call that must be made; `input` is a subset of what must be given."""
+
+    not_yet = frozenset({"exact_input", "result", "is_error"})
+    tool: str = Field(min_length=1)
+    input: Annotated[JsonObject, AfterValidator(_no_matchers)] = Field(default_factory=dict)
+
+
+class ExpectedText(_Part):
+    """What the final text must hold: every string of `contains`."""
+
+    not_yet = frozenset({"not_contains", "equals", "regex", "json_schema"})
+    contains: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_one_or_many), Field(min_length=1)]
+
+
+class Expect(_Part):
+    """A query's expectations. `calls` must be made in this order; others may come between."""
+
+    not_yet = frozenset(
+        {"match", "never", "max_calls", "max_turns", "max_seconds", "max_output_tokens", "pass_rate", "judge"}
+    )
+    calls: list[ExpectedCall] | None = Field(default=None, min_length=1)
+    text: ExpectedText | None = None
+    tool_errors: Literal["fail", "allow"] = "fail"
+
+
+class Query(_Part):
+    """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used."""
+
+    not_yet = frozenset({"repeat", "server_prompt", "resources", "elicit"})
+    id: Annotated[str, BeforeValidator(_check_id)] = ""
+    prompt: Prompt | None = None
+    prompts: list[Prompt] | None = Field(default=None, min_length=1)
+    system: str | None = None
+    model: Annotated[str, Field(min_length=1), AfterValidator(_no_keyword)] | None = None
+    max_tokens: Count | None = None
+    max_turns: Count | None = None
+    timeout: Seconds | None = None
+    tools: list[str] | None = Field(default=None, min_length=1)
+    tags: list[str] = Field(default_factory=list)
+    metadata: JsonObject = Field(default_factory=dict)
+    script: list[ScriptTurn] | None = Field(default=None, min_length=1)
+    expect: Expect = Field(default_factory=Expect)
+
+    @field_validator("script")
+    @classmethod
+    def _references_point_back(cls, script: list[ScriptTurn] | None) -> list[ScriptTurn] | None:
+        made = 0
+        for number, turn in enumerate(script or []):
+            for call in turn.calls:
+                for found in _objects(call.input):
+                    if "$from" in found and (problem := _reference_problem(found, made)):
+                        raise ValueError(f"turn {number}: {problem}")
+            made += len(turn.calls)
+        return script
+
+    @model_validator(mode="after")
+    def _has_one_prompt(self) -> Self:
+        if self.prompt is None and self.prompts is None:
+            raise ValueError("prompt: is missing")
+        if self.prompt is not None and self.prompts is not None:
+            raise ValueError("prompts: says the same as 'prompt', which is there too: keep one")
+        return self
+
+    @property
+    def user_messages(self) -> list[str | list[Any]]:
+        """What the user says, one message after the other."""
+        return self.prompts if self.prompts is not None else [self.prompt or ""]
+
+    @property
+    def said(self) -> str | list[Any]:
+        """The prompt as the prompts file has it: text, content blocks, or a list of user messages."""
+        return self.prompts if self.prompts is not None else (self.prompt or "")
+
+
+def parse_query(value: Any) -> Query:
+    """Check one line's JSON value: an object, or a bare string, which is a prompt.
+
+    Raises `BadQuery` with every problem. A query without an `id` gets one made of its prompt's hash.
+    """
+    if isinstance(value, str):
+        value = {"prompt": value}
+    if isinstance(value, list):
+        raise BadQuery([("line", "must be an object or a string, not a list: write one query a line")])
+    if not isinstance(value, dict):
+        raise BadQuery([("line", f"must be an object or a string, not {_kind(value)}")])
+    line = aliases.Canonical(value)
+    problems = list(line.problems)
+    query = None
+    try:
+        query = Query.model_validate(line.value)
+    except ValidationError as error:
+        problems += [_problem(dict(detail), line.written) for detail in error.errors(include_url=False)]
+    if problems or query is None:
+        raise BadQuery(problems)
+    return query if query.id else query.model_copy(update={"id": _made_id(query)})
+
+
+def _made_id(query: Query) -> str:
+    text = json.dumps(query.said, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# How a problem is said. -------------------------------------------------------------------------------
+
+_PARTS: dict[tuple[str, ...], type[_Part]] = {
+    (): Query,
+    ("script",): ScriptTurn,
+    ("script", "calls"): ScriptCall,
+    ("expect",): Expect,
+    ("expect", "text"): ExpectedText,
+    ("expect", "calls"): ExpectedCall,
+}
+
+
+def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
+    """Turn one pydantic error into (field, what is wrong)."""
+    location = detail["loc"]
+    kind, message = detail["type"], detail["msg"]
+    field = _path(location, written)
+    if kind == "extra_forbidden":
+        return field, _unknown_key(location)
+    if kind == "missing":
+        return field, "is missing"
+    if kind == "value_error":
+        message = message.removeprefix("Value error, ")
+        if not location and ": " in message:  # the whole query's own check names its field
+            name, _, message = message.partition(": ")
+            return written.get(name, name), message
+        return field or "line", message
+    if kind in ("model_type", "dict_type"):
+        return field, f"must be an object, not {_kind(detail['input'])}"
+    if kind.endswith("_type"):
+        expected = message.removeprefix("Input should be ").replace("a valid integer", "an integer")
+        return field, f"must be {expected.replace('valid ', '')}, not {_kind(detail['input'])}"
+    return field, message.replace("Input should be", "must be")
+
+
+def _unknown_key(location: tuple[str | int, ...]) -> str:
+    *parents, key = location
+    part = _PARTS[tuple(name for name in parents if isinstance(name, str))]
+    if key in part.not_yet:
+        return "not supported yet"
+    known = [*part.model_fields, *part.not_yet, *(aliases.KNOWN if part is Query else ())]
+    close = difflib.get_close_matches(str(key), known, n=1)
+    if close:
+        return f"unknown key; did you mean {close[0]!r}?"
+    return "unknown key; " + (
+        "put what is yours under 'metadata'" if part is Query else f"known are {', '.join(known)}"
+    )
+
+
+def _path(location: tuple[str | int, ...], written: dict[str, str]) -> str:
+    path = ""
+    for number, step in enumerate(location):
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            path += ("." if path else "") + (written.get(step, step) if number == 0 else step)
+    return path
+
+
+def _kind(value: Any) -> str:
+    """Name a JSON value's type as JSON does."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value!r:.20}"
+        case str():
+            return f"the string {value!r}" if len(value) <= 40 else "a string"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+    return type(value).__name__
+
+
+def _objects(value: Any) -> Iterator[JsonObject]:
+    """Every object within a JSON value, itself included."""
+    if isinstance(value, dict):
+        yield value
+        for item in value.values():
+            yield from _objects(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _objects(item)
+
+
+def _reference_problem(reference: JsonObject, made: int) -> str | None:
+    """Say what is wrong with a `{"$from": N, "path": …, "match": …}` when `made` calls came before."""
+    if unknown := set(reference) - {"$from", "path", "match"}:
+        return f"$from takes path and match, not {', '.join(sorted(unknown))}"
+    number, path, match = reference["$from"], reference.get("path", ""), reference.get("match", "")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < made:
+        return f"$from must be the number of an earlier turn's call ({made} come before), not {_kind(number)}"
+    if not isinstance(path, str) or (path and not path.startswith("/")):
+        return "path must be a JSON Pointer such as /structuredContent/id"
+    if not isinstance(match, str):
+        return "match must be a regular expression"
+    try:
+        re.compile(match)
+    except re.error as error:
+        return f"match is no regular expression: {error}"
+    return None
