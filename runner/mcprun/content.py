@@ -1,0 +1,102 @@
+"""What tools answer, as the Messages API takes it. Pure.
+
+MCP content (https://modelcontextprotocol.io/specification, "Tool Result") goes in as the JSON objects of the
+wire, content blocks of a `tool_result` come out. What the API has no block for is told to the model in words,
+never dropped unseen: audio, other image types, links, binary resources.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from mcprun.records import JsonObject
+
+IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+"""The image types that the Messages API takes."""
+
+
+def tool_result(tool_use_id: str, result: JsonObject) -> JsonObject:
+    """Make the `tool_result` block that tells the model what an MCP `CallToolResult` holds.
+
+    Structured content is told only where there is no other: servers repeat it as text (MCP, "Structured
+    Content"). An empty result has no `content`, since the API refuses empty blocks and lists.
+    """
+    block: JsonObject = {"type": "tool_result", "tool_use_id": tool_use_id}
+    content = [told for item in result.get("content", []) if (told := _block(item))]
+    if not content and result.get("structuredContent") is not None:
+        content = [_text(json.dumps(result["structuredContent"], ensure_ascii=False))]
+    if content:
+        block["content"] = content
+    if result.get("isError"):
+        block["is_error"] = True
+    return block
+
+
+def result_text(content: list[JsonObject]) -> str:
+    """Join the text of MCP content; `$from … match`, checks and terminals read it."""
+    return "\n".join(item["text"] for item in content if item.get("type") == "text")
+
+
+def error_result(message: str) -> JsonObject:
+    """Make the MCP result that stands for a call which brought none: a time-out, an invalid or missing one."""
+    return {"content": [{"type": "text", "text": message}], "isError": True}
+
+
+def _block(item: JsonObject) -> JsonObject | None:
+    match item:
+        case {"type": "text", "text": str(text)}:
+            return _text(text) if text.strip() else None
+        case {"type": "image", "data": str(data), "mimeType": str(mime)}:
+            return _binary(data, mime, "image")
+        case {"type": "audio", "data": str(data), "mimeType": str(mime)}:
+            return _text(f"[audio: {mime}, {_size(data)}; it can't be shown to the model]")
+        case {"type": "resource_link", "uri": str(uri)}:
+            return _text(_link(uri, item))
+        case {"type": "resource", "resource": {"uri": str(uri), "text": str(text)}}:
+            return _text(f"[resource {uri}]\n{text}")
+        case {"type": "resource", "resource": {"uri": str(uri), "blob": str(blob)} as resource}:
+            return _blob(uri, blob, resource.get("mimeType") or "application/octet-stream")
+    return _text(f"[content of an unknown type: {json.dumps(item, ensure_ascii=False)[:200]}]")
+
+
+def _link(uri: str, item: JsonObject) -> str:
+    facts = [str(item[key]) for key in ("title", "name") if item.get(key)][:1]
+    facts += [str(item["mimeType"])] if item.get("mimeType") else []
+    facts += [f"{item['size']} bytes"] if item.get("size") is not None else []
+    facts += [str(item["description"])] if item.get("description") else []
+    return f"[resource link {uri}: {', '.join(facts)}]" if facts else f"[resource link {uri}]"
+
+
+def _blob(uri: str, blob: str, mime: str) -> JsonObject:
+    """Show a binary resource as image, document or text where its type allows."""
+    if mime.startswith("text/") or mime == "application/json":
+        try:
+            return _text(f"[resource {uri}]\n{base64.b64decode(blob, validate=True).decode()}")
+        except (binascii.Error, UnicodeDecodeError):
+            pass
+    return _binary(blob, mime, f"resource {uri}")
+
+
+def _binary(data: str, mime: str, what: str) -> JsonObject:
+    kind = "image" if mime in IMAGE_TYPES else "document" if mime == "application/pdf" else None
+    if kind and _is_base64(data):
+        return {"type": kind, "source": {"type": "base64", "media_type": mime, "data": data}}
+    return _text(f"[{what}: {mime}, {_size(data)}; it can't be shown to the model]")
+
+
+def _is_base64(data: str) -> bool:
+    try:
+        return bool(base64.b64decode(data, validate=True))
+    except binascii.Error:
+        return False
+
+
+def _size(data: str) -> str:
+    return f"{len(data) * 3 // 4} bytes"
+
+
+def _text(text: Any) -> JsonObject:
+    return {"type": "text", "text": text}
