@@ -1,0 +1,196 @@
+"""SERVER, as the user writes it, to what must be done to connect. Reads files, starts nothing.
+
+server.py                the active virtual environment's Python, else the one mcprun runs on
+server.js .mjs .cjs      node
+http://… https://…       Streamable HTTP
+FILE.json FILE.json#name one of the servers of a client's configuration (`mcpServers`, or VS Code's `servers`)
+anything else            a command line, split as a shell splits words
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from mcprun.errors import UsageError
+from mcprun.records import JsonObject
+
+_NODE = (".js", ".mjs", ".cjs")
+_SCRIPTS = (".py", *_NODE, ".json")
+_VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class StdioTarget:
+    """A command to start; the server speaks on its stdin and stdout. `env` comes on top of a bare environment."""
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+
+    def __str__(self) -> str:
+        return shlex.join([self.command, *self.args])
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTarget:
+    """A server that runs already."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    transport: Literal["http", "sse"] = "http"
+
+    def __str__(self) -> str:
+        """Give the URL without user, password and query, which may be secret."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+Target = StdioTarget | HttpTarget
+
+
+def parse_target(server: str, args: Sequence[str] = ()) -> Target:
+    """Read SERVER; `args` are handed on to the server that is started.
+
+    Raises `UsageError` for a path that is not there, a configuration that can't be read or holds no such
+    server, and for `args` with a URL.
+    """
+    server = server.strip()
+    if server.lower().startswith(("http://", "https://")):
+        if args:
+            raise UsageError(f"{server} runs already: it can't be given arguments ({shlex.join(args)})")
+        return HttpTarget(server)
+    file, _, name = server.partition("#")
+    if file.endswith(".json"):
+        return _configured(Path(file), name, args)
+    path = Path(server)
+    if path.is_dir():
+        raise UsageError(f"{server} is a folder; give a server file, a command line, a URL or FILE.json#name")
+    if path.is_file():
+        return _file(server, tuple(args))
+    return _command_line(server, args)
+
+
+def _file(server: str, args: tuple[str, ...]) -> StdioTarget:
+    suffix = Path(server).suffix.lower()
+    if suffix == ".py":
+        return StdioTarget(_python(), (server, *args))
+    if suffix in _NODE:
+        return StdioTarget("node", (server, *args))
+    if os.access(server, os.X_OK):
+        return StdioTarget(str(Path(server).absolute()), args)
+    hint = (
+        'a command line such as "npx tsx server.ts"' if suffix in (".ts", ".mts") else "a command line that starts it"
+    )
+    raise UsageError(f"don't know how to run {server}: give {hint}")
+
+
+def _python() -> str:
+    """Name the active virtual environment's Python, else the one this runs on."""
+    active = os.environ.get("VIRTUAL_ENV")
+    if active:
+        for python in (Path(active, "bin", "python"), Path(active, "Scripts", "python.exe")):
+            if python.exists():
+                return str(python)
+    return sys.executable
+
+
+def _command_line(server: str, args: Sequence[str]) -> StdioTarget:
+    try:
+        words = shlex.split(server)
+    except ValueError as error:
+        raise UsageError(f"can't read the command line {server!r}: {error}") from None
+    if not words:
+        raise UsageError("SERVER is empty; give a server file, a command line, a URL or FILE.json#name")
+    first = words[0]
+    is_path = os.sep in first or (len(words) == 1 and first.lower().endswith(_SCRIPTS))
+    if is_path and not Path(first).exists():
+        raise UsageError(f"there is no server file {first}{_nearby(Path(first))}")
+    return StdioTarget(first, (*words[1:], *args))
+
+
+def _nearby(path: Path) -> str:
+    folder = path.parent
+    names = [file.name for file in folder.iterdir() if file.suffix in _SCRIPTS] if folder.is_dir() else []
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"; did you mean {folder / close[0]}?" if close else ""
+
+
+def _configured(file: Path, name: str, args: Sequence[str]) -> Target:
+    """Take one server of a client's configuration file."""
+    servers = _servers(file)
+    if not name and len(servers) > 1:
+        raise UsageError(f"{file} has {len(servers)} servers: choose one, such as {file}#{next(iter(servers))}")
+    name = name or next(iter(servers))
+    if name not in servers:
+        raise UsageError(f"{file} has no server {name!r}; it has {', '.join(servers)}")
+    where = f"{file}#{name}"
+    entry = _expanded(servers[name], where)
+    if not isinstance(entry, dict):
+        raise UsageError(f"{where} must be an object")
+    if "envFile" in entry:
+        raise UsageError(f"{where}: envFile is not supported yet; put the variables under env")
+    if isinstance(entry.get("url"), str):
+        if args:
+            raise UsageError(f"{where} runs already: it can't be given arguments ({shlex.join(args)})")
+        transport: Literal["http", "sse"] = "sse" if entry.get("type") == "sse" else "http"
+        return HttpTarget(entry["url"], _strings(entry.get("headers", {}), f"{where}: headers"), transport)
+    command, own = entry.get("command"), entry.get("args", [])
+    if not isinstance(command, str) or not command:
+        raise UsageError(f"{where} has neither a command nor a url")
+    if not isinstance(own, list) or not all(isinstance(arg, str) for arg in own):
+        raise UsageError(f"{where}: args must be a list of strings")
+    cwd = entry.get("cwd")
+    if cwd is not None and not isinstance(cwd, str):
+        raise UsageError(f"{where}: cwd must be a string")
+    return StdioTarget(command, (*own, *args), _strings(entry.get("env", {}), f"{where}: env"), cwd)
+
+
+def _servers(file: Path) -> JsonObject:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UsageError(f"there is no server file {file}{_nearby(file)}") from None
+    except OSError as error:
+        raise UsageError(f"can't read {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{file} is not JSON: {error}") from None
+    for key in ("mcpServers", "servers"):
+        if isinstance(config, dict) and isinstance(config.get(key), dict) and config[key]:
+            return dict(config[key])
+    raise UsageError(f"{file} has no servers: expected an object under 'mcpServers' (or 'servers', as VS Code has it)")
+
+
+def _expanded(value: Any, where: str) -> Any:
+    """Put environment variables in place of `${NAME}`, `${env:NAME}` and `${NAME:-default}`."""
+
+    def lookup(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = os.environ.get(name, default)
+        if found is None:
+            raise UsageError(f"{where} needs the environment variable {name}, which is not set")
+        return found
+
+    if isinstance(value, str):
+        return _VARIABLE.sub(lookup, value)
+    if isinstance(value, list):
+        return [_expanded(item, where) for item in value]
+    if isinstance(value, dict):
+        return {key: _expanded(item, where) for key, item in value.items()}
+    return value
+
+
+def _strings(value: Any, where: str) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise UsageError(f"{where} must be an object of strings")
+    return value
