@@ -1,0 +1,293 @@
+"""Connecting to an MCP server: start or reach it, agree on a protocol, list its tools, and end it again.
+
+One task owns each SDK `Client`: it enters it, waits, and leaves it, because the SDK's cancel scopes must be
+left where they were entered, and because the holder of an HTTP client is cancelled when the connection drops.
+The tasks that run queries only send requests through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import httpx2
+import mcp_types
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.sse import sse_client
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from mcprun import __version__
+from mcprun.errors import ErrorKind, RunError
+from mcprun.events import Emit, ServerExit, ServerStart
+from mcprun.limits import MAX_TOOL_PAGES
+from mcprun.records import JsonObject
+from mcprun.server import Server, first_problem, size
+from mcprun.target import HttpTarget, StdioTarget, Target
+from mcprun.tools import ToolSet
+
+_HTTP_SECONDS = 30.0
+"""Connecting, writing, and waiting for a free connection of an HTTP client: the MCP SDK's own default."""
+
+_STDERR_BYTES = 4096
+"""How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
+
+
+_EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
+
+"""What a client raises when the other side is gone before the handshake is over."""
+
+
+class Connector:
+    """Connects to one target as often as is asked, and remembers what the first negotiation found out.
+
+    `log` is the file that the servers' stderr goes to; `seconds` bounds starting, negotiating and listing.
+    """
+
+    def __init__(self, target: Target, *, log: Path, seconds: float, emit: Emit) -> None:
+        self._target = target
+        self._log = log
+        self._seconds = seconds
+        self._emit = emit
+        self._numbers = itertools.count(1)
+        self._mode = "auto"
+        self._discovered: mcp_types.DiscoverResult | None = None
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Server]:
+        """Start or reach a server, and end it on leaving.
+
+        Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with the end of its stderr.
+        """
+        number = next(self._numbers)
+        started, offset = time.monotonic(), size(self._log)
+        server, end = await self._start(number)
+        self._emit(
+            ServerStart(
+                seconds=time.monotonic() - started,
+                server=number,
+                server_name=server.name,
+                version=server.version,
+                protocol=server.protocol,
+                tools=len(server.tools.listed),
+                log_offset=offset,
+            )
+        )
+        try:
+            yield server
+        finally:
+            died, offset = server.dead, size(self._log)
+            await end()
+            self._emit(ServerExit(server=number, died=died, log_offset=offset))
+
+    async def _start(self, number: int) -> tuple[Server, Callable[[], Any]]:
+        """Connect within the deadline. A server that exits on the probe for newer protocols is started once more."""
+        offset = size(self._log)
+        try:
+            async with asyncio.timeout(self._seconds):
+                try:
+                    return await self._own(number, self._mode)
+                except _EXITS:
+                    if self._mode != "auto" or isinstance(self._target, HttpTarget):
+                        raise
+                offset = size(self._log)
+                return await self._own(number, "legacy")
+        except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
+            raise self._explained(error, offset) from None
+
+    async def _own(self, number: int, mode: str) -> tuple[Server, Callable[[], Any]]:
+        """Have a task of its own enter the client; give the server and the coroutine function that ends it."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[Server] = loop.create_future()
+        closing = asyncio.Event()
+        link = _Link()
+
+        async def hold() -> None:
+            try:
+                async with AsyncExitStack() as stack:
+                    client = await stack.enter_async_context(self._client(mode, link, stack))
+                    tools = ToolSet.of(await _list_tools(client))
+                    self._remember(client)
+                    ready.set_result(Server(number, client, tools, link, self._log))
+                    await closing.wait()
+                    link.leaving = True
+            finally:
+                link.ended()
+
+        task = asyncio.create_task(hold(), name=f"server {number}")
+
+        async def end() -> None:
+            closing.set()
+            # Whatever a server does wrong while it is closed is no concern of the queries that are done with it.
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()
+
+        try:
+            await asyncio.wait((task, cast("asyncio.Future[Any]", ready)), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+        if not ready.done():
+            raise ConnectionError("the connection was dropped") if task.cancelled() else _innermost(task.exception())
+        return ready.result(), end
+
+    def _client(self, mode: str, link: _Link, stack: AsyncExitStack) -> Client:
+        return Client(
+            cast("Any", link.watch(self._transport(stack))),
+            mode=mode,
+            prior_discover=self._discovered,
+            client_info=mcp_types.Implementation(name="mcprun", version=__version__),
+            cache=None,
+        )
+
+    def _transport(self, stack: AsyncExitStack) -> Any:
+        match self._target:
+            case StdioTarget(command, args, env, cwd):
+                parameters = StdioServerParameters(
+                    command=command,
+                    args=list(args),
+                    env=dict(env),
+                    cwd=cwd,
+                    encoding_error_handler="replace",  # one invalid byte would end the session without a word
+                )
+                return stdio_client(parameters, errlog=stack.enter_context(self._log.open("a", encoding="utf-8")))
+            case HttpTarget(url, headers, "sse"):
+                return sse_client(url, headers=dict(headers))
+            case HttpTarget(url, headers, _):
+                return _http(url, dict(headers))
+
+    def _remember(self, client: Client) -> None:
+        """Spare later connections the probe: on a legacy server it costs a round trip, on some ten seconds."""
+        if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            self._mode, self._discovered = client.protocol_version, client.session.discover_result
+        else:
+            self._mode = "legacy"
+
+    def _explained(self, error: Exception, offset: int) -> RunError:
+        """Say in one message why no connection came about."""
+        target = self._target
+        kind, message = ErrorKind.SERVER_START, ""
+        match error:
+            case RunError():
+                kind, message = error.kind, str(error)
+            case TimeoutError():
+                kind = ErrorKind.CONNECT_TIMEOUT
+                message = f"the server did not answer within {self._seconds:g} s: {target}"
+            case FileNotFoundError() if isinstance(target, StdioTarget):
+                if target.cwd and not Path(target.cwd).is_dir():
+                    message = f"the server's working folder is not there: {target.cwd}"
+                else:
+                    message = f"command not found: {target.command}"
+            case PermissionError() if isinstance(target, StdioTarget):
+                message = f"not allowed to run {target.command}"
+            case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
+                message = f"the server exited before it answered: {target}"
+            case MCPError():
+                message = f"the server refused to connect: {error.message} ({target})"
+            case ValidationError():
+                message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
+            case _:
+                message = f"can't connect to {target}: {str(error) or type(error).__name__}"
+        return RunError(kind, message, stderr=_tail(self._log, offset))
+
+
+class _Link:
+    """Watches a transport, so that a server's death is noticed when it happens and not at the next call."""
+
+    def __init__(self) -> None:
+        self.is_down = False
+        self.leaving = False
+
+    def ended(self) -> None:
+        if not self.leaving:
+            self.is_down = True
+
+    @asynccontextmanager
+    async def watch(self, transport: Any) -> AsyncIterator[tuple[Any, Any]]:
+        async with transport as (read, write):
+            yield _Watched(read, self.ended), write
+
+
+class _Watched:
+    """A read stream that tells when it ends."""
+
+    def __init__(self, inner: Any, ended: Callable[[], None]) -> None:
+        self._inner = inner
+        self._ended = ended
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __aiter__(self) -> _Watched:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._inner.__anext__()
+        except (StopAsyncIteration, anyio.ClosedResourceError, anyio.EndOfStream):
+            self._ended()
+            raise
+
+    async def __aenter__(self) -> _Watched:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._inner.__aexit__(*error)
+
+
+async def _list_tools(client: Client) -> list[JsonObject]:
+    """All pages of `tools/list`, as the wire has them. Raises `RunError` (`bad_tools`) for what can't be read."""
+    if client.server_capabilities.tools is None:
+        return []
+    tools: list[JsonObject] = []
+    cursor: str | None = None
+    seen: set[str] = set()
+    try:
+        for _ in range(MAX_TOOL_PAGES):
+            page = await client.list_tools(cursor=cursor)
+            tools += [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
+            cursor = page.next_cursor
+            if not cursor or cursor in seen:
+                return tools
+            seen.add(cursor)
+    except ValidationError as error:
+        raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list is invalid: {first_problem(error)}") from None
+    raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list does not end: {MAX_TOOL_PAGES} pages were read")
+
+
+@asynccontextmanager
+async def _http(url: str, headers: dict[str, str]) -> AsyncIterator[tuple[Any, Any]]:
+    """Speak Streamable HTTP without the HTTP client's own read time-out: a call's deadline is the caller's."""
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(_HTTP_SECONDS, read=None)) as client,
+        streamable_http_client(url, http_client=client) as streams,
+    ):
+        yield streams
+
+
+def _innermost(error: BaseException | None) -> BaseException:
+    """Take the first cause out of nested exception groups, in which the SDK wraps all that leaves a client."""
+    while isinstance(error, BaseExceptionGroup):
+        causes = [cause for cause in error.exceptions if not isinstance(cause, asyncio.CancelledError)]
+        error = (causes or error.exceptions)[0]
+    return error or ConnectionError("the connection ended")
+
+
+def _tail(log: Path, offset: int) -> str:
+    """Read the end of what stands in the log behind an offset."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as stream:
+        stream.seek(max(offset, size(log) - _STDERR_BYTES))
+        return stream.read().decode("utf-8", "replace").strip()

@@ -1,0 +1,117 @@
+"""A live MCP server, as those who talk to it see it: its tools, calling them, whether it is still there."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import anyio
+import mcp_types
+from mcp import Client, MCPError
+from pydantic import TypeAdapter, ValidationError
+
+from mcprun.content import error_result
+from mcprun.errors import ErrorKind, QueryError
+from mcprun.records import JsonObject
+from mcprun.tools import ToolSet
+
+_WIRE: Any = TypeAdapter(dict[str, Any])
+"""Results are taken as the JSON objects of the wire: exact, and nothing that a newer server adds is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call: an MCP `CallToolResult` (wire form), and the `problem` where we had to make it up."""
+
+    result: JsonObject
+    problem: str | None = None
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the call failed, by the server's word or for want of a proper answer."""
+        return bool(self.result.get("isError"))
+
+
+class Link(Protocol):
+    """What a server must know of its connection."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it has ended without our doing."""
+        ...
+
+
+class Server:
+    """One live server. `tools` are its tools as they were when it was connected; `number` tells servers apart."""
+
+    def __init__(self, number: int, client: Client, tools: ToolSet, link: Link, log: Path) -> None:
+        self.number = number
+        self.tools = tools
+        self.protocol = client.protocol_version
+        self.name = client.server_info.name if client.server_info else None
+        self.version = client.server_info.version if client.server_info else None
+        self._client = client
+        self._link = link
+        self._log = log
+        self._checked = {tool["name"] for tool in tools.listed if "outputSchema" in tool}
+
+    @property
+    def dead(self) -> bool:
+        """Whether the connection has ended without our doing."""
+        return self._link.is_down
+
+    @property
+    def log_offset(self) -> int:
+        """Where the next byte of the servers' stderr will stand in `server.log`."""
+        return size(self._log)
+
+    async def call(self, tool: str, arguments: JsonObject, seconds: float) -> Answer:
+        """Call a tool, for at most so many seconds.
+
+        Whatever the server answers is an `Answer`, its errors and invalid results too: the model is told.
+        Raises `QueryError` (`server_died`) when nobody is there to answer.
+        """
+        request = mcp_types.CallToolRequest(params=mcp_types.CallToolRequestParams(name=tool, arguments=arguments))
+        try:
+            async with asyncio.timeout(seconds):
+                result = cast("JsonObject", await self._client.session.send_request(request, _WIRE))
+        except TimeoutError:
+            return Answer(error_result(f"No answer from {tool} within {seconds:g} s."), "timeout")
+        except MCPError as error:
+            if self.dead or (error.code, error.message) == (mcp_types.CONNECTION_CLOSED, "Connection closed"):
+                raise QueryError(ErrorKind.SERVER_DIED, f"the server went away during {tool}") from None
+            return Answer(error_result(error.message), f"json-rpc error {error.code}")
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            raise QueryError(ErrorKind.SERVER_DIED, f"the server went away during {tool}") from None
+        except ValidationError as error:
+            return Answer(error_result(f"The server sent an invalid result: {first_problem(error)}."), "invalid result")
+        return await self._checked_answer(tool, result)
+
+    async def _checked_answer(self, tool: str, result: JsonObject) -> Answer:
+        if result.get("resultType", "complete") != "complete":
+            problem = f"the server asked for input ({result['resultType']}), which is not supported yet"
+            return Answer(error_result(problem), "input required")
+        if tool not in self._checked or result.get("isError"):
+            return Answer(result)
+        try:
+            typed = mcp_types.CallToolResult.model_validate(result, by_name=False)
+            await self._client.session.validate_tool_result(tool, typed)
+        except RuntimeError as error:
+            # The content is kept: that it breaks the server's own schema is the server's failure, told as one.
+            told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {error}"}
+            return Answer({**result, "content": [*result["content"], told], "isError": True}, "output schema")
+        return Answer(result)
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say the first thing that is wrong with what a server sent, and where."""
+    detail = error.errors(include_url=False)[0]
+    path = ".".join(str(step) for step in detail["loc"])
+    return f"{path}: {detail['msg']}" if path else detail["msg"]
+
+
+def size(log: Path) -> int:
+    """Tell how many bytes of stderr were written so far."""
+    return log.stat().st_size if log.exists() else 0
