@@ -1,0 +1,63 @@
+"""Models: what answers a conversation. Each is one module with one class that has one method.
+
+`Model` is the seam of the product: Claude, a script and a recording are the same to the loop, and so is any
+double that a test writes in three lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mcprun.queries import Query
+from mcprun.records import Call, JsonObject, Usage
+from mcprun.tools import ToolSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One model request. `turn` counts the conversation's replies so far, `calls` are those already made.
+
+    `messages` and `system` have the shape of the Messages API; `model` is the name the query asks for, if any.
+    """
+
+    query: Query
+    repeat: int
+    turn: int
+    messages: Sequence[JsonObject]
+    calls: Sequence[Call]
+    tools: ToolSet
+    system: str | None
+    model: str | None
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One turn: content blocks and stop reason of the Messages API, and which model it was.
+
+    `usage` is `None` where no tokens were counted. Blocks go back to the API untouched.
+    """
+
+    content: list[JsonObject]
+    stop_reason: str
+    model: str
+    usage: Usage | None = None
+    request_id: str | None = None
+
+
+class Model(Protocol):
+    """Something that answers."""
+
+    @property
+    def name(self) -> str:
+        """What to call it before it has answered."""
+        ...
+
+    async def reply(self, request: Request) -> Reply:
+        """Give the next turn.
+
+        Raises `QueryError` when this query can't be answered, `RunError` when no query could be.
+        """
+        ...

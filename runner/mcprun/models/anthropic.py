@@ -1,0 +1,124 @@
+"""The model Claude, through the anthropic SDK; and any endpoint that speaks the Messages API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import anthropic
+
+from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.models import Reply, Request
+from mcprun.records import JsonObject, Usage
+
+
+class AnthropicModel:
+    """Answers over HTTP. The SDK's own retries are off: retrying is one layer's business, and not this one's."""
+
+    def __init__(self, client: anthropic.AsyncAnthropic, name: str, request_seconds: float) -> None:
+        self._client = client
+        self._seconds = request_seconds
+        self.name = name
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        name: str,
+        *,
+        api_key: str | None,
+        auth_token: str | None,
+        base_url: str | None,
+        request_seconds: float,
+    ) -> AsyncIterator[Self]:
+        """Make the client and close its connections in the end. `request_seconds` bounds each request."""
+        async with anthropic.AsyncAnthropic(
+            api_key=api_key,
+            auth_token=auth_token,
+            base_url=base_url,
+            max_retries=0,
+            timeout=request_seconds,
+        ) as client:
+            yield cls(client, name, request_seconds)
+
+    async def reply(self, request: Request) -> Reply:
+        """Send one request, not streamed; see `Model.reply`."""
+        parameters: dict[str, Any] = {
+            "model": request.model or self.name,
+            "max_tokens": request.max_tokens,
+            # An empty reply was said but can't be sent back: the API refuses empty content.
+            "messages": [message for message in request.messages if message["content"]],
+            "cache_control": {"type": "ephemeral"},
+        }
+        if request.system:
+            parameters["system"] = request.system
+        if request.tools.definitions:
+            parameters["tools"] = list(request.tools.definitions)
+        with _told(parameters["model"], self._seconds):
+            # The HTTP client's time-out is one of silence; this one is of the whole request.
+            async with asyncio.timeout(self._seconds):
+                response = await self._client.messages.with_raw_response.create(**parameters)
+                body = await response.json()
+            # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
+            return _reply(body, response.headers.get("request-id"))
+
+
+def _reply(body: Any, request_id: str | None) -> Reply:
+    """Read a message of the API. Raises `QueryError` (`api_error`) when it is none."""
+    try:
+        content, stop_reason, model = body["content"], body["stop_reason"], body["model"]
+        usage = Usage.model_validate(
+            {key: value for key, value in (body.get("usage") or {}).items() if value is not None}
+        )
+        proper = isinstance(content, list) and all(isinstance(block, dict) and "type" in block for block in content)
+        if not proper or not isinstance(stop_reason, str):
+            raise TypeError("content or stop_reason")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise QueryError(ErrorKind.API_ERROR, f"the API's answer is no message: {error}") from None
+    return Reply(
+        content=content,
+        stop_reason=stop_reason,
+        model=str(model),
+        usage=usage if body.get("usage") else None,
+        request_id=request_id,
+    )
+
+
+@contextlib.contextmanager
+def _told(model: str, seconds: float) -> Any:
+    """Turn the SDK's errors into ours, by type and status, never by message."""
+    try:
+        yield
+    except (TimeoutError, anthropic.APITimeoutError):
+        raise QueryError(ErrorKind.REQUEST_TIMEOUT, f"the API did not answer within {seconds:g} s") from None
+    except anthropic.APIConnectionError as error:
+        cause = error.__cause__
+        raise QueryError(ErrorKind.API_ERROR, f"no connection to the API: {cause or error}") from None
+    except anthropic.APIStatusError as error:
+        raise _status_error(error, model) from None
+    except (anthropic.APIError, ValueError) as error:
+        raise QueryError(ErrorKind.API_ERROR, f"the API's answer can't be read: {error}") from None
+
+
+def _status_error(error: anthropic.APIStatusError, model: str) -> QueryError | RunError:
+    said: JsonObject = error.body if isinstance(error.body, dict) else {}
+    detail = said.get("error")
+    message = error.api_message or (detail.get("message") if isinstance(detail, dict) else None) or error.message
+    what = f"{error.status_code} {error.type or ''}".strip() + f": {message}"
+    if error.request_id:
+        what += f" (request {error.request_id})"
+    match error.status_code:
+        case 401 | 402 | 403:
+            return RunError(ErrorKind.API_REFUSED, f"the API refused the key: {what}")
+        case 404:
+            return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}, or the URL: {what}")
+        case 429 | 529:
+            return QueryError(ErrorKind.THROTTLED, f"the API is throttling: {what}")
+        case status if status >= 500 or status in (408, 409):
+            return QueryError(ErrorKind.API_ERROR, f"the API failed: {what}")
+        case 400 if "tools." in str(message).split(":")[0]:
+            return RunError(ErrorKind.BAD_TOOLS, f"the API refused the tool list: {what}")
+    return QueryError(ErrorKind.API_REFUSED, f"the API refused the request: {what}")

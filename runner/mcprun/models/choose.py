@@ -1,0 +1,123 @@
+"""Which model answers: `--model`, else what the key and the scripts allow. Imports a model only to open it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+from dotenv import dotenv_values, find_dotenv
+
+from mcprun.errors import UsageError
+from mcprun.models import Model
+from mcprun.records import ModelRecord
+from mcprun.rundir import Run
+
+DEFAULT_MODEL = "claude-sonnet-5-5"
+"""The Claude that answers when nobody names one."""
+
+_REPLAY = "replay:"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the environment, or else a `.env` file, says about the API and the model. Its secrets are not shown."""
+
+    api_key: str | None = field(default=None, repr=False)
+    auth_token: str | None = field(default=None, repr=False)
+    base_url: str | None = None
+    model: str | None = None
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the environment, and `.env` in this folder or one above it for what is not set there."""
+        file = find_dotenv(usecwd=True)
+        known = {**(dotenv_values(file) if file else {}), **environ}
+
+        def value(name: str) -> str | None:
+            return (known.get(name) or "").strip() or None
+
+        return cls(
+            api_key=value("ANTHROPIC_API_KEY"),
+            auth_token=value("ANTHROPIC_AUTH_TOKEN"),
+            base_url=value("ANTHROPIC_BASE_URL"),
+            model=value("MCPRUN_MODEL"),
+        )
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is anything to show to the API."""
+        return bool(self.api_key or self.auth_token)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The model of a run, and why it is that one."""
+
+    record: ModelRecord
+    account: Account
+    base_url: str | None = None
+
+    @asynccontextmanager
+    async def open(self, request_seconds: float) -> AsyncIterator[Model]:
+        """Make the model; `request_seconds` bounds each of its requests."""
+        if self.record.kind == "script":
+            from mcprun.models.script import ScriptModel
+
+            yield ScriptModel()
+        elif self.record.kind == "replay":
+            from mcprun.models.replay import ReplayModel
+
+            yield ReplayModel(Run.read(self.record.name.removeprefix(_REPLAY)))
+        else:
+            # About a second of imports, which no other model needs.
+            from mcprun.models.anthropic import AnthropicModel
+
+            async with AnthropicModel.open(
+                self.record.name,
+                api_key=self.account.api_key,
+                auth_token=None if self.account.api_key else self.account.auth_token,
+                base_url=self.base_url or self.account.base_url,
+                request_seconds=request_seconds,
+            ) as model:
+                yield model
+
+
+def needs_script(spec: str | None) -> bool:
+    """Tell whether `--model` asks for the queries' scripts."""
+    return spec == "script"
+
+
+def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None = None) -> Choice:
+    """Choose the model: `spec` is `--model` or `MCPRUN_MODEL`, a model's API name, `script` or `replay:RUN`.
+
+    Without one: Claude when there is a key, the scripts when every query has one. Raises `UsageError` when
+    neither is there, with the three ways on; when a named model has no key; when a recording can't be read.
+    """
+    if spec == "script":
+        return _chosen("script", "script", "asked for", account)
+    if spec and spec.startswith(_REPLAY):
+        run = Run.read(spec.removeprefix(_REPLAY))
+        return _chosen("replay", f"{_REPLAY}{run.path}", "asked for", account)
+    if spec and not account.has_key:
+        raise UsageError(
+            f"the model {spec} needs an API key: set ANTHROPIC_API_KEY in the environment or in .env"
+            " (any value, where an endpoint of --base-url wants none), or use --model script or --model replay:RUN"
+        )
+    if spec:
+        return _chosen("claude", spec, "asked for", account, base_url)
+    if account.has_key:
+        return _chosen("claude", DEFAULT_MODEL, "there is an API key", account, base_url)
+    if all_scripted:
+        return _chosen("script", "script", "there is no API key, and every query has a script", account)
+    raise UsageError(
+        "no model to ask: set ANTHROPIC_API_KEY (in the environment or in .env) for Claude, give every query a"
+        " script, or play back a recorded run with --model replay:RUN"
+    )
+
+
+def _chosen(kind: str, name: str, why: str, account: Account, base_url: str | None = None) -> Choice:
+    record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
+    return Choice(record, account, base_url)

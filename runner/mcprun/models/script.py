@@ -1,0 +1,81 @@
+"""The model `script`: plays the turns that stand in the query itself. No key, no network, always the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from mcprun.content import result_text
+from mcprun.errors import ErrorKind, QueryError
+from mcprun.models import Reply, Request
+from mcprun.records import Call, JsonObject
+
+
+class ScriptModel:
+    """Answers with the query's own `script`, one turn a request. Where it ends, the model says nothing more."""
+
+    name = "script"
+
+    async def reply(self, request: Request) -> Reply:
+        """Give the script's next turn; raises `QueryError` (`script_error`) when a `$from` finds nothing."""
+        script = request.query.script or []
+        if request.turn >= len(script):
+            return Reply(content=[], stop_reason="end_turn", model=self.name)
+        turn = script[request.turn]
+        content: list[JsonObject] = [{"type": "text", "text": turn.text}] if turn.text.strip() else []
+        for number, call in enumerate(turn.calls, len(request.calls)):
+            try:
+                arguments = resolve(call.input, request.calls)
+            except LookupError as error:
+                message = f"script, turn {request.turn}, call of {call.tool}: {error.args[0]}"
+                raise QueryError(ErrorKind.SCRIPT_ERROR, message) from None
+            tool, arguments = request.tools.to_api(call.tool, arguments)
+            content.append({"type": "tool_use", "id": f"call_{number}", "name": tool, "input": arguments})
+        stop_reason = "tool_use" if turn.calls else "end_turn"
+        return Reply(content=content, stop_reason=stop_reason, model=self.name)
+
+
+def resolve(value: Any, calls: Sequence[Call]) -> Any:
+    """Put parts of earlier results in place of every `{"$from": N, "path": …, "match": …}` of a JSON value.
+
+    `path` is a JSON Pointer (RFC 6901) into call N's MCP result; without it the result's text is meant. `match`
+    is a regular expression on that text: its first group, else all that matched. Raises `LookupError`.
+    """
+    if isinstance(value, list):
+        return [resolve(item, calls) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$from" in value:
+        return _refer(value, calls[value["$from"]])
+    return {key: resolve(item, calls) for key, item in value.items()}
+
+
+def _refer(reference: JsonObject, call: Call) -> Any:
+    where = f"$from {reference['$from']}"
+    if "path" in reference:
+        result = {"content": call.content, "structuredContent": call.structured, "isError": call.is_error}
+        found = pointed_at(result, reference["path"], f"{where} {reference['path']}")
+    else:
+        found = result_text(call.content)
+    if "match" not in reference:
+        return found
+    if not isinstance(found, str):
+        raise LookupError(f"{where}: match needs text, and found {type(found).__name__}")
+    match = re.search(reference["match"], found)
+    if not match:
+        raise LookupError(f"{where}: {reference['match']!r} does not match {found[:200]!r}")
+    return match[1] if match.re.groups else match[0]
+
+
+def pointed_at(value: Any, pointer: str, where: str) -> Any:
+    """Follow a JSON Pointer (RFC 6901). Raises `LookupError`, whose message begins with `where`."""
+    for token in pointer.split("/")[1:]:
+        step = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            raise LookupError(f"{where}: there is no {step!r} in {str(value)[:200]}")
+    return value
