@@ -1,0 +1,199 @@
+"""The conversation itself: the model speaks, its calls are run, the results go back, until it has ended its turn.
+
+No retry, no deadline but a call's, no files. What was said so far stands in the `Conversation`, which whoever
+called still holds when the loop is cut short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from mcprun.content import error_result, tool_result
+from mcprun.errors import QueryError
+from mcprun.events import Emit, ModelCall, ToolCall, Where
+from mcprun.limits import Limits
+from mcprun.models import Model, Reply, Request
+from mcprun.queries import Query
+from mcprun.records import Call, JsonObject, Turn
+from mcprun.server import Answer, Server
+from mcprun.tools import ToolSet
+
+_CALLING = frozenset({"tool_use", "end_turn"})
+"""Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
+
+_ANSWERED = frozenset({"end_turn", "stop_sequence"})
+"""Stop reasons after which the user's next message may follow."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What has been said, in the shape of the Messages API, and what it led to.
+
+    `stop` is the model's last stop reason or `max_turns`; `pending` names what is being waited for.
+    """
+
+    model: str
+    messages: list[JsonObject] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    stop: str = ""
+    pending: str = "a server"
+
+    @property
+    def text(self) -> str:
+        """The text of the model's last turn."""
+        last = next((message for message in reversed(self.messages) if message["role"] == "assistant"), None)
+        return "".join(block["text"] for block in last["content"] if block.get("type") == "text") if last else ""
+
+    def add(self, reply: Reply) -> None:
+        """Take the model's next turn."""
+        self.model = reply.model
+        self.messages.append({"role": "assistant", "content": reply.content})
+        self.turns.append(Turn(stop_reason=reply.stop_reason, usage=reply.usage))
+        self.stop = reply.stop_reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """What all conversations of a run share. `system` is for queries that bring none of their own."""
+
+    model: Model
+    limits: Limits
+    system: str | None
+    emit: Emit
+
+    async def converse(self, query: Query, server: Server, where: Where, conversation: Conversation) -> None:
+        """Play a query's user messages one after the other, until the model ends its turn on the last.
+
+        Fills `conversation`. Raises `QueryError` when the model or the server can't go on, `RunError` when no
+        query could.
+        """
+        one = _Exchange(self, query, server, where, conversation, server.tools.only(query.tools))
+        for content in query.user_messages:
+            conversation.messages.append({"role": "user", "content": content})
+            await one.run()
+            if conversation.stop not in _ANSWERED:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """One conversation with one server; `tools` are frozen for its length."""
+
+    loop: Loop
+    query: Query
+    server: Server
+    where: Where
+    conversation: Conversation
+    tools: ToolSet
+
+    async def run(self) -> None:
+        """Let the model and the server answer each other until the model has ended its turn."""
+        conversation = self.conversation
+        max_turns = self.query.max_turns or self.loop.limits.max_turns
+        while len(conversation.turns) < max_turns:
+            reply = await self._reply()
+            conversation.add(reply)
+            uses = [block for block in reply.content if block.get("type") == "tool_use"]
+            if uses and reply.stop_reason in _CALLING:
+                conversation.messages.append({"role": "user", "content": await self._results(uses)})
+            elif reply.stop_reason != "pause_turn":
+                return
+        conversation.stop = "max_turns"
+
+    async def _reply(self) -> Reply:
+        """Ask the model for its next turn, and tell of it."""
+        turn = len(self.conversation.turns)
+        self.conversation.pending = f"the model's turn {turn}"
+        request = Request(
+            query=self.query,
+            repeat=self.where.repeat,
+            turn=turn,
+            messages=self.conversation.messages,
+            calls=self.conversation.calls,
+            tools=self.tools,
+            system=self.query.system or self.loop.system,
+            model=self.query.model,
+            max_tokens=self.query.max_tokens or self.loop.limits.max_tokens,
+        )
+        event = ModelCall(where=self.where, turn=turn, model=self.query.model or self.loop.model.name)
+        started = time.monotonic()
+        try:
+            reply = await self.loop.model.reply(request)
+        except QueryError as error:
+            self.loop.emit(replace(event, seconds=time.monotonic() - started, error=f"{error.kind}: {error}"))
+            raise
+        self.loop.emit(
+            replace(
+                event,
+                seconds=time.monotonic() - started,
+                model=reply.model,
+                stop_reason=reply.stop_reason,
+                usage=reply.usage,
+                request_id=reply.request_id,
+            )
+        )
+        return reply
+
+    async def _results(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
+        """Run a turn's calls at the same time; give their `tool_result` blocks in the order they were asked."""
+        asked = [self.tools.from_api(use["name"], use.get("input") or {}) for use in uses]
+        self.conversation.pending = "calls of " + ", ".join(tool for tool, _ in asked)
+        events = [
+            ToolCall(
+                where=self.where,
+                turn=len(self.conversation.turns) - 1,
+                call=number,
+                tool=tool,
+                input=arguments,
+                server=self.server.number,
+                log_offset=self.server.log_offset,
+            )
+            for number, (tool, arguments) in enumerate(asked, len(self.conversation.calls))
+        ]
+        answers: dict[int, Answer] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for event in events:
+                    group.create_task(self._answer(event, answers))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            # What was answered before the turn was cut short happened, and is told.
+            self.conversation.calls.extend(
+                _call(event, answers[event.call]) for event in events if event.call in answers
+            )
+        return [tool_result(use["id"], answers[event.call].result) for use, event in zip(uses, events, strict=True)]
+
+    async def _answer(self, event: ToolCall, answers: dict[int, Answer]) -> None:
+        """Make one call, tell of it, and put its answer into `answers` under the call's number."""
+        started = time.monotonic()
+        try:
+            answer = await self._ask(event)
+        except QueryError as error:
+            self.loop.emit(replace(event, seconds=time.monotonic() - started, is_error=True, problem=str(error.kind)))
+            raise
+        answers[event.call] = answer
+        self.loop.emit(
+            replace(event, seconds=time.monotonic() - started, is_error=answer.is_error, problem=answer.problem)
+        )
+
+    async def _ask(self, event: ToolCall) -> Answer:
+        """Send a call to the server, unless the query's own `tools` do not allow it."""
+        if self.query.tools is not None and event.tool not in self.tools.names.values():
+            return Answer(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
+        return await self.server.call(event.tool, event.input, self.loop.limits.call_seconds)
+
+
+def _call(event: ToolCall, answer: Answer) -> Call:
+    return Call(
+        turn=event.turn or 0,
+        tool=event.tool,
+        input=event.input,
+        is_error=answer.is_error,
+        content=answer.result["content"],
+        structured=answer.result.get("structuredContent"),
+    )
