@@ -1,0 +1,120 @@
+"""What mcprun says in the terminal: results on stdout, progress and trouble on stderr."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console as RichConsole
+from rich.table import Table
+from rich.text import Text
+
+from mcprun.errors import RunError
+from mcprun.records import Counts, ModelRecord, RunRecord, Transcript, Verdict
+from mcprun.report.conversation import conversation, head
+from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher
+from mcprun.report.terminal import one_line, visible
+from mcprun.rundir import Run
+
+_FILES = "transcripts.jsonl, trace.jsonl, run.json, server.log"
+
+
+class Console:
+    """The terminal, or what stands in its place. `NO_COLOR` and pipes are rich's business."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._out = RichConsole(highlight=False)
+        self._err = RichConsole(highlight=False, stderr=True)
+
+    def progress(self, model: ModelRecord, total: int) -> Watcher:
+        """Say what is about to run, and give what follows it."""
+        if self._quiet:
+            return Watcher(self._err, total)
+        queries = "1 query" if total == 1 else f"{total} queries"
+        self._err.print(Text(f"{queries}; model: {model.name} ({model.chosen})", "dim"), soft_wrap=True)
+        return (LiveWatcher if self._err.is_terminal else PlainWatcher)(self._err, total)
+
+    def run_error(self, error: RunError) -> None:
+        """Say why the run could not go on, with the end of the server's stderr."""
+        self._err.print(Text.assemble(("Error: ", "bold red"), visible(str(error))), soft_wrap=True)
+        if error.stderr:
+            self._err.print(Text("The server's stderr ends:", "dim"))
+            lines = visible(error.stderr).splitlines()
+            self._err.print(Text("\n".join(f"  {line}" for line in lines)), soft_wrap=True)
+
+    def summary(self, run: Run) -> None:
+        """Print the table of totals, and where the files are."""
+        if self._quiet:
+            return
+        for warning in run.record.server.warnings if run.record.server else []:
+            self._err.print(Text.assemble(("Warning: ", "yellow"), visible(warning)), soft_wrap=True)
+        if run.record.counts and run.record.counts.queries:
+            self._out.print(totals(run.record))
+        self._out.print(Text(f"{run.path}: {_FILES}"), soft_wrap=True)
+
+    def run(self, run: Run) -> None:
+        """Print a whole run: its head, a row for each query, the totals."""
+        record = run.record
+        head = f"{run.path}: {record.prompts.file} against {record.arguments.get('server', '?')}, {record.model.name}"
+        self._out.print(Text(visible(head), "bold"), soft_wrap=True)
+        if record.state != "finished":
+            self._out.print(Text(f"This run is {record.state}, not finished.", "yellow"))
+        if record.error:
+            told = f"{record.error.kind}: {record.error.message}"
+            self._out.print(Text(visible(told), "yellow"), soft_wrap=True)
+        width = max((len(visible(transcript.id)) for transcript in run.transcripts()), default=0)
+        for transcript in run.transcripts():
+            told = transcript.cause or (transcript.prompt if isinstance(transcript.prompt, str) else "")
+            self._out.print(
+                Text.assemble(
+                    (f"{transcript.verdict:<7} ", STYLES[transcript.verdict]),
+                    f"{visible(transcript.id):<{min(width, 40)}} ",
+                    (f"{len(transcript.turns):>3} turns {len(transcript.calls):>3} calls  ", "dim"),
+                    (one_line(told, 200), "" if transcript.cause else "dim"),
+                ),
+                no_wrap=True,
+                overflow="ellipsis",
+            )
+        if record.counts:
+            self._out.print(totals(record))
+
+    def conversation(self, transcript: Transcript) -> None:
+        """Print one transcript as a conversation, speakers in the margin."""
+        self._out.print(head(transcript), soft_wrap=True)
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(min_width=8, style="dim", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for who, what in conversation(transcript):
+            grid.add_row(who, what)
+        self._out.print(grid)
+        self._out.print()
+
+
+def totals(record: RunRecord) -> Table:
+    """Lay out a run's counts in one row."""
+    counts = record.counts or Counts()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    cells: list[tuple[str, str, str]] = [
+        (
+            str(verdict),
+            f"{getattr(counts, verdict):,}",
+            STYLES[verdict] if getattr(counts, verdict) else "dim",
+        )
+        for verdict in Verdict
+    ]
+    cells += [
+        ("calls", f"{counts.calls:,}", ""),
+        ("tool errors", f"{counts.tool_errors:,}", "red" if counts.tool_errors else "dim"),
+        ("turns", f"{counts.turns:,}", ""),
+    ]
+    recorded = ", recorded" if record.model.kind == "replay" else ""
+    usage = counts.usage
+    if usage:
+        read = usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens
+        cells.append((f"tokens in/out{recorded}", f"{read:,} / {usage.output_tokens:,}", ""))
+    else:
+        cells.append(("tokens", "none", "dim"))
+    cells.append(("seconds", f"{record.seconds:,.1f}" if record.seconds is not None else "?", ""))
+    for name, _, style in cells:
+        table.add_column(name, justify="right", style=style)
+    table.add_row(*(value for _, value, _ in cells))
+    return table

@@ -1,0 +1,108 @@
+"""One query's transcript as a conversation that a person reads: who said what, what was called, what came back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from mcprun.checks import ENDED, show_input
+from mcprun.records import Call, JsonObject, Transcript
+from mcprun.report.progress import STYLES
+from mcprun.report.terminal import cut, visible
+
+_SHOWN = 4000
+"""Characters of one text or result that are shown; the file has all of it."""
+
+Line = tuple[str, Text]
+"""Who says something, and what."""
+
+
+def conversation(transcript: Transcript) -> Iterator[Line]:
+    """Give a transcript's lines: messages in order, each call with its result, checks and error last."""
+    if transcript.system:
+        yield _said("system", transcript.system)
+    turn = 0
+    for message in transcript.messages:
+        if message["role"] == "assistant":
+            yield from _assistant(message["content"], turn, transcript.calls)
+            turn += 1
+        else:
+            yield from _user(message["content"])
+    if not transcript.error and transcript.stop not in ENDED:
+        yield _said("stop", transcript.stop)
+    if held := [check.check for check in transcript.checks if check.passed]:
+        yield _said("checks", "✓ " + ", ".join(dict.fromkeys(held)), "green")
+    for check in transcript.checks:
+        if not check.passed:
+            yield _said("check", f"✗ {check.check}: {check.message}", "red")
+    if transcript.error:
+        yield _said("error", f"{transcript.error.kind}: {transcript.error.message}", "yellow")
+
+
+def head(transcript: Transcript) -> Text:
+    """Give a transcript's title: verdict, id, model."""
+    repeat = f" (repeat {transcript.repeat})" if transcript.repeat > 1 else ""
+    return Text.assemble(
+        (str(transcript.verdict), f"bold {STYLES[transcript.verdict]}"),
+        (f" {visible(transcript.id)}{repeat}", "bold"),
+        (f"  {visible(transcript.model)}", "dim"),
+    )
+
+
+def _user(content: str | list[JsonObject]) -> Iterator[Line]:
+    """What the user said; results of tools are shown with their calls."""
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    for block in blocks:
+        if block.get("type") != "tool_result":
+            yield _said("user", _block(block))
+
+
+def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Iterator[Line]:
+    """What the model said and called in one turn, each call followed by its result."""
+    made = iter([(number, call) for number, call in enumerate(calls) if call.turn == turn])
+    for block in content:
+        if block.get("type") != "tool_use":
+            yield _said("model", _block(block), "dim" if block.get("type") == "thinking" else "")
+            continue
+        number, call = next(made, ("", None))
+        tool, given = (call.tool, call.input) if call else (block["name"], block.get("input") or {})
+        yield f"call {number}".strip(), Text.assemble((visible(tool), "cyan"), visible(show_input(given)))
+        yield _result(call)
+
+
+def _result(call: Call | None) -> Line:
+    if call is None:
+        return _said("", "no answer", "yellow")
+    told = "\n".join(_content(item) for item in call.content)
+    if not told and call.structured is not None:
+        told = json.dumps(call.structured, ensure_ascii=False)
+    return _said("error" if call.is_error else "→", told or "(nothing)", "red" if call.is_error else "")
+
+
+def _block(block: JsonObject) -> str:
+    match block:
+        case {"type": "text", "text": str(text)}:
+            return text
+        case {"type": "thinking", "thinking": str(text)}:
+            return text or "(thinking)"
+    return f"[{block.get('type')}]"
+
+
+def _content(item: JsonObject) -> str:
+    """Say what a block of MCP content is, its text where it has one."""
+    match item:
+        case {"type": "text", "text": str(text)}:
+            return text
+        case {"type": "resource", "resource": {"uri": uri, "text": str(text)}}:
+            return f"[resource {uri}]\n{text}"
+        case {"type": "resource", "resource": {"uri": uri}}:
+            return f"[resource {uri}, binary]"
+        case {"type": "resource_link", "uri": uri}:
+            return f"[resource link {uri}]"
+    return f"[{item.get('type')}{', ' + str(item['mimeType']) if 'mimeType' in item else ''}]"
+
+
+def _said(who: str, what: str, style: str = "") -> Line:
+    return who, Text(visible(cut(what, _SHOWN)), style)

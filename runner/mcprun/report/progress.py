@@ -1,0 +1,120 @@
+"""What is seen while a run goes on: a live line on a terminal, plain lines elsewhere, only trouble when quiet."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sized
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from mcprun.events import Event, QueryEnd
+from mcprun.records import Transcript, Verdict
+from mcprun.report.terminal import one_line, visible
+
+STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.ERROR: "yellow", Verdict.SKIPPED: "dim"}
+
+_EACH = 200
+"""Runs of at most so many queries get a plain line for each; longer ones for what did not pass, and for progress."""
+
+_STEPS = 20
+"""How many lines of progress a long run prints."""
+
+
+class Watcher:
+    """Follows the events of a run. Subclasses say what is shown; this one shows what did not pass."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.console = console
+        self.total = total
+        self.verdicts: Counter[Verdict] = Counter()
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def handle(self, event: Event) -> None:
+        """Take one event of the run."""
+        if isinstance(event, QueryEnd):
+            self.verdicts[event.transcript.verdict] += 1
+            self.ended(event.transcript, event.seconds or 0.0)
+
+    def ended(self, transcript: Transcript, seconds: float) -> None:
+        """A query is done."""
+        if transcript.verdict is not Verdict.PASSED:
+            self.line(transcript, seconds)
+
+    def line(self, transcript: Transcript, seconds: float) -> None:
+        """Print a query's line: verdict, id, size, and why it did not pass."""
+        text = Text.assemble(
+            (f"{transcript.verdict:<7}", STYLES[transcript.verdict]),
+            f" {visible(transcript.id)}",
+            (
+                f"  {_many(transcript.turns, 'turn')}, {_many(transcript.calls, 'call')}, {seconds:.2f} s",
+                "dim",
+            ),
+        )
+        self.console.print(text, soft_wrap=True)
+        if transcript.verdict is not Verdict.PASSED:
+            self.console.print(Text(f"        {one_line(transcript.cause, 1000)}"), soft_wrap=True)
+
+    def so_far(self) -> str:
+        """Sum up the verdicts so far: `118 passed, 2 failed`."""
+        return ", ".join(f"{self.verdicts[verdict]} {verdict}" for verdict in Verdict if self.verdicts[verdict])
+
+
+class PlainWatcher(Watcher):
+    """Plain lines, for logs."""
+
+    def ended(self, transcript: Transcript, seconds: float) -> None:
+        """Print the query in short runs, trouble and steps of progress in long ones."""
+        if self.total <= _EACH or transcript.verdict is not Verdict.PASSED:
+            self.line(transcript, seconds)
+        done = self.verdicts.total()
+        if self.total > _EACH and done % (self.total // _STEPS) == 0:
+            elapsed = time.monotonic() - self._started
+            self.console.print(f"{done}/{self.total}: {self.so_far()}, {elapsed:.0f} s", soft_wrap=True)
+
+
+class LiveWatcher(Watcher):
+    """One line that moves, and above it what did not pass."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        super().__init__(console, total)
+        self._progress = Progress(
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID = self._progress.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def ended(self, transcript: Transcript, seconds: float) -> None:
+        """Move on, and print trouble above the moving line."""
+        super().ended(transcript, seconds)
+        self._progress.update(self._task, advance=1, description=self.so_far())
+
+
+def _many(items: Sized, word: str) -> str:
+    count = len(items)
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

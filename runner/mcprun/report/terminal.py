@@ -1,0 +1,34 @@
+"""Text of strangers, made fit for a terminal: a server's output must not move the cursor or hide what it says."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_KEPT = frozenset("\n\t")
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that show nothing or change what is shown: controls, bidi and other format marks, surrogates."""
+
+
+def visible(text: str) -> str:
+    """Escape every control and format character as Python would (`\\x1b`); line breaks and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character in _KEPT or unicodedata.category(character) not in _UNSEEN
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text.replace("\r\n", "\n")
+    )
+
+
+def one_line(text: str, length: int) -> str:
+    """Put text on one line, cut to a length, with controls made visible."""
+    line = visible(" ".join(text.split()))
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def cut(text: str, length: int) -> str:
+    """Cut long text short, and say how much is left out."""
+    if len(text) <= length:
+        return text
+    return f"{text[:length]}… ({len(text) - length:,} more characters)"
