@@ -1,0 +1,53 @@
+"""The command `mcprun`. One module a command; they print and exit, and do nothing else.
+
+No SDK, no pydantic and no rich is imported before a command runs, so that `--help` is as quick as click itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mcprun import __version__
+from mcprun.cli.batch import batch
+from mcprun.cli.show import show
+from mcprun.cli.validate import validate
+from mcprun.errors import ExitCode, RunError, UsageError
+
+
+class _Group(click.Group):
+    """Tells our errors in one message, and gives each its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            click.echo(f"Error: {error}" if "\n" not in str(error) else str(error), err=True)
+            ctx.exit(ExitCode.USAGE)
+        except RunError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(ExitCode.ERROR)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(ExitCode.INTERRUPTED)
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 all passed; 1 something failed; 2 wrong usage or a bad prompts file, nothing was run;"
+    " 3 errors (a server that does not start, a refused key, queries that could not be completed) and no"
+    " failure; 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="mcprun")
+def main() -> None:
+    """A batch runner and regression harness for MCP servers.
+
+    Runs queries from a JSONL file through the loop of model and tools against one MCP server, without anyone at
+    the keyboard, and writes transcripts and traces that two runs can be compared by.
+    """
+
+
+for command in (batch, show, validate):
+    main.add_command(command)

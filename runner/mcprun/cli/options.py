@@ -1,0 +1,78 @@
+"""Options and arguments that commands share, each declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from mcprun import limits
+
+PROMPTS = click.argument("prompts", metavar="PROMPTS")
+SERVER = click.argument("server", metavar="SERVER")
+
+
+class WithServerArgs(click.Command):
+    """A command whose line may go on, after `--`, with arguments for the server: they end up in `ctx.meta`."""
+
+    KEY = "mcprun.server_args"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what stands behind `--` away from click."""
+        if "--" in args:
+            at = args.index("--")
+            args, ctx.meta[self.KEY] = args[:at], tuple(args[at + 1 :])
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Show them in the usage line."""
+        return [*super().collect_usage_pieces(ctx), "[-- SERVER_ARGS...]"]
+
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _seconds(flag: str, default: float, what: str) -> Callable[[_Command], _Command]:
+    return click.option(
+        flag,
+        type=click.FloatRange(min=0, min_open=True),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        help=what,
+    )
+
+
+def _count(flag: str, default: int, what: str) -> Callable[[_Command], _Command]:
+    return click.option(flag, type=click.IntRange(min=1), default=default, show_default=True, metavar="N", help=what)
+
+
+MODEL = click.option(
+    "--model",
+    metavar="MODEL",
+    help="A model's API name, script (the queries' own scripts), or replay:RUN (play back a recorded run)."
+    "  [env: MCPRUN_MODEL; default: Claude when there is a key, else script when every query has one]",
+)
+BASE_URL = click.option(
+    "--base-url",
+    metavar="URL",
+    help="Ask an endpoint that speaks the Messages API.  [env: ANTHROPIC_BASE_URL]",
+)
+SYSTEM = click.option("--system", metavar="TEXT", help="System prompt of queries that bring none of their own.")
+MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Most tokens of one reply, thinking included.")
+MAX_TURNS = _count("--max-turns", limits.MAX_TURNS, "Most turns of one query; at the limit it fails.")
+CONCURRENCY = _count("--concurrency", limits.CONCURRENCY, "Queries in flight at once.")
+CONNECT_TIMEOUT = _seconds("--connect-timeout", limits.CONNECT_SECONDS, "Starting the server and listing its tools.")
+REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "One model request.")
+CALL_TIMEOUT = _seconds("--call-timeout", limits.CALL_SECONDS, "One tool call; the model is told when it is over.")
+QUERY_TIMEOUT = _seconds("--query-timeout", limits.QUERY_SECONDS, "One query, all turns and calls together.")
+
+LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N selected queries only.")
+FILTER = click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="PATTERN",
+    help="Run queries whose id or a tag fits, such as 'add-*'. May be given more than once.",
+)

@@ -1,0 +1,22 @@
+"""`mcprun validate`: read a prompts file and say what is wrong with it."""
+
+from __future__ import annotations
+
+import click
+
+from mcprun.cli import options
+
+
+@click.command()
+@options.PROMPTS
+def validate(prompts: str) -> None:
+    """Read PROMPTS and say what is wrong with it: every bad line, as FILE:LINE: field: what is wrong.
+
+    Exits with 0 when the file is good, with 2 when it is not. Nothing is run.
+    """
+    from mcprun.prompts import read_prompts
+
+    found = read_prompts(prompts)
+    queries = "1 query" if found.total == 1 else f"{found.total} queries"
+    scripts = {0: "none", found.total: "all"}.get(found.scripted, str(found.scripted))
+    click.echo(f"{prompts}: {queries}, {scripts} with a script")
