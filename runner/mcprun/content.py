@@ -8,7 +8,6 @@ never dropped unseen: audio, other image types, links, binary resources.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import Any
 
@@ -75,7 +74,7 @@ def _blob(uri: str, blob: str, mime: str) -> JsonObject:
     if mime.startswith("text/") or mime == "application/json":
         try:
             return _text(f"[resource {uri}]\n{base64.b64decode(blob, validate=True).decode()}")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # neither base64 nor UTF-8, whatever the server says
             pass
     return _binary(blob, mime, f"resource {uri}")
 
@@ -90,12 +89,12 @@ def _binary(data: str, mime: str, what: str) -> JsonObject:
 def _is_base64(data: str) -> bool:
     try:
         return bool(base64.b64decode(data, validate=True))
-    except binascii.Error:
+    except ValueError:
         return False
 
 
 def _size(data: str) -> str:
-    return f"{len(data) * 3 // 4} bytes"
+    return f"{len(data.rstrip('=')) * 3 // 4} bytes"
 
 
 def _text(text: Any) -> JsonObject:
