@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, Self
 
 import jsonlines
 
@@ -46,7 +46,8 @@ class PromptsFile:
     """A prompts file that was found good.
 
     `name` is what the user called it, `sha256` the hash of its bytes, `ids` the selected queries' ids in
-    order, `total` how many queries it holds, `scripted` how many of the selected ones have a script.
+    order, `total` how many queries it holds, `scripted` how many of the selected ones have a script. It holds
+    the file open for the second reading, and closes it as a context manager.
     """
 
     name: str
@@ -56,6 +57,12 @@ class PromptsFile:
     scripted: int
     source: IO[bytes]
     select: Select
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.source.close()
 
     @property
     def stem(self) -> str:
@@ -73,8 +80,15 @@ def read_prompts(name: str, select: Select | None = None, *, need_script: bool =
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
     is bad, and when a selected query has no script though the run needs one (`need_script`).
     """
-    select = select or Select()
     source = _open(name)
+    try:
+        return _checked(name, source, select or Select(), need_script=need_script)
+    except UsageError:
+        source.close()
+        raise
+
+
+def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool) -> PromptsFile:
     problems: list[str] = []
     ids: list[str] = []
     total = scripted = 0

@@ -273,7 +273,8 @@ def _path(location: tuple[str | int, ...], written: dict[str, str]) -> str:
         if isinstance(step, int):
             path += f"[{step}]"
         else:
-            path += ("." if path else "") + (written.get(step, step) if number == 0 else step)
+            name = written.get(step, step) if number == 0 else step
+            path += ("." if path else "") + (name if name.isprintable() and name.strip() else repr(name))
     return path
 
 

@@ -13,7 +13,7 @@ from mcprun import __version__
 from mcprun.cli.batch import batch
 from mcprun.cli.show import show
 from mcprun.cli.validate import validate
-from mcprun.errors import ExitCode, RunError, UsageError
+from mcprun.errors import ExitCode, PromptsError, RunError, UsageError
 
 
 class _Group(click.Group):
@@ -23,7 +23,8 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except UsageError as error:
-            click.echo(f"Error: {error}" if "\n" not in str(error) else str(error), err=True)
+            problems = isinstance(error, PromptsError)  # one a line, as compilers print them
+            click.echo(str(error) if problems else f"Error: {error}", err=True)
             ctx.exit(ExitCode.USAGE)
         except RunError as error:
             click.echo(f"Error: {error}", err=True)

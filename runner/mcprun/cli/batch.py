@@ -59,7 +59,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
         raise click.UsageError("--servers shares servers among queries and --fresh-server does not: choose one")
     plan = _plan(given, ctx.meta.get(options.WithServerArgs.KEY, ()), _written(ctx))
     console = Console(quiet=given["quiet"])
-    with console.progress(plan.model.record, total=len(plan.prompts.ids)) as progress:
+    with plan.prompts, console.progress(plan.model.record, total=len(plan.prompts.ids)) as progress:
         result = asyncio.run(run_batch(plan, progress.handle))
     if result.error:
         console.run_error(result.error)

@@ -16,7 +16,7 @@ def validate(prompts: str) -> None:
     """
     from mcprun.prompts import read_prompts
 
-    found = read_prompts(prompts)
-    queries = "1 query" if found.total == 1 else f"{found.total} queries"
-    scripts = {0: "none", found.total: "all"}.get(found.scripted, str(found.scripted))
+    with read_prompts(prompts) as found:
+        queries = "1 query" if found.total == 1 else f"{found.total} queries"
+        scripts = {0: "none", found.total: "all"}.get(found.scripted, str(found.scripted))
     click.echo(f"{prompts}: {queries}, {scripts} with a script")
