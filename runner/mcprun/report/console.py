@@ -9,7 +9,7 @@ from rich.text import Text
 
 from mcprun.errors import RunError
 from mcprun.records import Counts, ModelRecord, RunRecord, Transcript, Verdict
-from mcprun.report.conversation import conversation, head
+from mcprun.report.conversation import conversation, first_words, head
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher
 from mcprun.report.terminal import one_line, visible
 from mcprun.rundir import Run
@@ -63,7 +63,7 @@ class Console:
             self._out.print(Text(visible(told), "yellow"), soft_wrap=True)
         width = max((len(visible(transcript.id)) for transcript in run.transcripts()), default=0)
         for transcript in run.transcripts():
-            told = transcript.cause or (transcript.prompt if isinstance(transcript.prompt, str) else "")
+            told = transcript.cause or first_words(transcript.prompt)
             self._out.print(
                 Text.assemble(
                     (f"{transcript.verdict:<7} ", STYLES[transcript.verdict]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from rich.text import Text
 
@@ -49,6 +50,14 @@ def head(transcript: Transcript) -> Text:
         (f" {visible(transcript.id)}{repeat}", "bold"),
         (f"  {visible(transcript.model)}", "dim"),
     )
+
+
+def first_words(prompt: str | list[Any]) -> str:
+    """Give the text that a prompt begins with: text, content blocks, or a list of either."""
+    if isinstance(prompt, str):
+        return prompt
+    first = prompt[0] if prompt else ""
+    return _block(first) if isinstance(first, dict) else first_words(first)
 
 
 def _user(content: str | list[JsonObject]) -> Iterator[Line]:
