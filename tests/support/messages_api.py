@@ -1,0 +1,327 @@
+"""A local HTTP server that plays Anthropic's Messages API in tests. No model answers here.
+
+It stands where the API would stand (`--base-url`), refuses what the API refuses (`messages_rules`), and
+answers with what the test has put in: see `MessagesApi`. The helpers `text`, `calls`, `message` and `error`
+make single answers, `scripted` makes whole conversations. Only `POST /v1/messages` is spoken, and no streams.
+"""
+
+import copy
+import json
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from socket import SHUT_RDWR, socket
+from socketserver import TCPServer
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.messages_rules import Block, mark, refusal
+
+Body = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One request as it arrived. A body that is not a JSON object is recorded as an empty one."""
+
+    body: Body
+    headers: Mapping[str, str]  # names in lower case
+    path: str
+
+
+@dataclass(frozen=True)
+class HttpReply:
+    """One HTTP response: a dict goes out as JSON, text as it is; `drop` just closes the connection."""
+
+    status: int
+    body: Body | str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    drop: bool = False
+
+
+Answer = Body | HttpReply
+"""Either part of a message, which the server completes, or a whole HTTP response."""
+
+
+def error(
+    status: int,
+    kind: str,
+    message: str,
+    *,
+    error_code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> HttpReply:
+    """An error in the API's own form, for example `error(529, "overloaded_error", "Overloaded")`."""
+    content: Body = {"type": kind, "message": message}
+    if error_code is not None:
+        content["details"] = {"error_code": error_code}
+    return HttpReply(status, {"type": "error", "error": content}, headers or {})
+
+
+def message(
+    content: Sequence[Block], *, stop_reason: str = "end_turn", usage: Body | None = None, **fields: Any
+) -> Body:
+    """Any message. The server fills in ids of tool uses and signatures of thinking that are not given."""
+    return {"content": list(content), "stop_reason": stop_reason, "usage": usage or {}, **fields}
+
+
+def text(words: str) -> Body:
+    """A message that says this and ends the turn."""
+    return message([{"type": "text", "text": words}])
+
+
+def calls(*tools: tuple[str, Body], text: str | None = None) -> Body:
+    """A message that calls these tools, each a name and an input, after saying `text`."""
+    said: list[Block] = [] if text is None else [{"type": "text", "text": text}]
+    used: list[Block] = [{"type": "tool_use", "name": name, "input": given} for name, given in tools]
+    return message(said + used, stop_reason="tool_use")
+
+
+def scripted(conversations: Mapping[str, Sequence[Answer]]) -> Callable[[Body], Answer]:
+    """An answer function that plays conversations, found by their prompts.
+
+    The prompt is the text of the first message (its text blocks, joined by line ends); the answer is the one
+    whose index is the number of the assistant's messages so far. Nothing is kept between requests, so any
+    number of conversations may run at a time, and an error in a script is answered as often as it is met.
+    """
+
+    def answer(body: Body) -> Answer:
+        prompt = prompt_of(body)
+        turn = len([sent for sent in body["messages"] if sent["role"] == "assistant"])
+        if turn >= len(conversations.get(prompt, [])):
+            raise LookupError(f"no answer in the script for turn {turn} of the prompt {prompt!r}")
+        return conversations[prompt][turn]
+
+    return answer
+
+
+def prompt_of(body: Body) -> str:
+    """The text of a request's first message."""
+    content = body["messages"][0]["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(block["text"] for block in content if block["type"] == "text")
+
+
+class MessagesApi:
+    """The server, as a context manager: `with MessagesApi(lambda body: text("5")) as api: ... api.url ...`.
+
+    `answer` is called with the body of each request that the API would take, in the thread of its connection.
+    What it raises is answered with a 400, so that the client does not try again, and is raised again when the
+    server stops. To play a server that hangs, wait for `closed` in it; what it then says is not sent.
+    """
+
+    url: str
+    """The base URL, without a slash at its end."""
+
+    patience = 5.0
+    """Seconds that stopping waits for answer functions to end."""
+
+    def __init__(
+        self,
+        answer: Callable[[Body], Answer],
+        *,
+        api_key: str = "sk-ant-test",
+        unknown_models: Collection[str] = (),
+    ) -> None:
+        self.requests: list[Recorded] = []  # all, in order of arrival
+        self.replies: list[HttpReply] = []  # all, in order of answering, each with its request-id header
+        self.closed = threading.Event()
+        self.faults: list[BaseException] = []  # what went wrong in `answer` or in the server itself
+        self._answer = answer
+        self._api_key = api_key
+        self._unknown_models = unknown_models
+        self._issued: dict[str, list[list[Block]]] = {}
+        self._numbers: Mapping[str, Iterator[int]] = {
+            prefix: count(1) for prefix in ("req_01", "msg_01", "toolu_01", "srvtoolu_01", "signature_01")
+        }
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._server = _Server(self)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = _thread(self._server.serve_forever, 0.02)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closed.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        if not self._server.close_connections(self.patience):
+            self.faults.append(TimeoutError("an answer function is still running: let it wait for `closed`"))
+        if raised is not None:
+            for one in self.faults:
+                raised.add_note(f"In the stub of the Messages API: {one!r}")
+        elif self.faults:
+            raise self.faults[0]
+
+    def respond(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> HttpReply:
+        """One request in, its reply out, both recorded."""
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError):
+            body = None
+        with self._lock:
+            self.requests.append(Recorded(body if isinstance(body, dict) else {}, headers, path))
+            request_id = self._new_id("req_01")
+        reply = self._reply(method, path, headers, body)
+        content = reply.body
+        if isinstance(content, dict) and content.get("type") == "error":
+            content = {**content, "request_id": request_id}
+        reply = replace(reply, body=content, headers={"request-id": request_id, **reply.headers})
+        with self._lock:
+            self.replies.append(reply)
+        return reply
+
+    def _reply(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> HttpReply:
+        """The reply to a request: the first refusal that fits it, else what `answer` says."""
+        if method != "POST" or path.partition("?")[0] != "/v1/messages":
+            return error(404, "not_found_error", "Not found")
+        bearer = f"Bearer {self._api_key}"  # how the SDK sends a key; others send it in x-api-key
+        if headers.get("x-api-key") != self._api_key and headers.get("authorization") != bearer:
+            return error(401, "authentication_error", "invalid x-api-key")
+        if not headers.get("anthropic-version"):
+            return error(400, "invalid_request_error", "anthropic-version: header is required")
+        if body is None:
+            return error(400, "invalid_request_error", "The request body is not valid JSON")
+        if (refused := refusal(body, self._issued)) is not None:
+            return error(400, "invalid_request_error", refused)
+        if body["model"] in self._unknown_models:
+            return error(404, "not_found_error", f"model: {body['model']}")
+        try:
+            answer = self._answer(body)
+            return answer if isinstance(answer, HttpReply) else self._issue(answer, body)
+        except BaseException as fault:
+            log.exception("the test's answer function failed")
+            self.faults.append(fault)
+            return error(400, "invalid_request_error", f"the test's answer function failed: {fault!r}")
+
+    def _issue(self, answer: Body, body: Body) -> HttpReply:
+        """A message made whole, and remembered so that it can be known again when it comes back."""
+        content: list[Block] = copy.deepcopy(answer["content"])
+        with self._lock:
+            for block in content:
+                self._complete(block)
+            for known in {mark(block) for block in content} - {None}:
+                self._issued.setdefault(str(known), []).append(content)
+            message_id = self._new_id("msg_01")
+        whole = {
+            "id": message_id,
+            "type": "message",
+            "role": "assistant",
+            "model": body["model"],
+            "stop_sequence": None,
+            **answer,
+            "content": content,
+            "usage": {
+                "input_tokens": len(json.dumps(body)) // 4,
+                "output_tokens": len(json.dumps(content)) // 4,
+                "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": 0,
+                **answer.get("usage", {}),
+            },
+        }
+        return HttpReply(200, whole)
+
+    def _complete(self, block: Block) -> None:
+        """Give a block the id or signature that it lacks."""
+        if block["type"] == "tool_use" and "id" not in block:
+            block["id"] = self._new_id("toolu_01")
+        elif block["type"] == "server_tool_use" and "id" not in block:
+            block["id"] = self._new_id("srvtoolu_01")
+        elif block["type"] == "thinking" and "signature" not in block:
+            block["signature"] = self._new_id("signature_01")
+
+    def _new_id(self, prefix: str) -> str:
+        """The next id of a kind; the same requests in the same order get the same ids."""
+        return f"{prefix}{next(self._numbers[prefix]):022}"
+
+
+def _thread(work: Callable[..., None], *args: Any) -> threading.Thread:
+    """A thread of the server, not yet started."""
+    return threading.Thread(target=work, args=args, name="messages-api", daemon=True)
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread a connection, each remembered so that stopping can end it."""
+
+    request_queue_size = 128  # many clients connect at once; the default of 5 makes some wait a second
+    daemon_threads = True
+
+    def __init__(self, api: MessagesApi) -> None:
+        self.api = api
+        self.connections: list[tuple[threading.Thread, socket]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # HTTPServer's own looks the host's name up, which can take seconds
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = _thread(self.process_request_thread, request, client_address)
+        self.connections = [(other, sock) for other, sock in self.connections if other.is_alive()]
+        self.connections.append((thread, request))
+        thread.start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        fault = sys.exception()
+        if fault is not None and not isinstance(fault, ConnectionError):  # a client may go away at any time
+            self.api.faults.append(fault)
+
+    def close_connections(self, patience: float) -> bool:
+        """End all connections. False when a thread would not end in this many seconds."""
+        for _, connection in self.connections:
+            try:
+                connection.shutdown(SHUT_RDWR)
+            except OSError:  # already closed
+                continue
+        deadline = time.monotonic() + patience
+        for thread, _ in self.connections:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread, _ in self.connections)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """HTTP/1.1 with connections that stay open; what to reply is `MessagesApi.respond`'s business."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # a response goes out in one piece
+    server: _Server
+
+    def do_POST(self) -> None:
+        """Read a request, write its reply."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        raw = self.rfile.read(int(headers.get("content-length", 0)))
+        reply = self.server.api.respond(self.command, self.path, headers, raw)
+        if reply.drop or self.server.api.closed.is_set():
+            self.close_connection = True
+            return
+        if isinstance(reply.body, str):
+            kind, content = "text/plain; charset=utf-8", reply.body.encode()
+        else:
+            kind, content = "application/json", json.dumps(reply.body).encode()
+        lines = {"content-type": kind, **reply.headers, "content-length": str(len(content))}
+        self.send_response(reply.status)
+        for name, value in lines.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_GET(self) -> None:
+        """Refused like any request that is not for the one path there is."""
+        self.do_POST()
+
+    def log_message(self, *args: Any, **kwargs: Any) -> None:
+        """Say nothing."""

@@ -1,0 +1,323 @@
+"""What Anthropic's Messages API refuses, as pure functions: a request's body in, the first refusal out.
+
+A rule is a generator of refusals. A refusal is the message of a 400 `invalid_request_error`; it names a place
+by its index alone, as the API's own messages do. The rules run in order and nothing runs after the first
+refusal, so that each line may rely on what those before it have checked.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import zip_longest
+from typing import Any
+
+import jsonschema
+
+Block = dict[str, Any]
+Issued = Mapping[str, Sequence[list[Block]]]
+"""The contents of the messages that a server has issued, by the mark (see `mark`) of each block in them."""
+
+REQUIRED: dict[str, type] = {"model": str, "max_tokens": int, "messages": list}
+OPTIONAL = {
+    "cache_control",
+    "container",
+    "diagnostics",
+    "inference_geo",
+    "metadata",
+    "output_config",
+    "service_tier",
+    "speed",
+    "stop_sequences",
+    "stream",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+}
+
+TOOL_NAME = "[a-zA-Z0-9_-]{1,128}"
+PROPERTY_KEY = "[a-zA-Z0-9_.-]{1,64}"
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+
+SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+"""Keywords whose value maps names to schemas: the names are not keywords themselves."""
+SCHEMA_VALUES = frozenset({"const", "default", "enum", "examples"})
+"""Keywords whose value is data, not a schema."""
+
+ALLOWED_BLOCKS = {
+    "user": {"text", "image", "document", "tool_result", "search_result"},
+    "assistant": {"text", "thinking", "redacted_thinking", "tool_use", "server_tool_use"},
+    "system": {"text"},
+    "tool_result": {"text", "image", "document", "search_result"},
+    "search_result": {"text"},
+}
+"""The types of block that may stand in a message of this role, or in a block of this type.
+
+An assistant's message may also hold results of tools that the API itself runs: `web_search_tool_result` etc.
+"""
+
+BLOCK_FIELDS: dict[str, dict[str, type]] = {
+    "text": {"text": str},
+    "image": {"source": dict},
+    "document": {"source": dict},
+    "search_result": {"content": list, "source": str, "title": str},
+    "thinking": {"thinking": str, "signature": str},
+    "redacted_thinking": {"data": str},
+    "tool_use": {"id": str, "name": str, "input": dict},
+    "server_tool_use": {"id": str, "name": str, "input": dict},
+    "tool_result": {"tool_use_id": str},
+}
+MARKS = {"tool_use": "id", "server_tool_use": "id", "thinking": "signature", "redacted_thinking": "data"}
+THINKING = ("thinking", "redacted_thinking")
+
+
+def refusal(body: Any, issued: Issued | None = None) -> str | None:
+    """The message of the 400 that the API answers this parsed body with; None when the body is in order."""
+    return next(_rules(body, issued or {}), None)
+
+
+def mark(block: Block) -> str | None:
+    """What an issued block is known again by: a tool use's id, or the signature (or data) of thinking."""
+    key = MARKS.get(block["type"])
+    return None if key is None else block[key]
+
+
+def _rules(body: Any, issued: Issued) -> Iterator[str]:
+    """Every rule, in order."""
+    yield from _top_level(body)
+    yield from _tools(body.get("tools") or [])
+    if body.get("system") and not isinstance(body["system"], str):
+        yield from _content(body["system"], "system", "system")
+    yield from _messages(body["messages"])
+    yield from _tool_results(body["messages"])
+    yield from _echoes(body["messages"], issued)
+
+
+def _top_level(body: Any) -> Iterator[str]:
+    """The body is an object with the API's own keys, none missing. `temperature` is no longer one."""
+    if not isinstance(body, dict):
+        yield "Input should be a valid dictionary"
+    for key in body:
+        if key not in OPTIONAL and key not in REQUIRED:
+            yield f"{key}: Extra inputs are not permitted"
+    yield from _fields(body, REQUIRED, "")
+    if body["max_tokens"] < 1:
+        yield "max_tokens: Input should be greater than or equal to 1"
+    if body.get("stream"):
+        yield "stream: this stub of the API does not stream"
+
+
+def _tools(tools: Any) -> Iterator[str]:
+    """A tool has a name of the allowed characters that no other has, and a schema the API takes."""
+    yield from _objects(tools, "tools")
+    names = set()
+    for index, tool in enumerate(tools):
+        at = f"tools.{index}"
+        if tool.get("type") not in (None, "custom"):  # a tool that the API itself provides
+            continue
+        yield from _fields(tool, {"name": str, "input_schema": dict}, f"{at}.custom.")
+        if not re.fullmatch(TOOL_NAME, tool["name"]):
+            yield f"{at}.custom.name: String should match pattern '^{TOOL_NAME}$'"
+        if tool["name"] in names:
+            yield f"{at}.custom.name: Tool names must be unique"
+        names.add(tool["name"])
+        if message := _schema_refusal(json.dumps(tool["input_schema"])):
+            yield f"{at}.custom.input_schema{message}"
+
+
+@lru_cache(maxsize=10_000)
+def _schema_refusal(text: str) -> str | None:
+    """The first refusal of an input schema, as JSON text: remembered, for the same tools come every time."""
+    return next(_schema_rules(json.loads(text)), None)
+
+
+def _schema_rules(schema: dict[str, Any]) -> Iterator[str]:
+    """An input schema is of type object, has no alternatives at its top, and is valid JSON Schema 2020-12."""
+    if "type" not in schema:
+        yield ".type: Field required"
+    if schema["type"] != "object":
+        yield ".type: Input should be 'object'"
+    if not schema.keys().isdisjoint({"oneOf", "allOf", "anyOf"}):
+        yield ": input_schema does not support oneOf, allOf, or anyOf at the top level"
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError:
+        yield ": JSON schema is invalid. It must match JSON Schema draft 2020-12"
+    if not all(re.fullmatch(PROPERTY_KEY, key) for key in _property_keys(schema)):
+        yield f".properties: Property keys should match pattern '^{PROPERTY_KEY}$'"
+
+
+def _property_keys(schema: Any) -> Iterator[str]:
+    """The keys of `properties` at any depth of a schema."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _property_keys(item)
+    elif isinstance(schema, dict):
+        for keyword, value in schema.items():
+            if keyword == "properties" and isinstance(value, dict):
+                yield from value
+            if keyword in SCHEMA_MAPS and isinstance(value, dict):
+                yield from _property_keys(list(value.values()))
+            elif keyword not in SCHEMA_VALUES:
+                yield from _property_keys(value)
+
+
+def _messages(messages: Any) -> Iterator[str]:
+    """A conversation begins with the user, and each of its messages has a role and content."""
+    if not messages:
+        yield "messages: at least one message is required"
+    yield from _objects(messages, "messages")
+    for index, message in enumerate(messages):
+        at = f"messages.{index}"
+        yield from _fields(message, {"role": str}, f"{at}.")
+        if message["role"] not in ("user", "assistant", "system"):
+            yield f"{at}.role: Input should be 'user', 'assistant' or 'system'"
+        if "content" not in message:
+            yield f"{at}.content: Field required"
+        yield from _content(message["content"], message["role"], f"{at}.content")
+    if messages[0]["role"] != "user":
+        yield 'messages.0: first message must use the "user" role'
+
+
+def _content(content: Any, holder: str, at: str) -> Iterator[str]:
+    """Content is text or a list of blocks, and not empty; only the text of a tool result may be."""
+    if isinstance(content, str):
+        if holder != "tool_result":
+            yield from _text(content, at)
+        return
+    if content == []:
+        yield f"{at}: content must be non-empty"
+    yield from _objects(content, at)
+    for index, block in enumerate(content):
+        yield from _block(block, holder, f"{at}.{index}")
+
+
+def _block(block: Block, holder: str, at: str) -> Iterator[str]:
+    """A block is of a type that its holder may hold, and whole: audio, for one, may stand nowhere."""
+    kind = str(block.get("type"))
+    allowed = ALLOWED_BLOCKS[holder]
+    if kind not in allowed and not (holder == "assistant" and kind.endswith("_tool_result")):
+        yield f"{at}: Input tag found using 'type' does not match any of the expected tags: {sorted(allowed)}"
+    yield from _fields(block, BLOCK_FIELDS.get(kind, {}), f"{at}.{kind}.")
+    if kind == "text":
+        yield from _text(block["text"], at)
+    if kind == "image":
+        yield from _image(block["source"], f"{at}.image.source")
+    if kind in ("tool_result", "search_result"):
+        yield from _content(block.get("content", ""), kind, f"{at}.content")
+
+
+def _text(text: str, at: str) -> Iterator[str]:
+    """Text is not empty and not white space alone."""
+    if not text:
+        yield f"{at}: text content blocks must be non-empty"
+    if not text.strip():
+        yield f"{at}: text content blocks must contain non-whitespace text"
+
+
+def _image(source: dict[str, Any], at: str) -> Iterator[str]:
+    """An image is an address, a file's id, or base64 that decodes, of one of four media types."""
+    kind = source.get("type")
+    if kind not in ("base64", "url", "file"):
+        yield f"{at}: Input tag found using 'type' does not match any of the expected tags: base64, file, url"
+    if kind != "base64":
+        return
+    yield from _fields(source, {"media_type": str, "data": str}, f"{at}.base64.")
+    if source["media_type"] not in IMAGE_TYPES:
+        yield f"{at}.base64.media_type: Input should be one of {IMAGE_TYPES}"
+    try:
+        data = base64.b64decode(source["data"], validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if not data:
+        yield f"{at}.base64.data: invalid base64 data"
+
+
+def _tool_results(messages: list[dict[str, Any]]) -> Iterator[str]:
+    """A tool use has an id of its own and one result, first in the next message; no result is left over."""
+    unanswered = "`tool_use` ids were found without `tool_result` blocks immediately after"
+    seen: set[str] = set()
+    asked: list[str] = []  # by the message before this one
+    for index, message in enumerate(messages):
+        blocks = _blocks(message)
+        results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+        if not set(asked) <= set(results):
+            yield f"messages.{index - 1}: {unanswered}"
+        for place, block in enumerate(blocks):
+            at = f"messages.{index}.content.{place}"
+            if block["type"] == "tool_result":
+                if block["tool_use_id"] not in asked:
+                    yield f"{at}: unexpected `tool_use_id` found in `tool_result` blocks"
+                asked.remove(block["tool_use_id"])
+                if any(before["type"] != "tool_result" for before in blocks[:place]):
+                    yield f"{at}: `tool_result` blocks must come first in a message"
+            if block["type"] == "tool_use":
+                if block["id"] in seen:
+                    yield f"{at}: `tool_use` ids must be unique"
+                seen.add(block["id"])
+        asked = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    if asked:
+        yield f"messages.{len(messages) - 1}: {unanswered}"
+
+
+def _echoes(messages: list[dict[str, Any]], issued: Issued) -> Iterator[str]:
+    """A message that the server issued comes back as it was, and thinking comes from nowhere else."""
+    for index, message in enumerate(messages):
+        blocks = _blocks(message)
+        for place, block in enumerate(blocks):
+            originals = issued.get(mark(block) or "", [])
+            if block["type"] in THINKING and not originals:
+                yield f"messages.{index}.content.{place}: Invalid `signature` in `thinking` block"
+            difference = None
+            for original in originals:  # tests may give several turns the same id or signature
+                difference = _first_difference(blocks, original)
+                if difference is None:
+                    break
+            if difference is not None:
+                where, kind = difference
+                yield f"messages.{index}.content.{where}: {kind} blocks cannot be modified"
+
+
+def _first_difference(echo: list[Block], original: list[Block]) -> tuple[int, str] | None:
+    """The index at which two contents differ, and the type of the block that was there; None when equal."""
+    for index, (new, old) in enumerate(zip_longest(echo, original)):
+        if _bare(new) != _bare(old):
+            return index, (old or new)["type"]
+    return None
+
+
+def _bare(block: Block | None) -> str:
+    """A block as text to compare by, without what a client may add to one that it sends back."""
+    kept = {
+        key: value
+        for key, value in (block or {}).items()
+        if key != "cache_control" and not (key in ("citations", "toolset_name") and value is None)
+    }
+    return json.dumps(kept, sort_keys=True)
+
+
+def _blocks(message: dict[str, Any]) -> list[Block]:
+    """A message's blocks; none when its content is plain text."""
+    return message["content"] if isinstance(message["content"], list) else []
+
+
+def _objects(items: Any, at: str) -> Iterator[str]:
+    """This is a list of objects."""
+    if not isinstance(items, list):
+        yield f"{at}: Input should be a valid list"
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
+            yield f"{at}.{index}: Input should be a valid dictionary"
+
+
+def _fields(value: dict[str, Any], fields: Mapping[str, type], prefix: str) -> Iterator[str]:
+    """An object has these fields, of these types."""
+    names = {str: "string", int: "integer", dict: "dictionary", list: "list"}
+    for key, kind in fields.items():
+        if key not in value:
+            yield f"{prefix}{key}: Field required"
+        if not isinstance(value[key], kind) or isinstance(value[key], bool):
+            yield f"{prefix}{key}: Input should be a valid {names[kind]}"
