@@ -1,0 +1,105 @@
+"""Runs the command as its users do: in a process of its own, with an environment that holds nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PROMPTS = ROOT / "prompts"
+SERVERS = ROOT / "tests" / "servers"
+QUICKSTART = (PROMPTS / "quickstart.jsonl", PROMPTS / "quickstart.py")
+
+SECONDS = 120.0
+"""After this long, a command counts as hanging."""
+
+_KEPT = ("HOME", "LANG", "LC_ALL", "LOGNAME", "SHELL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USER")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed and returned; `run` is the run that `outputs/latest` named when it was done."""
+
+    code: int
+    stdout: str
+    stderr: str
+    run: Path
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """`run.json`."""
+        return dict(json.loads((self.run / "run.json").read_bytes()))
+
+    @property
+    def transcripts(self) -> list[dict[str, Any]]:
+        """The lines of `transcripts.jsonl`."""
+        return read_jsonl(self.run / "transcripts.jsonl")
+
+    @property
+    def trace(self) -> list[dict[str, Any]]:
+        """The lines of `trace.jsonl`."""
+        return read_jsonl(self.run / "trace.jsonl")
+
+    @property
+    def bytes(self) -> bytes:
+        """The bytes of `transcripts.jsonl`."""
+        return (self.run / "transcripts.jsonl").read_bytes()
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdict of each query."""
+        return {transcript["id"]: transcript["verdict"] for transcript in self.transcripts}
+
+
+def run_mcprun(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = None, input: str | bytes = b"") -> Result:
+    """Run `mcprun ARGS` in the folder `cwd`; `env` comes on top of a clean environment."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mcprun", *map(str, args)],
+        cwd=cwd,
+        env=clean_environment() | dict(env or {}),
+        input=input.encode() if isinstance(input, str) else input,
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    latest = (cwd / "outputs" / "latest").resolve()
+    return Result(done.returncode, done.stdout.decode(), done.stderr.decode(), latest)
+
+
+def clean_environment() -> dict[str, str]:
+    """What a fresh shell has: no keys, no active virtual environment, no colours, this Python's commands first."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    path = os.pathsep.join([commands(), os.environ.get("PATH", os.defpath)])
+    return kept | {"PATH": path, "NO_COLOR": "1", "COLUMNS": "120"}
+
+
+def commands() -> str:
+    """Name the folder that the commands of installed packages are in."""
+    return str(Path(sys.executable).parent)
+
+
+def read_jsonl(file: Path) -> list[dict[str, Any]]:
+    """Read a JSONL file."""
+    return [json.loads(line) for line in file.read_bytes().splitlines()]
+
+
+def write_jsonl(file: Path, *values: Any) -> Path:
+    """Write a JSONL file and give its path."""
+    file.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
+    return file
+
+
+def normalised(text: str) -> str:
+    """Replace what differs between runs (run folders, seconds, absolute paths) and the spaces that align columns."""
+    text = re.sub(r"\d{4}-\d\d-\d\d-\d{6}(-\d+)?", "<DATE>", text)
+    text = re.sub(r"\b\d+\.\d+(?= s\b|\s*$)", "<SECONDS>", text, flags=re.MULTILINE)
+    text = re.sub(r"(?<=[ :'\"(])/[^\s:'\")]+/", "<PATH>/", text)
+    text = re.sub(r"─+", "─", text)
+    return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
