@@ -1,0 +1,272 @@
+"""Claude's side over real HTTP: whole commands against a local stand-in that refuses what the API refuses.
+
+No model answers here: what is said is what the tests put in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cli import SERVERS, Result, run_mcprun, write_jsonl
+from tests.support.messages_api import Answer, Body, HttpReply, MessagesApi, calls, error, message, scripted, text
+
+KINDS = SERVERS / "kinds.py"
+RAW = SERVERS / "raw.py"
+KEY = "sk-ant-test"
+
+
+def ask(
+    folder: Path, api: MessagesApi, server: Path, *args: str, key: str = KEY, queries: tuple[Any, ...] = ("Hello?",)
+) -> Result:
+    """Run queries with a key and the stand-in's URL in the environment, as a user of a gateway has them."""
+    prompts = write_jsonl(folder / "p.jsonl", *queries)
+    env = {"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": api.url}
+    return run_mcprun("batch", prompts, server, *args, cwd=folder, env=env)
+
+
+def test_a_key_means_claude(tmp_path: Path) -> None:
+    """With a key the very same command asks Claude, with tools, caching and a bound on the reply."""
+    conversation = {"Greet Ada.": [calls(("structured", {"name": "Ada"}), text="One moment."), text("She is greeted.")]}
+    with MessagesApi(scripted(conversation)) as api:
+        done = ask(tmp_path, api, KINDS, queries=("Greet Ada.",))
+    assert (done.code, done.transcripts[0]["text"]) == (0, "She is greeted.")
+    assert done.record["model"] == {"kind": "claude", "name": "claude-sonnet-5-5", "chosen": "there is an API key"}
+    first, second = (request.body for request in api.requests)
+    assert first["model"] == "claude-sonnet-5-5"
+    assert first["max_tokens"] == 16000
+    assert first["cache_control"] == {"type": "ephemeral"}
+    assert [tool["name"] for tool in first["tools"]] == sorted(tool["name"] for tool in first["tools"])
+    assert first["tools"] == second["tools"]
+    assert [sent["role"] for sent in second["messages"]] == ["user", "assistant", "user"]
+
+
+def test_messages_are_what_went_over_the_wire(tmp_path: Path) -> None:
+    """The transcript's messages are those of the last request, and the answer to it."""
+    conversation = {"Hi": [calls(("echo", {"text": "a"}), ("echo", {"text": "b"})), text("Both.")]}
+    with MessagesApi(scripted(conversation)) as api:
+        done = ask(tmp_path, api, KINDS, queries=("Hi",))
+    messages = done.transcripts[0]["messages"]
+    assert messages[:-1] == api.requests[-1].body["messages"]
+    assert messages[-1]["content"] == [{"type": "text", "text": "Both."}]
+    results = messages[2]["content"]
+    assert [block["content"][0]["text"] for block in results] == ["a", "b"]  # all of a turn's, in one message
+
+
+def test_usage_is_summed_over_turns(tmp_path: Path) -> None:
+    """Tokens are those of every turn, in the transcript and in the run's counts."""
+    kinds = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    used = [dict(zip(kinds, numbers, strict=True)) for numbers in ((10, 1, 3, 0), (20, 2, 0, 3))]
+    conversation = {"Hi": [calls(("echo", {"text": "a"})) | {"usage": used[0]}, text("ok") | {"usage": used[1]}]}
+    with MessagesApi(scripted(conversation)) as api:
+        done = ask(tmp_path, api, KINDS, queries=("Hi",))
+    total = dict(zip(kinds, (30, 3, 3, 3), strict=True))
+    assert [turn["usage"] for turn in done.transcripts[0]["turns"]] == used
+    assert done.transcripts[0]["usage"] == total
+    assert done.record["counts"]["usage"] == total
+    assert "36 / 3" in done.stdout
+
+
+def test_a_run_with_claude_is_a_recording(tmp_path: Path) -> None:
+    """Played back without a key, a run gives the same bytes, thinking blocks, pauses, usage and all."""
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}
+    conversation = {
+        "Hi": [
+            message([thinking, {"type": "tool_use", "name": "echo", "input": {"text": "a"}}], stop_reason="tool_use"),
+            message([{"type": "text", "text": "Wait"}], stop_reason="pause_turn"),
+            text("Done."),
+        ],
+        "Ho": [message([{"type": "text", "text": "I wo"}], stop_reason="max_tokens")],
+    }
+    with MessagesApi(scripted(conversation)) as api:
+        recorded = ask(tmp_path, api, KINDS, queries=("Hi", "Ho"))
+    assert recorded.code == 1
+    assert list(recorded.verdicts.values()) == ["passed", "failed"]
+    replay = run_mcprun("batch", "p.jsonl", KINDS, "--model", f"replay:{recorded.run}", cwd=tmp_path)
+    assert replay.bytes == recorded.bytes
+    assert replay.code == 1
+    assert "tokens in/out, recorded" in " ".join(replay.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "code"),
+    [("end_turn", 0), ("stop_sequence", 0), ("max_tokens", 1), ("refusal", 1), ("model_context_window_exceeded", 1)],
+)
+def test_stop_reasons_are_recorded_as_themselves(tmp_path: Path, stop_reason: str, code: int) -> None:
+    """A model that ended its turn passes; one that was cut short fails, and the check says by what."""
+    with MessagesApi(lambda _: message([{"type": "text", "text": "x"}], stop_reason=stop_reason)) as api:
+        done = ask(tmp_path, api, RAW)
+    assert (done.code, done.transcripts[0]["stop"]) == (code, stop_reason)
+
+
+def test_a_call_cut_short_is_not_made(tmp_path: Path) -> None:
+    """A `tool_use` that came with `max_tokens` may be half of what was meant, and is never sent to the server."""
+    with MessagesApi(lambda _: calls(("echo", {"te": ""})) | {"stop_reason": "max_tokens"}) as api:
+        done = ask(tmp_path, api, KINDS)
+    assert (done.transcripts[0]["stop"], done.transcripts[0]["calls"]) == ("max_tokens", [])
+
+
+def test_every_kind_of_content_is_told_in_blocks_that_the_api_takes(tmp_path: Path) -> None:
+    """Text, image, audio, link, embedded text and blobs, structured content, nothing, an error."""
+    tools = ["echo", "image", "drawing", "audio", "link", "embedded_text", "embedded_pdf", "embedded_blob",
+             "structured", "empty", "fails"]  # fmt: skip
+    given: dict[str, Body] = {"echo": {"text": "a"}, "structured": {"name": "Ada"}, "fails": {"why": "x"}}
+    with MessagesApi(scripted({"All": [calls(*((tool, given.get(tool, {})) for tool in tools)), text("ok")]})) as api:
+        done = ask(tmp_path, api, KINDS, "--allow-tool-errors", queries=("All",))
+    assert (done.code, done.stderr.count("error")) == (0, 0)
+    told = dict(zip(tools, api.requests[1].body["messages"][2]["content"], strict=True))
+    kinds = {tool: [block["type"] for block in result.get("content", [])] for tool, result in told.items()}
+    assert kinds == {
+        "echo": ["text"], "image": ["image"], "drawing": ["text"], "audio": ["text"], "link": ["text"],
+        "embedded_text": ["text"], "embedded_pdf": ["document"], "embedded_blob": ["text"], "structured": ["text"],
+        "empty": [], "fails": ["text"],
+    }  # fmt: skip
+    texts = {tool: told[tool]["content"][0]["text"] for tool in ("drawing", "audio", "link", "embedded_text")}
+    assert texts["drawing"].startswith("[image: image/svg+xml, ")
+    assert texts["audio"].startswith("[audio: audio/wav, ")
+    assert texts["link"] == "[resource link demo://readme: readme, text/markdown]"
+    assert texts["embedded_text"] == "[resource demo://readme]\n# Read me"
+    assert told["fails"]["is_error"] is True
+
+
+def test_odd_tools_reach_the_api_in_its_own_alphabet(tmp_path: Path) -> None:
+    """The API takes the mapped list of tools, and calls are mapped back to the server's names and keys."""
+
+    def answer(body: Body) -> Answer:
+        if len(body["messages"]) > 1:
+            return text("ok")
+        keys = next(tool for tool in body["tools"] if tool["name"] == "keys")
+        user, where = keys["input_schema"]["properties"]
+        inner = next(iter(keys["input_schema"]["properties"][where]["properties"]))
+        dotted = next(tool["name"] for tool in body["tools"] if tool["name"].startswith("files_read_all_"))
+        return calls(("keys", {user: "7", where: {inner: 1}}), (dotted, {"path": "/"}))
+
+    with MessagesApi(answer) as api:
+        done = ask(tmp_path, api, SERVERS / "raw.py", "--", "odd")
+    assert done.code == 0, done.stderr
+    assert [(call["tool"], call["input"]) for call in done.transcripts[0]["calls"]] == [
+        ("keys", {"user id": "7", "$filter": {"é": 1}}),
+        ("files.read/all", {"path": "/"}),
+    ]
+
+
+def test_parameters_of_flags_and_queries(tmp_path: Path) -> None:
+    """`--model`, `--max-tokens` and `--system` reach the API, and a query's own come first."""
+    own = {"prompt": "Own", "model": "claude-haiku-5-5", "max_tokens": 5, "system": "Be brief."}
+    with MessagesApi(lambda _: text("ok")) as api:
+        flags = ("--model", "claude-opus-5-5", "--max-tokens", "99", "--system", "Be kind.", "--concurrency", "1")
+        ask(tmp_path, api, RAW, *flags, queries=("Flags", own))
+    sent = [(one.body["model"], one.body["max_tokens"], one.body["system"]) for one in api.requests]
+    assert sent == [("claude-opus-5-5", 99, "Be kind."), ("claude-haiku-5-5", 5, "Be brief.")]
+
+
+def test_the_key_may_stand_in_dotenv_and_the_url_in_a_flag(tmp_path: Path) -> None:
+    """`.env` in the folder brings the key, `--base-url` the endpoint, `MCPRUN_MODEL` the model."""
+    (tmp_path / ".env").write_text(f"ANTHROPIC_API_KEY={KEY}\n")
+    prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
+    with MessagesApi(lambda _: text("ok")) as api:
+        flags = ("--base-url", api.url)
+        done = run_mcprun("batch", prompts, RAW, *flags, cwd=tmp_path, env={"MCPRUN_MODEL": "local-model"})
+    assert (done.code, api.requests[0].body["model"]) == (0, "local-model")
+
+
+def test_the_key_is_in_no_file_and_no_message(tmp_path: Path) -> None:
+    """Nothing that a run writes or prints holds the key, nor does the server's environment."""
+    with MessagesApi(lambda _: text("ok")) as api:
+        done = ask(tmp_path, api, SERVERS / "environment.py")
+    assert done.code == 0
+    written = b"".join(file.read_bytes() for file in done.run.iterdir())
+    assert b"PATH" in (done.run / "server.log").read_bytes()
+    for place in (written, done.stdout.encode(), done.stderr.encode()):
+        assert KEY.encode() not in place
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (error(429, "rate_limit_error", "Slow down"), "throttled", "429 rate_limit_error: Slow down"),
+        (error(529, "overloaded_error", "Overloaded"), "throttled", "529 overloaded_error: Overloaded"),
+        (error(500, "api_error", "Oops"), "api_error", "500 api_error: Oops"),
+        (error(400, "invalid_request_error", "prompt is too long"), "api_refused", "prompt is too long"),
+        (HttpReply(200, "not json"), "api_error", "the API's answer can't be read"),
+        (HttpReply(200, {"type": "message"}), "api_error", "the API's answer is no message"),
+        (HttpReply(200, "", drop=True), "api_error", "no connection to the API"),
+    ],
+)
+def test_an_api_that_fails_is_an_error_of_the_query(tmp_path: Path, answer: HttpReply, kind: str, message: str) -> None:
+    """What the API fails with becomes an error with a kind, exit 3, and is never a pass."""
+    with MessagesApi(lambda _: answer) as api:
+        done = ask(tmp_path, api, RAW)
+    assert (done.code, list(done.verdicts.values())) == (3, ["error"])
+    assert done.transcripts[0]["error"]["kind"] == kind
+    assert message in done.transcripts[0]["error"]["message"]
+    assert kind in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "key", "kind", "message"),
+    [
+        ((), "sk-ant-wrong", "api_refused", "the API refused the key: 401 authentication_error"),
+        (("--model", "claude-0"), KEY, "api_refused", "the API does not know the model 'claude-0'"),
+    ],
+)
+def test_what_every_query_would_meet_ends_the_run(
+    tmp_path: Path, flags: tuple[str, ...], key: str, kind: str, message: str
+) -> None:
+    """A refused key and an unknown model are one message for the run, not one for each query."""
+    with MessagesApi(lambda _: text("ok"), unknown_models={"claude-0"}) as api:
+        done = ask(tmp_path, api, RAW, *flags, key=key, queries=("One", "Two", "Three"))
+    assert done.code == 3
+    assert done.stderr.count(message) == 1
+    assert done.record["error"]["kind"] == kind
+    assert done.record["state"] == "interrupted"
+    assert "passed" not in done.verdicts.values()
+
+
+def test_a_silent_api_is_an_error_in_time(tmp_path: Path) -> None:
+    """A request that is not answered ends with its deadline, and the transcript says which one it was."""
+
+    def answer(_: Body) -> Answer:
+        api.closed.wait()
+        return text("too late")
+
+    with MessagesApi(answer) as api:
+        done = ask(tmp_path, api, RAW, "--request-timeout", "0.3")
+    transcript = done.transcripts[0]
+    assert (done.code, transcript["stop"]) == (3, "timeout")
+    assert transcript["error"] == {"kind": "request_timeout", "message": "the API did not answer within 0.3 s"}
+
+
+def test_a_query_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) -> None:
+    """The query's own deadline ends it with a whole transcript of what was said so far."""
+    query = {"id": "slow", "prompt": "Hang", "timeout": 1.5}
+    with MessagesApi(scripted({"Hang": [calls(("hangs", {}))]})) as api:
+        done = ask(tmp_path, api, KINDS, queries=(query,))
+    transcript = done.transcripts[0]
+    assert (done.code, transcript["stop"], len(transcript["messages"])) == (3, "timeout", 2)
+    assert transcript["error"] == {
+        "kind": "query_timeout",
+        "message": "not done within 1.5 s; waiting for calls of hangs",
+    }
+
+
+def test_queries_run_at_the_same_time(tmp_path: Path) -> None:
+    """As many requests as `--concurrency` says are in flight at once."""
+    with MessagesApi(barrier_of(4)) as api:
+        done = ask(tmp_path, api, RAW, "--concurrency", "4", queries=tuple(f"q{number}" for number in range(8)))
+    assert (done.code, len(api.requests)) == (0, 8)
+
+
+def barrier_of(parties: int) -> Callable[[Body], Answer]:
+    """Answer only when so many requests wait together; one that waits alone too long gets an error."""
+    barrier = threading.Barrier(parties)
+
+    def answer(_: Body) -> Answer:
+        barrier.wait(timeout=30)
+        return text("together")
+
+    return answer
