@@ -1,0 +1,109 @@
+"""MCP content, told to the model in blocks that the API takes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.content import tool_result
+from tests.support.messages_rules import refusal
+
+texts = st.text(max_size=20) | st.just(" ")
+data = st.binary(max_size=9).map(lambda raw: base64.b64encode(raw).decode()) | st.sampled_from(["", "not base64!", "a"])
+mimes = st.sampled_from(
+    ["image/png", "image/svg+xml", "application/pdf", "text/plain", "audio/wav", "x/y", "application/json"]
+)
+resources = st.fixed_dictionaries({"uri": texts}, optional={"mimeType": mimes}).flatmap(
+    lambda one: st.builds(lambda key, value: one | {key: value}, st.sampled_from(["text", "blob"]), texts | data)
+)
+blocks = st.one_of(
+    st.builds(lambda text: {"type": "text", "text": text}, texts),
+    st.builds(lambda kind, value, mime: {"type": kind, "data": value, "mimeType": mime},
+              st.sampled_from(["image", "audio"]), data, mimes),
+    st.builds(lambda uri, name: {"type": "resource_link", "uri": uri, "name": name}, texts, texts),
+    st.builds(lambda resource: {"type": "resource", "resource": resource}, resources),
+    st.just({"type": "hologram"}),
+)  # fmt: skip
+results = st.fixed_dictionaries(
+    {"content": st.lists(blocks, max_size=4)},
+    optional={"isError": st.booleans(), "structuredContent": st.none() | st.integers() | st.just({"a": None})},
+)
+
+
+@given(results)
+def test_the_api_takes_every_result(result: dict[str, Any]) -> None:
+    """Whatever a tool answers, the block that tells it is one that the API does not refuse."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": "t", "input": {}}
+    messages = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [tool_result("toolu_1", result)]},
+    ]
+    assert refusal({"model": "m", "max_tokens": 1, "messages": messages}) is None
+
+
+@given(results)
+def test_nothing_but_blank_text_is_dropped(result: dict[str, Any]) -> None:
+    """Each block of a result is told as one block; what has no block of its own is told in words."""
+    expected = [item for item in result["content"] if not (item["type"] == "text" and not item["text"].strip())]
+    told = tool_result("t", result).get("content", [])
+    structured = 1 if not expected and result.get("structuredContent") is not None else 0
+    assert len(told) == len(expected) + structured
+
+
+PDF = base64.b64encode(b"%PDF-1.4").decode()
+
+
+@pytest.mark.parametrize(
+    ("item", "block"),
+    [
+        ({"type": "text", "text": "hi", "annotations": {"priority": 1}}, {"type": "text", "text": "hi"}),
+        (
+            {"type": "image", "data": PDF, "mimeType": "image/png"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PDF}},
+        ),
+        (
+            {"type": "image", "data": PDF, "mimeType": "image/svg+xml"},
+            {"type": "text", "text": "[image: image/svg+xml, 8 bytes; it can't be shown to the model]"},
+        ),
+        (
+            {"type": "audio", "data": PDF, "mimeType": "audio/wav"},
+            {"type": "text", "text": "[audio: audio/wav, 8 bytes; it can't be shown to the model]"},
+        ),
+        (
+            {"type": "resource_link", "uri": "a://b", "name": "n", "mimeType": "x/y", "size": 3, "description": "d"},
+            {"type": "text", "text": "[resource link a://b: n, x/y, 3 bytes, d]"},
+        ),
+        (
+            {"type": "resource", "resource": {"uri": "a://b", "text": "t"}},
+            {"type": "text", "text": "[resource a://b]\nt"},
+        ),
+        (
+            {"type": "resource", "resource": {"uri": "a://b", "blob": PDF, "mimeType": "application/pdf"}},
+            {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}},
+        ),
+        (
+            {"type": "resource", "resource": {"uri": "a://b", "blob": base64.b64encode(b"hey").decode(), "mimeType": "text/x"}},
+            {"type": "text", "text": "[resource a://b]\nhey"},
+        ),
+        (
+            {"type": "resource", "resource": {"uri": "a://b", "blob": PDF}},
+            {"type": "text", "text": "[resource a://b: application/octet-stream, 8 bytes; it can't be shown to the model]"},
+        ),
+    ],
+)  # fmt: skip
+def test_each_kind_of_content(item: dict[str, Any], block: dict[str, Any]) -> None:
+    """Text, images and documents are shown, everything else is told in words."""
+    assert tool_result("t", {"content": [item]})["content"] == [block]
+
+
+def test_structured_content_is_told_only_where_there_is_no_other() -> None:
+    """Servers repeat structured content as text: the model reads it once."""
+    both = {"content": [{"type": "text", "text": '{"a": 1}'}], "structuredContent": {"a": 1}}
+    assert tool_result("t", both)["content"] == [{"type": "text", "text": '{"a": 1}'}]
+    alone = {"content": [], "structuredContent": {"a": "é"}}
+    assert tool_result("t", alone)["content"] == [{"type": "text", "text": '{"a": "é"}'}]

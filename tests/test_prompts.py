@@ -1,0 +1,116 @@
+"""Prompts files: read as a stream, checked whole, every bad line named."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.errors import PromptsError, UsageError
+from mcprun.prompts import Select, read_prompts
+from tests.support.cli import run_mcprun
+
+BAD = (
+    b'{"prompt": "a", "id": "one"}\n'
+    b"\n"
+    b"\xff\n"
+    b'{"prompt": 1}\n'
+    b'{"prompt": "b", "id": "one"}\n'
+    b"{bad\n"
+    b'{"prompt": "c", "metadata": {"x": NaN}}\n'
+    b'{"prompt": "d", "prompt": "e"}\n'
+    b"[" + b"[" * 100_000 + b"\n"
+    b'{"prompt": "f", "promt": 1, "repeat": 2}'
+)
+
+
+def test_every_bad_line_is_named_in_one_go(tmp_path: Path) -> None:
+    """`mcprun validate` lists each bad line with file, line, field and problem, and exits with 2."""
+    (tmp_path / "p.jsonl").write_bytes(BAD)
+    done = run_mcprun("validate", "p.jsonl", cwd=tmp_path)
+    assert done.code == 2
+    assert done.stderr.splitlines() == [
+        "p.jsonl:3: line: not UTF-8: byte 0xff at position 1",
+        "p.jsonl:4: prompt: must be a string or a list of content blocks, not the number 1",
+        "p.jsonl:5: id: 'one' is already the id of line 1",
+        "p.jsonl:6: line: not JSON: Expecting property name enclosed in double quotes, at column 2",
+        "p.jsonl:7: line: not JSON: NaN is no JSON",
+        "p.jsonl:8: line: not JSON: the key 'prompt' stands twice in one object",
+        "p.jsonl:9: line: not JSON: nested too deeply",
+        "p.jsonl:10: promt: unknown key; did you mean 'prompt'?",
+        "p.jsonl:10: repeat: not supported yet",
+    ]
+
+
+def test_stdin_is_called_by_its_name(tmp_path: Path) -> None:
+    """Problems of stdin are told as `<stdin>:LINE`."""
+    done = run_mcprun("validate", "-", cwd=tmp_path, input="{}")
+    assert (done.code, done.stderr) == (2, "<stdin>:1: prompt: is missing\n")
+
+
+def test_a_good_file_is_said_to_be_good(tmp_path: Path) -> None:
+    """A BOM, CRLF, blank lines and a missing last newline are fine."""
+    (tmp_path / "p.jsonl").write_bytes(b'\xef\xbb\xbf"one"\r\n\r\n  \n{"prompt": "two", "script": [{"text": "2"}]}')
+    done = run_mcprun("validate", "p.jsonl", cwd=tmp_path)
+    assert (done.code, done.stdout) == (0, "p.jsonl: 2 queries, 1 with a script\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.jsonl", b"", "empty.jsonl:1: line: the file holds no query"),
+        ("blank.jsonl", b"\n \n", "blank.jsonl:1: line: the file holds no query"),
+        ("folder", None, "folder is a folder; give a prompts file (JSONL, one query a line)"),
+        ("missing.jsonl", None, "there is no prompts file missing.jsonl; in . there are there.jsonl"),
+    ],
+)
+def test_a_file_without_queries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, message: str
+) -> None:
+    """An empty file, a folder and a wrong path are told apart."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.jsonl").write_text('"hi"')
+    (tmp_path / "folder").mkdir()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError) as told:
+        read_prompts(name)
+    assert str(told.value) == message
+
+
+def test_the_same_prompt_twice_gets_numbered_ids(tmp_path: Path) -> None:
+    """Equal prompts without ids stay apart, and inserting a line renames none of the others."""
+    file = tmp_path / "p.jsonl"
+    file.write_text('"a"\n"b"\n"a"\n')
+    with read_prompts(str(file)) as found:
+        before = found.ids
+    file.write_text('"new"\n"a"\n"b"\n"a"\n')
+    with read_prompts(str(file)) as found:
+        assert found.ids[1:] == before
+    assert before[2] == f"{before[0]}-2"
+
+
+def test_an_id_that_looks_made_is_still_the_users(tmp_path: Path) -> None:
+    """A repeated id that the user wrote is an error, with both lines."""
+    file = tmp_path / "p.jsonl"
+    file.write_text('{"id": "x", "prompt": "a"}\n{"custom_id": "x", "prompt": "b"}\n')
+    with pytest.raises(PromptsError) as told:
+        read_prompts(str(file))
+    assert told.value.problems == (f"{file}:2: id: 'x' is already the id of line 1",)
+
+
+@given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=8), st.integers(1, 10))
+def test_the_stream_holds_what_was_checked(prompts: list[str], limit: int) -> None:
+    """The second reading gives the ids of the first, in order, and as many as were asked for."""
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+        file.write("\n".join(json.dumps(prompt) for prompt in prompts).encode())
+        file.flush()
+        with read_prompts(file.name, Select(limit=limit)) as found:
+            queries = list(found.queries())
+    assert tuple(query.id for query in queries) == found.ids
+    assert [query.prompt for query in queries] == prompts[:limit]
+    assert found.total == len(prompts)

@@ -1,0 +1,157 @@
+"""Queries: the format, its aliases, and what is said of a line that is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.queries import BadQuery, Query, parse_query
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+KEYS = st.sampled_from(
+    [*Query.model_fields, *Query.not_yet, "messages", "params", "query", "expected_tool_calls", "target", "typo"]
+)
+
+
+def problems(value: Any) -> list[tuple[str, str]]:
+    """Give what is wrong with a line, or nothing."""
+    try:
+        parse_query(value)
+    except BadQuery as bad:
+        return bad.problems
+    return []
+
+
+@given(JSON | st.dictionaries(KEYS, JSON, max_size=6))
+def test_any_json_value_is_a_query_or_has_problems(value: Any) -> None:
+    """Whatever a line holds, it is read or refused with reasons, and nothing else is raised."""
+    for field, problem in problems(value):
+        assert field
+        assert problem
+
+
+@given(st.text(min_size=1).filter(str.strip), st.dictionaries(st.text(), JSON, max_size=2))
+def test_a_made_id_depends_on_the_prompt_alone(prompt: str, metadata: dict[str, Any]) -> None:
+    """What else stands in the line does not rename the query."""
+    assert parse_query(prompt).id == parse_query({"prompt": prompt, "metadata": metadata}).id
+
+
+def test_ids_differ_between_prompts() -> None:
+    """Two prompts make two ids."""
+    assert parse_query("a").id != parse_query("b").id
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, [("line", "must be an object or a string, not the number 3")]),
+        (None, [("line", "must be an object or a string, not null")]),
+        ([1], [("line", "must be an object or a string, not a list: write one query a line")]),
+        ({}, [("prompt", "is missing")]),
+        ("  ", [("prompt", "must not be empty")]),
+        ({"prompt": []}, [("prompt", "must not be an empty list")]),
+        ({"prompt": 7}, [("prompt", "must be a string or a list of content blocks, not the number 7")]),
+        (
+            {"prompt": [{"type": "sound"}]},
+            [("prompt", "block 0 must be an object whose type is one of text, image, document")],
+        ),
+        ({"prompt": [{"type": "text", "text": ""}]}, [("prompt", "block 0 has no text")]),
+        ({"prompt": "x", "prompts": ["y"]}, [("prompts", "says the same as 'prompt', which is there too: keep one")]),
+        ({"prompts": ["x", ""]}, [("prompts[1]", "must not be empty")]),
+        ({"prompt": "x", "id": ""}, [("id", "must be printable and not empty")]),
+        ({"prompt": "x", "id": "a\nb"}, [("id", "must be printable and not empty")]),
+        ({"prompt": "x", "id": []}, [("id", "must be a string, not a list")]),
+        ({"prompt": "x", "scrip": []}, [("scrip", "unknown key; did you mean 'script'?")]),
+        ({"prompt": "x", "zzz": 1}, [("zzz", "unknown key; put what is yours under 'metadata'")]),
+        ({"prompt": "x", "repeat": 3}, [("repeat", "not supported yet")]),
+        ({"prompt": "x", "expect": {"judge": "nice"}}, [("expect.judge", "not supported yet")]),
+        ({"prompt": "x", "expect": {"text": {"regex": "a"}}}, [("expect.text.regex", "not supported yet"), ("expect.text.contains", "is missing")]),
+        ({"prompt": "x", "expect": {"call": []}}, [("expect.call", "unknown key; did you mean 'calls'?")]),
+        ({"prompt": "x", "expect": {"text": "5"}}, [("expect.text", "must be an object, not the string '5'")]),
+        (
+            {"prompt": "x", "expect": {"calls": [{"tool": "a", "input": {"b": [{"$any": True}]}}]}},
+            [("expect.calls[0].input", "value matchers such as '$any' are not supported yet")],
+        ),
+        ({"prompt": "x", "max_tokens": "5"}, [("max_tokens", "must be an integer, not the string '5'")]),
+        ({"prompt": "x", "max_turns": 0}, [("max_turns", "must be greater than or equal to 1")]),
+        ({"prompt": "x", "timeout": True}, [("timeout", "must be a number, not true")]),
+        ({"prompt": "x", "tools": "add"}, [("tools", "must be a list, not the string 'add'")]),
+        ({"prompt": "x", "script": [{}]}, [("script[0]", "must have text or calls")]),
+        (
+            {"prompt": "x", "script": [{"calls": [{"tol": "a"}]}]},
+            [("script[0].calls[0].tool", "is missing"), ("script[0].calls[0].tol", "unknown key; did you mean 'tool'?")],
+        ),
+        (
+            {"prompt": "x", "model": "script"},
+            [("model", "must name a model of the API: script and replay are chosen for the whole run")],
+        ),
+        ({"query": "a", "prompt": "b"}, [("query", "says the same as 'prompt', which is there too: keep one")]),
+        ({"question": ""}, [("question", "must not be empty")]),
+        ({"messages": "hi"}, [("messages", 'must be a list of {"role": …, "content": …}'), ("prompt", "is missing")]),
+        (
+            {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+            [("messages[1]", "a message of role 'assistant' can't be played: the model speaks for itself")],
+        ),
+        (
+            {"prompt": "x", "params": {"temperature": 0}},
+            [("params.temperature", "not supported: of params, mcprun reads messages, model, max_tokens, system")],
+        ),
+    ],
+)  # fmt: skip
+def test_problems_name_the_field_and_what_is_wrong(value: Any, expected: list[tuple[str, str]]) -> None:
+    """Every problem of a line is told, by the field as the user wrote it."""
+    assert sorted(problems(value)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("reference", "problem"),
+    [
+        ({"$from": 1, "path": "/a"}, "$from must be the number of an earlier turn's call (1 come before), not the number 1"),
+        ({"$from": "0"}, "$from must be the number of an earlier turn's call (1 come before), not the string '0'"),
+        ({"$from": 0, "path": "a"}, "path must be a JSON Pointer such as /structuredContent/id"),
+        ({"$from": 0, "match": "("}, "match is no regular expression: missing ), unterminated subpattern at position 0"),
+        ({"$from": 0, "paht": "/a"}, "$from takes path and match, not paht"),
+    ],
+)  # fmt: skip
+def test_references_are_checked_before_anything_runs(reference: dict[str, Any], problem: str) -> None:
+    """A `$from` that can't find anything is a bad line, not a surprise in the night."""
+    script = [{"calls": [{"tool": "a"}]}, {"calls": [{"tool": "b", "input": {"deep": [reference]}}]}]
+    assert problems({"prompt": "x", "script": script}) == [("script", f"turn 1: {problem}")]
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("Hello", {"prompt": "Hello"}),
+        ({"custom_id": "a", "input": "Hello"}, {"id": "a", "prompt": "Hello"}),
+        ({"id": 7, "question": "Hello"}, {"id": "7", "prompt": "Hello"}),
+        ({"messages": [{"role": "user", "content": "Hello"}]}, {"prompt": "Hello"}),
+        (
+            {"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "a"}, {"role": "user", "content": "b"}]},
+            {"system": "S", "prompts": ["a", "b"]},
+        ),
+        (
+            {"custom_id": "a", "params": {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}},
+            {"id": "a", "model": "m", "max_tokens": 5, "prompt": "x"},
+        ),
+        ({"input": [{"role": "user", "content": "x"}], "target": "y"}, {"prompt": "x", "expect": {"text": {"contains": "y"}}}),
+        (
+            {"prompt": "x", "expected_tool_calls": ["add", {"name": "sub", "arguments": {"a": 1}}]},
+            {"prompt": "x", "expect": {"calls": [{"tool": "add"}, {"tool": "sub", "input": {"a": 1}}]}},
+        ),
+        (
+            {"prompt": "x", "script": [{"calls": [{"name": "add", "args": {"a": 1}}]}]},
+            {"prompt": "x", "script": [{"calls": [{"tool": "add", "input": {"a": 1}}]}]},
+        ),
+    ],
+)  # fmt: skip
+def test_aliases_mean_the_same(line: Any, same: dict[str, Any]) -> None:
+    """Other formats' names for the same things are read as mcprun's own."""
+    assert parse_query(line) == parse_query(same)

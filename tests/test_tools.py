@@ -1,0 +1,125 @@
+"""Tools, mapped to what the Messages API takes, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.tools import ToolSet
+from tests.support.messages_rules import refusal
+
+names = st.text(min_size=1, max_size=200) | st.sampled_from(["a.b", "a/b", "a_b", "a b", "x" * 200, "x" * 128])
+keys = st.text(min_size=1, max_size=80) | st.sampled_from(["a.b", "a b", "a_b", "$ref", "properties", "required"])
+leaves = st.sampled_from([{"type": "string"}, {"type": "integer"}, {}, True, {"enum": ["a b", 1]}])
+
+
+def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Make object schemas that hold other schemas."""
+    return st.builds(
+        lambda properties, required, extra: {
+            "type": "object",
+            "properties": properties,
+            "required": [key for key in properties if key in required],
+            **extra,
+        },
+        st.dictionaries(keys, inner, max_size=3),
+        st.sets(keys),
+        st.sampled_from([{}, {"additionalProperties": False}, {"oneOf": [{}]}, {"anyOf": [{"required": ["a b"]}, {}]}]),
+    )
+
+
+schemas = objects(
+    st.recursive(leaves, lambda inner: objects(inner) | st.builds(lambda one: {"type": "array", "items": one}, inner), max_leaves=5)
+)  # fmt: skip
+tools = st.builds(lambda name, schema: {"name": name, "inputSchema": schema}, names, schemas)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def body(found: ToolSet) -> dict[str, Any]:
+    """Make a request with these tools."""
+    messages = [{"role": "user", "content": "hi"}]
+    return {"model": "m", "max_tokens": 1, "messages": messages, "tools": list(found.definitions)}
+
+
+@given(st.lists(tools, max_size=5))
+def test_the_api_takes_whatever_is_sent(listed: list[dict[str, Any]]) -> None:
+    """However odd the tools of a server, the list that is sent is one that the API does not refuse."""
+    assert refusal(body(ToolSet.of(listed))) is None
+
+
+@given(st.lists(tools, min_size=1, max_size=5), st.data())
+def test_a_call_comes_back_as_it_was_meant(listed: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Mapped to the API and back, a call has the server's own name and keys again."""
+    found = ToolSet.of(listed)
+    for name in found.names.values():
+        properties = next(tool for tool in listed if tool["name"] == name)["inputSchema"]["properties"]
+        given_keys = data.draw(st.sets(st.sampled_from(sorted(properties)))) if properties else set()
+        arguments = {key: data.draw(values) for key in sorted(given_keys)}
+        assert found.from_api(*found.to_api(name, arguments)) == (name, arguments)
+
+
+@given(
+    st.fixed_dictionaries({}, optional={
+        "oneOf": st.just([{"required": ["a"]}, {"required": ["b"]}]),
+        "anyOf": st.just([{"properties": {"a": {"type": "string"}}}, {"required": ["c"]}]),
+        "allOf": st.just([{"maxProperties": 2}]),
+        "if": st.just({"required": ["a"]}),
+        "then": st.just({"required": ["b"]}),
+    }),
+    st.dictionaries(st.sampled_from("abc"), st.sampled_from(["x", 1]), max_size=3),
+)  # fmt: skip
+def test_rewriting_keeps_the_meaning(keywords: dict[str, Any], instance: dict[str, Any]) -> None:
+    """What the server's schema holds valid, the sent one does, and nothing else."""
+    schema = {"properties": {"a": {}}, **keywords}
+    (sent,) = ToolSet.of([{"name": "t", "inputSchema": schema}]).definitions
+    theirs, ours = (jsonschema.Draft202012Validator(one).is_valid(instance) for one in (schema, sent["input_schema"]))
+    assert theirs == ours
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"type": "array"}, "its input schema is of type 'array', and arguments are always an object"),
+        ("object", "its input schema is no object"),
+        (
+            {"type": "object", "properties": {"a": {"type": "strnig"}}},
+            "its input schema is not valid at $.properties.a.type: 'strnig' is not valid under any of the given schemas",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_is_left_out_by_name(schema: Any, why: str) -> None:
+    """A tool with a schema that can't be sent is not sent, and a warning says so."""
+    found = ToolSet.of([{"name": "bad", "inputSchema": schema}, {"name": "good", "inputSchema": {"type": "object"}}])
+    assert [tool["name"] for tool in found.definitions] == ["good"]
+    assert found.warnings == (f"tool 'bad' is left out: {why}",)
+
+
+def test_tools_are_sorted_and_the_second_of_a_name_is_left_out() -> None:
+    """The order is the names', so that a cached prompt stays warm; a name stands once."""
+    found = ToolSet.of({"name": name, "inputSchema": {"type": "object"}} for name in ("b", "a", "b"))
+    assert [tool["name"] for tool in found.definitions] == ["a", "b"]
+    assert found.warnings == ("tool 'b' is listed twice; the second one is left out",)
+
+
+def test_names_that_would_clash_stay_apart() -> None:
+    """Two names that look the same in the API's alphabet get different stand-ins, the same in every run."""
+    listed = [{"name": name, "inputSchema": {"type": "object"}} for name in ("a.b", "a/b", "a_b")]
+    found = ToolSet.of(listed)
+    sent = [tool["name"] for tool in found.definitions]
+    assert (len(set(sent)), sent[2]) == (3, "a_b")
+    assert sent == [tool["name"] for tool in ToolSet.of(reversed(listed)).definitions]
+
+
+def test_patterns_choose_by_the_servers_names() -> None:
+    """A query's `tools` are patterns on the names that the server gives."""
+    found = ToolSet.of([{"name": name, "inputSchema": {"type": "object"}} for name in ("fs.read", "fs.write", "net")])
+    assert [tool["name"] for tool in found.only(["fs.*"]).definitions] == ["fs_read", "fs_write"]
+    assert found.only(None) is found
