@@ -1,0 +1,89 @@
+"""The shape of the code: what may import what, and what must not be imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mcprun
+from tests.support.cli import QUICKSTART, clean_environment
+
+PACKAGE = Path(mcprun.__file__).parent
+
+LAYERS = (
+    "cli", "report", "batch", "attempt", "loop", "models", "pool", "connect", "server", "target",
+    "rundir", "sdklog", "checks", "tools", "content", "prompts", "queries", "aliases",
+    "events", "records", "limits", "errors",
+)  # fmt: skip
+"""Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
+
+HEAVY = {"mcp", "mcp_types", "anthropic", "pydantic", "rich", "jsonschema", "httpx2"}
+
+
+def part(module: str) -> str:
+    """Name the layer of `mcprun.report.console`: `report`."""
+    return module.split(".")[1]
+
+
+def imports(file: Path) -> set[str]:
+    """Find the modules of this package that a file imports, within functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mcprun":
+            found |= {node.module} if "." in node.module else {f"mcprun.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names if name.name.startswith("mcprun.")}
+    return found - {"mcprun.__version__"}
+
+
+def test_layers_name_every_module() -> None:
+    """A new module must be given its place."""
+    modules = {file.stem for file in PACKAGE.glob("*.py") if not file.stem.startswith("__")}
+    packages = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+    assert modules | packages == set(LAYERS)
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_one_way(file: Path) -> None:
+    """A module imports only what stands below its own layer, or within its own package."""
+    relative = file.relative_to(PACKAGE)
+    own = relative.parts[0].removesuffix(".py")
+    if own.startswith("__"):
+        own = "__main__"
+    place = LAYERS.index(own) if own in LAYERS else -1
+    wrong = {
+        module
+        for module in imports(file)
+        if not (LAYERS.index(part(module)) > place or (len(relative.parts) > 1 and part(module) == own))
+    }
+    assert wrong == set()
+
+
+def imported(*command: str, cwd: Path) -> set[str]:
+    """Run a command of mcprun and give the top-level packages that it imported."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "mcprun", *command],
+        cwd=cwd, env=clean_environment(), capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    assert any("click" in line for line in lines)
+    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("command", [["--help"], ["batch", "--help"], ["show", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
+    """Help is as quick as click itself, because nothing else is there yet."""
+    assert imported(*command, cwd=tmp_path) & HEAVY == set()
+
+
+def test_scripts_and_recordings_never_import_the_api_client(tmp_path: Path) -> None:
+    """Neither `script` nor `replay` imports anthropic, and reading a run imports no SDK at all."""
+    prompts, server = map(str, QUICKSTART)
+    assert imported("batch", prompts, server, cwd=tmp_path) & {"anthropic"} == set()
+    assert imported("batch", prompts, server, "--model", "replay:latest", cwd=tmp_path) & {"anthropic"} == set()
+    assert imported("show", cwd=tmp_path) & {"anthropic", "mcp", "mcp_types"} == set()
+    assert imported("validate", prompts, cwd=tmp_path) & {"anthropic", "mcp", "mcp_types", "rich"} == set()
