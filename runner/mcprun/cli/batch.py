@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
@@ -51,6 +50,8 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
       mcprun batch prompts.jsonl server.py --model replay:outputs/latest
       mcprun batch prompts.jsonl server.py --filter 'add-*' -- --verbose
     """
+    import asyncio
+
     from mcprun.batch import run_batch
     from mcprun.report.console import Console
     from mcprun.rundir import Run
