@@ -137,7 +137,7 @@ class Run:
 
     path: Path
     record: RunRecord
-    _open: dict[str, IO[bytes]] = field(default_factory=dict, repr=False, compare=False)
+    _kept_open: list[IO[bytes]] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def read(cls, name: str) -> Run:
@@ -174,11 +174,16 @@ class Run:
 
     def at(self, offset: int) -> Transcript:
         """Read the transcript that begins at an offset of `index`."""
-        if _TRANSCRIPTS not in self._open:
-            self._open[_TRANSCRIPTS] = (self.path / _TRANSCRIPTS).open("rb")
-        stream = self._open[_TRANSCRIPTS]
+        if not self._kept_open:
+            self._kept_open.append((self.path / _TRANSCRIPTS).open("rb"))
+        (stream,) = self._kept_open
         stream.seek(offset)
         return self._transcript(stream.readline())
+
+    def close(self) -> None:
+        """Close what `at` holds open."""
+        while self._kept_open:
+            self._kept_open.pop().close()
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """Stream the whole lines with their offsets; a torn last line was never finished and does not count."""
@@ -196,6 +201,9 @@ class Run:
     def _transcript(self, line: bytes) -> Transcript:
         try:
             return Transcript.model_validate(json.loads(line))
+        except ValidationError as error:
+            wrong = ".".join(str(step) for step in error.errors(include_url=False)[0]["loc"])
+            raise UsageError(f"{self.path / _TRANSCRIPTS} holds a line that is no transcript: {wrong}") from None
         except ValueError as error:
             raise UsageError(f"{self.path / _TRANSCRIPTS} holds a line that is no transcript: {error}") from None
 

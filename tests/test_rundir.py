@@ -1,0 +1,139 @@
+"""Run directories: written whole, read without guessing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun.errors import UsageError
+from mcprun.events import QueryEnd, Where
+from mcprun.records import ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
+from mcprun.rundir import Run, RunWriter, mark_latest, new_directory
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+RECORD = RunRecord(
+    state="started",
+    started="2026-01-01T00:00:00.000Z",
+    arguments={},
+    prompts=PromptsRecord(file="p.jsonl", sha256="0", queries=1),
+    model=ModelRecord(kind="script", name="script", chosen="asked for"),
+    limits={},
+    versions={},
+)
+
+
+def transcript(name: str, **more: Any) -> Transcript:
+    """Make a transcript of a query that passed."""
+    given: dict[str, Any] = {
+        "verdict": Verdict.PASSED, "stop": "end_turn", "prompt": "x", "model": "script", "messages": [],
+        "calls": [], "text": "", "checks": [], "turns": [],
+    }  # fmt: skip
+    return Transcript(id=name, **(given | more))
+
+
+def end(writer: RunWriter, name: str, **more: Any) -> None:
+    """Have a query end."""
+    writer.handle(QueryEnd(where=Where(name), seconds=0.1, transcript=transcript(name, **more)))
+
+
+def test_transcripts_end_in_the_order_that_was_asked_for(here: Path) -> None:
+    """While running they stand in order of finishing, when closed in the order of the prompts."""
+    writer = RunWriter(here, RECORD)
+    for name in ("c", "a", "b"):
+        end(writer, name)
+    assert [one.id for one in Run.read(".").transcripts()] == ["c", "a", "b"]
+    writer.close((name, 1) for name in ("a", "b", "missing", "c"))
+    assert [one.id for one in Run.read(".").transcripts()] == ["a", "b", "c"]
+    assert writer.tally.counts().passed == 3
+
+
+def test_each_line_is_on_disk_when_its_query_has_ended(here: Path) -> None:
+    """A line is flushed whole before anything else happens, and the trace has the verdict alone."""
+    writer = RunWriter(here, RECORD)
+    end(writer, "a")
+    assert json.loads((here / "transcripts.jsonl").read_bytes())["id"] == "a"
+    traced = json.loads((here / "trace.jsonl").read_bytes())
+    assert traced.pop("at")
+    assert traced == {
+        "event": "query_end", "query": "a", "repeat": 1, "attempt": 1, "seconds": 0.1, "verdict": "passed",
+    }  # fmt: skip
+    writer.close([])
+
+
+def test_a_torn_last_line_does_not_count(here: Path) -> None:
+    """What was not written whole was never finished."""
+    writer = RunWriter(here, RECORD)
+    end(writer, "a")
+    writer.close([("a", 1)])
+    with (here / "transcripts.jsonl").open("ab") as file:
+        file.write(b'{"schema":1,"id":"b"')
+    assert [one.id for one in Run.read(".").transcripts()] == ["a"]
+
+
+def test_text_that_utf8_cannot_hold_is_kept(here: Path) -> None:
+    """A lone surrogate, as a server may send it, is written escaped and read back the same."""
+    writer = RunWriter(here, RECORD)
+    end(writer, "a", text="\ud800 é\u2028")
+    writer.close([("a", 1)])
+    (found,) = Run.read(".").transcripts()
+    assert found.text == "\ud800 é\u2028"
+
+
+def test_the_index_finds_each_transcript(here: Path) -> None:
+    """A transcript is read from its place, without reading those before it."""
+    writer = RunWriter(here, RECORD)
+    for name in ("a", "é", "c"):
+        end(writer, name)
+    writer.close((name, 1) for name in ("a", "é", "c"))
+    run = Run.read(".")
+    assert [run.at(offset).id for offset in run.index().values()] == ["a", "é", "c"]
+    run.close()
+
+
+def test_new_directories_never_share_a_name() -> None:
+    """Two runs that start in the same second get folders of their own."""
+    found = {new_directory("p", None) for _ in range(5)}
+    assert len(found) == 5
+    assert all(path.parent == Path("outputs") for path in found)
+
+
+def test_latest_names_the_last_run(here: Path) -> None:
+    """`latest` follows its link; without one, and with a run that is none, it says so."""
+    with pytest.raises(UsageError, match=r"there is no run yet in outputs/: mcprun batch makes one"):
+        Run.read("latest")
+    path = new_directory("p", None)
+    RunWriter(path, RECORD).close([])
+    mark_latest(path)
+    assert Run.read("latest").path == path
+    assert Run.read(path.name).path == path
+    with pytest.raises(UsageError, match=r"there is no run nope, nor outputs/nope"):
+        Run.read("nope")
+    (here / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"empty is no run: it has no run\.json"):
+        Run.read("empty")
+
+
+def test_latest_may_be_a_text_file(here: Path) -> None:
+    """Where links can't be made, a file of that name holds the folder's."""
+    path = new_directory("p", None)
+    RunWriter(path, RECORD).close([])
+    (here / "outputs" / "latest").write_text(path.name)
+    assert Run.read("latest").path == path
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "{", '{"state": "gone"}'])
+def test_a_run_that_cannot_be_read_says_so(here: Path, content: str) -> None:
+    """A damaged `run.json` is one message."""
+    (here / "run.json").write_text(content)
+    with pytest.raises(UsageError, match=r"can't read run\.json: "):
+        Run.read(".")
