@@ -101,5 +101,10 @@ def normalised(text: str) -> str:
     text = re.sub(r"\d{4}-\d\d-\d\d-\d{6}(-\d+)?", "<DATE>", text)
     text = re.sub(r"\b\d+\.\d+(?= s\b|\s*$)", "<SECONDS>", text, flags=re.MULTILINE)
     text = re.sub(r"(?<=[ :'\"(])/[^\s:'\")]+/", "<PATH>/", text)
-    text = re.sub(r"─+", "─", text)
-    return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
+    return "\n".join(squeezed(text))
+
+
+def squeezed(text: str) -> list[str]:
+    """Give the lines that hold anything, without the spaces and rules that align columns."""
+    lines = re.sub(r"─+", "─", text).splitlines()
+    return [" ".join(line.split()) for line in lines if line.strip()]

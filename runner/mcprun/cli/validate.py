@@ -15,8 +15,8 @@ def validate(prompts: str) -> None:
     Exits with 0 when the file is good, with 2 when it is not. Nothing is run.
     """
     from mcprun.prompts import read_prompts
+    from mcprun.report.terminal import many
 
     with read_prompts(prompts) as found:
-        queries = "1 query" if found.total == 1 else f"{found.total} queries"
         scripts = {0: "none", found.total: "all"}.get(found.scripted, str(found.scripted))
-    click.echo(f"{prompts}: {queries}, {scripts} with a script")
+    click.echo(f"{prompts}: {many(found.total, 'query')}, {scripts} with a script")

@@ -11,7 +11,7 @@ from mcprun.errors import RunError
 from mcprun.records import Counts, ModelRecord, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import conversation, first_words, head
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher
-from mcprun.report.terminal import one_line, visible
+from mcprun.report.terminal import many, one_line, visible
 from mcprun.rundir import Run
 
 _FILES = "transcripts.jsonl, trace.jsonl, run.json, server.log"
@@ -29,8 +29,7 @@ class Console:
         """Say what is about to run, and give what follows it."""
         if self._quiet:
             return Watcher(self._err, total)
-        queries = "1 query" if total == 1 else f"{total} queries"
-        self._err.print(Text(f"{queries}; model: {model.name} ({model.chosen})", "dim"), soft_wrap=True)
+        self._err.print(Text(f"{many(total, 'query')}; model: {model.name} ({model.chosen})", "dim"), soft_wrap=True)
         return (LiveWatcher if self._err.is_terminal else PlainWatcher)(self._err, total)
 
     def run_error(self, error: RunError) -> None:
@@ -68,7 +67,7 @@ class Console:
                 Text.assemble(
                     (f"{transcript.verdict:<7} ", STYLES[transcript.verdict]),
                     f"{visible(transcript.id):<{min(width, 40)}} ",
-                    (f"{len(transcript.turns):>3} turns {len(transcript.calls):>3} calls  ", "dim"),
+                    (f"{many(len(transcript.turns), 'turn'):>8} {many(len(transcript.calls), 'call'):>8}  ", "dim"),
                     (one_line(told, 200), "" if transcript.cause else "dim"),
                 ),
                 no_wrap=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sized
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from mcprun.events import Event, QueryEnd
 from mcprun.records import Transcript, Verdict
-from mcprun.report.terminal import one_line, visible
+from mcprun.report.terminal import many, one_line, visible
 
 STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.ERROR: "yellow", Verdict.SKIPPED: "dim"}
 
@@ -59,7 +58,7 @@ class Watcher:
             (f"{transcript.verdict:<7}", STYLES[transcript.verdict]),
             f" {visible(transcript.id)}",
             (
-                f"  {_many(transcript.turns, 'turn')}, {_many(transcript.calls, 'call')}, {seconds:.2f} s",
+                f"  {many(len(transcript.turns), 'turn')}, {many(len(transcript.calls), 'call')}, {seconds:.2f} s",
                 "dim",
             ),
         )
@@ -113,8 +112,3 @@ class LiveWatcher(Watcher):
         """Move on, and print trouble above the moving line."""
         super().ended(transcript, seconds)
         self._progress.update(self._task, advance=1, description=self.so_far())
-
-
-def _many(items: Sized, word: str) -> str:
-    count = len(items)
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

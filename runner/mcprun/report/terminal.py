@@ -32,3 +32,10 @@ def cut(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     return f"{text[:length]}… ({len(text) - length:,} more characters)"
+
+
+def many(count: int, word: str) -> str:
+    """Count things in words: `1 call`, `2 calls`, `3 queries`."""
+    if count == 1:
+        return f"1 {word}"
+    return f"{count:,} {word[:-1]}ies" if word.endswith("y") else f"{count:,} {word}s"
