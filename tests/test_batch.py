@@ -216,7 +216,10 @@ def test_a_server_that_dies_is_an_error_and_never_a_pass(tmp_path: Path) -> None
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("die", {})) | {"id": "a"}, script(("ok", {})) | {"id": "b"})
     done = run_mcprun("batch", prompts, RAW, "--concurrency", "1", cwd=tmp_path)
     assert (done.code, done.verdicts) == (3, {"a": "error", "b": "error"})
-    assert done.transcripts[0]["error"] == {"kind": "server_died", "message": "the server went away during die"}
+    assert done.transcripts[0]["error"] == {
+        "kind": "server_died",
+        "message": "the server went away during die; its stderr ends: fatal: out of cheese",
+    }
     assert (done.run / "server.log").read_text() == "fatal: out of cheese\n"
     assert [event["died"] for event in done.trace if event["event"] == "server_exit"] == [True]
 

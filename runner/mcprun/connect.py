@@ -30,16 +30,12 @@ from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, ServerExit, ServerStart
 from mcprun.limits import MAX_TOOL_PAGES
 from mcprun.records import JsonObject
-from mcprun.server import Server, first_problem, size
+from mcprun.server import Server, first_problem, size, tail
 from mcprun.target import HttpTarget, StdioTarget, Target
 from mcprun.tools import ToolSet
 
 _HTTP_SECONDS = 30.0
 """Connecting, writing, and waiting for a free connection of an HTTP client: the MCP SDK's own default."""
-
-_STDERR_BYTES = 4096
-"""How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
-
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
 
@@ -107,6 +103,7 @@ class Connector:
         """Have a task of its own enter the client; give the server and the coroutine function that ends it."""
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[Server] = loop.create_future()
+        offset = size(self._log)
         closing = asyncio.Event()
         link = _Link()
 
@@ -116,7 +113,7 @@ class Connector:
                     client = await stack.enter_async_context(self._client(mode, link, stack))
                     tools = ToolSet.of(await _list_tools(client))
                     self._remember(client)
-                    ready.set_result(Server(number, client, tools, link, self._log))
+                    ready.set_result(Server(number, client, tools, link, self._log, offset))
                     await closing.wait()
                     link.leaving = True
             finally:
@@ -198,7 +195,7 @@ class Connector:
                 message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
             case _:
                 message = f"can't connect to {target}: {str(error) or type(error).__name__}"
-        return RunError(kind, message, stderr=_tail(self._log, offset))
+        return RunError(kind, message, stderr=tail(self._log, offset))
 
 
 class _Link:
@@ -282,12 +279,3 @@ def _innermost(error: BaseException | None) -> BaseException:
         causes = [cause for cause in error.exceptions if not isinstance(cause, asyncio.CancelledError)]
         error = (causes or error.exceptions)[0]
     return error or ConnectionError("the connection ended")
-
-
-def _tail(log: Path, offset: int) -> str:
-    """Read the end of what stands in the log behind an offset."""
-    if not log.exists():
-        return ""
-    with log.open("rb") as stream:
-        stream.seek(max(offset, size(log) - _STDERR_BYTES))
-        return stream.read().decode("utf-8", "replace").strip()

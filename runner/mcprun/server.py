@@ -21,6 +21,10 @@ _WIRE: Any = TypeAdapter(dict[str, Any])
 """Results are taken as the JSON objects of the wire: exact, and nothing that a newer server adds is lost."""
 
 
+_STDERR_BYTES = 4096
+"""How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a call: an MCP `CallToolResult` (wire form), and the `problem` where we had to make it up."""
@@ -46,7 +50,7 @@ class Link(Protocol):
 class Server:
     """One live server. `tools` are its tools as they were when it was connected; `number` tells servers apart."""
 
-    def __init__(self, number: int, client: Client, tools: ToolSet, link: Link, log: Path) -> None:
+    def __init__(self, number: int, client: Client, tools: ToolSet, link: Link, log: Path, offset: int) -> None:
         self.number = number
         self.tools = tools
         self.protocol = client.protocol_version
@@ -55,6 +59,7 @@ class Server:
         self._client = client
         self._link = link
         self._log = log
+        self._offset = offset
         self._checked = {tool["name"] for tool in tools.listed if "outputSchema" in tool}
 
     @property
@@ -81,13 +86,19 @@ class Server:
             return Answer(error_result(f"No answer from {tool} within {seconds:g} s."), "timeout")
         except MCPError as error:
             if self.dead or (error.code, error.message) == (mcp_types.CONNECTION_CLOSED, "Connection closed"):
-                raise QueryError(ErrorKind.SERVER_DIED, f"the server went away during {tool}") from None
+                raise self._died(tool) from None
             return Answer(error_result(error.message), f"json-rpc error {error.code}")
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            raise QueryError(ErrorKind.SERVER_DIED, f"the server went away during {tool}") from None
+            raise self._died(tool) from None
         except ValidationError as error:
             return Answer(error_result(f"The server sent an invalid result: {first_problem(error)}."), "invalid result")
         return await self._checked_answer(tool, result)
+
+    def _died(self, tool: str) -> QueryError:
+        """Say which call met the server's end, and what the server said last: often the only text with the cause."""
+        said = tail(self._log, self._offset)
+        message = f"the server went away during {tool}" + (f"; its stderr ends: {said}" if said else "")
+        return QueryError(ErrorKind.SERVER_DIED, message)
 
     async def _checked_answer(self, tool: str, result: JsonObject) -> Answer:
         if result.get("resultType", "complete") != "complete":
@@ -115,3 +126,12 @@ def first_problem(error: ValidationError) -> str:
 def size(log: Path) -> int:
     """Tell how many bytes of stderr were written so far."""
     return log.stat().st_size if log.exists() else 0
+
+
+def tail(log: Path, offset: int) -> str:
+    """Read the end of what stands in the log behind an offset."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as stream:
+        stream.seek(max(offset, size(log) - _STDERR_BYTES))
+        return stream.read().decode("utf-8", "replace").strip()

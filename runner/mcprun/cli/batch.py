@@ -9,7 +9,7 @@ import click
 from mcprun.cli import options
 
 
-@click.command(cls=options.WithServerArgs)
+@click.command(cls=options.WithServerArgs, short_help="Run the queries of a prompts file against a server.")
 @options.PROMPTS
 @options.SERVER
 @options.MODEL

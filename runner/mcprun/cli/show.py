@@ -7,7 +7,7 @@ import click
 from mcprun.errors import UsageError
 
 
-@click.command()
+@click.command(short_help="Read a run, or one conversation, in the terminal.")
 @click.argument("run", metavar="[RUN]", default="latest")
 @click.argument("query", metavar="[QUERY]", required=False)
 def show(run: str, query: str | None) -> None:

@@ -7,7 +7,7 @@ import click
 from mcprun.cli import options
 
 
-@click.command()
+@click.command(short_help="Say what is wrong with a prompts file.")
 @options.PROMPTS
 def validate(prompts: str) -> None:
     """Read PROMPTS and say what is wrong with it: every bad line, as FILE:LINE: field: what is wrong.
