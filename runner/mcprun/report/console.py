@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.table import Table
@@ -13,6 +15,9 @@ from mcprun.report.conversation import conversation, first_words, head
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.rundir import Run
+
+_WIDE = 76
+"""Columns that the totals need to stand in one row."""
 
 _FILES = "transcripts.jsonl, trace.jsonl, run.json, server.log"
 
@@ -47,7 +52,7 @@ class Console:
         for warning in run.record.server.warnings if run.record.server else []:
             self._err.print(Text.assemble(("Warning: ", "yellow"), visible(warning)), soft_wrap=True)
         if run.record.counts and run.record.counts.queries:
-            self._out.print(totals(run.record))
+            self._out.print(totals(run.record, self._out.width))
         self._out.print(Text(f"{run.path}: {_FILES}"), soft_wrap=True)
 
     def run(self, run: Run) -> None:
@@ -74,7 +79,7 @@ class Console:
                 overflow="ellipsis",
             )
         if record.counts:
-            self._out.print(totals(record))
+            self._out.print(totals(record, self._out.width))
 
     def conversation(self, transcript: Transcript) -> None:
         """Print one transcript as a conversation, speakers in the margin."""
@@ -88,32 +93,34 @@ class Console:
         self._out.print()
 
 
-def totals(record: RunRecord) -> Table:
-    """Lay out a run's counts in one row."""
-    counts = record.counts or Counts()
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    cells: list[tuple[str, str, str]] = [
-        (
-            str(verdict),
-            f"{getattr(counts, verdict):,}",
-            STYLES[verdict] if getattr(counts, verdict) else "dim",
-        )
-        for verdict in Verdict
-    ]
-    cells += [
-        ("calls", f"{counts.calls:,}", ""),
-        ("tool errors", f"{counts.tool_errors:,}", "red" if counts.tool_errors else "dim"),
-        ("turns", f"{counts.turns:,}", ""),
-    ]
-    recorded = ", recorded" if record.model.kind == "replay" else ""
-    usage = counts.usage
-    if usage:
-        read = usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens
-        cells.append((f"tokens in/out{recorded}", f"{read:,} / {usage.output_tokens:,}", ""))
-    else:
-        cells.append(("tokens", "none", "dim"))
-    cells.append(("seconds", f"{record.seconds:,.1f}" if record.seconds is not None else "?", ""))
+def totals(record: RunRecord, width: int) -> Table:
+    """Lay out a run's counts: in one row, or on a narrow terminal (`width` in columns) one below the other."""
+    cells = list(_cells(record))
+    if width < _WIDE:
+        grid = Table.grid(padding=(0, 2))
+        for name, value, style in cells:
+            grid.add_row(name, Text(value, style))
+        return grid
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name, _, style in cells:
         table.add_column(name, justify="right", style=style)
     table.add_row(*(value for _, value, _ in cells))
     return table
+
+
+def _cells(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+    """Give each total's name, value and style."""
+    counts = record.counts or Counts()
+    for verdict in Verdict:
+        count = getattr(counts, verdict)
+        yield str(verdict), f"{count:,}", STYLES[verdict] if count else "dim"
+    yield "calls", f"{counts.calls:,}", ""
+    yield "tool errors", f"{counts.tool_errors:,}", "red" if counts.tool_errors else "dim"
+    yield "turns", f"{counts.turns:,}", ""
+    if usage := counts.usage:
+        read = usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens
+        recorded = ", recorded" if record.model.kind == "replay" else ""
+        yield f"tokens in/out{recorded}", f"{read:,} / {usage.output_tokens:,}", ""
+    else:
+        yield "tokens", "none", "dim"
+    yield "seconds", f"{record.seconds:,.1f}" if record.seconds is not None else "?", ""
