@@ -227,6 +227,15 @@ def test_what_every_query_would_meet_ends_the_run(
     assert "passed" not in done.verdicts.values()
 
 
+def test_an_unknown_model_of_one_query_is_its_own_error(tmp_path: Path) -> None:
+    """A query that asks for a model that is not there does not end the run for the others."""
+    queries = ({"id": "odd", "prompt": "One", "model": "claude-0"}, {"id": "fine", "prompt": "Two"})
+    with MessagesApi(lambda _: text("ok"), unknown_models={"claude-0"}) as api:
+        done = ask(tmp_path, api, RAW, queries=queries)
+    assert (done.code, done.verdicts) == (3, {"odd": "error", "fine": "passed"})
+    assert "the API does not know the query's model 'claude-0'" in done.stderr
+
+
 def test_a_silent_api_is_an_error_in_time(tmp_path: Path) -> None:
     """A request that is not answered ends with its deadline, and the transcript says which one it was."""
 

@@ -57,7 +57,7 @@ class AnthropicModel:
             parameters["system"] = request.system
         if request.tools.definitions:
             parameters["tools"] = list(request.tools.definitions)
-        with _told(parameters["model"], self._seconds):
+        with _told(request, parameters["model"], self._seconds):
             # The HTTP client's time-out is one of silence; this one is of the whole request.
             async with asyncio.timeout(self._seconds):
                 response = await self._client.messages.with_raw_response.create(**parameters)
@@ -88,7 +88,7 @@ def _reply(body: Any, request_id: str | None) -> Reply:
 
 
 @contextlib.contextmanager
-def _told(model: str, seconds: float) -> Any:
+def _told(request: Request, model: str, seconds: float) -> Any:
     """Turn the SDK's errors into ours, by type and status, never by message."""
     try:
         yield
@@ -98,12 +98,12 @@ def _told(model: str, seconds: float) -> Any:
         cause = error.__cause__
         raise QueryError(ErrorKind.API_ERROR, f"no connection to the API: {cause or error}") from None
     except anthropic.APIStatusError as error:
-        raise _status_error(error, model) from None
+        raise _status_error(error, request, model) from None
     except (anthropic.APIError, ValueError) as error:
         raise QueryError(ErrorKind.API_ERROR, f"the API's answer can't be read: {error}") from None
 
 
-def _status_error(error: anthropic.APIStatusError, model: str) -> QueryError | RunError:
+def _status_error(error: anthropic.APIStatusError, request: Request, model: str) -> QueryError | RunError:
     said: JsonObject = error.body if isinstance(error.body, dict) else {}
     detail = said.get("error")
     message = error.api_message or (detail.get("message") if isinstance(detail, dict) else None) or error.message
@@ -113,6 +113,8 @@ def _status_error(error: anthropic.APIStatusError, model: str) -> QueryError | R
     match error.status_code:
         case 401 | 402 | 403:
             return RunError(ErrorKind.API_REFUSED, f"the API refused the key: {what}")
+        case 404 if request.model:  # the query's own model: other queries may be fine
+            return QueryError(ErrorKind.API_REFUSED, f"the API does not know the query's model {model!r}: {what}")
         case 404:
             return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}, or the URL: {what}")
         case 429 | 529:
