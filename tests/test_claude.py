@@ -200,7 +200,7 @@ def test_the_key_is_in_no_file_and_no_message(tmp_path: Path) -> None:
 def test_an_api_that_fails_is_an_error_of_the_query(tmp_path: Path, answer: HttpReply, kind: str, message: str) -> None:
     """What the API fails with becomes an error with a kind, exit 3, and is never a pass."""
     with MessagesApi(lambda _: answer) as api:
-        done = ask(tmp_path, api, RAW)
+        done = ask(tmp_path, api, RAW, "--no-retry")
     assert (done.code, list(done.verdicts.values())) == (3, ["error"])
     assert done.transcripts[0]["error"]["kind"] == kind
     assert message in done.transcripts[0]["error"]["message"]
@@ -244,7 +244,7 @@ def test_a_silent_api_is_an_error_in_time(tmp_path: Path) -> None:
         return text("too late")
 
     with MessagesApi(answer) as api:
-        done = ask(tmp_path, api, RAW, "--request-timeout", "0.3")
+        done = ask(tmp_path, api, RAW, "--request-timeout", "0.3", "--no-retry")
     transcript = done.transcripts[0]
     assert (done.code, transcript["stop"]) == (3, "timeout")
     assert transcript["error"] == {"kind": "request_timeout", "message": "the API did not answer within 0.3 s"}

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from mcprun.content import error_result
+from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Event, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
@@ -64,7 +65,8 @@ async def converse(model: Said, answer: Callable[[JsonObject], Any], **query: An
     conversation = Conversation(model=model.name)
     loop = Loop(model=model, limits=Limits(), system=None, emit=events.append)
     parsed = parse_query(query if "prompts" in query else {"prompt": "go", **query})
-    await loop.converse(parsed, cast("Server", Answers(answer)), Where("q"), conversation)
+    async with Deadline(60) as deadline:
+        await loop.converse(parsed, cast("Server", Answers(answer)), Where("q"), conversation, deadline)
     return conversation, events
 
 
@@ -123,8 +125,9 @@ async def test_what_was_answered_before_the_server_died_is_kept() -> None:
     conversation = Conversation(model="said")
     events: list[Event] = []
     loop = Loop(model=model, limits=Limits(), system=None, emit=events.append)
+    server = cast("Server", Answers(answer))
     with pytest.raises(QueryError) as told:
-        await loop.converse(parse_query("go"), cast("Server", Answers(answer)), Where("q"), conversation)
+        await loop.converse(parse_query("go"), server, Where("q"), conversation, Deadline(60))
     assert told.value.kind is ErrorKind.SERVER_DIED
     assert [(call.input["n"], call.is_error) for call in conversation.calls] == [(0, True)]
     assert [event.problem for event in events if isinstance(event, ToolCall)] == [None, "server_died"]

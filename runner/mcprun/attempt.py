@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from mcprun.checks import check_all
+from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import AttemptEnd, Where
 from mcprun.loop import Conversation, Loop
@@ -24,12 +24,14 @@ async def attempt(
     """
     where = Where(query.id, repeat, number)
     conversation = Conversation(model=loop.model.name)
+    deadline = Deadline(query.timeout or loop.limits.query_seconds)
     started = time.monotonic()
-    error = await _converse(query, loop, servers, where, conversation)
+    error = await _converse(query, loop, servers, where, conversation, deadline)
     loop.emit(
         AttemptEnd(
             where=where,
             seconds=time.monotonic() - started,
+            waited=deadline.waited,
             stop=conversation.stop,
             error=f"{error.kind}: {error.message}" if error else None,
         )
@@ -64,19 +66,18 @@ async def attempt(
 
 
 async def _converse(
-    query: Query, loop: Loop, servers: Pool, where: Where, conversation: Conversation
+    query: Query, loop: Loop, servers: Pool, where: Where, conversation: Conversation, deadline: Deadline
 ) -> ErrorInfo | None:
     """Run the loop; when it can't end, set the conversation's `stop` and say why."""
-    seconds = query.timeout or loop.limits.query_seconds
     try:
-        async with asyncio.timeout(seconds), servers.lease() as server:
-            await loop.converse(query, server, where, conversation)
+        async with deadline, servers.lease() as server:
+            await loop.converse(query, server, where, conversation, deadline)
     except QueryError as error:
         conversation.stop = "timeout" if error.kind is ErrorKind.REQUEST_TIMEOUT else "error"
         return ErrorInfo(kind=error.kind, message=str(error))
     except TimeoutError:
         conversation.stop = "timeout"
-        message = f"not done within {seconds:g} s; waiting for {conversation.pending}"
+        message = f"not done within {deadline.seconds:g} s; waiting for {conversation.pending}"
         return ErrorInfo(kind=ErrorKind.QUERY_TIMEOUT, message=message)
     return None
 

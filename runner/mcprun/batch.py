@@ -100,7 +100,7 @@ async def _run(plan: Plan, writer: RunWriter, emit: Emit) -> None:
     """Start the servers and let workers take one query after the other. Raises the first `RunError`."""
     connector = Connector(plan.target, log=writer.log, seconds=plan.limits.connect_seconds, emit=emit)
     async with (
-        plan.model.open(plan.limits.request_seconds) as model,
+        plan.model.open(plan.limits, emit) as model,
         Pool(connector, size=plan.servers, fresh=plan.fresh_server) as servers,
     ):
         writer.update(writer.record.model_copy(update={"server": _about(servers.first)}))

@@ -4,6 +4,7 @@
     ├── UsageError           the arguments or an input file are wrong; nothing was run      exit 2
     │   └── PromptsError     a prompts file with bad lines, all of them listed              exit 2
     ├── QueryError           one query could not be completed: verdict `error`, with a kind
+    │   └── RequestError     a model request failed; the same one may succeed later
     └── RunError             the run can't go on: one message for the whole run, a kind     exit 3
 
 Failure (a check did not hold) is not an error and never raised: it is a verdict.
@@ -69,6 +70,30 @@ class QueryError(McprunError):
     def __init__(self, kind: ErrorKind, message: str) -> None:
         self.kind = kind
         super().__init__(message)
+
+
+class RequestError(QueryError):
+    """A model request failed.
+
+    `may_pass` tells whether the same request may succeed later, `retry_after` the seconds that the API asks to
+    wait before it; `status` is the HTTP status and `request_id` the API's name for the request, where there are any.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        may_pass: bool,
+        retry_after: float | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.may_pass = may_pass
+        self.retry_after = retry_after
+        self.status = status
+        self.request_id = request_id
+        super().__init__(kind, message)
 
 
 class RunError(McprunError):

@@ -80,6 +80,18 @@ class ModelCall(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retry(Event):
+    """A try at a model request failed and is made again after `wait` seconds; `tried` counts from 1."""
+
+    name: ClassVar[str] = "retry"
+    tried: int
+    error: str
+    status: int | None = None
+    request_id: str | None = None
+    wait: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall(Event):
     """One tool call. `call` numbers a query's calls from 0; `problem` is set where no proper result came."""
 
@@ -105,9 +117,10 @@ class SdkLog(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnd(Event):
-    """One try at a query is over."""
+    """One try at a query is over. Of its `seconds`, `waited` were back-off and waiting for the rate limit."""
 
     name: ClassVar[str] = "attempt_end"
+    waited: float = 0.0
     stop: str
     error: str | None = None
 

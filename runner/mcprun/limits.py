@@ -22,6 +22,12 @@ MAX_TURNS = 25
 MAX_TOKENS = 16_000
 """`max_tokens` of one model request. Newer models think within it, so a small bound cuts answers short."""
 
+RETRIES = 5
+"""Tries at a model request after the first one. With back-off that is about half a minute of trouble."""
+
+RETRY_WAIT_SECONDS = 60.0
+"""The longest wait before a try, whatever the API asks for: some answers ask for weeks."""
+
 CONCURRENCY = 8
 """Queries in flight at once."""
 
@@ -37,6 +43,8 @@ class Limits:
     request_seconds: float = REQUEST_SECONDS
     call_seconds: float = CALL_SECONDS
     query_seconds: float = QUERY_SECONDS
+    retries: int = RETRIES
+    retry_wait_seconds: float = RETRY_WAIT_SECONDS
     max_turns: int = MAX_TURNS
     max_tokens: int = MAX_TOKENS
     concurrency: int = CONCURRENCY

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mcprun.content import error_result, tool_result
+from mcprun.deadline import Deadline
 from mcprun.errors import QueryError
 from mcprun.events import Emit, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
@@ -65,13 +66,15 @@ class Loop:
     system: str | None
     emit: Emit
 
-    async def converse(self, query: Query, server: Server, where: Where, conversation: Conversation) -> None:
+    async def converse(
+        self, query: Query, server: Server, where: Where, conversation: Conversation, deadline: Deadline
+    ) -> None:
         """Play a query's user messages one after the other, until the model ends its turn on the last.
 
-        Fills `conversation`. Raises `QueryError` when the model or the server can't go on, `RunError` when no
-        query could.
+        Fills `conversation`; `deadline` is paused while a model waits to be asked. Raises `QueryError` when the
+        model or the server can't go on, `RunError` when no query could.
         """
-        one = _Exchange(self, query, server, where, conversation, server.tools.only(query.tools))
+        one = _Exchange(self, query, server, where, conversation, deadline, server.tools.only(query.tools))
         for content in query.user_messages:
             conversation.messages.append({"role": "user", "content": content})
             await one.run()
@@ -88,6 +91,7 @@ class _Exchange:
     server: Server
     where: Where
     conversation: Conversation
+    deadline: Deadline
     tools: ToolSet
 
     async def run(self) -> None:
@@ -110,7 +114,7 @@ class _Exchange:
         self.conversation.pending = f"the model's turn {turn}"
         request = Request(
             query=self.query,
-            repeat=self.where.repeat,
+            where=self.where,
             turn=turn,
             messages=self.conversation.messages,
             calls=self.conversation.calls,
@@ -118,6 +122,7 @@ class _Exchange:
             system=self.query.system or self.loop.system,
             model=self.query.model,
             max_tokens=self.query.max_tokens or self.loop.limits.max_tokens,
+            deadline=self.deadline,
         )
         event = ModelCall(where=self.where, turn=turn, model=self.query.model or self.loop.model.name)
         started = time.monotonic()

@@ -35,6 +35,9 @@ from mcprun.cli import options
 @options.REQUEST_TIMEOUT
 @options.CALL_TIMEOUT
 @options.QUERY_TIMEOUT
+@options.RETRIES
+@options.NO_RETRY
+@options.MAX_RETRY_WAIT
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but what did not pass.")
 @click.pass_context
 def batch(ctx: click.Context, /, **given: Any) -> None:
@@ -91,6 +94,8 @@ def _plan(given: dict[str, Any], server_args: tuple[str, ...], written: dict[str
             request_seconds=given["request_timeout"],
             call_seconds=given["call_timeout"],
             query_seconds=given["query_timeout"],
+            retries=0 if given["no_retry"] else given["retries"],
+            retry_wait_seconds=given["max_retry_wait"],
             max_turns=given["max_turns"],
             max_tokens=given["max_tokens"],
             concurrency=given["concurrency"],

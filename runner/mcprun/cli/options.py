@@ -67,6 +67,16 @@ CONNECT_TIMEOUT = _seconds("--connect-timeout", limits.CONNECT_SECONDS, "Startin
 REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "One model request.")
 CALL_TIMEOUT = _seconds("--call-timeout", limits.CALL_SECONDS, "One tool call; the model is told when it is over.")
 QUERY_TIMEOUT = _seconds("--query-timeout", limits.QUERY_SECONDS, "One query, all turns and calls together.")
+RETRIES = click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=limits.RETRIES,
+    show_default=True,
+    metavar="N",
+    help="Ask the model again, up to N times, when the API throttles, fails or falls silent. Tools never run twice.",
+)
+NO_RETRY = click.option("--no-retry", is_flag=True, help="The same as --retries 0.")
+MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Longest wait before asking again.")
 
 LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N selected queries only.")
 FILTER = click.option(

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mcprun.deadline import Deadline
+from mcprun.events import Where
 from mcprun.queries import Query
 from mcprun.records import Call, JsonObject, Usage
 from mcprun.tools import ToolSet
@@ -17,13 +19,15 @@ from mcprun.tools import ToolSet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One model request. `turn` counts the conversation's replies so far, `calls` are those already made.
+    """One model request of the try at a query that `where` names.
 
-    `messages` and `system` have the shape of the Messages API; `model` is the name the query asks for, if any.
+    `turn` counts the conversation's replies so far, `calls` are those already made. `messages` and `system` have
+    the shape of the Messages API; `model` is the name the query asks for, if any. `deadline` is the query's own:
+    a model that has to wait before it can ask pauses it.
     """
 
     query: Query
-    repeat: int
+    where: Where
     turn: int
     messages: Sequence[JsonObject]
     calls: Sequence[Call]
@@ -31,6 +35,7 @@ class Request:
     system: str | None
     model: str | None
     max_tokens: int
+    deadline: Deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import math
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 import anthropic
+import httpx2
 
-from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
 from mcprun.models import Reply, Request
-from mcprun.records import JsonObject, Usage
+from mcprun.records import Usage
 
 
 class AnthropicModel:
@@ -67,7 +71,7 @@ class AnthropicModel:
 
 
 def _reply(body: Any, request_id: str | None) -> Reply:
-    """Read a message of the API. Raises `QueryError` (`api_error`) when it is none."""
+    """Read a message of the API. Raises `RequestError` (`api_error`) when it is none."""
     try:
         content, stop_reason, model = body["content"], body["stop_reason"], body["model"]
         usage = Usage.model_validate(
@@ -77,7 +81,8 @@ def _reply(body: Any, request_id: str | None) -> Reply:
         if not proper or not isinstance(stop_reason, str):
             raise TypeError("content or stop_reason")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise QueryError(ErrorKind.API_ERROR, f"the API's answer is no message: {error}") from None
+        message = f"the API's answer is no message: {error}"
+        raise RequestError(ErrorKind.API_ERROR, message, may_pass=True, request_id=request_id) from None
     return Reply(
         content=content,
         stop_reason=stop_reason,
@@ -88,39 +93,63 @@ def _reply(body: Any, request_id: str | None) -> Reply:
 
 
 @contextlib.contextmanager
-def _told(request: Request, model: str, seconds: float) -> Any:
+def _told(request: Request, model: str, seconds: float) -> Iterator[None]:
     """Turn the SDK's errors into ours, by type and status, never by message."""
     try:
         yield
     except (TimeoutError, anthropic.APITimeoutError):
-        raise QueryError(ErrorKind.REQUEST_TIMEOUT, f"the API did not answer within {seconds:g} s") from None
+        message = f"the API did not answer within {seconds:g} s"
+        raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=True) from None
     except anthropic.APIConnectionError as error:
-        cause = error.__cause__
-        raise QueryError(ErrorKind.API_ERROR, f"no connection to the API: {cause or error}") from None
+        message = f"no connection to the API: {error.__cause__ or error}"
+        raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
         raise _status_error(error, request, model) from None
     except (anthropic.APIError, ValueError) as error:
-        raise QueryError(ErrorKind.API_ERROR, f"the API's answer can't be read: {error}") from None
+        message = f"the API's answer can't be read: {error}"
+        raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
 
 
 def _status_error(error: anthropic.APIStatusError, request: Request, model: str) -> QueryError | RunError:
-    said: JsonObject = error.body if isinstance(error.body, dict) else {}
-    detail = said.get("error")
-    message = error.api_message or (detail.get("message") if isinstance(detail, dict) else None) or error.message
-    what = f"{error.status_code} {error.type or ''}".strip() + f": {message}"
+    """Tell what a status means: for this request, for this query, or for the whole run."""
+    what = f"{error.status_code} {error.type or ''}".strip() + f": {error.api_message or error.message}"
     if error.request_id:
         what += f" (request {error.request_id})"
+
+    def failed(kind: ErrorKind, message: str, *, may_pass: bool) -> RequestError:
+        said = error.response.headers.get("x-should-retry")  # the API's own word comes before what we make of it
+        return RequestError(
+            kind,
+            f"{message}: {what}",
+            may_pass=said == "true" if said in ("true", "false") else may_pass,
+            retry_after=_retry_after(error.response.headers),
+            status=error.status_code,
+            request_id=error.request_id,
+        )
+
     match error.status_code:
         case 401 | 402 | 403:
             return RunError(ErrorKind.API_REFUSED, f"the API refused the key: {what}")
         case 404 if request.model:  # the query's own model: other queries may be fine
-            return QueryError(ErrorKind.API_REFUSED, f"the API does not know the query's model {model!r}: {what}")
+            return failed(ErrorKind.API_REFUSED, f"the API does not know the query's model {model!r}", may_pass=False)
         case 404:
             return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}, or the URL: {what}")
         case 429 | 529:
-            return QueryError(ErrorKind.THROTTLED, f"the API is throttling: {what}")
+            return failed(ErrorKind.THROTTLED, "the API is throttling", may_pass=True)
         case status if status >= 500 or status in (408, 409):
-            return QueryError(ErrorKind.API_ERROR, f"the API failed: {what}")
-        case 400 if "tools." in str(message).split(":")[0]:
+            return failed(ErrorKind.API_ERROR, "the API failed", may_pass=True)
+        case 400 if (error.api_message or "").startswith("tools."):
             return RunError(ErrorKind.BAD_TOOLS, f"the API refused the tool list: {what}")
-    return QueryError(ErrorKind.API_REFUSED, f"the API refused the request: {what}")
+    return failed(ErrorKind.API_REFUSED, "the API refused the request", may_pass=False)
+
+
+def _retry_after(headers: httpx2.Headers) -> float | None:
+    """Read how many seconds the API asks to wait: `retry-after-ms`, or `retry-after` as seconds or a date."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        with contextlib.suppress(KeyError, ValueError):
+            seconds = float(headers[name]) * unit
+            if math.isfinite(seconds):
+                return max(0.0, seconds)
+    with contextlib.suppress(KeyError, ValueError, TypeError):
+        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
+    return None

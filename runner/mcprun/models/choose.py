@@ -11,6 +11,8 @@ from typing import Self
 from dotenv import dotenv_values, find_dotenv
 
 from mcprun.errors import UsageError
+from mcprun.events import Emit
+from mcprun.limits import Limits
 from mcprun.models import Model
 from mcprun.records import ModelRecord
 from mcprun.rundir import Run
@@ -61,8 +63,8 @@ class Choice:
     base_url: str | None = None
 
     @asynccontextmanager
-    async def open(self, request_seconds: float) -> AsyncIterator[Model]:
-        """Make the model; `request_seconds` bounds each of its requests."""
+    async def open(self, limits: Limits, emit: Emit) -> AsyncIterator[Model]:
+        """Make the model. Claude comes with its retries, within `limits`, which `emit` is told of."""
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
 
@@ -74,15 +76,18 @@ class Choice:
         else:
             # About a second of imports, which no other model needs.
             from mcprun.models.anthropic import AnthropicModel
+            from mcprun.models.retry import RetryingModel
+            from mcprun.models.throttle import Throttle
 
             async with AnthropicModel.open(
                 self.record.name,
                 api_key=self.account.api_key,
                 auth_token=None if self.account.api_key else self.account.auth_token,
                 base_url=self.base_url or self.account.base_url,
-                request_seconds=request_seconds,
+                request_seconds=limits.request_seconds,
             ) as model:
-                yield model
+                throttle = Throttle(limits.concurrency)
+                yield RetryingModel(model, throttle, limits.retries, limits.retry_wait_seconds, emit)
 
 
 def needs_script(spec: str | None) -> bool:

@@ -32,7 +32,7 @@ class ReplayModel:
 
     def _recorded(self, request: Request) -> Transcript:
         query = request.query
-        place = self._index.get((query.id, request.repeat))
+        place = self._index.get((query.id, request.where.repeat))
         if place is None:
             raise QueryError(ErrorKind.NOT_RECORDED, f"{query.id} is not in the recording {self._run.path}")
         recorded = self._run.at(place)

@@ -1,0 +1,92 @@
+"""The one retry layer: around a model request, and nothing else. A tool is never run twice because of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from mcprun.errors import ErrorKind, RequestError
+from mcprun.events import Emit, Retry
+from mcprun.models import Model, Reply, Request
+from mcprun.models.throttle import Throttle
+
+_FIRST_SECONDS = 0.5
+"""The exponential back-off begins with up to so much, and doubles: 0.5, 1, 2, 4 … each drawn at random below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryingModel:
+    """A model that asks another one again, up to `retries` times, when its answer may be better next time.
+
+    Waits as long as the API asks for, else exponentially with full jitter, and never above `max_wait` seconds.
+    One throttled request pauses all. The waiting does not count against the query's deadline.
+    """
+
+    model: Model
+    throttle: Throttle
+    retries: int
+    max_wait: float
+    emit: Emit
+
+    @property
+    def name(self) -> str:
+        """The name of the model within."""
+        return self.model.name
+
+    async def reply(self, request: Request) -> Reply:
+        """Give the next turn; raises what the last try raised."""
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self.retries + 1),
+            retry=retry_if_exception(lambda error: isinstance(error, RequestError) and error.may_pass),
+            wait=self._wait,
+            before_sleep=lambda state: self._told(request, state),
+            sleep=self._sleeping(request),
+            reraise=True,
+        )
+        return await retrying(self._once, request)
+
+    async def _once(self, request: Request) -> Reply:
+        if not self.throttle.is_open:
+            with request.deadline.paused():
+                await self.throttle.opened()
+        async with self.throttle.request():
+            return await self.model.reply(request)
+
+    def _wait(self, state: RetryCallState) -> float:
+        asked = _error(state).retry_after
+        if asked is None:
+            asked = wait_random_exponential(multiplier=_FIRST_SECONDS, max=self.max_wait)(state)
+        return min(asked, self.max_wait)
+
+    def _told(self, request: Request, state: RetryCallState) -> None:
+        """Tell of a try that failed and is made again, and quiet everybody when the API asked for it."""
+        error, wait = _error(state), state.upcoming_sleep
+        if error.kind is ErrorKind.THROTTLED:
+            self.throttle.pause(wait)
+        self.emit(
+            Retry(
+                where=request.where,
+                turn=request.turn,
+                tried=state.attempt_number,
+                error=f"{error.kind}: {error}",
+                status=error.status,
+                request_id=error.request_id,
+                wait=wait,
+            )
+        )
+
+    def _sleeping(self, request: Request) -> Callable[[float], Awaitable[None]]:
+        async def sleep(seconds: float) -> None:
+            with request.deadline.paused():
+                await asyncio.sleep(seconds)
+
+        return sleep
+
+
+def _error(state: RetryCallState) -> RequestError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, RequestError)  # noqa: S101  nothing else is tried again
+    return error

@@ -1,0 +1,276 @@
+"""Retries: one layer around the model request; what one query learns of the rate limit, all obey.
+
+The units run on virtual time, so that waits are exact and cost nothing; whole commands wait for milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.deadline import Deadline
+from mcprun.errors import ErrorKind, QueryError, RequestError
+from mcprun.events import Event, Retry, Where
+from mcprun.models import Reply, Request
+from mcprun.models.retry import RetryingModel
+from mcprun.models.throttle import Throttle
+from mcprun.queries import parse_query
+from mcprun.tools import ToolSet
+from tests.support import virtual_time
+from tests.support.cli import SERVERS
+from tests.support.messages_api import Answer, Body, HttpReply, MessagesApi, calls, error, scripted, text
+from tests.test_claude import ask
+
+
+def throttled(retry_after: float | None = None) -> RequestError:
+    """Make what a throttled request raises."""
+    return RequestError(ErrorKind.THROTTLED, "slow down", may_pass=True, retry_after=retry_after, status=429)
+
+
+def failed(*, may_pass: bool = True) -> RequestError:
+    """Make what a failed request raises."""
+    return RequestError(ErrorKind.API_ERROR, "oops", may_pass=may_pass, status=500)
+
+
+class Answers:
+    """A model that raises or answers as it is told, and notes when it was asked."""
+
+    name = "answers"
+
+    def __init__(self, *outcomes: Exception | str, seconds: float = 0.0) -> None:
+        self.outcomes = list(outcomes)
+        self.seconds = seconds
+        self.asked: list[float] = []
+        self.at_once = self.most_at_once = 0
+
+    async def reply(self, request: Request) -> Reply:
+        self.asked.append(asyncio.get_running_loop().time())
+        outcome = self.outcomes.pop(0) if self.outcomes else "ok"
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(self.seconds)
+        self.at_once -= 1
+        if isinstance(outcome, Exception):
+            raise outcome
+        return Reply(content=[{"type": "text", "text": outcome}], stop_reason="end_turn", model="answers")
+
+
+class Asked:
+    """A retrying model on virtual time, and what came of asking it."""
+
+    def __init__(self, model: Answers, *, retries: int = 5, max_wait: float = 60.0, most: int = 8) -> None:
+        self.model = model
+        self.events: list[Event] = []
+        self.throttle = Throttle(most)
+        self.retrying = RetryingModel(model, self.throttle, retries, max_wait, self.events.append)
+
+    async def ask(self, name: str = "q", deadline: Deadline | None = None) -> str:
+        """Ask once, and give the words of the reply."""
+        request = Request(
+            query=parse_query(name), where=Where(name), turn=0, messages=[], calls=[], tools=ToolSet(), system=None,
+            model=None, max_tokens=1, deadline=deadline or Deadline(10_000),
+        )  # fmt: skip
+        async with request.deadline:
+            return str((await self.retrying.reply(request)).content[0]["text"])
+
+    @property
+    def waits(self) -> list[float]:
+        """How long was waited before each further try, as the trace tells it."""
+        return [event.wait for event in self.events if isinstance(event, Retry)]
+
+
+def test_what_may_pass_is_tried_again_until_it_does() -> None:
+    """Throttled, failed, failed, answered: three waits, and the reply."""
+    asked = Asked(Answers(throttled(1), failed(), failed(), "at last"))
+    assert virtual_time.run(asked.ask()) == "at last"
+    assert len(asked.waits) == 3
+    assert asked.waits[0] == 1
+    assert asked.model.asked == pytest.approx([0, 1, 1 + asked.waits[1], 1 + sum(asked.waits[1:])])
+
+
+def test_the_last_error_is_raised_when_the_tries_are_used_up() -> None:
+    """`retries` further tries are made, and no more."""
+    asked = Asked(Answers(*[throttled(1)] * 9), retries=3)
+    with pytest.raises(RequestError, match="slow down"):
+        virtual_time.run(asked.ask())
+    assert asked.model.asked == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("error", [failed(may_pass=False), QueryError(ErrorKind.NOT_RECORDED, "no")])
+def test_what_can_not_pass_is_not_tried_again(error: Exception) -> None:
+    """A refused request, and what is no request at all, is asked once."""
+    asked = Asked(Answers(error))
+    with pytest.raises(QueryError):
+        virtual_time.run(asked.ask())
+    assert (len(asked.model.asked), asked.waits) == (1, [])
+
+
+def test_no_wait_is_above_the_cap() -> None:
+    """An API that asks for weeks is asked again after `--max-retry-wait`."""
+    asked = Asked(Answers(throttled(4_294_967), "ok"), max_wait=7)
+    assert virtual_time.run(asked.ask()) == "ok"
+    assert asked.waits == [7]
+
+
+@given(st.integers(1, 8), st.floats(0.1, 100))
+def test_back_off_grows_within_its_bounds(retries: int, cap: float) -> None:
+    """Without a word of the API, try N waits at most half a second times two to the N - 1, and never above the cap."""
+    asked = Asked(Answers(*[failed()] * 9), retries=retries, max_wait=cap)
+    with pytest.raises(RequestError):
+        virtual_time.run(asked.ask())
+    assert len(asked.waits) == retries
+    for number, wait in enumerate(asked.waits):
+        assert 0 <= wait <= min(cap, 0.5 * 2**number)
+
+
+def test_one_throttled_request_quiets_all() -> None:
+    """Nobody sends before the pause is over that the API asked of one."""
+
+    async def both() -> None:
+        first = asyncio.create_task(asked.ask("first"))
+        await asyncio.sleep(1)
+        await asyncio.gather(first, asked.ask("second"))
+
+    asked = Asked(Answers(throttled(30)))
+    virtual_time.run(both())
+    assert asked.model.asked == [0, 30, 30]
+
+
+def test_concurrency_falls_when_throttled_and_recovers() -> None:
+    """Sixteen that are refused together halve the limit once; good answers raise it again, one a round."""
+
+    async def main() -> None:
+        await sixteen()
+        # Halved to 8 once; the first 8 good answers made it 9, the other 8 not quite 10.
+        assert (asked.throttle.limit, model.most_at_once) == (9, 16)
+        model.most_at_once = 0
+        await sixteen()
+        assert 9 <= model.most_at_once <= 11
+        for _ in range(20):
+            await sixteen()
+        assert asked.throttle.limit == 16
+
+    async def sixteen() -> None:
+        await asyncio.gather(*(asked.ask(f"q{number}") for number in range(16)))
+
+    model = Answers(*[throttled(1)] * 16, seconds=1)
+    asked = Asked(model, most=16)
+    virtual_time.run(main())
+
+
+def test_waiting_does_not_count_against_the_query() -> None:
+    """A query of ten seconds outlives minutes of back-off, and its waiting is counted apart."""
+
+    async def main() -> None:
+        deadline = Deadline(10)
+        assert await asked.ask(deadline=deadline) == "ok"
+        assert deadline.waited == 120
+
+    asked = Asked(Answers(throttled(60), throttled(60), "ok", seconds=3))
+    virtual_time.run(main())
+
+
+def test_working_does_count() -> None:
+    """Three tries of four seconds are too much for a query of ten, however long is waited in between."""
+    asked = Asked(Answers(throttled(60), throttled(60), "ok", seconds=4))
+    with pytest.raises(TimeoutError):
+        virtual_time.run(asked.ask(deadline=Deadline(10)))
+    assert asked.model.asked == [0, 64, 128]
+
+
+# Whole commands. ----------------------------------------------------------------------------------------
+
+RAW = SERVERS / "raw.py"
+BRIEFLY = {"retry-after-ms": "20"}
+
+
+def first_then(*first: HttpReply, then: Callable[[Body], Answer]) -> Callable[[Body], Answer]:
+    """Answer with errors first, then as usual."""
+    left, lock = list(first), threading.Lock()
+
+    def answer(body: Body) -> Answer:
+        with lock:
+            return left.pop(0) if left else then(body)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        error(429, "rate_limit_error", "Slow down", headers=BRIEFLY),
+        error(529, "overloaded_error", "Overloaded", headers=BRIEFLY),
+        error(500, "api_error", "Oops", headers=BRIEFLY),
+        error(408, "timeout_error", "Late", headers=BRIEFLY),
+        error(409, "conflict_error", "Clash", headers=BRIEFLY),
+        error(400, "invalid_request_error", "Once more", headers={**BRIEFLY, "x-should-retry": "true"}),
+        HttpReply(200, "{", BRIEFLY),
+        HttpReply(200, {"type": "message"}, BRIEFLY),
+        HttpReply(200, "", drop=True),
+    ],
+)
+def test_trouble_of_the_api_passes(tmp_path: Path, trouble: HttpReply) -> None:
+    """Each kind of passing trouble is tried again, the trace tells it, and tools run once."""
+    usual = scripted({"Go": [calls(("ok", {})), text("Done.")]})
+    with MessagesApi(first_then(trouble, then=usual)) as api:
+        done = ask(tmp_path, api, RAW, "--max-retry-wait", "0.05", queries=("Go",))
+    assert (done.code, done.transcripts[0]["text"]) == (0, "Done.")
+    assert [event["event"] for event in done.trace if event["event"] in ("retry", "tool_call")] == [
+        "retry",
+        "tool_call",
+    ]
+    told = next(event for event in done.trace if event["event"] == "retry")
+    assert told["tried"] == 1
+    assert told.get("status") == (trouble.status if trouble.status >= 400 else None)
+    assert len(api.requests) == 3
+
+
+def test_the_apis_no_is_a_no(tmp_path: Path) -> None:
+    """`x-should-retry: false` is obeyed."""
+    refusal = error(500, "api_error", "Oops", headers={"x-should-retry": "false"})
+    with MessagesApi(lambda _: refusal) as api:
+        done = ask(tmp_path, api, RAW)
+    assert (done.code, len(api.requests)) == (3, 1)
+
+
+def test_an_api_that_throttles_for_ever(tmp_path: Path) -> None:
+    """Four queries end as throttled within their tries, exit 3, and say so."""
+    with MessagesApi(lambda _: error(429, "rate_limit_error", "Slow down", headers={"retry-after": "1"})) as api:
+        done = ask(tmp_path, api, RAW, "--retries", "2", queries=tuple("abcd"))
+    assert (done.code, len(api.requests)) == (3, 4 * 3)
+    assert [transcript["error"]["kind"] for transcript in done.transcripts] == ["throttled"] * 4
+    assert done.stderr.count("throttled: the API is throttling: 429 rate_limit_error: Slow down") == 4
+    waits = [event["wait"] for event in done.trace if event["event"] == "retry"]
+    assert waits == [1.0] * 8
+
+
+def test_no_retry(tmp_path: Path) -> None:
+    """`--no-retry` asks once."""
+    with MessagesApi(lambda _: error(500, "api_error", "Oops")) as api:
+        done = ask(tmp_path, api, RAW, "--no-retry")
+    assert (done.code, len(api.requests)) == (3, 1)
+
+
+def test_a_limit_of_four_in_flight_loses_nobody(tmp_path: Path) -> None:
+    """Of forty queries at concurrency 16, against an API that takes four at once, all pass."""
+    in_flight, lock = [0], threading.Lock()
+
+    def answer(body: Body) -> Any:
+        with lock:
+            in_flight[0] += 1
+            too_many = in_flight[0] > 4
+        threading.Event().wait(0.01)  # the API's own time to answer
+        with lock:
+            in_flight[0] -= 1
+        return error(429, "rate_limit_error", "Four at once", headers=BRIEFLY) if too_many else text("ok")
+
+    with MessagesApi(answer) as api:
+        done = ask(tmp_path, api, RAW, "--concurrency", "16", queries=tuple(f"q{number}" for number in range(40)))
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
