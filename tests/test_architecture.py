@@ -15,8 +15,8 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "cli", "report", "batch", "attempt", "loop", "models", "pool", "connect", "server", "target",
-    "rundir", "sdklog", "checks", "tools", "content", "prompts", "queries", "aliases",
+    "cli", "report", "batch", "attempt", "loop", "models", "pool", "connect", "server", "link", "target",
+    "rundir", "sdklog", "supervisor", "checks", "tools", "content", "prompts", "queries", "aliases",
     "events", "records", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""

@@ -212,16 +212,18 @@ def test_every_kind_of_trouble_is_told_to_the_model(tmp_path: Path) -> None:
 
 
 def test_a_server_that_dies_is_an_error_and_never_a_pass(tmp_path: Path) -> None:
-    """The query that met the death and those after it are errors, with the server's stderr in the log."""
+    """The query that kills its server is an error that tells the exit code and the last words; others pass."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("die", {})) | {"id": "a"}, script(("ok", {})) | {"id": "b"})
-    done = run_mcprun("batch", prompts, RAW, "--concurrency", "1", cwd=tmp_path)
-    assert (done.code, done.verdicts) == (3, {"a": "error", "b": "error"})
+    done = run_mcprun("batch", prompts, RAW, cwd=tmp_path)
+    assert (done.code, done.verdicts) == (3, {"a": "error", "b": "passed"})
+    last_words = "fatal: out of cheese\n[the server exited with code 3]"
     assert done.transcripts[0]["error"] == {
         "kind": "server_died",
-        "message": "the server went away during die; its stderr ends: fatal: out of cheese",
+        "message": f"the server went away during die; its stderr ends: {last_words}",
     }
-    assert (done.run / "server.log").read_text() == "fatal: out of cheese\n"
-    assert [event["died"] for event in done.trace if event["event"] == "server_exit"] == [True]
+    assert done.transcripts[0]["attempts"] == 3
+    assert (done.run / "server.log").read_text().startswith(last_words)
+    assert [event["died"] for event in done.trace if event["event"] == "server_exit"] == [True] * 3
 
 
 def test_fresh_server_gives_every_query_its_own(tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ def test_fresh_server_gives_every_query_its_own(tmp_path: Path) -> None:
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("die", {})) | {"id": "a"}, script(("ok", {})) | {"id": "b"})
     done = run_mcprun("batch", prompts, RAW, "--fresh-server", cwd=tmp_path)
     assert done.verdicts == {"a": "error", "b": "passed"}
-    assert len([event for event in done.trace if event["event"] == "server_start"]) == 2
+    assert len([event for event in done.trace if event["event"] == "server_start"]) == 3 + 1
 
 
 def test_servers_spread_the_queries(tmp_path: Path) -> None:

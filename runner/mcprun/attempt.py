@@ -1,8 +1,10 @@
-"""One query, tried until it is done: the deadline around the loop, and the verdict on what came of it."""
+"""One query, tried until it is done: the deadline around the loop, again when the server died, and the verdict."""
 
 from __future__ import annotations
 
 import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from mcprun.checks import check_all
 from mcprun.deadline import Deadline
@@ -13,73 +15,96 @@ from mcprun.pool import Pool
 from mcprun.queries import Query
 from mcprun.records import ErrorInfo, Transcript, Usage, Verdict
 
+MOST_ATTEMPTS = 3
+"""How often a query may be there when its server dies: once in company, then alone, and once more for bad luck."""
 
-async def attempt(
-    query: Query, loop: Loop, servers: Pool, *, repeat: int = 1, number: int = 1, allow_tool_errors: bool
-) -> Transcript:
-    """Try a query once with one of the servers, within its deadline, and judge it.
 
-    Always gives a whole transcript: with what was said so far and an error, where the query could not be
-    completed. Raises `RunError` only, when no query could be.
-    """
-    where = Where(query.id, repeat, number)
-    conversation = Conversation(model=loop.model.name)
-    deadline = Deadline(query.timeout or loop.limits.query_seconds)
-    started = time.monotonic()
-    error = await _converse(query, loop, servers, where, conversation, deadline)
-    loop.emit(
-        AttemptEnd(
-            where=where,
-            seconds=time.monotonic() - started,
-            waited=deadline.waited,
-            stop=conversation.stop,
-            error=f"{error.kind}: {error.message}" if error else None,
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What the tries at all queries of a run share."""
+
+    loop: Loop
+    servers: Pool
+    allow_tool_errors: bool
+
+    async def run(self, query: Query, repeat: int = 1) -> Transcript:
+        """Try a query until it is done, and judge the last try.
+
+        A query whose server died is tried again, alone with its server: a poisonous one takes nobody with it
+        then. Always gives a whole transcript: with what was said so far and an error, where the query could not
+        be completed. Raises `RunError` only, when no query could be.
+        """
+        number = 1
+        while True:
+            conversation, error = await self._attempt(query, Where(query.id, repeat, number))
+            if not (error and error.kind is ErrorKind.SERVER_DIED and number < MOST_ATTEMPTS):
+                return self._transcript(query, repeat, number, conversation, error)
+            number += 1
+
+    async def _attempt(self, query: Query, where: Where) -> tuple[Conversation, ErrorInfo | None]:
+        conversation = Conversation(model=self.loop.model.name)
+        deadline = Deadline(query.timeout or self.loop.limits.query_seconds)
+        started = time.monotonic()
+        error = await self._converse(query, where, conversation, deadline)
+        self.loop.emit(
+            AttemptEnd(
+                where=where,
+                seconds=time.monotonic() - started,
+                waited=deadline.waited,
+                stop=conversation.stop,
+                error=f"{error.kind}: {error.message}" if error else None,
+            )
         )
-    )
-    checks = []
-    if not error:
-        checks = check_all(
-            query.expect,
+        return conversation, error
+
+    async def _converse(
+        self, query: Query, where: Where, conversation: Conversation, deadline: Deadline
+    ) -> ErrorInfo | None:
+        """Run the loop; when it can't end, set the conversation's `stop` and say why."""
+        try:
+            async with deadline, AsyncExitStack() as stack:
+                with deadline.paused():
+                    server = await stack.enter_async_context(self.servers.lease(alone=where.attempt > 1))
+                await self.loop.converse(query, server, where, conversation, deadline)
+        except QueryError as error:
+            conversation.stop = "timeout" if error.kind is ErrorKind.REQUEST_TIMEOUT else "error"
+            return ErrorInfo(kind=error.kind, message=str(error))
+        except TimeoutError:
+            conversation.stop = "timeout"
+            message = f"not done within {deadline.seconds:g} s; waiting for {conversation.pending}"
+            return ErrorInfo(kind=ErrorKind.QUERY_TIMEOUT, message=message)
+        return None
+
+    def _transcript(
+        self, query: Query, repeat: int, attempts: int, conversation: Conversation, error: ErrorInfo | None
+    ) -> Transcript:
+        checks = []
+        if not error:
+            checks = check_all(
+                query.expect,
+                stop=conversation.stop,
+                calls=conversation.calls,
+                text=conversation.text,
+                allow_tool_errors=self.allow_tool_errors,
+            )
+        passed = Verdict.PASSED if all(check.passed for check in checks) else Verdict.FAILED
+        return Transcript(
+            id=query.id,
+            repeat=repeat,
+            verdict=Verdict.ERROR if error else passed,
             stop=conversation.stop,
+            prompt=query.said,
+            system=query.system or self.loop.system,
+            model=conversation.model,
+            messages=conversation.messages,
             calls=conversation.calls,
             text=conversation.text,
-            allow_tool_errors=allow_tool_errors,
+            checks=checks,
+            turns=conversation.turns,
+            attempts=attempts,
+            usage=_total(conversation),
+            error=error,
         )
-    passed = Verdict.PASSED if all(check.passed for check in checks) else Verdict.FAILED
-    return Transcript(
-        id=query.id,
-        repeat=repeat,
-        verdict=Verdict.ERROR if error else passed,
-        stop=conversation.stop,
-        prompt=query.said,
-        system=query.system or loop.system,
-        model=conversation.model,
-        messages=conversation.messages,
-        calls=conversation.calls,
-        text=conversation.text,
-        checks=checks,
-        turns=conversation.turns,
-        attempts=number,
-        usage=_total(conversation),
-        error=error,
-    )
-
-
-async def _converse(
-    query: Query, loop: Loop, servers: Pool, where: Where, conversation: Conversation, deadline: Deadline
-) -> ErrorInfo | None:
-    """Run the loop; when it can't end, set the conversation's `stop` and say why."""
-    try:
-        async with deadline, servers.lease() as server:
-            await loop.converse(query, server, where, conversation, deadline)
-    except QueryError as error:
-        conversation.stop = "timeout" if error.kind is ErrorKind.REQUEST_TIMEOUT else "error"
-        return ErrorInfo(kind=error.kind, message=str(error))
-    except TimeoutError:
-        conversation.stop = "timeout"
-        message = f"not done within {deadline.seconds:g} s; waiting for {conversation.pending}"
-        return ErrorInfo(kind=ErrorKind.QUERY_TIMEOUT, message=message)
-    return None
 
 
 def _total(conversation: Conversation) -> Usage | None:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mcprun import __version__
-from mcprun.attempt import attempt
+from mcprun.attempt import Attempts
 from mcprun.connect import Connector
 from mcprun.errors import McprunError, RunError
 from mcprun.events import Emit, Event, QueryEnd, Where
@@ -101,16 +101,17 @@ async def _run(plan: Plan, writer: RunWriter, emit: Emit) -> None:
     connector = Connector(plan.target, log=writer.log, seconds=plan.limits.connect_seconds, emit=emit)
     async with (
         plan.model.open(plan.limits, emit) as model,
-        Pool(connector, size=plan.servers, fresh=plan.fresh_server) as servers,
+        Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=plan.limits.restarts) as servers,
     ):
         writer.update(writer.record.model_copy(update={"server": _about(servers.first)}))
         loop = Loop(model=model, limits=plan.limits, system=plan.system, emit=emit)
+        attempts = Attempts(loop, servers, plan.allow_tool_errors)
         queries = plan.prompts.queries()
 
         async def work() -> None:
             for query in queries:  # one stream for all workers: each query is taken once
                 started = time.monotonic()
-                transcript = await attempt(query, loop, servers, allow_tool_errors=plan.allow_tool_errors)
+                transcript = await attempts.run(query)
                 where = Where(query.id, attempt=transcript.attempts)
                 emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 

@@ -1,16 +1,16 @@
 """Connecting to an MCP server: start or reach it, agree on a protocol, list its tools, and end it again.
 
-One task owns each SDK `Client`: it enters it, waits, and leaves it, because the SDK's cancel scopes must be
-left where they were entered, and because the holder of an HTTP client is cancelled when the connection drops.
-The tasks that run queries only send requests through it.
+Servers are started under `supervisor.py`, which tells how they end and leaves nothing of them behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
+import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -25,10 +25,11 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from mcprun import __version__
+from mcprun import __version__, supervisor
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, ServerExit, ServerStart
 from mcprun.limits import MAX_TOOL_PAGES
+from mcprun.link import Link
 from mcprun.records import JsonObject
 from mcprun.server import Server, first_problem, size, tail
 from mcprun.target import HttpTarget, StdioTarget, Target
@@ -57,15 +58,14 @@ class Connector:
         self._mode = "auto"
         self._discovered: mcp_types.DiscoverResult | None = None
 
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Server]:
-        """Start or reach a server, and end it on leaving.
+    async def connect(self) -> Server:
+        """Start or reach a server; whoever asked for it closes it.
 
         Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with the end of its stderr.
         """
         number = next(self._numbers)
         started, offset = time.monotonic(), size(self._log)
-        server, end = await self._start(number)
+        server = await self._start(number)
         self._emit(
             ServerStart(
                 seconds=time.monotonic() - started,
@@ -77,70 +77,42 @@ class Connector:
                 log_offset=offset,
             )
         )
-        try:
-            yield server
-        finally:
-            died, offset = server.dead, size(self._log)
-            await end()
-            self._emit(ServerExit(server=number, died=died, log_offset=offset))
+        return server
 
-    async def _start(self, number: int) -> tuple[Server, Callable[[], Any]]:
+    async def _start(self, number: int) -> Server:
         """Connect within the deadline. A server that exits on the probe for newer protocols is started once more."""
         offset = size(self._log)
         try:
             async with asyncio.timeout(self._seconds):
                 try:
-                    return await self._own(number, self._mode)
+                    return await self._open(number, self._mode)
                 except _EXITS:
                     if self._mode != "auto" or isinstance(self._target, HttpTarget):
                         raise
                 offset = size(self._log)
-                return await self._own(number, "legacy")
+                return await self._open(number, "legacy")
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
             raise self._explained(error, offset) from None
 
-    async def _own(self, number: int, mode: str) -> tuple[Server, Callable[[], Any]]:
-        """Have a task of its own enter the client; give the server and the coroutine function that ends it."""
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[Server] = loop.create_future()
+    async def _open(self, number: int, mode: str) -> Server:
         offset = size(self._log)
-        closing = asyncio.Event()
-        link = _Link()
 
-        async def hold() -> None:
-            try:
-                async with AsyncExitStack() as stack:
-                    client = await stack.enter_async_context(self._client(mode, link, stack))
-                    tools = ToolSet.of(await _list_tools(client))
-                    self._remember(client)
-                    ready.set_result(Server(number, client, tools, link, self._log, offset))
-                    await closing.wait()
-                    link.leaving = True
-            finally:
-                link.ended()
+        def over(link: Link) -> None:
+            self._emit(ServerExit(server=number, died=link.is_down, log_offset=size(self._log)))
 
-        task = asyncio.create_task(hold(), name=f"server {number}")
+        link = Link(over)
 
-        async def end() -> None:
-            closing.set()
-            # Whatever a server does wrong while it is closed is no concern of the queries that are done with it.
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.exception()
+        async def enter(stack: AsyncExitStack) -> Server:
+            client = await stack.enter_async_context(self._client(mode, link, stack))
+            tools = ToolSet.of(await _list_tools(client))
+            self._remember(client)
+            return Server(number, client, tools, link, self._log, offset)
 
-        try:
-            await asyncio.wait((task, cast("asyncio.Future[Any]", ready)), return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait({task})
-            raise
-        if not ready.done():
-            raise ConnectionError("the connection was dropped") if task.cancelled() else _innermost(task.exception())
-        return ready.result(), end
+        return await link.open(enter)
 
-    def _client(self, mode: str, link: _Link, stack: AsyncExitStack) -> Client:
+    def _client(self, mode: str, link: Link, stack: AsyncExitStack) -> Client:
         return Client(
-            cast("Any", link.watch(self._transport(stack))),
+            cast("Any", link.watched(self._transport(stack))),
             mode=mode,
             prior_discover=self._discovered,
             client_info=mcp_types.Implementation(name="mcprun", version=__version__),
@@ -150,9 +122,10 @@ class Connector:
     def _transport(self, stack: AsyncExitStack) -> Any:
         match self._target:
             case StdioTarget(command, args, env, cwd):
+                supervised = _supervised(command, env)
                 parameters = StdioServerParameters(
-                    command=command,
-                    args=list(args),
+                    command=supervised[0],
+                    args=[*supervised[1:], *args],
                     env=dict(env),
                     cwd=cwd,
                     encoding_error_handler="replace",  # one invalid byte would end the session without a word
@@ -198,51 +171,6 @@ class Connector:
         return RunError(kind, message, stderr=tail(self._log, offset))
 
 
-class _Link:
-    """Watches a transport, so that a server's death is noticed when it happens and not at the next call."""
-
-    def __init__(self) -> None:
-        self.is_down = False
-        self.leaving = False
-
-    def ended(self) -> None:
-        if not self.leaving:
-            self.is_down = True
-
-    @asynccontextmanager
-    async def watch(self, transport: Any) -> AsyncIterator[tuple[Any, Any]]:
-        async with transport as (read, write):
-            yield _Watched(read, self.ended), write
-
-
-class _Watched:
-    """A read stream that tells when it ends."""
-
-    def __init__(self, inner: Any, ended: Callable[[], None]) -> None:
-        self._inner = inner
-        self._ended = ended
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def __aiter__(self) -> _Watched:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self._inner.__anext__()
-        except (StopAsyncIteration, anyio.ClosedResourceError, anyio.EndOfStream):
-            self._ended()
-            raise
-
-    async def __aenter__(self) -> _Watched:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._inner.__aexit__(*error)
-
-
 async def _list_tools(client: Client) -> list[JsonObject]:
     """All pages of `tools/list`, as the wire has them. Raises `RunError` (`bad_tools`) for what can't be read."""
     if client.server_capabilities.tools is None:
@@ -263,6 +191,19 @@ async def _list_tools(client: Client) -> list[JsonObject]:
     raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list does not end: {MAX_TOOL_PAGES} pages were read")
 
 
+def _supervised(command: str, env: Mapping[str, str]) -> list[str]:
+    """Give the command line that runs a command under the supervisor.
+
+    Raises `FileNotFoundError` or `PermissionError`, as starting it without one would.
+    """
+    found = shutil.which(command, path=env.get("PATH"))
+    if found is None:
+        raise (PermissionError if Path(command).exists() else FileNotFoundError)(command)
+    if sys.platform == "win32":
+        return [found]  # the SDK keeps servers in a job object there, which does the same
+    return [sys.executable, "-I", "-S", supervisor.__file__, found]
+
+
 @asynccontextmanager
 async def _http(url: str, headers: dict[str, str]) -> AsyncIterator[tuple[Any, Any]]:
     """Speak Streamable HTTP without the HTTP client's own read time-out: a call's deadline is the caller's."""
@@ -271,11 +212,3 @@ async def _http(url: str, headers: dict[str, str]) -> AsyncIterator[tuple[Any, A
         streamable_http_client(url, http_client=client) as streams,
     ):
         yield streams
-
-
-def _innermost(error: BaseException | None) -> BaseException:
-    """Take the first cause out of nested exception groups, in which the SDK wraps all that leaves a client."""
-    while isinstance(error, BaseExceptionGroup):
-        causes = [cause for cause in error.exceptions if not isinstance(cause, asyncio.CancelledError)]
-        error = (causes or error.exceptions)[0]
-    return error or ConnectionError("the connection ended")

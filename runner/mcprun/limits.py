@@ -16,6 +16,9 @@ CALL_SECONDS = 60.0
 QUERY_SECONDS = 1800.0
 """One attempt at one query, all turns and calls together."""
 
+RESTARTS = 20
+"""Times that a server which died is started again, in the whole run. A query that kills it costs up to three."""
+
 MAX_TURNS = 25
 """Turns of one query. A model that calls tools in circles ends here, and the query fails."""
 
@@ -43,6 +46,7 @@ class Limits:
     request_seconds: float = REQUEST_SECONDS
     call_seconds: float = CALL_SECONDS
     query_seconds: float = QUERY_SECONDS
+    restarts: int = RESTARTS
     retries: int = RETRIES
     retry_wait_seconds: float = RETRY_WAIT_SECONDS
     max_turns: int = MAX_TURNS

@@ -1,84 +1,157 @@
-"""Which server a query talks to: one that all share, one of several, or a new one each."""
+"""Which server a query talks to: one that all share, one of several, or a new one each. Dead ones are replaced."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Self
 
 from mcprun.connect import Connector
-from mcprun.errors import QueryError, RunError
+from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.server import Server
+
+_FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
+"""The wait before a restart, when the one before brought nobody through a query: doubled each time."""
 
 
 class Pool:
-    """Live servers, lent to queries. `size` of them are shared; with `fresh`, each query gets a new one instead."""
+    """Live servers, lent to queries. `size` of them are shared; with `fresh`, each query gets a new one instead.
 
-    def __init__(self, connector: Connector, *, size: int = 1, fresh: bool = False) -> None:
+    `restarts` is how often, in the whole run, a shared server that died is started again.
+    """
+
+    def __init__(self, connector: Connector, *, size: int = 1, fresh: bool = False, restarts: int) -> None:
         self._connector = connector
-        self._size = size
         self._fresh = fresh
-        self._servers: list[Server] = []
-        self._spare: AsyncExitStack | None = None
-        self._lent: Counter[int] = Counter()
-        self._stack = AsyncExitStack()
-
-    @property
-    def first(self) -> Server:
-        """The server that was connected first; it speaks for all of them about name and tools."""
-        return self._servers[0]
+        self._restarts = self._left = restarts
+        self._places = [_Place() for _ in range(1 if fresh else size)]
+        self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
         """Start the servers: one, to learn whether it starts and how to speak to it, then the others at once.
 
         Raises `RunError` when one does not start.
         """
-        async with AsyncExitStack() as stack:
-            self._spare = await stack.enter_async_context(AsyncExitStack())
-            self._servers = [await self._spare.enter_async_context(self._connector.connect())]
-            others = range(0 if self._fresh else self._size - 1)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(stack.enter_async_context(self._connector.connect())) for _ in others]
-            except ExceptionGroup as errors:
-                raise errors.exceptions[0] from None
-            self._servers += [task.result() for task in tasks]
-            self._stack = stack.pop_all()
+        first, *others = self._places
+        self.first = first.server = await self._connector.connect()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for place in others:
+                    group.create_task(self._fill(place))
+        except ExceptionGroup as errors:
+            await self._close()
+            raise errors.exceptions[0] from None
+        except asyncio.CancelledError:
+            await self._close()
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._stack.aclose()
+        await self._close()
 
     @asynccontextmanager
-    async def lease(self) -> AsyncIterator[Server]:
-        """Lend a server for the length of a query: the one with the fewest queries, or a fresh one.
+    async def lease(self, *, alone: bool = False) -> AsyncIterator[Server]:
+        """Lend a server for the length of a query: the one with the fewest queries, `alone` or with others.
 
-        Raises `QueryError` when a fresh one does not start: the first did, so it is this query's error.
+        A dead one is replaced first. Raises `RunError` when the restarts are used up; `QueryError` when a fresh
+        server does not start: the first one did, so it is this query's error.
         """
         if self._fresh:
             async with self._fresh_server() as server:
                 yield server
             return
-        server = min(self._servers, key=lambda server: self._lent[server.number])
-        self._lent[server.number] += 1
+        place = await self._take(alone=alone)
         try:
+            server = await self._alive(place)
             yield server
+            place.failures = 0 if not server.dead else place.failures
         finally:
-            self._lent[server.number] -= 1
+            await self._give_back(place)
+
+    async def _take(self, *, alone: bool) -> _Place:
+        """Wait for a place; one who needs it alone is served before those who do not."""
+        async with self._changed:
+            if not alone:
+                await self._changed.wait_for(lambda: any(place.is_open for place in self._places))
+                place = min((place for place in self._places if place.is_open), key=lambda place: place.users)
+            else:
+                place = min(self._places, key=lambda place: (place.wanted, place.users))
+                place.wanted += 1
+                try:
+                    await self._changed.wait_for(lambda: place.users == 0)
+                except BaseException:
+                    place.wanted -= 1
+                    self._changed.notify_all()
+                    raise
+                place.alone = True
+            place.users += 1
+            return place
+
+    async def _give_back(self, place: _Place) -> None:
+        place.users -= 1
+        if place.alone:
+            place.alone = False
+            place.wanted -= 1
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _alive(self, place: _Place) -> Server:
+        """Give the place's server; start a new one when it is dead, with back-off, as long as there are restarts."""
+        async with place.lock:
+            died = place.server if place.server and place.server.dead else None
+            while place.server is None or place.server.dead:
+                if self._left <= 0:
+                    raise RunError(ErrorKind.SERVER_DIED, self._spent(), stderr=died.last_words() if died else "")
+                self._left -= 1
+                if place.failures:
+                    await asyncio.sleep(min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** (place.failures - 1)))
+                place.failures += 1
+                try:
+                    await self._fill(place)
+                except RunError:
+                    if self._left <= 0:
+                        raise
+            return place.server
+
+    async def _fill(self, place: _Place) -> None:
+        place.server = await self._connector.connect()
+
+    def _spent(self) -> str:
+        times = "once" if self._restarts == 1 else f"{self._restarts} times"
+        return f"the server died again after it was restarted {times}, which is all that --restarts allows"
 
     @asynccontextmanager
     async def _fresh_server(self) -> AsyncIterator[Server]:
-        spare, self._spare = self._spare, None
-        if spare:  # the one that was started to see whether it starts is as fresh as any
-            async with spare:
-                yield self.first
-            return
-        async with AsyncExitStack() as stack:
+        spare, self._places[0].server = self._places[0].server, None
+        server = spare  # the one that was started to see whether it starts is as fresh as any
+        if server is None or server.dead:
             try:
-                server = await stack.enter_async_context(self._connector.connect())
+                server = await self._connector.connect()
             except RunError as error:
                 detail = f"{error}; its stderr ends: {error.stderr}" if error.stderr else str(error)
                 raise QueryError(error.kind, detail) from None
+        try:
             yield server
+        finally:
+            await server.close()
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(place.server.close() for place in self._places if place.server))
+
+
+class _Place:
+    """Where a shared server stands: who uses it, who waits to have it alone, how often in a row it failed."""
+
+    def __init__(self) -> None:
+        self.server: Server | None = None
+        self.users = 0
+        self.wanted = 0
+        self.alone = False
+        self.failures = 0
+        self.lock = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one more may share it."""
+        return self.wanted == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import anyio
 import mcp_types
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mcprun.content import error_result
 from mcprun.errors import ErrorKind, QueryError
+from mcprun.link import Link
 from mcprun.records import JsonObject
 from mcprun.tools import ToolSet
 
@@ -38,15 +39,6 @@ class Answer:
         return bool(self.result.get("isError"))
 
 
-class Link(Protocol):
-    """What a server must know of its connection."""
-
-    @property
-    def is_down(self) -> bool:
-        """Whether it has ended without our doing."""
-        ...
-
-
 class Server:
     """One live server. `tools` are its tools as they were when it was connected; `number` tells servers apart."""
 
@@ -56,7 +48,7 @@ class Server:
         self.protocol = client.protocol_version
         self.name = client.server_info.name if client.server_info else None
         self.version = client.server_info.version if client.server_info else None
-        self._client = client
+        self._session = client.session
         self._link = link
         self._log = log
         self._offset = offset
@@ -72,6 +64,14 @@ class Server:
         """Where the next byte of the servers' stderr will stand in `server.log`."""
         return size(self._log)
 
+    def last_words(self) -> str:
+        """Give the end of what was said on stderr since this server was started."""
+        return tail(self._log, self._offset)
+
+    async def close(self) -> None:
+        """End the connection, and the server if it was started for it."""
+        await self._link.close()
+
     async def call(self, tool: str, arguments: JsonObject, seconds: float) -> Answer:
         """Call a tool, for at most so many seconds.
 
@@ -81,22 +81,32 @@ class Server:
         request = mcp_types.CallToolRequest(params=mcp_types.CallToolRequestParams(name=tool, arguments=arguments))
         try:
             async with asyncio.timeout(seconds):
-                result = cast("JsonObject", await self._client.session.send_request(request, _WIRE))
+                result = cast("JsonObject", await self._session.send_request(request, _WIRE))
         except TimeoutError:
             return Answer(error_result(f"No answer from {tool} within {seconds:g} s."), "timeout")
         except MCPError as error:
-            if self.dead or (error.code, error.message) == (mcp_types.CONNECTION_CLOSED, "Connection closed"):
-                raise self._died(tool) from None
+            if self._is_farewell(error):
+                raise await self._died(tool) from None
             return Answer(error_result(error.message), f"json-rpc error {error.code}")
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            raise self._died(tool) from None
+            raise await self._died(tool) from None
         except ValidationError as error:
             return Answer(error_result(f"The server sent an invalid result: {first_problem(error)}."), "invalid result")
         return await self._checked_answer(tool, result)
 
-    def _died(self, tool: str) -> QueryError:
-        """Say which call met the server's end, and what the server said last: often the only text with the cause."""
-        said = tail(self._log, self._offset)
+    def _is_farewell(self, error: MCPError) -> bool:
+        """Tell the SDK's own words for a connection that is over from an error that the server answered with."""
+        said = (error.code, error.message)
+        return self.dead or said in (
+            (mcp_types.CONNECTION_CLOSED, "Connection closed"),
+            (mcp_types.INVALID_REQUEST, "Session terminated"),
+        )
+
+    async def _died(self, tool: str) -> QueryError:
+        """Say which call met the server's end, and what was said last: often the only text with the cause."""
+        self._link.ended()
+        await self._link.gone()
+        said = self.last_words()
         message = f"the server went away during {tool}" + (f"; its stderr ends: {said}" if said else "")
         return QueryError(ErrorKind.SERVER_DIED, message)
 
@@ -108,7 +118,7 @@ class Server:
             return Answer(result)
         try:
             typed = mcp_types.CallToolResult.model_validate(result, by_name=False)
-            await self._client.session.validate_tool_result(tool, typed)
+            await self._session.validate_tool_result(tool, typed)
         except RuntimeError as error:
             # The content is kept: that it breaks the server's own schema is the server's failure, told as one.
             told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {error}"}

@@ -91,6 +91,7 @@ def main() -> None:
         sys.exit(7)
     if MODE == "traceback":
         raise RuntimeError("fatal: can't even start")
+    calls = 0
     for line in sys.stdin:
         message = json.loads(line)
         method, number = message.get("method"), message.get("id")
@@ -111,6 +112,9 @@ def main() -> None:
             send({"id": number, "result": tools_page(message.get("params", {}).get("cursor"))})
         elif method == "tools/call":
             name = message["params"]["name"]
+            calls += 1
+            if MODE == "dies-at-25" and calls == 25:
+                os._exit(1)
             if name == "refuse":
                 send({"id": number, "error": {"code": -32603, "message": "not today"}})
                 continue

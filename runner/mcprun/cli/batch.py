@@ -35,6 +35,7 @@ from mcprun.cli import options
 @options.REQUEST_TIMEOUT
 @options.CALL_TIMEOUT
 @options.QUERY_TIMEOUT
+@options.RESTARTS
 @options.RETRIES
 @options.NO_RETRY
 @options.MAX_RETRY_WAIT
@@ -94,6 +95,7 @@ def _plan(given: dict[str, Any], server_args: tuple[str, ...], written: dict[str
             request_seconds=given["request_timeout"],
             call_seconds=given["call_timeout"],
             query_seconds=given["query_timeout"],
+            restarts=given["restarts"],
             retries=0 if given["no_retry"] else given["retries"],
             retry_wait_seconds=given["max_retry_wait"],
             max_turns=given["max_turns"],

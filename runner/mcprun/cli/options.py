@@ -67,6 +67,14 @@ CONNECT_TIMEOUT = _seconds("--connect-timeout", limits.CONNECT_SECONDS, "Startin
 REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "One model request.")
 CALL_TIMEOUT = _seconds("--call-timeout", limits.CALL_SECONDS, "One tool call; the model is told when it is over.")
 QUERY_TIMEOUT = _seconds("--query-timeout", limits.QUERY_SECONDS, "One query, all turns and calls together.")
+RESTARTS = click.option(
+    "--restarts",
+    type=click.IntRange(min=0),
+    default=limits.RESTARTS,
+    show_default=True,
+    metavar="N",
+    help="Start a server that died again, up to N times in the whole run. The queries it took down are tried again.",
+)
 RETRIES = click.option(
     "--retries",
     type=click.IntRange(min=0),

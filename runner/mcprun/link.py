@@ -1,0 +1,120 @@
+"""A connection that a task of its own holds open, because the SDK's clients must be left where they were entered.
+
+The holder of an HTTP client is also *cancelled* when the connection drops: it must be nobody who has other things
+to do. The tasks that run queries only send requests through what it opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+class Link:
+    """One connection: opened once, and over when it is closed or when the other side is gone.
+
+    `is_down` tells that it ended without our doing. `over` is called once, when all of it has been cleaned away.
+    """
+
+    def __init__(self, over: Callable[[Link], None]) -> None:
+        self.is_down = False
+        self._is_closing = False
+        self._ended = asyncio.Event()
+        self._over = over
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, enter: Callable[[AsyncExitStack], Awaitable[T]]) -> T:
+        """Have a new task enter a connection, with `enter`; give what that gives.
+
+        Raises what `enter` raises, out of the groups that the SDK wraps it in; `ConnectionError` when the
+        connection is dropped before it stands. When this is cancelled, so is the task, and waited for.
+        """
+        ready: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def hold() -> None:
+            try:
+                async with AsyncExitStack() as stack:
+                    ready.set_result(await enter(stack))
+                    await self._ended.wait()
+            finally:
+                self.ended()
+                if ready.done():
+                    self._over(self)
+
+        task = self._task = asyncio.create_task(hold(), name="link")
+        either: tuple[asyncio.Future[Any], ...] = (task, ready)
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+        if ready.done():
+            return ready.result()
+        raise ConnectionError("the connection was dropped") if task.cancelled() else _innermost(task.exception())
+
+    def ended(self) -> None:
+        """Note that the other side is gone, unless it was us who asked it to go; have the task clean up."""
+        self.is_down = self.is_down or not self._is_closing
+        self._ended.set()
+
+    async def close(self) -> None:
+        """End the connection, and wait until it is."""
+        self._is_closing = True
+        self._ended.set()
+        await self.gone()
+
+    async def gone(self) -> None:
+        """Wait until the connection has ended and its process, if it had one, as well."""
+        if self._task:
+            await asyncio.wait({self._task})
+            if not self._task.cancelled():
+                self._task.exception()  # how a server misbehaves while it goes is nobody's concern any more
+
+    @asynccontextmanager
+    async def watched(self, transport: Any) -> AsyncIterator[tuple[Any, Any]]:
+        """Wrap a transport of the SDK, so that its end is noticed when it comes and not at the next call."""
+        async with transport as (read, write):
+            yield _Watched(read, self.ended), write
+
+
+class _Watched:
+    """A read stream that tells when it ends."""
+
+    def __init__(self, inner: Any, ended: Callable[[], None]) -> None:
+        self._inner = inner
+        self._ended = ended
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __aiter__(self) -> _Watched:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._inner.__anext__()
+        except (StopAsyncIteration, anyio.ClosedResourceError, anyio.EndOfStream):
+            self._ended()
+            raise
+
+    async def __aenter__(self) -> _Watched:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._inner.__aexit__(*error)
+
+
+def _innermost(error: BaseException | None) -> BaseException:
+    """Take the first cause out of nested exception groups."""
+    while isinstance(error, BaseExceptionGroup):
+        causes = [cause for cause in error.exceptions if not isinstance(cause, asyncio.CancelledError)]
+        error = (causes or error.exceptions)[0]
+    return error or ConnectionError("the connection ended")

@@ -1,0 +1,12 @@
+"""A server that will not go: it ignores SIGTERM and the end of its stdin, and notes its process id."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+Path("stubborn.pid").write_text(str(os.getpid()))
+for _ in sys.stdin:
+    pass
+signal.pause()

@@ -1,0 +1,157 @@
+"""Servers that die: noticed at once, started again, and nothing of them left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun import supervisor
+from tests.support.cli import SERVERS, clean_environment, run_mcprun, write_jsonl
+from tests.test_batch import RAW, script
+
+
+def test_one_poisonous_query_among_fifty(tmp_path: Path) -> None:
+    """At concurrency 16, one query that kills the server is an error by name, and the 49 others pass."""
+    queries = [script(("ok", {}), ("ok", {})) | {"id": f"q{number}"} for number in range(50)]
+    queries[20]["script"] = [{"calls": [{"tool": "die"}]}]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = run_mcprun("batch", prompts, RAW, "--concurrency", "16", cwd=tmp_path)
+    assert done.code == 3
+    assert {name for name, verdict in done.verdicts.items() if verdict != "passed"} == {"q20"}
+    assert done.transcripts[20]["error"]["kind"] == "server_died"
+    assert len(done.transcripts) == 50
+
+
+def test_the_budget_of_restarts_ends_the_run(tmp_path: Path) -> None:
+    """When the restarts are used up the run stops, says so, and nothing that was not tried is passed."""
+    queries = [script(("die", {})) | {"id": f"q{number}"} for number in range(9)]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = run_mcprun("batch", prompts, RAW, "--restarts", "4", "--concurrency", "1", cwd=tmp_path)
+    assert done.code == 3
+    assert "the server died again after it was restarted 4 times, which is all that --restarts allows" in done.stderr
+    assert "passed" not in done.verdicts.values()
+    assert done.record["error"]["kind"] == "server_died"
+
+
+@pytest.mark.parametrize("flags", [[], ["--servers", "2"]])
+def test_a_server_that_dies_now_and_then_fails_nobody(tmp_path: Path, flags: list[str]) -> None:
+    """A server that ends with every 25th call takes queries down, which all pass when they are tried again."""
+    queries = [script(("ok", {}), ("ok", {})) | {"id": f"q{number}"} for number in range(60)]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = run_mcprun("batch", prompts, RAW, *flags, "--restarts", "99", "--", "dies-at-25", cwd=tmp_path)
+    assert (done.code, set(done.verdicts.values()), len(done.transcripts)) == (0, {"passed"}, 60)
+    assert len([event for event in done.trace if event["event"] == "server_start"]) > 4
+
+
+def test_a_query_is_tried_again_alone(tmp_path: Path) -> None:
+    """While a query that saw its server die is tried again, no other talks to that server."""
+    queries = [script(("ok", {})) | {"id": f"q{number}"} for number in range(8)]
+    queries[0]["script"] = [{"calls": [{"tool": "die"}]}]
+    done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", *queries), RAW, cwd=tmp_path)
+    assert done.verdicts == {"q0": "error"} | {f"q{number}": "passed" for number in range(1, 8)}
+    again = [
+        event for event in done.trace if event.get("attempt", 1) > 1 and event["event"] in ("model_call", "attempt_end")
+    ]
+    tries = [(event["query"], event["attempt"]) for event in again]
+    assert tries == sorted(tries, key=tries.index)
+    assert len({key for key, other in zip(tries, tries[1:], strict=False) if key != other}) == len(set(tries)) - 1
+
+
+# What a server leaves behind. ---------------------------------------------------------------------------
+
+
+def supervised(*command: str, **more: Any) -> subprocess.Popen[bytes]:
+    """Start a command under the supervisor."""
+    line = [sys.executable, "-I", "-S", supervisor.__file__, *command]
+    return subprocess.Popen(line, env=clean_environment(), **more)
+
+
+def is_running(process: int) -> bool:
+    """Tell whether a process is there, and no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(process: int) -> bool:
+    """Wait for a process that is not ours to end, for a while."""
+    deadline = time.monotonic() + 20
+    while is_running(process) and time.monotonic() < deadline:
+        os.sched_yield()
+    return not is_running(process)
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("exit 0", 0, "[the server exited with code 0]"),
+        ("exit 7", 7, "[the server exited with code 7]"),
+        ("kill -9 $$", 137, "[the server was killed by SIGKILL]"),
+        ("kill -SEGV $$", 139, "[the server was killed by SIGSEGV]"),
+    ],
+)
+def test_the_supervisor_tells_how_a_server_ended(command: str, code: int, told: str) -> None:
+    """Its exit code is the server's, and stderr says it in words."""
+    process = supervised("sh", "-c", command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr.decode().strip()) == (code, told)
+
+
+def test_the_supervisor_hands_the_pipes_on() -> None:
+    """What comes on stdin reaches the server, and what it prints comes out, until it ends."""
+    process = supervised("cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.communicate(b"hello", timeout=30)[0] == b"hello"
+
+
+DAEMON = "setsid sh -c 'trap \"\" TERM; echo $$; exec sleep 600' & wait; exit 0"
+
+
+@linux
+@pytest.mark.parametrize("end", ["exit", "term", "orphan"])
+def test_nothing_is_left_of_a_server(end: str, tmp_path: Path) -> None:
+    """A daemon that ignores SIGTERM is gone when the server ends, is ended, or mcprun is killed with -9."""
+    daemon = DAEMON.replace("wait; exit 0", "read line; exit 0")
+    if end == "orphan":
+        # A parent that is killed stands for mcprun: it starts the supervisor and waits.
+        starts = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+        line = [sys.executable, "-c", starts, sys.executable, "-I", "-S", supervisor.__file__, "sh", "-c", daemon]
+        process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    else:
+        process = supervised("sh", "-c", daemon, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    assert process.stdin
+    left = int(process.stdout.readline())
+    assert is_running(left)
+    if end == "exit":
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    else:
+        process.send_signal(signal.SIGTERM if end == "term" else signal.SIGKILL)
+    assert wait_until_gone(left)
+    process.communicate(timeout=30)
+
+
+@linux
+def test_killing_mcprun_ends_its_servers(tmp_path: Path) -> None:
+    """After kill -9 of mcprun in mid-run, no server process is left."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("hangs", {})))
+    command = [sys.executable, "-m", "mcprun", "batch", str(prompts), str(SERVERS / "stubborn.py")]
+    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.DEVNULL)
+    note = tmp_path / "stubborn.pid"
+    deadline = time.monotonic() + 30
+    while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
+        os.sched_yield()
+    process.kill()
+    process.wait(30)
+    assert wait_until_gone(int(note.read_text()))
