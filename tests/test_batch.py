@@ -110,6 +110,7 @@ def test_trace_tells_what_happened_in_order(tmp_path: Path) -> None:
     assert [event["event"] for event in done.trace] == [
         "server_start", "model_call", "tool_call", "model_call", "attempt_end", "query_end", "server_exit",
     ]  # fmt: skip
+    assert done.trace[-1]["died"] is False
     call = done.trace[2]
     assert (call["query"], call["attempt"], call["turn"], call["call"], call["tool"]) == ("q", 1, 0, 0, "echo")
     assert sorted(event["at"] for event in done.trace) == [event["at"] for event in done.trace]
@@ -201,13 +202,14 @@ def test_every_kind_of_trouble_is_told_to_the_model(tmp_path: Path) -> None:
     assert told[2][1].startswith("The result does not fit the tool's own output schema: ")
     assert told[3] == ["No answer from hang within 0.5 s."]
     assert told[4] == ['["unheard-of", {}]']
-    assert [call["is_error"] for call in transcript["calls"]] == [True, True, True, True, False, False]
+    assert told[6:] == [["caf\ufffd"], ["I can't"]]
+    assert [call["is_error"] for call in transcript["calls"]] == [True, True, True, True, False, False, False, True]
     results = transcript["messages"][2]["content"]
-    assert [block.get("is_error", False) for block in results] == [True, True, True, True, False, False]
+    assert [block.get("is_error", False) for block in results] == [True, True, True, True, False, False, False, True]
     problems = {event["tool"]: event.get("problem") for event in done.trace if event["event"] == "tool_call"}
     assert problems == {
         "refuse": "json-rpc error -32603", "invalid": "invalid result", "liar": "output schema",
-        "hang": "timeout", "unheard-of": None, "ok": None,
+        "hang": "timeout", "unheard-of": None, "ok": None, "latin": None, "sorry": None,
     }  # fmt: skip
 
 
@@ -356,8 +358,67 @@ def test_a_server_that_does_not_start(tmp_path: Path, mode: str, message: str, s
 def test_a_server_that_exits_on_the_probe_is_started_as_legacy(tmp_path: Path) -> None:
     """A server that can't bear the probe for newer protocols is started once more without it."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
-    done = run_mcprun("batch", prompts, RAW, "--", "exit-on-probe", cwd=tmp_path)
+    done = run_mcprun("batch", prompts, RAW, "--servers", "3", "--", "exit-on-probe", cwd=tmp_path)
     assert (done.code, done.record["server"]["protocol"]) == (0, "2025-11-25")
+    assert (done.run / "server.log").read_text().count("probed") == 1  # what was learnt serves the other servers
+
+
+def test_a_cursor_that_comes_again_ends_the_list(tmp_path: Path) -> None:
+    """A server whose pages point to themselves is read once."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
+    done = run_mcprun("batch", prompts, RAW, "--", "same-cursor", cwd=tmp_path)
+    assert (done.code, done.verdicts) == (0, {"q": "passed"})
+
+
+def test_calls_of_a_script_have_ids_of_their_own(tmp_path: Path) -> None:
+    """Calls are numbered over all turns, as `$from` counts them."""
+    turns = [{"calls": [{"tool": "ok"}, {"tool": "ok"}]}, {"calls": [{"tool": "ok"}]}]
+    prompts = write_jsonl(tmp_path / "p.jsonl", script() | {"script": turns})
+    transcript = run_mcprun("batch", prompts, RAW, cwd=tmp_path).transcripts[0]
+    said = [message["content"] for message in transcript["messages"] if message["role"] == "assistant"]
+    assert [block["id"] for content in said for block in content] == ["call_0", "call_1", "call_2"]
+
+
+def test_flags_that_contradict_each_other(tmp_path: Path) -> None:
+    """Sharing servers and starting a fresh one for each query can't both be had."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script())
+    done = run_mcprun("batch", prompts, RAW, "--servers", "2", "--fresh-server", cwd=tmp_path)
+    assert done.code == 2
+    assert "--servers shares servers among queries and --fresh-server does not: choose one" in done.stderr
+
+
+def test_the_active_virtual_environment_runs_python_servers(tmp_path: Path) -> None:
+    """A `.py` server runs on the Python of `VIRTUAL_ENV`, which may be another than mcprun's."""
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "the active one" >&2\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
+    done = run_mcprun("batch", prompts, RAW, cwd=tmp_path, env={"VIRTUAL_ENV": str(tmp_path / "venv")})
+    assert done.code == 0
+    assert "the active one" in (done.run / "server.log").read_text()
+
+
+def test_environment_and_folder_of_a_configuration(tmp_path: Path) -> None:
+    """`env` and `cwd` of a configured server reach it, and of mcprun's own environment only the bare minimum."""
+    (tmp_path / "inner").mkdir()
+    entry = {
+        "command": sys.executable,
+        "args": [str(SERVERS / "environment.py")],
+        "env": {"COLOUR": "blue"},
+        "cwd": str(tmp_path / "inner"),
+    }
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
+    prompts = write_jsonl(tmp_path / "p.jsonl", script())
+    done = run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path, env={"MY_SECRET": "s3cret"})
+    log = (done.run / "server.log").read_text()
+    assert done.code == 0
+    assert "'COLOUR': 'blue'" in log
+    assert f"in {tmp_path / 'inner'}" in log
+    assert "s3cret" not in log
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry | {"cwd": "nowhere"}}}))
+    lost = run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path)
+    assert (lost.code, lost.stderr.splitlines()[-1]) == (3, "Error: the server's working folder is not there: nowhere")
 
 
 def test_no_model_names_the_three_ways_on(tmp_path: Path) -> None:
@@ -498,14 +559,14 @@ def test_a_client_configuration(tmp_path: Path) -> None:
 def http_server(request: pytest.FixtureRequest) -> Iterator[int]:
     """Start the echo server over HTTP and give its port."""
     with subprocess.Popen(
-        [sys.executable, SERVERS / "over_http.py", request.param], stdout=subprocess.PIPE, env=clean_environment()
+        [sys.executable, SERVERS / "over_http.py", *request.param], stdout=subprocess.PIPE, env=clean_environment()
     ) as process:
         assert process.stdout
         yield int(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
 
 
-@pytest.mark.parametrize("http_server", ["streamable-http"], indirect=True)
+@pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
 def test_streamable_http(tmp_path: Path, http_server: int) -> None:
     """A URL is a server that runs already, and what may be secret in it is not kept."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "over the wire"})))
@@ -514,7 +575,7 @@ def test_streamable_http(tmp_path: Path, http_server: int) -> None:
     assert done.record["arguments"]["server"] == f"http://127.0.0.1:{http_server}/mcp"
 
 
-@pytest.mark.parametrize("http_server", ["sse"], indirect=True)
+@pytest.mark.parametrize("http_server", [("sse",)], indirect=True)
 def test_sse_by_configuration(tmp_path: Path, http_server: int) -> None:
     """A configuration of type `sse` speaks the legacy transport."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "by event"})))
@@ -522,3 +583,20 @@ def test_sse_by_configuration(tmp_path: Path, http_server: int) -> None:
     (tmp_path / "mcp.json").write_text(json.dumps({"servers": {"it": entry}}))
     done = run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path)
     assert (done.code, done.transcripts[0]["calls"][0]["content"][0]["text"]) == (0, "by event")
+
+
+@pytest.mark.parametrize(
+    ("http_server", "kind", "path"),
+    [(("streamable-http", "t0ken"), "http", "/mcp"), (("sse", "t0ken"), "sse", "/sse")],
+    indirect=["http_server"],
+)
+def test_headers_of_a_configuration(tmp_path: Path, http_server: int, kind: str, path: str) -> None:
+    """`headers` go with every request, and their values are in no file; without them the server refuses."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "let in"})))
+    entry = {"type": kind, "url": f"http://127.0.0.1:{http_server}{path}", "headers": {"authorization": "Bearer t0ken"}}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
+    done = run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path)
+    assert (done.code, done.verdicts) == (0, {"q": "passed"})
+    assert not any(b"t0ken" in file.read_bytes() for file in done.run.iterdir())
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry | {"headers": {}}}}))
+    assert run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path).code == 3

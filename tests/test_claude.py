@@ -159,7 +159,8 @@ def test_parameters_of_flags_and_queries(tmp_path: Path) -> None:
     own = {"prompt": "Own", "model": "claude-haiku-5-5", "max_tokens": 5, "system": "Be brief."}
     with MessagesApi(lambda _: text("ok")) as api:
         flags = ("--model", "claude-opus-5-5", "--max-tokens", "99", "--system", "Be kind.", "--concurrency", "1")
-        ask(tmp_path, api, RAW, *flags, queries=("Flags", own))
+        done = ask(tmp_path, api, RAW, *flags, queries=("Flags", own))
+    assert [transcript["system"] for transcript in done.transcripts] == ["Be kind.", "Be brief."]
     sent = [(one.body["model"], one.body["max_tokens"], one.body["system"]) for one in api.requests]
     assert sent == [("claude-opus-5-5", 99, "Be kind."), ("claude-haiku-5-5", 5, "Be brief.")]
 
@@ -172,6 +173,16 @@ def test_the_key_may_stand_in_dotenv_and_the_url_in_a_flag(tmp_path: Path) -> No
         flags = ("--base-url", api.url)
         done = run_mcprun("batch", prompts, RAW, *flags, cwd=tmp_path, env={"MCPRUN_MODEL": "local-model"})
     assert (done.code, api.requests[0].body["model"]) == (0, "local-model")
+
+
+def test_the_environment_comes_before_dotenv(tmp_path: Path) -> None:
+    """What is set in the environment is meant, whatever `.env` says; a token serves in place of a key."""
+    (tmp_path / ".env").write_text("ANTHROPIC_AUTH_TOKEN=sk-ant-wrong\nMCPRUN_MODEL=wrong\n")
+    prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
+    with MessagesApi(lambda _: text("ok")) as api:
+        env = {"ANTHROPIC_AUTH_TOKEN": KEY, "MCPRUN_MODEL": "right", "ANTHROPIC_BASE_URL": api.url}
+        done = run_mcprun("batch", prompts, RAW, cwd=tmp_path, env=env)
+    assert (done.code, api.requests[0].body["model"]) == (0, "right")
 
 
 def test_the_key_is_in_no_file_and_no_message(tmp_path: Path) -> None:

@@ -91,6 +91,10 @@ PDF = base64.b64encode(b"%PDF-1.4").decode()
             {"type": "text", "text": "[resource a://b]\nhey"},
         ),
         (
+            {"type": "resource", "resource": {"uri": "a://b", "blob": base64.b64encode(b"{}").decode(), "mimeType": "application/json"}},
+            {"type": "text", "text": "[resource a://b]\n{}"},
+        ),
+        (
             {"type": "resource", "resource": {"uri": "a://b", "blob": PDF}},
             {"type": "text", "text": "[resource a://b: application/octet-stream, 8 bytes; it can't be shown to the model]"},
         ),
@@ -107,3 +111,10 @@ def test_structured_content_is_told_only_where_there_is_no_other() -> None:
     assert tool_result("t", both)["content"] == [{"type": "text", "text": '{"a": 1}'}]
     alone = {"content": [], "structuredContent": {"a": "é"}}
     assert tool_result("t", alone)["content"] == [{"type": "text", "text": '{"a": "é"}'}]
+
+
+def test_errors_are_marked() -> None:
+    """An error result is an error to the model, and any other has no mark at all."""
+    content = [{"type": "text", "text": "no"}]
+    assert tool_result("t", {"content": content, "isError": True})["is_error"] is True
+    assert "is_error" not in tool_result("t", {"content": content, "isError": False})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -114,3 +117,22 @@ def test_the_stream_holds_what_was_checked(prompts: list[str], limit: int) -> No
     assert tuple(query.id for query in queries) == found.ids
     assert [query.prompt for query in queries] == prompts[:limit]
     assert found.total == len(prompts)
+
+
+def test_the_hash_is_the_files(tmp_path: Path) -> None:
+    """`sha256` is that of all the file's bytes, whatever was selected."""
+    file = tmp_path / "p.jsonl"
+    file.write_bytes(b'"a"\r\n"b"')
+    with read_prompts(str(file), Select(limit=1)) as found:
+        assert found.sha256 == hashlib.sha256(b'"a"\r\n"b"').hexdigest()
+
+
+def test_a_pipe_is_read_twice_all_the_same(tmp_path: Path) -> None:
+    """What can't be read again, such as a shell's `<(…)`, is kept for the second reading."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=('"a"\n"b"\n',))
+    writer.start()
+    with read_prompts(str(pipe)) as found:
+        assert [query.prompt for query in found.queries()] == ["a", "b"]
+    writer.join()

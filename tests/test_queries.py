@@ -40,7 +40,8 @@ def test_any_json_value_is_a_query_or_has_problems(value: Any) -> None:
 @given(st.text(min_size=1).filter(str.strip), st.dictionaries(st.text(), JSON, max_size=2))
 def test_a_made_id_depends_on_the_prompt_alone(prompt: str, metadata: dict[str, Any]) -> None:
     """What else stands in the line does not rename the query."""
-    assert parse_query(prompt).id == parse_query({"prompt": prompt, "metadata": metadata}).id
+    more = {"metadata": metadata, "system": "Be kind.", "script": [{"text": "hi"}]}
+    assert parse_query(prompt).id == parse_query({"prompt": prompt, **more}).id
 
 
 def test_ids_differ_between_prompts() -> None:
@@ -68,6 +69,15 @@ def test_ids_differ_between_prompts() -> None:
         ({"prompt": "x", "id": ""}, [("id", "must be printable and not empty")]),
         ({"prompt": "x", "id": "a\nb"}, [("id", "must be printable and not empty")]),
         ({"prompt": "x", "id": []}, [("id", "must be a string, not a list")]),
+        ({"prompt": "x", "id": True}, [("id", "must be a string, not true")]),
+        (
+            {"messages": [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}]},
+            [("messages[1]", "a message of role 'system' can't be played: the model speaks for itself")],
+        ),
+        (
+            {"prompt": "x", "script": [{"calls": [{"tool": "a", "name": "b"}]}]},
+            [("script[0].calls[0].name", "unknown key; known are tool, input")],
+        ),
         ({"prompt": "x", "scrip": []}, [("scrip", "unknown key; did you mean 'script'?")]),
         ({"prompt": "x", "zzz": 1}, [("zzz", "unknown key; put what is yours under 'metadata'")]),
         ({"prompt": "x", "repeat": 3}, [("repeat", "not supported yet")]),
@@ -155,3 +165,11 @@ def test_references_are_checked_before_anything_runs(reference: dict[str, Any], 
 def test_aliases_mean_the_same(line: Any, same: dict[str, Any]) -> None:
     """Other formats' names for the same things are read as mcprun's own."""
     assert parse_query(line) == parse_query(same)
+
+
+def test_a_reference_may_name_any_call_of_an_earlier_turn() -> None:
+    """Calls are counted over all turns."""
+    both = {"calls": [{"tool": "a"}, {"tool": "b"}]}
+    refers = {"calls": [{"tool": "c", "input": {"x": {"$from": 1}}}]}
+    assert problems({"prompt": "x", "script": [both, refers]}) == []
+    assert problems({"prompt": "x", "script": [refers, both]}) != []

@@ -123,3 +123,29 @@ def test_patterns_choose_by_the_servers_names() -> None:
     found = ToolSet.of([{"name": name, "inputSchema": {"type": "object"}} for name in ("fs.read", "fs.write", "net")])
     assert [tool["name"] for tool in found.only(["fs.*"]).definitions] == ["fs_read", "fs_write"]
     assert found.only(None) is found
+
+
+def test_stand_in_keys_are_used_wherever_a_schema_names_its_properties() -> None:
+    """`properties`, `required`, `dependentRequired` and nested schemas get the same stand-ins; values do not."""
+    inner = {"type": "object", "properties": {"a b": {}}, "required": ["a b"]}
+    schema = {
+        "type": "object",
+        "properties": {"a b": {"enum": ["a b"]}, "list": {"type": "array", "items": inner}},
+        "required": ["a b"],
+        "dependentRequired": {"a b": ["list"], "list": ["a b"]},
+    }
+    found = ToolSet.of([{"name": "t", "description": "What it does.", "inputSchema": schema}])
+    sent_inner = {"type": "object", "properties": {"a_b": {}}, "required": ["a_b"]}
+    assert found.definitions == (
+        {
+            "name": "t",
+            "description": "What it does.",
+            "input_schema": {
+                "type": "object",
+                "properties": {"a_b": {"enum": ["a b"]}, "list": {"type": "array", "items": sent_inner}},
+                "required": ["a_b"],
+                "dependentRequired": {"a_b": ["list"], "list": ["a_b"]},
+            },
+        },
+    )
+    assert found.from_api("t", {"list": [{"a_b": "a b"}]}) == ("t", {"list": [{"a b": "a b"}]})

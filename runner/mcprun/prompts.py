@@ -159,7 +159,7 @@ def _values(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple
     def numbered() -> Iterator[bytes]:
         nonlocal line
         for line, raw in enumerate(source, 1):
-            yield raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
+            yield raw
 
     reader = jsonlines.Reader(numbered(), loads=_strict_loads)
     while True:

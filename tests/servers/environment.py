@@ -2,8 +2,9 @@
 
 import os
 import sys
+from pathlib import Path
 
 from mcp.server import MCPServer
 
-print(dict(os.environ), file=sys.stderr, flush=True)
+print(dict(os.environ), "in", Path.cwd(), file=sys.stderr, flush=True)
 MCPServer("environment").run()

@@ -45,6 +45,8 @@ TOOLS = [
     {"name": "hang", "inputSchema": OBJECT},
     {"name": "refuse", "inputSchema": OBJECT},
     {"name": "invalid", "inputSchema": OBJECT},
+    {"name": "latin", "inputSchema": OBJECT},
+    {"name": "sorry", "inputSchema": OBJECT, "outputSchema": {"type": "object", "required": ["n"]}},
     {
         "name": "liar",
         "inputSchema": OBJECT,
@@ -66,6 +68,8 @@ def result_of(tool: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
             return None
         case "invalid":
             return {"content": [{"type": "hologram"}]}
+        case "sorry":
+            return {"content": [{"type": "text", "text": "I can't"}], "isError": True}
         case "liar":
             return {"content": [{"type": "text", "text": "n is many"}], "structuredContent": {"n": "many"}}
     return {"content": [{"type": "text", "text": json.dumps([tool, arguments], sort_keys=True)}]}
@@ -80,6 +84,8 @@ def tools_page(cursor: str | None) -> dict[str, Any]:
         return {"tools": tools, **({"nextCursor": str(page + 1)} if page < 3 else {})}
     if MODE == "endless":
         return {"tools": [], "nextCursor": str(int(cursor or 0) + 1)}
+    if MODE == "same-cursor":
+        return {"tools": TOOLS, "nextCursor": "again"} if not cursor else {"tools": [], "nextCursor": "again"}
     if MODE == "no-schema":
         return {"tools": [{"name": "bare"}]}
     return {"tools": TOOLS}
@@ -115,6 +121,11 @@ def main() -> None:
             calls += 1
             if MODE == "dies-at-25" and calls == 25:
                 os._exit(1)
+            if name == "latin":  # one byte that is no UTF-8
+                answer = {"jsonrpc": "2.0", "id": number, "result": {"content": [{"type": "text", "text": "caf@"}]}}
+                sys.stdout.buffer.write(json.dumps(answer).encode().replace(b"@", b"\xe9") + b"\n")
+                sys.stdout.flush()
+                continue
             if name == "refuse":
                 send({"id": number, "error": {"code": -32603, "message": "not today"}})
                 continue
@@ -122,7 +133,7 @@ def main() -> None:
             if result is not None:
                 send({"id": number, "result": result})
         elif MODE == "exit-on-probe":
-            sys.exit(0)
+            sys.exit("probed")
         else:
             send({"id": number, "error": {"code": -32601, "message": f"Method not found: {method}"}})
 
