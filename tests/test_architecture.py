@@ -16,8 +16,8 @@ PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
     "cli", "report", "batch", "attempt", "loop", "models", "pool", "connect", "server", "link", "target",
-    "rundir", "sdklog", "supervisor", "checks", "tools", "content", "prompts", "queries", "aliases",
-    "events", "records", "deadline", "limits", "errors",
+    "rundir", "sdklog", "supervisor", "checks", "tools", "schemas", "content", "prompts", "queries", "aliases",
+    "events", "records", "interrupt", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

@@ -11,7 +11,18 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.support.cli import QUICKSTART, SERVERS, Result, clean_environment, run_mcprun, write_jsonl
+import pytest
+
+from tests.support.cli import (
+    QUICKSTART,
+    SERVERS,
+    Result,
+    clean_environment,
+    read_jsonl,
+    run_mcprun,
+    run_of,
+    write_jsonl,
+)
 from tests.support.messages_api import Answer, Body, MessagesApi, prompt_of, text
 
 COMMAND = [sys.executable, "-m", "mcprun"]
@@ -56,38 +67,91 @@ def test_no_color_is_obeyed(tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def interrupted(tmp_path: Path, number: signal.Signals) -> Result:
-    """Run three queries, of which the first is answered and the others are waiting when the signal comes."""
-    waiting = threading.Barrier(3)
+def interrupted(tmp_path: Path, *numbers: signal.Signals, release: bool = False) -> Result:
+    """Run four queries, two at once, and send signals when the first is done and two are in flight.
+
+    Each signal is sent when the one before was answered for. With `release` the API answers after the last.
+    """
+    waiting, released = threading.Barrier(3), threading.Event()
 
     def answer(body: Body) -> Answer:
         if prompt_of(body) != "first":
             waiting.wait(60)
-            api.closed.wait()
+            released.wait(60)
         return text("ok")
 
-    prompts = write_jsonl(tmp_path / "p.jsonl", "first", "second", "third")
+    prompts = write_jsonl(tmp_path / "p.jsonl", "first", "second", "third", "fourth")
     with MessagesApi(answer) as api:
         env = clean_environment() | {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
         process = subprocess.Popen(
             [*COMMAND, "batch", str(prompts), str(SERVERS / "raw.py"), "--concurrency", "2"],
             cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        assert process.stderr
         waiting.wait(60)
-        process.send_signal(number)
+        said = ""
+        for number in numbers:
+            process.send_signal(number)
+            for line in process.stderr:
+                said += line
+                if line.startswith(("Stopping", "Ending")):
+                    break
+        if release:
+            released.set()
         stdout, stderr = process.communicate(timeout=60)
-    return Result(process.returncode, stdout, stderr, (tmp_path / "outputs" / "latest").resolve())
+        released.set()
+    return Result(process.returncode, stdout, said + stderr, run_of(stdout, tmp_path))
 
 
-def test_an_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
-    """Ctrl-C ends the run with 130: what was finished is there, the run says that it was interrupted."""
-    done = interrupted(tmp_path, signal.SIGINT)
-    assert done.code == 130
+def test_an_interrupt_lets_queries_in_flight_end(tmp_path: Path) -> None:
+    """The first Ctrl-C starts nothing more; what was in flight ends by itself, and the run exits with 130."""
+    done = interrupted(tmp_path, signal.SIGINT, release=True)
+    assert (done.code, done.record["state"]) == (130, "interrupted")
+    assert [transcript["prompt"] for transcript in done.transcripts] == ["first", "second", "third"]
+    assert done.record["counts"]["passed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        ((signal.SIGINT, signal.SIGINT), 130),
+        ((signal.SIGINT, signal.SIGINT, signal.SIGINT), 130),
+        ((signal.SIGTERM,), 143),
+        ((signal.SIGHUP,), 129),
+    ],
+)
+def test_an_end_keeps_what_was_done(tmp_path: Path, numbers: tuple[signal.Signals, ...], code: int) -> None:
+    """A second Ctrl-C, and SIGTERM at once, cancel what is in flight; what was finished is there, and nothing leaks."""
+    done = interrupted(tmp_path, *numbers)
+    assert done.code == code
     assert "Traceback" not in done.stderr
     assert [transcript["prompt"] for transcript in done.transcripts] == ["first"]
     assert done.record["state"] == "interrupted"
     assert done.record["counts"]["passed"] == 1
-    assert [event["event"] for event in done.trace][-1] == "server_exit"
+    assert done.trace[-1]["event"] == "server_exit"
+    cancelled = [event for event in done.trace if event["event"] == "model_call" and "error" in event]
+    assert [event["error"] for event in cancelled] == ["cancelled", "cancelled"]
+
+
+def test_a_reader_that_goes_away_stops_nothing(tmp_path: Path) -> None:
+    """With nobody left to read stdout and stderr, the run goes on to its end, and exits as it would have."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*COMMAND, "batch", *map(str, QUICKSTART)]
+    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stdout=writer, stderr=writer)
+    os.close(writer)
+    assert process.wait(60) == 0
+    assert len(read_jsonl(tmp_path / "outputs" / "latest" / "transcripts.jsonl")) == 6
+
+
+def test_no_encoding_is_a_reason_to_fail(tmp_path: Path) -> None:
+    """What the terminal's encoding can't show is escaped."""
+    query = {"id": "umlaut", "prompt": "schön", "script": [{"text": "→ ü"}]}
+    prompts = write_jsonl(tmp_path / "p.jsonl", query)
+    env = {"PYTHONIOENCODING": "ascii"}
+    assert run_mcprun("batch", prompts, SERVERS / "raw.py", cwd=tmp_path, env=env).code == 0
+    shown = run_mcprun("show", "latest", "umlaut", cwd=tmp_path, env=env)
+    assert (shown.code, "sch\\xf6n" in shown.stdout) == (0, True)
 
 
 def test_help_tells_every_command(tmp_path: Path) -> None:

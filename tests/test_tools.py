@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.schemas import stand_in
 from mcprun.tools import ToolSet
 from tests.support.messages_rules import refusal
 
@@ -61,8 +62,9 @@ def test_a_call_comes_back_as_it_was_meant(listed: list[dict[str, Any]], data: s
     found = ToolSet.of(listed)
     for name in found.names.values():
         properties = next(tool for tool in listed if tool["name"] == name)["inputSchema"]["properties"]
-        given_keys = data.draw(st.sets(st.sampled_from(sorted(properties)))) if properties else set()
-        arguments = {key: data.draw(values) for key in sorted(given_keys)}
+        declared = data.draw(st.sets(st.sampled_from(sorted(properties)))) if properties else set()
+        free = data.draw(st.dictionaries(keys, values, max_size=3))
+        arguments = free | {key: data.draw(values) for key in sorted(declared)}
         assert found.from_api(*found.to_api(name, arguments)) == (name, arguments)
 
 
@@ -110,18 +112,21 @@ def test_tools_are_sorted_and_the_second_of_a_name_is_left_out() -> None:
 
 
 def test_names_that_would_clash_stay_apart() -> None:
-    """Two names that look the same in the API's alphabet get different stand-ins, the same in every run."""
+    """Names that look the same in the API's alphabet get different stand-ins, which depend on the name alone."""
     listed = [{"name": name, "inputSchema": {"type": "object"}} for name in ("a.b", "a/b", "a_b")]
     found = ToolSet.of(listed)
     sent = [tool["name"] for tool in found.definitions]
     assert (len(set(sent)), sent[2]) == (3, "a_b")
-    assert sent == [tool["name"] for tool in ToolSet.of(reversed(listed)).definitions]
+    assert [ToolSet.of([tool]).definitions[0]["name"] for tool in listed] == sent
 
 
 def test_patterns_choose_by_the_servers_names() -> None:
     """A query's `tools` are patterns on the names that the server gives."""
     found = ToolSet.of([{"name": name, "inputSchema": {"type": "object"}} for name in ("fs.read", "fs.write", "net")])
-    assert [tool["name"] for tool in found.only(["fs.*"]).definitions] == ["fs_read", "fs_write"]
+    assert [tool["name"] for tool in found.only(["fs.*"]).definitions] == [
+        stand_in("fs.read", 128, "-"),
+        stand_in("fs.write", 128, "-"),
+    ]
     assert found.only(None) is found
 
 
@@ -135,17 +140,35 @@ def test_stand_in_keys_are_used_wherever_a_schema_names_its_properties() -> None
         "dependentRequired": {"a b": ["list"], "list": ["a b"]},
     }
     found = ToolSet.of([{"name": "t", "description": "What it does.", "inputSchema": schema}])
-    sent_inner = {"type": "object", "properties": {"a_b": {}}, "required": ["a_b"]}
+    key = stand_in("a b", 64, ".-")
+    assert key.startswith("a_b_")
+    sent_inner = {"type": "object", "properties": {key: {}}, "required": [key]}
     assert found.definitions == (
         {
             "name": "t",
             "description": "What it does.",
             "input_schema": {
                 "type": "object",
-                "properties": {"a_b": {"enum": ["a b"]}, "list": {"type": "array", "items": sent_inner}},
-                "required": ["a_b"],
-                "dependentRequired": {"a_b": ["list"], "list": ["a_b"]},
+                "properties": {key: {"enum": ["a b"]}, "list": {"type": "array", "items": sent_inner}},
+                "required": [key],
+                "dependentRequired": {key: ["list"], "list": [key]},
             },
         },
     )
-    assert found.from_api("t", {"list": [{"a_b": "a b"}]}) == ("t", {"list": [{"a b": "a b"}]})
+    assert found.from_api("t", {"list": [{key: "a b"}]}) == ("t", {"list": [{"a b": "a b"}]})
+
+
+def test_what_the_schema_does_not_declare_keeps_its_keys() -> None:
+    """A free-form object may hold a key that is a stand-in elsewhere; alternatives and references are followed."""
+    node = {"type": "object", "properties": {"next one": {"$ref": "#/$defs/node"}, "data": {"type": "object"}}}
+    schema = {
+        "type": "object",
+        "properties": {"user id": {}, "meta": {"type": "object"}, "tree": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/node"}]}},
+        "$defs": {"node": node},
+    }  # fmt: skip
+    found = ToolSet.of([{"name": "t", "inputSchema": schema}])
+    user, following = stand_in("user id", 64, ".-"), stand_in("next one", 64, ".-")
+    asked = {user: 1, "meta": {user: 2}, "tree": {following: {following: {"data": {following: 3}}}}}
+    meant = {"user id": 1, "meta": {user: 2}, "tree": {"next one": {"next one": {"data": {following: 3}}}}}
+    assert found.from_api("t", asked) == ("t", meant)
+    assert found.to_api("t", meant) == ("t", asked)

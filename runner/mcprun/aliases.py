@@ -54,10 +54,12 @@ class Canonical:
 
     def _hoist_params(self) -> None:
         """Lift the `params` of a Message Batches line one level up."""
-        params = self.value.get("params")
-        if not isinstance(params, dict):
+        if "params" not in self.value:
             return
-        del self.value["params"]
+        params = self.value.pop("params")
+        if not isinstance(params, dict):
+            self.problems.append(("params", "must be an object"))
+            return
         for key, value in params.items():
             if key not in _PARAMS:
                 self.problems.append((f"params.{key}", "not supported: of params, mcprun reads " + ", ".join(_PARAMS)))
@@ -79,7 +81,13 @@ class Canonical:
         prompts: list[Any] = []
         for number, message in enumerate(messages):
             role = message["role"]
+            self.problems += [
+                (f"{field}[{number}].{key}", "unknown key; a message has role and content")
+                for key in message
+                if key not in ("role", "content")
+            ]
             if role == "user":
+                self.written[f"prompts[{len(prompts)}]"] = f"{field}[{number}].content"
                 prompts.append(message["content"])
             elif role == "system" and number == 0 and "system" not in self.value:
                 self.value["system"] = message["content"]
@@ -99,7 +107,7 @@ class Canonical:
         elif prompts:
             key = "prompt" if len(prompts) == 1 else "prompts"
             self.value[key] = prompts[0] if len(prompts) == 1 else prompts
-            self.written[key] = field
+            self.written["prompt"] = self.written["prompts[0]"]
 
     def _rename_expectations(self) -> None:
         found = [alias for alias in (*_TARGET, "expected_tool_calls") if alias in self.value]
@@ -107,6 +115,8 @@ class Canonical:
             return
         expect = self.value.get("expect", {})
         if not isinstance(expect, dict):
+            for alias in found:
+                del self.value[alias]
             return
         expect = dict(expect)
         for alias in found:
@@ -117,6 +127,7 @@ class Canonical:
                 self.problems.append((alias, f"says the same as 'expect.{key}', which is there too: keep one"))
             else:
                 expect[key] = value
+                self.written["expect.calls" if key == "calls" else "expect.text.contains"] = alias
         self.value["expect"] = expect
 
     def _rename_in_calls(self) -> None:
@@ -147,5 +158,7 @@ def _call(call: Any) -> Any:
         return {"tool": call}
     if not isinstance(call, dict):
         return call
-    renamed = dict.fromkeys(_TOOL, "tool") | dict.fromkeys(_INPUT, "input")
-    return {renamed[key] if key in renamed and renamed[key] not in call else key: call[key] for key in call}
+    names = {"tool": next((key for key in ("tool", *_TOOL) if key in call), None)}
+    names["input"] = next((key for key in ("input", *_INPUT) if key in call), None)
+    canonical = {written: name for name, written in names.items() if written}
+    return {canonical.get(key, key): value for key, value in call.items()}

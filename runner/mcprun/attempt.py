@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from mcprun.checks import check_all
@@ -62,12 +61,10 @@ class Attempts:
     ) -> ErrorInfo | None:
         """Run the loop; when it can't end, set the conversation's `stop` and say why."""
         try:
-            async with deadline, AsyncExitStack() as stack:
-                with deadline.paused():
-                    server = await stack.enter_async_context(self.servers.lease(alone=where.attempt > 1))
+            async with self.servers.lease(alone=where.attempt > 1) as server, deadline:
                 await self.loop.converse(query, server, where, conversation, deadline)
         except QueryError as error:
-            conversation.stop = "timeout" if error.kind is ErrorKind.REQUEST_TIMEOUT else "error"
+            conversation.stop = "timeout" if error.kind.endswith("_timeout") else "error"
             return ErrorInfo(kind=error.kind, message=str(error))
         except TimeoutError:
             conversation.stop = "timeout"

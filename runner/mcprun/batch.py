@@ -16,13 +16,14 @@ from mcprun.attempt import Attempts
 from mcprun.connect import Connector
 from mcprun.errors import McprunError, RunError
 from mcprun.events import Emit, Event, QueryEnd, Where
+from mcprun.interrupt import Interrupt
 from mcprun.limits import Limits
 from mcprun.loop import Loop
 from mcprun.models.choose import Choice
 from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.records import ErrorInfo, JsonObject, PromptsRecord, RunRecord, ServerRecord
-from mcprun.rundir import RunWriter, mark_latest, new_directory, now
+from mcprun.rundir import RunWriter, new_directory, now
 from mcprun.sdklog import sdk_logs
 from mcprun.server import Server
 from mcprun.target import Target
@@ -53,8 +54,12 @@ class Result:
     error: RunError | None = None
 
 
-async def run_batch(plan: Plan, watch: Callable[[Event], None] = lambda _: None) -> Result:
+async def run_batch(
+    plan: Plan, watch: Callable[[Event], None] = lambda _: None, interrupt: Interrupt | None = None
+) -> Result:
     """Run every selected query and write the run directory; `watch` is called with each event.
+
+    `interrupt` may ask it to end before it is done: then the record's state is `interrupted`.
 
     A run that can't go on gives a `Result` with its error: what was finished before is on disk. Raises
     `UsageError` when there is no place to write. When cancelled, it marks the run as interrupted and lets the
@@ -64,19 +69,26 @@ async def run_batch(plan: Plan, watch: Callable[[Event], None] = lambda _: None)
     writer = RunWriter(path, _head(plan))
     if plan.prompts.name == "-":
         writer.keep_prompts(plan.prompts.source)
-    mark_latest(path)
+
+    watchers = [watch]
 
     def emit(event: Event) -> None:
         writer.handle(event)
-        watch(event)
+        for watcher in watchers:
+            try:
+                watcher(event)
+            except (Exception, SystemExit):  # noqa: BLE001  a display that broke must not stop the run it displays
+                watchers.remove(watcher)
 
     started = time.monotonic()
     error: RunError | None = None
     state = "interrupted"
+    interrupt = interrupt or Interrupt()
     try:
         with sdk_logs(emit):
-            await _run(plan, writer, emit)
-        state = "finished"
+            await interrupt.over(asyncio.create_task(_run(plan, writer, emit, interrupt)))
+        if writer.tally.counts().queries == len(plan.prompts.ids):
+            state = "finished"
     except RunError as stopped:
         error = stopped
     finally:
@@ -96,7 +108,7 @@ async def run_batch(plan: Plan, watch: Callable[[Event], None] = lambda _: None)
     return Result(path, writer.record, error)
 
 
-async def _run(plan: Plan, writer: RunWriter, emit: Emit) -> None:
+async def _run(plan: Plan, writer: RunWriter, emit: Emit, interrupt: Interrupt) -> None:
     """Start the servers and let workers take one query after the other. Raises the first `RunError`."""
     connector = Connector(plan.target, log=writer.log, seconds=plan.limits.connect_seconds, emit=emit)
     async with (
@@ -110,6 +122,8 @@ async def _run(plan: Plan, writer: RunWriter, emit: Emit) -> None:
 
         async def work() -> None:
             for query in queries:  # one stream for all workers: each query is taken once
+                if interrupt.stopping:
+                    return
                 started = time.monotonic()
                 transcript = await attempts.run(query)
                 where = Where(query.id, attempt=transcript.attempts)

@@ -81,13 +81,14 @@ class Connector:
 
     async def _start(self, number: int) -> Server:
         """Connect within the deadline. A server that exits on the probe for newer protocols is started once more."""
-        offset = size(self._log)
+        offset, started = size(self._log), time.monotonic()
         try:
             async with asyncio.timeout(self._seconds):
                 try:
                     return await self._open(number, self._mode)
                 except _EXITS:
-                    if self._mode != "auto" or isinstance(self._target, HttpTarget):
+                    late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
+                    if self._mode != "auto" or isinstance(self._target, HttpTarget) or late:
                         raise
                 offset = size(self._log)
                 return await self._open(number, "legacy")
@@ -121,7 +122,7 @@ class Connector:
 
     def _transport(self, stack: AsyncExitStack) -> Any:
         match self._target:
-            case StdioTarget(command, args, env, cwd):
+            case StdioTarget(_, command, args, env, cwd):
                 supervised = _supervised(command, env)
                 parameters = StdioServerParameters(
                     command=supervised[0],

@@ -13,6 +13,9 @@ from typing import Any
 
 from mcprun.records import JsonObject
 
+_DEPTH = 200
+"""Levels of nesting that are sent; the SDKs' own serialisation gives up at 255."""
+
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 """The image types that the Messages API takes."""
 
@@ -27,10 +30,11 @@ def tool_result(tool_use_id: str, result: JsonObject) -> JsonObject:
     content = [told for item in result.get("content", []) if (told := _block(item))]
     if not content and result.get("structuredContent") is not None:
         content = [_text(json.dumps(result["structuredContent"], ensure_ascii=False))]
-    if content:
-        block["content"] = content
     if result.get("isError"):
         block["is_error"] = True
+        content = content or [_text("(the tool gave no reason)")]  # an error must say something, the API holds
+    if content:
+        block["content"] = content
     return block
 
 
@@ -42,6 +46,25 @@ def result_text(content: list[JsonObject]) -> str:
 def error_result(message: str) -> JsonObject:
     """Make the MCP result that stands for a call which brought none: a time-out, an invalid or missing one."""
     return {"content": [{"type": "text", "text": message}], "isError": True}
+
+
+def unsendable(value: Any) -> str | None:
+    """Say why a value can't go over the wire as JSON: numbers that are none, broken text, endless nesting."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return "text with half of a surrogate pair"
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return f"nested more than {_DEPTH} deep" if _depth(value) > _DEPTH else None
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return 0
+    return 1 + max(map(_depth, value), default=0)
 
 
 def _block(item: JsonObject) -> JsonObject | None:

@@ -15,6 +15,12 @@ import anyio
 
 T = TypeVar("T")
 
+_CLOSE_SECONDS = 10.0
+"""Ending a connection: more than the SDK's own bounds for a process add up to (7 s); over HTTP it has none."""
+
+_CANCEL_SECONDS = 2.0
+"""What is left to a connection that does not end by itself."""
+
 
 class Link:
     """One connection: opened once, and over when it is closed or when the other side is gone.
@@ -53,7 +59,7 @@ class Link:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             task.cancel()
-            await asyncio.wait({task})
+            await _outlast(task, _CLOSE_SECONDS)
             raise
         if ready.done():
             return ready.result()
@@ -71,17 +77,40 @@ class Link:
         await self.gone()
 
     async def gone(self) -> None:
-        """Wait until the connection has ended and its process, if it had one, as well."""
-        if self._task:
-            await asyncio.wait({self._task})
-            if not self._task.cancelled():
-                self._task.exception()  # how a server misbehaves while it goes is nobody's concern any more
+        """Wait until the connection has ended, and its process, if it had one, as well.
+
+        It is waited for even when this is cancelled, since a process whose shutdown is cut short may stay; but for
+        so long only. How a server misbehaves while it goes is nobody's concern any more.
+        """
+        if self._task is None:
+            return
+        cancelled = await _outlast(self._task, _CLOSE_SECONDS)
+        if not self._task.done():
+            self._task.cancel()
+            cancelled = await _outlast(self._task, _CANCEL_SECONDS) or cancelled
+        if self._task.done() and not self._task.cancelled():
+            self._task.exception()
+        if cancelled:
+            raise cancelled
 
     @asynccontextmanager
     async def watched(self, transport: Any) -> AsyncIterator[tuple[Any, Any]]:
         """Wrap a transport of the SDK, so that its end is noticed when it comes and not at the next call."""
         async with transport as (read, write):
             yield _Watched(read, self.ended), write
+
+
+async def _outlast(task: asyncio.Task[None], seconds: float) -> asyncio.CancelledError | None:
+    """Wait for a task to end, however often the waiting is cancelled; give what it was cancelled with."""
+    cancelled = None
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not task.done() and loop.time() < deadline:
+        try:
+            await asyncio.wait({task}, timeout=deadline - loop.time())
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
 
 
 class _Watched:

@@ -128,8 +128,9 @@ class _Exchange:
         started = time.monotonic()
         try:
             reply = await self.loop.model.reply(request)
-        except QueryError as error:
-            self.loop.emit(replace(event, seconds=time.monotonic() - started, error=f"{error.kind}: {error}"))
+        except (QueryError, asyncio.CancelledError) as error:
+            told = f"{error.kind}: {error}" if isinstance(error, QueryError) else "cancelled"
+            self.loop.emit(replace(event, seconds=time.monotonic() - started, error=told))
             raise
         self.loop.emit(
             replace(
@@ -178,8 +179,9 @@ class _Exchange:
         started = time.monotonic()
         try:
             answer = await self._ask(event)
-        except QueryError as error:
-            self.loop.emit(replace(event, seconds=time.monotonic() - started, is_error=True, problem=str(error.kind)))
+        except (QueryError, asyncio.CancelledError) as error:
+            told = str(error.kind) if isinstance(error, QueryError) else "cancelled"
+            self.loop.emit(replace(event, seconds=time.monotonic() - started, is_error=True, problem=told))
             raise
         answers[event.call] = answer
         self.loop.emit(

@@ -9,11 +9,14 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import math
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, NoReturn, Self
 
@@ -70,8 +73,15 @@ class PromptsFile:
         return Path(self.name).stem if self.name != "-" else "stdin"
 
     def queries(self) -> Iterator[Query]:
-        """Stream the selected queries, in order."""
-        return (query for _, query in _selected(_queries(self.name, self.source, []), self.select))
+        """Stream the selected queries, in order. Raises `UsageError` when the file is no longer what was checked."""
+        problems: list[str] = []
+        found = _selected(_queries(self.name, self.source, problems), self.select)
+        for (_, query), expected in zip_longest(found, self.ids, fillvalue=(0, None)):
+            if query is None or query.id != expected or problems:
+                raise UsageError(
+                    f"{_label(self.name)} was changed while it was being run: what is left of it is not run"
+                )
+            yield query
 
 
 def read_prompts(name: str, select: Select | None = None, *, need_script: bool = False) -> PromptsFile:
@@ -124,14 +134,17 @@ def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[
 def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple[int, Query]]:
     """Read a file's queries with their line numbers; what is wrong goes to `problems` and is passed over."""
     lines: dict[str, int] = {}
+    same: Counter[str] = Counter()
     for line, value in _values(name, source, problems):
         try:
             query = parse_query(value)
         except BadQuery as bad:
             problems.extend(f"{_label(name)}:{line}: {field}: {problem}" for field, problem in bad.problems)
             continue
-        if query.id in lines and not (isinstance(value, dict) and _has_id(value)):
-            query = query.model_copy(update={"id": _next_free(query.id, lines)})
+        if not (isinstance(value, dict) and _has_id(value)):
+            same[query.id] += 1
+            if same[query.id] > 1:  # the same prompt again: HASH-2, HASH-3, …
+                query = query.model_copy(update={"id": f"{query.id}-{same[query.id]}"})
         if query.id in lines:
             problems.append(f"{_label(name)}:{line}: id: {query.id!r} is already the id of line {lines[query.id]}")
             continue
@@ -143,14 +156,6 @@ def _has_id(value: dict[str, Any]) -> bool:
     return "id" in value or "custom_id" in value
 
 
-def _next_free(made: str, taken: dict[str, int]) -> str:
-    """Tell the same prompt apart when it stands in a file more than once, as `HASH-2` and so on."""
-    number = 2
-    while f"{made}-{number}" in taken:
-        number += 1
-    return f"{made}-{number}"
-
-
 def _values(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple[int, Any]]:
     """Read a file's JSON values with their line numbers. A BOM, CRLF and blank lines are passed over."""
     source.seek(0)
@@ -158,7 +163,8 @@ def _values(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple
 
     def numbered() -> Iterator[bytes]:
         nonlocal line
-        for line, raw in enumerate(source, 1):
+        for raw in source:
+            line += 1
             yield raw
 
     reader = jsonlines.Reader(numbered(), loads=_strict_loads)
@@ -176,13 +182,20 @@ def _values(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple
 def _strict_loads(text: str | bytes) -> Any:
     """Read JSON as its standard has it: no NaN, no key twice, no nesting that would exhaust the stack."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large a number")
+    return number
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -221,7 +234,10 @@ def _open(name: str) -> IO[bytes]:
         raise UsageError(f"there is no prompts file {name}{_nearby(path)}") from None
     except OSError as error:
         raise UsageError(f"can't read {name}: {error.strerror}") from None
-    return source if source.seekable() else _spool(source)
+    if source.seekable():
+        return source
+    with source:
+        return _spool(source)
 
 
 def _spool(stream: IO[bytes]) -> IO[bytes]:

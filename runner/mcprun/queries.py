@@ -165,11 +165,27 @@ class Query(_Part):
         made = 0
         for number, turn in enumerate(script or []):
             for call in turn.calls:
+                if "$from" in call.input:
+                    raise ValueError(f"turn {number}: $from can stand for a value of the input, not for all of it")
                 for found in _objects(call.input):
                     if "$from" in found and (problem := _reference_problem(found, made)):
                         raise ValueError(f"turn {number}: {problem}")
             made += len(turn.calls)
         return script
+
+    @model_validator(mode="after")
+    def _script_is_played_whole(self) -> Self:
+        """Refuse a script with turns that would never be played, and one that leaves a user message unanswered."""
+        if self.script is None:
+            return self
+        answers = sum(not turn.calls for turn in self.script) + bool(self.script[-1].calls)
+        asked = len(self.user_messages)
+        if answers != asked:
+            raise ValueError(
+                f"script: answers {answers} of the user's messages, and there {'is' if asked == 1 else 'are'} {asked}:"
+                " a turn without calls ends an answer"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_one_prompt(self) -> Self:
@@ -250,7 +266,7 @@ def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
     if kind.endswith("_type"):
         expected = message.removeprefix("Input should be ").replace("a valid integer", "an integer")
         return field, f"must be {expected.replace('valid ', '')}, not {_kind(detail['input'])}"
-    return field, message.replace("Input should be", "must be")
+    return field, message.replace("Input should be", "must be").replace("String should have", "must have")
 
 
 def _unknown_key(location: tuple[str | int, ...]) -> str:
@@ -268,13 +284,14 @@ def _unknown_key(location: tuple[str | int, ...]) -> str:
 
 
 def _path(location: tuple[str | int, ...], written: dict[str, str]) -> str:
+    """Write a place in a query as the user has it: `script[0].calls`, an alias where one was written."""
     path = ""
-    for number, step in enumerate(location):
+    for step in location:
         if isinstance(step, int):
             path += f"[{step}]"
         else:
-            name = written.get(step, step) if number == 0 else step
-            path += ("." if path else "") + (name if name.isprintable() and name.strip() else repr(name))
+            path += ("." if path else "") + (step if step.isprintable() and step.strip() else repr(step))
+        path = written.get(path, path)
     return path
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -43,13 +44,28 @@ def now() -> str:
 
 
 def dumps(value: Any) -> str:
-    """Write JSON compactly and readably; text that UTF-8 can't hold (lone surrogates) is escaped."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Write JSON compactly and readably.
+
+    Text that UTF-8 can't hold (lone surrogates) is escaped, and numbers that JSON has none of, as a server may
+    send them, become text: `"NaN"`, `"inf"`.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return dumps(_finite(value))
     try:
         text.encode()
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":"))
     return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
 def new_directory(stem: str, out: str | None) -> Path:
@@ -94,6 +110,8 @@ class RunWriter:
         """Take an event: all go to the trace, a finished query's transcript is kept first."""
         if isinstance(event, QueryEnd):
             transcript = event.transcript
+            if not self._places:  # a run in which nothing was recorded is nothing to come back to
+                mark_latest(self.path)
             self._places.append(((transcript.id, transcript.repeat), self._transcripts.tell()))
             self._write_transcript.write(transcript.line())
             self.tally.add(transcript)

@@ -12,7 +12,7 @@ import mcp_types
 from mcp import Client, MCPError
 from pydantic import TypeAdapter, ValidationError
 
-from mcprun.content import error_result
+from mcprun.content import error_result, unsendable
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.link import Link
 from mcprun.records import JsonObject
@@ -21,6 +21,15 @@ from mcprun.tools import ToolSet
 _WIRE: Any = TypeAdapter(dict[str, Any])
 """Results are taken as the JSON objects of the wire: exact, and nothing that a newer server adds is lost."""
 
+
+_FAREWELLS = frozenset(
+    {
+        (mcp_types.CONNECTION_CLOSED, "Connection closed"),
+        (mcp_types.INVALID_REQUEST, "Session terminated"),  # HTTP 404: the session has expired
+        (mcp_types.INTERNAL_ERROR, "Server returned an error response"),  # any other HTTP status
+    }
+)
+"""Errors that the SDK makes itself: nobody answered the call, and that is never a tool's failure."""
 
 _STDERR_BYTES = 4096
 """How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
@@ -75,9 +84,12 @@ class Server:
     async def call(self, tool: str, arguments: JsonObject, seconds: float) -> Answer:
         """Call a tool, for at most so many seconds.
 
-        Whatever the server answers is an `Answer`, its errors and invalid results too: the model is told.
+        Whatever the server answers is an `Answer`, its errors and invalid results too: the model is told. So it
+        is when the arguments can't be sent as JSON.
         Raises `QueryError` (`server_died`) when nobody is there to answer.
         """
+        if problem := unsendable(arguments):
+            return Answer(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
         request = mcp_types.CallToolRequest(params=mcp_types.CallToolRequestParams(name=tool, arguments=arguments))
         try:
             async with asyncio.timeout(seconds):
@@ -95,12 +107,9 @@ class Server:
         return await self._checked_answer(tool, result)
 
     def _is_farewell(self, error: MCPError) -> bool:
-        """Tell the SDK's own words for a connection that is over from an error that the server answered with."""
+        """Tell the SDK's own words for a connection that failed from an error that the server answered with."""
         said = (error.code, error.message)
-        return self.dead or said in (
-            (mcp_types.CONNECTION_CLOSED, "Connection closed"),
-            (mcp_types.INVALID_REQUEST, "Session terminated"),
-        )
+        return self.dead or said in _FAREWELLS
 
     async def _died(self, tool: str) -> QueryError:
         """Say which call met the server's end, and what was said last: often the only text with the cause."""

@@ -31,15 +31,19 @@ _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 @dataclass(frozen=True, slots=True)
 class StdioTarget:
-    """A command to start; the server speaks on its stdin and stdout. `env` comes on top of a bare environment."""
+    """A command to start; the server speaks on its stdin and stdout. `env` comes on top of a bare environment.
 
+    `label` is what the user called it: what a configuration puts into it may be secret.
+    """
+
+    label: str
     command: str
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
 
     def __str__(self) -> str:
-        return shlex.join([self.command, *self.args])
+        return self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,16 @@ class HttpTarget:
 
     def __str__(self) -> str:
         """Give the URL without user, password and query, which may be secret."""
-        parts = urlsplit(self.url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return without_secrets(self.url)
 
 
 Target = StdioTarget | HttpTarget
+
+
+def without_secrets(url: str) -> str:
+    """Give a URL without user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def parse_target(server: str, args: Sequence[str] = ()) -> Target:
@@ -66,10 +75,12 @@ def parse_target(server: str, args: Sequence[str] = ()) -> Target:
     server, and for `args` with a URL.
     """
     server = server.strip()
+    if not server:
+        raise UsageError("SERVER is empty; give a server file, a command line, a URL or FILE.json#name")
     if server.lower().startswith(("http://", "https://")):
         if args:
             raise UsageError(f"{server} runs already: it can't be given arguments ({shlex.join(args)})")
-        return HttpTarget(server)
+        return _http(server, server)
     file, _, name = server.partition("#")
     if file.endswith(".json"):
         return _configured(Path(file), name, args)
@@ -81,14 +92,24 @@ def parse_target(server: str, args: Sequence[str] = ()) -> Target:
     return _command_line(server, args)
 
 
+def _http(url: str, where: str, headers: Mapping[str, str] | None = None, *, sse: bool = False) -> HttpTarget:
+    try:
+        whole = urlsplit(url).hostname is not None
+    except ValueError:
+        whole = False
+    if not whole or not url.lower().startswith(("http://", "https://")):
+        raise UsageError(f"{where} is no whole http or https URL")
+    return HttpTarget(url, headers or {}, "sse" if sse else "http")
+
+
 def _file(server: str, args: tuple[str, ...]) -> StdioTarget:
     suffix = Path(server).suffix.lower()
     if suffix == ".py":
-        return StdioTarget(_python(), (server, *args))
+        return StdioTarget(server, _python(), (server, *args))
     if suffix in _NODE:
-        return StdioTarget("node", (server, *args))
+        return StdioTarget(server, "node", (server, *args))
     if os.access(server, os.X_OK):
-        return StdioTarget(str(Path(server).absolute()), args)
+        return StdioTarget(server, str(Path(server).absolute()), args)
     hint = (
         'a command line such as "npx tsx server.ts"' if suffix in (".ts", ".mts") else "a command line that starts it"
     )
@@ -100,7 +121,7 @@ def _python() -> str:
     active = os.environ.get("VIRTUAL_ENV")
     if active:
         for python in (Path(active, "bin", "python"), Path(active, "Scripts", "python.exe")):
-            if python.exists():
+            if os.access(python, os.X_OK):
                 return str(python)
     return sys.executable
 
@@ -110,13 +131,13 @@ def _command_line(server: str, args: Sequence[str]) -> StdioTarget:
         words = shlex.split(server)
     except ValueError as error:
         raise UsageError(f"can't read the command line {server!r}: {error}") from None
-    if not words:
-        raise UsageError("SERVER is empty; give a server file, a command line, a URL or FILE.json#name")
     first = words[0]
     is_path = os.sep in first or (len(words) == 1 and first.lower().endswith(_SCRIPTS))
     if is_path and not Path(first).exists():
         raise UsageError(f"there is no server file {first}{_nearby(Path(first))}")
-    return StdioTarget(first, (*words[1:], *args))
+    if len(words) > 1 and Path(first).is_file() and Path(first).suffix in (".py", *_NODE):
+        raise UsageError(f"give the server's arguments behind --: {first} … -- {shlex.join(words[1:])}")
+    return StdioTarget(server, first, (*words[1:], *args))
 
 
 def _nearby(path: Path) -> str:
@@ -143,8 +164,8 @@ def _configured(file: Path, name: str, args: Sequence[str]) -> Target:
     if isinstance(entry.get("url"), str):
         if args:
             raise UsageError(f"{where} runs already: it can't be given arguments ({shlex.join(args)})")
-        transport: Literal["http", "sse"] = "sse" if entry.get("type") == "sse" else "http"
-        return HttpTarget(entry["url"], _strings(entry.get("headers", {}), f"{where}: headers"), transport)
+        headers = _strings(entry.get("headers", {}), f"{where}: headers")
+        return _http(entry["url"], f"{where}: url", headers, sse=entry.get("type") == "sse")
     command, own = entry.get("command"), entry.get("args", [])
     if not isinstance(command, str) or not command:
         raise UsageError(f"{where} has neither a command nor a url")
@@ -153,7 +174,7 @@ def _configured(file: Path, name: str, args: Sequence[str]) -> Target:
     cwd = entry.get("cwd")
     if cwd is not None and not isinstance(cwd, str):
         raise UsageError(f"{where}: cwd must be a string")
-    return StdioTarget(command, (*own, *args), _strings(entry.get("env", {}), f"{where}: env"), cwd)
+    return StdioTarget(where, command, (*own, *args), _strings(entry.get("env", {}), f"{where}: env"), cwd)
 
 
 def _servers(file: Path) -> JsonObject:
@@ -164,7 +185,7 @@ def _servers(file: Path) -> JsonObject:
     except OSError as error:
         raise UsageError(f"can't read {file}: {error.strerror}") from None
     except ValueError as error:
-        raise UsageError(f"{file} is not JSON: {error}") from None
+        raise UsageError(f"{file} is not JSON: {error}; comments and trailing commas are not read") from None
     for key in ("mcpServers", "servers"):
         if isinstance(config, dict) and isinstance(config.get(key), dict) and config[key]:
             return dict(config[key])
@@ -172,16 +193,19 @@ def _servers(file: Path) -> JsonObject:
 
 
 def _expanded(value: Any, where: str) -> Any:
-    """Put environment variables in place of `${NAME}`, `${env:NAME}` and `${NAME:-default}`."""
+    """Put environment variables in place of `${NAME}`, `${env:NAME}` and `${NAME:-default}`; and VS Code's folders."""
 
     def lookup(match: re.Match[str]) -> str:
         name, default = match.groups()
-        found = os.environ.get(name, default)
+        folders = {"workspaceFolder": str(Path.cwd()), "userHome": str(Path.home())}
+        found = folders.get(name) or os.environ.get(name, default)
         if found is None:
             raise UsageError(f"{where} needs the environment variable {name}, which is not set")
         return found
 
     if isinstance(value, str):
+        if "${input:" in value:
+            raise UsageError(f"{where} asks for an input ({value}), and nobody is there to answer: put ${{env:NAME}}")
         return _VARIABLE.sub(lookup, value)
     if isinstance(value, list):
         return [_expanded(item, where) for item in value]

@@ -69,8 +69,14 @@ def run_mcprun(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = Non
         timeout=SECONDS,
         check=False,
     )
-    latest = (cwd / "outputs" / "latest").resolve()
-    return Result(done.returncode, done.stdout.decode(), done.stderr.decode(), latest)
+    stdout = done.stdout.decode()
+    return Result(done.returncode, stdout, done.stderr.decode(), run_of(stdout, cwd))
+
+
+def run_of(stdout: str, cwd: Path) -> Path:
+    """Find the run that a command says it has written, else the one that `outputs/latest` names."""
+    said = re.search(r"^(.+): transcripts\.jsonl, ", stdout, re.MULTILINE)
+    return (cwd / (said[1] if said else "outputs/latest")).resolve()
 
 
 def clean_environment() -> dict[str, str]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcprun.cli import options
+
+if TYPE_CHECKING:
+    from mcprun.batch import Result
+    from mcprun.interrupt import Interrupt
 
 
 @click.command(cls=options.WithServerArgs, short_help="Run the queries of a prompts file against a server.")
@@ -57,6 +64,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     import asyncio
 
     from mcprun.batch import run_batch
+    from mcprun.interrupt import Interrupt
     from mcprun.report.console import Console
     from mcprun.rundir import Run
 
@@ -65,11 +73,42 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     plan = _plan(given, ctx.meta.get(options.WithServerArgs.KEY, ()), _written(ctx))
     console = Console(quiet=given["quiet"])
     with plan.prompts, console.progress(plan.model.record, total=len(plan.prompts.ids)) as progress:
-        result = asyncio.run(run_batch(plan, progress.handle))
+        interrupt = Interrupt()
+        signals = _Signals(interrupt, progress.note)
+        result = asyncio.run(signals.heeded(run_batch(plan, progress.handle, interrupt)))
     if result.error:
         console.run_error(result.error)
     console.summary(Run(result.path, result.record))
-    ctx.exit(result.record.exit_code)
+    ctx.exit(128 + signals.last if signals.last and result.record.state != "finished" else result.record.exit_code)
+
+
+class _Signals:
+    """Signals, as a run takes them: the first Ctrl-C is gentle; a second one, SIGTERM and SIGHUP are not."""
+
+    def __init__(self, interrupt: Interrupt, note: Callable[[str], None]) -> None:
+        self.last = 0
+        self._interrupt = interrupt
+        self._note = note
+
+    async def heeded(self, run: Coroutine[Any, Any, Result]) -> Result:
+        """Await a run, and hand on to it what comes."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        if sys.platform == "win32":
+            return await run  # there asyncio turns Ctrl-C into a cancellation, and knows no other signal
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._take, number)
+        return await run
+
+    def _take(self, number: int) -> None:
+        self.last = number
+        if number == signal.SIGINT and not self._interrupt.stopping:
+            self._interrupt.stop()
+            self._note("Stopping: queries in flight may end, no other is started. Ctrl-C again cancels them.")
+        else:
+            self._interrupt.end()
+            self._note("Ending: queries in flight are cancelled, servers are closed.")
 
 
 def _plan(given: dict[str, Any], server_args: tuple[str, ...], written: dict[str, Any]) -> Any:
@@ -107,14 +146,18 @@ def _plan(given: dict[str, Any], server_args: tuple[str, ...], written: dict[str
         servers=given["servers"],
         fresh_server=given["fresh_server"],
         out=given["out"],
-        arguments=_arguments(written, target, server_args),
+        arguments=_arguments(written, server_args),
     )
 
 
-def _arguments(written: dict[str, Any], target: Any, server_args: tuple[str, ...]) -> dict[str, Any]:
+def _arguments(written: dict[str, Any], server_args: tuple[str, ...]) -> dict[str, Any]:
     """Give what `run.json` keeps of the command line; of a URL without what may be secret in it."""
-    if "://" in written["server"]:
-        written = {**written, "server": str(target)}
+    from mcprun.target import without_secrets
+
+    written = {
+        name: without_secrets(value) if name in ("server", "base_url") and "://" in value else value
+        for name, value in written.items()
+    }
     return {**written, "server_args": list(server_args)} if server_args else written
 
 

@@ -30,13 +30,24 @@ class WithServerArgs(click.Command):
         return [*super().collect_usage_pieces(ctx), "[-- SERVER_ARGS...]"]
 
 
+_YEAR = 366 * 86_400.0
+"""The longest time that a flag takes; click would take nan and inf otherwise."""
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _Seconds(click.FloatRange):
+    """Seconds: a number above 0, and never nan, which fits into every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        return seconds if seconds == seconds else self.fail(f"{value!r} is no number.", param, ctx)
 
 
 def _seconds(flag: str, default: float, what: str) -> Callable[[_Command], _Command]:
     return click.option(
         flag,
-        type=click.FloatRange(min=0, min_open=True),
+        type=_Seconds(min=0, min_open=True, max=_YEAR),
         default=default,
         show_default=True,
         metavar="SECONDS",

@@ -77,9 +77,11 @@ def _reply(body: Any, request_id: str | None) -> Reply:
         usage = Usage.model_validate(
             {key: value for key, value in (body.get("usage") or {}).items() if value is not None}
         )
-        proper = isinstance(content, list) and all(isinstance(block, dict) and "type" in block for block in content)
-        if not proper or not isinstance(stop_reason, str):
+        if not isinstance(content, list) or not isinstance(stop_reason, str):
             raise TypeError("content or stop_reason")
+        for number, block in enumerate(content):
+            if not _is_proper(block):
+                raise TypeError(f"content[{number}]")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"the API's answer is no message: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True, request_id=request_id) from None
@@ -92,9 +94,21 @@ def _reply(body: Any, request_id: str | None) -> Reply:
     )
 
 
+def _is_proper(block: Any) -> bool:
+    """Tell whether a content block has what is read of it here; other types go back as they came."""
+    match block:
+        case {"type": "text", "text": str()}:
+            return True
+        case {"type": "tool_use", "id": str(), "name": str(), "input": dict()}:
+            return True
+        case {"type": str(kind)}:
+            return kind not in ("text", "tool_use")
+    return False
+
+
 @contextlib.contextmanager
 def _told(request: Request, model: str, seconds: float) -> Iterator[None]:
-    """Turn the SDK's errors into ours, by type and status, never by message."""
+    """Turn the SDK's errors into ours, by type and status."""
     try:
         yield
     except (TimeoutError, anthropic.APITimeoutError):
@@ -138,7 +152,9 @@ def _status_error(error: anthropic.APIStatusError, request: Request, model: str)
             return failed(ErrorKind.THROTTLED, "the API is throttling", may_pass=True)
         case status if status >= 500 or status in (408, 409):
             return failed(ErrorKind.API_ERROR, "the API failed", may_pass=True)
-        case 400 if (error.api_message or "").startswith("tools."):
+        case 400 if (error.api_message or "").startswith(
+            "tools."
+        ):  # the API has no code for it; worst, it's not run-wide
             return RunError(ErrorKind.BAD_TOOLS, f"the API refused the tool list: {what}")
     return failed(ErrorKind.API_REFUSED, "the API refused the request", may_pass=False)
 

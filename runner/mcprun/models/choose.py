@@ -36,7 +36,10 @@ class Account:
     def find(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read the environment, and `.env` in this folder or one above it for what is not set there."""
         file = find_dotenv(usecwd=True)
-        known = {**(dotenv_values(file) if file else {}), **environ}
+        try:
+            known = {**(dotenv_values(file) if file else {}), **environ}
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"can't read {file}: {error}") from None
 
         def value(name: str) -> str | None:
             return (known.get(name) or "").strip() or None
@@ -99,8 +102,16 @@ def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: 
     """Choose the model: `spec` is `--model` or `MCPRUN_MODEL`, a model's API name, `script` or `replay:RUN`.
 
     Without one: Claude when there is a key, the scripts when every query has one. Raises `UsageError` when
-    neither is there, with the three ways on; when a named model has no key; when a recording can't be read.
+    neither is there, with the three ways on; when a named model has no key; when a recording can't be read; when
+    there is a `base_url` and nobody to ask there.
     """
+    choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
+    if base_url and choice.record.kind != "claude":
+        raise UsageError(f"--base-url names an API, and the model is {choice.record.name} ({choice.record.chosen})")
+    return choice
+
+
+def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None) -> Choice:
     if spec == "script":
         return _chosen("script", "script", "asked for", account)
     if spec and spec.startswith(_REPLAY):

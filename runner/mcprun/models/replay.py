@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.models import Reply, Request
-from mcprun.records import Transcript
+from mcprun.records import JsonObject, Transcript
 from mcprun.rundir import Run
 
 
@@ -28,7 +28,12 @@ class ReplayModel:
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         said = [message["content"] for message in recorded.messages if message["role"] == "assistant"]
         turn = recorded.turns[request.turn]
-        return Reply(content=said[request.turn], stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
+        return Reply(
+            content=_for(request, said[request.turn], recorded),
+            stop_reason=turn.stop_reason,
+            model=recorded.model,
+            usage=turn.usage,
+        )
 
     def _recorded(self, request: Request) -> Transcript:
         query = request.query
@@ -40,3 +45,19 @@ class ReplayModel:
             message = f"{query.id} was recorded for another prompt: {str(recorded.prompt)[:200]!r}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
+
+
+def _for(request: Request, content: list[JsonObject], recorded: Transcript) -> list[JsonObject]:
+    """Say a recorded turn to today's server: its calls stand in the recording by the server's own names and keys.
+
+    The names that went over the wire are no guide: what they stood for depends on the tools of that day.
+    """
+    made = (call for call in recorded.calls if call.turn == request.turn)
+    told = []
+    for block in content:
+        call = next(made, None) if block.get("type") == "tool_use" else None
+        if call:
+            name, arguments = request.tools.to_api(call.tool, call.input)
+            block = {**block, "name": name, "input": arguments}
+        told.append(block)
+    return told

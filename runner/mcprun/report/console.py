@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from collections.abc import Iterator
 
 from rich.box import SIMPLE_HEAD
@@ -22,13 +25,25 @@ _WIDE = 76
 _FILES = "transcripts.jsonl, trace.jsonl, run.json, server.log"
 
 
+class _Stream(RichConsole):
+    """A rich console that stops writing, and nothing else, when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Let what is still written to this stream go nowhere; rich would end the program."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 class Console:
     """The terminal, or what stands in its place. `NO_COLOR` and pipes are rich's business."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._out = RichConsole(highlight=False)
-        self._err = RichConsole(highlight=False, stderr=True)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # no terminal's encoding is a reason to fail
+        self._out = _Stream(highlight=False)
+        self._err = _Stream(highlight=False, stderr=True)
 
     def progress(self, model: ModelRecord, total: int) -> Watcher:
         """Say what is about to run, and give what follows it."""

@@ -66,6 +66,10 @@ class Watcher:
         if transcript.verdict is not Verdict.PASSED:
             self.console.print(Text(f"        {one_line(transcript.cause, 1000)}"), soft_wrap=True)
 
+    def note(self, words: str) -> None:
+        """Say something that is no query's."""
+        self.console.print(Text(words, "yellow"), soft_wrap=True)
+
     def so_far(self) -> str:
         """Sum up the verdicts so far: `118 passed, 2 failed`."""
         return ", ".join(f"{self.verdicts[verdict]} {verdict}" for verdict in Verdict if self.verdicts[verdict])
