@@ -601,3 +601,49 @@ def test_headers_of_a_configuration(tmp_path: Path, http_server: int, kind: str,
     assert not any(b"t0ken" in file.read_bytes() for file in done.run.iterdir())
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry | {"headers": {}}}}))
     assert run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path).code == 3
+
+
+@pytest.mark.parametrize("http_server", [("streamable-http", "broken")], indirect=True)
+def test_a_server_that_answers_with_http_errors_is_an_error_and_never_a_pass(tmp_path: Path, http_server: int) -> None:
+    """Nobody answered the call: that is no error of the tool, and allowing those does not make it pass."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "x"})))
+    done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/mcp", "--allow-tool-errors", cwd=tmp_path)
+    assert (done.code, done.verdicts) == (3, {"q": "error"})
+    assert done.transcripts[0]["error"]["kind"] == "server_died"
+
+
+def test_closing_a_server_does_not_count_against_its_query(tmp_path: Path) -> None:
+    """A fresh server that will not go is ended, and the query that was done with it has passed."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), timeout=1.5))
+    done = run_mcprun("batch", prompts, RAW, "--fresh-server", "--", "lingers", cwd=tmp_path)
+    assert (done.code, done.verdicts) == (0, {"q": "passed"})
+
+
+@pytest.mark.parametrize("mode", ["dotted", "dotted-and-more", "dotted-no-more"])
+def test_a_replay_calls_tools_by_the_servers_own_names(tmp_path: Path, mode: str) -> None:
+    """What a name stood for when it was recorded is what is called, whatever tools the server has by now."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("a.b", {"user id": 1})))
+    recorded = run_mcprun("batch", prompts, RAW, "--", "dotted", cwd=tmp_path)
+    replay = run_mcprun("batch", prompts, RAW, "--model", f"replay:{recorded.run}", "--", mode, cwd=tmp_path)
+    call = replay.transcripts[0]["calls"][0]
+    assert (call["tool"], call["input"]) == ("a.b", {"user id": 1})
+    assert call["content"][0]["text"] == '["a.b", {"user id": 1}]'
+
+
+def test_arguments_that_are_no_json_are_told_to_the_model(tmp_path: Path) -> None:
+    """Half a surrogate pair and endless nesting never reach the server, which lives on; nor is the run lost."""
+    deep: Any = 1
+    for _ in range(280):
+        deep = [deep]
+    query = script(("ok", {"x": "\ud800"}), ("ok", {"x": deep}), ("ok", {"x": 1}))
+    prompts = write_jsonl(tmp_path / "p.jsonl", query)
+    done = run_mcprun("batch", prompts, RAW, "--allow-tool-errors", cwd=tmp_path)
+    told = [call["content"][0]["text"] for call in done.transcripts[0]["calls"]]
+    assert (done.code, told) == (
+        0,
+        [
+            "The arguments can't be sent: text with half of a surrogate pair.",
+            "The arguments can't be sent: nested more than 200 deep.",
+            '["ok", {"x": 1}]',
+        ],
+    )

@@ -206,6 +206,18 @@ def test_the_key_is_in_no_file_and_no_message(tmp_path: Path) -> None:
         (HttpReply(200, "not json"), "api_error", "the API's answer can't be read"),
         (HttpReply(200, {"type": "message"}), "api_error", "the API's answer is no message"),
         (HttpReply(200, "", drop=True), "api_error", "no connection to the API"),
+        *(
+            (HttpReply(200, {"content": [block], "stop_reason": "end_turn", "model": "m"}), "api_error", "content[0]")
+            for block in (
+                {"type": "text"},
+                {"type": "text", "text": None},
+                {"type": "tool_use", "name": "ok", "input": {}},
+                {"type": "tool_use", "id": "a", "input": {}},
+                {"type": "tool_use", "id": "a", "name": "ok", "input": "{}"},
+                "text",
+                {},
+            )
+        ),
     ],
 )
 def test_an_api_that_fails_is_an_error_of_the_query(tmp_path: Path, answer: HttpReply, kind: str, message: str) -> None:
@@ -272,6 +284,8 @@ def test_a_query_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) ->
         "kind": "query_timeout",
         "message": "not done within 1.5 s; waiting for calls of hangs",
     }
+    hung = next(event for event in done.trace if event["event"] == "tool_call")
+    assert (hung["tool"], hung["problem"]) == ("hangs", "cancelled")
 
 
 def test_queries_run_at_the_same_time(tmp_path: Path) -> None:

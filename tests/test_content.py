@@ -117,4 +117,6 @@ def test_errors_are_marked() -> None:
     """An error result is an error to the model, and any other has no mark at all."""
     content = [{"type": "text", "text": "no"}]
     assert tool_result("t", {"content": content, "isError": True})["is_error"] is True
+    silent = tool_result("t", {"content": [], "isError": True})
+    assert silent["content"] == [{"type": "text", "text": "(the tool gave no reason)"}]
     assert "is_error" not in tool_result("t", {"content": content, "isError": False})

@@ -512,6 +512,10 @@ async def test_blocks_of_the_assistant_refused(api: MessagesApi, block: Body) ->
             [assistant(USE), user(SAID, RESULT)],
             "messages.2.content.1: `tool_result` blocks must come first in a message",
         ),
+        (
+            [assistant(USE), user({"type": "tool_result", "tool_use_id": "toolu_1", "is_error": True})],
+            "messages.2.content.0.content: content cannot be empty if `is_error` is true",
+        ),
         ([assistant(USE, USE), user(RESULT)], "messages.1.content.1: `tool_use` ids must be unique"),
         (
             [assistant(USE), user(RESULT), assistant(USE), user(RESULT)],
@@ -544,7 +548,7 @@ async def test_calls_and_results_that_do_not_match(api: MessagesApi, messages: A
         talk({"role": "system", "content": "Be brief."}, assistant(" spaced "), user("Go on.")),
         talk(assistant(SAID), assistant({"type": "web_search_tool_result", "tool_use_id": "a"})),
         talk(assistant(SAID, USE, OTHER_USE), user(OTHER_RESULT, RESULT, SAID), user("More.")),
-        talk(assistant(USE), user({**RESULT, "content": "", "is_error": True})),
+        talk(assistant(USE), user({**RESULT, "content": ""})),
         talk(assistant(USE), user({"type": "tool_result", "tool_use_id": "toolu_1"})),
         talk(assistant(USE), user({**RESULT, "content": [SAID, image("image/webp")]})),
     ],

@@ -136,3 +136,21 @@ def test_a_pipe_is_read_twice_all_the_same(tmp_path: Path) -> None:
     with read_prompts(str(pipe)) as found:
         assert [query.prompt for query in found.queries()] == ["a", "b"]
     writer.join()
+
+
+@pytest.mark.parametrize("after", ['"a"\n', '"a"\n"b"\n"c"\n', '"a"\n"x"\n', '"a"\n{bad\n'])
+def test_a_file_that_changes_while_it_is_run_is_noticed(tmp_path: Path, after: str) -> None:
+    """Only what was checked is run: a file that has become another is an error, not a shorter run."""
+    file = tmp_path / "p.jsonl"
+    file.write_text('"a"\n"b"\n')
+    with read_prompts(str(file)) as found:
+        queries = found.queries()
+        file.write_text(after)
+        with pytest.raises(UsageError, match="was changed while it was being run"):
+            list(queries)
+
+
+def test_numbers_that_are_none_are_bad_lines(tmp_path: Path) -> None:
+    """A number too large to be held is no infinity."""
+    done = run_mcprun("validate", "-", cwd=tmp_path, input='{"prompt": "x", "metadata": {"n": 1e999}}')
+    assert done.stderr == "<stdin>:1: line: not JSON: 1e999 is too large a number\n"

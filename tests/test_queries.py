@@ -137,6 +137,53 @@ def test_references_are_checked_before_anything_runs(reference: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
+    ("prompts", "script", "fits"),
+    [
+        (1, ["calls", "text"], True),
+        (1, ["calls"], True),  # the model says nothing after its last calls
+        (1, ["text"], True),
+        (2, ["text", "calls", "text"], True),
+        (2, ["calls", "text", "calls"], True),
+        (1, ["text", "calls"], False),  # the calls would never be made
+        (1, ["text", "text"], False),
+        (2, ["text"], False),  # the second message would never be answered
+        (3, ["calls", "text", "calls"], False),
+    ],
+)
+def test_a_script_is_played_whole_and_answers_everything(prompts: int, script: list[str], fits: bool) -> None:
+    """Turns that would never be played, and messages that would never be answered, are a bad line."""
+    turns = {"calls": {"calls": [{"tool": "a"}]}, "text": {"text": "hi"}}
+    value = {"prompts": ["x"] * prompts, "script": [turns[turn] for turn in script]}
+    told = problems(value)
+    assert [field for field, _ in told] == ([] if fits else ["script"])
+
+
+def test_a_reference_can_not_stand_for_a_whole_input() -> None:
+    """An input is an object, which a part of a result may not be."""
+    script = [{"calls": [{"tool": "a"}]}, {"calls": [{"tool": "b", "input": {"$from": 0}}]}]
+    told = "turn 1: $from can stand for a value of the input, not for all of it"
+    assert problems({"prompt": "x", "script": script}) == [("script", told)]
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ({"prompt": "x", "target": 5}, "target"),
+        ({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a"}, {"role": "user", "content": ""}]}, "messages[2].content"),
+        ({"messages": [{"role": "user", "content": ""}]}, "messages[0].content"),
+        ({"prompt": "x", "expected_tool_calls": [{"name": 5}]}, "expected_tool_calls[0].tool"),
+        ({"prompt": "x", "params": 5}, "params"),
+        ({"prompt": "x", "expect": 5, "target": "y"}, "expect"),
+        ({"messages": [{"role": "user", "content": "x", "name": "n"}]}, "messages[0].name"),
+        ({"prompt": "x", "script": [{"calls": [{"tool": "a", "arguments": {}, "args": {}}]}]}, "script[0].calls[0].args"),
+    ],
+)  # fmt: skip
+def test_fields_are_named_as_the_user_wrote_them(value: Any, field: str) -> None:
+    """A problem under an alias is told by the alias, with the index that the user sees."""
+    assert field in [name for name, _ in problems(value)]
+
+
+@pytest.mark.parametrize(
     ("line", "same"),
     [
         ("Hello", {"prompt": "Hello"}),

@@ -11,7 +11,7 @@ import pytest
 from mcprun.errors import UsageError
 from mcprun.events import QueryEnd, Where
 from mcprun.records import ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
-from mcprun.rundir import Run, RunWriter, mark_latest, new_directory
+from mcprun.rundir import Run, RunWriter, dumps, mark_latest, new_directory
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +137,8 @@ def test_a_run_that_cannot_be_read_says_so(here: Path, content: str) -> None:
     (here / "run.json").write_text(content)
     with pytest.raises(UsageError, match=r"can't read run\.json: "):
         Run.read(".")
+
+
+def test_numbers_that_json_has_none_of_become_text() -> None:
+    """Whatever a server sends, the files stay JSON."""
+    assert dumps({"a": [float("nan"), 1.5], "b": float("-inf")}) == '{"a":["nan",1.5],"b":"-inf"}'

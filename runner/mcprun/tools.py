@@ -85,6 +85,9 @@ class ToolSet:
         return tool, self.schemas[tool].from_api(arguments) if tool in self.schemas else arguments
 
     def to_api(self, tool: str, arguments: JsonObject) -> tuple[str, JsonObject]:
-        """Map a call in the server's words to what a model would say; the way back of `from_api`."""
-        sent = tool if _NAME.fullmatch(tool) else stand_in(tool, _NAME_LENGTH, "-")
+        """Map a call in the server's words to what a model would say; the way back of `from_api`.
+
+        A tool that the server does not list has no stand-in: no model could have been told of it.
+        """
+        sent = next((sent for sent, name in self.names.items() if name == tool), tool)
         return sent, self.schemas[tool].to_api(arguments) if tool in self.schemas else arguments

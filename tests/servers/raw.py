@@ -5,6 +5,7 @@ It speaks the legacy protocol: `initialize`, `tools/list`, `tools/call`. Standar
 
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -75,9 +76,15 @@ def result_of(tool: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
     return {"content": [{"type": "text", "text": json.dumps([tool, arguments], sort_keys=True)}]}
 
 
+NAMES = {"dotted": ["a.b"], "dotted-and-more": ["a.b", "a_b"], "dotted-no-more": ["a_b"]}
+
+
 def tools_page(cursor: str | None) -> dict[str, Any]:
     if MODE == "odd":
         return {"tools": ODD_TOOLS}
+    if MODE in NAMES:
+        keys = {"type": "object", "properties": {"user id": {}}}
+        return {"tools": [{"name": name, "inputSchema": keys} for name in NAMES[MODE]]}
     if MODE == "pages":
         page = int(cursor or 0)
         tools = [{"name": f"tool-{page:02}-{number}", "inputSchema": OBJECT} for number in (2, 1)]
@@ -95,6 +102,8 @@ def main() -> None:
     if MODE == "exit":
         print("fatal: DATABASE_URL is not set", file=sys.stderr)
         sys.exit(7)
+    if MODE == "lingers":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if MODE == "traceback":
         raise RuntimeError("fatal: can't even start")
     calls = 0
@@ -136,6 +145,8 @@ def main() -> None:
             sys.exit("probed")
         else:
             send({"id": number, "error": {"code": -32601, "message": f"Method not found: {method}"}})
+    if MODE == "lingers":
+        signal.pause()
 
 
 main()

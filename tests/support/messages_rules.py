@@ -206,6 +206,8 @@ def _block(block: Block, holder: str, at: str) -> Iterator[str]:
         yield from _text(block["text"], at)
     if kind == "image":
         yield from _image(block["source"], f"{at}.image.source")
+    if kind == "tool_result" and block.get("is_error") and not block.get("content"):
+        yield f"{at}.content: content cannot be empty if `is_error` is true"
     if kind in ("tool_result", "search_result"):
         yield from _content(block.get("content", ""), kind, f"{at}.content")
 
