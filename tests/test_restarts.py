@@ -13,8 +13,14 @@ from typing import Any
 import pytest
 
 from mcprun import supervisor
-from tests.support.cli import SERVERS, clean_environment, run_mcprun, write_jsonl
-from tests.test_batch import RAW, script
+from tests.support.cli import (
+    RAW,
+    SERVERS,
+    clean_environment,
+    run_mcprun,
+    script,
+    write_jsonl,
+)
 
 
 def test_one_poisonous_query_among_fifty(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
     if not total:
         raise PromptsError([f"{_label(name)}:1: line: the file holds no query"])
     if not ids:
-        raise UsageError(f"nothing to run: of the {total} queries in {_label(name)}, none fits {select}")
+        raise UsageError(f"nothing to run: none of the queries in {_label(name)} ({total}) fits {select}")
     return PromptsFile(name, _sha256(source), tuple(ids), total, scripted, source, select)
 
 

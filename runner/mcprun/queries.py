@@ -266,7 +266,9 @@ def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
     if kind.endswith("_type"):
         expected = message.removeprefix("Input should be ").replace("a valid integer", "an integer")
         return field, f"must be {expected.replace('valid ', '')}, not {_kind(detail['input'])}"
-    return field, message.replace("Input should be", "must be").replace("String should have", "must have")
+    if kind in ("too_short", "string_too_short"):
+        return field, "must not be empty"
+    return field, message.replace("Input should be", "must be")
 
 
 def _unknown_key(location: tuple[str | int, ...]) -> str:

@@ -133,6 +133,8 @@ def _command_line(server: str, args: Sequence[str]) -> StdioTarget:
         raise UsageError(f"can't read the command line {server!r}: {error}") from None
     first = words[0]
     is_path = os.sep in first or (len(words) == 1 and first.lower().endswith(_SCRIPTS))
+    if re.match(r"[\w.-]+:\d+(/|$)", first):
+        raise UsageError(f"{first} looks like a URL: write http://{first}")
     if is_path and not Path(first).exists():
         raise UsageError(f"there is no server file {first}{_nearby(Path(first))}")
     if len(words) > 1 and Path(first).is_file() and Path(first).suffix in (".py", *_NODE):

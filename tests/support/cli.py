@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PROMPTS = ROOT / "prompts"
 SERVERS = ROOT / "tests" / "servers"
+RAW = SERVERS / "raw.py"
 QUICKSTART = (PROMPTS / "quickstart.jsonl", PROMPTS / "quickstart.py")
 
 SECONDS = 120.0
@@ -100,6 +101,13 @@ def write_jsonl(file: Path, *values: Any) -> Path:
     """Write a JSONL file and give its path."""
     file.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
     return file
+
+
+def script(*calls: tuple[str, dict[str, Any]], text: str = "Done.", **more: Any) -> dict[str, Any]:
+    """Make a query whose script makes some calls (if any), all in one turn, and says something."""
+    made = [{"tool": tool, "input": arguments} for tool, arguments in calls]
+    turns = [{"calls": made}] if made else []
+    return {"id": "q", "prompt": "Do it.", "script": [*turns, {"text": text}], **more}
 
 
 def normalised(text: str) -> str:

@@ -32,6 +32,16 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(ExitCode.INTERRUPTED)
+        except OSError as error:  # a full disk, a closed terminal: the system's own words say it best
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(ExitCode.ERROR)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001  Python would exit with 1, which means that a query failed
+            import traceback
+
+            click.echo(f"{traceback.format_exc()}This is a fault of mcprun itself.", err=True)
+            ctx.exit(ExitCode.ERROR)
 
 
 @click.group(

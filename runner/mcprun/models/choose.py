@@ -115,6 +115,8 @@ def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url:
     if spec == "script":
         return _chosen("script", "script", "asked for", account)
     if spec and spec.startswith(_REPLAY):
+        if spec == _REPLAY:
+            raise UsageError("name the run that is to be played back: --model replay:RUN, such as replay:latest")
         run = Run.read(spec.removeprefix(_REPLAY))
         return _chosen("replay", f"{_REPLAY}{run.path}", "asked for", account)
     if spec and not account.has_key:

@@ -68,6 +68,9 @@ class Console:
             self._err.print(Text.assemble(("Warning: ", "yellow"), visible(warning)), soft_wrap=True)
         if run.record.counts and run.record.counts.queries:
             self._out.print(totals(run.record, self._out.width))
+        done, all_ = run.record.counts.queries if run.record.counts else 0, run.record.prompts.queries
+        if done < all_:
+            self._out.print(Text(f"{many(all_ - done, 'query')} of {all_} were not done.", "yellow"), soft_wrap=True)
         self._out.print(Text(f"{run.path}: {_FILES}"), soft_wrap=True)
 
     def run(self, run: Run) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from mcprun.events import Event, QueryEnd
+from mcprun.events import Event, QueryEnd, SdkLog
 from mcprun.records import Transcript, Verdict
 from mcprun.report.terminal import many, one_line, visible
 
@@ -32,6 +32,7 @@ class Watcher:
         self.total = total
         self.verdicts: Counter[Verdict] = Counter()
         self._started = time.monotonic()
+        self._warned = False
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +47,9 @@ class Watcher:
         if isinstance(event, QueryEnd):
             self.verdicts[event.transcript.verdict] += 1
             self.ended(event.transcript, event.seconds or 0.0)
+        elif isinstance(event, SdkLog) and not self._warned:
+            self._warned = True
+            self.note(f"Warning: {_told(event)} (trace.jsonl has all of it)")
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
         """A query is done."""
@@ -116,3 +120,10 @@ class LiveWatcher(Watcher):
         """Move on, and print trouble above the moving line."""
         super().ended(transcript, seconds)
         self._progress.update(self._task, advance=1, description=self.so_far())
+
+
+def _told(event: SdkLog) -> str:
+    """Say in a server author's words what the SDK says in its own; else repeat it."""
+    if event.message.startswith("Failed to parse JSONRPC message"):
+        return "the server prints on stdout what is no message; stdout is the protocol's, stderr is free"
+    return one_line(event.message, 200)
