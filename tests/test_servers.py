@@ -359,3 +359,41 @@ def test_arguments_that_are_no_json_are_told_to_the_model(tmp_path: Path) -> Non
             '["ok", {"x": 1}]',
         ],
     )
+
+
+def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
+    """The commonest mistake of a server's author gets a warning in plain words, and the run goes on."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
+    done = run_mcprun("batch", prompts, RAW, "--", "noise", cwd=tmp_path)
+    assert done.code == 0
+    assert "Warning: the server prints on stdout what is no message; stdout is the protocol's" in done.stderr
+    assert "Server is listening!" in next(event["message"] for event in done.trace if event["event"] == "sdk_log")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["p.jsonl", "localhost:8765/mcp"], "Error: localhost:8765/mcp looks like a URL: write http://localhost:8765/mcp\n"),
+        (["p.jsonl", "http://[::1"], "Error: http://[::1 is no whole http or https URL\n"),
+        (["p.jsonl", ""], "Error: SERVER is empty; give a server file, a command line, a URL or FILE.json#name\n"),
+        (["p.jsonl", "server.py --x"], "Error: give the server's arguments behind --: server.py … -- --x\n"),
+        (["p.jsonl", "server.ts"], "Error: don't know how to run server.ts: give a command line such as \"npx tsx server.ts\"\n"),
+        (["p.jsonl", "."], "Error: . is a folder; give a server file, a command line, a URL or FILE.json#name\n"),
+        (["p.jsonl", "mcp.json"], "Error: mcp.json#it asks for an input (${input:key}), and nobody is there to answer: put ${env:NAME}\n"),
+        (["p.jsonl", "broken.json"], "Error: broken.json is not JSON: "),
+        (["p.jsonl", "server.py", "--model", "replay:"], "Error: name the run that is to be played back: --model replay:RUN, such as replay:latest\n"),
+        (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url names an API, and the model is script"),
+        (["p.jsonl", "server.py", "--call-timeout", "nan"], "Error: Invalid value for '--call-timeout': 'nan' is no number.\n"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_says_what_to_do(tmp_path: Path, args: list[str], message: str) -> None:
+    """Exit 2, one message, and nothing is run."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    for name in ("server.py", "server.ts"):
+        (tmp_path / name).touch()
+    (tmp_path / "mcp.json").write_text('{"servers": {"it": {"command": "x", "args": ["${input:key}"]}}}')
+    (tmp_path / "broken.json").write_text("{} // no")
+    done = run_mcprun("batch", *args, cwd=tmp_path)
+    told = done.stderr[done.stderr.index("Error: ") :]
+    assert (done.code, told[: len(message)]) == (2, message)
+    assert not (tmp_path / "outputs").exists()

@@ -109,6 +109,7 @@ def test_an_interrupt_lets_queries_in_flight_end(tmp_path: Path) -> None:
     assert (done.code, done.record["state"]) == (130, "interrupted")
     assert [transcript["prompt"] for transcript in done.transcripts] == ["first", "second", "third"]
     assert done.record["counts"]["passed"] == 3
+    assert "Not done: 1 query of 4." in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if MODE == "traceback":
         raise RuntimeError("fatal: can't even start")
+    if MODE == "noise":
+        print("Server is listening!", flush=True)
     calls = 0
     for line in sys.stdin:
         message = json.loads(line)

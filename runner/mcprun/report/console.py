@@ -70,7 +70,7 @@ class Console:
             self._out.print(totals(run.record, self._out.width))
         done, all_ = run.record.counts.queries if run.record.counts else 0, run.record.prompts.queries
         if done < all_:
-            self._out.print(Text(f"{many(all_ - done, 'query')} of {all_} were not done.", "yellow"), soft_wrap=True)
+            self._out.print(Text(f"Not done: {many(all_ - done, 'query')} of {all_}.", "yellow"), soft_wrap=True)
         self._out.print(Text(f"{run.path}: {_FILES}"), soft_wrap=True)
 
     def run(self, run: Run) -> None:

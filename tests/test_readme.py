@@ -1,0 +1,56 @@
+"""The README: its commands are run as they stand, and its tables hold what the code knows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from mcprun.aliases import KNOWN
+from mcprun.errors import ExitCode
+from mcprun.queries import Expect, Query
+from tests.support.cli import ROOT, normalised, run_mcprun, squeezed
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def consoles() -> list[str]:
+    """Give the console blocks, in order."""
+    return re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_first_two_commands_do_all_the_setting_up() -> None:
+    """One runs the example, one the tests; each makes its virtual environment, and nothing else is needed."""
+    example, tests, *_ = consoles()
+    begin = "python3 -m venv .venv && . .venv/bin/activate && pip install -q "
+    assert example == f"{begin}. && mcprun batch prompts/quickstart.jsonl prompts/quickstart.py\n"
+    assert tests == f"{begin}-e '.[test]' && pytest\n"
+
+
+def test_the_output_shown_is_the_output(tmp_path: Path) -> None:
+    """Each `$ mcprun …` of the README prints what stands below it; `...` stands for lines that are left out."""
+    (tmp_path / "prompts").symlink_to(ROOT / "prompts")
+    shown = [block for block in consoles() if block.startswith("$ mcprun ")]
+    assert len(shown) == 2
+    for block in shown:
+        command, expected = block.split("\n", 1)
+        done = run_mcprun(*shlex.split(command)[2:], cwd=tmp_path)
+        printed = normalised(done.stderr + done.stdout)
+        for part in normalised(expected).split("\n...\n"):
+            assert part in printed
+
+
+def test_the_tables_hold_every_key() -> None:
+    """Every key of a query and of its expectations, every alias and every exit code is told."""
+    for key in (*Query.model_fields, *Expect.model_fields, *KNOWN):
+        assert f"`{key}" in README or f'"{key}"' in README, key
+    for code in ExitCode:
+        assert re.search(rf"^\| {code.value}\b", README, re.MULTILINE), code
+
+
+def test_every_option_is_told_by_help(tmp_path: Path) -> None:
+    """Each flag that the README names is one that `mcprun batch --help` explains."""
+    explained = "\n".join(squeezed(run_mcprun("batch", "--help", cwd=tmp_path).stdout))
+    own = set(re.findall(r"`(--[a-z-]+)", README)) - {"--extra"}
+    assert len(own) >= 12
+    assert {flag for flag in own if flag not in explained} == set()
