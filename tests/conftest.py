@@ -1,0 +1,47 @@
+"""What holds for every test: when it is over, no process of it is left."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+_PR_SET_CHILD_SUBREAPER = 36
+_GRACE_SECONDS = 10.0
+"""What was told to end may take a moment; what was not will still be there after it."""
+
+if sys.platform == "linux":
+    # Whoever loses its parent becomes a child of this process, daemons included: nothing can hide.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def children() -> dict[int, str]:
+    """Give the processes that are children of this one and no zombies, with their command lines."""
+    found = {}
+    for file in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            for child in file.read_text().split():
+                with suppress(OSError):
+                    state = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0]
+                    if state != "Z":
+                        found[int(child)] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Fail a test that leaves a process behind, its own or one that its servers started."""
+    before = children()
+    yield
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while (
+        left := {pid: line for pid, line in children().items() if pid not in before}
+    ) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert left == {}
