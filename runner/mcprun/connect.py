@@ -188,7 +188,10 @@ async def _list_tools(client: Client) -> list[JsonObject]:
                 return tools
             seen.add(cursor)
     except ValidationError as error:
-        raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list is invalid: {first_problem(error)}") from None
+        wrong = error.errors(include_url=False)[0]["input"]  # the tool itself, where a field of it is missing
+        named = f" (tool {wrong['name']!r})" if isinstance(wrong, dict) and "name" in wrong else ""
+        message = f"the server's tool list is invalid: {first_problem(error)}{named}"
+        raise RunError(ErrorKind.BAD_TOOLS, message) from None
     raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list does not end: {MAX_TOOL_PAGES} pages were read")
 
 
