@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forks import Forks
+
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_SECONDS = 10.0
 """What was told to end may take a moment; what was not will still be there after it."""
@@ -45,3 +47,10 @@ def no_process_is_left() -> Iterator[None]:
     ) and time.monotonic() < deadline:
         os.sched_yield()
     assert left == {}
+
+
+@pytest.fixture(scope="module")
+def mcprun() -> Iterator[Forks]:
+    """Give the command without the cost of its imports."""
+    with Forks() as forks:
+        yield forks

@@ -99,14 +99,14 @@ def test_transcript_tells_the_conversation(tmp_path: Path) -> None:
 
 
 def test_trace_tells_what_happened_in_order(tmp_path: Path) -> None:
-    """The trace of one query begins with the server's start and ends with its exit."""
+    """The trace of one query begins with its own start and the server's, and ends with its exit."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "a"})))
     done = run_mcprun("batch", prompts, SERVERS / "kinds.py", cwd=tmp_path)
     assert [event["event"] for event in done.trace] == [
-        "server_start", "model_call", "tool_call", "model_call", "attempt_end", "query_end", "server_exit",
+        "run_start", "server_start", "model_call", "tool_call", "model_call", "attempt_end", "query_end", "server_exit",
     ]  # fmt: skip
     assert done.trace[-1]["died"] is False
-    call = done.trace[2]
+    call = done.trace[3]
     assert (call["query"], call["attempt"], call["turn"], call["call"], call["tool"]) == ("q", 1, 0, 0, "echo")
     assert sorted(event["at"] for event in done.trace) == [event["at"] for event in done.trace]
 

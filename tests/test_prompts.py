@@ -90,10 +90,10 @@ def test_the_same_prompt_twice_gets_numbered_ids(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     file.write_text('"a"\n"b"\n"a"\n')
     with read_prompts(str(file)) as found:
-        before = found.ids
+        before = list(found.digests)
     file.write_text('"new"\n"a"\n"b"\n"a"\n')
     with read_prompts(str(file)) as found:
-        assert found.ids[1:] == before
+        assert list(found.digests)[1:] == before
     assert before[2] == f"{before[0]}-2"
 
 
@@ -114,7 +114,8 @@ def test_the_stream_holds_what_was_checked(prompts: list[str], limit: int) -> No
         file.flush()
         with read_prompts(file.name, Select(limit=limit)) as found:
             queries = list(found.queries())
-    assert tuple(query.id for query in queries) == found.ids
+    assert {query.id: query.digest for query in queries} == found.digests
+    assert [query.id for query in queries] == list(found.digests)
     assert [query.prompt for query in queries] == prompts[:limit]
     assert found.total == len(prompts)
 

@@ -10,8 +10,9 @@ import pytest
 
 from mcprun.errors import UsageError
 from mcprun.events import QueryEnd, Where
+from mcprun.journal import Journal, dumps, mark_latest, new_directory
 from mcprun.records import ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
-from mcprun.rundir import Run, RunWriter, dumps, mark_latest, new_directory
+from mcprun.rundir import Run
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,13 @@ RECORD = RunRecord(
 )
 
 
+def journal(path: Path) -> Journal:
+    """Begin a run."""
+    begun = Journal(path)
+    begun.write_record(RECORD)
+    return begun
+
+
 def transcript(name: str, **more: Any) -> Transcript:
     """Make a transcript of a query that passed."""
     given: dict[str, Any] = {
@@ -41,25 +49,25 @@ def transcript(name: str, **more: Any) -> Transcript:
     return Transcript(id=name, **(given | more))
 
 
-def end(writer: RunWriter, name: str, **more: Any) -> None:
+def end(writer: Journal, name: str, **more: Any) -> None:
     """Have a query end."""
     writer.handle(QueryEnd(where=Where(name), seconds=0.1, transcript=transcript(name, **more)))
 
 
 def test_transcripts_end_in_the_order_that_was_asked_for(here: Path) -> None:
     """While running they stand in order of finishing, when closed in the order of the prompts."""
-    writer = RunWriter(here, RECORD)
+    writer = journal(here)
     for name in ("c", "a", "b"):
         end(writer, name)
     assert [one.id for one in Run.read(".").transcripts()] == ["c", "a", "b"]
-    writer.close((name, 1) for name in ("a", "b", "missing", "c"))
+    writer.close([(name, 1) for name in ("a", "b", "missing", "c")], RECORD)
     assert [one.id for one in Run.read(".").transcripts()] == ["a", "b", "c"]
     assert writer.tally.counts().passed == 3
 
 
 def test_each_line_is_on_disk_when_its_query_has_ended(here: Path) -> None:
     """A line is flushed whole before anything else happens, and the trace has the verdict alone."""
-    writer = RunWriter(here, RECORD)
+    writer = journal(here)
     end(writer, "a")
     assert json.loads((here / "transcripts.jsonl").read_bytes())["id"] == "a"
     traced = json.loads((here / "trace.jsonl").read_bytes())
@@ -67,14 +75,14 @@ def test_each_line_is_on_disk_when_its_query_has_ended(here: Path) -> None:
     assert traced == {
         "event": "query_end", "query": "a", "repeat": 1, "attempt": 1, "seconds": 0.1, "verdict": "passed",
     }  # fmt: skip
-    writer.close([])
+    writer.close([], RECORD)
 
 
 def test_a_torn_last_line_does_not_count(here: Path) -> None:
     """What was not written whole was never finished."""
-    writer = RunWriter(here, RECORD)
+    writer = journal(here)
     end(writer, "a")
-    writer.close([("a", 1)])
+    writer.close([("a", 1)], RECORD)
     with (here / "transcripts.jsonl").open("ab") as file:
         file.write(b'{"schema":1,"id":"b"')
     assert [one.id for one in Run.read(".").transcripts()] == ["a"]
@@ -82,19 +90,19 @@ def test_a_torn_last_line_does_not_count(here: Path) -> None:
 
 def test_text_that_utf8_cannot_hold_is_kept(here: Path) -> None:
     """A lone surrogate, as a server may send it, is written escaped and read back the same."""
-    writer = RunWriter(here, RECORD)
+    writer = journal(here)
     end(writer, "a", text="\ud800 é\u2028")
-    writer.close([("a", 1)])
+    writer.close([("a", 1)], RECORD)
     (found,) = Run.read(".").transcripts()
     assert found.text == "\ud800 é\u2028"
 
 
 def test_the_index_finds_each_transcript(here: Path) -> None:
     """A transcript is read from its place, without reading those before it."""
-    writer = RunWriter(here, RECORD)
+    writer = journal(here)
     for name in ("a", "é", "c"):
         end(writer, name)
-    writer.close((name, 1) for name in ("a", "é", "c"))
+    writer.close([(name, 1) for name in ("a", "é", "c")], RECORD)
     run = Run.read(".")
     assert [run.at(offset).id for offset in run.index().values()] == ["a", "é", "c"]
     run.close()
@@ -112,7 +120,7 @@ def test_latest_names_the_last_run(here: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no run yet in outputs/: mcprun batch makes one"):
         Run.read("latest")
     path = new_directory("p", None)
-    RunWriter(path, RECORD).close([])
+    journal(path).close([], RECORD)
     mark_latest(path)
     assert Run.read("latest").path == path
     assert Run.read(path.name).path == path
@@ -126,7 +134,7 @@ def test_latest_names_the_last_run(here: Path) -> None:
 def test_latest_may_be_a_text_file(here: Path) -> None:
     """Where links can't be made, a file of that name holds the folder's."""
     path = new_directory("p", None)
-    RunWriter(path, RECORD).close([])
+    journal(path).close([], RECORD)
     (here / "outputs" / "latest").write_text(path.name)
     assert Run.read("latest").path == path
 

@@ -64,8 +64,9 @@ def test_a_server_that_does_not_start(tmp_path: Path, mode: str, message: str, s
     assert done.stderr.count("Error: ") == 1 + stderr.count("Error: ")
     assert message in done.stderr
     assert stderr in done.stderr
-    assert done.transcripts == []
-    assert done.record["state"] == "interrupted"
+    assert done.verdicts == {"q": "skipped"}
+    assert (done.record["state"], done.record["counts"]["skipped"]) == ("interrupted", 1)
+    assert "resume" not in done.stderr  # there is nothing to go on with
 
 
 def test_a_server_that_exits_on_the_probe_is_started_as_legacy(tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_out_must_be_empty(tmp_path: Path) -> None:
     assert (done.code, done.run) == (0, tmp_path / "here" / "it" / "is")
     again = run_mcprun("batch", "p.jsonl", RAW, "--out", "here/it/is", cwd=tmp_path)
     assert again.code == 2
-    assert again.stderr.splitlines()[-1].startswith("Error: here/it/is is not empty")
+    assert again.stderr.splitlines()[-1].startswith("Error: here/it/is holds a run: give --out another name")
 
 
 def test_quiet_prints_only_what_did_not_pass(tmp_path: Path) -> None:
@@ -285,7 +286,7 @@ def test_streamable_http(tmp_path: Path, http_server: int) -> None:
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "over the wire"})))
     done = run_mcprun("batch", prompts, f"http://user:pass@127.0.0.1:{http_server}/mcp?key=abc", cwd=tmp_path)
     assert (done.code, done.transcripts[0]["calls"][0]["content"][0]["text"]) == (0, "over the wire")
-    assert done.record["arguments"]["server"] == f"http://127.0.0.1:{http_server}/mcp"
+    assert done.record["arguments"]["server"] == f"http://[redacted]@127.0.0.1:{http_server}/mcp?[redacted]"
 
 
 @pytest.mark.parametrize("http_server", [("sse",)], indirect=True)

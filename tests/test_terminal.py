@@ -110,6 +110,7 @@ def test_an_interrupt_lets_queries_in_flight_end(tmp_path: Path) -> None:
     assert [transcript["prompt"] for transcript in done.transcripts] == ["first", "second", "third"]
     assert done.record["counts"]["passed"] == 3
     assert "Not done: 1 query of 4." in done.stdout
+    assert f"mcprun batch --resume outputs/{done.run.name}" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -126,9 +127,16 @@ def test_an_end_keeps_what_was_done(tmp_path: Path, numbers: tuple[signal.Signal
     done = interrupted(tmp_path, *numbers)
     assert done.code == code
     assert "Traceback" not in done.stderr
-    assert [transcript["prompt"] for transcript in done.transcripts] == ["first"]
-    assert done.record["state"] == "interrupted"
+    assert [(one["prompt"], one["verdict"], one["stop"]) for one in done.transcripts] == [
+        ("first", "passed", "end_turn"), ("second", "skipped", "cancelled"), ("third", "skipped", "cancelled")
+    ]  # fmt: skip
+    assert re.fullmatch(
+        r"the run ended first: interrupted by SIG\w+; waiting for the model's turn 0 \(for \d+\.\d s\)",
+        done.transcripts[1]["error"]["message"],
+    )
+    assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "cancelled")
     assert done.record["counts"]["passed"] == 1
+    assert f"mcprun batch --resume outputs/{done.run.name}" in done.stderr
     assert done.trace[-1]["event"] == "server_exit"
     cancelled = [event for event in done.trace if event["event"] == "model_call" and "error" in event]
     assert [event["error"] for event in cancelled] == ["cancelled", "cancelled"]

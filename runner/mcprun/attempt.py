@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from mcprun.checks import check_all
 from mcprun.deadline import Deadline
-from mcprun.errors import ErrorKind, QueryError
+from mcprun.ending import Ending
+from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.events import AttemptEnd, Where
 from mcprun.loop import Conversation, Loop
 from mcprun.pool import Pool
 from mcprun.queries import Query
-from mcprun.records import ErrorInfo, Transcript, Usage, Verdict
+from mcprun.records import Check, ErrorInfo, Transcript, Usage, Verdict
 
 MOST_ATTEMPTS = 3
 """How often a query may be there when its server dies: once in company, then alone, and once more for bad luck."""
@@ -25,57 +28,76 @@ class Attempts:
     loop: Loop
     servers: Pool
     allow_tool_errors: bool
+    ending: Ending
 
     async def run(self, query: Query, repeat: int = 1) -> Transcript:
         """Try a query until it is done, and judge the last try.
 
         A query whose server died is tried again, alone with its server: a poisonous one takes nobody with it
         then. Always gives a whole transcript: with what was said so far and an error, where the query could not
-        be completed. Raises `RunError` only, when no query could be.
+        be completed. It is `skipped` where the run ended first; an error that no query is spared ends the run.
         """
         number = 1
         while True:
-            conversation, error = await self._attempt(query, Where(query.id, repeat, number))
-            if not (error and error.kind is ErrorKind.SERVER_DIED and number < MOST_ATTEMPTS):
+            conversation = Conversation(model=self.loop.model.name)
+            error = await self._attempt(query, Where(query.id, repeat, number), conversation)
+            died = isinstance(error, QueryError) and error.kind is ErrorKind.SERVER_DIED
+            if not died or number == MOST_ATTEMPTS:
                 return self._transcript(query, repeat, number, conversation, error)
             number += 1
 
-    async def _attempt(self, query: Query, where: Where) -> tuple[Conversation, ErrorInfo | None]:
-        conversation = Conversation(model=self.loop.model.name)
+    async def _attempt(self, query: Query, where: Where, conversation: Conversation) -> QueryError | RunError | None:
+        """Try once, and tell of it; an error is given, not raised."""
         deadline = Deadline(query.timeout or self.loop.limits.query_seconds)
         started = time.monotonic()
         error = await self._converse(query, where, conversation, deadline)
+        if error:
+            conversation.stop = _stop(error.kind)
         self.loop.emit(
             AttemptEnd(
                 where=where,
                 seconds=time.monotonic() - started,
                 waited=deadline.waited,
                 stop=conversation.stop,
-                error=f"{error.kind}: {error.message}" if error else None,
+                error=f"{error.kind}: {error}" if error else None,
             )
         )
-        return conversation, error
+        return error
 
     async def _converse(
         self, query: Query, where: Where, conversation: Conversation, deadline: Deadline
-    ) -> ErrorInfo | None:
-        """Run the loop; when it can't end, set the conversation's `stop` and say why."""
+    ) -> QueryError | RunError | None:
+        """Run the loop. Give what kept it from its end: the query's own trouble, or the run's."""
         try:
-            async with self.servers.lease(alone=where.attempt > 1) as server, deadline:
-                await self.loop.converse(query, server, where, conversation, deadline)
+            async with AsyncExitStack() as stack:
+                with conversation.waiting_for("a server"):
+                    server = await stack.enter_async_context(self.servers.lease(alone=where.attempt > 1))
+                async with deadline:
+                    await self.loop.converse(query, server, where, conversation, deadline)
         except QueryError as error:
-            conversation.stop = "timeout" if error.kind.endswith("_timeout") else "error"
-            return ErrorInfo(kind=error.kind, message=str(error))
+            return error
         except TimeoutError:
-            conversation.stop = "timeout"
             message = f"not done within {deadline.seconds:g} s; waiting for {conversation.pending}"
-            return ErrorInfo(kind=ErrorKind.QUERY_TIMEOUT, message=message)
+            return QueryError(ErrorKind.QUERY_TIMEOUT, message)
+        except RunError as error:
+            # What is paid for may still be used: with a spent budget, the others go on up to their next request.
+            (self.ending.stop if error.kind is ErrorKind.BUDGET else self.ending.end)(error)
+            return error
+        except asyncio.CancelledError:
+            if not self.ending.reason:
+                raise
+            return _cut(self.ending.reason, conversation)
         return None
 
     def _transcript(
-        self, query: Query, repeat: int, attempts: int, conversation: Conversation, error: ErrorInfo | None
+        self,
+        query: Query,
+        repeat: int,
+        attempts: int,
+        conversation: Conversation,
+        error: QueryError | RunError | None,
     ) -> Transcript:
-        checks = []
+        checks: list[Check] = []
         if not error:
             checks = check_all(
                 query.expect,
@@ -84,11 +106,10 @@ class Attempts:
                 text=conversation.text,
                 allow_tool_errors=self.allow_tool_errors,
             )
-        passed = Verdict.PASSED if all(check.passed for check in checks) else Verdict.FAILED
         return Transcript(
             id=query.id,
             repeat=repeat,
-            verdict=Verdict.ERROR if error else passed,
+            verdict=_verdict(checks, error),
             stop=conversation.stop,
             prompt=query.said,
             system=query.system or self.loop.system,
@@ -100,8 +121,46 @@ class Attempts:
             turns=conversation.turns,
             attempts=attempts,
             usage=_total(conversation),
-            error=error,
+            error=ErrorInfo(kind=error.kind, message=str(error)) if error else None,
         )
+
+
+def untried(query: Query, reason: RunError, *, system: str | None, model: str) -> Transcript:
+    """Make the transcript of a query that the run did not come to; `system` is that of queries without their own."""
+    return Transcript(
+        id=query.id,
+        verdict=Verdict.SKIPPED,
+        stop=_stop(reason.kind),
+        prompt=query.said,
+        system=query.system or system,
+        model=query.model or model,
+        messages=[],
+        calls=[],
+        text="",
+        checks=[],
+        turns=[],
+        attempts=0,
+        error=ErrorInfo(kind=reason.kind, message=f"not started: {reason}"),
+    )
+
+
+def _cut(reason: RunError, conversation: Conversation) -> RunError:
+    """Say that the end of the run took a query, and what it was at."""
+    kind = reason.kind if reason.kind is ErrorKind.RUN_TIMEOUT else ErrorKind.CANCELLED
+    return RunError(kind, f"the run ended first: {reason}; waiting for {conversation.pending}")
+
+
+def _stop(kind: ErrorKind) -> str:
+    """Say how a conversation stopped that the model did not end."""
+    if kind.endswith("_timeout"):
+        return "timeout"
+    return "cancelled" if kind is ErrorKind.CANCELLED else "error"
+
+
+def _verdict(checks: list[Check], error: QueryError | RunError | None) -> Verdict:
+    if error:
+        return Verdict.SKIPPED if isinstance(error, RunError) else Verdict.ERROR
+    return Verdict.PASSED if all(check.passed for check in checks) else Verdict.FAILED
 
 
 def _total(conversation: Conversation) -> Usage | None:

@@ -12,18 +12,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mcprun import __version__
-from mcprun.attempt import Attempts
+from mcprun.attempt import Attempts, untried
 from mcprun.connect import Connector
-from mcprun.errors import McprunError, RunError
-from mcprun.events import Emit, Event, QueryEnd, Where
-from mcprun.interrupt import Interrupt
+from mcprun.ending import Ending
+from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
+from mcprun.events import Event, QueryEnd, RunStart, Where
+from mcprun.journal import Journal, new_directory, now
 from mcprun.limits import Limits
 from mcprun.loop import Loop
 from mcprun.models.choose import Choice
 from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.records import ErrorInfo, JsonObject, PromptsRecord, RunRecord, ServerRecord
-from mcprun.rundir import RunWriter, new_directory, now
+from mcprun.resume import Resume
 from mcprun.sdklog import sdk_logs
 from mcprun.server import Server
 from mcprun.target import Target
@@ -31,7 +32,10 @@ from mcprun.target import Target
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that a run is asked to do. `arguments` is what the user wrote, kept in `run.json` as it is."""
+    """All that a run is asked to do. `arguments` is what the user wrote, kept in `run.json` as it is.
+
+    With `resume`, an earlier run goes on; else a new one is written to the folder `out`, or one of its own.
+    """
 
     prompts: PromptsFile
     target: Target
@@ -42,6 +46,7 @@ class Plan:
     servers: int = 1
     fresh_server: bool = False
     out: str | None = None
+    resume: Resume | None = None
     arguments: JsonObject = field(default_factory=dict)
 
 
@@ -55,86 +60,148 @@ class Result:
 
 
 async def run_batch(
-    plan: Plan, watch: Callable[[Event], None] = lambda _: None, interrupt: Interrupt | None = None
+    plan: Plan, watch: Callable[[Event], None] = lambda _: None, ending: Ending | None = None
 ) -> Result:
     """Run every selected query and write the run directory; `watch` is called with each event.
 
-    `interrupt` may ask it to end before it is done: then the record's state is `interrupted`.
-
-    A run that can't go on gives a `Result` with its error: what was finished before is on disk. Raises
-    `UsageError` when there is no place to write. When cancelled, it marks the run as interrupted and lets the
-    cancellation go on.
+    Whoever holds `ending` may end it before it is done. A run that can't go on gives a `Result` with its error:
+    what was finished before is on disk. Raises `UsageError` when there is no place to write, or the run can't be
+    resumed. When cancelled, it marks the run as interrupted and lets the cancellation go on.
     """
-    path = new_directory(plan.prompts.stem, plan.out)
-    writer = RunWriter(path, _head(plan))
-    if plan.prompts.name == "-":
-        writer.keep_prompts(plan.prompts.source)
+    return await _Execution(plan, watch, ending or Ending()).run()
 
-    watchers = [watch]
 
-    def emit(event: Event) -> None:
-        writer.handle(event)
-        for watcher in watchers:
+class _Execution:
+    """One run while it goes on."""
+
+    def __init__(self, plan: Plan, watch: Callable[[Event], None], ending: Ending) -> None:
+        self._plan = plan
+        self._watchers = [watch]
+        self._ending = ending
+        self._started = time.monotonic()
+        self._earlier = plan.resume.run.record if plan.resume else None
+        self._journal = _resumed(plan.resume, plan.prompts) if plan.resume else _begun(plan)
+        self._record = _head(plan, self._earlier)
+
+    async def run(self) -> Result:
+        """Write what is asked, run what is not done, and write what became of it."""
+        plan, ending = self._plan, self._ending
+        self._write_head()
+        try:
+            model = plan.model.record
+            self._emit(
+                RunStart(queries=len(plan.prompts), done=len(self._journal), model=model.name, chosen=model.chosen)
+            )
+            with sdk_logs(self._emit), ending.within(plan.limits.run_seconds, _too_long(plan.limits.run_seconds)):
+                await ending.over(asyncio.create_task(self._work()))
+        except RunError as error:
+            ending.stop(error)
+        finally:
+            # Also when cancelled: what was done is kept, in order, and the totals are true.
+            self._finish()
+        return Result(self._journal.path, self._record, ending.reason)
+
+    async def _work(self) -> None:
+        """Start the servers and let workers take one query after the other. Raises `RunError`."""
+        plan, ending = self._plan, self._ending
+        if len(self._journal) == len(plan.prompts):
+            return
+        connector = Connector(plan.target, log=self._journal.log, seconds=plan.limits.connect_seconds, emit=self._emit)
+        async with (
+            plan.model.open(plan.limits, self._emit) as model,
+            Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=plan.limits.restarts) as servers,
+        ):
+            self._record = self._record.model_copy(update={"server": _about(servers.first)})
+            self._journal.write_record(self._record)
+            loop = Loop(model=model, limits=plan.limits, system=plan.system, emit=self._emit)
+            attempts = Attempts(loop, servers, plan.allow_tool_errors, ending)
+            queries = (query for query in plan.prompts.queries() if (query.id, 1) not in self._journal)
+
+            async def work() -> None:
+                for query in queries:  # one stream for all workers: each query is taken once
+                    if ending.reason:
+                        return
+                    started = time.monotonic()
+                    transcript = await attempts.run(query)
+                    where = Where(query.id, attempt=transcript.attempts)
+                    self._emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(plan.limits.concurrency, len(plan.prompts))):
+                        group.create_task(work())
+            except ExceptionGroup as errors:
+                raise _told_first(errors) from errors
+
+    def _emit(self, event: Event) -> None:
+        """Hand an event to the journal, and to whoever watches."""
+        try:
+            self._journal.handle(event)
+        except OSError as error:
+            self._ending.end(_unwritable(self._journal.path, error))
+        for watcher in self._watchers:
             try:
                 watcher(event)
             except (Exception, SystemExit):  # noqa: BLE001  a display that broke must not stop the run it displays
-                watchers.remove(watcher)
+                self._watchers.remove(watcher)
 
-    started = time.monotonic()
-    error: RunError | None = None
-    state = "interrupted"
-    interrupt = interrupt or Interrupt()
-    try:
-        with sdk_logs(emit):
-            await interrupt.over(asyncio.create_task(_run(plan, writer, emit, interrupt)))
-        if writer.tally.counts().queries == len(plan.prompts.ids):
-            state = "finished"
-    except RunError as stopped:
-        error = stopped
-    finally:
-        # Also when cancelled: what was done is kept, in order, and the totals are true.
-        writer.close((query, 1) for query in plan.prompts.ids)
-        writer.update(
-            writer.record.model_copy(
+    def _write_head(self) -> None:
+        """Write all that a later process needs to go on; the record last, since it is what makes the folder a run."""
+        plan, journal = self._plan, self._journal
+        try:
+            journal.write_queries(plan.prompts.digests)
+            if plan.prompts.name == "-":
+                journal.write_prompts(plan.prompts.source)
+            journal.write_record(self._record)
+        except OSError as error:
+            journal.release()
+            raise UsageError(str(_unwritable(journal.path, error))) from None
+
+    def _finish(self) -> None:
+        """Bring the files into their final form. On a full disk they stay as they are, to be resumed."""
+        plan, journal, reason = self._plan, self._journal, self._ending.reason
+        try:
+            if reason and reason.kind not in (ErrorKind.CANCELLED, ErrorKind.OUTPUT):
+                self._keep_untried(reason)
+            counts = journal.tally.counts()
+            seconds = time.monotonic() - self._started + ((self._earlier and self._earlier.seconds) or 0.0)
+            self._record = self._record.model_copy(
                 update={
-                    "state": state,
+                    "state": "finished" if counts.done == len(plan.prompts) else "interrupted",
                     "finished": now(),
-                    "seconds": round(time.monotonic() - started, 3),
-                    "counts": writer.tally.counts(),
-                    "error": ErrorInfo(kind=error.kind, message=str(error)) if error else None,
+                    "seconds": round(seconds, 3),
+                    "counts": counts,
+                    "error": ErrorInfo(kind=reason.kind, message=str(reason)) if reason else None,
                 }
             )
-        )
-    return Result(path, writer.record, error)
+            journal.close(((query, 1) for query in plan.prompts.digests), self._record)
+        except OSError as error:
+            self._ending.stop(_unwritable(journal.path, error))
+
+    def _keep_untried(self, reason: RunError) -> None:
+        """Write down every query that the run did not come to: it must never be taken for one that passed."""
+        plan, journal = self._plan, self._journal
+        with suppress(UsageError):  # the prompts file is gone or changed, which may be the very reason
+            for query in plan.prompts.queries():
+                if (query.id, 1) not in journal:
+                    journal.keep(untried(query, reason, system=plan.system, model=plan.model.record.name))
 
 
-async def _run(plan: Plan, writer: RunWriter, emit: Emit, interrupt: Interrupt) -> None:
-    """Start the servers and let workers take one query after the other. Raises the first `RunError`."""
-    connector = Connector(plan.target, log=writer.log, seconds=plan.limits.connect_seconds, emit=emit)
-    async with (
-        plan.model.open(plan.limits, emit) as model,
-        Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=plan.limits.restarts) as servers,
-    ):
-        writer.update(writer.record.model_copy(update={"server": _about(servers.first)}))
-        loop = Loop(model=model, limits=plan.limits, system=plan.system, emit=emit)
-        attempts = Attempts(loop, servers, plan.allow_tool_errors)
-        queries = plan.prompts.queries()
+def _begun(plan: Plan) -> Journal:
+    return Journal(new_directory(plan.prompts.stem, plan.out))
 
-        async def work() -> None:
-            for query in queries:  # one stream for all workers: each query is taken once
-                if interrupt.stopping:
-                    return
-                started = time.monotonic()
-                transcript = await attempts.run(query)
-                where = Where(query.id, attempt=transcript.attempts)
-                emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(plan.limits.concurrency, len(plan.prompts.ids))):
-                    group.create_task(work())
-        except ExceptionGroup as errors:
-            raise _told_first(errors) from errors
+def _resumed(resume: Resume, prompts: PromptsFile) -> Journal:
+    same = resume.checked(prompts)
+    return Journal(resume.run.path, lambda transcript: transcript.id in same and resume.keeps(transcript))
+
+
+def _too_long(seconds: float) -> RunError:
+    return RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
+
+
+def _unwritable(path: Path, error: OSError) -> RunError:
+    return RunError(ErrorKind.OUTPUT, f"can't write {error.filename or path}: {error.strerror}")
 
 
 def _told_first(errors: ExceptionGroup[Exception]) -> Exception:
@@ -142,7 +209,8 @@ def _told_first(errors: ExceptionGroup[Exception]) -> Exception:
     return next((error for error in errors.exceptions if isinstance(error, McprunError)), errors.exceptions[0])
 
 
-def _head(plan: Plan) -> RunRecord:
+def _head(plan: Plan, earlier: RunRecord | None) -> RunRecord:
+    """Make the `run.json` of a run that begins, or that goes on where an earlier process left it."""
     versions = {"mcprun": __version__, "python": platform.python_version()}
     for package in ("mcp", "anthropic"):
         with suppress(PackageNotFoundError):
@@ -150,12 +218,14 @@ def _head(plan: Plan) -> RunRecord:
     prompts = plan.prompts
     return RunRecord(
         state="started",
-        started=now(),
+        started=earlier.started if earlier else now(),
         arguments=plan.arguments,
-        prompts=PromptsRecord(file=prompts.name, sha256=prompts.sha256, queries=len(prompts.ids)),
+        prompts=PromptsRecord(file=prompts.name, sha256=prompts.sha256, queries=len(prompts)),
         model=plan.model.record,
         limits=asdict(plan.limits),
         versions=versions,
+        server=earlier.server if earlier else None,
+        seconds=earlier.seconds if earlier else None,
     )
 
 

@@ -45,6 +45,7 @@ class ErrorKind(StrEnum):
     NOT_RECORDED = "not_recorded"
     SCRIPT_ERROR = "script_error"
     BUDGET = "budget"
+    OUTPUT = "output"
     CANCELLED = "cancelled"
 
 

@@ -45,6 +45,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunStart(Event):
+    """A run begins, or goes on: so many of its `queries` are `done`. `model` is who answers, `chosen` why."""
+
+    name: ClassVar[str] = "run_start"
+    queries: int
+    done: int
+    model: str
+    chosen: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStart(Event):
     """A server answered. `server` numbers the servers of a run; `log_offset` is where its stderr begins."""
 

@@ -16,6 +16,9 @@ CALL_SECONDS = 60.0
 QUERY_SECONDS = 1800.0
 """One attempt at one query, all turns and calls together."""
 
+RUN_SECONDS = 7 * 86_400.0
+"""A whole run, waiting included. What hangs is ended by the other deadlines long before; this one is for CI jobs."""
+
 RESTARTS = 20
 """Times that a server which died is started again, in the whole run. A query that kills it costs up to three."""
 
@@ -46,6 +49,7 @@ class Limits:
     request_seconds: float = REQUEST_SECONDS
     call_seconds: float = CALL_SECONDS
     query_seconds: float = QUERY_SECONDS
+    run_seconds: float = RUN_SECONDS
     restarts: int = RESTARTS
     retries: int = RETRIES
     retry_wait_seconds: float = RETRY_WAIT_SECONDS

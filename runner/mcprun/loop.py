@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from mcprun.content import error_result, tool_result
@@ -33,7 +34,7 @@ _ANSWERED = frozenset({"end_turn", "stop_sequence"})
 class Conversation:
     """What has been said, in the shape of the Messages API, and what it led to.
 
-    `stop` is the model's last stop reason or `max_turns`; `pending` names what is being waited for.
+    `stop` is the model's last stop reason or `max_turns`.
     """
 
     model: str
@@ -41,13 +42,26 @@ class Conversation:
     calls: list[Call] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     stop: str = ""
-    pending: str = "a server"
+    _pending: dict[str, float] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         """The text of the model's last turn."""
         last = next((message for message in reversed(self.messages) if message["role"] == "assistant"), None)
         return "".join(block["text"] for block in last["content"] if block.get("type") == "text") if last else ""
+
+    @property
+    def pending(self) -> str:
+        """What is being waited for, and for how long: `add, call 2 (for 3.2 s)`."""
+        now = time.monotonic()
+        return ", ".join(f"{what} (for {now - since:.1f} s)" for what, since in self._pending.items())
+
+    @contextmanager
+    def waiting_for(self, what: str) -> Iterator[None]:
+        """Note that something is waited for; what never came is still pending when the context ends with an error."""
+        self._pending[what] = time.monotonic()
+        yield
+        del self._pending[what]
 
     def add(self, reply: Reply) -> None:
         """Take the model's next turn."""
@@ -111,7 +125,6 @@ class _Exchange:
     async def _reply(self) -> Reply:
         """Ask the model for its next turn, and tell of it."""
         turn = len(self.conversation.turns)
-        self.conversation.pending = f"the model's turn {turn}"
         request = Request(
             query=self.query,
             where=self.where,
@@ -127,7 +140,8 @@ class _Exchange:
         event = ModelCall(where=self.where, turn=turn, model=self.query.model or self.loop.model.name)
         started = time.monotonic()
         try:
-            reply = await self.loop.model.reply(request)
+            with self.conversation.waiting_for(f"the model's turn {turn}"):
+                reply = await self.loop.model.reply(request)
         except (QueryError, asyncio.CancelledError) as error:
             told = f"{error.kind}: {error}" if isinstance(error, QueryError) else "cancelled"
             self.loop.emit(replace(event, seconds=time.monotonic() - started, error=told))
@@ -147,7 +161,6 @@ class _Exchange:
     async def _results(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
         """Run a turn's calls at the same time; give their `tool_result` blocks in the order they were asked."""
         asked = [self.tools.from_api(use["name"], use.get("input") or {}) for use in uses]
-        self.conversation.pending = "calls of " + ", ".join(tool for tool, _ in asked)
         events = [
             ToolCall(
                 where=self.where,
@@ -178,7 +191,8 @@ class _Exchange:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
         started = time.monotonic()
         try:
-            answer = await self._ask(event)
+            with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
+                answer = await self._ask(event)
         except (QueryError, asyncio.CancelledError) as error:
             told = str(error.kind) if isinstance(error, QueryError) else "cancelled"
             self.loop.emit(replace(event, seconds=time.monotonic() - started, is_error=True, problem=told))

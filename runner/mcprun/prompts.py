@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -48,14 +48,14 @@ class Select:
 class PromptsFile:
     """A prompts file that was found good.
 
-    `name` is what the user called it, `sha256` the hash of its bytes, `ids` the selected queries' ids in
-    order, `total` how many queries it holds, `scripted` how many of the selected ones have a script. It holds
+    `name` is what the user called it, `sha256` the hash of its bytes, `digests` the selected queries' digests by
+    id, in order, `total` how many queries it holds, `scripted` how many of the selected ones have a script. It holds
     the file open for the second reading, and closes it as a context manager.
     """
 
     name: str
     sha256: str
-    ids: tuple[str, ...]
+    digests: Mapping[str, str]
     total: int
     scripted: int
     source: IO[bytes]
@@ -67,6 +67,9 @@ class PromptsFile:
     def __exit__(self, *error: object) -> None:
         self.source.close()
 
+    def __len__(self) -> int:
+        return len(self.digests)
+
     @property
     def stem(self) -> str:
         """A short name for folders and titles."""
@@ -76,7 +79,7 @@ class PromptsFile:
         """Stream the selected queries, in order. Raises `UsageError` when the file is no longer what was checked."""
         problems: list[str] = []
         found = _selected(_queries(self.name, self.source, problems), self.select)
-        for (_, query), expected in zip_longest(found, self.ids, fillvalue=(0, None)):
+        for (_, query), expected in zip_longest(found, self.digests, fillvalue=(0, None)):
             if query is None or query.id != expected or problems:
                 raise UsageError(
                     f"{_label(self.name)} was changed while it was being run: what is left of it is not run"
@@ -84,13 +87,15 @@ class PromptsFile:
             yield query
 
 
-def read_prompts(name: str, select: Select | None = None, *, need_script: bool = False) -> PromptsFile:
-    """Open and check a prompts file; `-` is stdin.
+def read_prompts(
+    name: str, select: Select | None = None, *, need_script: bool = False, kept: Path | None = None
+) -> PromptsFile:
+    """Open and check a prompts file; `-` is stdin, or what was `kept` of it.
 
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
     is bad, and when a selected query has no script though the run needs one (`need_script`).
     """
-    source = _open(name)
+    source = _open(str(kept) if kept else name)
     try:
         return _checked(name, source, select or Select(), need_script=need_script)
     except UsageError:
@@ -100,7 +105,7 @@ def read_prompts(name: str, select: Select | None = None, *, need_script: bool =
 
 def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool) -> PromptsFile:
     problems: list[str] = []
-    ids: list[str] = []
+    digests: dict[str, str] = {}
     total = scripted = 0
 
     def counted() -> Iterator[tuple[int, Query]]:
@@ -109,7 +114,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
             yield found
 
     for line, query in _selected(counted(), select):
-        ids.append(query.id)
+        digests[query.id] = query.digest
         scripted += query.script is not None
         if need_script and query.script is None:
             problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
@@ -117,9 +122,9 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         raise PromptsError(problems)
     if not total:
         raise PromptsError([f"{_label(name)}:1: line: the file holds no query"])
-    if not ids:
+    if not digests:
         raise UsageError(f"nothing to run: none of the queries in {_label(name)} ({total}) fits {select}")
-    return PromptsFile(name, _sha256(source), tuple(ids), total, scripted, source, select)
+    return PromptsFile(name, _sha256(source), digests, total, scripted, source, select)
 
 
 def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[tuple[int, Query]]:

@@ -201,6 +201,12 @@ class Query(_Part):
         return self.prompts if self.prompts is not None else [self.prompt or ""]
 
     @property
+    def digest(self) -> str:
+        """A hash of all that the query says (16 hex digits), to tell whether two are the same."""
+        text = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
     def said(self) -> str | list[Any]:
         """The prompt as the prompts file has it: text, content blocks, or a list of user messages."""
         return self.prompts if self.prompts is not None else (self.prompt or "")

@@ -22,7 +22,7 @@ SCHEMA = 1
 
 
 class Verdict(StrEnum):
-    """How a query ended."""
+    """How a query ended; `skipped` is one that the run ended before: not started, or not done."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -140,7 +140,12 @@ class Counts(Record):
     @property
     def queries(self) -> int:
         """How many transcripts were counted."""
-        return self.passed + self.failed + self.error + self.skipped
+        return self.done + self.skipped
+
+    @property
+    def done(self) -> int:
+        """How many queries were tried to their end."""
+        return self.passed + self.failed + self.error
 
 
 class ServerRecord(Record):
@@ -172,7 +177,8 @@ class ModelRecord(Record):
 class RunRecord(Record):
     """`run.json`: what was asked, what answered, and, once `state` is no longer `started`, how it ended.
 
-    `started` and `finished` are ISO 8601 in UTC, `seconds` is the wall time between them.
+    `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent in running: of a run that was
+    resumed, without the pauses, and without what came before a kill.
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")
@@ -191,13 +197,13 @@ class RunRecord(Record):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the run means to CI: a failure outweighs an error, an interrupt both."""
+        """What the run means to CI: an interrupt outweighs a failure, and that an error or what was not tried."""
         counts = self.counts or Counts()
-        if self.state != "finished" and not self.error:
+        if self.state == "started" or (self.error and self.error.kind is ErrorKind.CANCELLED):
             return ExitCode.INTERRUPTED
         if counts.failed:
             return ExitCode.FAILED
-        return ExitCode.ERROR if counts.error or self.error else ExitCode.PASSED
+        return ExitCode.ERROR if counts.error or counts.skipped or self.error else ExitCode.PASSED
 
 
 class Tally:

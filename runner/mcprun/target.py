@@ -55,17 +55,23 @@ class HttpTarget:
     transport: Literal["http", "sse"] = "http"
 
     def __str__(self) -> str:
-        """Give the URL without user, password and query, which may be secret."""
+        """Give the URL without what may be secret in it."""
         return without_secrets(self.url)
 
 
 Target = StdioTarget | HttpTarget
 
 
+REDACTED = "[redacted]"
+"""What stands in place of a secret, in files and messages."""
+
+
 def without_secrets(url: str) -> str:
-    """Give a URL without user, password and query."""
+    """Give a URL without its user, password and query, which may be secret."""
     parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    user, _, host = parts.netloc.rpartition("@")
+    netloc = f"{REDACTED}@{host}" if user else host
+    return urlunsplit((parts.scheme, netloc, parts.path, REDACTED if parts.query else "", ""))
 
 
 def parse_target(server: str, args: Sequence[str] = ()) -> Target:
@@ -78,8 +84,12 @@ def parse_target(server: str, args: Sequence[str] = ()) -> Target:
     if not server:
         raise UsageError("SERVER is empty; give a server file, a command line, a URL or FILE.json#name")
     if server.lower().startswith(("http://", "https://")):
+        if REDACTED in server:
+            raise UsageError(f"the secrets of {server} were not kept: give PROMPTS and SERVER again")
         if args:
-            raise UsageError(f"{server} runs already: it can't be given arguments ({shlex.join(args)})")
+            raise UsageError(
+                f"{without_secrets(server)} runs already: it can't be given arguments ({shlex.join(args)})"
+            )
         return _http(server, server)
     file, _, name = server.partition("#")
     if file.endswith(".json"):

@@ -62,7 +62,7 @@ def send(message: dict[str, Any]) -> None:
 
 def result_of(tool: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
     match tool:
-        case "die":
+        case "die" if MODE != "harmless":
             print("fatal: out of cheese", file=sys.stderr, flush=True)
             os._exit(3)
         case "hang":

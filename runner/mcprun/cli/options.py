@@ -30,6 +30,36 @@ class WithServerArgs(click.Command):
         return [*super().collect_usage_pieces(ctx), "[-- SERVER_ARGS...]"]
 
 
+def _take_up(ctx: click.Context, _: click.Parameter, run: str | None) -> Any:
+    """Have the arguments of an earlier run stand for those that are not given now."""
+    if run is None:
+        return None
+    from mcprun.rundir import Run
+
+    found = Run.read(run)
+    recorded = found.record.arguments
+    ctx.default_map = {**recorded, "model": found.record.model.name}
+    ctx.meta.setdefault(WithServerArgs.KEY, tuple(recorded.get("server_args", ())))
+    return found
+
+
+RESUME = click.option(
+    "--resume",
+    metavar="RUN",
+    is_eager=True,
+    callback=_take_up,
+    help="Go on with a run that was interrupted or killed, with the arguments it was begun with; those given now"
+    " come first.",
+)
+RETRY_ERRORS = click.option(
+    "--retry-errors", is_flag=True, help="With --resume: try what ended in an error again as well."
+)
+FORCE = click.option(
+    "--force",
+    is_flag=True,
+    help="With --resume: go on although the prompts have changed, with what still matches.",
+)
+
 _YEAR = 366 * 86_400.0
 """The longest time that a flag takes; click would take nan and inf otherwise."""
 
@@ -78,6 +108,7 @@ CONNECT_TIMEOUT = _seconds("--connect-timeout", limits.CONNECT_SECONDS, "Startin
 REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "One model request.")
 CALL_TIMEOUT = _seconds("--call-timeout", limits.CALL_SECONDS, "One tool call; the model is told when it is over.")
 QUERY_TIMEOUT = _seconds("--query-timeout", limits.QUERY_SECONDS, "One query, all turns and calls together.")
+RUN_TIMEOUT = _seconds("--run-timeout", limits.RUN_SECONDS, "The whole run, waiting included.")
 RESTARTS = click.option(
     "--restarts",
     type=click.IntRange(min=0),

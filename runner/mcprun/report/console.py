@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 
@@ -12,8 +13,8 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 from rich.text import Text
 
-from mcprun.errors import RunError
-from mcprun.records import Counts, ModelRecord, RunRecord, Transcript, Verdict
+from mcprun.errors import ErrorKind, RunError
+from mcprun.records import Counts, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import conversation, first_words, head
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher
 from mcprun.report.terminal import many, one_line, visible
@@ -45,15 +46,16 @@ class Console:
         self._out = _Stream(highlight=False)
         self._err = _Stream(highlight=False, stderr=True)
 
-    def progress(self, model: ModelRecord, total: int) -> Watcher:
-        """Say what is about to run, and give what follows it."""
+    def progress(self) -> Watcher:
+        """Give what follows a run while it goes on."""
         if self._quiet:
-            return Watcher(self._err, total)
-        self._err.print(Text(f"{many(total, 'query')}; model: {model.name} ({model.chosen})", "dim"), soft_wrap=True)
-        return (LiveWatcher if self._err.is_terminal else PlainWatcher)(self._err, total)
+            return Watcher(self._err)
+        return (LiveWatcher if self._err.is_terminal else PlainWatcher)(self._err)
 
     def run_error(self, error: RunError) -> None:
         """Say why the run could not go on, with the end of the server's stderr."""
+        if error.kind is ErrorKind.CANCELLED:  # said when it came
+            return
         self._err.print(Text.assemble(("Error: ", "bold red"), visible(str(error))), soft_wrap=True)
         if error.stderr:
             self._err.print(Text("The server's stderr ends:", "dim"))
@@ -66,12 +68,16 @@ class Console:
             return
         for warning in run.record.server.warnings if run.record.server else []:
             self._err.print(Text.assemble(("Warning: ", "yellow"), visible(warning)), soft_wrap=True)
-        if run.record.counts and run.record.counts.queries:
+        done, all_ = run.record.counts.done if run.record.counts else 0, run.record.prompts.queries
+        if done:
             self._out.print(totals(run.record, self._out.width))
-        done, all_ = run.record.counts.queries if run.record.counts else 0, run.record.prompts.queries
         if done < all_:
             self._out.print(Text(f"Not done: {many(all_ - done, 'query')} of {all_}.", "yellow"), soft_wrap=True)
         self._out.print(Text(f"{run.path}: {_FILES}"), soft_wrap=True)
+
+    def how_to_resume(self, run: Run) -> None:
+        """Say how to go on with a run that is not done; in quiet as well."""
+        self._err.print(Text(f"Go on with it: mcprun batch --resume {shlex.quote(str(run.path))}"), soft_wrap=True)
 
     def run(self, run: Run) -> None:
         """Print a whole run: its head, a row for each query, the totals."""

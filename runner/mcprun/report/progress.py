@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from mcprun.events import Event, QueryEnd, SdkLog
+from mcprun.events import Event, QueryEnd, RunStart, SdkLog
 from mcprun.records import Transcript, Verdict
 from mcprun.report.terminal import many, one_line, visible
 
 STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.ERROR: "yellow", Verdict.SKIPPED: "dim"}
+
+_QUIET = (Verdict.PASSED, Verdict.SKIPPED)
 
 _EACH = 200
 """Runs of at most so many queries get a plain line for each; longer ones for what did not pass, and for progress."""
@@ -27,9 +29,9 @@ _STEPS = 20
 class Watcher:
     """Follows the events of a run. Subclasses say what is shown; this one shows what did not pass."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console) -> None:
         self.console = console
-        self.total = total
+        self.total = 0
         self.verdicts: Counter[Verdict] = Counter()
         self._started = time.monotonic()
         self._warned = False
@@ -44,16 +46,22 @@ class Watcher:
 
     def handle(self, event: Event) -> None:
         """Take one event of the run."""
-        if isinstance(event, QueryEnd):
+        if isinstance(event, RunStart):
+            self.total = event.queries - event.done
+            self.begun(event)
+        elif isinstance(event, QueryEnd):
             self.verdicts[event.transcript.verdict] += 1
             self.ended(event.transcript, event.seconds or 0.0)
         elif isinstance(event, SdkLog) and not self._warned:
             self._warned = True
             self.note(f"Warning: {_told(event)} (trace.jsonl has all of it)")
 
+    def begun(self, event: RunStart) -> None:
+        """The run begins, or goes on."""
+
     def ended(self, transcript: Transcript, seconds: float) -> None:
-        """A query is done."""
-        if transcript.verdict is not Verdict.PASSED:
+        """A query is done. Those that the run's end took are told with it, in one message."""
+        if transcript.verdict not in _QUIET:
             self.line(transcript, seconds)
 
     def line(self, transcript: Transcript, seconds: float) -> None:
@@ -79,24 +87,36 @@ class Watcher:
         return ", ".join(f"{self.verdicts[verdict]} {verdict}" for verdict in Verdict if self.verdicts[verdict])
 
 
-class PlainWatcher(Watcher):
+class _TellingWatcher(Watcher):
+    """Says what is about to run."""
+
+    def begun(self, event: RunStart) -> None:
+        """Count what is to be run, and name who answers."""
+        done = f", {event.done:,} of them done already" if event.done else ""
+        words = f"{many(event.queries, 'query')}{done}; model: {event.model} ({event.chosen})"
+        self.console.print(Text(visible(words), "dim"), soft_wrap=True)
+
+
+class PlainWatcher(_TellingWatcher):
     """Plain lines, for logs."""
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
         """Print the query in short runs, trouble and steps of progress in long ones."""
-        if self.total <= _EACH or transcript.verdict is not Verdict.PASSED:
+        if transcript.verdict is Verdict.PASSED and self.total <= _EACH:
             self.line(transcript, seconds)
+        else:
+            super().ended(transcript, seconds)
         done = self.verdicts.total()
         if self.total > _EACH and done % (self.total // _STEPS) == 0:
             elapsed = time.monotonic() - self._started
             self.console.print(f"{done}/{self.total}: {self.so_far()}, {elapsed:.0f} s", soft_wrap=True)
 
 
-class LiveWatcher(Watcher):
+class LiveWatcher(_TellingWatcher):
     """One line that moves, and above it what did not pass."""
 
-    def __init__(self, console: Console, total: int) -> None:
-        super().__init__(console, total)
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
         self._progress = Progress(
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
@@ -105,7 +125,7 @@ class LiveWatcher(Watcher):
             console=console,
             transient=True,
         )
-        self._task: TaskID = self._progress.add_task("", total=total)
+        self._task: TaskID = self._progress.add_task("", total=None)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -115,6 +135,11 @@ class LiveWatcher(Watcher):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+    def begun(self, event: RunStart) -> None:
+        """Know where the end is."""
+        super().begun(event)
+        self._progress.update(self._task, total=self.total)
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
         """Move on, and print trouble above the moving line."""

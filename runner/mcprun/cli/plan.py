@@ -1,0 +1,95 @@
+"""From a command line to the plan of a run: everything that can be wrong is found before anything is run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from mcprun.batch import Plan
+from mcprun.cli import options
+from mcprun.limits import Limits
+from mcprun.models.choose import Account, choose, needs_script
+from mcprun.prompts import PromptsFile, Select, read_prompts
+from mcprun.resume import Resume
+from mcprun.target import parse_target, without_secrets
+
+_NOT_KEPT = ("resume", "retry_errors", "force")
+"""What says how to go on with a run is no argument of the run."""
+
+
+def make_plan(ctx: click.Context) -> Plan:
+    """Read the arguments of `mcprun batch`, and the files that they name. Raises `UsageError`, also click's."""
+    given = ctx.params
+    _check(ctx)
+    server_args = ctx.meta.get(options.WithServerArgs.KEY, ())
+    resume = Resume(given["resume"], given["retry_errors"], given["force"]) if given["resume"] else None
+    target = parse_target(given["server"], server_args)
+    account = Account.find()
+    spec = given["model"] or account.model
+    prompts = _prompts(ctx, resume, need_script=needs_script(spec))
+    model = choose(spec, account, all_scripted=prompts.scripted == len(prompts), base_url=given["base_url"])
+    if resume and ctx.get_parameter_source("model") is ParameterSource.DEFAULT_MAP:
+        model = replace(model, record=resume.run.record.model)
+    return Plan(
+        prompts=prompts,
+        target=target,
+        model=model,
+        limits=Limits(
+            connect_seconds=given["connect_timeout"],
+            request_seconds=given["request_timeout"],
+            call_seconds=given["call_timeout"],
+            query_seconds=given["query_timeout"],
+            run_seconds=given["run_timeout"],
+            restarts=given["restarts"],
+            retries=0 if given["no_retry"] else given["retries"],
+            retry_wait_seconds=given["max_retry_wait"],
+            max_turns=given["max_turns"],
+            max_tokens=given["max_tokens"],
+            concurrency=given["concurrency"],
+        ),
+        system=given["system"],
+        allow_tool_errors=given["allow_tool_errors"],
+        servers=given["servers"],
+        fresh_server=given["fresh_server"],
+        out=given["out"],
+        resume=resume,
+        arguments=_arguments(ctx, server_args),
+    )
+
+
+def _check(ctx: click.Context) -> None:
+    """Refuse flags that contradict each other."""
+    given = ctx.params
+    if given["fresh_server"] and given["servers"] > 1:
+        raise click.UsageError("--servers shares servers among queries and --fresh-server does not: choose one")
+    if given["resume"] and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--resume goes on in the run's own folder: --out can't give it another")
+    if not given["resume"] and (given["retry_errors"] or given["force"]):
+        raise click.UsageError("--retry-errors and --force go with --resume RUN")
+
+
+def _prompts(ctx: click.Context, resume: Resume | None, *, need_script: bool) -> PromptsFile:
+    """Read the prompts file; of a run that goes on, what was kept of its stdin."""
+    given = ctx.params
+    select = Select(tuple(given["filters"]), given["limit"])
+    kept: Path | None = None
+    if resume and given["prompts"] == "-" and ctx.get_parameter_source("prompts") is ParameterSource.DEFAULT_MAP:
+        kept = resume.run.prompts
+    return read_prompts(given["prompts"], select, need_script=need_script, kept=kept)
+
+
+def _arguments(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, Any]:
+    """Give what `run.json` keeps of the command line, defaults left out; of URLs nothing that may be secret."""
+    written: dict[str, Any] = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in ctx.params.items()
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT and name not in _NOT_KEPT
+    }
+    for name in ("server", "base_url"):
+        if "://" in (written.get(name) or ""):
+            written[name] = without_secrets(written[name])
+    return {**written, "server_args": list(server_args)} if server_args else written

@@ -1,0 +1,42 @@
+"""Signals, as a run takes them: the first Ctrl-C is gentle; a second one, SIGTERM and SIGHUP are not."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from mcprun.batch import Result
+from mcprun.ending import Ending
+from mcprun.errors import ErrorKind, RunError
+
+
+class Signals:
+    """Hands the signals that come on to the run's `ending`, and tells of them with `note`; `last` came last."""
+
+    def __init__(self, ending: Ending, note: Callable[[str], None]) -> None:
+        self.last = 0
+        self._ending = ending
+        self._note = note
+
+    async def heeded(self, run: Coroutine[Any, Any, Result]) -> Result:
+        """Await a run, and hand on to it what comes."""
+        loop = asyncio.get_running_loop()
+        if sys.platform == "win32":
+            return await run  # there asyncio turns Ctrl-C into a cancellation, and knows no other signal
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._take, number)
+        return await run
+
+    def _take(self, number: int) -> None:
+        is_first = not self.last
+        self.last = number
+        reason = RunError(ErrorKind.CANCELLED, f"interrupted by {signal.Signals(number).name}")
+        if number == signal.SIGINT and is_first:
+            self._ending.stop(reason)
+            self._note("Stopping: queries in flight may end, no other is started. Ctrl-C again cancels them.")
+        else:
+            self._ending.end(reason)
+            self._note("Ending: queries in flight are cancelled, servers are closed.")

@@ -1,0 +1,63 @@
+"""The early end of a run: whoever asks for it says why, and the run looks at it while it goes on.
+
+Signals, the run's own deadline, spent budgets and errors that every query would meet all end a run this way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mcprun.errors import ErrorKind, RunError
+
+
+class Ending:
+    """How a run ends before it is done. Use it from the run's own event loop.
+
+    `reason` is the first that was given: once there is one, no further query is started. Those in flight end by
+    themselves after `stop`, and are cancelled by `end`.
+    """
+
+    def __init__(self) -> None:
+        self.reason: RunError | None = None
+        self._is_cut = False
+        self._work: asyncio.Task[None] | None = None
+
+    def stop(self, reason: RunError) -> None:
+        """Start nothing more."""
+        self.reason = self.reason or reason
+
+    def end(self, reason: RunError) -> None:
+        """Start nothing more, and cancel what is in flight."""
+        self.stop(reason)
+        if not self._is_cut:
+            self._is_cut = True
+            if self._work:
+                self._work.cancel()
+
+    @contextmanager
+    def within(self, seconds: float, reason: RunError) -> Iterator[None]:
+        """End the run when the context takes longer than so many seconds."""
+        timer = asyncio.get_running_loop().call_later(seconds, self.end, reason)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    async def over(self, work: asyncio.Task[None]) -> None:
+        """Wait for the work that `end` cancels; being ended is no error of it.
+
+        When whoever waits here is cancelled, the work is as well, and waited for.
+        """
+        self._work = work
+        if self._is_cut:
+            work.cancel()
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            self.end(RunError(ErrorKind.CANCELLED, "the run was cancelled"))
+            await asyncio.wait({work})
+            raise
+        if not (work.cancelled() and self._is_cut):
+            work.result()

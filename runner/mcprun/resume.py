@@ -1,0 +1,98 @@
+"""Going on with a run: what of it stays, and whether its prompts are still the same. Pure, but for reading the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from mcprun.errors import UsageError
+from mcprun.prompts import PromptsFile
+from mcprun.records import Transcript, Verdict
+from mcprun.rundir import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How the queries of a prompts file differ from those that a run was begun with, by id."""
+
+    changed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    is_reordered: bool = False
+
+    @classmethod
+    def between(cls, before: Mapping[str, str], after: Mapping[str, str]) -> Self:
+        """Compare two sets of queries, each a digest by id, in order."""
+        return cls(
+            changed=tuple(name for name in after if name in before and before[name] != after[name]),
+            added=tuple(name for name in after if name not in before),
+            removed=tuple(name for name in before if name not in after),
+            is_reordered=[name for name in before if name in after] != [name for name in after if name in before],
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.added or self.removed or self.is_reordered)
+
+    def __str__(self) -> str:
+        told = [
+            f"{len(names)} {how} ({_some(names)})"
+            for how, names in (("changed", self.changed), ("added", self.added), ("removed", self.removed))
+            if names
+        ]
+        if self.is_reordered:
+            told.append("the order of its queries")
+        return ", ".join(told)
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """A run that is to go on. With `retry_errors`, what ended in an error is tried again.
+
+    With `force`, the prompts may be others than those it was begun with: what is no longer there, or no longer the
+    same, is dropped.
+    """
+
+    run: Run
+    retry_errors: bool = False
+    force: bool = False
+
+    def checked(self, prompts: PromptsFile) -> frozenset[str]:
+        """Give the ids of the queries that are still the same.
+
+        Raises `UsageError` that names what is not, unless it is to go on all the same; and when what is selected
+        leaves out what is done.
+        """
+        before, after = self.run.digests(), prompts.digests
+        difference = Difference.between(before, after)
+        if difference and not self.force:
+            self._refuse(prompts, difference)
+        return frozenset(name for name in after if before.get(name) == after[name])
+
+    def keeps(self, transcript: Transcript) -> bool:
+        """Tell whether a query is done, or has to be tried again."""
+        if transcript.verdict is Verdict.ERROR:
+            return not self.retry_errors
+        return transcript.verdict is not Verdict.SKIPPED
+
+    def _refuse(self, prompts: PromptsFile, difference: Difference) -> None:
+        """Say what differs, unless it is only that more is selected of the same file."""
+        path = self.run.path
+        if prompts.sha256 != self.run.record.prompts.sha256:
+            raise UsageError(
+                f"{prompts.name} is not what {path} was begun with: {difference}."
+                " Put it back, or give --force to go on with what still matches"
+            )
+        done = {transcript.id for transcript in self.run.transcripts() if self.keeps(transcript)}
+        if lost := [name for name in difference.removed if name in done]:
+            raise UsageError(
+                f"--filter or --limit leave out what {path} has done already ({_some(lost)}):"
+                " select no less, or give --force to drop it"
+            )
+
+
+def _some(names: Iterable[str]) -> str:
+    """Name the first few."""
+    names = list(names)
+    told = ", ".join(repr(name) for name in names[:5])
+    return told if len(names) <= 5 else f"{told} and {len(names) - 5} more"

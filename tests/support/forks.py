@@ -1,0 +1,134 @@
+"""Runs the command in forks of one process that has imported everything: a run costs what it does, not its imports.
+
+`python -m tests.support.forks` is that process. It takes one job a line on stdin and answers with the exit code.
+A job may ask to be killed: `kill` is the number of the line of mcprun's own code at which the fork sends itself
+SIGKILL, so that tests can choose any moment of a run, and choose the same one again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from tests.support.cli import ROOT, SECONDS, Result, clean_environment, run_of
+
+
+class Forks:
+    """The process, as a context manager."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.forks"],
+            cwd=ROOT, env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate(timeout=SECONDS)
+
+    def run(
+        self,
+        *args: str | Path,
+        cwd: Path,
+        env: Mapping[str, str] | None = None,
+        input: str = "",
+        kill: int | None = None,
+    ) -> Result:
+        """Run `mcprun ARGS` in the folder `cwd`, as `run_mcprun` does."""
+        code, stdout, stderr, _ = self._run(args, cwd, env, input, kill)
+        return Result(code, stdout, stderr, run_of(stdout, cwd))
+
+    def lines(self, *args: str | Path, cwd: Path) -> int:
+        """Run a command to its end and count the lines of mcprun's code that it takes, some of them many times."""
+        return self._run(args, cwd, None, "", 0)[3]
+
+    def _run(
+        self, args: tuple[str | Path, ...], cwd: Path, env: Mapping[str, str] | None, input: str, kill: int | None
+    ) -> tuple[int, str, str, int]:
+        assert self._process.stdin
+        assert self._process.stdout
+        with tempfile.TemporaryDirectory() as folder:
+            files = {name: str(Path(folder, name)) for name in ("stdin", "stdout", "stderr")}
+            Path(files["stdin"]).write_text(input, encoding="utf-8")
+            job = {"args": [str(arg) for arg in args], "cwd": str(cwd), "kill": kill, **files}
+            self._process.stdin.write(json.dumps({**job, "env": clean_environment() | dict(env or {})}) + "\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._process.stdout.readline())
+            stdout, stderr = (Path(files[name]).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+        return answer["code"], stdout, stderr, answer["lines"]
+
+
+def serve() -> None:
+    """Take jobs until stdin ends."""
+    import mcprun
+    import mcprun.cli.plan
+    import mcprun.cli.signals
+    import mcprun.models.replay
+    import mcprun.models.script
+    import mcprun.report.console
+
+    package = str(Path(mcprun.__file__).parent)
+    for line in sys.stdin:
+        job = json.loads(line)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(reader)
+            run(job, writer, package)
+        os.close(writer)
+        _, status = os.waitpid(child, 0)
+        with os.fdopen(reader) as told:
+            lines = int(told.read() or 0)
+        print(json.dumps({"code": os.waitstatus_to_exitcode(status), "lines": lines}), flush=True)
+
+
+def run(job: dict[str, Any], lines: int, package: str) -> None:
+    """Be mcprun, in a fork; write how many lines of it were run to the pipe `lines`."""
+    counted = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal counted
+        if not frame.f_code.co_filename.startswith(package):
+            return None
+        if event == "line":
+            counted += 1
+            if counted == job["kill"]:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    code = 99
+    try:
+        os.chdir(job["cwd"])
+        os.environ.clear()
+        os.environ.update(job["env"])
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            file = os.open(job[name], os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT, 0o600)
+            os.dup2(file, number)
+        from mcprun.cli import main
+
+        if job["kill"] is not None:
+            sys.settrace(trace)
+        try:
+            main(job["args"], prog_name="mcprun")
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        sys.settrace(None)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.write(lines, str(counted).encode())
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve()

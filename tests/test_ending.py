@@ -1,0 +1,169 @@
+"""Runs that end before they are done: what was in flight, what was not started, and what they return."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun.ending import Ending
+from mcprun.errors import ErrorKind, RunError
+from tests.support.cli import RAW, script, write_jsonl
+from tests.support.forks import Forks
+
+
+def named(name: str, *tools: str) -> dict[str, Any]:
+    """Make a query that calls some tools."""
+    return script(*((tool, {}) for tool in tools)) | {"id": name}
+
+
+def test_the_deadline_of_a_run(mcprun: Forks, tmp_path: Path) -> None:
+    """It ends what is in flight with a whole transcript, and what was not started is skipped; resumed, all is done."""
+    queries = [named("a", "ok"), named("b", "ok", "hang"), named("c", "ok"), named("d", "ok")]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    flags = ["--concurrency", "1", "--run-timeout", "1"]
+    done = mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path)
+    assert done.code == 3
+    assert done.verdicts == {"a": "passed", "b": "skipped", "c": "skipped", "d": "skipped"}
+    assert {one["stop"] for one in done.transcripts[1:]} == {"timeout"}
+    assert {one["error"]["kind"] for one in done.transcripts[1:]} == {"run_timeout"}
+    in_flight, unstarted = done.transcripts[1:3]
+    assert [call["tool"] for call in in_flight["calls"]] == ["ok"]
+    assert re.fullmatch(
+        r"the run ended first: the run was not done within 1 s, its --run-timeout;"
+        r" waiting for hang, call 1 \(for \d\.\d s\)",
+        in_flight["error"]["message"],
+    )
+    assert unstarted["error"]["message"] == "not started: the run was not done within 1 s, its --run-timeout"
+    assert (unstarted["messages"], unstarted["attempts"]) == ([], 0)
+    assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "run_timeout")
+    assert done.stderr.count("Error: ") == 1
+    assert "Not done: 3 queries of 4." in done.stdout
+    again = mcprun.run("batch", "--resume", "latest", "--run-timeout", "60", "--call-timeout", "0.1", cwd=tmp_path)
+    assert again.verdicts == {"a": "passed", "b": "failed", "c": "passed", "d": "passed"}
+
+
+def test_the_restarts_of_a_run(mcprun: Forks, tmp_path: Path) -> None:
+    """When they are spent the run ends, says so, and how to go on; what was not tried is skipped."""
+    queries = [named("a", "ok"), named("b", "die"), named("c", "die"), named("d", "ok")]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = mcprun.run("batch", "p.jsonl", RAW, "--restarts", "3", "--concurrency", "1", cwd=tmp_path)
+    assert done.code == 3
+    assert done.verdicts == {"a": "passed", "b": "error", "c": "skipped", "d": "skipped"}
+    assert done.record["error"]["kind"] == "server_died"
+    assert [one["error"]["kind"] for one in done.transcripts[1:]] == ["server_died"] * 3
+    assert "restarted 3 times, which is all that --restarts allows" in done.stderr
+    assert "mcprun batch --resume outputs/" in done.stderr
+    again = mcprun.run("batch", "--resume", "latest", "--restarts", "9", cwd=tmp_path)
+    assert again.verdicts == {"a": "passed", "b": "error", "c": "error", "d": "passed"}
+
+
+def test_a_server_that_never_starts_leaves_nothing_to_go_on_with(mcprun: Forks, tmp_path: Path) -> None:
+    """Every query is skipped, `latest` stays with the run before, and no resume is offered."""
+    write_jsonl(tmp_path / "p.jsonl", named("a", "ok"))
+    before = mcprun.run("batch", "p.jsonl", RAW, cwd=tmp_path)
+    done = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", "--", "exit", cwd=tmp_path)
+    assert (done.code, done.stderr.count("Error: "), "resume" in done.stderr) == (3, 1, False)
+    assert done.run == before.run or done.run == tmp_path / "run"
+    assert (tmp_path / "outputs" / "latest").resolve() == before.run
+    again = mcprun.run("batch", "--resume", "run", "--", "", cwd=tmp_path)
+    assert (again.code, again.verdicts) == (0, {"a": "passed"})
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """The run ends with one message, what was written stays whole, and a resume does the rest."""
+    queries = [named(f"q{number}", "ok") for number in range(60)]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Forks() as forks:
+        whole = forks.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, before[1]))  # no file may grow above it, as on a full disk
+    try:
+        with Forks() as forks:
+            done = forks.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.code == 3
+    assert re.search(r"^Error: can't write .*run: File too large$", done.stderr, re.MULTILINE)
+    assert "mcprun batch --resume run" in done.stderr
+    assert "Traceback" not in done.stderr
+    written = (tmp_path / "run" / "transcripts.jsonl").read_bytes()
+    assert 10 < written.count(b"\n") < 60
+    with Forks() as forks:
+        again = forks.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (again.code, again.bytes) == (0, whole.bytes)
+
+
+def test_an_output_folder_that_can_not_be_written(mcprun: Forks, tmp_path: Path) -> None:
+    """Nothing is run, and one message says which folder it is."""
+    write_jsonl(tmp_path / "p.jsonl", named("a", "ok"))
+    (tmp_path / "file").touch()
+    done = mcprun.run("batch", "p.jsonl", RAW, "--out", "file/run", cwd=tmp_path)
+    assert (done.code, done.stderr) == (2, "Error: can't make the run's folder file/run: Not a directory\n")
+    done = mcprun.run("batch", "p.jsonl", RAW, "--out", "/proc/self/fd", cwd=tmp_path)
+    assert done.code == 2
+    if os.geteuid():  # whoever is root may write anywhere
+        (tmp_path / "closed").mkdir(mode=0o500)
+        done = mcprun.run("batch", "p.jsonl", RAW, "--out", "closed", cwd=tmp_path)
+        assert (done.code, done.stderr) == (2, "Error: can't write closed/trace.jsonl: Permission denied\n")
+
+
+# The value itself. -------------------------------------------------------------------------------------
+
+
+REASON = RunError(ErrorKind.RUN_TIMEOUT, "too long")
+
+
+async def forever() -> None:
+    """Wait until cancelled."""
+    await asyncio.Event().wait()
+
+
+async def test_work_that_is_ended_is_no_error() -> None:
+    """`over` returns when `end` has cancelled the work, whether it came before or after."""
+    for is_early in (True, False):
+        ending = Ending()
+        work = asyncio.create_task(forever())
+        if is_early:
+            ending.end(REASON)
+        else:
+            asyncio.get_running_loop().call_soon(ending.end, REASON)
+        await ending.over(work)
+        assert (ending.reason, work.cancelled()) == (REASON, True)
+
+
+async def test_the_first_reason_stays() -> None:
+    """Whoever asks second may make it quicker, and is not what it is about."""
+    ending = Ending()
+    ending.stop(REASON)
+    ending.end(RunError(ErrorKind.CANCELLED, "interrupted"))
+    assert ending.reason is REASON
+
+
+async def test_a_caller_that_is_cancelled_takes_the_work_with_it() -> None:
+    """The work is over when the cancellation goes on."""
+    ending = Ending()
+    work = asyncio.create_task(forever())
+    waiter = asyncio.create_task(ending.over(work))
+    await asyncio.sleep(0)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert work.cancelled()
+    assert ending.reason
+    assert ending.reason.kind is ErrorKind.CANCELLED
+
+
+async def test_what_ends_in_time_is_not_ended() -> None:
+    """The timer goes with its context."""
+    ending = Ending()
+    with ending.within(0, REASON):
+        pass
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert ending.reason is None

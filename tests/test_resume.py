@@ -1,0 +1,302 @@
+"""Going on with a run: killed, torn, interrupted or stopped, it ends as the one that nobody touched."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.resume import Difference
+from tests.support.cli import RAW, Result, clean_environment, script, write_jsonl
+from tests.support.forks import Forks
+
+
+def some_queries() -> list[dict[str, Any]]:
+    """Twelve queries of every verdict but `skipped`, some with several turns."""
+    queries = [script(("ok", {"n": n}), ("plain", {"n": n}), text=f"é{n}") | {"id": f"q{n}"} for n in range(10)]
+    queries[3]["expect"] = {"text": {"contains": "no"}}
+    queries[7]["script"] = [{"calls": [{"tool": "ok"}]}, {"calls": [{"tool": "sorry"}]}, {"text": "done"}]
+    missing = {"$from": 0, "path": "/structuredContent/id"}
+    broken = {"calls": [{"tool": "ok"}]}, {"calls": [{"tool": "ok", "input": {"id": missing}}]}
+    return [*queries, script() | {"id": "says"}, script(id="broken", script=[*broken])]
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    """The prompts file of twelve queries."""
+    return write_jsonl(tmp_path / "p.jsonl", *some_queries())
+
+
+@pytest.fixture
+def whole(mcprun: Forks, tmp_path: Path, prompts: Path) -> Result:
+    """The run that nobody touches."""
+    done = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
+    assert done.code == 1
+    assert done.record["counts"] | {"usage": 0} == {
+        "passed": 9, "failed": 2, "error": 1, "skipped": 0, "calls": 21, "tool_errors": 1, "turns": 23, "usage": 0
+    }  # fmt: skip
+    return done
+
+
+def same(resumed: Result, whole: Result) -> None:
+    """Hold a run against the one that nobody touched."""
+    assert resumed.code == whole.code
+    assert resumed.bytes == whole.bytes
+    assert resumed.record["counts"] == whole.record["counts"]
+    assert resumed.record["state"] == "finished"
+    ends = [event["query"] for event in resumed.trace if event["event"] == "query_end"]
+    assert set(ends) == set(whole.verdicts)
+
+
+KILLS = 100
+SEED = 20261122
+
+
+def test_killed_at_any_moment(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """Kill -9 at a hundred points of a run, each followed by a resume: the same bytes as if nobody had."""
+    lines = mcprun.lines("batch", "p.jsonl", RAW, cwd=tmp_path)
+    points = random.Random(SEED).sample(range(1, lines), KILLS)
+    left_early = left_late = 0
+    for point in points:
+        run = f"killed-{point}"
+        killed = mcprun.run("batch", "p.jsonl", RAW, "--out", run, cwd=tmp_path, kill=point)
+        assert killed.code in (-signal.SIGKILL, whole.code)
+        if not (tmp_path / run / "run.json").exists():
+            left_early += 1  # nothing was begun: there is nothing to resume, and nothing in the way of the same command
+            again = mcprun.run("batch", "p.jsonl", RAW, "--out", run, cwd=tmp_path)
+        else:
+            done = read_whole(tmp_path / run / "transcripts.jsonl")
+            left_late += bool(done)
+            again = mcprun.run("batch", "--resume", run, cwd=tmp_path)
+            tried = {event["query"] for event in resumed_part(again) if event["event"] == "query_end"}
+            assert tried.isdisjoint(done)
+        same(again, whole)
+    assert left_late > KILLS / 3
+    assert left_early < KILLS / 2
+
+
+def read_whole(file: Path) -> set[str]:
+    """Give the ids of the whole lines of a file that may be torn."""
+    return {json.loads(line)["id"] for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")}
+
+
+def resumed_part(done: Result) -> list[dict[str, Any]]:
+    """Give the trace since the last start."""
+    starts = [number for number, event in enumerate(done.trace) if event["event"] == "run_start"]
+    return done.trace[starts[-1] :]
+
+
+def test_killed_again_and_again(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """A run that is killed each time it goes on comes to its end all the same."""
+    chance = random.Random(SEED)
+    mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path, kill=9_000)
+    for _ in range(6):
+        mcprun.run("batch", "--resume", "run", cwd=tmp_path, kill=chance.randrange(1000, 9_000))
+    same(mcprun.run("batch", "--resume", "run", cwd=tmp_path), whole)
+
+
+def test_torn_anywhere(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """Both JSONL files may be cut off anywhere, as a disk that lost its power leaves them."""
+    chance = random.Random(SEED)
+    for number in range(15):
+        run = tmp_path / f"torn-{number}"
+        run.mkdir()
+        for name in ("run.json", "queries.jsonl", "transcripts.jsonl", "trace.jsonl", "server.log"):
+            (run / name).write_bytes((whole.run / name).read_bytes())
+        for name in ("transcripts.jsonl", "trace.jsonl"):
+            data = (run / name).read_bytes()
+            (run / name).write_bytes(data[: chance.randrange(len(data))])
+        record = json.loads((run / "run.json").read_bytes()) | {"state": "started", "counts": None}
+        (run / "run.json").write_text(json.dumps(record))
+        again = mcprun.run("batch", "--resume", run, cwd=tmp_path)
+        assert (again.code, again.bytes) == (whole.code, whole.bytes)
+        assert again.record["counts"] == whole.record["counts"]
+        assert all(isinstance(event, dict) for event in again.trace)
+
+
+def test_nothing_left_to_do(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """A finished run is not run again: its totals are counted anew from its files."""
+    record = json.loads((whole.run / "run.json").read_bytes())
+    lies = record | {"counts": record["counts"] | {"passed": 1000, "failed": 0}}
+    (whole.run / "run.json").write_text(json.dumps(lies))
+    again = mcprun.run("batch", "--resume", "whole", cwd=tmp_path)
+    same(again, whole)
+    assert again.record["counts"] == record["counts"]
+    assert again.record["server"] == record["server"]
+    assert "12 queries, 12 of them done already; model: script (there is no API key" in again.stderr
+    assert [event["event"] for event in resumed_part(again)] == ["run_start"]
+
+
+def test_errors_are_tried_again_when_asked_for(mcprun: Forks, tmp_path: Path) -> None:
+    """What ended in an error stays one, unless `--retry-errors`; arguments that are given now come first."""
+    queries = [script(("ok", {})) | {"id": "a"}, script(("die", {})) | {"id": "b"}, script(("ok", {})) | {"id": "c"}]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    first = mcprun.run("batch", "p.jsonl", RAW, "--concurrency", "1", "--out", "run", "--", "", cwd=tmp_path)
+    assert first.verdicts == {"a": "passed", "b": "error", "c": "passed"}
+    again = mcprun.run("batch", "--resume", "run", "--", "harmless", cwd=tmp_path)
+    assert (again.code, again.bytes) == (3, first.bytes)
+    retried = mcprun.run(
+        "batch", "--resume", "run", "--retry-errors", "--concurrency", "2", "--", "harmless", cwd=tmp_path
+    )
+    assert retried.code == 0
+    assert retried.verdicts == {"a": "passed", "b": "passed", "c": "passed"}
+    assert {event["query"] for event in resumed_part(retried) if "query" in event} == {"b"}
+    arguments = retried.record["arguments"]
+    assert (arguments["concurrency"], arguments["server_args"], arguments["out"]) == (2, ["harmless"], "run")
+    assert not {"resume", "retry_errors", "force"} & set(arguments)
+
+
+@pytest.fixture
+def half(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> Path:
+    """A run of which the first half is done."""
+    done = mcprun.run("batch", "p.jsonl", RAW, "--out", "half", "--concurrency", "1", cwd=tmp_path)
+    lines = done.bytes.splitlines(keepends=True)
+    (done.run / "transcripts.jsonl").write_bytes(b"".join(lines[:6]))
+    return done.run
+
+
+def test_changed_prompts_are_refused_by_name(mcprun: Forks, tmp_path: Path, half: Path) -> None:
+    """The message names what differs; with `--force`, what still matches is kept and the rest is run."""
+    queries = some_queries()
+    queries[1]["expect"] = {"text": {"contains": "é1"}}  # done, and changed
+    queries[8]["prompt"] = "Do it now."  # not done, and changed
+    del queries[2]
+    write_jsonl(tmp_path / "p.jsonl", *queries, script(("ok", {}), id="new"))
+    before = (half / "transcripts.jsonl").read_bytes()
+    refused = mcprun.run("batch", "--resume", "half", cwd=tmp_path)
+    assert refused.code == 2
+    assert refused.stderr.strip() == (
+        "Error: p.jsonl is not what half was begun with: 2 changed ('q1', 'q8'), 1 added ('new'), 1 removed ('q2')."
+        " Put it back, or give --force to go on with what still matches"
+    )
+    assert (half / "transcripts.jsonl").read_bytes() == before
+    forced = mcprun.run("batch", "--resume", "half", "--force", cwd=tmp_path)
+    anew = mcprun.run("batch", "p.jsonl", RAW, cwd=tmp_path)
+    assert (forced.code, forced.bytes) == (anew.code, anew.bytes)
+    tried = {event["query"] for event in resumed_part(forced) if event["event"] == "query_end"}
+    assert tried == {"q1", "q6", "q7", "q8", "q9", "says", "broken", "new"}
+    assert mcprun.run("batch", "--resume", "half", cwd=tmp_path).code == forced.code  # it is its own file now
+
+
+def test_what_says_the_same_is_the_same(
+    mcprun: Forks, tmp_path: Path, prompts: Path, half: Path, whole: Result
+) -> None:
+    """Spaces, empty lines and the order of keys change nothing."""
+    lines = [json.dumps(dict(reversed(query.items())), indent=None) for query in some_queries()]
+    prompts.write_text("\ufeff" + "\r\n\r\n".join(lines), encoding="utf-8")
+    again = mcprun.run("batch", "--resume", "half", cwd=tmp_path)
+    assert (again.code, again.bytes) == (whole.code, whole.bytes)
+
+
+def test_more_may_be_selected_and_not_less(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
+    """`--limit` may be raised; lowered, it would throw away what is done."""
+    assert mcprun.run("batch", "p.jsonl", RAW, "--limit", "4", "--out", "run", cwd=tmp_path).code == 1
+    less = mcprun.run("batch", "--resume", "run", "--limit", "2", cwd=tmp_path)
+    assert less.code == 2
+    assert "--filter or --limit leave out what run has done already ('q2', 'q3')" in less.stderr
+    same(mcprun.run("batch", "--resume", "run", "--limit", "99", cwd=tmp_path), whole)
+
+
+def test_prompts_of_stdin_are_there_again(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
+    """A run whose prompts came on stdin is resumed without them."""
+    lines = prompts.read_text(encoding="utf-8")
+    killed = mcprun.run("batch", "-", RAW, "--out", "run", cwd=tmp_path, input=lines, kill=9_000)
+    assert killed.code == -signal.SIGKILL
+    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (again.code, again.bytes) == (whole.code, whole.bytes)
+    assert (tmp_path / "run" / "prompts.jsonl").read_text(encoding="utf-8") == lines
+
+
+def test_one_process_at_a_time(tmp_path: Path, mcprun: Forks) -> None:
+    """While one mcprun is at work on a run, a second one is refused; when it is gone, however it went, it is not."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"), script(("hang", {}), id="b"))
+    command = [sys.executable, "-m", "mcprun", "batch", str(prompts), str(RAW), "--out", "run", "--concurrency", "1"]
+    first = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True)
+    assert first.stderr
+    while not first.stderr.readline().startswith("passed  a"):
+        assert first.poll() is None
+    transcripts = (tmp_path / "run" / "transcripts.jsonl").read_bytes()
+    second = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert second.code == 2
+    assert second.stderr.strip() == "Error: another mcprun is at work on run: wait until it has ended"
+    assert (tmp_path / "run" / "transcripts.jsonl").read_bytes() == transcripts
+    first.kill()
+    first.communicate(timeout=60)
+    third = mcprun.run("batch", "--resume", "run", "--call-timeout", "0.1", cwd=tmp_path)
+    assert third.verdicts == {"a": "passed", "b": "failed"}
+
+
+def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, mcprun: Forks) -> None:
+    """After a SIGTERM the command that is printed does the rest, as if there had been none."""
+    queries = [script(("ok", {}), id="a"), script(("hang", {}), id="b"), script(("ok", {}), id="c")]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    command = [sys.executable, "-m", "mcprun", "batch", "p.jsonl", str(RAW), "--concurrency", "1"]
+    first = subprocess.Popen(
+        command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert first.stderr
+    while not first.stderr.readline().startswith("passed  a"):
+        assert first.poll() is None
+    first.terminate()
+    said = first.communicate(timeout=60)[1]
+    assert first.returncode == 128 + signal.SIGTERM
+    resume = said.splitlines()[-1].removeprefix("Go on with it: mcprun ").split()
+    assert resume[:2] == ["batch", "--resume"]
+    again = mcprun.run(*resume, "--call-timeout", "0.1", cwd=tmp_path)
+    anew = mcprun.run("batch", prompts, RAW, "--call-timeout", "0.1", cwd=tmp_path)
+    assert (again.code, again.bytes) == (anew.code, anew.bytes)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--resume", "nope"], "there is no run nope, nor outputs/nope"),
+        (["--resume", "latest"], "there is no run yet in outputs/: mcprun batch makes one"),
+        (["--resume", "whole", "--out", "b"], "--resume goes on in the run's own folder: --out can't give it another"),
+        (["p.jsonl", RAW, "--retry-errors"], "--retry-errors and --force go with --resume RUN"),
+        (
+            ["p.jsonl", RAW, "--out", "whole"],
+            "whole holds a run: give --out another name, or go on with it by --resume",
+        ),
+    ],
+)
+def test_wrong_usage(mcprun: Forks, tmp_path: Path, whole: Result, args: list[str | Path], message: str) -> None:
+    """What can't be resumed says why, and touches nothing."""
+    (tmp_path / "outputs" / "latest").unlink()
+    again = mcprun.run("batch", *args, cwd=tmp_path)
+    assert (again.code, message in again.stderr) == (2, True)
+    assert (whole.run / "transcripts.jsonl").read_bytes() == whole.bytes
+
+
+def test_arguments_with_secrets_must_be_given_again(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """Of a URL with a password only the rest is kept, and a resume says what it needs."""
+    record = json.loads((whole.run / "run.json").read_bytes())
+    record["arguments"]["server"] = "https://[redacted]@127.0.0.1:1/mcp"
+    (whole.run / "run.json").write_text(json.dumps(record))
+    again = mcprun.run("batch", "--resume", "whole", cwd=tmp_path)
+    assert again.code == 2
+    assert "secrets of https://[redacted]@127.0.0.1:1/mcp were not kept: give PROMPTS and SERVER again" in again.stderr
+    same(mcprun.run("batch", "--resume", "whole", "p.jsonl", RAW, cwd=tmp_path), whole)
+
+
+digests = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("xyz"))
+
+
+@given(digests, digests)
+def test_a_difference_leads_from_one_to_the_other(before: dict[str, str], after: dict[str, str]) -> None:
+    """Everything that differs is named once, and nothing else."""
+    difference = Difference.between(before, after)
+    kept = {name for name in before if name not in difference.removed and name not in difference.changed}
+    assert kept == {name for name in after if name not in difference.added and name not in difference.changed}
+    assert {name: before[name] for name in kept} == {name: after[name] for name in kept}
+    assert all(before[name] != after[name] for name in difference.changed)
+    assert bool(difference) == (list(before.items()) != list(after.items()))
+    assert bool(str(difference)) == bool(difference)
