@@ -4,6 +4,7 @@ import asyncio
 import copy
 import http.client
 import json
+import select
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from anthropic import AsyncAnthropic
 from anthropic.types import Message
 from anthropic.types import message_create_params as params
 
-from tests.support.messages_api import HttpReply, MessagesApi, calls, error, message, scripted, text
+from tests.support.messages_api import Failure, HttpReply, MessagesApi, calls, error, message, scripted, text
 from tests.support.messages_rules import OPTIONAL, REQUIRED, refusal
 
 Body = dict[str, Any]
@@ -235,7 +236,7 @@ async def test_an_error_has_the_form_of_the_api() -> None:
 async def test_a_reply_that_is_not_the_apis() -> None:
     """A proxy's page comes as it is, and a dropped connection is a connection error."""
     page = HttpReply(502, "<h1>Bad gateway</h1>", {"content-type": "text/html"})
-    answers = scripted({"page": [page], "drop": [HttpReply(0, "", drop=True)]})
+    answers = scripted({"page": [page], "drop": [HttpReply(0, "", fails="drop")]})
     with MessagesApi(answers) as api:
         with pytest.raises(anthropic.InternalServerError) as caught:
             await ask(api, request(messages=[user("page")]))
@@ -244,6 +245,66 @@ async def test_a_reply_that_is_not_the_apis() -> None:
     got = caught.value.response
     assert (page.status, page.body) == (got.status_code, got.text)
     assert page.headers["content-type"] == got.headers["content-type"]
+
+
+HEADERS = {"x-api-key": KEY, "anthropic-version": "2026-10-21"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("fails", "raised"),
+    [
+        ("drop", http.client.RemoteDisconnected),  # the end of the stream, in order
+        ("reset", ConnectionResetError),
+        ("truncate", http.client.IncompleteRead),
+    ],
+)
+async def test_a_reply_that_does_not_arrive(fails: Failure, raised: type[Exception]) -> None:
+    """Each way to fail is what a client sees of it, no fault of the server, and the next request is served."""
+    failing = HttpReply(200, "0123456789", fails=fails)
+    with MessagesApi(scripted({"fail": [failing], "What is 2 + 3?": [text("5")]})) as api:
+        body = request(messages=[user("fail")])
+        with pytest.raises(raised) as caught:
+            post(api, json.dumps(body).encode(), **HEADERS)
+        assert caught.type is raised  # a dropped connection is a kind of reset for http.client
+        if isinstance(caught.value, http.client.IncompleteRead):
+            half = b"01234", 5
+            assert half == (caught.value.partial, caught.value.expected)
+        with pytest.raises(anthropic.APIConnectionError):
+            await ask(api, body)
+        assert five == (await ask(api, request())).to_dict()["content"]
+    assert [failing.body, failing.body] == [reply.body for reply in api.replies[:2]]
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_falls_silent() -> None:
+    """A silent reply holds its connection without a byte until the server stops, and nobody else's."""
+    asked = threading.Event()
+
+    def answer(body: Body) -> Body | HttpReply:
+        if body["max_tokens"] > 1:
+            return text("5")
+        asked.set()
+        return HttpReply(200, "never sent", fails="silent")
+
+    with MessagesApi(answer) as api:
+        silent = http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=10)
+        silent.request("POST", "/v1/messages", json.dumps(request(max_tokens=1)), HEADERS)
+        assert await asyncio.to_thread(asked.wait, 10)
+        assert five == (await ask(api, request())).to_dict()["content"]
+        to_read, _, _ = select.select([silent.sock], [], [], 0)
+    rest = silent.sock.recv(1)
+    silent.close()
+    assert to_read == []
+    assert rest == b""
+
+
+def test_an_error_that_comes_as_a_success() -> None:
+    """An error in a body of HTTP 200 keeps the status and has the form of the API."""
+    with MessagesApi(lambda body: error(200, "overloaded_error", "Overloaded")) as api:
+        status, body = post(api, json.dumps(request()).encode(), **HEADERS)
+    expected = {"type": "overloaded_error", "message": "Overloaded"}
+    assert (200, "error", expected) == (status, body["type"], body["error"])
 
 
 @pytest.mark.asyncio

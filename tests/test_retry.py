@@ -213,7 +213,7 @@ def first_then(*first: HttpReply, then: Callable[[Body], Answer]) -> Callable[[B
         error(400, "invalid_request_error", "Once more", headers={**BRIEFLY, "x-should-retry": "true"}),
         HttpReply(200, "{", BRIEFLY),
         HttpReply(200, {"type": "message"}, BRIEFLY),
-        HttpReply(200, "", drop=True),
+        HttpReply(200, "", fails="drop"),
     ],
 )
 def test_trouble_of_the_api_passes(tmp_path: Path, trouble: HttpReply) -> None:

@@ -8,6 +8,7 @@ make single answers, `scripted` makes whole conversations. Only `POST /v1/messag
 import copy
 import json
 import logging
+import struct
 import sys
 import threading
 import time
@@ -15,10 +16,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from socket import SHUT_RDWR, socket
+from socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET, socket
 from socketserver import TCPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from tests.support.messages_rules import Block, mark, refusal
 
@@ -36,14 +37,23 @@ class Recorded:
     path: str
 
 
+Failure = Literal["drop", "reset", "silent", "truncate"]
+"""How a response does not arrive.
+
+Without a byte of it, the connection is closed in order (`drop`) or with an RST (`reset`), or held open until
+the server stops (`silent`). Or it is closed after half of the body, of which the whole length was announced
+(`truncate`).
+"""
+
+
 @dataclass(frozen=True)
 class HttpReply:
-    """One HTTP response: a dict goes out as JSON, text as it is; `drop` just closes the connection."""
+    """One HTTP response: a dict goes out as JSON, text as it is. What `fails` does not arrive, or not whole."""
 
     status: int
     body: Body | str
     headers: Mapping[str, str] = field(default_factory=dict)
-    drop: bool = False
+    fails: Failure | None = None
 
 
 Answer = Body | HttpReply
@@ -94,7 +104,7 @@ def scripted(conversations: Mapping[str, Sequence[Answer]]) -> Callable[[Body], 
 
     def answer(body: Body) -> Answer:
         prompt = prompt_of(body)
-        turn = len([sent for sent in body["messages"] if sent["role"] == "assistant"])
+        turn = turn_of(body)
         if turn >= len(conversations.get(prompt, [])):
             raise LookupError(f"no answer in the script for turn {turn} of the prompt {prompt!r}")
         return conversations[prompt][turn]
@@ -110,12 +120,18 @@ def prompt_of(body: Body) -> str:
     return "\n".join(block["text"] for block in content if block["type"] == "text")
 
 
+def turn_of(body: Body) -> int:
+    """How many of a request's messages are the assistant's, and so which of its turns is asked for."""
+    return len([sent for sent in body["messages"] if sent["role"] == "assistant"])
+
+
 class MessagesApi:
     """The server, as a context manager: `with MessagesApi(lambda body: text("5")) as api: ... api.url ...`.
 
     `answer` is called with the body of each request that the API would take, in the thread of its connection.
     What it raises is answered with a 400, so that the client does not try again, and is raised again when the
-    server stops. To play a server that hangs, wait for `closed` in it; what it then says is not sent.
+    server stops. To play a server that hangs, reply with `fails="silent"`, or wait for `closed` in it; what it
+    then says is not sent.
     """
 
     url: str
@@ -253,6 +269,10 @@ def _thread(work: Callable[..., None], *args: Any) -> threading.Thread:
     return threading.Thread(target=work, args=args, name="messages-api", daemon=True)
 
 
+_RESET = struct.pack("ii", 1, 0)
+"""The SO_LINGER of a connection that is to end with an RST when it is closed: linger, for no time at all."""
+
+
 class _Server(ThreadingHTTPServer):
     """A thread a connection, each remembered so that stopping can end it."""
 
@@ -273,6 +293,12 @@ class _Server(ThreadingHTTPServer):
         self.connections = [(other, sock) for other, sock in self.connections if other.is_alive()]
         self.connections.append((thread, request))
         thread.start()
+
+    def shutdown_request(self, request: Any) -> None:
+        if request.getsockopt(SOL_SOCKET, SO_LINGER, len(_RESET)) == _RESET:
+            self.close_request(request)  # shutting it down first would send a FIN, and so end it in order
+        else:
+            super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         fault = sys.exception()
@@ -305,7 +331,11 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         raw = self.rfile.read(int(headers.get("content-length", 0)))
         reply = self.server.api.respond(self.command, self.path, headers, raw)
-        if reply.drop or self.server.api.closed.is_set():
+        if reply.fails == "silent":
+            self.server.api.closed.wait()
+        if reply.fails == "reset":
+            self.connection.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+        if reply.fails in ("drop", "reset") or self.server.api.closed.is_set():
             self.close_connection = True
             return
         if isinstance(reply.body, str):
@@ -317,6 +347,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in lines.items():
             self.send_header(name, value)
         self.end_headers()
+        if reply.fails == "truncate":
+            self.close_connection = True
+            content = content[: len(content) // 2]
         self.wfile.write(content)
 
     def do_GET(self) -> None:

@@ -1,0 +1,50 @@
+"""A server that counts its calls: `counting.py FILE [N]` adds a line to FILE for each call that it has answered.
+
+The line is written when the answer is out. With N, the process kills itself after N calls, each time it is started.
+Bare JSON lines in the legacy protocol, standard library only: it starts quickly.
+"""
+
+import json
+import os
+import signal
+import sys
+
+FILE = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+LAST = int(sys.argv[2]) if len(sys.argv) > 2 else None
+NUMBER = {"type": "number"}
+ADD = {
+    "name": "add",
+    "inputSchema": {"type": "object", "properties": {"a": NUMBER, "b": NUMBER}, "required": ["a", "b"]},
+}
+
+
+def send(message: dict[str, object]) -> None:
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+
+def main() -> None:
+    calls = 0
+    for line in sys.stdin:
+        message = json.loads(line)
+        method, number = message.get("method"), message.get("id")
+        if number is None:
+            continue
+        if method == "initialize":
+            info = {"name": "counting", "version": "0"}
+            version = message["params"]["protocolVersion"]
+            result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
+            send({"id": number, "result": result})
+        elif method == "tools/list":
+            send({"id": number, "result": {"tools": [ADD]}})
+        elif method == "tools/call":
+            given = message["params"]["arguments"]
+            send({"id": number, "result": {"content": [{"type": "text", "text": str(given["a"] + given["b"])}]}})
+            os.write(FILE, f"add {json.dumps(given, sort_keys=True, separators=(',', ':'))}\n".encode())
+            calls += 1
+            if calls == LAST:
+                os.kill(os.getpid(), signal.SIGKILL)
+        else:
+            send({"id": number, "error": {"code": -32601, "message": f"Method not found: {method}"}})
+
+
+main()
