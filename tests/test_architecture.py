@@ -15,9 +15,10 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "cli", "report", "batch", "resume", "attempt", "loop", "models", "pool", "connect", "server", "link", "target",
+    "cli", "report", "batch", "resume", "attempt", "loop", "models", "prices", "pool", "connect", "server", "link",
+    "stdio", "streamable", "wire", "serverlog", "target",
     "journal", "rundir", "sdklog", "supervisor", "checks", "tools", "schemas", "content", "prompts", "queries", "aliases",
-    "events", "records", "ending", "deadline", "limits", "errors",
+    "redact", "events", "records", "ending", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

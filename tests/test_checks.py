@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.checks import check_all, check_calls_in_order, is_subset, show_call
+from mcprun.checks import Show, check_all, check_calls_in_order, is_subset
 from mcprun.queries import Expect, ExpectedCall
 from mcprun.records import Call
 from tests.test_queries import JSON
@@ -65,7 +65,7 @@ def test_plain_values_are_equal_as_json(one: Any, other: Any) -> None:
 )
 def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: str | None) -> None:
     """Expected calls are found in order, others in between; the first that is not is named."""
-    check = check_calls_in_order(wanted, made)
+    check = check_calls_in_order(wanted, made, Show())
     assert (check.passed, check.message) == (message is None, message)
 
 
@@ -89,10 +89,12 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
 )
 def test_all_checks(expect: dict[str, Any], stop: str, made: list[Call], allow: bool, failed: list[str]) -> None:
     """Every query must end its turn and, unless allowed, meet no tool error; expectations come on top."""
-    checks = check_all(Expect.model_validate(expect), stop=stop, calls=made, text="It is 5.", allow_tool_errors=allow)
+    checks = check_all(
+        Expect.model_validate(expect), stop=stop, calls=made, text="It is 5.", allow_tool_errors=allow, show=Show()
+    )
     assert [check.message for check in checks if not check.passed] == failed
 
 
 def test_long_inputs_are_cut_short() -> None:
     """A message stays readable, whatever the input."""
-    assert len(show_call(call("a", x="y" * 10_000))) < 300
+    assert len(Show().call(call("a", x="y" * 10_000))) < 300

@@ -7,7 +7,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from mcprun.checks import check_all
+from mcprun.checks import Show, check_all
 from mcprun.deadline import Deadline
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, QueryError, RunError
@@ -28,6 +28,7 @@ class Attempts:
     loop: Loop
     servers: Pool
     allow_tool_errors: bool
+    show: Show
     ending: Ending
 
     async def run(self, query: Query, repeat: int = 1) -> Transcript:
@@ -105,6 +106,7 @@ class Attempts:
                 calls=conversation.calls,
                 text=conversation.text,
                 allow_tool_errors=self.allow_tool_errors,
+                show=self.show,
             )
         return Transcript(
             id=query.id,

@@ -10,24 +10,29 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import IO
 
 from mcprun import __version__
 from mcprun.attempt import Attempts, untried
+from mcprun.checks import Show
 from mcprun.connect import Connector
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
-from mcprun.events import Event, QueryEnd, RunStart, Where
+from mcprun.events import Event, QueryEnd, RunStart, Warned, Where
 from mcprun.journal import Journal, new_directory, now
-from mcprun.limits import Limits
+from mcprun.limits import MAX_LOG_BYTES, Limits
 from mcprun.loop import Loop
 from mcprun.models.choose import Choice
 from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.records import ErrorInfo, JsonObject, PromptsRecord, RunRecord, ServerRecord
+from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.sdklog import sdk_logs
 from mcprun.server import Server
+from mcprun.serverlog import ServerLog
 from mcprun.target import Target
+from mcprun.tools import changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,7 @@ class Plan:
     fresh_server: bool = False
     out: str | None = None
     resume: Resume | None = None
+    redactor: Redactor = field(default_factory=Redactor)
     arguments: JsonObject = field(default_factory=dict)
 
 
@@ -81,7 +87,7 @@ class _Execution:
         self._started = time.monotonic()
         self._earlier = plan.resume.run.record if plan.resume else None
         self._journal = _resumed(plan.resume, plan.prompts) if plan.resume else _begun(plan)
-        self._record = _head(plan, self._earlier)
+        self._record = plan.redactor.value(_head(plan, self._earlier))
 
     async def run(self) -> Result:
         """Write what is asked, run what is not done, and write what became of it."""
@@ -92,29 +98,47 @@ class _Execution:
             self._emit(
                 RunStart(queries=len(plan.prompts), done=len(self._journal), model=model.name, chosen=model.chosen)
             )
-            with sdk_logs(self._emit), ending.within(plan.limits.run_seconds, _too_long(plan.limits.run_seconds)):
+            with (
+                sdk_logs(self._emit, plan.redactor),
+                ending.within(plan.limits.run_seconds, _too_long(plan.limits.run_seconds)),
+            ):
                 await ending.over(asyncio.create_task(self._work()))
         except RunError as error:
             ending.stop(error)
         finally:
             # Also when cancelled: what was done is kept, in order, and the totals are true.
             self._finish()
-        return Result(self._journal.path, self._record, ending.reason)
+        return Result(self._journal.path, self._record, self._reason)
+
+    @property
+    def _reason(self) -> RunError | None:
+        """Why the run ends early, without what must not be seen."""
+        error, clean = self._ending.reason, self._plan.redactor.text
+        return RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) if error else None
 
     async def _work(self) -> None:
         """Start the servers and let workers take one query after the other. Raises `RunError`."""
         plan, ending = self._plan, self._ending
         if len(self._journal) == len(plan.prompts):
             return
-        connector = Connector(plan.target, log=self._journal.log, seconds=plan.limits.connect_seconds, emit=self._emit)
+        log = ServerLog(self._journal.log, plan.redactor, MAX_LOG_BYTES)
+        connector = Connector(
+            plan.target,
+            log=log,
+            seconds=plan.limits.connect_seconds,
+            most=plan.limits.max_result_bytes,
+            emit=self._emit,
+        )
         async with (
-            plan.model.open(plan.limits, self._emit) as model,
-            Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=plan.limits.restarts) as servers,
+            plan.model.open(plan.limits, self._emit, self._journal.tally.counts().usage) as model,
+            Pool(
+                connector, size=plan.servers, fresh=plan.fresh_server, restarts=plan.limits.restarts, emit=self._emit
+            ) as servers,
         ):
-            self._record = self._record.model_copy(update={"server": _about(servers.first)})
-            self._journal.write_record(self._record)
+            self._write_server(servers.first)
             loop = Loop(model=model, limits=plan.limits, system=plan.system, emit=self._emit)
-            attempts = Attempts(loop, servers, plan.allow_tool_errors, ending)
+            attempts = Attempts(loop, servers, plan.allow_tool_errors, Show(plan.redactor.text), ending)
+            self._check_failures()
             queries = (query for query in plan.prompts.queries() if (query.id, 1) not in self._journal)
 
             async def work() -> None:
@@ -125,6 +149,7 @@ class _Execution:
                     transcript = await attempts.run(query)
                     where = Where(query.id, attempt=transcript.attempts)
                     self._emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
+                    self._check_failures()
 
             try:
                 async with asyncio.TaskGroup() as group:
@@ -133,8 +158,22 @@ class _Execution:
             except ExceptionGroup as errors:
                 raise _told_first(errors) from errors
 
+    def _holds_secrets(self, source: IO[bytes]) -> bool:
+        """Tell whether prompts hold what must not be seen: then they are not kept, and are needed for a resume."""
+        source.seek(0)
+        clean = self._plan.redactor.text
+        return any(clean(text) is not text for line in source for text in (line.decode("utf-8", "replace"),))
+
+    def _check_failures(self) -> None:
+        """Stop when too much has gone wrong."""
+        counts, most = self._journal.tally.counts(), self._plan.limits.max_failures
+        if most is not None and counts.failed + counts.error >= most:
+            message = f"queries that did not pass: {counts.failed + counts.error:,}, and --max-failures is {most:,}"
+            self._ending.stop(RunError(ErrorKind.BUDGET, message))
+
     def _emit(self, event: Event) -> None:
-        """Hand an event to the journal, and to whoever watches."""
+        """Hand an event to the journal, and to whoever watches, without what must not be seen."""
+        event = self._plan.redactor.value(event)
         try:
             self._journal.handle(event)
         except OSError as error:
@@ -150,16 +189,25 @@ class _Execution:
         plan, journal = self._plan, self._journal
         try:
             journal.write_queries(plan.prompts.digests)
-            if plan.prompts.name == "-":
+            if plan.prompts.name == "-" and not self._holds_secrets(plan.prompts.source):
                 journal.write_prompts(plan.prompts.source)
             journal.write_record(self._record)
         except OSError as error:
             journal.release()
             raise UsageError(str(_unwritable(journal.path, error))) from None
 
+    def _write_server(self, server: Server) -> None:
+        """Write down what answers; say so when it is not what answered an earlier process."""
+        about = self._plan.redactor.value(_about(server))
+        earlier = self._earlier.server if self._earlier else None
+        if earlier and (told := changes(earlier.tools, about.tools)):
+            self._emit(Warned(message=f"the server's tools are not what they were when the run was begun: {told}"))
+        self._record = self._record.model_copy(update={"server": about})
+        self._journal.write_record(self._record)
+
     def _finish(self) -> None:
         """Bring the files into their final form. On a full disk they stay as they are, to be resumed."""
-        plan, journal, reason = self._plan, self._journal, self._ending.reason
+        plan, journal, reason = self._plan, self._journal, self._reason
         try:
             if reason and reason.kind not in (ErrorKind.CANCELLED, ErrorKind.OUTPUT):
                 self._keep_untried(reason)
@@ -184,7 +232,8 @@ class _Execution:
         with suppress(UsageError):  # the prompts file is gone or changed, which may be the very reason
             for query in plan.prompts.queries():
                 if (query.id, 1) not in journal:
-                    journal.keep(untried(query, reason, system=plan.system, model=plan.model.record.name))
+                    skipped = untried(query, reason, system=plan.system, model=plan.model.record.name)
+                    journal.keep(plan.redactor.value(skipped))
 
 
 def _begun(plan: Plan) -> Journal:

@@ -10,53 +10,76 @@ import itertools
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import anyio
-import httpx2
 import mcp_types
-from mcp import Client, MCPError, StdioServerParameters
+from mcp import Client, MCPError
 from mcp.client.sse import sse_client
-from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from mcprun import __version__, supervisor
 from mcprun.errors import ErrorKind, RunError
-from mcprun.events import Emit, ServerExit, ServerStart
-from mcprun.limits import MAX_TOOL_PAGES
+from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
+from mcprun.limits import MAX_NOISE, MAX_TOOL_PAGES
 from mcprun.link import Link
 from mcprun.records import JsonObject
-from mcprun.server import Server, first_problem, size, tail
+from mcprun.server import Server, first_problem
+from mcprun.serverlog import ServerLog, Stderr
+from mcprun.stdio import Stdio
+from mcprun.streamable import streamable_http
 from mcprun.target import HttpTarget, StdioTarget, Target
-from mcprun.tools import ToolSet
-
-_HTTP_SECONDS = 30.0
-"""Connecting, writing, and waiting for a free connection of an HTTP client: the MCP SDK's own default."""
+from mcprun.tools import ToolSet, changes
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
-
 """What a client raises when the other side is gone before the handshake is over."""
+
+
+_SHOWN = 1000
+"""Characters of a line of noise that the trace holds."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a connection has come: what it waits for, and who speaks on stderr meanwhile."""
+
+    stderr: Stderr
+    step: str = "it to start"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A connection that stands."""
+
+    client: Client
+    listed: list[JsonObject]
+    link: Link
+    stderr: Stderr
 
 
 class Connector:
     """Connects to one target as often as is asked, and remembers what the first negotiation found out.
 
-    `log` is the file that the servers' stderr goes to; `seconds` bounds starting, negotiating and listing.
+    The servers' stderr goes to `log`. `seconds` bounds starting, negotiating and listing; `most` bounds one message of
+    a server, in bytes.
     """
 
-    def __init__(self, target: Target, *, log: Path, seconds: float, emit: Emit) -> None:
+    def __init__(self, target: Target, *, log: ServerLog, seconds: float, most: int, emit: Emit) -> None:
         self._target = target
         self._log = log
         self._seconds = seconds
+        self._most = most
         self._emit = emit
         self._numbers = itertools.count(1)
         self._mode = "auto"
         self._discovered: mcp_types.DiscoverResult | None = None
+        self._tools: ToolSet | None = None
+        self._noise = 0
 
     async def connect(self) -> Server:
         """Start or reach a server; whoever asked for it closes it.
@@ -64,11 +87,18 @@ class Connector:
         Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with the end of its stderr.
         """
         number = next(self._numbers)
-        started, offset = time.monotonic(), size(self._log)
-        server = await self._start(number)
+        started, offset = time.monotonic(), self._log.offset
+        found = await self._start(number)
+        seconds = time.monotonic() - started
+        try:
+            tools = await self._known(found.listed)
+        except BaseException:
+            await found.link.close()
+            raise
+        server = Server(number, found.client, tools, found.link, found.stderr)
         self._emit(
             ServerStart(
-                seconds=time.monotonic() - started,
+                seconds=seconds,
                 server=number,
                 server_name=server.name,
                 version=server.version,
@@ -79,63 +109,81 @@ class Connector:
         )
         return server
 
-    async def _start(self, number: int) -> Server:
+    async def _start(self, number: int) -> _Found:
         """Connect within the deadline. A server that exits on the probe for newer protocols is started once more."""
-        offset, started = size(self._log), time.monotonic()
+        progress = _Progress(self._log.stderr())
+        started = time.monotonic()
         try:
             async with asyncio.timeout(self._seconds):
                 try:
-                    return await self._open(number, self._mode)
+                    return await self._open(number, self._mode, progress)
                 except _EXITS:
                     late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
                     if self._mode != "auto" or isinstance(self._target, HttpTarget) or late:
                         raise
-                offset = size(self._log)
-                return await self._open(number, "legacy")
+                progress.stderr = self._log.stderr()
+                return await self._open(number, "legacy", progress)
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
-            raise self._explained(error, offset) from None
+            raise self._explained(error, progress) from None
 
-    async def _open(self, number: int, mode: str) -> Server:
-        offset = size(self._log)
+    async def _open(self, number: int, mode: str, progress: _Progress) -> _Found:
+        stderr = progress.stderr
 
         def over(link: Link) -> None:
-            self._emit(ServerExit(server=number, died=link.is_down, log_offset=size(self._log)))
+            self._emit(ServerExit(server=number, died=link.is_down, log_offset=self._log.offset))
 
         link = Link(over)
 
-        async def enter(stack: AsyncExitStack) -> Server:
-            client = await stack.enter_async_context(self._client(mode, link, stack))
-            tools = ToolSet.of(await _list_tools(client))
+        async def enter(stack: AsyncExitStack) -> _Found:
+            progress.step = "its answer to initialize"
+            client = await stack.enter_async_context(
+                self._client(mode, link, self._transport(number, stack, stderr, link))
+            )
+            progress.step = "its tools"
+            listed = await _list_tools(client)
             self._remember(client)
-            return Server(number, client, tools, link, self._log, offset)
+            return _Found(client, listed, link, stderr)
 
         return await link.open(enter)
 
-    def _client(self, mode: str, link: Link, stack: AsyncExitStack) -> Client:
+    async def _known(self, listed: list[JsonObject]) -> ToolSet:
+        """Map the tools, which takes long for hundreds of them: in a thread, and once if they stay the same."""
+        if self._tools is None or list(self._tools.listed) != sorted(listed, key=lambda tool: tool["name"]):
+            before, self._tools = self._tools, await asyncio.to_thread(ToolSet.of, listed)
+            if before:
+                told = changes(before.listed, listed)
+                self._emit(Warned(message=f"the server's tools are not what they were before it was restarted: {told}"))
+        return self._tools
+
+    def _client(self, mode: str, link: Link, transport: Any) -> Client:
         return Client(
-            cast("Any", link.watched(self._transport(stack))),
+            cast("Any", link.watched(transport)),
             mode=mode,
             prior_discover=self._discovered,
             client_info=mcp_types.Implementation(name="mcprun", version=__version__),
             cache=None,
         )
 
-    def _transport(self, stack: AsyncExitStack) -> Any:
+    def _transport(self, number: int, stack: AsyncExitStack, stderr: Stderr, link: Link) -> Any:
         match self._target:
             case StdioTarget(_, command, args, env, cwd):
-                supervised = _supervised(command, env)
-                parameters = StdioServerParameters(
-                    command=supervised[0],
-                    args=[*supervised[1:], *args],
-                    env=dict(env),
-                    cwd=cwd,
-                    encoding_error_handler="replace",  # one invalid byte would end the session without a word
-                )
-                return stdio_client(parameters, errlog=stack.enter_context(self._log.open("a", encoding="utf-8")))
+                return Stdio(
+                    (*_supervised(command, env), *args),
+                    env,
+                    cwd,
+                    stack.enter_context(stderr),
+                    self._most,
+                    lambda line: self._tell_noise(number, line),
+                ).open()
             case HttpTarget(url, headers, "sse"):
                 return sse_client(url, headers=dict(headers))
             case HttpTarget(url, headers, _):
-                return _http(url, dict(headers))
+                return streamable_http(url, headers, most=self._most, expired=link.ended)
+
+    def _tell_noise(self, number: int, line: str) -> None:
+        self._noise += 1
+        if self._noise <= MAX_NOISE:
+            self._emit(Noise(server=number, text=self._log.redactor.text(line)[:_SHOWN]))
 
     def _remember(self, client: Client) -> None:
         """Spare later connections the probe: on a legacy server it costs a round trip, on some ten seconds."""
@@ -144,7 +192,7 @@ class Connector:
         else:
             self._mode = "legacy"
 
-    def _explained(self, error: Exception, offset: int) -> RunError:
+    def _explained(self, error: Exception, progress: _Progress) -> RunError:
         """Say in one message why no connection came about."""
         target = self._target
         kind, message = ErrorKind.SERVER_START, ""
@@ -153,7 +201,7 @@ class Connector:
                 kind, message = error.kind, str(error)
             case TimeoutError():
                 kind = ErrorKind.CONNECT_TIMEOUT
-                message = f"the server did not answer within {self._seconds:g} s: {target}"
+                message = f"the server did not answer within {self._seconds:g} s, waiting for {progress.step}: {target}"
             case FileNotFoundError() if isinstance(target, StdioTarget):
                 if target.cwd and not Path(target.cwd).is_dir():
                     message = f"the server's working folder is not there: {target.cwd}"
@@ -169,7 +217,7 @@ class Connector:
                 message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
             case _:
                 message = f"can't connect to {target}: {str(error) or type(error).__name__}"
-        return RunError(kind, message, stderr=tail(self._log, offset))
+        return RunError(kind, message, stderr=progress.stderr.last_words)
 
 
 async def _list_tools(client: Client) -> list[JsonObject]:
@@ -206,13 +254,3 @@ def _supervised(command: str, env: Mapping[str, str]) -> list[str]:
     if sys.platform == "win32":
         return [found]  # the SDK keeps servers in a job object there, which does the same
     return [sys.executable, "-I", "-S", supervisor.__file__, found]
-
-
-@asynccontextmanager
-async def _http(url: str, headers: dict[str, str]) -> AsyncIterator[tuple[Any, Any]]:
-    """Speak Streamable HTTP without the HTTP client's own read time-out: a call's deadline is the caller's."""
-    async with (
-        httpx2.AsyncClient(headers=headers, timeout=httpx2.Timeout(_HTTP_SECONDS, read=None)) as client,
-        streamable_http_client(url, http_client=client) as streams,
-    ):
-        yield streams

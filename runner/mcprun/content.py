@@ -13,7 +13,7 @@ from typing import Any
 
 from mcprun.records import JsonObject
 
-_DEPTH = 200
+MOST_DEPTH = 200
 """Levels of nesting that are sent; the SDKs' own serialisation gives up at 255."""
 
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -56,15 +56,16 @@ def unsendable(value: Any) -> str | None:
         return "text with half of a surrogate pair"
     except (ValueError, RecursionError) as error:
         return str(error)
-    return f"nested more than {_DEPTH} deep" if _depth(value) > _DEPTH else None
+    return f"nested more than {MOST_DEPTH} deep" if depth(value) > MOST_DEPTH else None
 
 
-def _depth(value: Any) -> int:
+def depth(value: Any) -> int:
+    """Count the levels of nesting of a JSON value."""
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, list):
         return 0
-    return 1 + max(map(_depth, value), default=0)
+    return 1 + max(map(depth, value), default=0)
 
 
 def _block(item: JsonObject) -> JsonObject | None:
@@ -81,7 +82,7 @@ def _block(item: JsonObject) -> JsonObject | None:
             return _text(f"[resource {uri}]\n{text}")
         case {"type": "resource", "resource": {"uri": str(uri), "blob": str(blob)} as resource}:
             return _blob(uri, blob, resource.get("mimeType") or "application/octet-stream")
-    return _text(f"[content of an unknown type: {json.dumps(item, ensure_ascii=False)[:200]}]")
+    return _text(f"[content of an unknown type: {json.dumps(item, ensure_ascii=False)}]")
 
 
 def _link(uri: str, item: JsonObject) -> str:

@@ -79,6 +79,15 @@ class ServerExit(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noise(Event):
+    """A line on a server's stdout that is no message, though stdout is the protocol's."""
+
+    name: ClassVar[str] = "noise"
+    server: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall(Event):
     """One model request and its answer, or the `error` that came in its place."""
 
@@ -114,6 +123,23 @@ class ToolCall(Event):
     problem: str | None = None
     server: int
     log_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned(Event):
+    """Something that the user should know of, and that ends nothing."""
+
+    name: ClassVar[str] = "warning"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRestart(Event):
+    """A server is gone and started again, after `wait` seconds; so many restarts are `left` then."""
+
+    name: ClassVar[str] = "server_restart"
+    wait: float
+    left: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,9 @@ RESTARTS = 20
 MAX_TURNS = 25
 """Turns of one query. A model that calls tools in circles ends here, and the query fails."""
 
+MAX_CALLS = 250
+"""Tool calls of one query, all turns together. A model that calls more ends here, and the query fails."""
+
 MAX_TOKENS = 16_000
 """`max_tokens` of one model request. Newer models think within it, so a small bound cuts answers short."""
 
@@ -37,13 +40,28 @@ RETRY_WAIT_SECONDS = 60.0
 CONCURRENCY = 8
 """Queries in flight at once."""
 
+MAX_RESULT_BYTES = 10 * 1024 * 1024
+"""One message of a server, a tool's result above all. The Messages API takes requests of up to 32 MB."""
+
+MAX_LOG_BYTES = 100 * 1024 * 1024
+"""What `server.log` holds at most: a server that floods its stderr must not fill the disk."""
+
+MAX_NOISE = 100
+"""Lines of noise on stdout, and of warnings, that one run's trace holds; the rest is counted."""
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""One line of a prompts file: twice what the Messages API takes."""
+
 MAX_TOOL_PAGES = 100
 """Pages of `tools/list`: a server whose cursor never ends must not hang the start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The bounds of one run. A query's own `timeout`, `max_turns` and `max_tokens` come before these."""
+    """The bounds of one run; `None` is no bound. A query's own `timeout`, `max_turns` and `max_tokens` come first.
+
+    `budget_tokens`, `budget_usd` (US dollars) and `max_failures` (queries that did not pass) are of the whole run.
+    """
 
     connect_seconds: float = CONNECT_SECONDS
     request_seconds: float = REQUEST_SECONDS
@@ -53,6 +71,11 @@ class Limits:
     restarts: int = RESTARTS
     retries: int = RETRIES
     retry_wait_seconds: float = RETRY_WAIT_SECONDS
+    max_result_bytes: int = MAX_RESULT_BYTES
     max_turns: int = MAX_TURNS
+    max_calls: int = MAX_CALLS
     max_tokens: int = MAX_TOKENS
     concurrency: int = CONCURRENCY
+    max_failures: int | None = None
+    budget_tokens: int | None = None
+    budget_usd: float | None = None

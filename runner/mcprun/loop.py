@@ -34,7 +34,7 @@ _ANSWERED = frozenset({"end_turn", "stop_sequence"})
 class Conversation:
     """What has been said, in the shape of the Messages API, and what it led to.
 
-    `stop` is the model's last stop reason or `max_turns`.
+    `stop` is the model's last stop reason, `max_turns` or `max_calls`.
     """
 
     model: str
@@ -116,6 +116,9 @@ class _Exchange:
             reply = await self._reply()
             conversation.add(reply)
             uses = [block for block in reply.content if block.get("type") == "tool_use"]
+            if len(conversation.calls) + len(uses) > self.loop.limits.max_calls:
+                conversation.stop = "max_calls"
+                return
             if uses and reply.stop_reason in _CALLING:
                 conversation.messages.append({"role": "user", "content": await self._results(uses)})
             elif reply.stop_reason != "pause_turn":

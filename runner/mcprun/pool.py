@@ -9,6 +9,7 @@ from typing import Self
 
 from mcprun.connect import Connector
 from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.events import Emit, ServerRestart
 from mcprun.server import Server
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
@@ -21,8 +22,9 @@ class Pool:
     `restarts` is how often, in the whole run, a shared server that died is started again.
     """
 
-    def __init__(self, connector: Connector, *, size: int = 1, fresh: bool = False, restarts: int) -> None:
+    def __init__(self, connector: Connector, *, size: int = 1, fresh: bool = False, restarts: int, emit: Emit) -> None:
         self._connector = connector
+        self._emit = emit
         self._fresh = fresh
         self._restarts = self._left = restarts
         self._places = [_Place() for _ in range(1 if fresh else size)]
@@ -104,8 +106,9 @@ class Pool:
                 if self._left <= 0:
                     raise RunError(ErrorKind.SERVER_DIED, self._spent(), stderr=died.last_words() if died else "")
                 self._left -= 1
-                if place.failures:
-                    await asyncio.sleep(min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** (place.failures - 1)))
+                wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** (place.failures - 1)) if place.failures else 0.0
+                self._emit(ServerRestart(wait=wait, left=self._left))
+                await asyncio.sleep(wait)
                 place.failures += 1
                 try:
                     await self._fill(place)

@@ -23,6 +23,7 @@ from typing import IO, Any, NoReturn, Self
 import jsonlines
 
 from mcprun.errors import PromptsError, UsageError
+from mcprun.limits import MAX_LINE_BYTES
 from mcprun.queries import BadQuery, Query, parse_query
 
 
@@ -168,8 +169,13 @@ def _values(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple
 
     def numbered() -> Iterator[bytes]:
         nonlocal line
-        for raw in source:
+        while raw := source.readline(MAX_LINE_BYTES):
             line += 1
+            if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+                problems.append(f"{_label(name)}:{line}: line: has more than {MAX_LINE_BYTES:,} bytes")
+                while (rest := source.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                    pass
+                raw = b"\n"
             yield raw
 
     reader = jsonlines.Reader(numbered(), loads=_strict_loads)

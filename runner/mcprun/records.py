@@ -48,6 +48,16 @@ class Usage(Record):
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
 
+    @property
+    def total(self) -> int:
+        """All tokens, read and written."""
+        return self.read + self.output_tokens
+
+    @property
+    def read(self) -> int:
+        """All tokens of the input, also those that stand in the cache."""
+        return self.input_tokens + self.cache_creation_input_tokens + self.cache_read_input_tokens
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
@@ -97,7 +107,8 @@ class Transcript(Record):
     """What was said in a query's last attempt: one line of `transcripts.jsonl`.
 
     `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed.
-    `stop` is the last stop reason of the model, or ours: `max_turns`, `timeout`, `error`, `cancelled`.
+    `stop` is the last stop reason of the model, or ours: `max_turns`, `max_calls`, `timeout`,
+    `error`, `cancelled`.
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")

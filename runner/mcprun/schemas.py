@@ -111,7 +111,7 @@ def fit(schema: Any) -> InputSchema:
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        raise ValueError(f"its input schema is not valid at {error.json_path}: {error.message[:200]}") from None
+        raise ValueError(f"its input schema is not valid at {error.json_path}: {error.message}") from None
     safe = {key: stand_in(key, _KEY_LENGTH, ".-") for key in _property_keys(schema) if not _KEY.fullmatch(key)}
     notes = [f"the API is sent the property key {sent!r} for {key!r}" for key, sent in safe.items()]
     if safe:

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mcprun.events import Emit, SdkLog
+from mcprun.limits import MAX_NOISE
+from mcprun.redact import Redactor
 
 _LOGGERS = ("mcp", "anthropic", "httpx2")
 _SHOWN = 1000
+"""Characters of a warning that the trace holds."""
 
 
 @contextmanager
-def sdk_logs(emit: Emit) -> Iterator[None]:
-    """Send the SDKs' warnings and errors to `emit`, and nowhere else, for as long as the context lasts."""
-    handler = _Handler(emit)
+def sdk_logs(emit: Emit, redactor: Redactor) -> Iterator[None]:
+    """Send the SDKs' first warnings and errors to `emit`, and none elsewhere, for as long as the context lasts."""
+    handler = _Handler(emit, redactor)
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger, logger.propagate) for logger in loggers]
     for logger in loggers:
@@ -30,12 +33,18 @@ def sdk_logs(emit: Emit) -> Iterator[None]:
 
 
 class _Handler(logging.Handler):
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, redactor: Redactor) -> None:
         super().__init__(logging.WARNING)
         self._emit = emit
+        self._redactor = redactor
+        self._count = 0
 
     def emit(self, record: logging.LogRecord) -> None:
+        self._count += 1
+        if self._count > MAX_NOISE:
+            return
         message = record.getMessage()
         if record.exc_info and record.exc_info[1]:
             message += f": {record.exc_info[1]}"
-        self._emit(SdkLog(logger=record.name, level=record.levelname.lower(), message=message[:_SHOWN]))
+        message = self._redactor.text(message)[:_SHOWN]
+        self._emit(SdkLog(logger=record.name, level=record.levelname.lower(), message=message))

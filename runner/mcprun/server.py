@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import anyio
@@ -16,7 +15,9 @@ from mcprun.content import error_result, unsendable
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.link import Link
 from mcprun.records import JsonObject
+from mcprun.serverlog import Stderr
 from mcprun.tools import ToolSet
+from mcprun.wire import INVALID_ANSWER
 
 _WIRE: Any = TypeAdapter(dict[str, Any])
 """Results are taken as the JSON objects of the wire: exact, and nothing that a newer server adds is lost."""
@@ -30,9 +31,6 @@ _FAREWELLS = frozenset(
     }
 )
 """Errors that the SDK makes itself: nobody answered the call, and that is never a tool's failure."""
-
-_STDERR_BYTES = 4096
-"""How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Answer:
 class Server:
     """One live server. `tools` are its tools as they were when it was connected; `number` tells servers apart."""
 
-    def __init__(self, number: int, client: Client, tools: ToolSet, link: Link, log: Path, offset: int) -> None:
+    def __init__(self, number: int, client: Client, tools: ToolSet, link: Link, stderr: Stderr) -> None:
         self.number = number
         self.tools = tools
         self.protocol = client.protocol_version
@@ -59,8 +57,7 @@ class Server:
         self.version = client.server_info.version if client.server_info else None
         self._session = client.session
         self._link = link
-        self._log = log
-        self._offset = offset
+        self._stderr = stderr
         self._checked = {tool["name"] for tool in tools.listed if "outputSchema" in tool}
 
     @property
@@ -71,11 +68,11 @@ class Server:
     @property
     def log_offset(self) -> int:
         """Where the next byte of the servers' stderr will stand in `server.log`."""
-        return size(self._log)
+        return self._stderr.offset
 
     def last_words(self) -> str:
         """Give the end of what was said on stderr since this server was started."""
-        return tail(self._log, self._offset)
+        return self._stderr.last_words
 
     async def close(self) -> None:
         """End the connection, and the server if it was started for it."""
@@ -99,6 +96,8 @@ class Server:
         except MCPError as error:
             if self._is_farewell(error):
                 raise await self._died(tool) from None
+            if error.code == INVALID_ANSWER:
+                return Answer(error_result(f"No result of {tool}: {error.message}."), "invalid answer")
             return Answer(error_result(error.message), f"json-rpc error {error.code}")
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise await self._died(tool) from None
@@ -140,17 +139,3 @@ def first_problem(error: ValidationError) -> str:
     detail = error.errors(include_url=False)[0]
     path = ".".join(str(step) for step in detail["loc"])
     return f"{path}: {detail['msg']}" if path else detail["msg"]
-
-
-def size(log: Path) -> int:
-    """Tell how many bytes of stderr were written so far."""
-    return log.stat().st_size if log.exists() else 0
-
-
-def tail(log: Path, offset: int) -> str:
-    """Read the end of what stands in the log behind an offset."""
-    if not log.exists():
-        return ""
-    with log.open("rb") as stream:
-        stream.seek(max(offset, size(log) - _STDERR_BYTES))
-        return stream.read().decode("utf-8", "replace").strip()

@@ -19,10 +19,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from mcprun.errors import UsageError
 from mcprun.records import JsonObject
+from mcprun.redact import REDACTED
 
 _NODE = (".js", ".mjs", ".cjs")
 _SCRIPTS = (".py", *_NODE, ".json")
@@ -61,9 +62,19 @@ class HttpTarget:
 
 Target = StdioTarget | HttpTarget
 
+_PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent", "mcp-protocol-version"})
+"""Headers whose values are no secret, and stand in every other message."""
 
-REDACTED = "[redacted]"
-"""What stands in place of a secret, in files and messages."""
+
+def secrets_of(target: Target) -> list[str]:
+    """Give what must not be seen of a target: the values of its environment, or of its headers and its URL."""
+    if isinstance(target, StdioTarget):
+        return list(target.env.values())
+    values = [value for name, value in target.headers.items() if name.lower() not in _PLAIN_HEADERS]
+    parts = urlsplit(target.url)
+    found = [*values, *(word for value in values for word in value.split()), parts.password, parts.query]
+    found += [value for _, value in parse_qsl(parts.query)]
+    return [value for value in found if value]
 
 
 def without_secrets(url: str) -> str:

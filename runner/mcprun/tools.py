@@ -91,3 +91,14 @@ class ToolSet:
         """
         sent = next((sent for sent, name in self.names.items() if name == tool), tool)
         return sent, self.schemas[tool].to_api(arguments) if tool in self.schemas else arguments
+
+
+def changes(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> str:
+    """Say how one list of tools differs from another: `gone: a, b; new: c; changed: d`; empty when it does not."""
+    old, new = ({tool["name"]: tool for tool in tools} for tools in (before, after))
+    told = {
+        "gone": [name for name in old if name not in new],
+        "new": [name for name in new if name not in old],
+        "changed": [name for name in old if name in new and old[name] != new[name]],
+    }
+    return "; ".join(f"{how}: {', '.join(sorted(names))}" for how, names in told.items() if names)

@@ -30,7 +30,9 @@ from mcprun.cli import options
     help="Start a new server for each query, so that none sees another's state.",
 )
 @options.MAX_TURNS
+@options.MAX_CALLS
 @options.MAX_TOKENS
+@options.MAX_RESULT_BYTES
 @options.CONNECT_TIMEOUT
 @options.REQUEST_TIMEOUT
 @options.CALL_TIMEOUT
@@ -40,6 +42,10 @@ from mcprun.cli import options
 @options.RETRIES
 @options.NO_RETRY
 @options.MAX_RETRY_WAIT
+@options.MAX_FAILURES
+@options.BUDGET_TOKENS
+@options.BUDGET_USD
+@options.REDACT
 @options.RESUME
 @options.RETRY_ERRORS
 @options.FORCE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -66,18 +67,18 @@ _YEAR = 366 * 86_400.0
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Seconds(click.FloatRange):
-    """Seconds: a number above 0, and never nan, which fits into every range."""
+class _Amount(click.FloatRange):
+    """Seconds or dollars: a number above 0, and never nan, which fits into every range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        seconds = float(super().convert(value, param, ctx))
-        return seconds if seconds == seconds else self.fail(f"{value!r} is no number.", param, ctx)
+        amount = float(super().convert(value, param, ctx))
+        return amount if math.isfinite(amount) else self.fail(f"{value!r} is no number.", param, ctx)
 
 
 def _seconds(flag: str, default: float, what: str) -> Callable[[_Command], _Command]:
     return click.option(
         flag,
-        type=_Seconds(min=0, min_open=True, max=_YEAR),
+        type=_Amount(min=0, min_open=True, max=_YEAR),
         default=default,
         show_default=True,
         metavar="SECONDS",
@@ -103,6 +104,38 @@ BASE_URL = click.option(
 SYSTEM = click.option("--system", metavar="TEXT", help="System prompt of queries that bring none of their own.")
 MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Most tokens of one reply, thinking included.")
 MAX_TURNS = _count("--max-turns", limits.MAX_TURNS, "Most turns of one query; at the limit it fails.")
+MAX_CALLS = _count("--max-calls", limits.MAX_CALLS, "Most tool calls of one query; at the limit it fails.")
+MAX_RESULT_BYTES = click.option(
+    "--max-result-bytes",
+    type=click.IntRange(min=1024),
+    default=limits.MAX_RESULT_BYTES,
+    show_default=True,
+    metavar="N",
+    help="Longest message that is taken from a server. A longer result is told to the model as an error.",
+)
+MAX_FAILURES = click.option(
+    "--max-failures", type=click.IntRange(min=1), metavar="N", help="Stop when N queries did not pass."
+)
+BUDGET_TOKENS = click.option(
+    "--budget-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Stop when the model has read and written N tokens, those in its cache included.",
+)
+BUDGET_USD = click.option(
+    "--budget-usd",
+    type=_Amount(min=0, min_open=True),
+    metavar="DOLLARS",
+    help="Stop when the model has cost so much.  [needs: pip install 'mcprun[prices]']",
+)
+REDACT = click.option(
+    "--redact",
+    "redact",
+    multiple=True,
+    metavar="PATTERN",
+    help="Replace what fits a regular expression in all files and messages, as keys, headers and env values always"
+    " are. May be given more than once.",
+)
 CONCURRENCY = _count("--concurrency", limits.CONCURRENCY, "Queries in flight at once.")
 CONNECT_TIMEOUT = _seconds("--connect-timeout", limits.CONNECT_SECONDS, "Starting the server and listing its tools.")
 REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "One model request.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from click.core import ParameterSource
 
 from mcprun.batch import Plan
 from mcprun.cli import options
+from mcprun.errors import UsageError
 from mcprun.limits import Limits
 from mcprun.models.choose import Account, choose, needs_script
 from mcprun.prompts import PromptsFile, Select, read_prompts
+from mcprun.redact import REDACTED, Redactor
 from mcprun.resume import Resume
-from mcprun.target import parse_target, without_secrets
+from mcprun.target import parse_target, secrets_of, without_secrets
 
 _NOT_KEPT = ("resume", "retry_errors", "force")
 """What says how to go on with a run is no argument of the run."""
@@ -29,6 +32,9 @@ def make_plan(ctx: click.Context) -> Plan:
     resume = Resume(given["resume"], given["retry_errors"], given["force"]) if given["resume"] else None
     target = parse_target(given["server"], server_args)
     account = Account.find()
+    redactor = _redactor(given["redact"], [*account.secrets, *secrets_of(target)])
+    if given["budget_usd"] is not None:
+        import mcprun.prices  # noqa: F401  says what to install where it is missing
     spec = given["model"] or account.model
     prompts = _prompts(ctx, resume, need_script=needs_script(spec))
     model = choose(spec, account, all_scripted=prompts.scripted == len(prompts), base_url=given["base_url"])
@@ -48,8 +54,13 @@ def make_plan(ctx: click.Context) -> Plan:
             retries=0 if given["no_retry"] else given["retries"],
             retry_wait_seconds=given["max_retry_wait"],
             max_turns=given["max_turns"],
+            max_calls=given["max_calls"],
+            max_result_bytes=given["max_result_bytes"],
             max_tokens=given["max_tokens"],
             concurrency=given["concurrency"],
+            max_failures=given["max_failures"],
+            budget_tokens=given["budget_tokens"],
+            budget_usd=given["budget_usd"],
         ),
         system=given["system"],
         allow_tool_errors=given["allow_tool_errors"],
@@ -57,6 +68,7 @@ def make_plan(ctx: click.Context) -> Plan:
         fresh_server=given["fresh_server"],
         out=given["out"],
         resume=resume,
+        redactor=redactor,
         arguments=_arguments(ctx, server_args),
     )
 
@@ -72,6 +84,13 @@ def _check(ctx: click.Context) -> None:
         raise click.UsageError("--retry-errors and --force go with --resume RUN")
 
 
+def _redactor(patterns: Sequence[str], secrets: Sequence[str]) -> Redactor:
+    """Know what must not be seen."""
+    if REDACTED in patterns:
+        raise UsageError("a --redact of this run was not kept, since it holds what it hides: give it again")
+    return Redactor(secrets, patterns)
+
+
 def _prompts(ctx: click.Context, resume: Resume | None, *, need_script: bool) -> PromptsFile:
     """Read the prompts file; of a run that goes on, what was kept of its stdin."""
     given = ctx.params
@@ -79,6 +98,10 @@ def _prompts(ctx: click.Context, resume: Resume | None, *, need_script: bool) ->
     kept: Path | None = None
     if resume and given["prompts"] == "-" and ctx.get_parameter_source("prompts") is ParameterSource.DEFAULT_MAP:
         kept = resume.run.prompts
+        if not kept.exists():
+            raise UsageError(
+                "the prompts came on stdin and were not kept, since they hold secrets: give them again, as -"
+            )
     return read_prompts(given["prompts"], select, need_script=need_script, kept=kept)
 
 

@@ -14,7 +14,7 @@ from mcprun.errors import UsageError
 from mcprun.events import Emit
 from mcprun.limits import Limits
 from mcprun.models import Model
-from mcprun.records import ModelRecord
+from mcprun.records import ModelRecord, Usage
 from mcprun.rundir import Run
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
@@ -52,6 +52,11 @@ class Account:
         )
 
     @property
+    def secrets(self) -> list[str]:
+        """What must not be seen."""
+        return [secret for secret in (self.api_key, self.auth_token) if secret]
+
+    @property
     def has_key(self) -> bool:
         """Whether there is anything to show to the API."""
         return bool(self.api_key or self.auth_token)
@@ -66,8 +71,11 @@ class Choice:
     base_url: str | None = None
 
     @asynccontextmanager
-    async def open(self, limits: Limits, emit: Emit) -> AsyncIterator[Model]:
-        """Make the model. Claude comes with its retries, within `limits`, which `emit` is told of."""
+    async def open(self, limits: Limits, emit: Emit, spent: Usage | None = None) -> AsyncIterator[Model]:
+        """Make the model. Claude comes with its retries and its budget, within `limits`; `emit` is told of them.
+
+        `spent` is what an earlier process took of the budget.
+        """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
 
@@ -79,6 +87,7 @@ class Choice:
         else:
             # About a second of imports, which no other model needs.
             from mcprun.models.anthropic import AnthropicModel
+            from mcprun.models.budget import Budget, BudgetedModel
             from mcprun.models.retry import RetryingModel
             from mcprun.models.throttle import Throttle
 
@@ -90,7 +99,11 @@ class Choice:
                 request_seconds=limits.request_seconds,
             ) as model:
                 throttle = Throttle(limits.concurrency)
-                yield RetryingModel(model, throttle, limits.retries, limits.retry_wait_seconds, emit)
+                retrying = RetryingModel(model, throttle, limits.retries, limits.retry_wait_seconds, emit)
+                budget = Budget(limits.budget_tokens, limits.budget_usd, emit)
+                if spent:
+                    budget.spend(self.record.name, spent)
+                yield BudgetedModel(retrying, budget)
 
 
 def needs_script(spec: str | None) -> bool:

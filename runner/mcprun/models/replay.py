@@ -42,7 +42,7 @@ class ReplayModel:
             raise QueryError(ErrorKind.NOT_RECORDED, f"{query.id} is not in the recording {self._run.path}")
         recorded = self._run.at(place)
         if recorded.prompt != query.said:
-            message = f"{query.id} was recorded for another prompt: {str(recorded.prompt)[:200]!r}"
+            message = f"{query.id} was recorded for another prompt: mcprun show {self._run.path} {query.id} tells it"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
 

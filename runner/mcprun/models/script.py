@@ -64,7 +64,7 @@ def _refer(reference: JsonObject, call: Call) -> Any:
         raise LookupError(f"{where}: match needs text, and found {type(found).__name__}")
     match = re.search(reference["match"], found)
     if not match:
-        raise LookupError(f"{where}: {reference['match']!r} does not match {found[:200]!r}")
+        raise LookupError(f"{where}: {reference['match']!r} does not match the result's text")
     return match[1] if match.re.groups else match[0]
 
 
@@ -77,5 +77,12 @@ def pointed_at(value: Any, pointer: str, where: str) -> Any:
         elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
             value = value[int(step)]
         else:
-            raise LookupError(f"{where}: there is no {step!r} in {str(value)[:200]}")
+            raise LookupError(f"{where}: there is no {step!r} in {_shape(value)}")
     return value
+
+
+def _shape(value: Any) -> str:
+    """Say what kind of JSON value it is, and not what it holds."""
+    if isinstance(value, dict):
+        return f"an object with {', '.join(map(repr, value)) or 'nothing'}"
+    return f"a list of {len(value)}" if isinstance(value, list) else "a value that is neither object nor list"

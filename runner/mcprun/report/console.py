@@ -142,9 +142,8 @@ def _cells(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     yield "tool errors", f"{counts.tool_errors:,}", "red" if counts.tool_errors else "dim"
     yield "turns", f"{counts.turns:,}", ""
     if usage := counts.usage:
-        read = usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens
         recorded = ", recorded" if record.model.kind == "replay" else ""
-        yield f"tokens in/out{recorded}", f"{read:,} / {usage.output_tokens:,}", ""
+        yield f"tokens in/out{recorded}", f"{usage.read:,} / {usage.output_tokens:,}", ""
     else:
         yield "tokens", "none", "dim"
     yield "seconds", f"{record.seconds:,.1f}" if record.seconds is not None else "?", ""

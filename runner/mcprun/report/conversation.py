@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from mcprun.checks import ENDED, show_input
+from mcprun.checks import ENDED, Show
 from mcprun.records import Call, JsonObject, Transcript
 from mcprun.report.progress import STYLES
 from mcprun.report.terminal import cut, visible
@@ -77,7 +77,7 @@ def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Itera
             continue
         number, call = next(made, ("", None))
         tool, given = (call.tool, call.input) if call else (block["name"], block.get("input") or {})
-        yield f"call {number}".strip(), Text.assemble((visible(tool), "cyan"), visible(show_input(given)))
+        yield f"call {number}".strip(), Text.assemble((visible(tool), "cyan"), visible(Show().input(given)))
         yield _result(call)
 
 

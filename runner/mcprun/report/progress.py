@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from mcprun.events import Event, QueryEnd, RunStart, SdkLog
+from mcprun.events import Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, Warned
 from mcprun.records import Transcript, Verdict
 from mcprun.report.terminal import many, one_line, visible
 
@@ -21,6 +21,9 @@ _QUIET = (Verdict.PASSED, Verdict.SKIPPED)
 
 _EACH = 200
 """Runs of at most so many queries get a plain line for each; longer ones for what did not pass, and for progress."""
+
+_LONG_SECONDS = 1.0
+"""Somebody who waits for so long wants to know what for."""
 
 _STEPS = 20
 """How many lines of progress a long run prints."""
@@ -34,7 +37,7 @@ class Watcher:
         self.total = 0
         self.verdicts: Counter[Verdict] = Counter()
         self._started = time.monotonic()
-        self._warned = False
+        self._warned: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -52,12 +55,23 @@ class Watcher:
         elif isinstance(event, QueryEnd):
             self.verdicts[event.transcript.verdict] += 1
             self.ended(event.transcript, event.seconds or 0.0)
-        elif isinstance(event, SdkLog) and not self._warned:
-            self._warned = True
-            self.note(f"Warning: {_told(event)} (trace.jsonl has all of it)")
+        elif isinstance(event, Warned):
+            self.note(f"Warning: {visible(event.message)}")
+        elif isinstance(event, ServerRestart):
+            self.restarted(event)
+        elif isinstance(event, Noise | SdkLog) and event.name not in self._warned:
+            self._warned.add(event.name)
+            self.note(f"Warning: {_told(event)} (more is in trace.jsonl)")
 
     def begun(self, event: RunStart) -> None:
         """The run begins, or goes on."""
+
+    def restarted(self, event: ServerRestart) -> None:
+        """A server is started again: said when it happens first, and whenever there is a wait to be explained."""
+        if event.name not in self._warned or event.wait >= _LONG_SECONDS:
+            self._warned.add(event.name)
+            when = f" in {event.wait:.0f} s" if event.wait >= _LONG_SECONDS else ""
+            self.note(f"The server went away, and is started again{when}; {many(event.left, 'restart')} left")
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
         """A query is done. Those that the run's end took are told with it, in one message."""
@@ -147,8 +161,8 @@ class LiveWatcher(_TellingWatcher):
         self._progress.update(self._task, advance=1, description=self.so_far())
 
 
-def _told(event: SdkLog) -> str:
-    """Say in a server author's words what the SDK says in its own; else repeat it."""
-    if event.message.startswith("Failed to parse JSONRPC message"):
-        return "the server prints on stdout what is no message; stdout is the protocol's, stderr is free"
+def _told(event: Noise | SdkLog) -> str:
+    """Say in a server author's words what it does wrong."""
+    if isinstance(event, Noise):
+        return f"the server prints on stdout, which is the protocol's: {one_line(event.text, 100)!r}; stderr is free"
     return one_line(event.message, 200)

@@ -1,0 +1,145 @@
+"""`server.log`: what the servers of a run say on stderr, without secrets and with a bound.
+
+A server's stderr is a pipe, read by mcprun, so that nothing reaches the file as it is. Where a server's text stands
+in the file, and what it said last, can be asked at any moment: what is still in the pipe is read first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mcprun.redact import Redactor
+
+_STDERR_BYTES = 4096
+"""How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
+
+_LINE_BYTES = 65_536
+"""A line that is longer is written in pieces."""
+
+_READ_BYTES = 262_144
+
+
+class ServerLog:
+    """The file. All servers of a run write to it, through one `Stderr` each; `most` bounds it, in bytes."""
+
+    def __init__(self, path: Path, redactor: Redactor, most: int) -> None:
+        self._path = path
+        self.redactor = redactor
+        self._left = most - (path.stat().st_size if path.exists() else 0)
+        self._open: set[Stderr] = set()
+
+    @property
+    def offset(self) -> int:
+        """Where the next byte will stand."""
+        for stderr in tuple(self._open):
+            stderr.read()
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def stderr(self) -> Stderr:
+        """Make the stderr of one server; a context manager."""
+        return Stderr(self)
+
+    def write(self, text: str) -> str:
+        """Write text without its secrets, and give it so."""
+        text = self.redactor.text(text)
+        data = text.encode("utf-8", "replace")
+        if self._left > 0:
+            if len(data) > self._left:
+                data = (
+                    data[: self._left] + b"\n[the servers said more than server.log may hold; the rest is not kept]\n"
+                )
+            self._left -= len(data)
+            # On a full disk the end is still shown; the run has its own word for what can't be written.
+            with contextlib.suppress(OSError), self._path.open("ab") as file:
+                file.write(data)
+        return text
+
+    def opened(self, stderr: Stderr) -> None:
+        """Note that a server may say something."""
+        self._open.add(stderr)
+
+    def closed(self, stderr: Stderr) -> None:
+        """Note that it has ended."""
+        self._open.discard(stderr)
+
+
+class Stderr:
+    """One server's stderr: a pipe while the context lasts. `writer` is the end that the server gets."""
+
+    def __init__(self, log: ServerLog) -> None:
+        self._log = log
+        self._line = b""
+        self._end = ""
+        self.writer = self._reader = -1
+
+    def __enter__(self) -> Self:
+        self._reader, self.writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        asyncio.get_running_loop().add_reader(self._reader, self.read)
+        self._log.opened(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hand_over()
+        self.read()
+        self._close()
+
+    @property
+    def offset(self) -> int:
+        """Where the next byte will stand in `server.log`."""
+        return self._log.offset
+
+    @property
+    def last_words(self) -> str:
+        """The end of what this server has said."""
+        self.read()
+        return (self._end + self._line.decode("utf-8", "replace")).strip()
+
+    def hand_over(self) -> None:
+        """Leave the writing end to the server, which has its own by now."""
+        if self.writer >= 0:
+            os.close(self.writer)
+            self.writer = -1
+
+    def note(self, words: str) -> None:
+        """Say something in the server's place."""
+        self._keep(f"[{words}]\n".encode())
+
+    def read(self) -> None:
+        """Take what is in the pipe."""
+        while self._reader >= 0:
+            try:
+                data = os.read(self._reader, _READ_BYTES)
+            except BlockingIOError:
+                return
+            if not data:
+                self._close()
+                return
+            lines, newline, rest = (self._line + data).rpartition(b"\n")
+            self._line = rest
+            if newline or len(rest) > _LINE_BYTES:
+                self._keep(lines + newline + (rest if len(rest) > _LINE_BYTES else b""))
+                self._line = b"" if len(rest) > _LINE_BYTES else rest
+            if len(data) < _READ_BYTES:
+                return
+
+    def _close(self) -> None:
+        if self._reader < 0:
+            return
+        asyncio.get_running_loop().remove_reader(self._reader)
+        os.close(self._reader)
+        self._reader = -1
+        self._log.closed(self)
+        if self._line:
+            self._keep(self._line)
+            self._line = b""
+
+    def _keep(self, data: bytes) -> None:
+        self._end = (self._end + self._log.write(data.decode("utf-8", "replace")))[-_STDERR_BYTES:]

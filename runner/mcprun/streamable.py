@@ -1,0 +1,70 @@
+"""The Streamable HTTP transport, with what the SDK leaves open: bounds on what comes, and sessions that end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from mcp.client.streamable_http import streamable_http_client
+
+_HTTP_SECONDS = 30.0
+"""Connecting, writing, and waiting for a free connection: the MCP SDK's own default."""
+
+_DELETE_SECONDS = 2.0
+"""Ending a session is a courtesy (MCP, "Session Management"): a server that does not answer holds nobody up."""
+
+_SESSION = "mcp-session-id"
+
+
+@asynccontextmanager
+async def streamable_http(
+    url: str, headers: Mapping[str, str], *, most: int, expired: Callable[[], None]
+) -> AsyncIterator[tuple[Any, Any]]:
+    """Give the streams of messages to and from a server at a URL.
+
+    A call's deadline is the caller's: reading has no time-out of its own, but for the end of a session. One answer
+    has at most `most` bytes. `expired` is called when the server no longer knows the session (status 404), which it
+    tells with an error like any other.
+    """
+
+    async def hurry(request: httpx2.Request) -> None:
+        if request.method == "DELETE":
+            request.extensions = {**request.extensions, "timeout": httpx2.Timeout(_DELETE_SECONDS).as_dict()}
+
+    async def look(response: httpx2.Response) -> None:
+        request = response.request
+        if response.status_code == 404 and request.method != "DELETE" and _SESSION in request.headers:
+            expired()
+        if "json" in response.headers.get("content-type", ""):
+            response.stream = _Bounded(response.stream, most)
+
+    async with (
+        httpx2.AsyncClient(
+            headers=dict(headers),
+            timeout=httpx2.Timeout(_HTTP_SECONDS, read=None),
+            event_hooks={"request": [hurry], "response": [look]},
+        ) as client,
+        streamable_http_client(url, http_client=client, max_sse_event_size=most) as streams,
+    ):
+        yield streams
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body that is read up to a bound; the SDK tells the caller what it raises behind it."""
+
+    def __init__(self, body: Any, most: int) -> None:
+        self._body = body
+        self._most = most
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        length = 0
+        async for part in self._body:
+            length += len(part)
+            if length > self._most:
+                raise httpx2.StreamError(f"it has more than the {self._most:,} bytes that --max-result-bytes allows")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._body.aclose()

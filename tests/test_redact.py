@@ -1,0 +1,184 @@
+"""Secrets: in no file and no message, whole or in part, whoever tells them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.errors import UsageError
+from mcprun.events import ToolCall, Where
+from mcprun.redact import LEAST, REDACTED, Redactor
+from tests.support.cli import SERVERS, Result, script, write_jsonl
+from tests.support.forks import Forks
+from tests.support.messages_api import Answer, MessagesApi, error, scripted, text
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(json_values, st.text(min_size=LEAST, max_size=20).filter(lambda text: text not in REDACTED))
+def test_no_text_of_a_value_holds_a_secret(value: Any, secret: str) -> None:
+    """Wherever a secret stands, as key or value or part of one, it does not afterwards; nothing else changes."""
+    redactor = Redactor([secret])
+    holder = {"a": [value, f"x{secret}y", {secret: json.dumps(secret)}]}
+    assert all(secret not in string for string in strings(redactor.value(holder)))
+    if all(redactor.text(string) is string for string in strings(value)):
+        assert redactor.value(value) is value
+        assert redactor.value(holder)["a"][1] == f"x{REDACTED}y"
+
+
+def strings(value: Any) -> list[str]:
+    """Find all strings of a JSON value."""
+    if isinstance(value, dict):
+        return [found for pair in value.items() for item in pair for found in strings(item)]
+    if isinstance(value, list):
+        return [found for item in value for found in strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_what_is_short_is_no_secret() -> None:
+    """`true` as the value of a variable must not blacken every `true`."""
+    assert Redactor(["true", "8080"]).text("true 8080") == "true 8080"
+
+
+def test_a_secret_of_several_lines_is_found_line_by_line() -> None:
+    """A private key is printed a line at a time."""
+    redactor = Redactor(["-----BEGIN KEY-----\nabcdefgh\n-----END KEY-----"])
+    assert redactor.text("key: abcdefgh") == f"key: {REDACTED}"
+
+
+def test_events_keep_their_ids() -> None:
+    """What belongs to which query stays known, whatever a pattern fits."""
+    event = ToolCall(where=Where("q1"), turn=0, call=0, tool="add", input={"n": "q1"}, server=1, log_offset=0)
+    assert Redactor(patterns=[r"q\d"]).value(event).line() == {
+        "event": "tool_call", "query": "q1", "repeat": 1, "attempt": 1, "turn": 0, "call": 0, "tool": "add",
+        "input": {"n": REDACTED}, "is_error": False, "server": 1, "log_offset": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "message"), [("(", "is no regular expression"), ("a*", "fits the empty text")])
+def test_patterns_that_can_not_be_meant(pattern: str, message: str) -> None:
+    """A pattern that is none, and one that fits everywhere, are refused."""
+    with pytest.raises(UsageError, match=message):
+        Redactor(patterns=[pattern])
+
+
+SECRET = 'hunter2"é/s3cret'
+"""A value that JSON and URLs write differently."""
+
+PATTERN = r"card-\d{4}"
+
+
+def everything(folder: Path, done: Result) -> str:
+    """Join all that a run wrote and printed."""
+    files = [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".py" and file.name != "mcp.json"]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.name != "p.jsonl"]
+    return "\n".join([done.stdout, done.stderr, *texts])
+
+
+LEAKY = """
+import json, os, sys, urllib.parse
+secret, mode = os.environ["TOKEN"], sys.argv[1]
+print("starting with", secret, file=sys.stderr, flush=True)
+if mode == "exit":
+    print("x" * 4090 + secret, file=sys.stderr, flush=True)
+    sys.exit(3)
+if mode == "noise":
+    print("x" * 990 + secret, flush=True)
+def send(number, **result):
+    print(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}), flush=True)
+for line in sys.stdin:
+    message = json.loads(line)
+    number, method = message.get("id"), message.get("method")
+    if method == "initialize":
+        version = message["params"]["protocolVersion"]
+        info = {"name": "leaky " + secret, "version": "0"}
+        send(number, protocolVersion=version, capabilities={"tools": {}}, serverInfo=info)
+    elif method == "tools/list":
+        send(number, tools=[{"name": "tell", "description": secret, "inputSchema": {"type": "object"}}])
+    elif method == "tools/call":
+        told = [secret, json.dumps([secret]), urllib.parse.quote(secret, safe=""), "card-1234", "card-12345"]
+        if "die" in message["params"]["arguments"]:
+            print("x" * 4090, secret, file=sys.stderr, flush=True)
+            os._exit(1)
+        content = [{"type": "text", "text": item} for item in told] + [{"type": "text", "text": "y" * 80 + secret}]
+        send(number, content=content, structuredContent={"deep": [{secret: [secret]}]}, isError="fail" in message["params"]["arguments"])
+    elif number is not None:
+        print(json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": -32601, "message": secret}}), flush=True)
+"""
+
+
+@pytest.mark.parametrize("mode", ["", "noise", "exit"])
+def test_a_server_that_tells_its_secrets(mcprun: Forks, tmp_path: Path, mode: str) -> None:
+    """On stderr, in names, results, errors and garbage, whole or cut: nothing of it is written or printed."""
+    (tmp_path / "leaky.py").write_text(LEAKY)
+    entry = {"command": "python", "args": ["leaky.py", mode], "env": {"TOKEN": SECRET, "SHORT": "true"}}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"leaky": entry}}))
+    queries = [
+        script(("tell", {"arg": SECRET, "ok": True}), text=f"It is {SECRET}.", id="passes"),
+        script(("tell", {"fail": 1}), id="fails", prompt=f"Tell me {SECRET} of card-0000"),
+        script(("tell", {"die": 1}), id="dies"),
+        {"id": "broken", "prompt": "x", "script": [
+            {"calls": [{"tool": "tell"}]},
+            {"calls": [{"tool": "tell", "input": {"a": {"$from": 0, "match": "nothing"}}}]},
+            {"text": "x"},
+        ]},
+    ]  # fmt: skip
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = mcprun.run("batch", "p.jsonl", "mcp.json", "--redact", PATTERN, cwd=tmp_path)
+    assert done.code == (3 if mode == "exit" else 1)
+    found = everything(tmp_path, done)
+    for part in ("hunter2", "s3cret", "card-1", "card-0"):
+        assert part not in found
+    assert found.count(REDACTED) > (3 if mode == "exit" else 20)
+    if mode != "exit":
+        shown = mcprun.run("show", "latest", "passes", cwd=tmp_path)
+        assert f"It is {REDACTED}." in shown.stdout
+        assert done.transcripts[0]["calls"][0]["input"] == {"arg": REDACTED, "ok": True}
+        assert done.transcripts[0]["calls"][0]["content"][4]["text"] == f"{REDACTED}5"
+
+
+def test_the_key_that_the_api_repeats(mcprun: Forks, tmp_path: Path) -> None:
+    """An endpoint that puts the key into its answers and errors does not get it into ours."""
+    key = "sk-ant-verysecret"
+    refusal = error(400, "invalid_request_error", f"bad key {key}")
+    answers: dict[str, list[Answer]] = {"Which key?": [text(f"Your key is {key}.")], "Is it good?": [refusal]}
+    with MessagesApi(scripted(answers), api_key=key) as api:
+        write_jsonl(tmp_path / "p.jsonl", *answers)
+        env = {"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": api.url}
+        done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", cwd=tmp_path, env=env)
+    assert [one["verdict"] for one in done.transcripts] == ["passed", "error"]
+    found = everything(tmp_path, done)
+    assert (key in found, found.count(REDACTED) >= 2) == (False, True)
+
+
+def test_prompts_of_stdin_with_secrets_are_not_kept(mcprun: Forks, tmp_path: Path) -> None:
+    """They would stand in the run as they are; a resume asks for them."""
+    lines = "".join(json.dumps(script(("ok", {}), id=name, prompt=f"card-000{name}")) + "\n" for name in "12")
+    raw = SERVERS / "raw.py"
+    killed = mcprun.run("batch", "-", raw, "--redact", PATTERN, "--out", "run", cwd=tmp_path, input=lines, kill=5_500)
+    assert killed.code < 0
+    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (again.code, "give them again, as -" in again.stderr) == (2, True)
+    again = mcprun.run("batch", "--resume", "run", "-", cwd=tmp_path, input=lines)
+    assert (again.code, [one["prompt"] for one in again.transcripts]) == (0, [REDACTED, REDACTED])
+    assert not re.search(PATTERN, everything(tmp_path, again))
+
+
+def test_a_pattern_that_is_the_secret_is_not_kept(mcprun: Forks, tmp_path: Path) -> None:
+    """Whoever gives the secret itself as a pattern has to give it again."""
+    write_jsonl(tmp_path / "p.jsonl", script(id="a"))
+    done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--redact", "hunter2", "--out", "run", cwd=tmp_path)
+    assert (done.code, "hunter2" in everything(tmp_path, done)) == (0, False)
+    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (again.code, "was not kept, since it holds what it hides: give it again" in again.stderr) == (2, True)
+    assert mcprun.run("batch", "--resume", "run", "--redact", "hunter2", cwd=tmp_path).code == 0
