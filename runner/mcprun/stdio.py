@@ -90,8 +90,8 @@ class Stdio:
                 for line in lines.feed(data):
                     try:
                         await messages.send(SessionMessage(read_message(line, self.most)))
-                    except ValueError:
-                        self._tell_noise(line if isinstance(line, bytes) else line.head)
+                    except ValueError as error:
+                        self._tell_noise(line if isinstance(line, bytes) else line.head, str(error))
                     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                         await _drain(process.stdout)
                         return
@@ -100,9 +100,10 @@ class Stdio:
                     break
         await _drain(process.stdout)
 
-    def _tell_noise(self, line: bytes) -> None:
-        if line.strip():
-            self.noise(line.decode("utf-8", "replace"))
+    def _tell_noise(self, line: bytes, why: str) -> None:
+        text = line.decode("utf-8", "replace").strip()
+        if text:
+            self.noise(f"{why}: {text}" if text.startswith("{") else text)
 
 
 async def _drain(stdout: asyncio.StreamReader) -> None:

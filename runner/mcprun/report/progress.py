@@ -61,7 +61,7 @@ class Watcher:
             self.restarted(event)
         elif isinstance(event, Noise | SdkLog) and event.name not in self._warned:
             self._warned.add(event.name)
-            self.note(f"Warning: {_told(event)} (more is in trace.jsonl)")
+            self.note(f"Warning: {_told(event)} (see trace.jsonl)")
 
     def begun(self, event: RunStart) -> None:
         """The run begins, or goes on."""
@@ -164,5 +164,6 @@ class LiveWatcher(_TellingWatcher):
 def _told(event: Noise | SdkLog) -> str:
     """Say in a server author's words what it does wrong."""
     if isinstance(event, Noise):
-        return f"the server prints on stdout, which is the protocol's: {one_line(event.text, 100)!r}; stderr is free"
+        shown = one_line(event.text, 150)
+        return f"the server prints what is no message on stdout, which is the protocol's (stderr is free): {shown}"
     return one_line(event.message, 200)
