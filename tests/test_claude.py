@@ -251,6 +251,33 @@ def test_what_every_query_would_meet_ends_the_run(
     assert "passed" not in done.verdicts.values()
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind", "message"),
+    [
+        (error(402, "billing_error", "No credit"), "api_refused", "the API wants to be paid: 402 billing_error"),
+        (
+            error(400, "invalid_request_error", "Your credit balance is too low to access the API"),
+            "api_refused",
+            "the API wants to be paid: 400",
+        ),
+        (error(403, "permission_error", "Not yours"), "api_refused", "the API refused the key: 403 permission_error"),
+        (
+            error(400, "invalid_request_error", "tools.0.custom.input_schema: not valid"),
+            "bad_tools",
+            "the API refused the tool list: 400",
+        ),
+    ],
+)
+def test_refusals_that_every_query_would_meet(tmp_path: Path, answer: HttpReply, kind: str, message: str) -> None:
+    """No credit, a key without rights and a tool list that is refused end the run at once, with one message."""
+    with MessagesApi(lambda _: answer) as api:
+        done = ask(tmp_path, api, RAW, "--concurrency", "2", queries=[f"Query {number}" for number in range(9)])
+        assert len(api.requests) <= 2
+    assert (done.code, done.record["error"]["kind"], set(done.verdicts.values())) == (3, kind, {"skipped"})
+    assert done.stderr.count(message) == 1
+    assert len(done.verdicts) == 9
+
+
 def test_an_unknown_model_of_one_query_is_its_own_error(tmp_path: Path) -> None:
     """A query that asks for a model that is not there does not end the run for the others."""
     queries = ({"id": "odd", "prompt": "One", "model": "claude-0"}, {"id": "fine", "prompt": "Two"})

@@ -214,6 +214,10 @@ def first_then(*first: HttpReply, then: Callable[[Body], Answer]) -> Callable[[B
         HttpReply(200, "{", BRIEFLY),
         HttpReply(200, {"type": "message"}, BRIEFLY),
         HttpReply(200, "", fails="drop"),
+        HttpReply(200, "", fails="reset"),
+        HttpReply(200, text("Half of this is missing."), fails="truncate"),
+        error(200, "overloaded_error", "Overloaded", headers=BRIEFLY),
+        error(200, "api_error", "Oops", headers=BRIEFLY),
     ],
 )
 def test_trouble_of_the_api_passes(tmp_path: Path, trouble: HttpReply) -> None:
@@ -228,7 +232,9 @@ def test_trouble_of_the_api_passes(tmp_path: Path, trouble: HttpReply) -> None:
     ]
     told = next(event for event in done.trace if event["event"] == "retry")
     assert told["tried"] == 1
-    assert told.get("status") == (trouble.status if trouble.status >= 400 else None)
+    is_error = isinstance(trouble.body, dict) and trouble.body["type"] == "error"
+    assert told.get("status") == (trouble.status if is_error else None)
+    assert ("throttled" in told["error"]) == (trouble.status in (429, 529) or "Overloaded" in str(trouble.body))
     assert len(api.requests) == 3
 
 

@@ -69,7 +69,7 @@ class Stdio:
         sent, to_server = anyio.create_memory_object_stream[SessionMessage](0)
         async with anyio.create_task_group() as group:
             group.start_soon(self._read, process, from_server)
-            group.start_soon(_write, process, to_server, from_server)
+            group.start_soon(_write, process, to_server)
             try:
                 yield received, sent
             finally:
@@ -112,12 +112,12 @@ async def _drain(stdout: asyncio.StreamReader) -> None:
         pass
 
 
-async def _write(
-    process: asyncio.subprocess.Process,
-    messages: MemoryObjectReceiveStream[SessionMessage],
-    from_server: MemoryObjectSendStream[SessionMessage | Exception],
-) -> None:
-    """Hand on what the client says. A server that does not listen is one that has ended."""
+async def _write(process: asyncio.subprocess.Process, messages: MemoryObjectReceiveStream[SessionMessage]) -> None:
+    """Hand on what the client says.
+
+    A server that does not listen is as good as ended, and is made to. What it said before is still read, and until
+    then nobody is told: its answers may stand in the pipe, and the end of its stdout comes behind them.
+    """
     assert process.stdin  # noqa: S101  it was asked for
     async with messages:
         async for message in messages:
@@ -126,8 +126,14 @@ async def _write(
                 process.stdin.write(text.encode() + b"\n")
                 await process.stdin.drain()
             except (ConnectionError, RuntimeError):
-                await from_server.aclose()
-                return
+                _signal(process, signal.SIGTERM)
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to the process; SIGKILL goes to all that it has started as well."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            (os.killpg if number is signal.SIGKILL else os.kill)(process.pid, number)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -135,9 +141,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     assert process.stdin  # noqa: S101  it was asked for
     process.stdin.close()
     for number in (None, signal.SIGTERM, signal.SIGKILL):
-        if number and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                (os.killpg if number is signal.SIGKILL else os.kill)(process.pid, number)
+        if number:
+            _signal(process, number)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_EXIT_SECONDS):
                 await process.wait()

@@ -71,12 +71,13 @@ class AnthropicModel:
 
 
 def _reply(body: Any, request_id: str | None) -> Reply:
-    """Read a message of the API. Raises `RequestError` (`api_error`) when it is none."""
+    """Read a message of the API. Raises `RequestError` when it is none."""
+    if isinstance(body, dict) and body.get("type") == "error" and isinstance(body.get("error"), dict):
+        raise _error_in_200(body["error"], request_id)
     try:
         content, stop_reason, model = body["content"], body["stop_reason"], body["model"]
-        usage = Usage.model_validate(
-            {key: value for key, value in (body.get("usage") or {}).items() if value is not None}
-        )
+        counted = {key: value for key, value in (body.get("usage") or {}).items() if value is not None}
+        usage = Usage.model_validate(counted) if "output_tokens" in counted else None
         if not isinstance(content, list) or not isinstance(stop_reason, str):
             raise TypeError("content or stop_reason")
         for number, block in enumerate(content):
@@ -89,9 +90,19 @@ def _reply(body: Any, request_id: str | None) -> Reply:
         content=content,
         stop_reason=stop_reason,
         model=str(model),
-        usage=usage if body.get("usage") else None,
+        usage=usage,
         request_id=request_id,
     )
+
+
+def _error_in_200(error: dict[str, Any], request_id: str | None) -> RequestError:
+    """Read an error that came with status 200, as one does that happens when the answer has begun."""
+    what = f"{error.get('type')}: {error.get('message')}"
+    if error.get("type") in ("overloaded_error", "rate_limit_error"):
+        kind, message = ErrorKind.THROTTLED, f"the API is throttling: {what}"
+    else:
+        kind, message = ErrorKind.API_ERROR, f"the API failed: {what}"
+    return RequestError(kind, message, may_pass=True, status=200, request_id=request_id)
 
 
 def _is_proper(block: Any) -> bool:
@@ -142,8 +153,12 @@ def _status_error(error: anthropic.APIStatusError, request: Request, model: str)
         )
 
     match error.status_code:
-        case 401 | 402 | 403:
+        case 401 | 403:
             return RunError(ErrorKind.API_REFUSED, f"the API refused the key: {what}")
+        case 402:
+            return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
+        case 400 if "credit balance is too low" in (error.api_message or ""):  # older deployments have no 402
+            return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
         case 404 if request.model:  # the query's own model: other queries may be fine
             return failed(ErrorKind.API_REFUSED, f"the API does not know the query's model {model!r}", may_pass=False)
         case 404:

@@ -1,0 +1,178 @@
+"""Budgets: what a run may spend and how much may go wrong, and what is not known is never counted as nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.errors import RunError
+from mcprun.events import Event, Warned
+from mcprun.models.budget import Budget
+from mcprun.prices import dearest, price
+from mcprun.records import Usage
+from tests.support.cli import RAW, Result, clean_environment, script, write_jsonl
+from tests.support.forks import Forks
+from tests.support.messages_api import Answer, Body, MessagesApi, calls, message, text, turn_of
+
+MILLION = 1_000_000
+SONNET = "claude-sonnet-5-5"
+
+
+def priced(model: str = SONNET, **tokens: int) -> float:
+    """Give what so many tokens cost."""
+    cost = price(model, Usage(**tokens))
+    assert cost is not None
+    return cost
+
+
+def test_prices_are_those_of_the_api() -> None:
+    """Each kind of token has its own price; what stands in the cache is not counted twice."""
+    written, read = priced(cache_creation_input_tokens=MILLION), priced(cache_read_input_tokens=MILLION)
+    assert 0 < read < priced(input_tokens=MILLION) < written < priced(output_tokens=MILLION)
+    both = priced(input_tokens=MILLION, cache_read_input_tokens=MILLION)
+    assert both == pytest.approx(priced(input_tokens=MILLION) + read)
+    assert price("no-such-model", Usage(input_tokens=5)) is None
+    assert priced(dearest(), input_tokens=1) > priced(input_tokens=1)
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1), st.integers(1, 5000))
+def test_a_budget_is_spent_when_it_is_met(spent: list[int], most: int) -> None:
+    """Nothing may be asked for from the reply on that has brought the sum to the limit."""
+    budget = Budget(most, None, lambda _: None)
+    total = 0
+    for tokens in spent:
+        assert total < most
+        budget.check()
+        budget.spend(SONNET, Usage(output_tokens=tokens))
+        total += tokens
+        if total >= most:
+            with pytest.raises(RunError, match=f"has spent {total:,} tokens, and --budget-tokens allows {most:,}"):
+                budget.check()
+            return
+
+
+def test_what_is_not_known_is_counted_high() -> None:
+    """A model without a price is counted like the one that costs most, and warned of once."""
+    told: list[Event] = []
+    budget = Budget(None, 1.0, told.append)
+    budget.spend("local-model", Usage(output_tokens=100))
+    budget.spend("local-model", Usage(output_tokens=100))
+    assert budget.usd == pytest.approx(priced(dearest(), output_tokens=200))
+    assert told == [
+        Warned(message=f"no price is known for local-model: it is counted as {dearest()}, which costs most")
+    ]
+
+
+def spending(
+    mcprun: Forks, folder: Path, *flags: str, usage: Body | None, resume: bool = False, queries: int = 8
+) -> Result:
+    """Run queries of two turns, each of which takes so many tokens, one query after the other."""
+
+    def answer(body: Body) -> Answer:
+        content = (
+            [{"type": "tool_use", "name": "ok", "input": {}}] if not turn_of(body) else [{"type": "text", "text": "x"}]
+        )
+        said = message(content, stop_reason="end_turn" if turn_of(body) else "tool_use")
+        return {**said, "usage": {**usage} if usage else {"input_tokens": None, "output_tokens": None}}
+
+    write_jsonl(folder / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(queries)))
+    with MessagesApi(answer) as api:
+        env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        what = ("--resume", "run") if resume else ("p.jsonl", RAW, "--concurrency", "1", "--out", "run")
+        return mcprun.run("batch", *what, *flags, cwd=folder, env=env)
+
+
+TEN = {"input_tokens": 4, "output_tokens": 3, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 1}
+
+
+def test_a_budget_of_tokens(mcprun: Forks, tmp_path: Path) -> None:
+    """It ends the run in the middle of a query, which is told and not counted as tried; a resume counts what was spent."""
+    done = spending(mcprun, tmp_path, "--budget-tokens", "50", usage=TEN)
+    assert done.code == 3
+    assert list(done.verdicts.values()) == ["passed"] * 2 + ["skipped"] * 6
+    cut, untried = done.transcripts[2:4]
+    assert (len(cut["turns"]), len(cut["calls"]), cut["error"]["kind"]) == (1, 1, "budget")
+    assert untried["error"]["message"] == "not started: the run has spent 50 tokens, and --budget-tokens allows 50"
+    assert "Error: the run has spent 50 tokens" in done.stderr
+    assert "mcprun batch --resume run" in done.stderr
+    again = spending(mcprun, tmp_path, "--budget-tokens", "80", usage=TEN, resume=True)
+    assert list(again.verdicts.values()) == ["passed"] * 4 + ["skipped"] * 4
+    whole = spending(mcprun, tmp_path, "--budget-tokens", "999", usage=TEN, resume=True)
+    assert (whole.code, set(whole.verdicts.values())) == (0, {"passed"})
+    assert whole.record["counts"]["usage"]["input_tokens"] == 4 * 16
+
+
+def test_a_budget_of_dollars(mcprun: Forks, tmp_path: Path) -> None:
+    """It is counted with each model's own price."""
+    cost = priced(input_tokens=4, output_tokens=3, cache_creation_input_tokens=2, cache_read_input_tokens=1)
+    done = spending(mcprun, tmp_path, "--budget-usd", f"{cost * 5.5:.9f}", usage=TEN)
+    assert (done.code, list(done.verdicts.values())) == (3, ["passed"] * 3 + ["skipped"] * 5)
+    assert "and --budget-usd allows $0.0" in done.stderr
+
+
+def test_tokens_that_nobody_counted(mcprun: Forks, tmp_path: Path) -> None:
+    """A reply without usage counts with all that it may have taken, and is warned of once."""
+    done = spending(mcprun, tmp_path, "--budget-tokens", "3500", "--max-tokens", "1000", usage=None)
+    assert list(done.verdicts.values())[:2] == ["passed", "skipped"]
+    assert done.stderr.count("does not say how many tokens it took") == 1
+
+
+def test_prices_that_are_not_installed(tmp_path: Path) -> None:
+    """`--budget-usd` without the package is refused before anything runs, and says what to install."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    hidden = "import sys; sys.modules['genai_prices'] = None; from mcprun.cli import main; main()"
+    command = [sys.executable, "-c", hidden, "batch", "p.jsonl", str(RAW), "--budget-usd", "1"]
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "Error: --budget-usd needs to know prices: pip install 'mcprun[prices]'\n"
+
+
+def test_a_recording_costs_nothing(mcprun: Forks, tmp_path: Path) -> None:
+    """A replay repeats the tokens of its recording, and has no budget to spend."""
+    spending(mcprun, tmp_path, usage=TEN, queries=3)
+    done = mcprun.run("batch", "p.jsonl", RAW, "--model", "replay:run", "--budget-tokens", "1", cwd=tmp_path)
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+
+
+def test_too_many_failures(mcprun: Forks, tmp_path: Path) -> None:
+    """Failures and errors count alike; what is in flight then ends by itself, and no more is started."""
+    queries = [script(("ok", {}), id=f"q{number}") for number in range(9)]
+    queries[1]["expect"] = {"text": {"contains": "no"}}
+    queries[3]["script"] = [{"calls": [{"tool": "die"}]}]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    flags = ("--concurrency", "1", "--max-failures", "2", "--out", "run")
+    done = mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path)
+    assert (done.code, list(done.verdicts.values())) == (1, ["passed", "failed", "passed", "error"] + ["skipped"] * 5)
+    assert "Error: queries that did not pass: 2, and --max-failures is 2" in done.stderr
+    assert mcprun.run("batch", "--resume", "run", cwd=tmp_path).bytes == done.bytes
+    again = mcprun.run("batch", "--resume", "run", "--max-failures", "3", cwd=tmp_path)
+    assert list(again.verdicts.values()) == ["passed", "failed", "passed", "error"] + ["passed"] * 5
+
+
+@pytest.mark.parametrize(("most", "stop", "made"), [(5, "end_turn", 5), (4, "max_calls", 2)])
+def test_too_many_calls(mcprun: Forks, tmp_path: Path, most: int, stop: str, made: int) -> None:
+    """A query that asks for more calls than it may make fails, and none of that turn's calls is made."""
+    turns: list[dict[str, Any]] = [{"calls": [{"tool": "ok"}] * 2}, {"calls": [{"tool": "ok"}] * 3}, {"text": "x"}]
+    write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "x", "script": turns})
+    done = mcprun.run("batch", "p.jsonl", RAW, "--max-calls", str(most), cwd=tmp_path)
+    (one,) = done.transcripts
+    assert (one["stop"], len(one["calls"])) == (stop, made)
+    assert one["verdict"] == ("passed" if stop == "end_turn" else "failed")
+
+
+def test_a_budget_lets_paid_requests_end(mcprun: Forks, tmp_path: Path) -> None:
+    """What is in flight when the budget is met still counts: its answers are paid for."""
+    write_jsonl(tmp_path / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(4)))
+    with MessagesApi(lambda body: text("x") if turn_of(body) else calls(("ok", {}))) as api:
+        env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        flags = ("--concurrency", "4", "--budget-tokens", "1")
+        done = mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, env=env)
+    assert set(done.verdicts.values()) == {"skipped"}
+    assert all(len(one["turns"]) <= 1 for one in done.transcripts)
+    assert any(one["calls"] for one in done.transcripts)
