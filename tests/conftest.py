@@ -49,8 +49,9 @@ def no_process_is_left() -> Iterator[None]:
     assert left == {}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session", autouse=True)
 def mcprun() -> Iterator[Forks]:
     """Give the command without the cost of its imports."""
     with Forks() as forks:
+        forks.share()
         yield forks

@@ -271,7 +271,7 @@ def test_what_every_query_would_meet_ends_the_run(
 def test_refusals_that_every_query_would_meet(tmp_path: Path, answer: HttpReply, kind: str, message: str) -> None:
     """No credit, a key without rights and a tool list that is refused end the run at once, with one message."""
     with MessagesApi(lambda _: answer) as api:
-        done = ask(tmp_path, api, RAW, "--concurrency", "2", queries=[f"Query {number}" for number in range(9)])
+        done = ask(tmp_path, api, RAW, "--concurrency", "2", queries=tuple(f"Query {n}" for n in range(9)))
         assert len(api.requests) <= 2
     assert (done.code, done.record["error"]["kind"], set(done.verdicts.values())) == (3, kind, {"skipped"})
     assert done.stderr.count(message) == 1

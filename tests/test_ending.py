@@ -75,13 +75,12 @@ def test_a_server_that_never_starts_leaves_nothing_to_go_on_with(mcprun: Forks, 
     assert (again.code, again.verdicts) == (0, {"a": "passed"})
 
 
-def test_a_disk_that_is_full(tmp_path: Path) -> None:
+def test_a_disk_that_is_full(mcprun: Forks, tmp_path: Path) -> None:
     """The run ends with one message, what was written stays whole, and a resume does the rest."""
     queries = [named(f"q{number}", "ok") for number in range(60)]
     write_jsonl(tmp_path / "p.jsonl", *queries)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with Forks() as forks:
-        whole = forks.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
+    whole = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
     resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, before[1]))  # no file may grow above it, as on a full disk
     try:
         with Forks() as forks:
@@ -94,8 +93,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     written = (tmp_path / "run" / "transcripts.jsonl").read_bytes()
     assert 10 < written.count(b"\n") < 60
-    with Forks() as forks:
-        again = forks.run("batch", "--resume", "run", cwd=tmp_path)
+    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert (again.code, again.bytes) == (0, whole.bytes)
 
 

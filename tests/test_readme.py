@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 from mcprun.aliases import KNOWN
 from mcprun.errors import ExitCode
+from mcprun.limits import Limits
 from mcprun.queries import Expect, Query
 from tests.support.cli import ROOT, normalised, run_mcprun, squeezed
 
@@ -31,7 +33,7 @@ def test_the_output_shown_is_the_output(tmp_path: Path) -> None:
     """Each `$ mcprun …` of the README prints what stands below it; `...` stands for lines that are left out."""
     (tmp_path / "prompts").symlink_to(ROOT / "prompts")
     shown = [block for block in consoles() if block.startswith("$ mcprun ")]
-    assert len(shown) == 2
+    assert len(shown) == 3
     for block in shown:
         command, expected = block.split("\n", 1)
         done = run_mcprun(*shlex.split(command)[2:], cwd=tmp_path)
@@ -46,6 +48,16 @@ def test_the_tables_hold_every_key() -> None:
         assert f"`{key}" in README or f'"{key}"' in README, key
     for code in ExitCode:
         assert re.search(rf"^\| {code.value}\b", README, re.MULTILINE), code
+
+
+def test_the_table_of_deadlines_holds_the_defaults() -> None:
+    """Each deadline is named with the flag and the default that the code has."""
+    told = dict(re.findall(r"^\| `--(\w+)-timeout` \| (\d+) \|", README, re.MULTILINE))
+    assert told == {
+        field.name.removesuffix("_seconds"): f"{getattr(Limits(), field.name):.0f}"
+        for field in fields(Limits)
+        if field.name.endswith("_seconds") and field.name != "retry_wait_seconds"
+    }
 
 
 def test_every_option_is_told_by_help(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_query_that_was_not_recorded_is_an_error(tmp_path: Path) -> None:
     done = run_mcprun("batch", "p.jsonl", RAW, "--model", f"replay:{recorded}", cwd=tmp_path)
     assert (done.code, done.verdicts) == (3, {"a": "error", "b": "error"})
     assert [transcript["error"]["kind"] for transcript in done.transcripts] == ["not_recorded", "not_recorded"]
-    assert "a was recorded for another prompt: 'Do it.'" in done.stderr
+    assert "a was recorded for another prompt: mcprun show " in done.stderr
 
 
 def test_filter_and_limit(tmp_path: Path) -> None:
@@ -367,8 +367,11 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
     done = run_mcprun("batch", prompts, RAW, "--", "noise", cwd=tmp_path)
     assert done.code == 0
-    assert "Warning: the server prints on stdout what is no message; stdout is the protocol's" in done.stderr
-    assert "Server is listening!" in next(event["message"] for event in done.trace if event["event"] == "sdk_log")
+    assert (
+        "Warning: the server prints what is no message on stdout, which is the protocol's (stderr is free): Server is"
+        in done.stderr
+    )
+    assert "Server is listening!" in next(event["text"] for event in done.trace if event["event"] == "noise")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,18 +59,13 @@ class Result:
 
 
 def run_mcprun(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = None, input: str | bytes = b"") -> Result:
-    """Run `mcprun ARGS` in the folder `cwd`; `env` comes on top of a clean environment."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mcprun", *map(str, args)],
-        cwd=cwd,
-        env=clean_environment() | dict(env or {}),
-        input=input.encode() if isinstance(input, str) else input,
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    stdout = done.stdout.decode()
-    return Result(done.returncode, stdout, done.stderr.decode(), run_of(stdout, cwd))
+    """Run `mcprun ARGS` in the folder `cwd`; `env` comes on top of a clean environment.
+
+    It runs in a process of its own, which is forked from one that has imported everything: see `forks.py`.
+    """
+    from tests.support.forks import Forks
+
+    return Forks.shared().run(*args, cwd=cwd, env=env, input=input)
 
 
 def run_of(stdout: str, cwd: Path) -> Path:

@@ -13,16 +13,29 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tests.support.cli import ROOT, SECONDS, Result, clean_environment, run_of
 
 
 class Forks:
-    """The process, as a context manager."""
+    """The process, as a context manager. All tests of a session share one, which `conftest.py` starts and ends."""
+
+    _shared: ClassVar[Forks | None] = None
+
+    @classmethod
+    def shared(cls) -> Forks:
+        """Give the session's process."""
+        assert cls._shared
+        return cls._shared
+
+    def share(self) -> None:
+        """Be the session's process."""
+        Forks._shared = self
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -41,7 +54,7 @@ class Forks:
         *args: str | Path,
         cwd: Path,
         env: Mapping[str, str] | None = None,
-        input: str = "",
+        input: str | bytes = b"",
         kill: int | None = None,
     ) -> Result:
         """Run `mcprun ARGS` in the folder `cwd`, as `run_mcprun` does."""
@@ -50,21 +63,27 @@ class Forks:
 
     def lines(self, *args: str | Path, cwd: Path) -> int:
         """Run a command to its end and count the lines of mcprun's code that it takes, some of them many times."""
-        return self._run(args, cwd, None, "", 0)[3]
+        return self._run(args, cwd, None, b"", 0)[3]
 
     def _run(
-        self, args: tuple[str | Path, ...], cwd: Path, env: Mapping[str, str] | None, input: str, kill: int | None
+        self,
+        args: tuple[str | Path, ...],
+        cwd: Path,
+        env: Mapping[str, str] | None,
+        input: str | bytes,
+        kill: int | None,
     ) -> tuple[int, str, str, int]:
         assert self._process.stdin
         assert self._process.stdout
         with tempfile.TemporaryDirectory() as folder:
             files = {name: str(Path(folder, name)) for name in ("stdin", "stdout", "stderr")}
-            Path(files["stdin"]).write_text(input, encoding="utf-8")
+            Path(files["stdin"]).write_bytes(input.encode() if isinstance(input, str) else input)
             job = {"args": [str(arg) for arg in args], "cwd": str(cwd), "kill": kill, **files}
             self._process.stdin.write(json.dumps({**job, "env": clean_environment() | dict(env or {})}) + "\n")
             self._process.stdin.flush()
             answer = json.loads(self._process.stdout.readline())
-            stdout, stderr = (Path(files[name]).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+            stdout, stderr = (Path(files[name]).read_bytes().decode() for name in ("stdout", "stderr"))
+        assert answer["code"] is not None, f"mcprun {job['args']} did not end within {SECONDS} s:\n{stderr}"
         return answer["code"], stdout, stderr, answer["lines"]
 
 
@@ -73,8 +92,12 @@ def serve() -> None:
     import mcprun
     import mcprun.cli.plan
     import mcprun.cli.signals
+    import mcprun.models.anthropic
+    import mcprun.models.budget
     import mcprun.models.replay
+    import mcprun.models.retry
     import mcprun.models.script
+    import mcprun.prices
     import mcprun.report.console
 
     package = str(Path(mcprun.__file__).parent)
@@ -86,10 +109,23 @@ def serve() -> None:
             os.close(reader)
             run(job, writer, package)
         os.close(writer)
-        _, status = os.waitpid(child, 0)
+        code = ended(child)
         with os.fdopen(reader) as told:
             lines = int(told.read() or 0)
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status), "lines": lines}), flush=True)
+        print(json.dumps({"code": code, "lines": lines}), flush=True)
+
+
+def ended(child: int) -> int | None:
+    """Wait for a fork; give its exit code, or kill it and give nothing when it takes too long."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        process, status = os.waitpid(child, os.WNOHANG)
+        if process:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
 
 
 def run(job: dict[str, Any], lines: int, package: str) -> None:
