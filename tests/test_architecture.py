@@ -15,8 +15,8 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "cli", "report", "batch", "resume", "attempt", "loop", "models", "prices", "pool", "connect", "server", "link",
-    "stdio", "streamable", "wire", "serverlog", "target",
+    "cli", "report", "batch", "recorder", "resume", "attempt", "loop", "models", "prices", "pool", "connect", "server",
+    "link", "stdio", "streamable", "wire", "serverlog", "target",
     "journal", "rundir", "sdklog", "supervisor", "checks", "tools", "schemas", "content", "prompts", "queries", "aliases",
     "redact", "events", "records", "ending", "deadline", "limits", "errors",
 )  # fmt: skip

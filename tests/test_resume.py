@@ -46,14 +46,18 @@ def whole(mcprun: Forks, tmp_path: Path, prompts: Path) -> Result:
     return done
 
 
-def same(resumed: Result, whole: Result) -> None:
-    """Hold a run against the one that nobody touched."""
+def same(resumed: Result, whole: Result, kills: int = 0) -> None:
+    """Hold a run against the one that nobody touched.
+
+    A kill may come between a transcript and the line of the trace that tells of it: the transcript is what counts.
+    """
     assert resumed.code == whole.code
     assert resumed.bytes == whole.bytes
     assert resumed.record["counts"] == whole.record["counts"]
     assert resumed.record["state"] == "finished"
     ends = [event["query"] for event in resumed.trace if event["event"] == "query_end"]
-    assert set(ends) == set(whole.verdicts)
+    assert set(ends) <= set(whole.verdicts)
+    assert len(set(whole.verdicts) - set(ends)) <= kills
 
 
 KILLS = 100
@@ -78,7 +82,7 @@ def test_killed_at_any_moment(mcprun: Forks, tmp_path: Path, whole: Result) -> N
             again = mcprun.run("batch", "--resume", run, cwd=tmp_path)
             tried = {event["query"] for event in resumed_part(again) if event["event"] == "query_end"}
             assert tried.isdisjoint(done)
-        same(again, whole)
+        same(again, whole, kills=1)
     assert left_late > KILLS / 3
     assert left_early < KILLS / 2
 
@@ -100,7 +104,7 @@ def test_killed_again_and_again(mcprun: Forks, tmp_path: Path, whole: Result) ->
     mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path, kill=9_000)
     for _ in range(6):
         mcprun.run("batch", "--resume", "run", cwd=tmp_path, kill=chance.randrange(1000, 9_000))
-    same(mcprun.run("batch", "--resume", "run", cwd=tmp_path), whole)
+    same(mcprun.run("batch", "--resume", "run", cwd=tmp_path), whole, kills=7)
 
 
 def test_torn_anywhere(mcprun: Forks, tmp_path: Path, whole: Result) -> None:

@@ -80,8 +80,8 @@ class PromptsFile:
         """Stream the selected queries, in order. Raises `UsageError` when the file is no longer what was checked."""
         problems: list[str] = []
         found = _selected(_queries(self.name, self.source, problems), self.select)
-        for (_, query), expected in zip_longest(found, self.digests, fillvalue=(0, None)):
-            if query is None or query.id != expected or problems:
+        for (_, query), expected in zip_longest(found, self.digests.items(), fillvalue=(None, None)):
+            if not isinstance(query, Query) or (query.id, query.digest) != expected or problems:
                 raise UsageError(
                     f"{_label(self.name)} was changed while it was being run: what is left of it is not run"
                 )

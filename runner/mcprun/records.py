@@ -234,6 +234,11 @@ class Tally:
         if transcript.usage:
             self._usage = (self._usage or Usage()) + transcript.usage
 
+    @property
+    def failures(self) -> int:
+        """How many queries were tried to their end and did not pass."""
+        return self._verdicts[Verdict.FAILED] + self._verdicts[Verdict.ERROR]
+
     def counts(self) -> Counts:
         """Give the totals so far."""
         return Counts(

@@ -35,7 +35,7 @@ async def streamable_http(
 
     async def look(response: httpx2.Response) -> None:
         request = response.request
-        if response.status_code == 404 and request.method != "DELETE" and _SESSION in request.headers:
+        if response.status_code == 404 and request.method == "POST" and _SESSION in request.headers:
             expired()
         if "json" in response.headers.get("content-type", ""):
             response.stream = _Bounded(response.stream, most)

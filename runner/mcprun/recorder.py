@@ -1,0 +1,165 @@
+"""What is told of a run: cleaned of secrets, written down, and shown to whoever watches."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO
+
+from mcprun import __version__
+from mcprun.ending import Ending
+from mcprun.errors import ErrorKind, RunError, UsageError
+from mcprun.events import Event, Warned
+from mcprun.journal import Journal, now
+from mcprun.limits import Limits
+from mcprun.prompts import PromptsFile
+from mcprun.queries import Query
+from mcprun.records import (
+    ErrorInfo,
+    JsonObject,
+    ModelRecord,
+    PromptsRecord,
+    RunRecord,
+    ServerRecord,
+    Transcript,
+)
+from mcprun.redact import Redactor
+from mcprun.server import Server
+from mcprun.tools import changes
+
+
+class Recorder:
+    """Keeps the journal and the record of one run. A disk that takes no more ends the run, by `ending`."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        record: RunRecord,
+        redactor: Redactor,
+        watch: Callable[[Event], None],
+        ending: Ending,
+    ) -> None:
+        self.journal = journal
+        self.record = redactor.value(record)
+        self._redactor = redactor
+        self._watchers = [watch]
+        self._ending = ending
+        self._started = time.monotonic()
+
+    @property
+    def reason(self) -> RunError | None:
+        """Why the run ends early, if it does."""
+        error, clean = self._ending.reason, self._redactor.text
+        return RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) if error else None
+
+    def begin(self, prompts: PromptsFile) -> None:
+        """Write all that a later process needs to go on; the record last, since it is what makes the folder a run.
+
+        Prompts from stdin are kept, unless they hold what must not be seen. Raises `UsageError` where nothing can be
+        written.
+        """
+        try:
+            self.journal.write_queries(prompts.digests)
+            if prompts.name == "-" and not self._holds_secrets(prompts.source):
+                self.journal.write_prompts(prompts.source)
+            self.journal.write_record(self.record)
+        except OSError as error:
+            self.journal.release()
+            raise UsageError(str(_unwritable(self.journal.path, error))) from None
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to the journal, and to whoever watches."""
+        event = self._redactor.value(event)
+        try:
+            self.journal.handle(event)
+        except OSError as error:
+            self._ending.end(_unwritable(self.journal.path, error))
+        for watcher in self._watchers:
+            try:
+                watcher(event)
+            except (Exception, SystemExit):  # noqa: BLE001  a display that broke must not stop the run it displays
+                self._watchers.remove(watcher)
+
+    def answered(self, server: Server) -> None:
+        """Write down what answers; say so when it is not what answered an earlier process."""
+        before, about = self.record.server, self._redactor.value(_about(server))
+        if before and (told := changes(before.tools, about.tools)):
+            self.emit(Warned(message=f"the server's tools are not what they were when the run was begun: {told}"))
+        self.record = self.record.model_copy(update={"server": about})
+        try:
+            self.journal.write_record(self.record)
+        except OSError as error:
+            self._ending.end(_unwritable(self.journal.path, error))
+
+    def finish(self, prompts: PromptsFile, untried: Callable[[Query, RunError], Transcript]) -> None:
+        """Bring the files into their final form. On a full disk they stay as they are, to be resumed.
+
+        Of a run that ended by itself before it was done, the queries that it did not come to are written down as
+        `untried`: they must never be taken for ones that passed. Who interrupts a run knows that it is not done.
+        """
+        reason, journal = self.reason, self.journal
+        try:
+            if reason and reason.kind not in (ErrorKind.CANCELLED, ErrorKind.OUTPUT):
+                with suppress(UsageError):  # the prompts file is gone or changed
+                    for query in prompts.queries():
+                        if (query.id, 1) not in journal:
+                            journal.keep(self._redactor.value(untried(query, reason)))
+            counts = journal.tally.counts()
+            self.record = self.record.model_copy(
+                update={
+                    "state": "finished" if counts.done == len(prompts) else "interrupted",
+                    "finished": now(),
+                    "seconds": round(time.monotonic() - self._started + (self.record.seconds or 0.0), 3),
+                    "counts": counts,
+                    "error": ErrorInfo(kind=reason.kind, message=str(reason)) if reason else None,
+                }
+            )
+            journal.close(((query, 1) for query in prompts.digests), self.record)
+        except OSError as error:
+            journal.release()
+            self._ending.stop(_unwritable(journal.path, error))
+
+    def _holds_secrets(self, source: IO[bytes]) -> bool:
+        source.seek(0)
+        texts = (line.decode("utf-8", "replace") for line in source)
+        return any(self._redactor.text(text) is not text for text in texts)
+
+
+def head(
+    prompts: PromptsFile, model: ModelRecord, limits: Limits, arguments: JsonObject, earlier: RunRecord | None
+) -> RunRecord:
+    """Make the `run.json` of a run that begins, or that goes on where an `earlier` process left it."""
+    versions = {"mcprun": __version__, "python": platform.python_version()}
+    for package in ("mcp", "anthropic"):
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return RunRecord(
+        state="started",
+        started=earlier.started if earlier else now(),
+        arguments=arguments,
+        prompts=PromptsRecord(file=prompts.name, sha256=prompts.sha256, queries=len(prompts)),
+        model=model,
+        limits=asdict(limits),
+        versions=versions,
+        server=earlier.server if earlier else None,
+        seconds=earlier.seconds if earlier else None,
+    )
+
+
+def _about(server: Server) -> ServerRecord:
+    return ServerRecord(
+        name=server.name,
+        version=server.version,
+        protocol=server.protocol,
+        tools=list(server.tools.listed),
+        warnings=list(server.tools.warnings),
+    )
+
+
+def _unwritable(path: Path, error: OSError) -> RunError:
+    return RunError(ErrorKind.OUTPUT, f"can't write {error.filename or path}: {error.strerror}")
