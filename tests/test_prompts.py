@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -155,3 +157,23 @@ def test_numbers_that_are_none_are_bad_lines(tmp_path: Path) -> None:
     """A number too large to be held is no infinity."""
     done = run_mcprun("validate", "-", cwd=tmp_path, input='{"prompt": "x", "metadata": {"n": 1e999}}')
     assert done.stderr == "<stdin>:1: line: not JSON: 1e999 is too large a number\n"
+
+
+def test_a_line_of_a_hundred_megabytes(tmp_path: Path) -> None:
+    """It is refused by its number, without being read whole, and the lines around it are checked."""
+    file = tmp_path / "p.jsonl"
+    with file.open("wb") as stream:
+        stream.write(b'"fine"\n"')
+        for _ in range(100):
+            stream.write(b"x" * 1_000_000)
+        stream.write(b'"\n{"promt": "x"}\n')
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(PromptsError) as told:
+        read_prompts(str(file))
+    assert told.value.problems == (
+        f"{file}:2: line: has more than 67,108,864 bytes",
+        f"{file}:3: promt: unknown key; did you mean 'prompt'?",
+    )
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000 * (
+        1024 if sys.platform == "darwin" else 1
+    )

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.errors import UsageError
+from mcprun.errors import REDACTED, UsageError
 from mcprun.events import ToolCall, Where
-from mcprun.redact import LEAST, REDACTED, Redactor
+from mcprun.redact import LEAST, Redactor
 from tests.support.cli import SERVERS, Result, script, write_jsonl
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, MessagesApi, error, scripted, text
@@ -182,3 +182,41 @@ def test_a_pattern_that_is_the_secret_is_not_kept(mcprun: Forks, tmp_path: Path)
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert (again.code, "was not kept, since it holds what it hides: give it again" in again.stderr) == (2, True)
     assert mcprun.run("batch", "--resume", "run", "--redact", "hunter2", cwd=tmp_path).code == 0
+
+
+def test_values_of_flags(mcprun: Forks, tmp_path: Path) -> None:
+    """`--env` reaches the server and nothing else; what this environment holds is there again for a resume."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    server, env = SERVERS / "environment.py", {"B_TOKEN": "from-outside"}
+    flags = ("--env", f"A_TOKEN={SECRET}", "--env", "B_TOKEN", "--out", "run")
+    done = mcprun.run("batch", "p.jsonl", server, *flags, cwd=tmp_path, env=env)
+    log = (done.run / "server.log").read_text()
+    assert f"'A_TOKEN': '{REDACTED}'" in log
+    assert f"'B_TOKEN': '{REDACTED}'" in log
+    assert done.record["arguments"]["env"] == [f"A_TOKEN={REDACTED}", "B_TOKEN"]
+    found = everything(tmp_path, done)
+    assert "hunter2" not in found
+    assert "from-outside" not in found
+    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path, env=env)
+    assert (again.code, "the value of A_TOKEN was not kept, since it is a secret: give it again" in again.stderr) == (
+        2,
+        True,
+    )
+    again = mcprun.run("batch", "--resume", "run", "--env", "A_TOKEN=x", "--env", "B_TOKEN=y", cwd=tmp_path)
+    assert again.code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((SERVERS / "raw.py", "--header", "A: b"), "--header goes with a URL"),
+        (("http://127.0.0.1:1/mcp", "--env", "A=b"), "--env goes with a server that is started"),
+        ((SERVERS / "raw.py", "--env", "NOT_SET"), "'NOT_SET' is no NAME=VALUE, and no variable that is set"),
+        (("http://127.0.0.1:1/mcp", "--header", "A"), "'A' is no NAME:VALUE"),
+    ],
+)
+def test_flags_that_can_not_be_meant(mcprun: Forks, tmp_path: Path, args: tuple[str | Path, ...], message: str) -> None:
+    """What is no pair, and what the server can't be given, is refused."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    done = mcprun.run("batch", "p.jsonl", *args, cwd=tmp_path)
+    assert (done.code, message in done.stderr) == (2, True)

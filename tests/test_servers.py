@@ -314,6 +314,9 @@ def test_headers_of_a_configuration(tmp_path: Path, http_server: int, kind: str,
     assert not any(b"t0ken" in file.read_bytes() for file in done.run.iterdir())
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry | {"headers": {}}}}))
     assert run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path).code == 3
+    flagged = run_mcprun("batch", prompts, "mcp.json", "--header", "Authorization: Bearer t0ken", cwd=tmp_path)
+    assert flagged.code == 0
+    assert flagged.record["arguments"]["header"] == ["Authorization: [redacted]"]
 
 
 @pytest.mark.parametrize("http_server", [("streamable-http", "broken")], indirect=True)

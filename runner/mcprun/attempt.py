@@ -76,6 +76,8 @@ class Attempts:
                 async with deadline:
                     await self.loop.converse(query, server, where, conversation, deadline)
         except QueryError as error:
+            if error.kind is ErrorKind.REQUEST_TIMEOUT:
+                return QueryError(error.kind, f"{error}; waiting for {conversation.pending}")
             return error
         except TimeoutError:
             message = f"not done within {deadline.seconds:g} s; waiting for {conversation.pending}"

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+REDACTED = "[redacted]"
+"""What stands in place of a secret, in files and messages."""
+
+
 class ExitCode(IntEnum):
     """What the process returns; CI reads it."""
 

@@ -12,11 +12,8 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
-from mcprun.errors import UsageError
+from mcprun.errors import REDACTED, UsageError
 from mcprun.records import Record
-
-REDACTED = "[redacted]"
-"""What stands in place of a secret."""
 
 LEAST = 6
 """Characters that a value must have to be taken for a secret: `true` and `8080` would be found everywhere."""

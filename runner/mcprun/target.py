@@ -16,14 +16,13 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from mcprun.errors import UsageError
+from mcprun.errors import REDACTED, UsageError
 from mcprun.records import JsonObject
-from mcprun.redact import REDACTED
 
 _NODE = (".js", ".mjs", ".cjs")
 _SCRIPTS = (".py", *_NODE, ".json")
@@ -111,6 +110,20 @@ def parse_target(server: str, args: Sequence[str] = ()) -> Target:
     if path.is_file():
         return _file(server, tuple(args))
     return _command_line(server, args)
+
+
+def with_more(target: Target, *, env: Mapping[str, str], headers: Mapping[str, str]) -> Target:
+    """Give a target more variables in its environment, or more headers; they come before its own.
+
+    Raises `UsageError` where the one or the other means nothing.
+    """
+    if isinstance(target, StdioTarget):
+        if headers:
+            raise UsageError(f"--header goes with a URL, and {target} is started: give it --env")
+        return replace(target, env={**target.env, **env})
+    if env:
+        raise UsageError(f"--env goes with a server that is started, and {target} runs already: give it --header")
+    return replace(target, headers={**target.headers, **headers})
 
 
 def _http(url: str, where: str, headers: Mapping[str, str] | None = None, *, sse: bool = False) -> HttpTarget:

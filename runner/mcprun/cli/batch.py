@@ -12,6 +12,8 @@ from mcprun.cli import options
 @click.command(cls=options.WithServerArgs, short_help="Run the queries of a prompts file against a server.")
 @options.PROMPTS
 @options.SERVER
+@options.ENV
+@options.HEADER
 @options.MODEL
 @options.BASE_URL
 @options.SYSTEM

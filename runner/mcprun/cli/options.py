@@ -3,15 +3,57 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from mcprun import limits
+from mcprun.errors import REDACTED
 
 PROMPTS = click.argument("prompts", metavar="PROMPTS")
 SERVER = click.argument("server", metavar="SERVER")
+
+
+def _variables(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Read NAME=VALUE, or NAME, whose value is the one it has here."""
+    return dict(_pair(text, "=", os.environ) for text in given)
+
+
+def _headers(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Read NAME: VALUE."""
+    return dict(_pair(text, ":", {}) for text in given)
+
+
+def _pair(text: str, mark: str, known: Mapping[str, str]) -> tuple[str, str]:
+    name, found, value = text.partition(mark)
+    name = name.strip()
+    if REDACTED in value:
+        raise click.BadParameter(f"the value of {name} was not kept, since it is a secret: give it again")
+    if not found and name in known:
+        return name, known[name]
+    if not found or not name:
+        raise click.BadParameter(f"{name!r} is no NAME{mark}VALUE{', and no variable that is set' if known else ''}")
+    return name, value.strip()
+
+
+ENV = click.option(
+    "--env",
+    multiple=True,
+    callback=_variables,
+    metavar="NAME[=VALUE]",
+    help="Set a variable in the server's environment; without a value, that of this environment. Its value is kept out"
+    " of all files and messages. May be given more than once.",
+)
+HEADER = click.option(
+    "--header",
+    multiple=True,
+    callback=_headers,
+    metavar="'NAME: VALUE'",
+    help="Send a header to a server at a URL. Its value is kept out of all files and messages. May be given more than"
+    " once.",
+)
 
 
 class WithServerArgs(click.Command):

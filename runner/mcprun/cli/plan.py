@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,13 @@ from click.core import ParameterSource
 
 from mcprun.batch import Plan
 from mcprun.cli import options
-from mcprun.errors import UsageError
+from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import Limits
 from mcprun.models.choose import Account, choose, needs_script
 from mcprun.prompts import PromptsFile, Select, read_prompts
-from mcprun.redact import REDACTED, Redactor
+from mcprun.redact import Redactor
 from mcprun.resume import Resume
-from mcprun.target import parse_target, secrets_of, without_secrets
+from mcprun.target import parse_target, secrets_of, with_more, without_secrets
 
 _NOT_KEPT = ("resume", "retry_errors", "force")
 """What says how to go on with a run is no argument of the run."""
@@ -30,7 +31,7 @@ def make_plan(ctx: click.Context) -> Plan:
     _check(ctx)
     server_args = ctx.meta.get(options.WithServerArgs.KEY, ())
     resume = Resume(given["resume"], given["retry_errors"], given["force"]) if given["resume"] else None
-    target = parse_target(given["server"], server_args)
+    target = with_more(parse_target(given["server"], server_args), env=given["env"], headers=given["header"])
     account = Account.find()
     redactor = _redactor(given["redact"], [*account.secrets, *secrets_of(target)])
     if given["budget_usd"] is not None:
@@ -112,6 +113,12 @@ def _arguments(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, An
         for name, value in ctx.params.items()
         if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT and name not in _NOT_KEPT
     }
+    if "env" in written:  # a value that the environment holds anyway is there again when the run goes on
+        written["env"] = [
+            name if os.environ.get(name) == value else f"{name}={REDACTED}" for name, value in written["env"].items()
+        ]
+    if "header" in written:
+        written["header"] = [f"{name}: {REDACTED}" for name in written["header"]]
     for name in ("server", "base_url"):
         if "://" in (written.get(name) or ""):
             written[name] = without_secrets(written[name])
