@@ -17,7 +17,8 @@ PACKAGE = Path(mcprun.__file__).parent
 LAYERS = (
     "cli", "report", "batch", "recorder", "resume", "attempt", "loop", "models", "prices", "pool", "connect", "server",
     "link", "stdio", "streamable", "wire", "serverlog", "target",
-    "journal", "rundir", "sdklog", "supervisor", "checks", "tools", "schemas", "content", "prompts", "queries", "aliases",
+    "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "show", "tools", "schemas", "content", "prompts", "queries",
+    "expectations", "matchers", "aliases",
     "redact", "events", "records", "ending", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.checks import Show, check_all, check_calls_in_order, is_subset
-from mcprun.queries import Expect, ExpectedCall
+from mcprun import callchecks
+from mcprun.checks import Outcome, check_all
+from mcprun.expectations import Expect, ExpectedCall
 from mcprun.records import Call
-from tests.test_queries import JSON
+from mcprun.show import Show
 
 
 def call(tool: str, is_error: bool = False, text: str = "", **arguments: Any) -> Call:
@@ -23,27 +25,6 @@ def call(tool: str, is_error: bool = False, text: str = "", **arguments: Any) ->
 def expected(tool: str, **arguments: Any) -> ExpectedCall:
     """Make a call that is expected."""
     return ExpectedCall(tool=tool, input=arguments)
-
-
-@given(JSON)
-def test_everything_is_a_subset_of_itself(value: Any) -> None:
-    """What is expected to the letter is found."""
-    assert is_subset(value, value)
-
-
-@given(st.dictionaries(st.text(), JSON, max_size=4), st.dictionaries(st.text(), JSON, max_size=4))
-def test_more_keys_do_not_matter_and_missing_ones_do(wanted: dict[str, Any], more: dict[str, Any]) -> None:
-    """An object may hold more than is expected, never less."""
-    assert is_subset(wanted, more | wanted)
-    for key in wanted:
-        assert not is_subset(wanted, {name: wanted[name] for name in wanted if name != key})
-
-
-@given(JSON.filter(lambda value: not isinstance(value, (dict, list))), JSON)
-def test_plain_values_are_equal_as_json(one: Any, other: Any) -> None:
-    """A plain value fits what Python calls equal, but for true and 1, which JSON tells apart."""
-    same_kind = isinstance(one, bool) == isinstance(other, bool)
-    assert is_subset(one, other) == (one == other and same_kind)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +46,9 @@ def test_plain_values_are_equal_as_json(one: Any, other: Any) -> None:
 )
 def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: str | None) -> None:
     """Expected calls are found in order, others in between; the first that is not is named."""
-    check = check_calls_in_order(wanted, made, Show())
-    assert (check.passed, check.message) == (message is None, message)
+    found, problem = callchecks.in_order(wanted, made, Show())
+    assert (problem or None) == message
+    assert (len(found) == len(wanted)) == (message is None)
 
 
 @pytest.mark.parametrize(
@@ -85,16 +67,148 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
             ["call 1: a{x: 1} came back as an error: 'no way'"],
         ),
         ({"text": {"contains": ["5", "6"]}}, "end_turn", [], False, ["expected text with '6', got 'It is 5.'"]),
+        (
+            {"text": {"not_contains": ["6", "is"]}},
+            "end_turn",
+            [],
+            False,
+            ["expected text without 'is', got 'It is 5.'"],
+        ),
+        ({"text": {"equals": "It is 5."}}, "end_turn", [], False, []),
+        ({"text": {"equals": "It is 5"}}, "end_turn", [], False, ["expected text 'It is 5', got 'It is 5.'"]),
+        (
+            {"text": {"regex": ["^It", r"\d{2}"]}},
+            "end_turn",
+            [],
+            False,
+            ["expected text that fits '\\\\d{2}', got 'It is 5.'"],
+        ),
+        (
+            {"text": {"json_schema": {"type": "object"}}},
+            "end_turn",
+            [],
+            False,
+            [
+                "expected JSON that fits the schema, got 'It is 5.':"
+                " it is not JSON: Expecting value: line 1 column 1 (char 0)"
+            ],
+        ),
+        (
+            {"never": "rm_*"},
+            "end_turn",
+            [call("ls"), call("rm_all", x=1)],
+            False,
+            ["call 1: expected no call of rm_*, got rm_all{x: 1}"],
+        ),
+        ({"never": ["x", "y"]}, "end_turn", [call("xy")], False, []),
+        ({"calls": []}, "end_turn", [], False, []),
+        ({"calls": []}, "end_turn", [call("a")], False, ["call 0: expected no more calls, got a{}"]),
+        ({"max_calls": 1}, "end_turn", [call("a"), call("b")], False, ["expected at most 1 calls, got 2"]),
+        ({"max_turns": 2}, "end_turn", [], False, ["expected at most 2 turns, got 3"]),
+        ({"max_seconds": 1}, "end_turn", [], False, ["expected at most 1.0 seconds, got 1.5"]),
+        ({"max_output_tokens": 39}, "end_turn", [], False, ["expected at most 39 output tokens, got 40"]),
+        ({"max_calls": 0, "max_turns": 3, "max_seconds": 1.5, "max_output_tokens": 40}, "end_turn", [], False, []),
+        (
+            {"calls": [{"tool": "a", "is_error": True}]},
+            "end_turn",
+            [call("b"), call("a", is_error=True, text="no")],
+            False,
+            [],
+        ),
+        (
+            {"calls": [{"tool": "a", "is_error": True}]},
+            "end_turn",
+            [call("a", is_error=True), call("a", is_error=True, text="again")],
+            False,
+            ["call 1: a{} came back as an error: 'again'"],
+        ),
+        (
+            {"calls": [{"tool": "a", "is_error": False}]},
+            "end_turn",
+            [call("a", is_error=True, text="no")],
+            True,
+            ["call 0: expected no error of a{}, got 'no'"],
+        ),
     ],
 )
 def test_all_checks(expect: dict[str, Any], stop: str, made: list[Call], allow: bool, failed: list[str]) -> None:
     """Every query must end its turn and, unless allowed, meet no tool error; expectations come on top."""
-    checks = check_all(
-        Expect.model_validate(expect), stop=stop, calls=made, text="It is 5.", allow_tool_errors=allow, show=Show()
-    )
+    outcome = Outcome(stop=stop, calls=made, text="It is 5.", turns=3, seconds=1.5, output_tokens=40)
+    checks = check_all(Expect.model_validate(expect), outcome, Show(), allow_tool_errors=allow)
     assert [check.message for check in checks if not check.passed] == failed
 
 
 def test_long_inputs_are_cut_short() -> None:
     """A message stays readable, whatever the input."""
     assert len(Show().call(call("a", x="y" * 10_000))) < 300
+
+
+def test_tokens_that_nobody_counted_do_not_hold() -> None:
+    """A script has no tokens: an expectation of them fails, and says why."""
+    checks = check_all(Expect(max_output_tokens=5), Outcome(stop="end_turn", calls=[], text=""), Show())
+    assert [check.message for check in checks if not check.passed] == [
+        "expected at most 5 output tokens, and nobody counted them"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "made", "message"),
+    [
+        ({"tool": "a", "input": {"x": 1}, "exact_input": True}, call("a", x=1), ""),
+        (
+            {"tool": "a", "input": {"x": 1}, "exact_input": True},
+            call("a", x=1, y=2),
+            "expected a{x: 1} exactly, got a{x: 1, y: 2}",
+        ),
+        ({"tool": "a", "result": "5"}, call("a", text="5"), ""),
+        ({"tool": "a", "result": 5}, call("a", text="5"), ""),  # JSON within the text
+        ({"tool": "a", "result": {"n": {"$type": "integer"}}}, call("a", text='{"n": 5, "m": 6}'), ""),
+        ({"tool": "a", "result": {"$regex": "^5"}}, call("a", text="5 apples"), ""),
+        ({"tool": "a", "result": None}, call("a", text="null"), ""),
+        ({"tool": "a", "result": 6}, call("a", text="5"), "expected 6 as the result of a{}, got '5'"),
+        ({"tool": "a", "is_error": True}, call("a", text="fine"), "expected an error of a{}, got 'fine'"),
+    ],
+)
+def test_one_call(wanted: dict[str, Any], made: Call, message: str) -> None:
+    """A call is expected with its input, its result, and whether it is an error."""
+    assert callchecks.mismatch(ExpectedCall.model_validate(wanted), made, Show()) == message
+
+
+def test_structured_results() -> None:
+    """What is structured may be expected as it is, or as what stands in the `result` that servers wrap it in."""
+    made = Call(turn=0, tool="a", input={}, is_error=False, content=[], structured={"result": [1, 2]})
+    for result in ({"result": [1, 2]}, [1, 2], {"result": {"$type": "array"}}):
+        assert callchecks.mismatch(ExpectedCall(tool="a", result=result), made, Show()) == ""
+    assert callchecks.mismatch(ExpectedCall(tool="a", result=[1]), made, Show())
+
+
+names = st.lists(st.sampled_from("abc"), max_size=6)
+
+
+@given(names, names)
+def test_how_calls_are_aligned(wanted: list[str], made: list[str]) -> None:
+    """`exact` is equality, `in_order` a subsequence, `any_order` a multiset that is contained; each says so or why not."""
+    expected_calls, calls = [expected(name) for name in wanted], [call(name) for name in made]
+    rest = iter(made)
+    truth = {
+        "exact": wanted == made,
+        "in_order": all(name in rest for name in wanted),
+        "any_order": not Counter(wanted) - Counter(made),
+    }
+    for match, holds in truth.items():
+        found, problem = getattr(callchecks, match)(expected_calls, calls, Show())
+        assert (problem == "") == holds
+        if holds:
+            assert sorted(found) == list(range(len(wanted)))
+            assert len(set(found.values())) == len(wanted)
+            assert all(made[found[number]] == name for number, name in enumerate(wanted))
+
+
+def test_any_order_finds_a_way_where_there_is_one() -> None:
+    """A call that fits two expectations is left to the one that has no other."""
+    wanted = [expected("a"), expected("a", x=1)]
+    made = [call("a", x=1), call("a", x=2)]
+    assert callchecks.any_order(wanted, made, Show()) == ({0: 1, 1: 0}, "")
+    assert callchecks.any_order([*wanted, expected("a", x=2)], made, Show())[1] == (
+        "call 2: expected a{x: 2}, got no calls"
+    )

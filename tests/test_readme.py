@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mcprun.aliases import KNOWN
 from mcprun.errors import ExitCode
+from mcprun.expectations import Expect
 from mcprun.limits import Limits
-from mcprun.queries import Expect, Query
+from mcprun.queries import Query
 from tests.support.cli import ROOT, normalised, run_mcprun, squeezed
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

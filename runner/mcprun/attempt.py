@@ -7,7 +7,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from mcprun.checks import Show, check_all
+from mcprun.checks import Outcome, check_all
 from mcprun.deadline import Deadline
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, QueryError, RunError
@@ -16,6 +16,7 @@ from mcprun.loop import Conversation, Loop
 from mcprun.pool import Pool
 from mcprun.queries import Query
 from mcprun.records import Check, ErrorInfo, Transcript, Usage, Verdict
+from mcprun.show import Show
 
 MOST_ATTEMPTS = 3
 """How often a query may be there when its server dies: once in company, then alone, and once more for bad luck."""
@@ -41,29 +42,32 @@ class Attempts:
         number = 1
         while True:
             conversation = Conversation(model=self.loop.model.name)
-            error = await self._attempt(query, Where(query.id, repeat, number), conversation)
+            error, seconds = await self._attempt(query, Where(query.id, repeat, number), conversation)
             died = isinstance(error, QueryError) and error.kind is ErrorKind.SERVER_DIED
             if not died or number == MOST_ATTEMPTS:
-                return self._transcript(query, repeat, number, conversation, error)
+                return self._transcript(query, repeat, number, conversation, error, seconds)
             number += 1
 
-    async def _attempt(self, query: Query, where: Where, conversation: Conversation) -> QueryError | RunError | None:
-        """Try once, and tell of it; an error is given, not raised."""
+    async def _attempt(
+        self, query: Query, where: Where, conversation: Conversation
+    ) -> tuple[QueryError | RunError | None, float]:
+        """Try once, and tell of it. Give the error, which is not raised, and the seconds spent working."""
         deadline = Deadline(query.timeout or self.loop.limits.query_seconds)
         started = time.monotonic()
         error = await self._converse(query, where, conversation, deadline)
+        seconds = time.monotonic() - started
         if error:
             conversation.stop = _stop(error.kind)
         self.loop.emit(
             AttemptEnd(
                 where=where,
-                seconds=time.monotonic() - started,
+                seconds=seconds,
                 waited=deadline.waited,
                 stop=conversation.stop,
                 error=f"{error.kind}: {error}" if error else None,
             )
         )
-        return error
+        return error, seconds - deadline.waited
 
     async def _converse(
         self, query: Query, where: Where, conversation: Conversation, deadline: Deadline
@@ -99,17 +103,20 @@ class Attempts:
         attempts: int,
         conversation: Conversation,
         error: QueryError | RunError | None,
+        seconds: float,
     ) -> Transcript:
+        usage = _total(conversation)
         checks: list[Check] = []
         if not error:
-            checks = check_all(
-                query.expect,
+            outcome = Outcome(
                 stop=conversation.stop,
                 calls=conversation.calls,
                 text=conversation.text,
-                allow_tool_errors=self.allow_tool_errors,
-                show=self.show,
+                turns=len(conversation.turns),
+                seconds=seconds,
+                output_tokens=usage.output_tokens if usage else None,
             )
+            checks = check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
         return Transcript(
             id=query.id,
             repeat=repeat,
@@ -124,7 +131,7 @@ class Attempts:
             checks=checks,
             turns=conversation.turns,
             attempts=attempts,
-            usage=_total(conversation),
+            usage=usage,
             error=ErrorInfo(kind=error.kind, message=str(error)) if error else None,
         )
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcprun.attempt import Attempts, untried
-from mcprun.checks import Show
 from mcprun.connect import Connector
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError
@@ -26,6 +25,7 @@ from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
+from mcprun.show import Show
 from mcprun.target import Target
 
 

@@ -1,65 +1,70 @@
-"""Did a query do what was expected? Each check is a small pure function from a conversation to a `Check`."""
+"""Did a query do what was expected? Each check is a small pure function from a conversation to a `Check`.
+
+Its message says what was expected, what was got, and where.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from fnmatch import fnmatchcase
 
-from mcprun.content import result_text
-from mcprun.queries import Expect, ExpectedCall
+import jsonschema
+from jsonschema.exceptions import best_match
+from referencing.exceptions import Unresolvable
+
+from mcprun import callchecks
+from mcprun.expectations import Expect, ExpectedText
 from mcprun.records import Call, Check, JsonObject
+from mcprun.show import Show
 
 ENDED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons with which a model has ended its turn by itself."""
 
-_SHOWN = 200
-"""Characters of a value that a message shows."""
+_ALIGN = {"exact": callchecks.exact, "in_order": callchecks.in_order, "any_order": callchecks.any_order}
 
 
-@dataclass(frozen=True, slots=True)
-class Show:
-    """How messages tell values: on one line, and cut short where they are long, but `clean`ed of secrets before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a conversation came to: how it stopped, what was called, the model's last words, and what it took.
 
-    clean: Callable[[str], str] = str
-
-    def text(self, text: str) -> str:
-        """Show text in quotes."""
-        return repr(self._cut(" ".join(text.split())))
-
-    def call(self, call: Call | ExpectedCall) -> str:
-        """Show a call as people write it: `add{a: 2, b: 3}`."""
-        return f"{self.clean(call.tool)}{self.input(call.input)}"
-
-    def input(self, value: JsonObject) -> str:
-        """Show a call's input."""
-        return "{" + self._cut(", ".join(f"{key}: {_json(item)}" for key, item in value.items())) + "}"
-
-    def result(self, call: Call) -> str:
-        """Show what came back."""
-        return self.text(result_text(call.content) or _json(call.structured))
-
-    def _cut(self, text: str) -> str:
-        text = self.clean(text)
-        return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-
-
-def check_all(
-    expect: Expect, *, stop: str, calls: Sequence[Call], text: str, allow_tool_errors: bool, show: Show
-) -> list[Check]:
-    """Check a conversation. The first two checks hold for every query, expectations or not.
-
-    `stop` is how it ended, `calls` what was called, `text` the model's last words.
+    `seconds` are those spent working, waiting for a rate limit not counted; `output_tokens` is `None` where nobody
+    counted them.
     """
-    checks = [check_ended(stop)]
-    if not (allow_tool_errors or expect.tool_errors == "allow"):
-        checks.append(check_tool_errors(calls, show))
+
+    stop: str
+    calls: Sequence[Call]
+    text: str
+    turns: int = 0
+    seconds: float = 0.0
+    output_tokens: int | None = None
+
+
+def check_all(expect: Expect, outcome: Outcome, show: Show, *, allow_tool_errors: bool = False) -> list[Check]:
+    """Check a conversation. That it ended, and that no call failed, is checked of every query."""
+    return list(_checks(expect, outcome, show, allow_tool_errors or expect.tool_errors == "allow"))
+
+
+def _checks(expect: Expect, outcome: Outcome, show: Show, allow_tool_errors: bool) -> Iterator[Check]:
+    calls = outcome.calls
+    yield check_ended(outcome.stop)
+    found: callchecks.Found = {}
+    problem = ""
     if expect.calls is not None:
-        checks.append(check_calls_in_order(expect.calls, calls, show))
+        align = _ALIGN["exact"] if not expect.calls else _ALIGN[expect.match]
+        found, problem = align(expect.calls, calls, show)
+    if not allow_tool_errors:
+        wanted = {found[number] for number, call in enumerate(expect.calls or ()) if call.is_error and number in found}
+        yield check_tool_errors(calls, wanted, show)
+    if expect.calls is not None:
+        yield _check("calls", not problem, problem)
+    if expect.never is not None:
+        yield check_never(expect.never, calls, show)
     if expect.text is not None:
-        checks += [check_contains(part, text, show) for part in expect.text.contains]
-    return checks
+        yield from check_text(expect.text, outcome.text, show)
+    yield from check_limits(expect, outcome)
 
 
 def check_ended(stop: str) -> Check:
@@ -67,65 +72,68 @@ def check_ended(stop: str) -> Check:
     return _check("ended", stop in ENDED, f"expected the model to end its turn, got {stop}")
 
 
-def check_tool_errors(calls: Sequence[Call], show: Show) -> Check:
-    """No call came back as an error."""
-    wrong = [(number, call) for number, call in enumerate(calls) if call.is_error]
+def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: Show) -> Check:
+    """No call came back as an error, but for those whose numbers are `wanted`."""
+    wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number not in wanted]
     told = "; ".join(
         f"call {number}: {show.call(call)} came back as an error: {show.result(call)}" for number, call in wrong
     )
     return _check("tool_errors", not wrong, told)
 
 
-def check_calls_in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Show) -> Check:
-    """The expected calls were made in this order; others may have come between. Inputs match as a subset."""
-    at = 0
-    for number, wanted in enumerate(expected):
-        found = next((n for n in range(at, len(calls)) if _fits(wanted, calls[n])), None)
-        if found is None:
-            return _check("calls", False, _missing(number, wanted, calls, at, show))
-        at = found + 1
-    return _check("calls", True)
+def check_never(patterns: Sequence[str], calls: Sequence[Call], show: Show) -> Check:
+    """No tool was called whose name fits one of the patterns."""
+    for number, call in enumerate(calls):
+        if pattern := next((pattern for pattern in patterns if fnmatchcase(call.tool, pattern)), None):
+            return _check("never", False, f"call {number}: expected no call of {pattern}, got {show.call(call)}")
+    return _check("never", True)
 
 
-def check_contains(part: str, text: str, show: Show) -> Check:
-    """The final text holds a string."""
-    return _check("text.contains", part in text, f"expected text with {show.text(part)}, got {show.text(text)}")
+def check_text(expected: ExpectedText, text: str, show: Show) -> Iterator[Check]:
+    """The model's last words are what was expected of them."""
+    got = f"got {show.text(text)}"
+    for part in expected.contains or ():
+        yield _check("text.contains", part in text, f"expected text with {show.text(part)}, {got}")
+    for part in expected.not_contains or ():
+        yield _check("text.not_contains", part not in text, f"expected text without {show.text(part)}, {got}")
+    if expected.equals is not None:
+        yield _check("text.equals", text == expected.equals, f"expected text {show.text(expected.equals)}, {got}")
+    for pattern in expected.regex or ():
+        fits = re.search(pattern, text) is not None
+        yield _check("text.regex", fits, f"expected text that fits {show.text(pattern)}, {got}")
+    if expected.json_schema is not None:
+        problem = _schema_problem(expected.json_schema, text)
+        yield _check("text.json_schema", not problem, f"expected JSON that fits the schema, {got}: {problem}")
 
 
-def is_subset(expected: Any, got: Any) -> bool:
-    """Tell whether all that is expected is there: objects may hold more keys, everything else is equal as JSON."""
-    if isinstance(expected, dict):
-        return isinstance(got, dict) and all(key in got and is_subset(expected[key], got[key]) for key in expected)
-    if isinstance(expected, list):
-        return (
-            isinstance(got, list)
-            and len(expected) == len(got)
-            and all(is_subset(one, other) for one, other in zip(expected, got, strict=True))
-        )
-    if isinstance(expected, bool) or isinstance(got, bool):
-        return expected is got  # in JSON, 1 is not true
-    return bool(expected == got)
-
-
-def _fits(wanted: ExpectedCall, call: Call) -> bool:
-    return wanted.tool == call.tool and is_subset(wanted.input, call.input)
-
-
-def _missing(number: int, wanted: ExpectedCall, calls: Sequence[Call], at: int, show: Show) -> str:
-    """Say what came in the missing call's place: the same tool called otherwise, the next call, or nothing."""
-    left = calls[at:]
-    instead = next((call for call in left if call.tool == wanted.tool), left[0] if left else None)
-    if instead:
-        got = show.call(instead)
-    elif calls:
-        got = f"no more calls after {show.call(calls[-1])}"
+def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:
+    """No more was done than was allowed."""
+    yield from _at_most("max_calls", expect.max_calls, len(outcome.calls), "calls")
+    yield from _at_most("max_turns", expect.max_turns, outcome.turns, "turns")
+    yield from _at_most("max_seconds", expect.max_seconds, round(outcome.seconds, 3), "seconds")
+    if expect.max_output_tokens is not None and outcome.output_tokens is None:
+        message = f"expected at most {expect.max_output_tokens:,} output tokens, and nobody counted them"
+        yield _check("max_output_tokens", False, message)
     else:
-        got = "no calls"
-    return f"call {number}: expected {show.call(wanted)}, got {got}"
+        yield from _at_most("max_output_tokens", expect.max_output_tokens, outcome.output_tokens or 0, "output tokens")
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _at_most(name: str, most: float | None, got: float, what: str) -> Iterator[Check]:
+    if most is not None:
+        yield _check(name, got <= most, f"expected at most {most:,} {what}, got {got:,}")
+
+
+def _schema_problem(schema: JsonObject, text: str) -> str:
+    """Say why text is no JSON that a schema allows; nothing when it is."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"it is not JSON: {error}"
+    try:
+        wrong = best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
+    except Unresolvable as error:
+        return f"the schema refers to what is not there: {error}"
+    return f"at {wrong.json_path}: {wrong.message}" if wrong else ""
 
 
 def _check(name: str, passed: bool, message: str = "") -> Check:

@@ -11,13 +11,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -26,6 +24,7 @@ from pydantic import (
 
 from mcprun import aliases
 from mcprun.aliases import Problem
+from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.records import JsonObject
 
 _BLOCK_TYPES = ("text", "image", "document")
@@ -66,17 +65,6 @@ def _check_id(value: Any) -> Any:
     return value
 
 
-def _no_matchers(value: JsonObject) -> JsonObject:
-    for found in _objects(value):
-        if matcher := next((key for key in found if key.startswith("$")), None):
-            raise ValueError(f"value matchers such as {matcher!r} are not supported yet")
-    return value
-
-
-def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 def _no_keyword(value: str) -> str:
     if value == "script" or value.startswith("replay:"):
         raise ValueError("must name a model of the API: script and replay are chosen for the whole run")
@@ -88,21 +76,14 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Part(BaseModel):
-    """A part of a query. `not_yet` names keys of the design that are refused until they do something."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    not_yet: ClassVar[frozenset[str]] = frozenset()
-
-
-class ScriptCall(_Part):
+class ScriptCall(Part):
     """A call that the script makes. A value `{"$from": N, …}` stands for part of call N's result."""
 
     tool: str = Field(min_length=1)
     input: JsonObject = Field(default_factory=dict)
 
 
-class ScriptTurn(_Part):
+class ScriptTurn(Part):
     """One turn of the script: what is said, what is called, or both."""
 
     text: str = ""
@@ -115,33 +96,7 @@ class ScriptTurn(_Part):
         return self
 
 
-class ExpectedCall(_Part):
-    """A call that must be made; `input` is a subset of what must be given."""
-
-    not_yet = frozenset({"exact_input", "result", "is_error"})
-    tool: str = Field(min_length=1)
-    input: Annotated[JsonObject, AfterValidator(_no_matchers)] = Field(default_factory=dict)
-
-
-class ExpectedText(_Part):
-    """What the final text must hold: every string of `contains`."""
-
-    not_yet = frozenset({"not_contains", "equals", "regex", "json_schema"})
-    contains: Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_one_or_many), Field(min_length=1)]
-
-
-class Expect(_Part):
-    """A query's expectations. `calls` must be made in this order; others may come between."""
-
-    not_yet = frozenset(
-        {"match", "never", "max_calls", "max_turns", "max_seconds", "max_output_tokens", "pass_rate", "judge"}
-    )
-    calls: list[ExpectedCall] | None = Field(default=None, min_length=1)
-    text: ExpectedText | None = None
-    tool_errors: Literal["fail", "allow"] = "fail"
-
-
-class Query(_Part):
+class Query(Part):
     """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used."""
 
     not_yet = frozenset({"repeat", "server_prompt", "resources", "elicit"})
@@ -242,7 +197,7 @@ def _made_id(query: Query) -> str:
 
 # How a problem is said. -------------------------------------------------------------------------------
 
-_PARTS: dict[tuple[str, ...], type[_Part]] = {
+_PARTS: dict[tuple[str, ...], type[Part]] = {
     (): Query,
     ("script",): ScriptTurn,
     ("script", "calls"): ScriptCall,

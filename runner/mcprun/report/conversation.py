@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.text import Text
 
-from mcprun.checks import ENDED, Show
+from mcprun.checks import ENDED
 from mcprun.records import Call, JsonObject, Transcript
 from mcprun.report.progress import STYLES
 from mcprun.report.terminal import cut, visible
+from mcprun.show import Show
 
 _SHOWN = 4000
 """Characters of one text or result that are shown; the file has all of it."""

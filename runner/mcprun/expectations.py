@@ -1,0 +1,122 @@
+"""What a query expects (`expect`), checked as a format. What holds is decided in `checks.py`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import jsonschema
+from jsonschema.exceptions import SchemaError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from mcprun import matchers
+from mcprun.records import JsonObject
+
+
+class Part(BaseModel):
+    """A part of a query. `not_yet` names keys of the design that are refused until they do something."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    not_yet: ClassVar[frozenset[str]] = frozenset()
+
+
+def _good_matchers(value: Any) -> Any:
+    if problem := matchers.problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _no_matcher(value: JsonObject) -> JsonObject:
+    if matchers.is_matcher(value):
+        raise ValueError("a matcher can stand for a value of the input, not for all of it")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return value
+
+
+def _schema(value: JsonObject) -> JsonObject:
+    try:
+        jsonschema.Draft202012Validator.check_schema(value)
+    except SchemaError as error:
+        raise ValueError(f"is no JSON Schema: at {error.json_path}: {error.message}") from None
+    return value
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[list[Text], BeforeValidator(_one_or_many), Field(min_length=1)]
+Patterns = Annotated[
+    list[Annotated[Text, AfterValidator(_pattern)]], BeforeValidator(_one_or_many), Field(min_length=1)
+]
+Value = Annotated[Any, AfterValidator(_good_matchers)]
+Most = Annotated[int, Field(ge=0)]
+
+
+class ExpectedCall(Part):
+    """A call that must be made. `input` is a subset of what must be given, or with `exact_input` all of it.
+
+    `result` is what must come back, as text or structured; `is_error` whether it must be an error.
+    """
+
+    tool: str = Field(min_length=1)
+    input: Annotated[JsonObject, AfterValidator(_good_matchers), AfterValidator(_no_matcher)] = Field(
+        default_factory=dict
+    )
+    exact_input: bool = False
+    result: Value = None
+    is_error: bool | None = None
+
+    @property
+    def expects_result(self) -> bool:
+        """Whether anything is said of the result; `null` can be expected too."""
+        return "result" in self.model_fields_set
+
+
+class ExpectedText(Part):
+    """What the model's last words must be: all of this holds."""
+
+    contains: Texts | None = None
+    not_contains: Texts | None = None
+    equals: str | None = None
+    regex: Patterns | None = None
+    json_schema: Annotated[JsonObject, AfterValidator(_schema)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(f"expects nothing: say one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class Expect(Part):
+    """A query's expectations: all of them must hold. `never` are name patterns (`fnmatch`) of tools.
+
+    `match` says how `calls` are meant: these and no others in this order (`exact`), in this order with others in
+    between (`in_order`), or in any order among others (`any_order`). No `calls` at all are expected by `[]`.
+    """
+
+    not_yet = frozenset({"pass_rate", "judge"})
+    calls: list[ExpectedCall] | None = None
+    match: Literal["exact", "in_order", "any_order"] = "in_order"
+    text: ExpectedText | None = None
+    never: Texts | None = None
+    max_calls: Most | None = None
+    max_turns: Annotated[int, Field(ge=1)] | None = None
+    max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_output_tokens: Most | None = None
+    tool_errors: Literal["fail", "allow"] = "fail"
+
+    @model_validator(mode="after")
+    def _match_has_calls(self) -> Self:
+        if "match" in self.model_fields_set and self.calls is None:
+            raise ValueError("has a match, and no calls that it could be of")
+        return self

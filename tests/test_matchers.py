@@ -1,0 +1,133 @@
+"""Matchers: what stands for a value that is not known to the letter."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.matchers import equal, fits, is_matcher, problem
+from tests.test_queries import JSON
+
+PLAIN = JSON.filter(lambda value: problem(value) is None and not holds_matcher(value))
+
+
+def holds_matcher(value: Any) -> bool:
+    """Tell whether an object with a dollar stands anywhere in a value."""
+    if isinstance(value, dict):
+        return is_matcher(value) or any(map(holds_matcher, value.values()))
+    return isinstance(value, list) and any(map(holds_matcher, value))
+
+
+@given(PLAIN)
+def test_everything_fits_itself(value: Any) -> None:
+    """What is expected to the letter is found, exactly or not."""
+    assert fits(value, value)
+    assert fits(value, value, exact=True)
+
+
+@given(st.dictionaries(st.text(), PLAIN, max_size=4), st.dictionaries(st.text(), JSON, max_size=4))
+def test_more_keys_do_not_matter_and_missing_ones_do(wanted: dict[str, Any], more: dict[str, Any]) -> None:
+    """An object may hold more than is expected, unless exactly that is expected, and never less."""
+    if is_matcher(wanted):
+        return
+    assert fits(wanted, more | wanted)
+    assert fits(wanted, more | wanted, exact=True) == (more.keys() <= wanted.keys())
+    for key in wanted:
+        assert not fits(wanted, {name: wanted[name] for name in wanted if name != key})
+
+
+@given(JSON, JSON)
+def test_equal_is_what_python_calls_equal(one: Any, other: Any) -> None:
+    """But for true and 1, which JSON tells apart: as text they differ."""
+
+    def told(value: Any) -> Any:
+        """Make booleans something that no number equals."""
+        if isinstance(value, bool):
+            return ("bool", value)
+        if isinstance(value, dict):
+            return {key: told(item) for key, item in value.items()}
+        return [told(item) for item in value] if isinstance(value, list) else value
+
+    assert equal(one, other) == (told(one) == told(other))
+    assert equal(one, one)
+    if equal(one, other) and not holds_matcher(one):
+        assert fits(one, other)
+
+
+@pytest.mark.parametrize(
+    ("matcher", "good", "bad"),
+    [
+        ({"$any": True}, [None, 1, "", {}], []),
+        ({"$regex": r"^\d+$"}, ["12"], ["a", 12, None]),
+        ({"$regex": "b"}, ["abc"], ["ac"]),
+        ({"$oneof": ["C", "F", None]}, ["C", None], ["K", 1]),
+        ({"$oneof": [{"$regex": "^C"}, {"a": 1}]}, ["Celsius", {"a": 1, "b": 2}], ["F", {"a": 2}]),
+        ({"$type": "integer"}, [1, 1.0, -5, 10**30], [1.5, True, "1", math.inf]),
+        ({"$type": "number"}, [1, 1.5], [True, "1"]),
+        ({"$type": ["string", "null"]}, ["", None], [0, [], {}]),
+        ({"$type": "object"}, [{}], [[]]),
+        ({"$type": "array"}, [[]], [{}]),
+        ({"$type": "boolean"}, [True, False], [0, 1, None]),
+        ({"$approx": 3.14, "within": 0.01}, [3.14, 3.149, 3.131], [3.2, "3.14", True]),
+        ({"$approx": 1000000}, [1000000.5, 999999.5], [1000002, 999998]),
+        ({"$approx": 0}, [0, 1e-7], [1e-5]),
+        ({"$equals": {"a": [1]}}, [{"a": [1]}, {"a": [1.0]}], [{"a": [1], "b": 2}, {}]),
+        ({"$equals": {"$any": True}}, [{"$any": True}], [1, {}]),
+        ([{"$any": True}, 2], [[1, 2]], [[1, 3], [1], 2]),
+        ({"a": {"$oneof": [1], "$optional": True}}, [{"a": 1}, {}, {"b": 2}], [{"a": 2}]),
+        ({"a": {"$optional": True}}, [{"a": 1}, {}], [1]),
+        ({"a": {"$optional": False}}, [{"a": 1}], [{}]),
+        ({"a": {"b": {"$type": "string"}}}, [{"a": {"b": "x"}}], [{"a": {"b": 1}}, {"a": {}}]),
+    ],
+)
+def test_matchers(matcher: Any, good: list[Any], bad: list[Any]) -> None:
+    """Each takes what it says, wherever it stands, and nothing else."""
+    assert problem(matcher) is None
+    assert [value for value in good if not fits(matcher, value)] == []
+    assert [value for value in bad if fits(matcher, value)] == []
+
+
+@pytest.mark.parametrize(
+    ("matcher", "message"),
+    [
+        ({"$any": False}, "$any must be true"),
+        ({"$regex": "("}, "$regex is no regular expression: missing ), unterminated subpattern at position 0"),
+        ({"$regex": 5}, "$regex must be text"),
+        ({"$oneof": []}, "$oneof must be a list that is not empty"),
+        ({"$oneof": "C"}, "$oneof must be a list that is not empty"),
+        ({"$oneof": [{"$regex": 5}]}, "$regex must be text"),
+        (
+            {"$type": "int"},
+            "$type must be one of string, integer, number, boolean, object, array, null, or a list of them",
+        ),
+        (
+            {"$type": []},
+            "$type must be one of string, integer, number, boolean, object, array, null, or a list of them",
+        ),
+        ({"$approx": "3"}, "$approx must be a number"),
+        ({"$approx": 3, "within": -1}, "within must be a number that is not below 0"),
+        ({"$any": True, "$type": "string"}, "$any and $type can't stand in one matcher"),
+        ({"$any": True, "within": 1}, "no matcher has the key 'within'; there are $any, $regex"),
+        ({"$optional": 1}, "$optional must be true or false"),
+        ({"a": [{"b": {"$nope": 1}}]}, "no matcher has the key '$nope'; there are $any, $regex"),
+    ],
+)
+def test_matchers_that_are_none(matcher: Any, message: str) -> None:
+    """What can't be meant is named, wherever it stands."""
+    assert (problem(matcher) or "").startswith(message)
+
+
+@given(
+    JSON
+    | st.dictionaries(st.sampled_from(["$any", "$regex", "$oneof", "$type", "$approx", "within", "$optional"]), JSON)
+)
+def test_any_value_has_a_problem_or_can_be_matched(value: Any) -> None:
+    """Whatever is written down as expected is refused with a reason, or can be held against anything."""
+    if problem(value) is None:
+        others: list[Any] = [None, 1, "x", [], {}, value]
+        for got in others:
+            assert fits(value, got) in (True, False)
