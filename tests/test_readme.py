@@ -33,12 +33,13 @@ def test_the_first_two_commands_do_all_the_setting_up() -> None:
 def test_the_output_shown_is_the_output(tmp_path: Path) -> None:
     """Each `$ mcprun …` of the README prints what stands below it; `...` stands for lines that are left out."""
     (tmp_path / "prompts").symlink_to(ROOT / "prompts")
-    shown = [block for block in consoles() if block.startswith("$ mcprun ")]
-    assert len(shown) == 3
+    shown = [part for block in consoles() for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    assert len(shown) == 8
     for block in shown:
-        command, expected = block.split("\n", 1)
-        done = run_mcprun(*shlex.split(command)[2:], cwd=tmp_path)
+        command, _, expected = block.partition("\n")
+        done = run_mcprun(*shlex.split(command)[1:], cwd=tmp_path)
         printed = normalised(done.stderr + done.stdout)
+        assert expected.strip() or not printed
         for part in re.split(r"\n\.\.\.(?:\n|$)", normalised(expected)):
             assert part in printed
 
@@ -62,8 +63,9 @@ def test_the_table_of_deadlines_holds_the_defaults() -> None:
 
 
 def test_every_option_is_told_by_help(tmp_path: Path) -> None:
-    """Each flag that the README names is one that `mcprun batch --help` explains."""
-    explained = "\n".join(squeezed(run_mcprun("batch", "--help", cwd=tmp_path).stdout))
+    """Each flag that the README names is one that the commands' `--help` explains."""
+    helps = [run_mcprun(command, "--help", cwd=tmp_path).stdout for command in ("batch", "diff")]
+    explained = "\n".join(squeezed("\n".join(helps)))
     own = set(re.findall(r"`(--[a-z-]+)", README)) - {"--extra"}
     assert len(own) >= 12
     assert {flag for flag in own if flag not in explained} == set()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -107,6 +108,22 @@ class Run:
                         yield _transcript(line, path), line
         except OSError as error:
             raise UsageError(f"can't read {path / TRANSCRIPTS}: {error.strerror}") from None
+
+
+@contextmanager
+def open_transcripts(name: str) -> Iterator[tuple[Iterator[bytes], Run | None]]:
+    """Open the transcripts of a run, or a file of them; give the whole lines, and the run if it is one.
+
+    Raises `UsageError` when there are none.
+    """
+    run = None if Path(name).is_file() else Run.read(name)
+    path = run.path / TRANSCRIPTS if run else Path(name)
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"can't read {path}: {error.strerror}") from None
+    with stream:
+        yield (line for line in stream if line.endswith(b"\n")), run
 
 
 def _transcript(line: bytes, path: Path) -> Transcript:

@@ -11,6 +11,7 @@ import click
 
 from mcprun import __version__
 from mcprun.cli.batch import batch
+from mcprun.cli.diff import diff
 from mcprun.cli.show import show
 from mcprun.cli.validate import validate
 from mcprun.errors import ExitCode, PromptsError, RunError, UsageError
@@ -60,5 +61,5 @@ def main() -> None:
     """
 
 
-for command in (batch, show, validate):
+for command in (batch, diff, show, validate):
     main.add_command(command)

@@ -21,8 +21,8 @@ from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.target import parse_target, secrets_of, with_more, without_secrets
 
-_NOT_KEPT = ("resume", "retry_errors", "force")
-"""What says how to go on with a run is no argument of the run."""
+_NOT_KEPT = ("resume", "retry_errors", "force", "quiet")
+"""What says how to go on with a run, and what to print, is no argument of the run."""
 
 
 def make_plan(ctx: click.Context) -> Plan:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.table import Table
 from rich.text import Text
 
+from mcprun.diff import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
 from mcprun.records import Counts, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import conversation, first_words, head
+from mcprun.report.differences import as_json, lines, markdown, summary
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.rundir import Run
+from mcprun.tools import changes
 
 _WIDE = 76
 """Columns that the totals need to stand in one row."""
@@ -104,6 +109,26 @@ class Console:
             )
         if record.counts:
             self._out.print(totals(record, self._out.width))
+
+    def differences(
+        self, diffs: Iterator[QueryDiff], tally: Tally, base: Run | None, head: Run | None, form: str
+    ) -> None:
+        """Print what differs between two runs as `text`, `json` or `markdown`; `tally` is whole when `diffs` is."""
+        if form == "json":
+            for diff in diffs:
+                self._out.file.write(json.dumps(as_json(diff), ensure_ascii=False) + "\n")
+            self._out.file.write(json.dumps({"totals": asdict(tally)}) + "\n")
+            return
+        if form == "markdown":
+            self._out.file.writelines(f"{line}\n" for line in markdown(list(diffs), tally))
+            return
+        for diff in diffs:
+            for line in lines(diff):
+                self._out.print(line, soft_wrap=True)
+        servers = [run.record.server.tools if run and run.record.server else None for run in (base, head)]
+        if servers[0] is not None and servers[1] is not None and (told := changes(servers[0], servers[1])):
+            self._out.print(Text(f"tools  {visible(told)}", "yellow"), soft_wrap=True)
+        self._out.print(Text(summary(tally), "bold" if tally.differ else "green"), soft_wrap=True)
 
     def conversation(self, transcript: Transcript) -> None:
         """Print one transcript as a conversation, speakers in the margin."""

@@ -1,0 +1,71 @@
+"""`mcprun diff`: compare two runs."""
+
+from __future__ import annotations
+
+import click
+
+from mcprun.errors import ExitCode
+
+
+@click.command(short_help="Compare two runs.")
+@click.argument("base", metavar="BASE")
+@click.argument("head", metavar="HEAD", default="latest")
+@click.option("--text", is_flag=True, help="The model's last words count too.")
+@click.option("--usage", is_flag=True, help="Tokens and turns count too.")
+@click.option(
+    "--ignore", multiple=True, metavar="PATH", help="Leave out what stands there, such as calls[*].result.updated_at."
+)
+@click.option(
+    "--scrub",
+    multiple=True,
+    metavar="NAME|REGEX",
+    help="Take for the same what differs only in this: uuid, timestamp, tmp, port, hash, or a regular expression.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(["verdict", "calls", "results", "text", "usage"]),
+    help="Compare nothing else. May be given more than once.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object a line: each query that differs, then totals."
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a job's summary or a comment.")
+@click.pass_context
+def diff(
+    ctx: click.Context,
+    base: str,
+    head: str,
+    text: bool,
+    usage: bool,
+    ignore: tuple[str, ...],
+    scrub: tuple[str, ...],
+    only: tuple[str, ...],
+    as_json: bool,
+    as_markdown: bool,
+) -> None:
+    """Compare two runs, query by query: the verdict, the calls that were made, and what came back.
+
+    BASE and HEAD are runs (folders, names under outputs/, latest) or transcripts.jsonl files; HEAD is the latest run
+    where it is left out. Times, ids, tokens and the model's last words do not count unless asked for.
+
+    \b
+      mcprun diff outputs/2026-11-20-090000-prompts
+      mcprun diff baseline latest --scrub uuid --scrub timestamp
+      mcprun diff a b --ignore 'calls[*].result.updated_at'
+
+    Exits with 0 when nothing differs, with 1 when something does, with 2 when they can't be compared.
+    """
+    from mcprun.diff import ASPECTS, Comparison
+    from mcprun.report.console import Console
+    from mcprun.rundir import open_transcripts
+    from mcprun.scrub import Scrubber
+
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown: choose one")
+    more = {name for name, is_wanted in (("text", text), ("usage", usage)) if is_wanted}
+    comparison = Comparison(frozenset(only or ASPECTS[:3]) | more, Scrubber.of(scrub, ignore))
+    form = "json" if as_json else "markdown" if as_markdown else "text"
+    with open_transcripts(base) as (before, base_run), open_transcripts(head) as (after, head_run):
+        Console().differences(comparison.compare(before, after), comparison.tally, base_run, head_run, form)
+    ctx.exit(ExitCode.FAILED if comparison.tally.differ else ExitCode.PASSED)

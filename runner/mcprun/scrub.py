@@ -1,0 +1,115 @@
+"""What differs from run to run and means nothing: ids, times, ports. Replaced, or left out, before runs are compared.
+
+Pure; works on JSON values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mcprun.errors import UsageError
+
+SCRUBS: Mapping[str, str] = {
+    "uuid": r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b",
+    "timestamp": r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|\s?[+-]\d\d:?\d\d)?)?",
+    "tmp": r"(?:/private)?(?:/tmp|/var/tmp|/var/folders)(?:/[\w.+@~-]+)+",
+    "port": r"(?<=[\w\]]):\d{4,5}\b",
+    "hash": r"\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})\b",
+}
+"""What can be scrubbed by name, and the regular expression that finds it."""
+
+_STEP = re.compile(r"""\*\*|\*|\[\*\]|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[\]*"]+)""")
+_IGNORED = "<ignored>"
+
+Step = str | int | None
+"""A key, an index, or `None` for any one of them; `**` is any number of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubber:
+    """Cleans values before they are compared: `scrubs` are names or regular expressions, `ignore` paths.
+
+    A path is written like `calls[*].result.updated_at`: `*` and `[*]` stand for any key or index, `**` for any
+    number of them, and `["odd key"]` for a key that could not stand otherwise.
+    """
+
+    patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
+    paths: tuple[tuple[Step, ...], ...] = ()
+
+    @classmethod
+    def of(cls, scrubs: Iterable[str] = (), ignore: Iterable[str] = ()) -> Scrubber:
+        """Read what the user wrote. Raises `UsageError`."""
+        return cls(tuple(map(_pattern, scrubs)), tuple(map(parse_path, ignore)))
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns or self.paths)
+
+    def clean(self, value: Any) -> Any:
+        """Give a JSON value without what is to be ignored, and with what is to be scrubbed replaced."""
+        return self._clean(value, self.paths)
+
+    def _clean(self, value: Any, paths: Sequence[tuple[Step, ...]]) -> Any:
+        if isinstance(value, str):
+            for pattern, name in self.patterns:
+                value = pattern.sub(name, value)
+            return value
+        if isinstance(value, dict):
+            within = ((key, item, _within(paths, key)) for key, item in value.items())
+            return {key: self._clean(item, rest) for key, item, rest in within if () not in rest}
+        if isinstance(value, list):
+            return [
+                _IGNORED if () in rest else self._clean(item, rest)
+                for item, rest in ((item, _within(paths, at)) for at, item in enumerate(value))
+            ]
+        return value
+
+
+def parse_path(text: str) -> tuple[Step, ...]:
+    """Read a path. Raises `UsageError` for one that is none."""
+    path, at = text.removeprefix("$").removeprefix("."), 0
+    steps: list[Step] = []
+    while at < len(path):
+        found = _STEP.match(path, at)
+        if not found:
+            raise UsageError(f"--ignore {text!r} is no path: write it like calls[*].result.updated_at")
+        index, quoted, name = found.groups()
+        if index is not None:
+            steps.append(int(index))
+        elif quoted is not None or name is not None:
+            steps.append(re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else name)
+        else:
+            steps.append("**" if found[0] == "**" else None)
+        at = found.end()
+        if path[at : at + 1] == "." and at + 1 < len(path):
+            at += 1
+    if not steps:
+        raise UsageError("--ignore wants a path such as calls[*].result.updated_at")
+    return tuple(steps)
+
+
+def _within(paths: Sequence[tuple[Step, ...]], step: str | int) -> list[tuple[Step, ...]]:
+    """Give what is left of each path behind a step; `()` means that the step itself is meant."""
+    left: list[tuple[Step, ...]] = []
+    for path in paths:
+        first, rest = path[0], path[1:]
+        if first == "**":
+            left.append(path)
+            left += _within([rest], step) if rest else [()]
+        elif first is None or first == step:
+            left.append(rest)
+    return left
+
+
+def _pattern(scrub: str) -> tuple[re.Pattern[str], str]:
+    if scrub in SCRUBS:
+        return re.compile(SCRUBS[scrub]), f"<{scrub}>"
+    try:
+        pattern = re.compile(scrub)
+    except re.error as error:
+        raise UsageError(f"--scrub {scrub!r} is neither one of {', '.join(SCRUBS)} nor a pattern: {error}") from None
+    if pattern.search(""):
+        raise UsageError(f"--scrub {scrub!r} fits the empty text, and so it would fit everywhere")
+    return pattern, "<scrubbed>"

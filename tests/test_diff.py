@@ -1,0 +1,358 @@
+"""Comparing runs: what counts, what does not, and how it is told."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcprun.diff import ASPECTS, Change, Comparison, align, result_of
+from mcprun.errors import UsageError
+from mcprun.report.differences import ABSENT, leaves
+from mcprun.scrub import SCRUBS, Scrubber, parse_path
+from tests.support.cli import ROOT, Result, run_mcprun, write_jsonl
+from tests.test_queries import JSON
+
+REGRESSION = ROOT / "prompts" / "regression"
+ALL = frozenset(ASPECTS)
+
+calls = st.lists(
+    st.fixed_dictionaries(
+        {
+            "turn": st.just(0),
+            "tool": st.sampled_from("abc"),
+            "input": st.dictionaries(st.sampled_from("xy"), st.integers(0, 2), max_size=2),
+            "is_error": st.booleans(),
+            "content": st.lists(
+                st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=3)}), max_size=2
+            ),
+            "structured": st.none() | JSON,
+        }
+    ),
+    max_size=5,
+)
+transcripts = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from("pqrstu"),
+        "repeat": st.integers(1, 2),
+        "verdict": st.sampled_from(["passed", "failed"]),
+        "stop": st.sampled_from(["end_turn", "max_turns"]),
+        "calls": calls,
+        "text": st.text(max_size=5),
+        "turns": st.lists(st.just({}), max_size=3),
+        "usage": st.none() | st.just({"input_tokens": 5}),
+        "error": st.none(),
+    }
+)
+runs = st.lists(transcripts, max_size=6, unique_by=lambda one: (one["id"], one["repeat"]))
+
+
+def lines(run: list[dict[str, Any]]) -> Iterator[bytes]:
+    """Write a run as its file has it."""
+    return (json.dumps(one).encode() + b"\n" for one in run)
+
+
+def transcript(**more: Any) -> dict[str, Any]:
+    """Make a transcript as its file has it."""
+    plain = {
+        "id": "q", "repeat": 1, "verdict": "passed", "stop": "end_turn", "calls": [], "text": "", "turns": [],
+        "usage": None, "error": None,
+    }  # fmt: skip
+    return {**plain, **more}
+
+
+def call(tool: str, text: str = "", structured: Any = None, is_error: bool = False, **input: Any) -> dict[str, Any]:
+    """Make a call as the file has it."""
+    content = [{"type": "text", "text": text}] if text else []
+    return {"turn": 0, "tool": tool, "input": input, "is_error": is_error, "content": content, "structured": structured}
+
+
+def changes(base: dict[str, Any], head: dict[str, Any], *aspects: str, **options: Any) -> list[Change]:
+    """Compare two transcripts of the same query."""
+    comparison = Comparison(frozenset(aspects or ASPECTS[:3]), **options)
+    return [change for diff in comparison.compare(lines([base]), lines([head])) for change in diff.changes]
+
+
+@given(runs, st.randoms())
+def test_a_run_does_not_differ_from_itself(run: list[dict[str, Any]], chance: Any) -> None:
+    """Whatever is compared, and in whatever order its queries stand."""
+    other = copy.deepcopy(run)
+    chance.shuffle(other)
+    comparison = Comparison(ALL)
+    assert list(comparison.compare(lines(run), lines(other))) == []
+    assert (comparison.tally.same, comparison.tally.differ) == (len(run), False)
+
+
+@given(runs, runs)
+def test_pairs_are_the_same_from_both_sides(base: list[dict[str, Any]], head: list[dict[str, Any]]) -> None:
+    """What is added from one side is removed from the other, what is changed is changed, and everything is counted."""
+    there, back = Comparison(ALL), Comparison(ALL)
+    forth = {(diff.id, diff.repeat): diff for diff in there.compare(lines(base), lines(head))}
+    again = {(diff.id, diff.repeat): diff for diff in back.compare(lines(head), lines(base))}
+    opposite = {"added": "removed", "removed": "added", "changed": "changed"}
+    assert {key: opposite[diff.how] for key, diff in forth.items()} == {key: diff.how for key, diff in again.items()}
+    for key, diff in forth.items():
+        assert diff.verdicts == again[key].verdicts[::-1]
+        assert bool(diff.changes) == (diff.how == "changed")
+    tally = there.tally
+    assert tally.same + tally.changed + tally.removed == len(base)
+    assert tally.same + tally.changed + tally.added == len(head)
+    keys = [{(one["id"], one["repeat"]) for one in run} for run in (base, head)]
+    assert {key for key, diff in forth.items() if diff.how == "added"} == keys[1] - keys[0]
+
+
+@given(calls, calls)
+def test_calls_are_aligned_in_order_and_once(base: list[dict[str, Any]], head: list[dict[str, Any]]) -> None:
+    """Every call of both sides stands in the alignment once, in its order, and partners are of the same tool."""
+    pairs = list(align(base, head))
+    assert [before for before, _ in pairs if before is not None] == list(range(len(base)))
+    assert [after for _, after in pairs if after is not None] == list(range(len(head)))
+    for before, after in pairs:
+        if before is not None and after is not None:
+            assert base[before]["tool"] == head[after]["tool"]
+
+
+def test_what_is_told_of_a_query() -> None:
+    """The verdict, how it stopped, and each call that was added, removed, given or brought something else."""
+    base = transcript(calls=[call("a", "1", x=1), call("b", "2"), call("c", "3"), call("d", "4", y=1)])
+    head = transcript(
+        verdict="error", stop="timeout", error={"kind": "query_timeout", "message": "after 3.2 s"},
+        calls=[call("a", "1", x=2), call("c", "5"), call("d", "4", y=1), call("e")],
+    )  # fmt: skip
+    assert changes(base, head) == [
+        Change("verdict", "passed", "error"),
+        Change("stop", "end_turn", "timeout (query_timeout)"),
+        Change("input", {"x": 1}, {"x": 2}, 0, "a"),
+        Change("call_removed", {}, None, 1, "b"),
+        Change("result", "3", "5", 1, "c", {}),
+        Change("call_added", None, {}, 3, "e"),
+    ]
+
+
+def test_what_counts_only_when_asked_for() -> None:
+    """The model's words, tokens and turns; and with `only` nothing but what is named."""
+    base = transcript(text="5", usage={"output_tokens": 3}, turns=[{}], calls=[call("a", "1")])
+    head = transcript(text="five", usage={"output_tokens": 4}, turns=[{}, {}], calls=[call("a", "2")])
+    assert changes(base, head) == [Change("result", "1", "2", 0, "a", {})]
+    assert [change.what for change in changes(base, head, *ASPECTS)] == ["result", "text", "usage"]
+    assert changes(base, head, "usage") == [
+        Change("usage", {"turns": 1, "output_tokens": 3}, {"turns": 2, "output_tokens": 4})
+    ]
+    assert changes(base, head, "verdict", "calls") == []
+
+
+@pytest.mark.parametrize(
+    ("made", "result"),
+    [
+        (call("a", "5"), "5"),
+        (call("a", "5", {"result": 5}), 5),
+        (call("a", '{"n": 5}', {"n": 5}), {"n": 5}),
+        (call("a", "text", {"result": "text"}), "text"),
+        (call("a", "five", {"n": 5}), {"content": "five", "structured": {"n": 5}}),
+        (call("a", "no", is_error=True), {"error": "no"}),
+        (call("a"), []),
+        ({**call("a"), "content": [{"type": "image", "data": "x"}]}, [{"type": "image", "data": "x"}]),
+        (
+            {**call("a", structured={"result": [1, 2]}), "content": [{"type": "text", "text": n} for n in "12"]},
+            [1, 2],
+        ),
+    ],
+)
+def test_a_result_is_told_once(made: dict[str, Any], result: Any) -> None:
+    """Servers repeat structured content as text; where they do, one of them is enough."""
+    assert result_of(made) == result
+
+
+@given(JSON, JSON)
+def test_leaves_lead_to_every_difference(before: Any, after: Any) -> None:
+    """Equal values have none, others have at least one, and each is a difference."""
+    found = list(leaves(before, after))
+    assert (found == []) == (
+        json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True) or before == after
+    ) or found
+    for _, one, other in found:
+        assert one is ABSENT or other is ABSENT or type(one) is not type(other) or one != other
+    assert list(leaves(before, copy.deepcopy(before))) == []
+
+
+# Scrubbing. ----------------------------------------------------------------------------------------------
+
+EXAMPLES = {
+    "uuid": ["123e4567-e89b-12d3-a456-426614174000", "9F1B7E02-0000-4000-8000-0123456789AB"],
+    "timestamp": ["2026-11-22", "2026-11-22T10:11:12.345Z", "2026-11-22 10:11", "2026-11-22T10:11:12+01:00"],
+    "tmp": ["/tmp/pytest-1/x.txt", "/var/folders/ab/cd/T/x", "/private/tmp/a"],
+    "port": ["localhost:54321", "localhost:8080", "[::1]:9000"],
+    "hash": ["d41d8cd98f00b204e9800998ecf8427e", "a" * 40, "0" * 64],
+}
+
+
+@pytest.mark.parametrize("name", SCRUBS)
+def test_what_is_scrubbed_does_not_differ(name: str) -> None:
+    """Two values of a kind are the same when the kind is scrubbed, wherever they stand, and differ otherwise."""
+    one, other = EXAMPLES[name][:2]
+    base, head = (transcript(calls=[call("a", f"at {value}!", {"deep": [value]}, x=value)]) for value in (one, other))
+    assert changes(base, head)
+    assert changes(base, head, scrubber=Scrubber.of([name])) == []
+    for example in EXAMPLES[name]:
+        assert f"<{name}>" in Scrubber.of([name]).clean(f"({example})")
+
+
+@pytest.mark.parametrize("text", ["a-b", "v1.2.3", "12:30", "call 5", "deadbeef", "/home/tmp", "x" * 32])
+def test_what_is_like_it_is_left_alone(text: str) -> None:
+    """Scrubbing everything by name changes nothing that is none of it."""
+    assert Scrubber.of(SCRUBS).clean(text) == text
+
+
+def test_what_is_ignored_may_be_anything() -> None:
+    """A path leaves out a value of every call, an index, any key or any depth."""
+    base = transcript(calls=[call("a", structured={"at": 1, "in": {"at": 2, "n": 3}, "list": [1, 2]})])
+    head = transcript(calls=[call("a", structured={"at": 5, "in": {"at": 6, "n": 3}, "list": [1, 9]})])
+    paths = ["calls[*].result.structured.at", "calls[0].result.**.at", "$.calls[*].result.structured.list[1]"]
+    assert [change.what for change in changes(base, head, scrubber=Scrubber.of(ignore=paths[:2]))] == ["result"]
+    assert changes(base, head, scrubber=Scrubber.of(ignore=paths)) == []
+    assert changes(base, head, scrubber=Scrubber.of(ignore=["calls[*].result"])) == []
+    assert changes(base, head, scrubber=Scrubber.of(ignore=["**.result"])) == []
+    assert changes(base, head, scrubber=Scrubber.of(ignore=["calls"])) == []
+
+
+@given(JSON, st.integers(0, 2**32))
+@settings(max_examples=200)
+def test_a_scrubbed_field_never_shows(value: Any, seed: int) -> None:
+    """Whatever stands at an ignored path, the rest compares as if it were not there."""
+    base = transcript(calls=[call("a", structured={"keep": 1, "volatile": value})])
+    head = transcript(calls=[call("a", structured={"keep": 1, "volatile": seed})])
+    ignoring = Scrubber.of(ignore=["calls[*].result.structured.volatile"])
+    assert changes(base, head, *ASPECTS, scrubber=ignoring) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "steps"),
+    [
+        ("a.b", ("a", "b")),
+        ("$.a[0].*[*]", ("a", 0, None, None)),
+        ('a["odd key"].b', ("a", "odd key", "b")),
+        ("**.at", ("**", "at")),
+    ],
+)
+def test_paths(path: str, steps: tuple[Any, ...]) -> None:
+    """Paths are read as they are written."""
+    assert parse_path(path) == steps
+
+
+@pytest.mark.parametrize("path", ["", "$", "a[", "a[x]", "a]b", 'a["b]'])
+def test_paths_that_are_none(path: str) -> None:
+    """What can't be read is refused."""
+    with pytest.raises(UsageError):
+        parse_path(path)
+
+
+@pytest.mark.parametrize("scrub", ["(", "a*"])
+def test_scrubs_that_can_not_be_meant(scrub: str) -> None:
+    """A pattern that is none, and one that fits everywhere, are refused."""
+    with pytest.raises(UsageError):
+        Scrubber.of([scrub])
+
+
+# The command. --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Result:
+    """The run of the good shop."""
+    done = run_mcprun("batch", REGRESSION / "prompts.jsonl", REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
+    assert done.code == 0
+    return done
+
+
+def replayed(folder: Path, version: str) -> Result:
+    """Replay the good run against another version of the shop."""
+    server = REGRESSION / f"shop_{version}.py"
+    return run_mcprun(
+        "batch", REGRESSION / "prompts.jsonl", server, "--model", "replay:good", "--out", version, cwd=folder
+    )
+
+
+def test_a_changed_result(tmp_path: Path, good: Result) -> None:
+    """Everything passes, and the comparison shows what no check had looked at."""
+    assert replayed(tmp_path, "free_shipping").code == 0
+    done = run_mcprun("diff", "good", "free_shipping", cwd=tmp_path)
+    assert (done.code, done.stdout.splitlines()) == (
+        1,
+        [
+            "~ small-basket  passed",
+            '    call 0  total{items: {"apple": 2, "milk": 1}}',
+            "      - shipping: 2.5",
+            "      + shipping: 0.0",
+            "1 changed, 2 same",
+        ],
+    )
+    ignored = run_mcprun("diff", "good", "free_shipping", "--ignore", "calls[*].result.shipping", cwd=tmp_path)
+    assert (ignored.code, ignored.stdout) == (0, "3 same\n")
+    assert run_mcprun("diff", "good", "free_shipping", "--only", "verdict", cwd=tmp_path).code == 0
+
+
+def test_a_renamed_tool(tmp_path: Path, good: Result) -> None:
+    """The query fails, and the comparison says which call, and which tools are gone and new."""
+    assert replayed(tmp_path, "renamed").code == 1
+    done = run_mcprun("diff", "good", "renamed", cwd=tmp_path)
+    assert (done.code, done.stdout.splitlines()) == (
+        1,
+        [
+            "~ apple  passed → failed",
+            '    call 0  price{item: "apple"}',
+            "      - 0.5",
+            "      + error: Unknown tool: price",
+            "tools  gone: price; new: unit_price",
+            "1 changed, 2 same",
+        ],
+    )
+
+
+def test_the_same_run_and_files_of_it(tmp_path: Path, good: Result) -> None:
+    """A run may be given by its folder or its file, and HEAD is the latest run when it is left out."""
+    for args in (["good", "good"], ["good"], ["good/transcripts.jsonl", "latest"]):
+        done = run_mcprun("diff", *args, cwd=tmp_path)
+        assert (done.code, done.stdout) == (0, "3 same\n")
+
+
+def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
+    """JSON lines with totals last, and Markdown whose text stays text."""
+    bad = good.transcripts
+    bad[0]["calls"][0]["structured"] = None
+    bad[0]["calls"][0]["content"] = [{"type": "text", "text": "``` <script>alert(1)</script>\x1b[31m\nline"}]
+    bad[1]["id"] = "<b>new</b>"
+    write_jsonl(tmp_path / "bad.jsonl", *bad)
+    told = run_mcprun("diff", "good", "bad.jsonl", "--json", cwd=tmp_path)
+    *diffs, totals = map(json.loads, told.stdout.splitlines())
+    assert (told.code, totals) == (1, {"totals": {"same": 1, "changed": 1, "added": 1, "removed": 1}})
+    assert [(diff["id"], diff["how"]) for diff in diffs] == [
+        ("apple", "changed"), ("small-basket", "removed"), ("<b>new</b>", "added")
+    ]  # fmt: skip
+    told = run_mcprun("diff", "good", "bad.jsonl", "--markdown", cwd=tmp_path)
+    assert told.stdout.startswith("**The runs differ**: 1 changed, 1 added, 1 removed, 1 same.\n")
+    assert "<code>+ &lt;b&gt;new&lt;/b&gt;  passed  only in HEAD</code>" in told.stdout
+    assert "````diff\n" in told.stdout
+    assert "\x1b" not in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["nope", "good"], "there is no run nope"),
+        (["good", "odd.jsonl"], "HEAD holds a line that is no transcript"),
+        (["good", "good", "--ignore", "a["], "--ignore 'a[' is no path"),
+        (["good", "good", "--json", "--markdown"], "--json and --markdown: choose one"),
+        (["good", "good", "--only", "nope"], "'nope' is not one of"),
+    ],
+)
+def test_what_can_not_be_compared(tmp_path: Path, good: Result, args: list[str], message: str) -> None:
+    """Exit 2, and one message."""
+    write_jsonl(tmp_path / "odd.jsonl", {"id": "a"})
+    done = run_mcprun("diff", *args, cwd=tmp_path)
+    assert (done.code, message in done.stderr) == (2, True)
