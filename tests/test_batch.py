@@ -84,6 +84,7 @@ def test_transcript_tells_the_conversation(tmp_path: Path) -> None:
                 "is_error": False,
                 "content": [{"type": "text", "text": said}],
                 "structured": {"greeting": "Hello, Ada"},
+                "diverged": False,
             }
         ],
         "text": "She is greeted.",

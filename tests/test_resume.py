@@ -41,7 +41,7 @@ def whole(mcprun: Forks, tmp_path: Path, prompts: Path) -> Result:
     done = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
     assert done.code == 1
     assert done.record["counts"] | {"usage": 0} == {
-        "passed": 9, "failed": 2, "error": 1, "skipped": 0, "calls": 21, "tool_errors": 1, "turns": 23, "usage": 0
+        "passed": 9, "failed": 2, "error": 1, "skipped": 0, "calls": 21, "tool_errors": 1, "diverged": 0, "turns": 23, "usage": 0
     }  # fmt: skip
     return done
 

@@ -29,6 +29,7 @@ class Attempts:
     loop: Loop
     servers: Pool
     allow_tool_errors: bool
+    fail_diverged: bool
     show: Show
     ending: Ending
 
@@ -117,6 +118,10 @@ class Attempts:
                 output_tokens=usage.output_tokens if usage else None,
             )
             checks = check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
+            if self.fail_diverged and conversation.divergences:
+                checks.append(
+                    Check(check="diverged", passed=False, message="; ".join(conversation.divergences.values()))
+                )
         return Transcript(
             id=query.id,
             repeat=repeat,

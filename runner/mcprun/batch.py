@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from mcprun.attempt import Attempts, untried
 from mcprun.connect import Connector
@@ -15,14 +16,17 @@ from mcprun.errors import ErrorKind, McprunError, RunError
 from mcprun.events import Event, QueryEnd, RunStart, Where
 from mcprun.journal import Journal, new_directory
 from mcprun.limits import MAX_LOG_BYTES, Limits
-from mcprun.loop import Loop
+from mcprun.loop import Divergence, Loop
+from mcprun.models import Model
 from mcprun.models.choose import Choice
+from mcprun.models.replay import ReplayModel
 from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.recorder import Recorder, head
 from mcprun.records import JsonObject, RunRecord
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
+from mcprun.scrub import Scrubber
 from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
@@ -33,7 +37,9 @@ from mcprun.target import Target
 class Plan:
     """All that a run is asked to do. `arguments` is what the user wrote, kept in `run.json` as it is.
 
-    With `resume`, an earlier run goes on; else a new one is written to the folder `out`, or one of its own.
+    `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
+    the `scrubber` takes out does not count there. With `resume`, an earlier run goes on; else a new one is written
+    to the folder `out`, or one of its own.
     """
 
     prompts: PromptsFile
@@ -47,6 +53,8 @@ class Plan:
     out: str | None = None
     resume: Resume | None = None
     redactor: Redactor = field(default_factory=Redactor)
+    scrubber: Scrubber = field(default_factory=Scrubber)
+    on_divergence: Literal["continue", "fail", "stop"] = "continue"
     arguments: JsonObject = field(default_factory=dict)
 
 
@@ -94,15 +102,23 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
     limits, journal, emit = plan.limits, recorder.journal, recorder.emit
     if len(journal) == len(plan.prompts):
         return
+    show = Show(plan.redactor.text)
     log = ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES)
     connector = Connector(plan.target, log=log, seconds=limits.connect_seconds, most=limits.max_result_bytes, emit=emit)
     async with (
-        plan.model.open(limits, emit, journal.tally.counts().usage) as model,
+        plan.model.open(limits, emit, plan.scrubber, show, journal.tally.counts().usage) as model,
         Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
     ):
         recorder.answered(servers.first)
-        loop = Loop(model=model, limits=limits, system=plan.system, emit=emit)
-        attempts = Attempts(loop, servers, plan.allow_tool_errors, Show(plan.redactor.text), ending)
+        loop = Loop(
+            model=model,
+            limits=limits,
+            system=plan.system,
+            emit=emit,
+            divergence=_divergence(model, plan.redactor),
+            stop_diverged=plan.on_divergence == "stop",
+        )
+        attempts = Attempts(loop, servers, plan.allow_tool_errors, plan.on_divergence != "continue", show, ending)
         queries = (query for query in plan.prompts.queries() if (query.id, 1) not in journal)
 
         async def work() -> None:
@@ -121,6 +137,13 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
                     group.create_task(work())
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
+
+
+def _divergence(model: Model, redactor: Redactor) -> Divergence | None:
+    """Hold live calls against a recording, if one is played back: without secrets, as the recording is."""
+    if not isinstance(model, ReplayModel):
+        return None
+    return lambda query, where, number, call: model.divergence(query, where, number, redactor.value(call))
 
 
 def _stop_at(most: int | None, failures: int, ending: Ending) -> None:

@@ -158,6 +158,9 @@ def align(base: Sequence[JsonObject], head: Sequence[JsonObject]) -> Iterator[tu
 
     Calls of the same tool with the same input belong together; between those, calls of the same tool.
     """
+    if len(base) == len(head) and all(map(_same_call, base, head)):  # as it mostly is
+        yield from zip(range(len(base)), range(len(head)), strict=True)
+        return
     for tag, i, j, k, n in _opcodes(map(_as_text, base), map(_as_text, head)):
         if tag == "equal":
             yield from zip(range(i, j), range(k, n), strict=True)
@@ -173,6 +176,10 @@ def align(base: Sequence[JsonObject], head: Sequence[JsonObject]) -> Iterator[tu
 
 def _opcodes(base: Iterable[str], head: Iterable[str]) -> Sequence[tuple[str, int, int, int, int]]:
     return SequenceMatcher(None, list(base), list(head), autojunk=False).get_opcodes()
+
+
+def _same_call(one: JsonObject, other: JsonObject) -> bool:
+    return one.get("tool") == other.get("tool") and one.get("input") == other.get("input")
 
 
 def _as_text(call: JsonObject) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -30,11 +30,16 @@ _ANSWERED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the user's next message may follow."""
 
 
+Divergence = Callable[[Query, Where, int, Call], str]
+"""Says how the call with a number differs from what was recorded of the query; empty when it does not."""
+
+
 @dataclass(slots=True)
 class Conversation:
     """What has been said, in the shape of the Messages API, and what it led to.
 
-    `stop` is the model's last stop reason, `max_turns` or `max_calls`.
+    `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
+    a call, how it differs from the one that is played back.
     """
 
     model: str
@@ -42,6 +47,7 @@ class Conversation:
     calls: list[Call] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     stop: str = ""
+    divergences: dict[int, str] = field(default_factory=dict)
     _pending: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -73,12 +79,18 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loop:
-    """What all conversations of a run share. `system` is for queries that bring none of their own."""
+    """What all conversations of a run share. `system` is for queries that bring none of their own.
+
+    `divergence` says how a call differs from the one that is played back, if one is; with `stop_diverged`, a
+    conversation ends there.
+    """
 
     model: Model
     limits: Limits
     system: str | None
     emit: Emit
+    divergence: Divergence | None = None
+    stop_diverged: bool = False
 
     async def converse(
         self, query: Query, server: Server, where: Where, conversation: Conversation, deadline: Deadline
@@ -121,6 +133,9 @@ class _Exchange:
                 return
             if uses and reply.stop_reason in _CALLING:
                 conversation.messages.append({"role": "user", "content": await self._results(uses)})
+                if self.loop.stop_diverged and any(call.diverged for call in conversation.calls):
+                    conversation.stop = "diverged"
+                    return
             elif reply.stop_reason != "pause_turn":
                 return
         conversation.stop = "max_turns"
@@ -186,9 +201,16 @@ class _Exchange:
         finally:
             # What was answered before the turn was cut short happened, and is told.
             self.conversation.calls.extend(
-                _call(event, answers[event.call]) for event in events if event.call in answers
+                self._judged(_call(event, answers[event.call]), event) for event in events if event.call in answers
             )
         return [tool_result(use["id"], answers[event.call].result) for use, event in zip(uses, events, strict=True)]
+
+    def _judged(self, call: Call, event: ToolCall) -> Call:
+        """Hold a call against the recorded one, where there is one."""
+        if self.loop.divergence and (told := self.loop.divergence(self.query, self.where, event.call, call)):
+            self.conversation.divergences[event.call] = told
+            return call.model_copy(update={"diverged": True})
+        return call
 
     async def _answer(self, event: ToolCall, answers: dict[int, Answer]) -> None:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""

@@ -77,7 +77,8 @@ class Turn(Record):
 class Call(Record):
     """One tool call: what was asked of the server (its own names, not the API's), and what came back.
 
-    `content` and `structured` are the MCP result's `content` and `structuredContent`, untouched.
+    `content` and `structured` are the MCP result's `content` and `structuredContent`, untouched. `diverged` tells, in a
+    replay, that something else came back than was recorded.
     """
 
     turn: int
@@ -86,6 +87,7 @@ class Call(Record):
     is_error: bool
     content: list[JsonObject]
     structured: Any = None
+    diverged: bool = False
 
 
 class Check(Record):
@@ -107,7 +109,7 @@ class Transcript(Record):
     """What was said in a query's last attempt: one line of `transcripts.jsonl`.
 
     `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed.
-    `stop` is the last stop reason of the model, or ours: `max_turns`, `max_calls`, `timeout`,
+    `stop` is the last stop reason of the model, or ours: `max_turns`, `max_calls`, `diverged`, `timeout`,
     `error`, `cancelled`.
     """
 
@@ -145,6 +147,7 @@ class Counts(Record):
     skipped: int = 0
     calls: int = 0
     tool_errors: int = 0
+    diverged: int = 0
     turns: int = 0
     usage: Usage | None = None
 
@@ -222,7 +225,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._verdicts = dict.fromkeys(Verdict, 0)
-        self._calls = self._tool_errors = self._turns = 0
+        self._calls = self._tool_errors = self._diverged = self._turns = 0
         self._usage: Usage | None = None
 
     def add(self, transcript: Transcript) -> None:
@@ -230,6 +233,7 @@ class Tally:
         self._verdicts[transcript.verdict] += 1
         self._calls += len(transcript.calls)
         self._tool_errors += sum(call.is_error for call in transcript.calls)
+        self._diverged += sum(call.diverged for call in transcript.calls)
         self._turns += len(transcript.turns)
         if transcript.usage:
             self._usage = (self._usage or Usage()) + transcript.usage
@@ -245,6 +249,7 @@ class Tally:
             **{verdict.value: count for verdict, count in self._verdicts.items()},
             calls=self._calls,
             tool_errors=self._tool_errors,
+            diverged=self._diverged,
             turns=self._turns,
             usage=self._usage,
         )

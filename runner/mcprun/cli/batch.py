@@ -48,6 +48,9 @@ from mcprun.cli import options
 @options.BUDGET_TOKENS
 @options.BUDGET_USD
 @options.REDACT
+@options.ON_DIVERGENCE
+@options.SCRUB
+@options.IGNORE
 @options.RESUME
 @options.RETRY_ERRORS
 @options.FORCE

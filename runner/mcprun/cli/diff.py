@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mcprun.cli import options
 from mcprun.errors import ExitCode
 
 
@@ -12,15 +13,8 @@ from mcprun.errors import ExitCode
 @click.argument("head", metavar="HEAD", default="latest")
 @click.option("--text", is_flag=True, help="The model's last words count too.")
 @click.option("--usage", is_flag=True, help="Tokens and turns count too.")
-@click.option(
-    "--ignore", multiple=True, metavar="PATH", help="Leave out what stands there, such as calls[*].result.updated_at."
-)
-@click.option(
-    "--scrub",
-    multiple=True,
-    metavar="NAME|REGEX",
-    help="Take for the same what differs only in this: uuid, timestamp, tmp, port, hash, or a regular expression.",
-)
+@options.IGNORE
+@options.SCRUB
 @click.option(
     "--only",
     multiple=True,

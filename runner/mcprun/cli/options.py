@@ -203,6 +203,24 @@ RETRIES = click.option(
 NO_RETRY = click.option("--no-retry", is_flag=True, help="The same as --retries 0.")
 MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Longest wait before asking again.")
 
+IGNORE = click.option(
+    "--ignore", multiple=True, metavar="PATH", help="Leave out what stands there, such as calls[*].result.updated_at."
+)
+SCRUB = click.option(
+    "--scrub",
+    multiple=True,
+    metavar="NAME|REGEX",
+    help="Take for the same what differs only in this: uuid, timestamp, tmp, port, hash, or a regular expression.",
+)
+ON_DIVERGENCE = click.option(
+    "--on-divergence",
+    type=click.Choice(["continue", "fail", "stop"]),
+    default="continue",
+    show_default=True,
+    help="When a replayed call brings something else than was recorded: mark it and go on, fail the query, or stop it"
+    " there. --scrub and --ignore say what does not count.",
+)
+
 LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N selected queries only.")
 FILTER = click.option(
     "--filter",

@@ -19,6 +19,7 @@ from mcprun.models.choose import Account, choose, needs_script
 from mcprun.prompts import PromptsFile, Select, read_prompts
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
+from mcprun.scrub import Scrubber
 from mcprun.target import parse_target, secrets_of, with_more, without_secrets
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet")
@@ -69,6 +70,8 @@ def make_plan(ctx: click.Context) -> Plan:
         fresh_server=given["fresh_server"],
         out=given["out"],
         resume=resume,
+        scrubber=Scrubber.of(given["scrub"], given["ignore"]),
+        on_divergence=given["on_divergence"],
         redactor=redactor,
         arguments=_arguments(ctx, server_args),
     )

@@ -16,6 +16,8 @@ from mcprun.limits import Limits
 from mcprun.models import Model
 from mcprun.records import ModelRecord, Usage
 from mcprun.rundir import Run
+from mcprun.scrub import Scrubber
+from mcprun.show import Show
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 """The Claude that answers when nobody names one."""
@@ -71,10 +73,13 @@ class Choice:
     base_url: str | None = None
 
     @asynccontextmanager
-    async def open(self, limits: Limits, emit: Emit, spent: Usage | None = None) -> AsyncIterator[Model]:
+    async def open(
+        self, limits: Limits, emit: Emit, scrubber: Scrubber, show: Show, spent: Usage | None = None
+    ) -> AsyncIterator[Model]:
         """Make the model. Claude comes with its retries and its budget, within `limits`; `emit` is told of them.
 
-        `spent` is what an earlier process took of the budget.
+        `spent` is what an earlier process took of the budget. A recording takes out what the `scrubber` takes out
+        before it compares, and tells of differences by `show`.
         """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
@@ -83,7 +88,7 @@ class Choice:
         elif self.record.kind == "replay":
             from mcprun.models.replay import ReplayModel
 
-            yield ReplayModel(Run.read(self.record.name.removeprefix(_REPLAY)))
+            yield ReplayModel(Run.read(self.record.name.removeprefix(_REPLAY)), scrubber, show)
         else:
             # About a second of imports, which no other model needs.
             from mcprun.models.anthropic import AnthropicModel

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from mcprun.diff import result_of
 from mcprun.errors import ErrorKind, QueryError
+from mcprun.events import Where
 from mcprun.models import Reply, Request
-from mcprun.records import JsonObject, Transcript
+from mcprun.queries import Query
+from mcprun.records import Call, JsonObject, Transcript
 from mcprun.rundir import Run
+from mcprun.scrub import Scrubber
+from mcprun.show import Show
 
 
 class ReplayModel:
-    """Answers with what was recorded for the same query and repeat."""
+    """Answers with what was recorded for the same query and repeat.
 
-    def __init__(self, run: Run) -> None:
+    What the `scrubber` takes out does not count when live results are held against recorded ones.
+    """
+
+    def __init__(self, run: Run, scrubber: Scrubber, show: Show) -> None:
         self._run = run
+        self._scrubber = scrubber
+        self._show = show
         self._index = run.index()
         self.name = f"replay:{run.path}"
 
@@ -22,7 +32,7 @@ class ReplayModel:
         Raises `QueryError` (`not_recorded`) when the recording lacks the query, has it with another prompt, or
         ends before the conversation does.
         """
-        recorded = self._recorded(request)
+        recorded = self._recorded(request.query, request.where)
         if request.turn >= len(recorded.turns):
             message = f"the recording of {recorded.id} ends after {len(recorded.turns)} turns ({recorded.stop})"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
@@ -35,9 +45,22 @@ class ReplayModel:
             usage=turn.usage,
         )
 
-    def _recorded(self, request: Request) -> Transcript:
-        query = request.query
-        place = self._index.get((query.id, request.where.repeat))
+    def divergence(self, query: Query, where: Where, number: int, call: Call) -> str:
+        """Say how a call differs from the recorded one: in its result, or in that there is none."""
+        recorded = self._recorded(query, where)
+        if number >= len(recorded.calls):
+            return f"call {number}: {self._show.call(call)} was not recorded"
+        before, after = (
+            self._scrubber.clean({"calls": [{"result": result_of(one.line())}]})
+            for one in (recorded.calls[number], call)
+        )
+        if before == after:
+            return ""
+        was = self._show.result(recorded.calls[number])
+        return f"call {number}: {self._show.call(call)} was recorded with {was}, got {self._show.result(call)}"
+
+    def _recorded(self, query: Query, where: Where) -> Transcript:
+        place = self._index.get((query.id, where.repeat))
         if place is None:
             raise QueryError(ErrorKind.NOT_RECORDED, f"{query.id} is not in the recording {self._run.path}")
         recorded = self._run.at(place)

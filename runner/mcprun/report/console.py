@@ -165,6 +165,8 @@ def _cells(record: RunRecord) -> Iterator[tuple[str, str, str]]:
         yield str(verdict), f"{count:,}", STYLES[verdict] if count else "dim"
     yield "calls", f"{counts.calls:,}", ""
     yield "tool errors", f"{counts.tool_errors:,}", "red" if counts.tool_errors else "dim"
+    if record.model.kind == "replay":
+        yield "diverged", f"{counts.diverged:,}", "yellow" if counts.diverged else "dim"
     yield "turns", f"{counts.turns:,}", ""
     if usage := counts.usage:
         recorded = ", recorded" if record.model.kind == "replay" else ""

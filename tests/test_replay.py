@@ -1,0 +1,78 @@
+"""Replays: a recording against a live server, and what comes back that was not recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import ROOT, SERVERS, Result, run_mcprun, script, write_jsonl
+
+REGRESSION = ROOT / "prompts" / "regression"
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Result:
+    """The recorded run."""
+    done = run_mcprun("batch", REGRESSION / "prompts.jsonl", REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
+    assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
+    return done
+
+
+def replay(folder: Path, server: str, *flags: str) -> Result:
+    """Play the recording back against a version of the shop."""
+    prompts = REGRESSION / "prompts.jsonl"
+    return run_mcprun("batch", prompts, REGRESSION / server, "--model", "replay:good", *flags, cwd=folder)
+
+
+def test_the_same_server_does_not_diverge(tmp_path: Path, good: Result) -> None:
+    """The same bytes come out, and the summary says that nothing diverged."""
+    done = replay(tmp_path, "shop.py", "--on-divergence", "stop")
+    assert (done.code, done.bytes, done.record["counts"]["diverged"]) == (0, good.bytes, 0)
+    assert "diverged" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "verdict", "stop"),
+    [("continue", 0, "passed", "end_turn"), ("fail", 1, "failed", "end_turn"), ("stop", 1, "failed", "diverged")],
+)
+def test_what_becomes_of_a_query_that_diverges(
+    tmp_path: Path, good: Result, policy: str, code: int, verdict: str, stop: str
+) -> None:
+    """Its call is marked and counted; by the policy it goes on, fails, or stops there."""
+    done = replay(tmp_path, "shop_free_shipping.py", "--on-divergence", policy)
+    one = done.transcripts[1]
+    assert (done.code, one["verdict"], one["stop"], one["calls"][0]["diverged"]) == (code, verdict, stop, True)
+    assert [other["verdict"] for other in done.transcripts] == ["passed", verdict, "passed"]
+    assert done.record["counts"]["diverged"] == 1
+    told = [check["message"] for check in one["checks"] if check["check"] == "diverged"]
+    assert len(told) == (policy != "continue")
+    if told:
+        assert told[0].startswith('call 0: total{items: {"apple": 2, "milk": 1}} was recorded with \'{ "goods": 2.1')
+        assert '"shipping": 0.0' in told[0]
+
+
+def test_what_does_not_count(tmp_path: Path, good: Result) -> None:
+    """`--ignore` and `--scrub` say what may differ."""
+    flags = ("--on-divergence", "fail", "--ignore", "calls[*].result.shipping")
+    done = replay(tmp_path, "shop_free_shipping.py", *flags)
+    assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
+
+
+def test_an_error_in_place_of_a_result_diverges(tmp_path: Path, good: Result) -> None:
+    """So does a call of a tool that is gone."""
+    done = replay(tmp_path, "shop_renamed.py")
+    assert (done.code, done.record["counts"]["diverged"]) == (1, 1)
+    assert done.transcripts[0]["calls"][0]["diverged"]
+
+
+def test_secrets_do_not_diverge(tmp_path: Path) -> None:
+    """The recording holds them replaced, and so are live results before they are compared."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {"card": "card-1234"})))
+    flags = ("--redact", r"card-\d+", "--out", "good")
+    assert run_mcprun("batch", prompts, SERVERS / "raw.py", *flags, cwd=tmp_path).code == 0
+    again = ("--model", "replay:good", "--redact", r"card-\d+", "--on-divergence", "fail")
+    done = run_mcprun("batch", prompts, SERVERS / "raw.py", *again, cwd=tmp_path)
+    assert json.dumps(done.transcripts[0]["calls"][0]["input"]) == '{"card": "[redacted]"}'
+    assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
