@@ -330,7 +330,7 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
     write_jsonl(tmp_path / "bad.jsonl", *bad)
     told = run_mcprun("diff", "good", "bad.jsonl", "--json", cwd=tmp_path)
     *diffs, totals = map(json.loads, told.stdout.splitlines())
-    assert (told.code, totals) == (1, {"totals": {"same": 1, "changed": 1, "added": 1, "removed": 1}})
+    assert (told.code, totals) == (1, {"totals": {"same": 1, "changed": 1, "added": 1, "removed": 1, "regressions": 2}})
     assert [(diff["id"], diff["how"]) for diff in diffs] == [
         ("apple", "changed"), ("small-basket", "removed"), ("<b>new</b>", "added")
     ]  # fmt: skip

@@ -7,7 +7,7 @@ results count; tokens, ids, times and the model's words do not.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import zip_longest
@@ -53,12 +53,17 @@ class QueryDiff:
 
 @dataclass(slots=True)
 class Tally:
-    """How many queries were compared, and how they came out."""
+    """How many queries were compared, and how they came out.
+
+    `regressions` are those that are gone, or changed for anything but the better: one that passes now and did not
+    before is none.
+    """
 
     same: int = 0
     changed: int = 0
     added: int = 0
     removed: int = 0
+    regressions: int = 0
 
     @property
     def differ(self) -> bool:
@@ -68,10 +73,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Compares the transcripts of two runs. `aspects` are those of `ASPECTS` that count; `tally` counts on."""
+    """Compares the transcripts of two runs. `aspects` are those of `ASPECTS` that count; `tally` counts on.
+
+    With `among`, queries that only BASE has are passed over when their ids are not in it: HEAD was not asked for them.
+    """
 
     aspects: frozenset[str] = frozenset(ASPECTS[:3])
     scrubber: Scrubber = field(default_factory=Scrubber)
+    among: Container[str] | None = None
     tally: Tally = field(default_factory=Tally)
 
     def compare(self, base: Iterable[bytes], head: Iterable[bytes]) -> Iterator[QueryDiff]:
@@ -95,7 +104,10 @@ class Comparison:
                 else:
                     yield from self._pair(*((other, transcript) if side else (transcript, other)))
         for (name, repeat), transcript in waiting[0].items():
+            if self.among is not None and name not in self.among:
+                continue
             self.tally.removed += 1
+            self.tally.regressions += 1
             yield QueryDiff(name, repeat, "removed", (transcript["verdict"], None))
         for (name, repeat), transcript in waiting[1].items():
             self.tally.added += 1
@@ -105,6 +117,7 @@ class Comparison:
         changes = tuple(self._changes(base, head))
         if changes:
             self.tally.changed += 1
+            self.tally.regressions += not (head["verdict"] == "passed" != base["verdict"])
             yield QueryDiff(base["id"], base["repeat"], "changed", (base["verdict"], head["verdict"]), changes)
         else:
             self.tally.same += 1

@@ -142,7 +142,7 @@ class Journal:
     def write_queries(self, digests: Mapping[str, str]) -> None:
         """Note what was asked: each query's id and digest."""
         lines = "".join(dumps({"id": name, "digest": digest}) + "\n" for name, digest in digests.items())
-        _replace(self.path / QUERIES, lines.encode())
+        write_file(self.path / QUERIES, lines.encode())
 
     def write_prompts(self, source: IO[bytes]) -> None:
         """Keep a copy of prompts that can't be read again."""
@@ -156,7 +156,7 @@ class Journal:
     def write_record(self, record: RunRecord) -> None:
         """Replace `run.json`, atomically. From the first time on, the folder is a run."""
         text = json.dumps(record.line(), ensure_ascii=False, indent=2)
-        _replace(self.path / RUN, text.encode("utf-8", "replace"))
+        write_file(self.path / RUN, text.encode("utf-8", "replace"))
 
     def close(self, order: Iterable[Key], record: RunRecord) -> None:
         """Bring the transcripts into the given order, write the last `run.json`, and let go of the run."""
@@ -244,7 +244,8 @@ def _drop_torn_line(stream: IO[bytes]) -> None:
     stream.seek(0, os.SEEK_END)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file, or replace it, in one step: it is never there half."""
     new = path.with_name(f"{path.name}.new")
     with new.open("wb") as stream:
         stream.write(data)

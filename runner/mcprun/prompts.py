@@ -37,6 +37,11 @@ class Select:
     def __str__(self) -> str:
         return " or ".join(self.patterns)
 
+    @property
+    def is_choosy(self) -> bool:
+        """Whether it may leave anything out."""
+        return bool(self.patterns) or self.limit is not None
+
     def takes(self, query: Query) -> bool:
         """Tell whether a query fits one of the patterns (`fnmatch`, case counts); no pattern fits all."""
         names = (query.id, *query.tags)

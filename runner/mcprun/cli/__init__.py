@@ -11,6 +11,7 @@ import click
 
 from mcprun import __version__
 from mcprun.cli.batch import batch
+from mcprun.cli.bless import bless
 from mcprun.cli.diff import diff
 from mcprun.cli.show import show
 from mcprun.cli.validate import validate
@@ -61,5 +62,5 @@ def main() -> None:
     """
 
 
-for command in (batch, diff, show, validate):
+for command in (batch, diff, bless, show, validate):
     main.add_command(command)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcprun.cli import options
+
+if TYPE_CHECKING:
+    from mcprun.batch import Plan
+    from mcprun.report.console import Console
+    from mcprun.rundir import Run
 
 
 @click.command(cls=options.WithServerArgs, short_help="Run the queries of a prompts file against a server.")
@@ -48,6 +53,7 @@ from mcprun.cli import options
 @options.BUDGET_TOKENS
 @options.BUDGET_USD
 @options.REDACT
+@options.BASELINE
 @options.ON_DIVERGENCE
 @options.SCRUB
 @options.IGNORE
@@ -68,6 +74,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
       mcprun batch prompts.jsonl "npx -y @modelcontextprotocol/server-everything"
       mcprun batch prompts.jsonl server.py --model replay:outputs/latest
       mcprun batch prompts.jsonl server.py --filter 'add-*' -- --verbose
+      mcprun batch prompts.jsonl server.py --model replay:baseline --baseline baseline
       mcprun batch --resume latest
     """
     import asyncio
@@ -76,11 +83,12 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.cli.plan import make_plan
     from mcprun.cli.signals import Signals
     from mcprun.ending import Ending
-    from mcprun.errors import ErrorKind
+    from mcprun.errors import ErrorKind, ExitCode
     from mcprun.report.console import Console
     from mcprun.rundir import Run
 
     plan = make_plan(ctx)
+    baseline = Run.read(given["baseline"]) if given["baseline"] else None
     console = Console(quiet=given["quiet"])
     with plan.prompts, console.progress() as progress:
         ending = Ending()
@@ -93,4 +101,19 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     is_cancelled = error is not None and error.kind is ErrorKind.CANCELLED
     if is_cancelled or (error and result.record.counts and result.record.counts.done):
         console.how_to_resume(run)
-    ctx.exit(128 + signals.last if signals.last and is_cancelled else result.record.exit_code)
+    code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
+    if baseline and not is_cancelled and _regressed(baseline, run, plan, console):
+        code = ExitCode.FAILED
+    ctx.exit(code)
+
+
+def _regressed(baseline: Run, run: Run, plan: Plan, console: Console) -> bool:
+    """Compare a run with its baseline, print what differs, and tell whether anything is worse."""
+    from mcprun.diff import Comparison
+    from mcprun.rundir import open_transcripts
+
+    chosen = plan.prompts.digests if plan.prompts.select.is_choosy else None
+    comparison = Comparison(scrubber=plan.scrubber, among=chosen)
+    with open_transcripts(str(baseline.path)) as (base, _), open_transcripts(str(run.path)) as (head, _):
+        console.differences(comparison.compare(base, head), comparison.tally, baseline, run, "text")
+    return comparison.tally.regressions > 0

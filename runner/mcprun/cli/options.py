@@ -203,6 +203,12 @@ RETRIES = click.option(
 NO_RETRY = click.option("--no-retry", is_flag=True, help="The same as --retries 0.")
 MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Longest wait before asking again.")
 
+BASELINE = click.option(
+    "--baseline",
+    metavar="DIR",
+    help="Compare with this run when all is done, and exit with 1 when a query is gone or changed for anything but the"
+    " better. --scrub and --ignore say what does not count.",
+)
 IGNORE = click.option(
     "--ignore", multiple=True, metavar="PATH", help="Leave out what stands there, such as calls[*].result.updated_at."
 )

@@ -1,0 +1,30 @@
+"""`mcprun bless`: accept a run as the baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Make a run the baseline, explicitly.")
+@click.argument("run", metavar="RUN")
+@click.argument("baseline", metavar="BASELINE")
+@click.option("--slim", is_flag=True, help="Keep what a comparison looks at, and nothing more; it can't be replayed.")
+@click.option("--force", is_flag=True, help="Accept a run that has errors, or was not finished.")
+def bless(run: str, baseline: str, slim: bool, force: bool) -> None:
+    """Make RUN the BASELINE: a folder that holds its transcripts, small enough to be committed.
+
+    What stands there is replaced. Nothing else ever changes a baseline.
+
+    \b
+      mcprun bless latest baseline
+      mcprun batch prompts.jsonl server.py --model replay:baseline --baseline baseline
+    """
+    from mcprun.baseline import bless as bless_run
+    from mcprun.rundir import Run
+
+    found = Run.read(run)
+    size = bless_run(found, Path(baseline), slim=slim, force=force)
+    queries = found.record.counts.queries if found.record.counts else 0
+    click.echo(f"{baseline}: {queries:,} transcripts of {found.path}, {size / 1000:,.1f} kB")

@@ -1,0 +1,95 @@
+"""Baselines: accepted explicitly, compared with in one go, and small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import RAW, ROOT, Result, run_mcprun, script, write_jsonl
+
+REGRESSION = ROOT / "prompts" / "regression"
+PROMPTS = REGRESSION / "prompts.jsonl"
+
+
+@pytest.fixture(autouse=True)
+def good(tmp_path: Path) -> Result:
+    """The run of the good shop, and the baseline that it was made."""
+    done = run_mcprun("batch", PROMPTS, REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
+    assert run_mcprun("bless", "good", "baseline", cwd=tmp_path).code == 0
+    return done
+
+
+def compared(folder: Path, version: str, *flags: str) -> Result:
+    """Run a version of the shop, and compare."""
+    return run_mcprun("batch", PROMPTS, REGRESSION / version, "--baseline", "baseline", *flags, cwd=folder)
+
+
+def test_the_same_is_no_regression(tmp_path: Path, good: Result) -> None:
+    """Exit 0; and the baseline can be replayed, and is not touched by any of it."""
+    before = {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir()}
+    assert set(before) == {"run.json", "transcripts.jsonl"}
+    done = compared(tmp_path, "shop.py", "--model", "replay:baseline")
+    assert (done.code, done.stdout.splitlines()[-1], done.bytes) == (0, "3 same", good.bytes)
+    assert compared(tmp_path, "shop_free_shipping.py").code == 1
+    assert {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir()} == before
+
+
+def test_a_regression(tmp_path: Path) -> None:
+    """What changed is shown below the totals, and the exit code is 1, although all passed."""
+    done = compared(tmp_path, "shop_free_shipping.py")
+    assert (done.code, done.record["counts"]["passed"]) == (1, 3)
+    assert "      - shipping: 2.5\n      + shipping: 0.0\n1 changed, 2 same\n" in done.stdout
+    assert compared(tmp_path, "shop_free_shipping.py", "--ignore", "calls[*].result.shipping").code == 0
+    assert compared(tmp_path, "shop_free_shipping.py", "--filter", "apple").code == 0
+
+
+def test_a_query_that_is_gone(tmp_path: Path) -> None:
+    """A prompts file that lost a query is a regression; a run of some of them is not."""
+    lines = PROMPTS.read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "fewer.jsonl").write_text("".join(lines[:2]), encoding="utf-8")
+    fewer = run_mcprun("batch", "fewer.jsonl", REGRESSION / "shop.py", "--baseline", "baseline", cwd=tmp_path)
+    assert (fewer.code, "- big-basket  passed  only in BASE" in fewer.stdout) == (1, True)
+    assert compared(tmp_path, "shop.py", "--limit", "2").code == 0
+
+
+def test_what_gets_better_is_none(tmp_path: Path) -> None:
+    """A baseline of failures does not hold a mended server back."""
+    queries = [script(("refuse", {})) | {"id": "q"}]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    bad = run_mcprun("batch", "p.jsonl", RAW, "--out", "bad", cwd=tmp_path)
+    assert bad.code == 1
+    assert run_mcprun("bless", "bad", "bad-baseline", cwd=tmp_path).code == 0
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {})) | {"id": "q"})
+    done = run_mcprun("batch", "p.jsonl", RAW, "--baseline", "bad-baseline", cwd=tmp_path)
+    assert (done.code, "~ q  failed → passed" in done.stdout) == (0, True)
+
+
+def test_a_slim_baseline(tmp_path: Path, good: Result) -> None:
+    """It is smaller, compares the same, and holds nothing of the machine that made it."""
+    told = run_mcprun("bless", "good", "slim", "--slim", cwd=tmp_path)
+    assert (told.code, told.stdout.startswith("slim: 3 transcripts of good, ")) == (0, True)
+    sizes = {name: sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("slim", "baseline")}
+    assert sizes["slim"] < sizes["baseline"]
+    assert run_mcprun("diff", "slim", "good", cwd=tmp_path).stdout == "3 same\n"
+    assert run_mcprun("diff", "slim", "good", "--text", "--usage", cwd=tmp_path).code == 0
+    assert str(tmp_path).encode() not in (tmp_path / "slim" / "run.json").read_bytes()
+
+
+def test_what_is_not_blessed(tmp_path: Path, good: Result) -> None:
+    """A run with errors, a folder that holds something else, the run itself; and what is replaced is replaced whole."""
+    write_jsonl(tmp_path / "p.jsonl", script(("die", {})))
+    assert run_mcprun("batch", "p.jsonl", RAW, "--out", "dead", cwd=tmp_path).code == 3
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("precious")
+    for args, message in (
+        (["dead", "baseline"], "dead has errors: a baseline is a run that was whole; give --force"),
+        (["good", "mine"], "mine is there already and is no run"),
+        (["good", "good"], "good is the run itself"),
+        (["nope", "baseline"], "there is no run nope"),
+    ):
+        refused = run_mcprun("bless", *args, cwd=tmp_path)
+        assert (refused.code, message in refused.stderr) == (2, True)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "precious"
+    assert run_mcprun("bless", "dead", "baseline", "--force", cwd=tmp_path).code == 0
+    assert b"server_died" in (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
