@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mcprun.prices import dearest, price
 from mcprun.records import Usage
 from tests.support.cli import RAW, Result, clean_environment, script, write_jsonl
 from tests.support.forks import Forks
-from tests.support.messages_api import Answer, Body, MessagesApi, calls, message, text, turn_of
+from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, message, text, turn_of
 
 MILLION = 1_000_000
 SONNET = "claude-sonnet-5-5"
@@ -102,7 +103,9 @@ def test_a_budget_of_tokens(mcprun: Forks, tmp_path: Path) -> None:
     assert "Error: the run has spent 50 tokens" in done.stderr
     assert "mcprun batch --resume run" in done.stderr
     again = spending(mcprun, tmp_path, "--budget-tokens", "80", usage=TEN, resume=True)
-    assert list(again.verdicts.values()) == ["passed"] * 4 + ["skipped"] * 4
+    assert (
+        list(again.verdicts.values()) == ["passed"] * 3 + ["skipped"] * 5
+    )  # the cut query's turn was paid for as well
     whole = spending(mcprun, tmp_path, "--budget-tokens", "999", usage=TEN, resume=True)
     assert (whole.code, set(whole.verdicts.values())) == (0, {"passed"})
     assert whole.record["counts"]["usage"]["input_tokens"] == 4 * 16
@@ -176,3 +179,39 @@ def test_a_budget_lets_paid_requests_end(mcprun: Forks, tmp_path: Path) -> None:
     assert set(done.verdicts.values()) == {"skipped"}
     assert all(len(one["turns"]) <= 1 for one in done.transcripts)
     assert any(one["calls"] for one in done.transcripts)
+
+
+def test_what_waits_for_its_turn_is_not_asked_any_more(mcprun: Forks, tmp_path: Path) -> None:
+    """Requests that a rate limit holds back when the budget is spent are never sent."""
+    write_jsonl(tmp_path / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(12)))
+    seen = Counter[str]()
+
+    def answer(body: Body) -> Answer:
+        seen["all"] += 1
+        first = seen["all"] <= 12
+        return error(429, "rate_limit_error", "Slow down", headers={"retry-after-ms": "200"}) if first else said
+
+    said = {**text("x"), "usage": {"input_tokens": 10, "output_tokens": 10}}
+    with MessagesApi(answer) as api:
+        env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        flags = ("--concurrency", "12", "--budget-tokens", "20")
+        done = mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, env=env)
+        paid = sum(reply.status == 200 for reply in api.replies)
+    assert (done.code, set(done.verdicts.values())) == (3, {"passed", "skipped"})
+    assert paid <= 6  # those that were in flight together; half of twelve, since the API had throttled
+
+
+def test_a_resume_remembers_what_was_spent(mcprun: Forks, tmp_path: Path) -> None:
+    """Also on queries that were cut off, which leave no transcript to count."""
+    first = spending(mcprun, tmp_path, "--budget-tokens", "15", usage=TEN)
+    assert list(first.verdicts.values())[:2] == ["passed", "skipped"]
+    again = spending(mcprun, tmp_path, usage=TEN, resume=True)
+    assert (again.code, again.bytes.count(b"passed") - first.bytes.count(b"passed"), again.trace[-1]["event"]) == (
+        3, 0, "server_exit"
+    )  # fmt: skip
+
+
+def test_tokens_below_nothing_are_no_answer(mcprun: Forks, tmp_path: Path) -> None:
+    """A count that would give money back is one that can't be read."""
+    done = spending(mcprun, tmp_path, "--no-retry", usage={"input_tokens": -5, "output_tokens": 5}, queries=1)
+    assert done.transcripts[0]["error"]["kind"] == "api_error"

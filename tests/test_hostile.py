@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -277,3 +281,42 @@ def test_a_session_whose_end_is_not_answered(mcprun: Forks, tmp_path: Path) -> N
     assert done.code == 0
     warned = [event for event in done.trace if event["event"] == "sdk_log"]
     assert [event["message"].split(":")[0] for event in warned] == ["Session termination failed"]
+
+
+def test_a_compressed_answer_is_refused(mcprun: Forks, tmp_path: Path) -> None:
+    """A kilobyte may unfold to a gigabyte: nobody asks for it, and it is not unfolded."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            self.accepted.add(self.headers["accept-encoding"])
+            method, result = request["method"], {"content": [{"type": "text", "text": "x" * 5_000_000}]}
+            if method == "initialize":
+                info = {"name": "zip", "version": "0"}
+                version = request["params"]["protocolVersion"]
+                result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}  # type: ignore[dict-item]
+            elif method == "tools/list":
+                result = {"tools": [{"name": "ok", "inputSchema": {"type": "object"}}]}  # type: ignore[dict-item]
+            known = method in ("initialize", "tools/list", "tools/call")
+            answer = {"result": result} if known else {"error": {"code": -32601, "message": "no"}}
+            body = json.dumps({"jsonrpc": "2.0", "id": request.get("id"), **answer}).encode()
+            self.send_response(200 if "id" in request else 202)
+            if method == "tools/call":
+                body = gzip.compress(body)
+                self.send_header("content-encoding", "gzip")
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            """Say nothing."""
+
+        accepted: ClassVar[set[str]] = set()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = over_http(mcprun, tmp_path, server.server_port, "ok")
+        server.shutdown()
+    assert (done.code, Handler.accepted) == (1, {"identity"})
+    assert "it is compressed, and nobody asked for that" in told(done)[0]

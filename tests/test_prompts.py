@@ -177,3 +177,14 @@ def test_a_line_of_a_hundred_megabytes(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000 * (
         1024 if sys.platform == "darwin" else 1
     )
+
+
+def test_prompts_that_change_while_they_are_run_are_noticed(tmp_path: Path) -> None:
+    """Also when every id stays: what was checked and written down is what is run, or nothing."""
+    file = tmp_path / "p.jsonl"
+    file.write_text("".join(json.dumps({"id": f"q{n}", "prompt": "as it was"}) + "\n" for n in range(9)))
+    with read_prompts(str(file)) as found:
+        with file.open("r+b") as stream:
+            stream.write(file.read_bytes().replace(b"as it was", b"otherwise"))
+        with pytest.raises(UsageError, match="was changed while it was being run"):
+            list(found.queries())

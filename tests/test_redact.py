@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from mcprun.errors import REDACTED, UsageError
 from mcprun.events import ToolCall, Where
 from mcprun.redact import LEAST, Redactor
+from mcprun.serverlog import ServerLog
+from mcprun.target import HttpTarget, secrets_of
 from tests.support.cli import SERVERS, Result, script, write_jsonl
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, MessagesApi, error, scripted, text
@@ -180,7 +183,7 @@ def test_a_pattern_that_is_the_secret_is_not_kept(mcprun: Forks, tmp_path: Path)
     done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--redact", "hunter2", "--out", "run", cwd=tmp_path)
     assert (done.code, "hunter2" in everything(tmp_path, done)) == (0, False)
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
-    assert (again.code, "was not kept, since it holds what it hides: give it again" in again.stderr) == (2, True)
+    assert (again.code, "--redact of this run was not kept as it was" in again.stderr) == (2, True)
     assert mcprun.run("batch", "--resume", "run", "--redact", "hunter2", cwd=tmp_path).code == 0
 
 
@@ -220,3 +223,46 @@ def test_flags_that_can_not_be_meant(mcprun: Forks, tmp_path: Path, args: tuple[
     write_jsonl(tmp_path / "p.jsonl", script())
     done = mcprun.run("batch", "p.jsonl", *args, cwd=tmp_path)
     assert (done.code, message in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "secret", ["passed", "started", "content", "script", "messages", "assistant", "end_turn", "prompts"]
+)
+def test_words_of_the_format_may_be_secrets(mcprun: Forks, tmp_path: Path, secret: str) -> None:
+    """A secret that is a word of the files' own does not break them: what it stands in is still read."""
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {"it": f"is {secret}"}), id="a"))
+    done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--env", f"WORD={secret}", "--out", "run", cwd=tmp_path)
+    assert (done.code, done.transcripts[0]["calls"][0]["input"]) == (0, {"it": f"is {REDACTED}"})
+    assert mcprun.run("show", "run", "a", cwd=tmp_path).code == 0
+    again = mcprun.run("batch", "--resume", "run", "--env", f"WORD={secret}", "--redact", "[a-z]+ed", cwd=tmp_path)
+    assert (again.code, again.verdicts) == (0, {"a": "passed"})
+
+
+def test_keys_that_become_the_same_are_kept_apart() -> None:
+    """No value is lost when two keys of an object are replaced alike."""
+    assert Redactor(patterns=[r"\d+"]).value({"1": "a", "2": "b"}) == {REDACTED: "a", f"{REDACTED} 1": "b"}
+
+
+def test_the_scheme_of_a_header_is_no_secret(mcprun: Forks, tmp_path: Path) -> None:
+    """`Bearer` may be spoken of; what stands behind it may not."""
+    target = HttpTarget("https://h/mcp", {"Authorization": "Bearer abcdefgh", "Accept": "application/json"})
+    assert (
+        Redactor(secrets_of(target)).text("a Bearer abcdefgh or application/json")
+        == f"a {REDACTED} or application/json"
+    )
+    assert Redactor(secrets_of(target)).text("a Bearer token abcdefgh") == f"a Bearer token {REDACTED}"
+
+
+async def test_a_secret_that_is_written_in_two_parts(tmp_path: Path) -> None:
+    """On stderr, within a line that is longer than what is read at once."""
+    secret = "sup3r-s3cret-value"
+    log = ServerLog(tmp_path / "server.log", Redactor([secret]), 1_000_000)
+    with log.stderr() as stderr:
+        for part in (b"x" * 60_000, b"y" * 5_530 + secret[:6].encode(), secret[6:].encode() + b"z" * 70_000, b" end"):
+            os.write(stderr.writer, part[:60_000])
+            stderr.read()
+            os.write(stderr.writer, part[60_000:])
+            stderr.read()
+    text = (tmp_path / "server.log").read_text()
+    assert (secret in text, text.count(REDACTED), text.endswith("z end")) == (False, 1, True)
+    assert len(text) == 60_000 + 5_530 + len(REDACTED) + 70_000 + 4

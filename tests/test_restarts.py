@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 
 from mcprun import supervisor
+from mcprun.redact import Redactor
+from mcprun.serverlog import ServerLog
+from mcprun.stdio import Stdio
 from tests.support.cli import (
     RAW,
     SERVERS,
@@ -79,7 +83,7 @@ def test_a_query_is_tried_again_alone(tmp_path: Path) -> None:
 
 def supervised(*command: str, **more: Any) -> subprocess.Popen[bytes]:
     """Start a command under the supervisor."""
-    line = [sys.executable, "-I", "-S", supervisor.__file__, *command]
+    line = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), *command]
     return subprocess.Popen(line, env=clean_environment(), **more)
 
 
@@ -87,7 +91,7 @@ def is_running(process: int) -> bool:
     """Tell whether a process is there, and no zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -134,7 +138,7 @@ def test_nothing_is_left_of_a_server(end: str, tmp_path: Path) -> None:
     daemon = DAEMON.replace("wait; exit 0", "read line; exit 0")
     if end == "orphan":
         # A parent that is killed stands for mcprun: it starts the supervisor and waits.
-        starts = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+        starts = "import os, subprocess, sys; subprocess.run([*sys.argv[1:5], str(os.getpid()), *sys.argv[5:]])"
         line = [sys.executable, "-c", starts, sys.executable, "-I", "-S", supervisor.__file__, "sh", "-c", daemon]
         process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     else:
@@ -165,3 +169,48 @@ def test_killing_mcprun_ends_its_servers(tmp_path: Path) -> None:
     process.kill()
     process.wait(30)
     assert wait_until_gone(int(note.read_text()))
+
+
+# A server whose start is cut short. ----------------------------------------------------------------------
+
+
+def test_a_supervisor_whose_mcprun_is_gone_starts_nothing(tmp_path: Path) -> None:
+    """Killed between starting the supervisor and being known to it, mcprun leaves no server."""
+    note = tmp_path / "started"
+    nobody = "1"  # the parent's id that a process has when its parent is gone is never mcprun's
+    line = [sys.executable, "-I", "-S", supervisor.__file__, nobody, "touch", str(note)]
+    assert subprocess.run(line, env=clean_environment(), timeout=30, check=False).returncode == 128 + signal.SIGTERM
+    assert not note.exists()
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    """Wherever the start of a server is cancelled, the server and its daemons are ended, not only its supervisor."""
+    daemons = "setsid sh -c 'trap \"\" TERM; exec sleep 600' & setsid sleep 600 & cat; wait"
+    log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
+    for steps in range(8):
+        with log.stderr() as stderr:
+            line = (sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), "sh", "-c", daemons)
+            stdio = Stdio(line, {}, None, stderr, 1000, lambda _: None)
+
+            async def start(stdio: Stdio = stdio) -> None:
+                async with stdio.open():
+                    await asyncio.Event().wait()
+
+            task = asyncio.create_task(start())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    # That nothing is left is what the fixture of every test looks for.
+
+
+def test_fresh_servers_have_a_budget_too(tmp_path: Path) -> None:
+    """A server that stops starting ends the run when the restarts are spent, not one query after the other."""
+    once = "import pathlib, runpy, sys\nnote = pathlib.Path('started')\nif note.exists(): sys.exit('no more')\n"
+    (tmp_path / "once.py").write_text(f"{once}note.touch()\nsys.argv = ['raw']\nrunpy.run_path({str(RAW)!r})\n")
+    queries = [script(("ok", {})) | {"id": f"q{number}"} for number in range(9)]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    flags = ("--fresh-server", "--concurrency", "1", "--restarts", "3")
+    done = run_mcprun("batch", prompts, "once.py", *flags, cwd=tmp_path)
+    assert (done.code, list(done.verdicts.values())) == (3, ["passed"] + ["error"] * 3 + ["skipped"] * 5)

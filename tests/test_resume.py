@@ -287,7 +287,8 @@ def test_arguments_with_secrets_must_be_given_again(mcprun: Forks, tmp_path: Pat
     (whole.run / "run.json").write_text(json.dumps(record))
     again = mcprun.run("batch", "--resume", "whole", cwd=tmp_path)
     assert again.code == 2
-    assert "secrets of https://[redacted]@127.0.0.1:1/mcp were not kept: give PROMPTS and SERVER again" in again.stderr
+    told = "SERVER (behind PROMPTS) of this run was not kept as it was, since it holds a secret: give it again"
+    assert told in again.stderr
     same(mcprun.run("batch", "--resume", "whole", "p.jsonl", RAW, cwd=tmp_path), whole)
 
 
@@ -304,3 +305,49 @@ def test_a_difference_leads_from_one_to_the_other(before: dict[str, str], after:
     assert all(before[name] != after[name] for name in difference.changed)
     assert bool(difference) == (list(before.items()) != list(after.items()))
     assert bool(str(difference)) == bool(difference)
+
+
+def test_flags_that_are_given_now_do_away_with_their_opposites(mcprun: Forks, tmp_path: Path, prompts: Path) -> None:
+    """`--retries` with a run begun with `--no-retry`, `--servers` with one of `--fresh-server`, and the other way round."""
+    flags = ("--no-retry", "--fresh-server", "--limit", "1", "--out", "run")
+    assert mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path).code == 0
+    again = mcprun.run("batch", "--resume", "run", "--retries", "4", "--servers", "2", cwd=tmp_path)
+    assert (again.code, again.record["limits"]["retries"]) == (0, 4)
+    assert not {"no_retry", "fresh_server"} & set(again.record["arguments"])
+    back = mcprun.run("batch", "--resume", "run", "--no-retry", "--fresh-server", cwd=tmp_path)
+    assert (back.code, back.record["limits"]["retries"]) == (0, 0)
+    assert not {"retries", "servers"} & set(back.record["arguments"])
+
+
+def test_latest_is_the_run_that_was_killed(mcprun: Forks, tmp_path: Path, prompts: Path) -> None:
+    """Even before its first query has ended, it is the one that `--resume latest` goes on with."""
+    assert mcprun.run("batch", "p.jsonl", RAW, "--limit", "1", cwd=tmp_path).code == 0
+    lines = mcprun.lines("batch", "p.jsonl", RAW, "--out", "counted", cwd=tmp_path)
+    killed = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path, kill=lines // 4)
+    assert killed.code == -signal.SIGKILL
+    assert (tmp_path / "run" / "transcripts.jsonl").read_bytes() == b""
+    again = mcprun.run("batch", "--resume", "latest", cwd=tmp_path)
+    assert (again.run, len(again.transcripts)) == (tmp_path / "run", 12)
+
+
+def test_a_folder_that_lost_its_record_loses_no_more(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
+    """Transcripts without a `run.json` are somebody's: no new run is written over them."""
+    (whole.run / "run.json").unlink()
+    again = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
+    assert (again.code, "whole is not empty" in again.stderr) == (2, True)
+    assert (whole.run / "transcripts.jsonl").read_bytes() == whole.bytes
+
+
+def test_redaction_is_not_lost_on_the_way(mcprun: Forks, tmp_path: Path) -> None:
+    """A resume hides what the run has hidden, and what it is told to hide; a pattern that hides itself is asked for."""
+    queries = [script(("ok", {"is": f"hunter2-{name} and card-1234"}), id=name) for name in "abc"]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    flags = ("--redact", r"hunter\d-[a-z]", "--limit", "1", "--out", "run")
+    assert mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path).code == 0
+    again = mcprun.run("batch", "--resume", "run", "--limit", "2", "--redact", r"card-\d+", cwd=tmp_path)
+    assert again.code == 0
+    assert again.transcripts[1]["calls"][0]["input"] == {"is": "[redacted] and [redacted]"}
+    flags = ("--redact", "hunter2-[a-z]*", "--limit", "1", "--out", "itself")
+    assert mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path).code == 0
+    again = mcprun.run("batch", "--resume", "itself", "--limit", "2", cwd=tmp_path)
+    assert (again.code, "--redact of this run was not kept as it was" in again.stderr) == (2, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from mcprun.checks import Outcome, check_all
 from mcprun.deadline import Deadline
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, QueryError, RunError
-from mcprun.events import AttemptEnd, Where
+from mcprun.events import AttemptEnd, Warned, Where
 from mcprun.loop import Conversation, Loop
 from mcprun.pool import Pool
 from mcprun.queries import Query
@@ -95,6 +96,9 @@ class Attempts:
             if not self.ending.reason:
                 raise
             return _cut(self.ending.reason, conversation)
+        except Exception as error:  # noqa: BLE001  a fault in one query must not take the others with it
+            self.loop.emit(Warned(where=where, message=f"a fault of mcprun itself: {traceback.format_exc()}"))
+            return QueryError(ErrorKind.FAULT, f"a fault of mcprun itself: {type(error).__name__}: {error}")
         return None
 
     def _transcript(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 from mcprun.attempt import Attempts, untried
 from mcprun.connect import Connector
 from mcprun.ending import Ending
-from mcprun.errors import ErrorKind, McprunError, RunError
+from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
 from mcprun.events import Event, QueryEnd, RunStart, Where
 from mcprun.journal import Journal, new_directory
 from mcprun.limits import MAX_LOG_BYTES, Limits
@@ -23,7 +23,7 @@ from mcprun.models.replay import ReplayModel
 from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.recorder import Recorder, head
-from mcprun.records import JsonObject, RunRecord
+from mcprun.records import JsonObject, RunRecord, Usage
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
@@ -94,7 +94,7 @@ async def run_batch(
     finally:
         # Also when cancelled: what was done is kept, in order, and the totals are true.
         recorder.finish(plan.prompts, lambda query, why: untried(query, why, system=plan.system, model=model.name))
-    return Result(recorder.journal.path, recorder.record, recorder.reason)
+    return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
 async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
@@ -106,7 +106,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
     log = ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES)
     connector = Connector(plan.target, log=log, seconds=limits.connect_seconds, most=limits.max_result_bytes, emit=emit)
     async with (
-        plan.model.open(limits, emit, plan.scrubber, show, journal.tally.counts().usage) as model,
+        plan.model.open(limits, emit, plan.scrubber, show, _paid(plan)) as model,
         Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
     ):
         recorder.answered(servers.first)
@@ -122,6 +122,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
         queries = (query for query in plan.prompts.queries() if (query.id, 1) not in journal)
 
         async def work() -> None:
+            ending.is_busy = True
             for query in queries:  # one stream for all workers: each query is taken once
                 _stop_at(limits.max_failures, journal.tally.failures, ending)
                 if ending.reason:
@@ -137,6 +138,12 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
                     group.create_task(work())
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
+
+
+def _paid(plan: Plan) -> Iterator[tuple[str, Usage | None]]:
+    """Give what earlier processes have spent of this run's budget."""
+    has_budget = plan.limits.budget_tokens is not None or plan.limits.budget_usd is not None
+    return plan.resume.run.replies() if plan.resume and has_budget else iter(())
 
 
 def _divergence(model: Model, redactor: Redactor) -> Divergence | None:
@@ -163,4 +170,5 @@ def _journal(plan: Plan) -> Journal:
 
 def _told_first(errors: ExceptionGroup[Exception]) -> Exception:
     """Choose one of the errors that ended the workers: ours before anything unforeseen hides it."""
-    return next((error for error in errors.exceptions if isinstance(error, McprunError)), errors.exceptions[0])
+    told = next((error for error in errors.exceptions if isinstance(error, McprunError)), errors.exceptions[0])
+    return RunError(ErrorKind.PROMPTS, str(told)) if isinstance(told, UsageError) else told

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
 import sys
 import time
@@ -253,4 +254,4 @@ def _supervised(command: str, env: Mapping[str, str]) -> list[str]:
         raise (PermissionError if Path(command).exists() else FileNotFoundError)(command)
     if sys.platform == "win32":
         return [found]  # the SDK keeps servers in a job object there, which does the same
-    return [sys.executable, "-I", "-S", supervisor.__file__, found]
+    return [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), found]

@@ -16,21 +16,28 @@ class Ending:
     """How a run ends before it is done. Use it from the run's own event loop.
 
     `reason` is the first that was given: once there is one, no further query is started. Those in flight end by
-    themselves after `stop`, and are cancelled by `end`.
+    themselves after `stop`, and are cancelled by `end`. Before the run `is_busy` with queries there is nothing to wait
+    for, and both are the same.
     """
 
     def __init__(self) -> None:
         self.reason: RunError | None = None
+        self.is_busy = False
         self._is_cut = False
         self._work: asyncio.Task[None] | None = None
 
     def stop(self, reason: RunError) -> None:
         """Start nothing more."""
         self.reason = self.reason or reason
+        if not self.is_busy:
+            self._cut()
 
     def end(self, reason: RunError) -> None:
         """Start nothing more, and cancel what is in flight."""
-        self.stop(reason)
+        self.reason = self.reason or reason
+        self._cut()
+
+    def _cut(self) -> None:
         if not self._is_cut:
             self._is_cut = True
             if self._work:

@@ -50,7 +50,13 @@ class ErrorKind(StrEnum):
     SCRIPT_ERROR = "script_error"
     BUDGET = "budget"
     OUTPUT = "output"
+    PROMPTS = "prompts"
+    FAULT = "fault"
     CANCELLED = "cancelled"
+
+
+NOT_BEGUN = frozenset({ErrorKind.SERVER_START, ErrorKind.CONNECT_TIMEOUT, ErrorKind.API_REFUSED, ErrorKind.BAD_TOOLS})
+"""What ends a run before it has come to anything: there is nothing to go on with, it is begun anew."""
 
 
 class McprunError(Exception):

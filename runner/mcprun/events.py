@@ -96,6 +96,7 @@ class ModelCall(Event):
     stop_reason: str | None = None
     usage: Usage | None = None
     request_id: str | None = None
+    status: int | None = None
     error: str | None = None
 
 

@@ -21,7 +21,7 @@ import jsonlines
 
 from mcprun.errors import UsageError
 from mcprun.events import Event, QueryEnd
-from mcprun.records import RunRecord, Tally, Transcript, Verdict
+from mcprun.records import RunRecord, Tally, Transcript
 from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
 
 
@@ -67,7 +67,9 @@ def new_directory(stem: str, out: str | None) -> Path:
             path.mkdir(parents=True, exist_ok=True)
             if (path / RUN).exists():
                 raise UsageError(f"{path} holds a run: give --out another name, or go on with it by --resume {path}")
-            if any(file.name.removesuffix(".new") not in _BEFORE for file in path.iterdir()):
+            transcripts = path / TRANSCRIPTS
+            holds_more = any(file.name.removesuffix(".new") not in _BEFORE for file in path.iterdir())
+            if holds_more or (transcripts.exists() and transcripts.stat().st_size):
                 raise UsageError(f"{path} is not empty: a run needs a folder of its own, give --out another name")
             return path
         base = OUTPUTS / f"{datetime.now():%Y-%m-%d-%H%M%S}-{stem}"
@@ -95,7 +97,7 @@ class Journal:
         self.log = path / LOG
         self.tally = Tally()
         self._places: dict[Key, int] = {}
-        self._is_broken = self._is_marked = False
+        self._is_broken = False
         try:
             self._trace = (path / TRACE).open("a+b")
             _lock(self._trace, path)
@@ -132,9 +134,6 @@ class Journal:
 
     def keep(self, transcript: Transcript) -> None:
         """Write a transcript."""
-        if transcript.verdict is not Verdict.SKIPPED and not self._is_marked:
-            self._is_marked = True  # a run in which nothing was done is nothing to come back to
-            mark_latest(self.path)
         self._places[transcript.id, transcript.repeat] = self._transcripts.tell()
         self._write_transcript.write(transcript.line())
         self.tally.add(transcript)
@@ -197,6 +196,13 @@ class Journal:
             _sync(copy)
         copy_path.replace(path)
         return path.open("ab")
+
+
+def latest_run() -> Path | None:
+    """Give the run that `outputs/latest` names, if it names one."""
+    with contextlib.suppress(OSError, UsageError):
+        return Run.read(LATEST).path
+    return None
 
 
 def mark_latest(path: Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from mcprun.content import error_result, tool_result
 from mcprun.deadline import Deadline
-from mcprun.errors import QueryError
+from mcprun.errors import QueryError, RequestError
 from mcprun.events import Emit, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
@@ -162,7 +162,10 @@ class _Exchange:
                 reply = await self.loop.model.reply(request)
         except (QueryError, asyncio.CancelledError) as error:
             told = f"{error.kind}: {error}" if isinstance(error, QueryError) else "cancelled"
-            self.loop.emit(replace(event, seconds=time.monotonic() - started, error=told))
+            event = replace(event, seconds=time.monotonic() - started, error=told)
+            if isinstance(error, RequestError):
+                event = replace(event, status=error.status, request_id=error.request_id)
+            self.loop.emit(event)
             raise
         self.loop.emit(
             replace(

@@ -57,7 +57,7 @@ class Pool:
         """Lend a server for the length of a query: the one with the fewest queries, `alone` or with others.
 
         A dead one is replaced first. Raises `RunError` when the restarts are used up; `QueryError` when a fresh
-        server does not start: the first one did, so it is this query's error.
+        server does not start: the first one did, so it is this query's error, as long as there are restarts.
         """
         if self._fresh:
             async with self._fresh_server() as server:
@@ -121,6 +121,8 @@ class Pool:
         place.server = await self._connector.connect()
 
     def _spent(self) -> str:
+        if not self._restarts:
+            return "the server died, and --restarts allows no restart"
         times = "once" if self._restarts == 1 else f"{self._restarts} times"
         return f"the server died again after it was restarted {times}, which is all that --restarts allows"
 
@@ -132,6 +134,9 @@ class Pool:
             try:
                 server = await self._connector.connect()
             except RunError as error:
+                self._left -= 1
+                if self._left < 0:
+                    raise
                 detail = f"{error}; its stderr ends: {error.stderr}" if error.stderr else str(error)
                 raise QueryError(error.kind, detail) from None
         try:

@@ -15,7 +15,7 @@ from mcprun import __version__
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.events import Event, Warned
-from mcprun.journal import Journal, now
+from mcprun.journal import Journal, latest_run, mark_latest, now
 from mcprun.limits import Limits
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query
@@ -50,6 +50,7 @@ class Recorder:
         self._watchers = [watch]
         self._ending = ending
         self._started = time.monotonic()
+        self._latest = latest_run()
 
     @property
     def reason(self) -> RunError | None:
@@ -68,6 +69,7 @@ class Recorder:
             if prompts.name == "-" and not self._holds_secrets(prompts.source):
                 self.journal.write_prompts(prompts.source)
             self.journal.write_record(self.record)
+            mark_latest(self.journal.path)
         except OSError as error:
             self.journal.release()
             raise UsageError(str(_unwritable(self.journal.path, error))) from None
@@ -110,15 +112,18 @@ class Recorder:
                         if (query.id, 1) not in journal:
                             journal.keep(self._redactor.value(untried(query, reason)))
             counts = journal.tally.counts()
+            is_done = counts.done == len(prompts)
             self.record = self.record.model_copy(
                 update={
-                    "state": "finished" if counts.done == len(prompts) else "interrupted",
+                    "state": "finished" if is_done else "interrupted",
                     "finished": now(),
                     "seconds": round(time.monotonic() - self._started + (self.record.seconds or 0.0), 3),
                     "counts": counts,
-                    "error": ErrorInfo(kind=reason.kind, message=str(reason)) if reason else None,
+                    "error": ErrorInfo(kind=reason.kind, message=str(reason)) if reason and not is_done else None,
                 }
             )
+            if reason and reason.kind is not ErrorKind.CANCELLED and not counts.done and self._latest:
+                mark_latest(self._latest)  # a run that could do nothing is nothing to come back to
             journal.close(((query, 1) for query in prompts.digests), self.record)
         except OSError as error:
             journal.release()

@@ -8,7 +8,7 @@ same script or recording give the same bytes.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,6 +34,10 @@ class Record(BaseModel):
     """Base of everything that is written to a run directory."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    fixed: ClassVar[frozenset[str]] = frozenset()
+    """Fields that hold words of a format, or names that runs are compared by: nothing in them is a secret."""
+    shaped: ClassVar[frozenset[str]] = frozenset()
+    """Fields that hold JSON whose keys have a meaning, such as messages."""
 
     def line(self) -> JsonObject:
         """Give the record as the JSON object that is written."""
@@ -43,10 +47,10 @@ class Record(BaseModel):
 class Usage(Record):
     """Tokens, as the Messages API counts them (https://docs.claude.com/en/api/messages, `usage`)."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_creation_input_tokens: int = 0
-    cache_read_input_tokens: int = 0
+    input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    cache_creation_input_tokens: int = Field(default=0, ge=0)
+    cache_read_input_tokens: int = Field(default=0, ge=0)
 
     @property
     def total(self) -> int:
@@ -70,6 +74,7 @@ class Usage(Record):
 class Turn(Record):
     """One reply of the model. What it said stands in `messages`; this is what a replay needs besides."""
 
+    fixed = frozenset({"stop_reason"})
     stop_reason: str
     usage: Usage | None = None
 
@@ -81,6 +86,7 @@ class Call(Record):
     replay, that something else came back than was recorded.
     """
 
+    shaped = frozenset({"content"})
     turn: int
     tool: str
     input: JsonObject
@@ -93,6 +99,7 @@ class Call(Record):
 class Check(Record):
     """One expectation and whether it held; `message` says what was expected and what was got where not."""
 
+    fixed = frozenset({"check"})
     check: str
     passed: bool
     message: str | None = None
@@ -113,6 +120,8 @@ class Transcript(Record):
     `error`, `cancelled`.
     """
 
+    fixed = frozenset({"id", "stop", "model"})
+    shaped = frozenset({"messages"})
     schema_: int = Field(default=SCHEMA, alias="schema")
     id: str
     repeat: int = 1
@@ -165,6 +174,8 @@ class Counts(Record):
 class ServerRecord(Record):
     """What answered: the server's own words about itself, its tools, and what of them can't be sent."""
 
+    fixed = frozenset({"protocol"})
+    shaped = frozenset({"tools"})
     name: str | None = None
     version: str | None = None
     protocol: str
@@ -175,6 +186,7 @@ class ServerRecord(Record):
 class PromptsRecord(Record):
     """Which prompts were asked: the file as the user named it, and the SHA-256 of its bytes."""
 
+    fixed = frozenset({"sha256"})
     file: str
     sha256: str
     queries: int
@@ -183,6 +195,7 @@ class PromptsRecord(Record):
 class ModelRecord(Record):
     """Which model answered: the kind of source, its name, and how it was chosen."""
 
+    fixed = frozenset({"kind", "name", "chosen"})
     kind: Literal["claude", "script", "replay"]
     name: str
     chosen: str
@@ -195,6 +208,8 @@ class RunRecord(Record):
     resumed, without the pauses, and without what came before a kill.
     """
 
+    fixed = frozenset({"state", "started", "finished", "limits", "versions"})
+    shaped = frozenset({"arguments"})
     schema_: int = Field(default=SCHEMA, alias="schema")
     state: Literal["started", "finished", "interrupted"]
     started: str

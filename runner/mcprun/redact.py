@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from enum import StrEnum
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -17,6 +18,15 @@ from mcprun.records import Record
 
 LEAST = 6
 """Characters that a value must have to be taken for a secret: `true` and `8080` would be found everywhere."""
+
+_LONGEST_FIT = 4096
+"""Bytes: what fits a pattern is taken to be no longer, where text is cut between two writes."""
+
+_FIXED = frozenset({"type", "role", "id", "tool_use_id"})
+"""Keys of messages and content blocks whose values have a meaning to programs."""
+
+_SHAPED = frozenset({"content", "source", "resource"})
+"""Keys of messages and content blocks under which there are more of them."""
 
 T = TypeVar("T")
 
@@ -32,6 +42,10 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets for form in _forms(secret) if len(form) >= LEAST}
         literal = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+        self.longest = max((len(form.encode()) for form in forms), default=0)
+        """Bytes that a secret may have, or what fits a pattern, as far as anybody can know."""
+        if patterns := tuple(patterns):
+            self.longest = max(self.longest, _LONGEST_FIT)
         self._patterns = [re.compile(literal)] if forms else []
         self._patterns += [_compiled(pattern) for pattern in patterns]
 
@@ -50,25 +64,55 @@ class Redactor:
 
     def _value(self, value: Any) -> Any:
         match value:
+            case StrEnum():
+                return value
             case str():
                 return self.text(value)
             case Mapping():
-                changed = {self._value(key): self._value(item) for key, item in value.items()}
-                return changed if _differ(changed, value) else value
+                return self._mapping(value)
             case list() | tuple():
-                items = [self._value(item) for item in value]
-                is_same = all(new is old for new, old in zip(items, value, strict=True))
-                return value if is_same else type(value)(items)
+                return _sequence(value, [self._value(item) for item in value])
             case Record():
                 return self._record(value)
             case _ if is_dataclass(value) and not isinstance(value, type):
                 return self._dataclass(value)
         return value
 
+    def _mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Clean an object of somebody else's, its keys as well; those that become the same are numbered."""
+        changed: dict[str, Any] = {}
+        for key, item in value.items():
+            clean = self._value(key)
+            changed[clean if clean not in changed else f"{clean} {len(changed)}"] = self._value(item)
+        pairs = zip(changed.items(), value.items(), strict=True)
+        is_same = all(new is old and one is other for (new, one), (old, other) in pairs)
+        return value if is_same else changed
+
     def _record(self, record: Record) -> Record:
-        line = record.line()
-        changed = self._value(line)
-        return record if changed is line else type(record).model_validate(changed | {"id": line.get("id")})
+        """Clean a record: its fields, and within them what is not of a format of ours or of a protocol."""
+        changed = {}
+        for name in type(record).model_fields:
+            old = getattr(record, name)
+            if name in record.fixed:
+                continue
+            new = self._shaped(old) if name in record.shaped else self._value(old)
+            if new is not old:
+                changed[name] = new
+        return record.model_copy(update=changed) if changed else record
+
+    def _shaped(self, value: Any) -> Any:
+        """Clean values whose keys have a meaning: messages, content blocks, tools, arguments."""
+        if isinstance(value, list):
+            return _sequence(value, [self._shaped(item) for item in value])
+        if not isinstance(value, dict):
+            return self._value(value)
+        changed = {
+            key: item if key in _FIXED and isinstance(item, str)
+            else self._shaped(item) if key in _SHAPED
+            else self._value(item)
+            for key, item in value.items()
+        }  # fmt: skip
+        return value if all(changed[key] is item for key, item in value.items()) else changed
 
     def _dataclass(self, value: Any) -> Any:
         """Look into the fields of an event; where it belongs to (`Where`) is told by ids."""
@@ -77,10 +121,10 @@ class Redactor:
         return replace(value, **changed) if changed else value
 
 
-def _differ(changed: Mapping[Any, Any], value: Mapping[Any, Any]) -> bool:
-    return any(
-        key is not other or item is not value[other] for (key, item), other in zip(changed.items(), value, strict=False)
-    ) or len(changed) != len(value)
+def _sequence(value: Any, items: list[Any]) -> Any:
+    """Give the very same list or tuple when its items are."""
+    is_same = all(new is old for new, old in zip(items, value, strict=True))
+    return value if is_same else type(value)(items)
 
 
 def _forms(secret: str) -> Iterator[str]:

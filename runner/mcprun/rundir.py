@@ -21,7 +21,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from mcprun.errors import UsageError
-from mcprun.records import RunRecord, Transcript
+from mcprun.records import RunRecord, Transcript, Usage
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"
@@ -69,6 +69,19 @@ class Run:
             return {line["id"]: line["digest"] for line in map(json.loads, path.read_bytes().splitlines())}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"can't read {path}: {error}") from None
+
+    def replies(self) -> Iterator[tuple[str, Usage | None]]:
+        """Stream the replies of all attempts, by the trace: each model's name, and the tokens if they were counted."""
+        try:
+            with (self.path / TRACE).open("rb") as stream:
+                for line in stream:
+                    if b'"event":"model_call"' in line and line.endswith(b"\n"):
+                        event = json.loads(line)
+                        if "stop_reason" in event:
+                            usage = event.get("usage")
+                            yield event["model"], Usage.model_validate(usage) if usage else None
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(f"can't read {self.path / TRACE}: {error}") from None
 
     def transcripts(self) -> Iterator[Transcript]:
         """Stream the transcripts, in the order of the file. Raises `UsageError` for a line that is none."""

@@ -122,11 +122,15 @@ class Stderr:
             if not data:
                 self._close()
                 return
-            lines, newline, rest = (self._line + data).rpartition(b"\n")
-            self._line = rest
-            if newline or len(rest) > _LINE_BYTES:
-                self._keep(lines + newline + (rest if len(rest) > _LINE_BYTES else b""))
-                self._line = b"" if len(rest) > _LINE_BYTES else rest
+            lines, newline, self._line = (self._line + data).rpartition(b"\n")
+            if (
+                len(self._line) > _LINE_BYTES
+            ):  # a secret may stand where it is cut: as much as one can be long stays back
+                end = len(self._line) - self._log.redactor.longest
+                self._keep(lines + newline + self._line[:end])
+                self._line = self._line[end:]
+            elif newline:
+                self._keep(lines + newline)
             if len(data) < _READ_BYTES:
                 return
 

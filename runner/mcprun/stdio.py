@@ -53,16 +53,7 @@ class Stdio:
 
         Raises `OSError` when it can't be started.
         """
-        process = await asyncio.create_subprocess_exec(
-            *self.command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=self.stderr.writer,
-            env=get_default_environment() | dict(self.env),
-            cwd=self.cwd,
-            start_new_session=True,
-            limit=_READ_BYTES,
-        )
+        process = await self._start()
         self.stderr.hand_over()
         # From here to the task group nothing is awaited: a cancellation in between would leave the process behind.
         from_server, received = anyio.create_memory_object_stream[SessionMessage | Exception](0)
@@ -78,6 +69,27 @@ class Stdio:
                     sent.close()
                     await _end(process)
                 group.cancel_scope.cancel()
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        """Start the process; when cancelled meanwhile, end it: asyncio would kill it, but not what it has started."""
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self.command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=self.stderr.writer,
+                env=get_default_environment() | dict(self.env),
+                cwd=self.cwd,
+                start_new_session=True,
+                limit=_READ_BYTES,
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):
+                await _end(await starting)
+            raise
 
     async def _read(
         self, process: asyncio.subprocess.Process, messages: MemoryObjectSendStream[SessionMessage | Exception]

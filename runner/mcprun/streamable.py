@@ -37,12 +37,14 @@ async def streamable_http(
         request = response.request
         if response.status_code == 404 and request.method == "POST" and _SESSION in request.headers:
             expired()
-        if "json" in response.headers.get("content-type", ""):
+        if response.headers.get("content-encoding", "identity") != "identity":
+            response.stream = _Bounded(response.stream, 0)  # a megabyte may unfold to gigabytes
+        elif "json" in response.headers.get("content-type", ""):
             response.stream = _Bounded(response.stream, most)
 
     async with (
         httpx2.AsyncClient(
-            headers=dict(headers),
+            headers={"accept-encoding": "identity", **headers},
             timeout=httpx2.Timeout(_HTTP_SECONDS, read=None),
             event_hooks={"request": [hurry], "response": [look]},
         ) as client,
@@ -62,6 +64,8 @@ class _Bounded(httpx2.AsyncByteStream):
         length = 0
         async for part in self._body:
             length += len(part)
+            if not self._most:
+                raise httpx2.StreamError("it is compressed, and nobody asked for that")
             if length > self._most:
                 raise httpx2.StreamError(f"it has more than the {self._most:,} bytes that --max-result-bytes allows")
             yield part

@@ -1,7 +1,7 @@
-"""Runs one MCP server and leaves nothing of it behind: `python -I -S supervisor.py COMMAND [ARG ...]`.
+"""Runs one MCP server and leaves nothing of it behind: `python -I -S supervisor.py PARENT COMMAND [ARG ...]`.
 
-mcprun puts this process between itself and every server that it starts. It imports nothing of mcprun and starts in
-a hundredth of a second. The server speaks on the pipes it is handed, and this process
+mcprun, whose process id is PARENT, puts this process between itself and every server that it starts. It imports
+nothing of mcprun and starts in a hundredth of a second. The server speaks on the pipes it is handed, and this process
 
 - ends with the server, with the server's own exit code, and says on stderr how it ended;
 - ends what the server leaves running, daemons included: on Linux they become this process's children
@@ -27,9 +27,8 @@ GRACE_SECONDS = 1.0
 _POLL_SECONDS = 0.01
 
 
-def main(command: list[str]) -> int:
+def main(mcprun: int, command: list[str]) -> int:
     """Run the command; give its exit code, 128 plus the signal's number where one killed it, as shells do."""
-    mcprun = os.getppid()
     if sys.platform == "linux":
         prctl = ctypes.CDLL(None).prctl
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -37,11 +36,11 @@ def main(command: list[str]) -> int:
     # From here on a signal waits until this process looks for it, so that none comes before it can be answered.
     waited_for = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
+    if os.getppid() != mcprun:  # it was gone before the kernel was told to tell
+        return 128 + signal.SIGTERM
     server = _start(command)
     for pipe in (0, 1):  # only the server may hold them: their end is how each side notices that the other is gone
         os.close(pipe)
-    if os.getppid() != mcprun:  # it was gone before the kernel was told to tell
-        _end_all()
     status = None
     while status is None:
         number = signal.sigwait(waited_for)
@@ -62,6 +61,8 @@ def _start(command: list[str]) -> int:
     if server:
         return server
     try:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # this process may be killed as well
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         os.execvp(command[0], command)
     except OSError as error:
@@ -118,4 +119,4 @@ def _told(code: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

@@ -71,7 +71,8 @@ def secrets_of(target: Target) -> list[str]:
         return list(target.env.values())
     values = [value for name, value in target.headers.items() if name.lower() not in _PLAIN_HEADERS]
     parts = urlsplit(target.url)
-    found = [*values, *(word for value in values for word in value.split()), parts.password, parts.query]
+    credentials = [value.split(maxsplit=1)[1] for value in values if " " in value.strip()]  # behind Bearer or Basic
+    found = [*values, *credentials, parts.password, parts.query]
     found += [value for _, value in parse_qsl(parts.query)]
     return [value for value in found if value]
 
@@ -94,8 +95,6 @@ def parse_target(server: str, args: Sequence[str] = ()) -> Target:
     if not server:
         raise UsageError("SERVER is empty; give a server file, a command line, a URL or FILE.json#name")
     if server.lower().startswith(("http://", "https://")):
-        if REDACTED in server:
-            raise UsageError(f"the secrets of {server} were not kept: give PROMPTS and SERVER again")
         if args:
             raise UsageError(
                 f"{without_secrets(server)} runs already: it can't be given arguments ({shlex.join(args)})"

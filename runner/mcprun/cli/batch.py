@@ -83,7 +83,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.cli.plan import make_plan
     from mcprun.cli.signals import Signals
     from mcprun.ending import Ending
-    from mcprun.errors import ErrorKind, ExitCode
+    from mcprun.errors import NOT_BEGUN, ErrorKind, ExitCode
     from mcprun.report.console import Console
     from mcprun.rundir import Run
 
@@ -99,7 +99,8 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
         console.run_error(error)
     console.summary(run)
     is_cancelled = error is not None and error.kind is ErrorKind.CANCELLED
-    if is_cancelled or (error and result.record.counts and result.record.counts.done):
+    done = result.record.counts.done if result.record.counts else 0
+    if error and (done or error.kind not in NOT_BEGUN):
         console.how_to_resume(run)
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
     if baseline and not is_cancelled and _regressed(baseline, run, plan, console):

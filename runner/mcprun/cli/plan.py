@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from click.core import ParameterSource
 from mcprun.batch import Plan
 from mcprun.cli import options
 from mcprun.errors import REDACTED, UsageError
-from mcprun.limits import Limits
+from mcprun.limits import RETRIES, Limits
 from mcprun.models.choose import Account, choose, needs_script
 from mcprun.prompts import PromptsFile, Select, read_prompts
 from mcprun.redact import Redactor
@@ -25,16 +24,25 @@ from mcprun.target import parse_target, secrets_of, with_more, without_secrets
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet")
 """What says how to go on with a run, and what to print, is no argument of the run."""
 
+_OPPOSITES = {
+    "retries": ("no_retry", False),
+    "no_retry": ("retries", RETRIES),
+    "servers": ("fresh_server", False),
+    "fresh_server": ("servers", 1),
+}
+"""What a flag does away with that a run was begun with, and what holds then."""
+
 
 def make_plan(ctx: click.Context) -> Plan:
     """Read the arguments of `mcprun batch`, and the files that they name. Raises `UsageError`, also click's."""
     given = ctx.params
+    _take_up(ctx)
     _check(ctx)
     server_args = ctx.meta.get(options.WithServerArgs.KEY, ())
     resume = Resume(given["resume"], given["retry_errors"], given["force"]) if given["resume"] else None
     target = with_more(parse_target(given["server"], server_args), env=given["env"], headers=given["header"])
     account = Account.find()
-    redactor = _redactor(given["redact"], [*account.secrets, *secrets_of(target)])
+    redactor = Redactor([*account.secrets, *secrets_of(target)], given["redact"])
     if given["budget_usd"] is not None:
         import mcprun.prices  # noqa: F401  says what to install where it is missing
     spec = given["model"] or account.model
@@ -77,6 +85,30 @@ def make_plan(ctx: click.Context) -> Plan:
     )
 
 
+def _take_up(ctx: click.Context) -> None:
+    """Settle what a run that goes on takes of its own arguments, and what of those that are given now.
+
+    What was not kept, because it is a secret, must be given again. A flag that is given now does away with one that
+    says the opposite; only patterns of secrets are never lost.
+    """
+    given, recorded = ctx.params, {
+        name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
+    }  # fmt: skip
+    for name in sorted(recorded - {"env", "header"}):
+        if REDACTED in str(given[name]):
+            flag = f"--{name.replace('_', '-')}" if name != "server" else "SERVER (behind PROMPTS)"
+            raise UsageError(f"{flag} of this run was not kept as it was, since it holds a secret: give it again")
+    for one, (other, default) in _OPPOSITES.items():
+        if ctx.get_parameter_source(one) is ParameterSource.COMMANDLINE and other in recorded:
+            given[other] = default
+            ctx.set_parameter_source(other, ParameterSource.DEFAULT)
+    if given["resume"] and ctx.get_parameter_source("redact") is ParameterSource.COMMANDLINE:
+        before = given["resume"].record.arguments.get("redact", ())
+        given["redact"] = (*(pattern for pattern in before if REDACTED not in pattern), *given["redact"])
+    if any(REDACTED in arg for arg in ctx.meta.get(options.WithServerArgs.KEY, ())):
+        raise UsageError("the server's arguments were not kept as they were, since they hold a secret: give them again")
+
+
 def _check(ctx: click.Context) -> None:
     """Refuse flags that contradict each other."""
     given = ctx.params
@@ -86,13 +118,6 @@ def _check(ctx: click.Context) -> None:
         raise click.UsageError("--resume goes on in the run's own folder: --out can't give it another")
     if not given["resume"] and (given["retry_errors"] or given["force"]):
         raise click.UsageError("--retry-errors and --force go with --resume RUN")
-
-
-def _redactor(patterns: Sequence[str], secrets: Sequence[str]) -> Redactor:
-    """Know what must not be seen."""
-    if REDACTED in patterns:
-        raise UsageError("a --redact of this run was not kept, since it holds what it hides: give it again")
-    return Redactor(secrets, patterns)
 
 
 def _prompts(ctx: click.Context, resume: Resume | None, *, need_script: bool) -> PromptsFile:

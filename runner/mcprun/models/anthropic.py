@@ -130,7 +130,7 @@ def _told(request: Request, model: str, seconds: float) -> Iterator[None]:
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
         raise _status_error(error, request, model) from None
-    except (anthropic.APIError, ValueError) as error:
+    except (anthropic.APIError, ValueError, RecursionError) as error:
         message = f"the API's answer can't be read: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
@@ -74,12 +74,17 @@ class Choice:
 
     @asynccontextmanager
     async def open(
-        self, limits: Limits, emit: Emit, scrubber: Scrubber, show: Show, spent: Usage | None = None
+        self,
+        limits: Limits,
+        emit: Emit,
+        scrubber: Scrubber,
+        show: Show,
+        earlier: Iterable[tuple[str, Usage | None]] = (),
     ) -> AsyncIterator[Model]:
         """Make the model. Claude comes with its retries and its budget, within `limits`; `emit` is told of them.
 
-        `spent` is what an earlier process took of the budget. A recording takes out what the `scrubber` takes out
-        before it compares, and tells of differences by `show`.
+        `earlier` are the replies that earlier processes took of the budget: the model of each, and its tokens. A
+        recording takes out what the `scrubber` takes out before it compares, and tells of differences by `show`.
         """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
@@ -104,11 +109,11 @@ class Choice:
                 request_seconds=limits.request_seconds,
             ) as model:
                 throttle = Throttle(limits.concurrency)
-                retrying = RetryingModel(model, throttle, limits.retries, limits.retry_wait_seconds, emit)
                 budget = Budget(limits.budget_tokens, limits.budget_usd, emit)
-                if spent:
-                    budget.spend(self.record.name, spent)
-                yield BudgetedModel(retrying, budget)
+                for name, usage in earlier:
+                    budget.spend(name, usage or Usage(output_tokens=limits.max_tokens))
+                budgeted = BudgetedModel(model, budget)  # each try is paid for
+                yield RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)
 
 
 def needs_script(spec: str | None) -> bool:

@@ -53,7 +53,12 @@ class RetryingModel:
             with request.deadline.paused():
                 await self.throttle.opened()
         async with self.throttle.request():
-            return await self.model.reply(request)
+            try:
+                return await self.model.reply(request)
+            except RequestError as error:
+                if error.kind is ErrorKind.THROTTLED and error.retry_after:  # also when this was the last try
+                    self.throttle.pause(min(error.retry_after, self.max_wait))
+                raise
 
     def _wait(self, state: RetryCallState) -> float:
         asked = _error(state).retry_after
