@@ -9,7 +9,7 @@ import pytest
 from tests.support.cli import RAW, ROOT, Result, run_mcprun, script, write_jsonl
 
 REGRESSION = ROOT / "prompts" / "regression"
-PROMPTS = REGRESSION / "prompts.jsonl"
+PROMPTS = REGRESSION / "regression.jsonl"
 
 
 @pytest.fixture(autouse=True)

@@ -265,7 +265,7 @@ def test_scrubs_that_can_not_be_meant(scrub: str) -> None:
 @pytest.fixture
 def good(tmp_path: Path) -> Result:
     """The run of the good shop."""
-    done = run_mcprun("batch", REGRESSION / "prompts.jsonl", REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
+    done = run_mcprun("batch", REGRESSION / "regression.jsonl", REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
     assert done.code == 0
     return done
 
@@ -274,7 +274,7 @@ def replayed(folder: Path, version: str) -> Result:
     """Replay the good run against another version of the shop."""
     server = REGRESSION / f"shop_{version}.py"
     return run_mcprun(
-        "batch", REGRESSION / "prompts.jsonl", server, "--model", "replay:good", "--out", version, cwd=folder
+        "batch", REGRESSION / "regression.jsonl", server, "--model", "replay:good", "--out", version, cwd=folder
     )
 
 

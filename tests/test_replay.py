@@ -15,14 +15,14 @@ REGRESSION = ROOT / "prompts" / "regression"
 @pytest.fixture
 def good(tmp_path: Path) -> Result:
     """The recorded run."""
-    done = run_mcprun("batch", REGRESSION / "prompts.jsonl", REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
+    done = run_mcprun("batch", REGRESSION / "regression.jsonl", REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
     assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
     return done
 
 
 def replay(folder: Path, server: str, *flags: str) -> Result:
     """Play the recording back against a version of the shop."""
-    prompts = REGRESSION / "prompts.jsonl"
+    prompts = REGRESSION / "regression.jsonl"
     return run_mcprun("batch", prompts, REGRESSION / server, "--model", "replay:good", *flags, cwd=folder)
 
 

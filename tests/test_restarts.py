@@ -187,7 +187,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     """Wherever the start of a server is cancelled, the server and its daemons are ended, not only its supervisor."""
     daemons = "setsid sh -c 'trap \"\" TERM; exec sleep 600' & setsid sleep 600 & cat; wait"
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
-    for steps in range(8):
+    for steps in (0, 1, 2, 4):
         with log.stderr() as stderr:
             line = (sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), "sh", "-c", daemons)
             stdio = Stdio(line, {}, None, stderr, 1000, lambda _: None)
