@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -351,3 +353,27 @@ def test_redaction_is_not_lost_on_the_way(mcprun: Forks, tmp_path: Path) -> None
     assert mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path).code == 0
     again = mcprun.run("batch", "--resume", "itself", "--limit", "2", cwd=tmp_path)
     assert (again.code, "--redact of this run was not kept as it was" in again.stderr) == (2, True)
+
+
+def test_from_another_folder(mcprun: Forks, tmp_path: Path, half: Path, whole: Result) -> None:
+    """A resume that does not find the prompts says where the run was begun."""
+    other = tmp_path / "other"
+    other.mkdir()
+    again = mcprun.run("batch", "--resume", half, cwd=other)
+    assert again.code == 2
+    assert again.stderr == f"Error: there is no prompts file p.jsonl (the run was begun in {tmp_path})\n"
+    again = mcprun.run("batch", "--resume", half, tmp_path / "p.jsonl", cwd=other)
+    assert (again.code, again.bytes) == (whole.code, whole.bytes)
+
+
+def test_prompts_of_a_pipe_are_there_again(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
+    """So are those of a named pipe, which is empty when the run goes on."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(prompts.read_bytes()))
+    writer.start()
+    killed = mcprun.run("batch", "pipe", RAW, "--out", "run", cwd=tmp_path, kill=9_000)
+    writer.join()
+    assert killed.code == -signal.SIGKILL
+    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert (again.code, again.bytes) == (whole.code, whole.bytes)

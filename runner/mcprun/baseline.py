@@ -60,4 +60,4 @@ def _without_messages(transcript: Transcript) -> Transcript:
 
 def _record(record: RunRecord) -> RunRecord:
     kept = {"server": record.arguments["server"]} if "server" in record.arguments else {}
-    return record.model_copy(update={**_MACHINES_OWN, "arguments": kept})
+    return record.model_copy(update={**_MACHINES_OWN, "arguments": kept, "folder": None})

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, NoReturn, Self
@@ -56,7 +56,8 @@ class PromptsFile:
 
     `name` is what the user called it, `sha256` the hash of its bytes, `digests` the selected queries' digests by
     id, in order, `total` how many queries it holds, `scripted` how many of the selected ones have a script. It holds
-    the file open for the second reading, and closes it as a context manager.
+    the file open for the second reading, and closes it as a context manager. `is_stream` tells that it came on stdin
+    or from a pipe, and can't be read again from where it came.
     """
 
     name: str
@@ -66,6 +67,7 @@ class PromptsFile:
     scripted: int
     source: IO[bytes]
     select: Select
+    is_stream: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -101,9 +103,10 @@ def read_prompts(
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
     is bad, and when a selected query has no script though the run needs one (`need_script`).
     """
-    source = _open(str(kept) if kept else name)
+    source, is_stream = _open(str(kept) if kept else name)
     try:
-        return _checked(name, source, select or Select(), need_script=need_script)
+        found = _checked(name, source, select or Select(), need_script=need_script)
+        return replace(found, is_stream=is_stream or kept is not None)
     except UsageError:
         source.close()
         raise
@@ -237,10 +240,10 @@ def _label(name: str) -> str:
     return "<stdin>" if name == "-" else name
 
 
-def _open(name: str) -> IO[bytes]:
-    """Open for reading twice; stdin and pipes are spooled."""
+def _open(name: str) -> tuple[IO[bytes], bool]:
+    """Open for reading twice; stdin and pipes are spooled, which is told."""
     if name == "-":
-        return _spool(sys.stdin.buffer)
+        return _spool(sys.stdin.buffer), True
     path = Path(name)
     if path.is_dir():
         raise UsageError(f"{name} is a folder; give a prompts file (JSONL, one query a line)")
@@ -251,9 +254,9 @@ def _open(name: str) -> IO[bytes]:
     except OSError as error:
         raise UsageError(f"can't read {name}: {error.strerror}") from None
     if source.seekable():
-        return source
+        return source, False
     with source:
-        return _spool(source)
+        return _spool(source), True
 
 
 def _spool(stream: IO[bytes]) -> IO[bytes]:

@@ -61,12 +61,12 @@ class Recorder:
     def begin(self, prompts: PromptsFile) -> None:
         """Write all that a later process needs to go on; the record last, since it is what makes the folder a run.
 
-        Prompts from stdin are kept, unless they hold what must not be seen. Raises `UsageError` where nothing can be
-        written.
+        Prompts from stdin or a pipe are kept, unless they hold what must not be seen. Raises `UsageError` where nothing
+        can be written.
         """
         try:
             self.journal.write_queries(prompts.digests)
-            if prompts.name == "-" and not self._holds_secrets(prompts.source):
+            if prompts.is_stream and not self._holds_secrets(prompts.source):
                 self.journal.write_prompts(prompts.source)
             self.journal.write_record(self.record)
             mark_latest(self.journal.path)
@@ -147,6 +147,7 @@ def head(
         state="started",
         started=earlier.started if earlier else now(),
         arguments=arguments,
+        folder=str(Path.cwd()),
         prompts=PromptsRecord(file=prompts.name, sha256=prompts.sha256, queries=len(prompts)),
         model=model,
         limits=asdict(limits),

@@ -205,7 +205,8 @@ class RunRecord(Record):
     """`run.json`: what was asked, what answered, and, once `state` is no longer `started`, how it ended.
 
     `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent in running: of a run that was
-    resumed, without the pauses, and without what came before a kill.
+    resumed, without the pauses, and without what came before a kill. `folder` is where it was begun: paths in
+    `arguments` are seen from there.
     """
 
     fixed = frozenset({"state", "started", "finished", "limits", "versions"})
@@ -216,6 +217,7 @@ class RunRecord(Record):
     finished: str | None = None
     seconds: float | None = None
     arguments: JsonObject
+    folder: str | None = None
     prompts: PromptsRecord
     model: ModelRecord
     limits: JsonObject

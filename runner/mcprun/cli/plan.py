@@ -35,6 +35,16 @@ _OPPOSITES = {
 
 def make_plan(ctx: click.Context) -> Plan:
     """Read the arguments of `mcprun batch`, and the files that they name. Raises `UsageError`, also click's."""
+    try:
+        return _plan(ctx)
+    except UsageError as error:
+        begun_in = ctx.params["resume"].record.folder if ctx.params["resume"] else None
+        if begun_in and Path(begun_in) != Path.cwd():
+            raise UsageError(f"{error} (the run was begun in {begun_in})") from None
+        raise
+
+
+def _plan(ctx: click.Context) -> Plan:
     given = ctx.params
     _take_up(ctx)
     _check(ctx)
@@ -96,7 +106,8 @@ def _take_up(ctx: click.Context) -> None:
     }  # fmt: skip
     for name in sorted(recorded - {"env", "header"}):
         if REDACTED in str(given[name]):
-            flag = f"--{name.replace('_', '-')}" if name != "server" else "SERVER (behind PROMPTS)"
+            param = next(param for param in ctx.command.params if param.name == name)
+            flag = param.opts[0] if isinstance(param, click.Option) else "SERVER (behind PROMPTS)"
             raise UsageError(f"{flag} of this run was not kept as it was, since it holds a secret: give it again")
     for one, (other, default) in _OPPOSITES.items():
         if ctx.get_parameter_source(one) is ParameterSource.COMMANDLINE and other in recorded:
@@ -125,9 +136,9 @@ def _prompts(ctx: click.Context, resume: Resume | None, *, need_script: bool) ->
     given = ctx.params
     select = Select(tuple(given["filters"]), given["limit"])
     kept: Path | None = None
-    if resume and given["prompts"] == "-" and ctx.get_parameter_source("prompts") is ParameterSource.DEFAULT_MAP:
-        kept = resume.run.prompts
-        if not kept.exists():
+    if resume and ctx.get_parameter_source("prompts") is ParameterSource.DEFAULT_MAP:
+        kept = resume.run.prompts if given["prompts"] == "-" or resume.run.prompts.exists() else None
+        if kept and not kept.exists():
             raise UsageError(
                 "the prompts came on stdin and were not kept, since they hold secrets: give them again, as -"
             )
