@@ -145,10 +145,11 @@ class Attempts:
         )
 
 
-def untried(query: Query, reason: RunError, *, system: str | None, model: str) -> Transcript:
+def untried(query: Query, repeat: int, reason: RunError, *, system: str | None, model: str) -> Transcript:
     """Make the transcript of a query that the run did not come to; `system` is that of queries without their own."""
     return Transcript(
         id=query.id,
+        repeat=repeat,
         verdict=Verdict.SKIPPED,
         stop=_stop(reason.kind),
         prompt=query.said,

@@ -38,7 +38,8 @@ class Plan:
     """All that a run is asked to do. `arguments` is what the user wrote, kept in `run.json` as it is.
 
     `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
-    the `scrubber` takes out does not count there. With `resume`, an earlier run goes on; else a new one is written
+    the `scrubber` takes out does not count there. `pass_rate` is the share of a query's repeats that must pass, for
+    queries that say nothing themselves. With `resume`, an earlier run goes on; else a new one is written
     to the folder `out`, or one of its own.
     """
 
@@ -50,6 +51,7 @@ class Plan:
     allow_tool_errors: bool = False
     servers: int = 1
     fresh_server: bool = False
+    pass_rate: float | None = None
     out: str | None = None
     resume: Resume | None = None
     redactor: Redactor = field(default_factory=Redactor)
@@ -84,7 +86,7 @@ async def run_batch(
     recorder.begin(plan.prompts)
     try:
         recorder.emit(
-            RunStart(queries=len(plan.prompts), done=len(recorder.journal), model=model.name, chosen=model.chosen)
+            RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
         )
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
         with sdk_logs(recorder.emit, plan.redactor), ending.within(seconds, too_long):
@@ -93,14 +95,18 @@ async def run_batch(
         ending.stop(error)
     finally:
         # Also when cancelled: what was done is kept, in order, and the totals are true.
-        recorder.finish(plan.prompts, lambda query, why: untried(query, why, system=plan.system, model=model.name))
+        recorder.finish(
+            plan.prompts,
+            lambda query, repeat, why: untried(query, repeat, why, system=plan.system, model=model.name),
+            plan.pass_rate,
+        )
     return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
 async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
     """Start the servers and let workers take one query after the other. Raises `RunError`."""
     limits, journal, emit = plan.limits, recorder.journal, recorder.emit
-    if len(journal) == len(plan.prompts):
+    if len(journal) == plan.prompts.runs:
         return
     show = Show(plan.redactor.text)
     log = ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES)
@@ -119,22 +125,22 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
             stop_diverged=plan.on_divergence == "stop",
         )
         attempts = Attempts(loop, servers, plan.allow_tool_errors, plan.on_divergence != "continue", show, ending)
-        queries = (query for query in plan.prompts.queries() if (query.id, 1) not in journal)
+        queries = ((query, repeat) for query, repeat in plan.prompts.repeated() if (query.id, repeat) not in journal)
 
         async def work() -> None:
             ending.is_busy = True
-            for query in queries:  # one stream for all workers: each query is taken once
+            for query, repeat in queries:  # one stream for all workers: each query is taken once
                 _stop_at(limits.max_failures, journal.tally.failures, ending)
                 if ending.reason:
                     return
                 started = time.monotonic()
-                transcript = await attempts.run(query)
-                where = Where(query.id, attempt=transcript.attempts)
+                transcript = await attempts.run(query, repeat)
+                where = Where(query.id, repeat, transcript.attempts)
                 emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(limits.concurrency, len(plan.prompts))):
+                for _ in range(min(limits.concurrency, plan.prompts.runs)):
                     group.create_task(work())
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
@@ -162,10 +168,14 @@ def _stop_at(most: int | None, failures: int, ending: Ending) -> None:
 
 def _journal(plan: Plan) -> Journal:
     """Open the folder of a new run, or of one that goes on."""
-    if not plan.resume:
-        return Journal(new_directory(plan.prompts.stem, plan.out))
-    resume, same = plan.resume, plan.resume.checked(plan.prompts)
-    return Journal(resume.run.path, lambda transcript: transcript.id in same and resume.keeps(transcript))
+    resume, prompts = plan.resume, plan.prompts
+    if not resume:
+        return Journal(new_directory(prompts.stem, plan.out))
+    same = resume.checked(prompts)
+    return Journal(
+        resume.run.path,
+        lambda one: one.id in same and one.repeat <= prompts.repeats_of(one.id) and resume.keeps(one),
+    )
 
 
 def _told_first(errors: ExceptionGroup[Exception]) -> Exception:

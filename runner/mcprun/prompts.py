@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, NoReturn, Self
@@ -57,7 +57,8 @@ class PromptsFile:
     `name` is what the user called it, `sha256` the hash of its bytes, `digests` the selected queries' digests by
     id, in order, `total` how many queries it holds, `scripted` how many of the selected ones have a script. It holds
     the file open for the second reading, and closes it as a context manager. `is_stream` tells that it came on stdin
-    or from a pipe, and can't be read again from where it came.
+    or from a pipe, and can't be read again from where it came. Each query is run `repeat` times, or as often as it says
+    itself (`repeats`); `pass_rates` are the shares of passes that queries ask for.
     """
 
     name: str
@@ -67,7 +68,10 @@ class PromptsFile:
     scripted: int
     source: IO[bytes]
     select: Select
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    pass_rates: Mapping[str, float] = field(default_factory=dict)
     is_stream: bool = False
+    repeat: int = 1
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +81,23 @@ class PromptsFile:
 
     def __len__(self) -> int:
         return len(self.digests)
+
+    @property
+    def runs(self) -> int:
+        """How many runs of queries that makes, repeats counted."""
+        return sum(map(self.repeats_of, self.digests))
+
+    def repeats_of(self, name: str) -> int:
+        """Tell how often a query is run."""
+        return self.repeats.get(name, self.repeat)
+
+    def keys(self) -> Iterator[tuple[str, int]]:
+        """Give each query's id with each of its repeats, in order."""
+        return ((name, repeat) for name in self.digests for repeat in range(1, self.repeats_of(name) + 1))
+
+    def repeated(self) -> Iterator[tuple[Query, int]]:
+        """Stream the queries, each as often as it is run, with the number of the repeat."""
+        return ((query, repeat) for query in self.queries() for repeat in range(1, self.repeats_of(query.id) + 1))
 
     @property
     def stem(self) -> str:
@@ -96,9 +117,14 @@ class PromptsFile:
 
 
 def read_prompts(
-    name: str, select: Select | None = None, *, need_script: bool = False, kept: Path | None = None
+    name: str,
+    select: Select | None = None,
+    *,
+    need_script: bool = False,
+    kept: Path | None = None,
+    repeat: int = 1,
 ) -> PromptsFile:
-    """Open and check a prompts file; `-` is stdin, or what was `kept` of it.
+    """Open and check a prompts file; `-` is stdin, or what was `kept` of it. Queries are run `repeat` times.
 
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
     is bad, and when a selected query has no script though the run needs one (`need_script`).
@@ -106,7 +132,7 @@ def read_prompts(
     source, is_stream = _open(str(kept) if kept else name)
     try:
         found = _checked(name, source, select or Select(), need_script=need_script)
-        return replace(found, is_stream=is_stream or kept is not None)
+        return replace(found, is_stream=is_stream or kept is not None, repeat=repeat)
     except UsageError:
         source.close()
         raise
@@ -115,6 +141,8 @@ def read_prompts(
 def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool) -> PromptsFile:
     problems: list[str] = []
     digests: dict[str, str] = {}
+    repeats: dict[str, int] = {}
+    pass_rates: dict[str, float] = {}
     total = scripted = 0
 
     def counted() -> Iterator[tuple[int, Query]]:
@@ -124,6 +152,10 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
 
     for line, query in _selected(counted(), select):
         digests[query.id] = query.digest
+        if query.repeat is not None:
+            repeats[query.id] = query.repeat
+        if query.expect.pass_rate is not None:
+            pass_rates[query.id] = query.expect.pass_rate
         scripted += query.script is not None
         if need_script and query.script is None:
             problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
@@ -133,7 +165,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         raise PromptsError([f"{_label(name)}:1: line: the file holds no query"])
     if not digests:
         raise UsageError(f"nothing to run: none of the queries in {_label(name)} ({total}) fits {select}")
-    return PromptsFile(name, _sha256(source), digests, total, scripted, source, select)
+    return PromptsFile(name, _sha256(source), digests, total, scripted, source, select, repeats, pass_rates)
 
 
 def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[tuple[int, Query]]:

@@ -99,7 +99,7 @@ class ScriptTurn(Part):
 class Query(Part):
     """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used."""
 
-    not_yet = frozenset({"repeat", "server_prompt", "resources", "elicit"})
+    not_yet = frozenset({"server_prompt", "resources", "elicit"})
     id: Annotated[str, BeforeValidator(_check_id)] = ""
     prompt: Prompt | None = None
     prompts: list[Prompt] | None = Field(default=None, min_length=1)
@@ -108,6 +108,7 @@ class Query(Part):
     max_tokens: Count | None = None
     max_turns: Count | None = None
     timeout: Seconds | None = None
+    repeat: Count | None = None
     tools: list[str] | None = Field(default=None, min_length=1)
     tags: list[str] = Field(default_factory=list)
     metadata: JsonObject = Field(default_factory=dict)

@@ -24,11 +24,15 @@ from mcprun.records import (
     JsonObject,
     ModelRecord,
     PromptsRecord,
+    RepeatsRecord,
     RunRecord,
     ServerRecord,
     Transcript,
+    Verdict,
 )
 from mcprun.redact import Redactor
+from mcprun.repeats import summed_up
+from mcprun.rundir import Run
 from mcprun.server import Server
 from mcprun.tools import changes
 
@@ -98,7 +102,12 @@ class Recorder:
         except OSError as error:
             self._ending.end(_unwritable(self.journal.path, error))
 
-    def finish(self, prompts: PromptsFile, untried: Callable[[Query, RunError], Transcript]) -> None:
+    def finish(
+        self,
+        prompts: PromptsFile,
+        untried: Callable[[Query, int, RunError], Transcript],
+        pass_rate: float | None,
+    ) -> None:
         """Bring the files into their final form. On a full disk they stay as they are, to be resumed.
 
         Of a run that ended by itself before it was done, the queries that it did not come to are written down as
@@ -108,26 +117,43 @@ class Recorder:
         try:
             if reason and reason.kind not in (ErrorKind.CANCELLED, ErrorKind.OUTPUT):
                 with suppress(UsageError):  # the prompts file is gone or changed
-                    for query in prompts.queries():
-                        if (query.id, 1) not in journal:
-                            journal.keep(self._redactor.value(untried(query, reason)))
+                    for query, repeat in prompts.repeated():
+                        if (query.id, repeat) not in journal:
+                            journal.keep(self._redactor.value(untried(query, repeat, reason)))
             counts = journal.tally.counts()
-            is_done = counts.done == len(prompts)
+            is_done = counts.done == prompts.runs
             self.record = self.record.model_copy(
                 update={
                     "state": "finished" if is_done else "interrupted",
                     "finished": now(),
                     "seconds": round(time.monotonic() - self._started + (self.record.seconds or 0.0), 3),
                     "counts": counts,
+                    "repeats": self._repeats(prompts, pass_rate),
                     "error": ErrorInfo(kind=reason.kind, message=str(reason)) if reason and not is_done else None,
                 }
             )
             if reason and reason.kind is not ErrorKind.CANCELLED and not counts.done and self._latest:
                 mark_latest(self._latest)  # a run that could do nothing is nothing to come back to
-            journal.close(((query, 1) for query in prompts.digests), self.record)
+            journal.close(prompts.keys(), self.record)
         except OSError as error:
             journal.release()
             self._ending.stop(_unwritable(journal.path, error))
+
+    def _repeats(self, prompts: PromptsFile, pass_rate: float | None) -> list[RepeatsRecord]:
+        """Sum up the queries that were run more than once, or ask for a pass rate, by their transcripts."""
+        names = [name for name in prompts.digests if prompts.repeats_of(name) > 1 or name in prompts.pass_rates]
+        if not names:
+            return []
+        verdicts = {name: dict.fromkeys(Verdict, 0) for name in names}
+        for transcript, _ in Run.lines(self.journal.path):
+            if transcript.id in verdicts:
+                verdicts[transcript.id][transcript.verdict] += 1
+        rates = prompts.pass_rates
+        return [
+            summed_up(name, counted, rates.get(name, pass_rate))
+            for name, counted in verdicts.items()
+            if any(counted.values())
+        ]
 
     def _holds_secrets(self, source: IO[bytes]) -> bool:
         source.seek(0)
@@ -148,7 +174,7 @@ def head(
         started=earlier.started if earlier else now(),
         arguments=arguments,
         folder=str(Path.cwd()),
-        prompts=PromptsRecord(file=prompts.name, sha256=prompts.sha256, queries=len(prompts)),
+        prompts=PromptsRecord(file=prompts.name, sha256=prompts.sha256, queries=len(prompts), runs=prompts.runs),
         model=model,
         limits=asdict(limits),
         versions=versions,

@@ -171,6 +171,34 @@ class Counts(Record):
         return self.passed + self.failed + self.error
 
 
+class RepeatsRecord(Record):
+    """How a query did that was run several times. `pass_rate` is of all `runs`, those with errors included.
+
+    `low` and `high` bound the true rate (95 %). `pass_at` and `pass_hat` hold, for 1, 2, … tries, how likely one of
+    them and all of them pass. `required` is the rate that was asked for, if any; `flaky` is what passes and fails.
+    """
+
+    fixed = frozenset({"id"})
+    id: str
+    runs: int
+    passed: int
+    failed: int
+    error: int
+    skipped: int
+    pass_rate: float
+    low: float
+    high: float
+    pass_at: list[float]
+    pass_hat: list[float]
+    flaky: bool
+    required: float | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the rate that was asked for is reached, if one was."""
+        return self.required is not None and self.pass_rate >= self.required
+
+
 class ServerRecord(Record):
     """What answered: the server's own words about itself, its tools, and what of them can't be sent."""
 
@@ -184,12 +212,16 @@ class ServerRecord(Record):
 
 
 class PromptsRecord(Record):
-    """Which prompts were asked: the file as the user named it, and the SHA-256 of its bytes."""
+    """Which prompts were asked: the file as the user named it, and the SHA-256 of its bytes.
+
+    `queries` were selected, which makes so many `runs`, repeats counted.
+    """
 
     fixed = frozenset({"sha256"})
     file: str
     sha256: str
     queries: int
+    runs: int = 0
 
 
 class ModelRecord(Record):
@@ -224,7 +256,14 @@ class RunRecord(Record):
     versions: dict[str, str]
     server: ServerRecord | None = None
     counts: Counts | None = None
+    repeats: list[RepeatsRecord] = []
     error: ErrorInfo | None = None
+
+    @property
+    def failures(self) -> int:
+        """How many runs of queries failed, but for those of queries that reach the pass rate that was asked for."""
+        failed = self.counts.failed if self.counts else 0
+        return failed - sum(one.failed for one in self.repeats if one.is_met)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -232,7 +271,7 @@ class RunRecord(Record):
         counts = self.counts or Counts()
         if self.state == "started" or (self.error and self.error.kind is ErrorKind.CANCELLED):
             return ExitCode.INTERRUPTED
-        if counts.failed:
+        if self.failures or any(one.required and not one.is_met for one in self.repeats):
             return ExitCode.FAILED
         return ExitCode.ERROR if counts.error or counts.skipped or self.error else ExitCode.PASSED
 

@@ -67,6 +67,8 @@ class Resume:
         difference = Difference.between(before, after)
         if difference and not self.force:
             self._refuse(prompts, difference)
+        if not self.force and self.run.record.prompts.runs > prompts.runs:
+            self._refuse_fewer(prompts)
         return frozenset(name for name in after if before.get(name) == after[name])
 
     def keeps(self, transcript: Transcript) -> bool:
@@ -74,6 +76,15 @@ class Resume:
         if transcript.verdict is Verdict.ERROR:
             return not self.retry_errors
         return transcript.verdict is not Verdict.SKIPPED
+
+    def _refuse_fewer(self, prompts: PromptsFile) -> None:
+        """Say which queries were run more often than they are to be now."""
+        done = (one for one in self.run.transcripts() if self.keeps(one) and one.id in prompts.digests)
+        if lost := dict.fromkeys(one.id for one in done if one.repeat > prompts.repeats_of(one.id)):
+            raise UsageError(
+                f"{self.run.path} has more repeats of {_some(lost)} done than are asked for now:"
+                " ask for no less, or give --force to drop them"
+            )
 
     def _refuse(self, prompts: PromptsFile, difference: Difference) -> None:
         """Say what differs, unless it is only that more is selected of the same file."""

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 @options.BUDGET_TOKENS
 @options.BUDGET_USD
 @options.REDACT
+@options.REPEAT
+@options.PASS_RATE
 @options.BASELINE
 @options.ON_DIVERGENCE
 @options.SCRUB

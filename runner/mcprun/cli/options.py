@@ -203,6 +203,13 @@ RETRIES = click.option(
 NO_RETRY = click.option("--no-retry", is_flag=True, help="The same as --retries 0.")
 MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Longest wait before asking again.")
 
+REPEAT = _count("--repeat", 1, "Run each query N times; a query's own `repeat` comes first.")
+PASS_RATE = click.option(
+    "--pass-rate",
+    type=click.FloatRange(min=0, min_open=True, max=1),
+    metavar="RATE",
+    help="With repeats: the share of a query's runs that must pass, such as 0.8; without it, all must.",
+)
 BASELINE = click.option(
     "--baseline",
     metavar="DIR",

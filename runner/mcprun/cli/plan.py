@@ -86,6 +86,7 @@ def _plan(ctx: click.Context) -> Plan:
         allow_tool_errors=given["allow_tool_errors"],
         servers=given["servers"],
         fresh_server=given["fresh_server"],
+        pass_rate=given["pass_rate"],
         out=given["out"],
         resume=resume,
         scrubber=Scrubber.of(given["scrub"], given["ignore"]),
@@ -142,7 +143,7 @@ def _prompts(ctx: click.Context, resume: Resume | None, *, need_script: bool) ->
             raise UsageError(
                 "the prompts came on stdin and were not kept, since they hold secrets: give them again, as -"
             )
-    return read_prompts(given["prompts"], select, need_script=need_script, kept=kept)
+    return read_prompts(given["prompts"], select, need_script=need_script, kept=kept, repeat=given["repeat"])
 
 
 def _arguments(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, Any]:

@@ -20,13 +20,16 @@ from mcprun.errors import ErrorKind, RunError
 from mcprun.records import Counts, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import conversation, first_words, head
 from mcprun.report.differences import as_json, lines, markdown, summary
-from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher
+from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.rundir import Run
 from mcprun.tools import changes
 
 _WIDE = 76
 """Columns that the totals need to stand in one row."""
+
+_REPEATS = 20
+"""So many queries that were run several times are told of in the terminal."""
 
 _FILES = "transcripts.jsonl, trace.jsonl, run.json, server.log"
 
@@ -73,9 +76,11 @@ class Console:
             return
         for warning in run.record.server.warnings if run.record.server else []:
             self._err.print(Text.assemble(("Warning: ", "yellow"), visible(warning)), soft_wrap=True)
-        done, all_ = run.record.counts.done if run.record.counts else 0, run.record.prompts.queries
+        done, all_ = run.record.counts.done if run.record.counts else 0, run.record.prompts.runs
         if done:
             self._out.print(totals(run.record, self._out.width))
+        for line in repeats(run.record):
+            self._out.print(line, soft_wrap=True)
         if done < all_:
             self._out.print(Text(f"Not done: {many(all_ - done, 'query')} of {all_}.", "yellow"), soft_wrap=True)
         self._out.print(Text(f"{run.path}: {_FILES}"), soft_wrap=True)
@@ -94,13 +99,13 @@ class Console:
         if record.error:
             told = f"{record.error.kind}: {record.error.message}"
             self._out.print(Text(visible(told), "yellow"), soft_wrap=True)
-        width = max((len(visible(transcript.id)) for transcript in run.transcripts()), default=0)
+        width = max((len(named(transcript)) for transcript in run.transcripts()), default=0)
         for transcript in run.transcripts():
             told = transcript.cause or first_words(transcript.prompt)
             self._out.print(
                 Text.assemble(
                     (f"{transcript.verdict:<7} ", STYLES[transcript.verdict]),
-                    f"{visible(transcript.id):<{min(width, 40)}} ",
+                    f"{named(transcript):<{min(width, 40)}} ",
                     (f"{many(len(transcript.turns), 'turn'):>8} {many(len(transcript.calls), 'call'):>8}  ", "dim"),
                     (one_line(told, 200), "" if transcript.cause else "dim"),
                 ),
@@ -109,6 +114,8 @@ class Console:
             )
         if record.counts:
             self._out.print(totals(record, self._out.width))
+        for line in repeats(record):
+            self._out.print(line, soft_wrap=True)
 
     def differences(
         self, diffs: Iterator[QueryDiff], tally: Tally, base: Run | None, head: Run | None, form: str
@@ -140,6 +147,23 @@ class Console:
             grid.add_row(who, what)
         self._out.print(grid)
         self._out.print()
+
+
+def repeats(record: RunRecord) -> Iterator[Text]:
+    """Tell of queries that were run several times: the rate, how sure it is, and what is odd. Odd ones come first."""
+    told = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
+    for one in told[:_REPEATS]:
+        unmet = one.required is not None and not one.is_met
+        notes = [f"asked for {one.required:.0%}"] if one.required is not None else []
+        notes += ["flaky"] if one.flaky else []
+        notes += [many(one.error, "error")] if one.error else []
+        rate = f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%} ({one.low:.0%} to {one.high:.0%})"
+        k = len(one.pass_at)
+        chances = f"pass@{k} {one.pass_at[-1]:.2f}, pass^{k} {one.pass_hat[-1]:.2f}"
+        style = "red" if unmet else "yellow" if one.flaky or one.error else "dim"
+        yield Text(f"{visible(one.id)}  {', '.join([rate, chances, *notes])}", style)
+    if len(told) > _REPEATS:
+        yield Text(f"… and {many(len(told) - _REPEATS, 'more query')}, in run.json", "dim")
 
 
 def totals(record: RunRecord, width: int) -> Table:

@@ -29,6 +29,11 @@ _STEPS = 20
 """How many lines of progress a long run prints."""
 
 
+def named(transcript: Transcript) -> str:
+    """Name a query, and the repeat where it is not the first: `add (3)`."""
+    return visible(transcript.id) + (f" ({transcript.repeat})" if transcript.repeat > 1 else "")
+
+
 class Watcher:
     """Follows the events of a run. Subclasses say what is shown; this one shows what did not pass."""
 
@@ -82,7 +87,7 @@ class Watcher:
         """Print a query's line: verdict, id, size, and why it did not pass."""
         text = Text.assemble(
             (f"{transcript.verdict:<7}", STYLES[transcript.verdict]),
-            f" {visible(transcript.id)}",
+            f" {named(transcript)}",
             (
                 f"  {many(len(transcript.turns), 'turn')}, {many(len(transcript.calls), 'call')}, {seconds:.2f} s",
                 "dim",
