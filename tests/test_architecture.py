@@ -19,7 +19,7 @@ LAYERS = (
     "link", "stdio", "streamable", "wire", "serverlog", "target",
     "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "show", "tools", "schemas", "content", "prompts", "queries",
     "expectations", "matchers", "aliases",
-    "redact", "events", "records", "ending", "deadline", "limits", "errors",
+    "redact", "events", "records", "ending", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

@@ -91,6 +91,9 @@ async def run_batch(
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
         with sdk_logs(recorder.emit, plan.redactor), ending.within(seconds, too_long):
             await ending.over(asyncio.create_task(_work(plan, recorder, ending)))
+        if not ending.reason and len(recorder.journal) < plan.prompts.runs:
+            lost = plan.prompts.runs - len(recorder.journal)
+            raise RunError(ErrorKind.FAULT, f"{lost} of the queries were lost; this is a fault of mcprun itself")
     except RunError as error:
         ending.stop(error)
     finally:

@@ -21,6 +21,7 @@ from mcprun.models import Model, Reply, Request
 from mcprun.queries import Query
 from mcprun.records import Call, JsonObject, Turn
 from mcprun.server import Answer, Server
+from mcprun.together import together
 from mcprun.tools import ToolSet
 
 _CALLING = frozenset({"tool_use", "end_turn"})
@@ -196,11 +197,7 @@ class _Exchange:
         ]
         answers: dict[int, Answer] = {}
         try:
-            async with asyncio.TaskGroup() as group:
-                for event in events:
-                    group.create_task(self._answer(event, answers))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            await together(self._answer(event, answers) for event in events)
         finally:
             # What was answered before the turn was cut short happened, and is told.
             self.conversation.calls.extend(

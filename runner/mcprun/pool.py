@@ -11,6 +11,7 @@ from mcprun.connect import Connector
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.events import Emit, ServerRestart
 from mcprun.server import Server
+from mcprun.together import together
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
 """The wait before a restart, when the one before brought nobody through a query: doubled each time."""
@@ -38,13 +39,8 @@ class Pool:
         first, *others = self._places
         self.first = first.server = await self._connector.connect()
         try:
-            async with asyncio.TaskGroup() as group:
-                for place in others:
-                    group.create_task(self._fill(place))
-        except ExceptionGroup as errors:
-            await self._close()
-            raise errors.exceptions[0] from None
-        except asyncio.CancelledError:
+            await together(self._fill(place) for place in others)
+        except BaseException:
             await self._close()
             raise
         return self

@@ -273,7 +273,8 @@ class RunRecord(Record):
             return ExitCode.INTERRUPTED
         if self.failures or any(one.required and not one.is_met for one in self.repeats):
             return ExitCode.FAILED
-        return ExitCode.ERROR if counts.error or counts.skipped or self.error else ExitCode.PASSED
+        is_whole = self.state == "finished" and not self.error and not counts.error and not counts.skipped
+        return ExitCode.PASSED if is_whole else ExitCode.ERROR
 
 
 class Tally:

@@ -152,10 +152,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """End the process: ask by the end of its stdin, then by SIGTERM, then kill what it has started as well."""
     assert process.stdin  # noqa: S101  it was asked for
     process.stdin.close()
+    # No `asyncio.timeout`: whoever waits here may be cancelled already, and before Python 3.11.4 that breaks it.
+    over = asyncio.ensure_future(process.wait())
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number:
             _signal(process, number)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_EXIT_SECONDS):
-                await process.wait()
+        await asyncio.wait({over}, timeout=_EXIT_SECONDS)
+        if over.done():
             return
+    over.cancel()

@@ -1,0 +1,27 @@
+"""Several things at the same time, for as long as none of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+
+async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run all of it at the same time. When one fails, or the waiting is cancelled, end the others and wait for them.
+
+    Raises what failed first in the order of `work`. Unlike `asyncio.TaskGroup` it never cancels the task that waits:
+    before Python 3.11.4 that leaves a mark on it, with which no later `asyncio.timeout` raises `TimeoutError`.
+    """
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        if left := [task for task in tasks if not task.done()]:
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()):
+            raise error

@@ -1,0 +1,66 @@
+"""Several things at the same time: all done, or the first failure and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mcprun.together import together
+
+
+class Work:
+    """Things to do that note how they ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    async def waits(self, name: str, event: asyncio.Event) -> None:
+        """Wait for an event."""
+        try:
+            await event.wait()
+            self.ended.append(name)
+        except asyncio.CancelledError:
+            self.ended.append(f"{name} cancelled")
+            raise
+
+    async def fails(self, error: Exception) -> None:
+        """Fail at once."""
+        raise error
+
+
+async def test_all_are_done() -> None:
+    """Nothing returns before everything has."""
+    work, event = Work(), asyncio.Event()
+    asyncio.get_running_loop().call_soon(event.set)
+    await together([work.waits("a", event), work.waits("b", event)])
+    assert work.ended == ["a", "b"]
+    await together([])
+
+
+async def test_the_first_failure_ends_the_others() -> None:
+    """They are cancelled and waited for, and the task that waits bears no mark of it."""
+    work, task = Work(), asyncio.current_task()
+    assert task
+    for _ in range(3):
+        with pytest.raises(ValueError, match="one"):
+            await together(
+                [work.waits("a", asyncio.Event()), work.fails(ValueError("one")), work.fails(KeyError("two"))]
+            )
+        assert task.cancelling() == 0
+    assert work.ended == ["a cancelled"] * 3
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await asyncio.Event().wait()
+
+
+async def test_a_cancellation_takes_all_with_it() -> None:
+    """Whoever is cancelled while waiting leaves nothing that runs on."""
+    work = Work()
+    waiter = asyncio.create_task(together([work.waits(name, asyncio.Event()) for name in "ab"]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert work.ended == ["a cancelled", "b cancelled"]
