@@ -60,7 +60,9 @@ def test_two_hundred_queries_among_faults(mcprun: Forks, tmp_path: Path) -> None
     assert set(unanswered) <= {"server_died"}
     kills = executed.total() // KILLED_EACH
     assert kills >= 7
-    assert len([event for event in done.trace if event["event"] == "server_restart"]) == kills
+    assert len([event for event in done.trace if event["event"] == "server_exit" and event["died"]]) == kills
+    restarts = len([event for event in done.trace if event["event"] == "server_restart"])
+    assert kills - restarts in (0, 1)  # nobody needs a server any more that dies with the last call of all
 
     retries = [event for event in done.trace if event["event"] == "retry"]
     assert len(retries) == answer.made.total()
