@@ -47,7 +47,7 @@ class Redactor:
         if patterns := tuple(patterns):
             self.longest = max(self.longest, _LONGEST_FIT)
         self._patterns = [re.compile(literal)] if forms else []
-        self._patterns += [_compiled(pattern) for pattern in patterns]
+        self._patterns += [compiled("--redact", pattern) for pattern in patterns]
 
     def text(self, text: str) -> str:
         """Replace what must not be seen; give the very same text when there is nothing."""
@@ -137,11 +137,12 @@ def _forms(secret: str) -> Iterator[str]:
         yield quote(text, safe="")
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(flag: str, pattern: str) -> re.Pattern[str]:
+    """Read a regular expression that a flag brings. Raises `UsageError` for one that can't be meant."""
     try:
-        compiled = re.compile(pattern)
+        found = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"--redact {pattern!r} is no regular expression: {error}") from None
-    if compiled.search(""):
-        raise UsageError(f"--redact {pattern!r} fits the empty text, and so it would fit everywhere")
-    return compiled
+        raise UsageError(f"{flag} {pattern!r} is no regular expression: {error}") from None
+    if found.search(""):
+        raise UsageError(f"{flag} {pattern!r} fits the empty text, and so it would fit everywhere")
+    return found

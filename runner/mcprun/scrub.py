@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcprun.errors import UsageError
+from mcprun.redact import compiled
 
 SCRUBS: Mapping[str, str] = {
     "uuid": r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b",
@@ -106,10 +107,4 @@ def _within(paths: Sequence[tuple[Step, ...]], step: str | int) -> list[tuple[St
 def _pattern(scrub: str) -> tuple[re.Pattern[str], str]:
     if scrub in SCRUBS:
         return re.compile(SCRUBS[scrub]), f"<{scrub}>"
-    try:
-        pattern = re.compile(scrub)
-    except re.error as error:
-        raise UsageError(f"--scrub {scrub!r} is neither one of {', '.join(SCRUBS)} nor a pattern: {error}") from None
-    if pattern.search(""):
-        raise UsageError(f"--scrub {scrub!r} fits the empty text, and so it would fit everywhere")
-    return pattern, "<scrubbed>"
+    return compiled("--scrub", scrub), "<scrubbed>"

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -117,15 +116,18 @@ def serve() -> None:
 
 def ended(child: int) -> int | None:
     """Wait for a fork; give its exit code, or kill it and give nothing when it takes too long."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        process, status = os.waitpid(child, os.WNOHANG)
-        if process:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+    is_late = False
+
+    def late(*_: object) -> None:
+        nonlocal is_late
+        is_late = True
+        os.kill(child, signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    _, status = os.waitpid(child, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return None if is_late else os.waitstatus_to_exitcode(status)
 
 
 def run(job: dict[str, Any], lines: int, package: str) -> None:
