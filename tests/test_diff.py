@@ -345,7 +345,9 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
     ("args", "message"),
     [
         (["nope", "good"], "there is no run nope"),
-        (["good", "odd.jsonl"], "HEAD holds a line that is no transcript"),
+        (["good", "odd.jsonl"], "Error: HEAD holds a line that is no transcript: it has no 'repeat'"),
+        (["list.jsonl", "good"], "Error: BASE holds a line that is no transcript: it is no object"),
+        (["good", "p.txt"], "Error: HEAD holds a line that is no transcript: it is not JSON: Expecting value"),
         (["good", "good", "--ignore", "a["], "--ignore 'a[' is no path"),
         (["good", "good", "--json", "--markdown"], "--json and --markdown: choose one"),
         (["good", "good", "--only", "nope"], "'nope' is not one of"),
@@ -354,5 +356,7 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
 def test_what_can_not_be_compared(tmp_path: Path, good: Result, args: list[str], message: str) -> None:
     """Exit 2, and one message."""
     write_jsonl(tmp_path / "odd.jsonl", {"id": "a"})
+    write_jsonl(tmp_path / "list.jsonl", [])
+    (tmp_path / "p.txt").write_text("no JSON at all\n")
     done = run_mcprun("diff", *args, cwd=tmp_path)
     assert (done.code, message in done.stderr) == (2, True)

@@ -20,6 +20,9 @@ from mcprun.scrub import Scrubber
 ASPECTS = ("verdict", "calls", "results", "text", "usage")
 """What can be compared. The last two are only when asked for."""
 
+_READ = ("id", "repeat", "verdict", "stop", "calls", "text", "turns", "usage", "error")
+"""What is read of a transcript here."""
+
 Key = tuple[str, int]
 What = Literal["verdict", "stop", "call_added", "call_removed", "input", "result", "text", "usage"]
 
@@ -200,12 +203,16 @@ def _as_text(call: JsonObject) -> str:
 
 
 def _read(line: bytes, side: str) -> JsonObject:
+    wrong = f"{side} holds a line that is no transcript"
     try:
         transcript = json.loads(line)
-        _ = [transcript[key] for key in ("id", "repeat", "verdict", "stop", "calls", "text", "turns", "usage", "error")]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{side} holds a line that is no transcript: {error!r}") from None
-    return dict(transcript)
+    except ValueError as error:
+        raise UsageError(f"{wrong}: it is not JSON: {error}") from None
+    if not isinstance(transcript, dict):
+        raise UsageError(f"{wrong}: it is no object")
+    if missing := [key for key in _READ if key not in transcript]:
+        raise UsageError(f"{wrong}: it has no {missing[0]!r}")
+    return transcript
 
 
 def _spent(transcript: JsonObject) -> JsonObject:
