@@ -11,17 +11,19 @@ prompts.jsonl       only when the prompts came on stdin, which can't be read aga
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 from pydantic import ValidationError
 
 from mcprun.errors import UsageError
-from mcprun.records import RunRecord, Transcript, Usage
+from mcprun.records import JsonObject, RunRecord, Transcript, Usage
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"
@@ -83,6 +85,31 @@ class Run:
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"can't read {self.path / TRACE}: {error}") from None
 
+    def events(self) -> Iterator[JsonObject]:
+        """Stream the events of the trace, in order of happening (`events.py`); none where there is no trace.
+
+        A torn last line does not count. Raises `UsageError` for another that is no event.
+        """
+        path = self.path / TRACE
+        try:
+            with path.open("rb") as stream:
+                for line in stream:
+                    if line.endswith(b"\n"):
+                        yield _event(line, path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UsageError(f"can't read {path}: {error.strerror}") from None
+
+    def log(self, offset: int, size: int) -> str:
+        """Read so many bytes of the servers' stderr from an offset on; nothing where it was not kept."""
+        try:
+            with (self.path / LOG).open("rb") as stream:
+                stream.seek(offset)
+                return stream.read(size).decode(errors="replace")
+        except OSError:
+            return ""
+
     def transcripts(self) -> Iterator[Transcript]:
         """Stream the transcripts, in the order of the file. Raises `UsageError` for a line that is none."""
         return (transcript for transcript, _ in self.lines(self.path))
@@ -137,6 +164,50 @@ def open_transcripts(name: str) -> Iterator[tuple[Iterator[bytes], Run | None]]:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     with stream:
         yield (line for line in stream if line.endswith(b"\n")), run
+
+
+@contextmanager
+def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], JsonObject | None]]:
+    """Open the transcripts of a run, or a file of them, to read single ones: gives what finds one by its key.
+
+    Memory holds where those of `keys` stand. What was not asked for, or is not there, is `None`.
+    """
+    path = Path(name) if Path(name).is_file() else Run.read(name).path / TRANSCRIPTS
+    places: dict[Key, int] = {}
+    with path.open("rb") as stream:
+        offset = 0
+        for line in stream:
+            with suppress(ValueError, KeyError, TypeError):  # a line that is none was told of by who compared them
+                one = json.loads(line)
+                if (key := (one["id"], one["repeat"])) in keys:
+                    places[key] = offset
+            offset += len(line)
+
+        def find(key: Key) -> JsonObject | None:
+            if key not in places:
+                return None
+            stream.seek(places[key])
+            return dict(json.loads(stream.readline()))
+
+        yield find
+
+
+def _event(line: bytes, path: Path) -> JsonObject:
+    """Read an event, and see that what all events share is what it should be."""
+    try:
+        event = json.loads(line)
+        datetime.fromisoformat(event["at"])
+        as_they_should_be = (
+            isinstance(event["event"], str)
+            and isinstance(event.get("query", ""), str)
+            and all(isinstance(event.get(key, 0), int) for key in ("repeat", "attempt", "turn", "call", "log_offset"))
+            and all(math.isfinite(event.get(key, 0)) for key in ("seconds", "wait", "waited"))
+        )
+    except (ValueError, KeyError, TypeError):
+        as_they_should_be = False
+    if not as_they_should_be:
+        raise UsageError(f"{path} holds a line that is no event")
+    return dict(event)
 
 
 def _transcript(line: bytes, path: Path) -> Transcript:

@@ -1,0 +1,261 @@
+"""The top of a run's page: what was asked, how it came out, what it cost, and where the time went. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePath
+
+from mcprun.errors import UsageError
+from mcprun.records import Counts, RepeatsRecord, RunRecord, Usage, Verdict
+from mcprun.report.terminal import duration, many, one_line
+from mcprun.report.timings import Timings, ToolTimes, quantile
+from mcprun.rundir import Run
+
+_TOOLS = 30
+"""So many tools have a row."""
+
+_REPEATS = 50
+"""So many queries that were run several times have a row."""
+
+_WARNINGS = 20
+"""So many of the run's warnings are told."""
+
+_BAR_WIDTH, _BAR_HEIGHT = 46, 96
+"""Of the chart, in units of its own; it is scaled."""
+
+
+_SHORTEST = 1e-5
+"""Seconds that what takes no time at all counts as in the chart, which has no place for 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number at the top: what it is of, the number, and what explains it."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A verdict's part of the bar at the top: where it begins and how wide it is, of 1000."""
+
+    verdict: Verdict
+    count: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of the chart: how many times are above `low` and at most `high`, in seconds, and where it is drawn."""
+
+    low: float
+    high: float
+    count: int
+    x: int
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long queries took, in seconds."""
+
+    bars: tuple[Bar, ...]
+    width: int
+    median: float
+    p95: float
+    longest: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRow:
+    """How one tool did. Times are in seconds, `None` where they are not known."""
+
+    name: str
+    calls: int
+    errors: int
+    median: float | None = None
+    p95: float | None = None
+    longest: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that stands above the table."""
+
+    title: str
+    subtitle: str
+    facts: tuple[tuple[str, str], ...]
+    troubles: tuple[str, ...]
+    tiles: tuple[Tile, ...]
+    segments: tuple[Segment, ...]
+    latency: Latency | None
+    tools: tuple[ToolRow, ...]
+    more_tools: int
+    repeats: tuple[RepeatsRecord, ...]
+    more_repeats: int
+
+
+def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) -> Overview:
+    """Sum up a run. `called` has the calls and errors of each tool by its transcripts, for runs without a trace."""
+    record = run.record
+    counts = record.counts or Counts()
+    tools = sorted(_tools(timings, called), key=lambda row: (-(row.p95 or 0.0), -row.calls, row.name))
+    repeats = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
+    took = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
+    return Overview(
+        title=PurePath(record.prompts.file).name,
+        subtitle=f"against {record.arguments.get('server', '?')}, {record.model.name}, {record.started}",
+        facts=tuple(_facts(run)),
+        troubles=tuple(_troubles(record, counts, timings)),
+        tiles=tuple(_tiles(record, counts, timings, took)),
+        segments=tuple(_segments(counts)),
+        latency=latency(took) if took else None,
+        tools=tuple(tools[:_TOOLS]),
+        more_tools=max(0, len(tools) - _TOOLS),
+        repeats=tuple(repeats[:_REPEATS]),
+        more_repeats=max(0, len(repeats) - _REPEATS),
+    )
+
+
+def latency(ordered: Sequence[float]) -> Latency:
+    """Draw sorted times as a chart: each bar is 1, 2 or 5 times a power of ten wide, so that a long tail is seen."""
+    shown = [max(seconds, _SHORTEST) for seconds in ordered]
+    edges = [_edge(step) for step in range(_step(shown[0]) - 1, _step(shown[-1]) + 1)]
+    counts = [sum(low < seconds <= high for seconds in shown) for low, high in pairwise(edges)]
+    most = max(counts)
+    bars = tuple(
+        Bar(
+            low,
+            high,
+            count,
+            at * _BAR_WIDTH,
+            round(_BAR_HEIGHT * (1 - count / most), 2),
+            round(_BAR_HEIGHT * count / most, 2),
+        )
+        for at, (low, high, count) in enumerate(zip(edges, edges[1:], counts, strict=False))
+    )
+    return Latency(bars, len(bars) * _BAR_WIDTH, quantile(ordered, 0.5), quantile(ordered, 0.95), ordered[-1])
+
+
+def cost(usage: Mapping[str, Usage]) -> tuple[float | None, str]:
+    """Give what tokens cost, in US dollars by model, or why that is not known."""
+    try:
+        from mcprun.prices import price
+    except UsageError:
+        return None, "not known without pip install 'mcprun[prices]'"
+    prices = {model: price(model, spent) for model, spent in usage.items()}
+    unknown = [model for model, dollars in prices.items() if dollars is None]
+    if unknown:
+        return None, f"not known: {one_line(', '.join(unknown), 80)} has no known price"
+    return sum(dollars or 0.0 for dollars in prices.values()), ""
+
+
+def _edge(step: int) -> float:
+    """Give the edge with a number, as in 0.001, 0.002, 0.005, 0.01."""
+    power, at = divmod(step, 3)
+    return float(f"{(1, 2, 5)[at]}e{power}")
+
+
+def _step(seconds: float) -> int:
+    """Give the number of the first edge that is not below a time."""
+    step = 3 * math.floor(math.log10(seconds))
+    while _edge(step) < seconds:
+        step += 1
+    return step
+
+
+def _facts(run: Run) -> Iterator[tuple[str, str]]:
+    record = run.record
+    server = record.server
+    yield "run", str(run.path)
+    yield "server", str(record.arguments.get("server", "?"))
+    if server:
+        said = " ".join(part for part in (server.name, server.version) if part)
+        yield "answered", f"{said or 'no name'}, MCP {server.protocol}, {many(len(server.tools), 'tool')}"
+    yield "model", f"{record.model.name} ({record.model.chosen})"
+    yield "prompts", f"{record.prompts.file}, SHA-256 {record.prompts.sha256[:12]}"
+    yield "started", record.started
+    if record.versions:
+        yield "versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
+
+
+def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[str]:
+    """Tell what one must know before believing the numbers."""
+    if record.state != "finished":
+        yield f"This run is {record.state}, not finished."
+    if record.error:
+        yield f"{record.error.kind}: {record.error.message}"
+    if counts.done < record.prompts.runs:
+        yield f"Not done: {many(record.prompts.runs - counts.done, 'query')} of {record.prompts.runs:,}."
+    if restarts := timings.warnings["restarts"]:
+        yield f"The server went away and was started again: {many(restarts, 'time')}."
+    warnings = record.server.warnings if record.server else []
+    yield from warnings[:_WARNINGS]
+    if len(warnings) > _WARNINGS:
+        yield f"… and {many(len(warnings) - _WARNINGS, 'more warning')}, in run.json"
+
+
+def _tiles(record: RunRecord, counts: Counts, timings: Timings, took: Sequence[float]) -> Iterator[Tile]:
+    if counts.done:
+        yield Tile(
+            "passed",
+            f"{counts.passed / counts.done:.3%}".replace(".000%", "%"),
+            f"{counts.passed:,} of {counts.done:,}",
+        )
+    yield Tile("calls", f"{counts.calls:,}", f"{many(counts.tool_errors, 'tool error')}, {many(counts.turns, 'turn')}")
+    if record.model.kind == "replay":
+        yield Tile("diverged", f"{counts.diverged:,}", "calls that brought something else than was recorded")
+    if usage := counts.usage:
+        recorded = "recorded, " if record.model.kind == "replay" else ""
+        yield Tile("tokens", f"{usage.total:,}", f"{recorded}{usage.read:,} in, {usage.output_tokens:,} out")
+    else:
+        yield Tile("tokens", "none", f"{record.model.kind} counts none")
+    yield _cost(record, counts, timings)
+    if took:
+        yield Tile("a query", duration(quantile(took, 0.5)), f"median; 95 % within {duration(quantile(took, 0.95))}")
+    if record.seconds is not None:
+        yield Tile(
+            "the run",
+            duration(record.seconds),
+            f"{counts.done / record.seconds:,.1f} queries a second" if record.seconds else "",
+        )
+
+
+def _cost(record: RunRecord, counts: Counts, timings: Timings) -> Tile:
+    if record.model.kind != "claude":
+        return Tile("cost", "none", f"a {record.model.kind} asks no API")
+    if not counts.usage:
+        return Tile("cost", "?", "no tokens were counted")
+    dollars, why = cost(timings.usage or {record.model.name: counts.usage})
+    attempts = "all attempts" if timings.usage else "last attempts"
+    return Tile(
+        "cost", "?" if dollars is None else f"${dollars:,.4f}" if dollars < 1 else f"${dollars:,.2f}", why or attempts
+    )
+
+
+def _segments(counts: Counts) -> Iterator[Segment]:
+    x, all_ = 0.0, counts.queries
+    for verdict in Verdict:
+        if count := getattr(counts, verdict):
+            width = 1000 * count / all_
+            yield Segment(verdict, count, round(x, 2), round(width, 2))
+            x += width
+
+
+def _tools(timings: Timings, called: Mapping[str, tuple[int, int]]) -> Iterator[ToolRow]:
+    if not timings.is_known:
+        yield from (ToolRow(name, calls, errors) for name, (calls, errors) in called.items())
+    for name, times in timings.tools.items():
+        yield _tool(name, times)
+
+
+def _tool(name: str, times: ToolTimes) -> ToolRow:
+    ordered = sorted(times.seconds)
+    return ToolRow(name, len(ordered), times.errors, quantile(ordered, 0.5), quantile(ordered, 0.95), ordered[-1])
