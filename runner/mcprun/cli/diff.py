@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from mcprun.cli import options
@@ -25,6 +27,7 @@ from mcprun.errors import ExitCode
     "--json", "as_json", is_flag=True, help="Print a JSON object a line: each query that differs, then totals."
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a job's summary or a comment.")
+@options.HTML
 @click.pass_context
 def diff(
     ctx: click.Context,
@@ -37,6 +40,7 @@ def diff(
     only: tuple[str, ...],
     as_json: bool,
     as_markdown: bool,
+    html: Path | None,
 ) -> None:
     """Compare two runs, query by query: the verdict, the calls that were made, and what came back.
 
@@ -61,5 +65,14 @@ def diff(
     comparison = Comparison(frozenset(only or ASPECTS[:3]) | more, Scrubber.of(scrub, ignore))
     form = "json" if as_json else "markdown" if as_markdown else "text"
     with open_transcripts(base) as (before, base_run), open_transcripts(head) as (after, head_run):
-        Console().differences(comparison.compare(before, after), comparison.tally, base_run, head_run, form)
+        diffs = comparison.compare(before, after)
+        if html:
+            from mcprun.report.htmldiff import Differing, write_diff
+
+            differing = Differing()
+            diffs = differing.noting(diffs)
+        Console().differences(diffs, comparison.tally, base_run, head_run, form)
+        if html:
+            size = write_diff(html, differing, comparison, (base, base_run), (head, head_run))
+            click.echo(f"{html}: {size / 1000:,.1f} kB", err=True)
     ctx.exit(ExitCode.FAILED if comparison.tally.differ else ExitCode.PASSED)

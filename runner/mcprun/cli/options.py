@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -241,4 +242,10 @@ FILTER = click.option(
     multiple=True,
     metavar="PATTERN",
     help="Run queries whose id or a tag fits, such as 'add-*'. May be given more than once.",
+)
+HTML = click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a page to be read in a browser: one file, which loads nothing from anywhere.",
 )

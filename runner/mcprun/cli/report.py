@@ -6,15 +6,12 @@ from pathlib import Path
 
 import click
 
+from mcprun.cli import options
+
 
 @click.command(short_help="Write reports of a run.")
 @click.argument("run", metavar="[RUN]", default="latest")
-@click.option(
-    "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write a page to be read in a browser: one file, which loads nothing from anywhere.",
-)
+@options.HTML
 def report(run: str, html: Path | None) -> None:
     """Write reports of RUN: a run's folder, its name under outputs/, or latest, which is meant where it is left out.
 

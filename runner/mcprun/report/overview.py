@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import PurePath
 
 from mcprun.errors import UsageError
 from mcprun.records import Counts, RepeatsRecord, RunRecord, Usage, Verdict
+from mcprun.report.latency import Latency, latency
 from mcprun.report.terminal import duration, many, one_line
 from mcprun.report.timings import Timings, ToolTimes, quantile
 from mcprun.rundir import Run
@@ -22,13 +21,6 @@ _REPEATS = 50
 
 _WARNINGS = 20
 """So many of the run's warnings are told."""
-
-_BAR_WIDTH, _BAR_HEIGHT = 46, 96
-"""Of the chart, in units of its own; it is scaled."""
-
-
-_SHORTEST = 1e-5
-"""Seconds that what takes no time at all counts as in the chart, which has no place for 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +40,6 @@ class Segment:
     count: int
     x: float
     width: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar of the chart: how many times are above `low` and at most `high`, in seconds, and where it is drawn."""
-
-    low: float
-    high: float
-    count: int
-    x: int
-    y: float
-    height: float
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """How long queries took, in seconds."""
-
-    bars: tuple[Bar, ...]
-    width: int
-    median: float
-    p95: float
-    longest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +93,10 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) 
     )
 
 
-def latency(ordered: Sequence[float]) -> Latency:
-    """Draw sorted times as a chart: each bar is 1, 2 or 5 times a power of ten wide, so that a long tail is seen."""
-    shown = [max(seconds, _SHORTEST) for seconds in ordered]
-    edges = [_edge(step) for step in range(_step(shown[0]) - 1, _step(shown[-1]) + 1)]
-    counts = [sum(low < seconds <= high for seconds in shown) for low, high in pairwise(edges)]
-    most = max(counts)
-    bars = tuple(
-        Bar(
-            low,
-            high,
-            count,
-            at * _BAR_WIDTH,
-            round(_BAR_HEIGHT * (1 - count / most), 2),
-            round(_BAR_HEIGHT * count / most, 2),
-        )
-        for at, (low, high, count) in enumerate(zip(edges, edges[1:], counts, strict=False))
-    )
-    return Latency(bars, len(bars) * _BAR_WIDTH, quantile(ordered, 0.5), quantile(ordered, 0.95), ordered[-1])
+def share(part: int, whole: int) -> str:
+    """Tell a part as a percentage; one that is not the whole is never told as 100 %."""
+    percent = f"{100 * part / whole:.4g}"
+    return "more than 99.99 %" if percent == "100" and part < whole else f"{percent} %"
 
 
 def cost(usage: Mapping[str, Usage]) -> tuple[float | None, str]:
@@ -155,20 +110,6 @@ def cost(usage: Mapping[str, Usage]) -> tuple[float | None, str]:
     if unknown:
         return None, f"not known: {one_line(', '.join(unknown), 80)} has no known price"
     return sum(dollars or 0.0 for dollars in prices.values()), ""
-
-
-def _edge(step: int) -> float:
-    """Give the edge with a number, as in 0.001, 0.002, 0.005, 0.01."""
-    power, at = divmod(step, 3)
-    return float(f"{(1, 2, 5)[at]}e{power}")
-
-
-def _step(seconds: float) -> int:
-    """Give the number of the first edge that is not below a time."""
-    step = 3 * math.floor(math.log10(seconds))
-    while _edge(step) < seconds:
-        step += 1
-    return step
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
@@ -204,11 +145,7 @@ def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[s
 
 def _tiles(record: RunRecord, counts: Counts, timings: Timings, took: Sequence[float]) -> Iterator[Tile]:
     if counts.done:
-        yield Tile(
-            "passed",
-            f"{counts.passed / counts.done:.3%}".replace(".000%", "%"),
-            f"{counts.passed:,} of {counts.done:,}",
-        )
+        yield Tile("passed", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,}")
     yield Tile("calls", f"{counts.calls:,}", f"{many(counts.tool_errors, 'tool error')}, {many(counts.turns, 'turn')}")
     if record.model.kind == "replay":
         yield Tile("diverged", f"{counts.diverged:,}", "calls that brought something else than was recorded")
@@ -216,16 +153,13 @@ def _tiles(record: RunRecord, counts: Counts, timings: Timings, took: Sequence[f
         recorded = "recorded, " if record.model.kind == "replay" else ""
         yield Tile("tokens", f"{usage.total:,}", f"{recorded}{usage.read:,} in, {usage.output_tokens:,} out")
     else:
-        yield Tile("tokens", "none", f"{record.model.kind} counts none")
+        yield Tile("tokens", "none", "none were counted")
     yield _cost(record, counts, timings)
     if took:
         yield Tile("a query", duration(quantile(took, 0.5)), f"median; 95 % within {duration(quantile(took, 0.95))}")
     if record.seconds is not None:
-        yield Tile(
-            "the run",
-            duration(record.seconds),
-            f"{counts.done / record.seconds:,.1f} queries a second" if record.seconds else "",
-        )
+        speed = f"{counts.done / record.seconds:,.1f} queries a second" if record.seconds else ""
+        yield Tile("the run", duration(record.seconds), speed)
 
 
 def _cost(record: RunRecord, counts: Counts, timings: Timings) -> Tile:
