@@ -33,7 +33,9 @@ def call(tool: str, *content: JsonObject | str, turn: int = 0, **more: Any) -> C
 
 def transcript(name: str, *calls: Call, text: str = "Done.", prompt: str = "Do it.", **more: Any) -> Transcript:
     """Make a transcript whose calls are made in its first turn (if there are any), and which says something then."""
-    uses = [{"type": "tool_use", "id": f"call_{n}", "name": one.tool, "input": one.input} for n, one in enumerate(calls)]
+    uses = [
+        {"type": "tool_use", "id": f"call_{n}", "name": one.tool, "input": one.input} for n, one in enumerate(calls)
+    ]
     results = [{"type": "tool_result", "tool_use_id": use["id"]} for use in uses]
     called = [{"role": "assistant", "content": uses}, {"role": "user", "content": results}] if uses else []
     said = {"role": "assistant", "content": [{"type": "text", "text": text}]}
