@@ -70,7 +70,7 @@ class _Room:
         is_shown = mime in IMAGE_TYPES and _BASE64.fullmatch(data)
         if not is_shown or len(data) > min(_IMAGE, self._left):
             why = "too large for this page" if is_shown else "not shown"
-            return _said(who, f"[image, {one_line(mime, 80)}, {len(data) * 3 // 4:,} bytes, {why}]")
+            return _said(who, f"[image, {one_line(mime, 80)}, {len(data.rstrip('=')) * 3 // 4:,} bytes, {why}]")
         self._left -= len(data)
         return {"kind": "image", "who": who, "mime": mime, "data": "".join(data.split())}
 

@@ -6,6 +6,7 @@ page is made afterwards, from the transcripts of both sides.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,12 @@ _WORDS = 160
 
 _NAME = 300
 """Characters of an id that a row holds."""
+
+_BYTES = frozenset({"data", "blob"})
+"""The keys of MCP content under which bytes stand, in base64."""
+
+_SHOWN_BYTES = 200
+"""Characters of them that are shown as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +207,24 @@ def _title(call: Mapping[str, Any] | None) -> str | None:
 def _part(call: Mapping[str, Any] | None, name: str) -> Any:
     """Give a call's input or result; an error's text as such, `ABSENT` where there is none."""
     value = ABSENT if call is None else call.get(name, ABSENT)
+    value = _without_bytes(value)
     if name == "result" and isinstance(value, dict) and value.keys() == {"error"}:
         error = value["error"]
         return f"error: {error if isinstance(error, str) else json.dumps(error, ensure_ascii=False, indent=2)}"
     return value
+
+
+def _without_bytes(value: Any) -> Any:
+    """Name the bytes of images, sounds and resources by their hash: that is enough to see whether they differ."""
+    if isinstance(value, dict):
+        return {
+            key: _named_bytes(item) if key in _BYTES and isinstance(item, str) else _without_bytes(item)
+            for key, item in value.items()
+        }
+    return [_without_bytes(item) for item in value] if isinstance(value, list) else value
+
+
+def _named_bytes(text: str) -> str:
+    if len(text) <= _SHOWN_BYTES:
+        return text
+    return f"({len(text):,} characters, SHA-256 {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]})"

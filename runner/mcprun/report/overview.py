@@ -9,7 +9,7 @@ from pathlib import PurePath
 from mcprun.errors import UsageError
 from mcprun.records import Counts, RepeatsRecord, RunRecord, Usage, Verdict
 from mcprun.report.latency import Latency, latency
-from mcprun.report.terminal import duration, many, one_line
+from mcprun.report.terminal import duration, many, moment, one_line
 from mcprun.report.timings import Timings, ToolTimes, quantile
 from mcprun.rundir import Run
 
@@ -80,7 +80,7 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) 
     took = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
     return Overview(
         title=PurePath(record.prompts.file).name,
-        subtitle=f"against {record.arguments.get('server', '?')}, {record.model.name}, {record.started}",
+        subtitle=f"against {record.arguments.get('server', '?')}, {record.model.name}, {moment(record.started)}",
         facts=tuple(_facts(run)),
         troubles=tuple(_troubles(record, counts, timings)),
         tiles=tuple(_tiles(record, counts, timings, took)),

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from mcprun.errors import UsageError
 from mcprun.journal import dumps
-from mcprun.report.terminal import duration, many, visible
+from mcprun.report.terminal import duration, many, moment, visible
 
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 """What could end a script or start a comment in HTML, as JSON writes it in strings."""
@@ -98,5 +98,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "many": many}
+    environment.filters |= {"duration": duration, "many": many, "moment": moment}
     return environment

@@ -52,3 +52,8 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def moment(at: str) -> str:
+    """Tell a time of our files (ISO 8601 in UTC) to the minute: `2026-11-22 10:00 UTC`."""
+    return f"{at[:16].replace('T', ' ')} UTC"

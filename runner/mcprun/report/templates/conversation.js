@@ -6,7 +6,7 @@ const text = (words, kind = '') => el('pre', { class: kind }, words);
 
 /** Draw an image; its type was checked when the page was made, and the page's policy allows no other source. */
 const image = ({ mime, data }) => {
-  const size = many(Math.floor((data.length * 3) / 4), 'byte');
+  const size = many(Math.floor((data.replace(/=+$/, '').length * 3) / 4), 'byte');
   return el('figure', {}, el('img', { src: `data:${mime};base64,${data}`, alt: `${mime}, ${size}` }),
     el('figcaption', {}, `${mime}, ${size}`));
 };
@@ -14,7 +14,7 @@ const image = ({ mime, data }) => {
 const part = (who, kind, ...children) =>
   el('div', { class: `part ${kind}` }, el('div', { class: 'who' }, who), el('div', { class: 'what' }, children));
 
-const labelled = (label, ...children) => el('div', { class: 'labelled' }, el('h3', {}, label), children);
+const labelled = (label, ...children) => el('div', { class: 'labelled' }, el('h3', {}, label), el('div', {}, children));
 
 const callPart = (item) => {
   const marks = [item.is_error && el('span', { class: 'mark failed' }, 'error'),

@@ -46,11 +46,12 @@ const comparison = (row, value, names) => {
   return [
     head,
     el('div', { class: 'sides both' }, value.sides.map((side, at) => sideHead(side, at, names[at]))),
-    value.notes.filter(({ what }) => what !== 'verdict').map(({ what, sides }) => [el('h3', {}, what), both(sides)]),
+    value.notes.filter(({ what }) => what !== 'verdict' && what !== 'text').map(({ what, sides }) => [el('h3', {}, what), both(sides)]),
     value.calls.length
       ? [el('h2', { class: 'apart' }, 'Calls'), value.calls.every(isSame) ? el('p', { class: 'note' }, 'The same on both sides.') : null,
         value.calls.map(callPair)]
       : el('p', { class: 'note apart' }, 'No calls were made.'),
-    el('details', { class: 'pair same' }, el('summary', {}, 'The model’s last words'), both(value.text)),
+    el('details', { class: 'pair', open: value.notes.some(({ what }) => what === 'text') },
+      el('summary', {}, 'The model’s last words'), both(value.text)),
   ].flat(Infinity).filter(Boolean);
 };
