@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,8 @@ def test_islands_hold_any_value(value: Any) -> None:
     inner = rest.removesuffix("</script>\n")
     assert not re.search("[<>&\u2028\u2029]", inner)
     text.encode()
-    if json.dumps(value).isascii() and "\\u" not in json.dumps(value):
+    plain = json.dumps(value, ensure_ascii=False)
+    if plain.isprintable() and "\\u" not in plain:
         assert json.loads(inner) == value
 
 
@@ -201,12 +203,12 @@ def test_the_overview_escapes(tmp_path: Path) -> None:
 
 def test_conversations_are_bounded(tmp_path: Path) -> None:
     """Those that did not pass are kept first, as many as have room, and the page says what it leaves out."""
-    run = write_run(tmp_path / "run", [*(transcript(f"p{n}", text="x" * 500) for n in range(20)), failed("f", "why")])
+    run = write_run(tmp_path / "run", [*(transcript(f"p{n}") for n in range(20)), failed("f", "why " * 200)])
     page = page_of(run, most_bytes=3000)
     kept = [name for name in page.islands if name.startswith("c-")]
     assert "c-20" in kept
     assert kept[:-1] == [f"c-{n}" for n in range(len(kept) - 1)]
-    assert 1 < len(kept) < 6
+    assert 1 < len(kept) < 8
     assert sum(row[-1] for row in page.islands["data"]["rows"]) == len(kept)
     assert f"{len(kept)} of 21 conversations are in this file" in "".join(report(Run.read(str(run)), 3000))
 
@@ -238,7 +240,7 @@ def test_spans_begin_where_they_began() -> None:
     where: dict[str, Any] = {"query": "q"}
     events = [
         event("retry", 200, **where, turn=0, tried=1, error="throttled: slow down", wait=0.5),
-        event("model_call", 1000, **where, turn=0, seconds=1.0, model="m", usage={"input_tokens": 5}),
+        event("model_call", 1000, **where, turn=0, seconds=1.0, model="m"),
         event("tool_call", 1300, **where, turn=0, seconds=0.1, call=1, tool="b"),
         event("tool_call", 1500, **where, turn=0, seconds=0.5, call=0, tool="a", is_error=True, log_offset=7),
         event("attempt_end", 1500, **where, seconds=1.5, waited=0.5, stop="end_turn"),
@@ -257,7 +259,6 @@ def test_spans_begin_where_they_began() -> None:
     assert {name: (tool.errors, list(tool.seconds)) for name, tool in timings.tools.items()} == {
         "b": (0, [0.1]), "a": (1, [0.5])
     }  # fmt: skip
-    assert timings.usage == {"m": Usage(input_tokens=5)}
 
 
 def test_a_resumed_run_counts_a_query_as_it_was_run_last() -> None:
@@ -327,13 +328,31 @@ def test_what_is_not_all_is_not_told_as_all(part: int, more: int) -> None:
     assert share(part, part + more) != "100 %"
 
 
-def test_what_tokens_cost() -> None:
-    """Known models have a price; for others the reason is told."""
-    dollars, why = cost({"claude-sonnet-4-5": Usage(input_tokens=1_000_000, output_tokens=1000)})
-    assert dollars is not None
-    assert dollars > 1
-    assert why == ""
-    assert cost({"nobody's": Usage(input_tokens=1)}) == (None, "not known: nobody's has no known price")
+def test_what_a_run_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reply of every attempt is priced by itself: a long one may cost more a token than two short ones."""
+    used = {"input_tokens": 100_000, "output_tokens": 0}
+    one = transcript("q", model="claude-sonnet-4-5", usage=used)
+    run: dict[str, Any] = {"model": {"kind": "claude", "name": "claude-sonnet-4-5", "chosen": "--model"}}
+    told = {"stop_reason": "end_turn", "model": "claude-sonnet-4-5", "usage": used}
+    replies = [event("model_call", n, query="q", seconds=0.1, **told) for n in range(10)]
+    write_run(tmp_path / "last", [one], **run)
+    write_run(tmp_path / "all", [one], replies, **run)
+    assert '<dd class="number">?</dd><dd>not known without a trace</dd>' in "".join(
+        report(Run.read(str(tmp_path / "last")))
+    )
+    assert '<dd class="number">$3.00</dd><dd>all attempts</dd>' in "".join(report(Run.read(str(tmp_path / "all"))))
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    monkeypatch.delitem(sys.modules, "mcprun.prices")
+    text = "".join(report(Run.read(str(tmp_path / "all"))))
+    assert "not known without pip install &#39;mcprun[prices]&#39;" in text
+
+
+def test_what_has_no_price() -> None:
+    """An unknown model, and a reply whose tokens nobody told, leave the whole unknown."""
+    known = ("claude-sonnet-4-5", Usage(input_tokens=1000))
+    assert cost([known]) == (0.003, "all attempts")
+    assert cost([known, ("nobody's", Usage(input_tokens=1))]) == (None, "not known: nobody's has no known price")
+    assert cost([known, ("claude-sonnet-4-5", None)]) == (None, "not known: a reply did not tell its tokens")
 
 
 # Side by side. -------------------------------------------------------------------------------------------
@@ -357,6 +376,25 @@ def test_texts_side_by_side() -> None:
         [("one", False), ("two", True), ("three", False)],
         [("one", False), ("2", True), ("three", False), ("four", True)],
     )
+
+
+def test_what_differs_is_shown_wherever_it_stands() -> None:
+    """Of values too long to be shown, those lines are kept that differ, and some around them."""
+    texts = ["\n".join(f"line {n}" for n in range(5000)) for _ in range(2)]
+    texts[1] = texts[1].replace("line 4500\n", "another line\n")
+    for values in (texts, [text.splitlines() for text in texts]):
+        before, after = side_by_side(*values)
+        assert len(before) == len(after) == 9
+        assert before[0][0].endswith(" lines that do not differ)")
+        assert [line.strip(' ",') for line, differs in after if differs] == ["another line"]
+        assert re.fullmatch(r"… \(49\d more lines\)", after[-1][0])
+
+
+def test_a_value_of_any_length_takes_a_moment() -> None:
+    """Texts that have nothing in common are not matched line by line when they are long, and are bounded."""
+    before, after = side_by_side(*("\n".join(f"{side} {n}" for n in range(150_000)) for side in "ab"))
+    assert len(before) == len(after) == 401
+    assert before[-1] == ("… (149,600 more lines)", False)
 
 
 def test_a_run_that_is_not_whole_says_so(tmp_path: Path) -> None:

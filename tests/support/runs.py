@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mcprun.journal import dumps
 from mcprun.records import (
     Call,
     Check,
@@ -105,7 +106,7 @@ def write_run(
         for one in transcripts:
             tally.add(one)
             count += 1
-            stream.write(json.dumps(one.line()) + "\n")
+            stream.write(dumps(one.line()) + "\n")
     record = {
         "state": "finished", "started": "2026-11-22T10:00:00.000Z", "seconds": 1.5, "arguments": {"server": "shop.py"},
         "prompts": PromptsRecord(file="prompts/shop.jsonl", sha256="0" * 64, queries=count, runs=count),
@@ -117,5 +118,5 @@ def write_run(
     (path / "run.json").write_text(json.dumps(run.line()), encoding="utf-8")
     (path / "server.log").write_text(log, encoding="utf-8")
     if trace is not None:
-        (path / "trace.jsonl").write_text("".join(json.dumps(one) + "\n" for one in trace), encoding="utf-8")
+        (path / "trace.jsonl").write_text("".join(dumps(one) + "\n" for one in trace), encoding="utf-8")
     return path

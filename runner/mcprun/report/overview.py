@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -83,7 +83,7 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) 
         subtitle=f"against {record.arguments.get('server', '?')}, {record.model.name}, {moment(record.started)}",
         facts=tuple(_facts(run)),
         troubles=tuple(_troubles(record, counts, timings)),
-        tiles=tuple(_tiles(record, counts, timings, took)),
+        tiles=tuple(_tiles(run, counts, took, is_traced=timings.is_known)),
         segments=tuple(_segments(counts)),
         latency=latency(took) if took else None,
         tools=tuple(tools[:_TOOLS]),
@@ -99,17 +99,21 @@ def share(part: int, whole: int) -> str:
     return "more than 99.99 %" if percent == "100" and part < whole else f"{percent} %"
 
 
-def cost(usage: Mapping[str, Usage]) -> tuple[float | None, str]:
-    """Give what tokens cost, in US dollars by model, or why that is not known."""
+def cost(replies: Iterable[tuple[str, Usage | None]]) -> tuple[float | None, str]:
+    """Give what replies cost in US dollars, each priced by itself, or why that is not known."""
     try:
         from mcprun.prices import price
     except UsageError:
         return None, "not known without pip install 'mcprun[prices]'"
-    prices = {model: price(model, spent) for model, spent in usage.items()}
-    unknown = [model for model, dollars in prices.items() if dollars is None]
-    if unknown:
-        return None, f"not known: {one_line(', '.join(unknown), 80)} has no known price"
-    return sum(dollars or 0.0 for dollars in prices.values()), ""
+    total = 0.0
+    for model, usage in replies:
+        if usage is None:
+            return None, "not known: a reply did not tell its tokens"
+        dollars = price(model, usage)
+        if dollars is None:
+            return None, f"not known: {one_line(model, 80)} has no known price"
+        total += dollars
+    return total, "all attempts"
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
@@ -135,7 +139,7 @@ def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[s
         yield f"{record.error.kind}: {record.error.message}"
     if counts.done < record.prompts.runs:
         yield f"Not done: {many(record.prompts.runs - counts.done, 'query')} of {record.prompts.runs:,}."
-    if restarts := timings.warnings["restarts"]:
+    if restarts := timings.restarts:
         yield f"The server went away and was started again: {many(restarts, 'time')}."
     warnings = record.server.warnings if record.server else []
     yield from warnings[:_WARNINGS]
@@ -143,7 +147,8 @@ def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[s
         yield f"… and {many(len(warnings) - _WARNINGS, 'more warning')}, in run.json"
 
 
-def _tiles(record: RunRecord, counts: Counts, timings: Timings, took: Sequence[float]) -> Iterator[Tile]:
+def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) -> Iterator[Tile]:
+    record = run.record
     if counts.done:
         yield Tile("passed", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,}")
     yield Tile("calls", f"{counts.calls:,}", f"{many(counts.tool_errors, 'tool error')}, {many(counts.turns, 'turn')}")
@@ -154,7 +159,7 @@ def _tiles(record: RunRecord, counts: Counts, timings: Timings, took: Sequence[f
         yield Tile("tokens", f"{usage.total:,}", f"{recorded}{usage.read:,} in, {usage.output_tokens:,} out")
     else:
         yield Tile("tokens", "none", "none were counted")
-    yield _cost(record, counts, timings)
+    yield _cost(run, is_traced=is_traced)
     if took:
         yield Tile("a query", duration(quantile(took, 0.5)), f"median; 95 % within {duration(quantile(took, 0.95))}")
     if record.seconds is not None:
@@ -162,16 +167,12 @@ def _tiles(record: RunRecord, counts: Counts, timings: Timings, took: Sequence[f
         yield Tile("the run", duration(record.seconds), speed)
 
 
-def _cost(record: RunRecord, counts: Counts, timings: Timings) -> Tile:
-    if record.model.kind != "claude":
-        return Tile("cost", "none", f"a {record.model.kind} asks no API")
-    if not counts.usage:
-        return Tile("cost", "?", "no tokens were counted")
-    dollars, why = cost(timings.usage or {record.model.name: counts.usage})
-    attempts = "all attempts" if timings.usage else "last attempts"
-    return Tile(
-        "cost", "?" if dollars is None else f"${dollars:,.4f}" if dollars < 1 else f"${dollars:,.2f}", why or attempts
-    )
+def _cost(run: Run, *, is_traced: bool) -> Tile:
+    kind = run.record.model.kind
+    if kind != "claude":
+        return Tile("cost", "none", f"a {kind} asks no API")
+    dollars, why = cost(run.replies()) if is_traced else (None, "not known without a trace")
+    return Tile("cost", "?" if dollars is None else f"${dollars:,.4f}" if dollars < 1 else f"${dollars:,.2f}", why)
 
 
 def _segments(counts: Counts) -> Iterator[Segment]:

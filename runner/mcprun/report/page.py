@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -64,6 +65,9 @@ def write_page(path: Path, chunks: Iterable[str]) -> int:
         new.replace(path)
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
     return size
 
 

@@ -9,10 +9,19 @@ from itertools import islice
 from typing import Any
 
 from mcprun.report.differences import ABSENT, leaves
-from mcprun.report.terminal import cut
+from mcprun.report.terminal import cut, many
 
 _LINES = 400
 """Lines of one value that are shown."""
+
+_READ = 100_000
+"""Lines of one value that are looked at."""
+
+_AROUND = 3
+"""Lines that stand around one that differs, in a value that is too long to be shown whole."""
+
+_MATCHED = 2000
+"""Lines of a text that are matched with another's; in longer ones all lines differ between the first and the last."""
 
 _WIDTH = 4000
 """Characters of one line that are shown."""
@@ -32,11 +41,21 @@ def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
 
 
 def _texts(before: Sequence[str], after: Sequence[str]) -> tuple[Iterator[Line], Iterator[Line]]:
-    before_marks, after_marks = [True] * len(before), [True] * len(after)
-    for block in SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
-        before_marks[block.a : block.a + block.size] = [False] * block.size
-        after_marks[block.b : block.b + block.size] = [False] * block.size
-    return zip(before, before_marks, strict=True), zip(after, after_marks, strict=True)
+    """Mark the lines that two texts do not share. What both begin and end with is not looked at closely."""
+    begin = _shared(before, after)
+    end = _shared(before[begin:][::-1], after[begin:][::-1])
+    marks = [[False] * begin + [True] * (len(side) - begin - end) + [False] * end for side in (before, after)]
+    middle = [side[begin : len(side) - end] for side in (before, after)]
+    if max(map(len, middle)) <= _MATCHED:
+        for block in SequenceMatcher(None, middle[0], middle[1], autojunk=False).get_matching_blocks():
+            for side, at in zip(marks, (block.a, block.b), strict=True):
+                side[begin + at : begin + at + block.size] = [False] * block.size
+    return zip(before, marks[0], strict=True), zip(after, marks[1], strict=True)
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """Count the lines that two texts begin with alike."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _laid_out(value: Any, differing: Container[str]) -> Iterator[Line]:
@@ -70,9 +89,22 @@ def _lines(
 
 
 def _bounded(lines: Iterator[Line]) -> list[Line]:
-    shown = [(cut(text, _WIDTH), is_marked) for text, is_marked in islice(lines, _LINES)]
-    if left := sum(1 for _ in lines):
-        shown.append((f"… ({left:,} more lines)", False))
+    """Keep so many lines as can be shown; where there are more, those that differ and some around them."""
+    read = list(islice(lines, _READ))
+    places = list(range(len(read)))
+    if len(read) > _LINES and any(is_marked for _, is_marked in read):
+        marked = (at for at, (_, is_marked) in enumerate(read) if is_marked)
+        near = {near for at in marked for near in range(at - _AROUND, at + _AROUND + 1)}
+        places = [at for at in places if at in near]
+    shown: list[Line] = []
+    following = 0
+    for at in places[:_LINES]:
+        if at > following:
+            shown.append((f"… ({many(at - following, 'line')} that do not differ)", False))
+        shown.append((cut(read[at][0], _WIDTH), read[at][1]))
+        following = at + 1
+    if left := len(read) - following + sum(1 for _ in lines):
+        shown.append((f"… ({many(left, 'more line')})", False))
     return shown
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mcprun.records import JsonObject, Usage
+from mcprun.records import JsonObject
 from mcprun.rundir import Key
 
 MOST_SPANS = 300
@@ -78,12 +77,11 @@ class ToolTimes:
 
 @dataclass(slots=True)
 class Timings:
-    """What the trace tells. `usage` sums up the tokens of all attempts by model; `is_known`: whether there is one."""
+    """What the trace tells, by query and by tool; `restarts` are those of servers. `is_known`: whether there is one."""
 
     queries: dict[Key, QueryTimes] = field(default_factory=dict)
     tools: dict[str, ToolTimes] = field(default_factory=dict)
-    usage: dict[str, Usage] = field(default_factory=dict)
-    warnings: Counter[str] = field(default_factory=Counter)
+    restarts: int = 0
     is_known: bool = False
 
     @classmethod
@@ -96,7 +94,7 @@ class Timings:
             if name == "run_start":
                 round_ += 1
             elif name == "server_restart":
-                timings.warnings["restarts"] += 1
+                timings.restarts += 1
             if "query" in event:
                 timings._add(event, round_)
         return timings
@@ -117,9 +115,6 @@ class Timings:
             tool.seconds.append(seconds)
             if event.get("is_error"):
                 one.log_offset = event.get("log_offset")
-        elif name == "model_call" and event.get("usage"):
-            model, usage = str(event.get("model")), Usage.model_validate(event["usage"])
-            self.usage[model] = self.usage.get(model, Usage()) + usage
         if name in _KINDS:
             if len(one.spans) < MOST_SPANS:
                 one.spans.append(_span(event, seconds))

@@ -2,7 +2,10 @@
 
 const data = island('data');
 const rows = data.rows.map((cells) => Object.fromEntries(data.columns.map((name, at) => [name, cells[at]])));
-rows.forEach((row, number) => Object.assign(row, { number, name: named(row.id, row.repeat), repeats: data.repeats[row.id] }));
+rows.forEach((row, number) => {
+  const repeats = Object.hasOwn(data.repeats, row.id) ? data.repeats[row.id] : null; // an id may be "constructor"
+  Object.assign(row, { number, name: named(row.id, row.repeat), repeats });
+});
 link(rows);
 
 const read = (row) => (row.kept ? island(`c-${row.number}`) : null);
