@@ -401,8 +401,10 @@ def test_a_run_that_is_not_whole_says_so(tmp_path: Path) -> None:
     """The first thing to be read is that it was interrupted, why, and what is not done."""
     run = write_run(
         tmp_path / "run", [transcript("a")], state="interrupted", error={"kind": "budget", "message": "spent"},
-        prompts={"file": "p.jsonl", "sha256": "0", "queries": 3, "runs": 3},
+        prompts={"file": "p.jsonl", "sha256": "0", "queries": 3, "runs": 3}, log="x" * 5000 + "fatal: out of <cheese>",
     )  # fmt: skip
     text = "".join(report(Run.read(str(run))))
     for told in ("This run is interrupted, not finished.", "budget: spent", "Not done: 2 queries of 3."):
         assert f'<p class="trouble">{told}</p>' in text
+    (log,) = re.findall(r'<pre class="log">(.*?)</pre>', text, re.DOTALL)
+    assert (len(log), log.endswith("xfatal: out of &lt;cheese&gt;")) == (2006, True)

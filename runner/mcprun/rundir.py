@@ -102,10 +102,11 @@ class Run:
             raise UsageError(f"can't read {path}: {error.strerror}") from None
 
     def log(self, offset: int, size: int) -> str:
-        """Read so many bytes of the servers' stderr from an offset on; nothing where it was not kept."""
+        """Read so many bytes of the servers' stderr from an offset on; a negative one counts from its end."""
         try:
             with (self.path / LOG).open("rb") as stream:
-                stream.seek(offset)
+                end = stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, offset + end) if offset < 0 else offset)
                 return stream.read(size).decode(errors="replace")
         except OSError:
             return ""

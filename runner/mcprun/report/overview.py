@@ -19,6 +19,9 @@ _TOOLS = 30
 _REPEATS = 50
 """So many queries that were run several times have a row."""
 
+_LOG_BYTES = 2000
+"""Bytes of the end of the server's stderr that are told of a run which could not go on."""
+
 _WARNINGS = 20
 """So many of the run's warnings are told."""
 
@@ -62,6 +65,7 @@ class Overview:
     subtitle: str
     facts: tuple[tuple[str, str], ...]
     troubles: tuple[str, ...]
+    log: str
     tiles: tuple[Tile, ...]
     segments: tuple[Segment, ...]
     latency: Latency | None
@@ -83,6 +87,7 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) 
         subtitle=f"against {record.arguments.get('server', '?')}, {record.model.name}, {moment(record.started)}",
         facts=tuple(_facts(run)),
         troubles=tuple(_troubles(record, counts, timings)),
+        log=run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else "",
         tiles=tuple(_tiles(run, counts, took, is_traced=timings.is_known)),
         segments=tuple(_segments(counts)),
         latency=latency(took) if took else None,
@@ -163,7 +168,7 @@ def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) 
     if took:
         yield Tile("a query", duration(quantile(took, 0.5)), f"median; 95 % within {duration(quantile(took, 0.95))}")
     if record.seconds is not None:
-        speed = f"{counts.done / record.seconds:,.1f} queries a second" if record.seconds else ""
+        speed = f"{counts.done / record.seconds:,.1f} queries a second" if record.seconds and counts.done else ""
         yield Tile("the run", duration(record.seconds), speed)
 
 
