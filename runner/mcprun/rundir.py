@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +34,9 @@ RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS = (
 
 Key = tuple[str, int]
 """A query's id and the repeat."""
+
+_HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"repeat": ?(?P<repeat>\d+)')
+"""How the line of a transcript begins."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +128,25 @@ class Run:
             raise UsageError(f"can't read {path / TRANSCRIPTS}: {error.strerror}") from None
 
 
-@contextmanager
-def open_transcripts(name: str) -> Iterator[tuple[Iterator[bytes], Run | None]]:
-    """Open the transcripts of a run, or a file of them; give the whole lines, and the run if it is one.
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The whole lines of a file of transcripts. `run` is the run that it belongs to, if any."""
 
-    Raises `UsageError` when there are none.
-    """
+    stream: IO[bytes]
+    run: Run | None
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.stream.seek(0)
+        return (line for line in self.stream if line.endswith(b"\n"))
+
+    def heads(self) -> Iterator[tuple[bytes, bytes]]:
+        """Give each transcript's id (as JSON) and repeat, read from the beginning of its line alone."""
+        return ((head["id"], head["repeat"]) for line in self if (head := _HEAD.match(line)))
+
+
+@contextmanager
+def open_transcripts(name: str) -> Iterator[Lines]:
+    """Open the transcripts of a run, or a file of them. Raises `UsageError` when there are none."""
     run = None if Path(name).is_file() else Run.read(name)
     path = run.path / TRANSCRIPTS if run else Path(name)
     try:
@@ -136,7 +154,19 @@ def open_transcripts(name: str) -> Iterator[tuple[Iterator[bytes], Run | None]]:
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     with stream:
-        yield (line for line in stream if line.endswith(b"\n")), run
+        yield Lines(stream, run)
+
+
+def repeated(*sides: Lines) -> dict[str, tuple[int, ...]]:
+    """Count the repeats of each query that one of the runs holds several of, in each of them."""
+    names = {name for side in sides for name, repeat in side.heads() if repeat != b"1"}
+    if not names:
+        return {}
+    counts = [Counter(name for name, _ in side.heads() if name in names) for side in sides]
+    try:
+        return {json.loads(name): tuple(count[name] for count in counts) for name in sorted(names)}
+    except ValueError as error:
+        raise UsageError(f"there is a line that is no transcript: {error}") from None
 
 
 def _transcript(line: bytes, path: Path) -> Transcript:

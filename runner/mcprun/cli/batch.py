@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 @options.REPEAT
 @options.PASS_RATE
 @options.BASELINE
+@options.ALPHA
 @options.ON_DIVERGENCE
 @options.SCRUB
 @options.IGNORE
@@ -105,18 +106,19 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     if error and (done or error.kind not in NOT_BEGUN):
         console.how_to_resume(run)
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
-    if baseline and not is_cancelled and _regressed(baseline, run, plan, console):
+    if baseline and not is_cancelled and _regressed(baseline, run, plan, given["alpha"], console):
         code = ExitCode.FAILED
     ctx.exit(code)
 
 
-def _regressed(baseline: Run, run: Run, plan: Plan, console: Console) -> bool:
+def _regressed(baseline: Run, run: Run, plan: Plan, alpha: float, console: Console) -> bool:
     """Compare a run with its baseline, print what differs, and tell whether anything is worse."""
+    from mcprun.compare import Lens
     from mcprun.diff import Comparison
-    from mcprun.rundir import open_transcripts
+    from mcprun.rundir import open_transcripts, repeated
 
     chosen = plan.prompts.digests if plan.prompts.select.is_choosy else None
-    comparison = Comparison(scrubber=plan.scrubber, among=chosen)
-    with open_transcripts(str(baseline.path)) as (base, _), open_transcripts(str(run.path)) as (head, _):
+    with open_transcripts(str(baseline.path)) as base, open_transcripts(str(run.path)) as head:
+        comparison = Comparison(Lens(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
         console.differences(comparison.compare(base, head), comparison.tally, baseline, run, "text")
     return comparison.tally.regressions > 0

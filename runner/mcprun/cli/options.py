@@ -225,6 +225,14 @@ SCRUB = click.option(
     metavar="NAME|REGEX",
     help="Take for the same what differs only in this: uuid, timestamp, tmp, port, hash, or a regular expression.",
 )
+ALPHA = click.option(
+    "--alpha",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=0.05,
+    show_default=True,
+    metavar="P",
+    help="With repeats: a change of a pass rate counts when chance brings it about less often than this.",
+)
 ON_DIVERGENCE = click.option(
     "--on-divergence",
     type=click.Choice(["continue", "fail", "stop"]),

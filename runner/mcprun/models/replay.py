@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcprun.diff import result_of
+from mcprun.compare import result_of
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Where
 from mcprun.models import Reply, Request
