@@ -162,7 +162,7 @@ def result_of(call: JsonObject) -> Any:
     shortest: Any = texts[0] if is_text and len(texts) == 1 else content
     if structured is not None:
         inner = structured["result"] if isinstance(structured, dict) and structured.keys() == {"result"} else structured
-        if is_text and any(form in _forms(texts) for form in (structured, inner)):
+        if is_text and (texts == [inner] or any(form in _forms(texts) for form in (structured, inner))):
             shortest = inner
         else:
             shortest = {"content": shortest, "structured": structured}

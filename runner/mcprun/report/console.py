@@ -42,6 +42,16 @@ class _Stream(RichConsole):
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
+    def put(self, *parts: tuple[str, str]) -> None:
+        """Write a line: texts and their styles. Without any it is written as it is, since rich takes its time."""
+        if self.color_system and any(style for _, style in parts):
+            self.print(Text.assemble(*parts), soft_wrap=True)
+            return
+        try:
+            self.file.write("".join(text for text, _ in parts) + "\n")
+        except BrokenPipeError:
+            self.on_broken_pipe()
+
 
 class Console:
     """The terminal, or what stands in its place. `NO_COLOR` and pipes are rich's business."""
@@ -123,15 +133,16 @@ class Console:
         """Print what differs between two runs as `text`, `json` or `markdown`; `tally` is whole when `diffs` is."""
         if form == "json":
             for diff in diffs:
-                self._out.file.write(json.dumps(as_json(diff), ensure_ascii=False) + "\n")
-            self._out.file.write(json.dumps({"totals": asdict(tally)}) + "\n")
+                self._out.put((as_json(diff), ""))
+            self._out.put((json.dumps({"totals": asdict(tally)}), ""))
             return
         if form == "markdown":
-            self._out.file.writelines(f"{line}\n" for line in markdown(list(diffs), tally))
+            for told in markdown(list(diffs), tally):
+                self._out.put((told, ""))
             return
         for diff in diffs:
             for line in lines(diff):
-                self._out.print(line, soft_wrap=True)
+                self._out.put(*line)
         servers = [run.record.server.tools if run and run.record.server else None for run in (base, head)]
         if servers[0] is not None and servers[1] is not None and (told := changes(servers[0], servers[1])):
             self._out.print(Text(f"tools  {visible(told)}", "yellow"), soft_wrap=True)

@@ -6,10 +6,8 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
-
-from rich.text import Text
 
 from mcprun.compare import Change
 from mcprun.diff import QueryDiff, Tally
@@ -25,38 +23,36 @@ _VARIANTS = 5
 
 _MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
+Line = tuple[tuple[str, str], ...]
+"""Texts and the style that each is shown in."""
+
 Pair = tuple[str, str]
 """A mark (`-`, `+`, or nothing) and what it stands before."""
 
 
-def lines(diff: QueryDiff) -> Iterator[Text]:
+def lines(diff: QueryDiff) -> Iterator[Line]:
     """Lay out one query: a title, and under it what changed, old in red and new in green."""
     mark, style = _MARKS[diff.how]
     repeat = f" (repeat {diff.repeat})" if diff.repeat and diff.repeat > 1 else ""
-    only = {"added": "only in HEAD", "removed": "only in BASE"}.get(diff.how, "")
-    yield Text.assemble(
-        (f"{mark} ", style),
-        (visible(diff.id) + repeat, "bold"),
-        (f"  {_outcome(diff)}", style),
-        (f"  {only}" if only else "", "dim"),
-    )
+    only = {"added": "  only in HEAD", "removed": "  only in BASE"}.get(diff.how, "")
+    yield (f"{mark} ", style), (visible(diff.id) + repeat, "bold"), (f"  {_outcome(diff)}", style), (only, "dim")
     yield from _changes(diff.changes)
     for variant in diff.variants[:_VARIANTS]:
         runs = diff.rates[1].runs if diff.rates[1] else 0
-        yield Text(f"    new in {variant.runs:,} of {many(runs, 'run')}, such as repeat {variant.repeat}", "yellow")
+        yield ((f"    new in {variant.runs:,} of {many(runs, 'run')}, such as repeat {variant.repeat}", "yellow"),)
         yield from _changes(variant.changes)
     if (left := len(diff.variants) - _VARIANTS) > 0:
-        yield Text(f"    … and {many(left, 'more variant')} that BASE never had", "dim")
+        yield ((f"    … and {many(left, 'more variant')} that BASE never had", "dim"),)
 
 
-def _changes(changes: Iterable[Change]) -> Iterator[Text]:
+def _changes(changes: Iterable[Change]) -> Iterator[Line]:
     for change in changes:
         if change.what == "verdict":  # stands in the title
             continue
-        yield Text.assemble("    ", (visible(title(change)), "cyan"))
+        yield ("    ", ""), (visible(title(change)), "cyan")
         for sign, text in told(change):
             colour = {"-": "red", "+": "green"}.get(sign, "dim")
-            yield Text.assemble("      ", (f"{sign} {cut(visible(text), _SHOWN)}", colour))
+            yield ("      ", ""), (f"{sign} {cut(visible(text), _SHOWN)}", colour)
 
 
 def _outcome(diff: QueryDiff) -> str:
@@ -117,9 +113,9 @@ def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, 
         yield path, before, after
 
 
-def as_json(diff: QueryDiff) -> JsonObject:
-    """Give one query's differences as a JSON object."""
-    return asdict(diff)
+def as_json(diff: QueryDiff) -> str:
+    """Write one query's differences as a JSON object."""
+    return json.dumps(diff, ensure_ascii=False, default=_shallow)
 
 
 def summary(tally: Tally) -> str:
@@ -133,13 +129,18 @@ def markdown(diffs: list[QueryDiff], tally: Tally) -> Iterator[str]:
     """Lay out differences for a job's summary or a comment: a line of totals, then what changed, folded."""
     yield f"**The runs {'differ' if tally.differ else 'are the same'}**: {summary(tally)}."
     for diff in diffs:
-        head, *rest = [line.plain for line in lines(diff)]
+        head, *rest = ["".join(text for text, _ in line) for line in lines(diff)]
         yield f"\n<details><summary><code>{_escaped(head)}</code></summary>\n"
         ticks = max((len(run) for line in rest for run in re.findall("`+", line)), default=0)
         fence = "`" * max(3, ticks + 1)  # longer than any that stands within
         yield f"{fence}diff"
         yield from (line[6:] if line.startswith("      ") else line.strip() for line in rest)
         yield f"{fence}\n\n</details>"
+
+
+def _shallow(value: Any) -> JsonObject:
+    """Give a dataclass as a JSON object, its values as they are: `asdict` would copy every result that differs."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _escaped(text: str) -> str:
