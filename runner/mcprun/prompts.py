@@ -66,6 +66,7 @@ class PromptsFile:
     digests: Mapping[str, str]
     total: int
     scripted: int
+    judged: int
     source: IO[bytes]
     select: Select
     repeats: Mapping[str, int] = field(default_factory=dict)
@@ -143,7 +144,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
     digests: dict[str, str] = {}
     repeats: dict[str, int] = {}
     pass_rates: dict[str, float] = {}
-    total = scripted = 0
+    total = scripted = judged = 0
 
     def counted() -> Iterator[tuple[int, Query]]:
         nonlocal total
@@ -157,6 +158,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         if query.expect.pass_rate is not None:
             pass_rates[query.id] = query.expect.pass_rate
         scripted += query.script is not None
+        judged += query.expect.judge is not None
         if need_script and query.script is None:
             problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
     if problems:
@@ -165,7 +167,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         raise PromptsError([f"{_label(name)}:1: line: the file holds no query"])
     if not digests:
         raise UsageError(f"nothing to run: none of the queries in {_label(name)} ({total}) fits {select}")
-    return PromptsFile(name, _sha256(source), digests, total, scripted, source, select, repeats, pass_rates)
+    return PromptsFile(name, _sha256(source), digests, total, scripted, judged, source, select, repeats, pass_rates)
 
 
 def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[tuple[int, Query]]:

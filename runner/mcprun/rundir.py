@@ -39,6 +39,10 @@ _HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"rep
 """How the line of a transcript begins."""
 
 
+_REPLY = re.compile(rb'\{"event":"(?:model|judge)_call"')
+"""How the line of an event begins that tells of a model's reply."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A run directory, for reading."""
@@ -76,11 +80,11 @@ class Run:
             raise UsageError(f"can't read {path}: {error}") from None
 
     def replies(self) -> Iterator[tuple[str, Usage | None]]:
-        """Stream the replies of all attempts, by the trace: each model's name, and the tokens if they were counted."""
+        """Stream all that models replied, judges too, by the trace: each one's name, and the tokens if counted."""
         try:
             with (self.path / TRACE).open("rb") as stream:
                 for line in stream:
-                    if b'"event":"model_call"' in line and line.endswith(b"\n"):
+                    if _REPLY.match(line) and line.endswith(b"\n"):
                         event = json.loads(line)
                         if "stop_reason" in event:
                             usage = event.get("usage")

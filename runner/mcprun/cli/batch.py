@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @options.HEADER
 @options.MODEL
 @options.BASE_URL
+@options.JUDGE_MODEL
 @options.SYSTEM
 @options.FILTER
 @options.LIMIT

@@ -143,6 +143,12 @@ BASE_URL = click.option(
     metavar="URL",
     help="Ask an endpoint that speaks the Messages API.  [env: ANTHROPIC_BASE_URL]",
 )
+JUDGE_MODEL = click.option(
+    "--judge-model",
+    metavar="MODEL",
+    help="Who grades queries with a `judge`: a model's API name, or none to leave them ungraded.  [env:"
+    " MCPRUN_JUDGE_MODEL; default: in a replay what was recorded, else the model that answers, else Claude]",
+)
 SYSTEM = click.option("--system", metavar="TEXT", help="System prompt of queries that bring none of their own.")
 MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Most tokens of one reply, thinking included.")
 MAX_TURNS = _count("--max-turns", limits.MAX_TURNS, "Most turns of one query; at the limit it fails.")

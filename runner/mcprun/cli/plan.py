@@ -14,7 +14,7 @@ from mcprun.batch import Plan
 from mcprun.cli import options
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import RETRIES, Limits
-from mcprun.models.choose import Account, choose, needs_script
+from mcprun.models.choose import Account, choose, choose_judge, needs_script
 from mcprun.prompts import PromptsFile, Select, read_prompts
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
@@ -60,10 +60,12 @@ def _plan(ctx: click.Context) -> Plan:
     model = choose(spec, account, all_scripted=prompts.scripted == len(prompts), base_url=given["base_url"])
     if resume and ctx.get_parameter_source("model") is ParameterSource.DEFAULT_MAP:
         model = replace(model, record=resume.run.record.model)
+    judge = choose_judge(given["judge_model"] or account.judge_model, model, prompts.judged)
     return Plan(
         prompts=prompts,
         target=target,
         model=model,
+        judge=judge,
         limits=Limits(
             connect_seconds=given["connect_timeout"],
             request_seconds=given["request_timeout"],
