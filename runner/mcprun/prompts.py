@@ -9,22 +9,20 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-import math
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Any, NoReturn, Self
-
-import jsonlines
+from typing import IO, Any, Self
 
 from mcprun.errors import PromptsError, UsageError
-from mcprun.limits import MAX_LINE_BYTES
+from mcprun.jsonl import values
 from mcprun.queries import BadQuery, Query, parse_query
+from mcprun.records import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +120,32 @@ def read_prompts(
     select: Select | None = None,
     *,
     need_script: bool = False,
-    kept: Path | None = None,
+    kept: Path | IO[bytes] | None = None,
     repeat: int = 1,
 ) -> PromptsFile:
-    """Open and check a prompts file; `-` is stdin, or what was `kept` of it. Queries are run `repeat` times.
+    """Open and check a prompts file; `-` is stdin, or what is `kept` in its place. Queries are run `repeat` times.
 
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
     is bad, and when a selected query has no script though the run needs one (`need_script`).
     """
-    source, is_stream = _open(str(kept) if kept else name)
+    source, is_stream = _open(str(kept or name)) if isinstance(kept, Path | None) else (kept, True)
     try:
         found = _checked(name, source, select or Select(), need_script=need_script)
         return replace(found, is_stream=is_stream or kept is not None, repeat=repeat)
     except UsageError:
         source.close()
         raise
+
+
+def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
+    """Write queries as a prompts file has them, to be `kept`. Raises `UsageError` for one that JSON can't hold."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
+    try:
+        file.writelines(json.dumps(query).encode() + b"\n" for query in queries)
+    except (TypeError, ValueError) as error:
+        file.close()
+        raise UsageError(f"a query is not JSON: {error}") from None
+    return file
 
 
 def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool) -> PromptsFile:
@@ -183,7 +192,7 @@ def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tupl
     """Read a file's queries with their line numbers; what is wrong goes to `problems` and is passed over."""
     lines: dict[str, int] = {}
     same: Counter[str] = Counter()
-    for line, value in _values(name, source, problems):
+    for line, value in values(source, _label(name), problems):
         try:
             query = parse_query(value)
         except BadQuery as bad:
@@ -202,72 +211,6 @@ def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tupl
 
 def _has_id(value: dict[str, Any]) -> bool:
     return "id" in value or "custom_id" in value
-
-
-def _values(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple[int, Any]]:
-    """Read a file's JSON values with their line numbers. A BOM, CRLF and blank lines are passed over."""
-    source.seek(0)
-    line = 0
-
-    def numbered() -> Iterator[bytes]:
-        nonlocal line
-        while raw := source.readline(MAX_LINE_BYTES):
-            line += 1
-            if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
-                problems.append(f"{_label(name)}:{line}: line: has more than {MAX_LINE_BYTES:,} bytes")
-                while (rest := source.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-                    pass
-                raw = b"\n"
-            yield raw
-
-    reader = jsonlines.Reader(numbered(), loads=_strict_loads)
-    while True:
-        try:
-            value = reader.read(allow_none=True, skip_empty=True)
-        except EOFError:
-            return
-        except jsonlines.InvalidLineError as error:
-            problems.append(f"{_label(name)}:{line}: line: {_bad_line(error)}")
-        else:
-            yield line, value
-
-
-def _strict_loads(text: str | bytes) -> Any:
-    """Read JSON as its standard has it: no NaN, no key twice, no nesting that would exhaust the stack."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_object)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text} is too large a number")
-    return number
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
-    return value
-
-
-def _bad_line(error: jsonlines.InvalidLineError) -> str:
-    match error.__cause__:
-        case UnicodeDecodeError() as cause:
-            return f"not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"
-        case json.JSONDecodeError() as cause:
-            return f"not JSON: {cause.msg}, at column {cause.colno}"
-        case cause:
-            return f"not JSON: {cause}"
 
 
 def _label(name: str) -> str:
