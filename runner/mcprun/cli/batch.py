@@ -84,14 +84,14 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     import asyncio
 
     from mcprun.batch import run_batch
-    from mcprun.cli.plan import make_plan
+    from mcprun.cli.plan import plan_of
     from mcprun.cli.signals import Signals
     from mcprun.ending import Ending
     from mcprun.errors import NOT_BEGUN, ErrorKind, ExitCode
     from mcprun.report.console import Console
     from mcprun.rundir import Run
 
-    plan = make_plan(ctx)
+    plan = plan_of(ctx)
     baseline = Run.read(given["baseline"]) if given["baseline"] else None
     console = Console(quiet=given["quiet"])
     with plan.prompts, console.progress() as progress:
