@@ -15,7 +15,7 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "cli", "report", "baseline", "planning", "batch", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
+    "cli", "report", "api", "baseline", "planning", "batch", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
     "link", "stdio", "streamable", "wire", "serverlog", "target",
     "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
     "expectations", "matchers", "aliases",

@@ -71,9 +71,7 @@ class Result:
     error: RunError | None = None
 
 
-async def run_batch(
-    plan: Plan, watch: Callable[[Event], None] = lambda _: None, ending: Ending | None = None
-) -> Result:
+async def run_plan(plan: Plan, watch: Callable[[Event], None] = lambda _: None, ending: Ending | None = None) -> Result:
     """Run every selected query and write the run directory; `watch` is called with each event.
 
     Whoever holds `ending` may end it before it is done. A run that can't go on gives a `Result` with its error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
@@ -87,25 +88,29 @@ def make_plan(
         kept=kept,
         repeat=options.repeat,
     )
-    model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
-    return Plan(
-        prompts=found,
-        target=target,
-        model=model,
-        judge=choose_judge(options.judge_model or account.judge_model, model, found.judged),
-        limits=options.limits,
-        system=options.system,
-        allow_tool_errors=options.allow_tool_errors,
-        servers=options.servers,
-        fresh_server=options.fresh_server,
-        pass_rate=options.pass_rate,
-        out=options.out,
-        resume=resume,
-        scrubber=Scrubber.of(options.scrub, options.ignore),
-        on_divergence=options.on_divergence,
-        redactor=redactor,
-        arguments={"prompts": found.name, "server": str(target)},
-    )
+    with ExitStack() as stack:
+        stack.enter_context(found)
+        model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
+        plan = Plan(
+            prompts=found,
+            target=target,
+            model=model,
+            judge=choose_judge(options.judge_model or account.judge_model, model, found.judged),
+            limits=options.limits,
+            system=options.system,
+            allow_tool_errors=options.allow_tool_errors,
+            servers=options.servers,
+            fresh_server=options.fresh_server,
+            pass_rate=options.pass_rate,
+            out=options.out,
+            resume=resume,
+            scrubber=Scrubber.of(options.scrub, options.ignore),
+            on_divergence=options.on_divergence,
+            redactor=redactor,
+            arguments={"prompts": found.name, "server": str(target)},
+        )
+        stack.pop_all()  # the prompts stay open for whoever runs the plan
+    return plan
 
 
 def _target(server: AnyServer, options: Options) -> Target:

@@ -83,7 +83,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     """
     import asyncio
 
-    from mcprun.batch import run_batch
+    from mcprun.batch import run_plan
     from mcprun.cli.plan import plan_of
     from mcprun.cli.signals import Signals
     from mcprun.ending import Ending
@@ -97,7 +97,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     with plan.prompts, console.progress() as progress:
         ending = Ending()
         signals = Signals(ending, progress.note)
-        result = asyncio.run(signals.heeded(run_batch(plan, progress.handle, ending)))
+        result = asyncio.run(signals.heeded(run_plan(plan, progress.handle, ending)))
     run, error = Run(result.path, result.record), result.error
     if error:
         console.run_error(error)

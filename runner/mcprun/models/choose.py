@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -96,7 +96,8 @@ class Choice:
         elif self.record.kind == "replay":
             from mcprun.models.replay import ReplayModel
 
-            yield ReplayModel(Run.read(self.record.name.removeprefix(_REPLAY)), scrubber, show)
+            with closing(Run.read(self.record.name.removeprefix(_REPLAY))) as run:
+                yield ReplayModel(run, scrubber, show)
         else:
             # About a second of imports, which no other model needs.
             from mcprun.models.claude import open_claude
