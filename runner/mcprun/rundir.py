@@ -23,7 +23,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from mcprun.errors import UsageError
-from mcprun.records import RunRecord, Transcript, Usage
+from mcprun.records import JsonObject, RunRecord, Transcript, Usage
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"
@@ -91,6 +91,25 @@ class Run:
                             yield event["model"], Usage.model_validate(usage) if usage else None
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"can't read {self.path / TRACE}: {error}") from None
+
+    def events(self) -> Iterator[JsonObject]:
+        """Stream the events of the trace, in order of happening; a baseline has none. A torn last line does not count.
+
+        Raises `UsageError` for a line that is no event.
+        """
+        path = self.path / TRACE
+        try:
+            with path.open("rb") as stream:
+                for number, line in enumerate(stream, 1):
+                    if line.endswith(b"\n"):
+                        event = json.loads(line)
+                        if not isinstance(event, dict):
+                            raise UsageError(f"can't read {path}: line {number} is no event")
+                        yield event
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise UsageError(f"can't read {path}: {error}") from None
 
     def transcripts(self) -> Iterator[Transcript]:
         """Stream the transcripts, in the order of the file. Raises `UsageError` for a line that is none."""
