@@ -101,7 +101,7 @@ class PromptsFile:
     @property
     def stem(self) -> str:
         """A short name for folders and titles."""
-        return Path(self.name).stem if self.name != "-" else "stdin"
+        return stem_of(self.name)
 
     def queries(self) -> Iterator[Query]:
         """Stream the selected queries, in order. Raises `UsageError` when the file is no longer what was checked."""
@@ -146,6 +146,24 @@ def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
         file.close()
         raise UsageError(f"a query is not JSON: {error}") from None
     return file
+
+
+def stem_of(name: str) -> str:
+    """Make a short name of a prompts file's: `quickstart` of `prompts/quickstart.jsonl`, `stdin` of `-`."""
+    return Path(name).stem if name != "-" else "stdin"
+
+
+def lines_of(path: Path, sha256: str) -> dict[str, int]:
+    """Tell on which line of a prompts file each query stands; of one that is gone or has changed, nothing."""
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as source:
+            if _sha256(source) != sha256:
+                return {}
+            return {query.id: line for line, query in _queries(str(path), source, [])}
+    except OSError:
+        return {}
 
 
 def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool) -> PromptsFile:
