@@ -13,6 +13,7 @@ from mcprun import __version__
 from mcprun.cli.batch import batch
 from mcprun.cli.bless import bless
 from mcprun.cli.diff import diff
+from mcprun.cli.report import report
 from mcprun.cli.show import show
 from mcprun.cli.validate import validate
 from mcprun.errors import ExitCode, PromptsError, RunError, UsageError
@@ -62,5 +63,5 @@ def main() -> None:
     """
 
 
-for command in (batch, diff, bless, show, validate):
+for command in (batch, diff, bless, show, report, validate):
     main.add_command(command)

@@ -18,7 +18,7 @@ from mcprun.planning import Options, make_plan
 from mcprun.resume import Resume
 from mcprun.target import without_secrets
 
-_NOT_KEPT = ("resume", "retry_errors", "force", "quiet")
+_NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
 """What says how to go on with a run, and what to print, is no argument of the run."""
 
 _SAME = tuple(field.name for field in fields(Options) if field.name not in ("limits", "headers", "server_args"))

@@ -20,6 +20,7 @@ from mcprun.errors import ErrorKind, RunError
 from mcprun.records import Counts, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import conversation, first_words, head
 from mcprun.report.differences import as_json, lines, markdown, summary
+from mcprun.report.github import quieted
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.rundir import Run
@@ -54,15 +55,18 @@ class _Stream(RichConsole):
 
 
 class Console:
-    """The terminal, or what stands in its place. `NO_COLOR` and pipes are rich's business."""
+    """The terminal, or what stands in its place. `NO_COLOR` and pipes are rich's business.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    When stdout is taken by a report (`is_taken`), all goes to stderr. In a workflow's log nothing is a command.
+    """
+
+    def __init__(self, *, quiet: bool = False, is_taken: bool = False) -> None:
         self._quiet = quiet
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # no terminal's encoding is a reason to fail
-        self._out = _Stream(highlight=False)
-        self._err = _Stream(highlight=False, stderr=True)
+        self._out = _Stream(highlight=False, file=quieted(sys.stderr if is_taken else sys.stdout))
+        self._err = _Stream(highlight=False, file=quieted(sys.stderr))
 
     def progress(self) -> Watcher:
         """Give what follows a run while it goes on."""

@@ -1,0 +1,135 @@
+"""GitHub Actions: annotations, as workflow commands, and a log that no server can write such commands into.
+
+The form of the commands, and what is escaped in them, are those of the runner (actions/runner, `ActionCommand.cs`): it
+reads both streams of a step, takes `::name …::` at the beginning of a line, spaces before it or not, and the older
+`##[name …]` anywhere in it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, cast
+
+from mcprun.report.excerpt import causes
+from mcprun.report.facts import Facts
+from mcprun.report.progress import named
+from mcprun.report.terminal import many, one_line
+
+SHOWN = 10
+"""GitHub shows so many errors and so many warnings of a step, and no more."""
+
+_LINE = 1000
+"""Characters of one message."""
+
+_COMMAND = re.compile(r"(?m)^(\s*):(?=:)|#(?=#\[)")
+
+
+def is_on(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether this is a step of a GitHub Actions workflow."""
+    return environment.get("GITHUB_ACTIONS") == "true"
+
+
+def commands(facts: Facts, workspace: str = "") -> Iterator[str]:
+    """Give a run's annotations, one command a line: errors for what makes it fail or err, warnings for what is flaky.
+
+    Of each kind there are at most `SHOWN`; the last one counts the rest. Queries are told with their place in the
+    prompts file, as seen from the folder `workspace` where it lies in there.
+    """
+    yield from _at_most("error", list(_errors(facts, workspace)))
+    yield from _at_most(
+        "warning",
+        [
+            ({"title": f"flaky: {one.id}"}, f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%}")
+            for one in facts.record.repeats
+            if one.flaky
+        ],
+    )
+
+
+_Note = tuple[dict[str, str], str]
+"""What an annotation says: its properties and its message."""
+
+
+def _errors(facts: Facts, workspace: str) -> Iterator[_Note]:
+    if facts.trouble:
+        yield {"title": "mcprun"}, facts.trouble
+    if facts.against and facts.regressions:
+        told = f"{many(facts.regressions, 'regression')} against {facts.against.name}: {facts.against.totals}"
+        yield {"title": "mcprun"}, told
+    file = _file(facts, workspace)
+    for transcript in facts.transcripts():
+        if facts.is_red(transcript):
+            line = facts.lines.get(transcript.id)
+            place = {"file": file, **({"line": str(line)} if line else {})} if file else {}
+            yield {"title": f"{transcript.verdict}: {named(transcript)}", **place}, "\n".join(causes(transcript))
+
+
+def _file(facts: Facts, workspace: str) -> str:
+    """Name the prompts file as GitHub does: from the top of the checkout. One that came on stdin has no name."""
+    name = facts.record.prompts.file
+    if name == "-":
+        return ""
+    path = Path(facts.record.folder or ".", name)
+    if workspace and path.is_relative_to(workspace):
+        return path.relative_to(workspace).as_posix()
+    return name
+
+
+def _at_most(kind: str, notes: list[_Note]) -> Iterator[str]:
+    if len(notes) > SHOWN:
+        rest = len(notes) - SHOWN + 1
+        notes = [*notes[: SHOWN - 1], ({"title": "mcprun"}, f"… and {rest:,} more: the summary tells of them")]
+    for properties, message in notes:
+        told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+        yield f"::{kind} {told}::{_data(_short(message))}"
+
+
+def _short(message: str) -> str:
+    return "\n".join(one_line(line, _LINE) for line in message.splitlines()[:SHOWN])
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(one_line(text, _LINE)).replace(":", "%3A").replace(",", "%2C")
+
+
+def without_commands(text: str) -> str:
+    """Break up what the runner would take for a command, by a space: `: :error::…`, `# #[error]…`."""
+    return _COMMAND.sub(lambda found: f"{found[0]} ", text)
+
+
+class _Quieted(io.TextIOBase):
+    """A stream whose lines are never commands. Whoever writes begins each write with a new line, as rich does."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(without_commands(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # a TextIOBase may have none
+        return sys.stdout.encoding
+
+
+def quieted(stream: IO[str]) -> IO[str]:
+    """Give a stream for text of strangers: in a step of a workflow, one whose lines are never commands."""
+    return cast("IO[str]", _Quieted(stream)) if is_on() else stream
