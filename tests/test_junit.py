@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped
 from lxml import etree
@@ -107,6 +107,7 @@ def test_report_writes_what_batch_wrote(tmp_path: Path) -> None:
 
 
 @given(runs())
+@settings(deadline=None)
 def test_a_file_is_red_when_the_exit_code_is(run: Facts) -> None:
     """It holds a failure or an error exactly when the exit code is not 0, and its counts are those of its testcases."""
     suite = ET.fromstring(junit(run))[0]
@@ -130,6 +131,7 @@ def any_schema(jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> tuple[etree.XM
 
 
 @given(run=runs(), said=st.text() | st.just(EVIL))
+@settings(deadline=None)
 def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], run: Facts, said: str) -> None:
     """Whatever servers say, the file is XML and fits; Ant's schema knows nothing that is skipped."""
     hostile = facts(

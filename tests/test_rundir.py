@@ -154,7 +154,7 @@ def test_numbers_that_json_has_none_of_become_text() -> None:
 
 def test_events_are_read_as_they_were_written(here: Path) -> None:
     """In order of happening; a torn last line was never written, and a folder without a trace has none."""
-    writer = journal(here / "run")
+    writer = journal(new_directory("p", "run"))
     end(writer, "a")
     end(writer, "b")
     writer.release()
@@ -171,7 +171,7 @@ def test_events_are_read_as_they_were_written(here: Path) -> None:
 @pytest.mark.parametrize("line", ["{", "[]", "\xff"])
 def test_a_damaged_trace_is_one_message(here: Path, line: str) -> None:
     """A whole line that is no event is told, with the file."""
-    writer = journal(here / "run")
+    writer = journal(new_directory("p", "run"))
     writer.release()
     (here / "run" / "trace.jsonl").write_text(line + "\n", encoding="latin-1")
     with pytest.raises(UsageError, match=r"can't read run/trace\.jsonl: "):

@@ -167,7 +167,14 @@ def test_help_tells_every_command(tmp_path: Path) -> None:
     """`mcprun` and `mcprun --help` name the commands; a typo is answered with what there is."""
     shown = run_mcprun("--help", cwd=tmp_path)
     assert shown.code == 0
-    assert re.findall(r"^  (\w+)  ", shown.stdout, re.MULTILINE) == ["batch", "bless", "diff", "show", "validate"]
+    assert re.findall(r"^  (\w+)  ", shown.stdout, re.MULTILINE) == [
+        "batch",
+        "bless",
+        "diff",
+        "report",
+        "show",
+        "validate",
+    ]
     typo = run_mcprun("bacth", cwd=tmp_path)
     assert typo.code == 2
     assert "No such command 'bacth'" in typo.stderr
