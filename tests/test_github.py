@@ -47,7 +47,7 @@ def found(text: str) -> list[tuple[str, dict[str, str], str]]:
 def test_it_turns_on_by_itself(tmp_path: Path) -> None:
     """In a workflow failures are annotated at their lines, and the summary of the step gets the Markdown."""
     (tmp_path / "repo" / "sub").mkdir(parents=True)
-    bad = script(("ok", {}), id="a,b: 100%", expect={"text": {"contains": "6"}, "never": ["ok"]})
+    bad = script(("ok", {}), id="a,b: 100%0A", expect={"text": {"contains": "6"}, "never": ["ok"]})
     write_jsonl(tmp_path / "repo" / "sub" / "p.jsonl", script(id="fine"), bad)
     cwd = tmp_path / "repo" / "sub"
     env = {**ACTIONS, "GITHUB_WORKSPACE": str(tmp_path / "repo")}
@@ -56,7 +56,7 @@ def test_it_turns_on_by_itself(tmp_path: Path) -> None:
     assert found(done.stdout) == [
         (
             "error",
-            {"title": "failed: a,b: 100%", "file": "sub/p.jsonl", "line": "2"},
+            {"title": "failed: a,b: 100%0A", "file": "sub/p.jsonl", "line": "2"},
             "call 0: expected no call of ok, got ok{}\nexpected text with '6', got 'Done.'",
         )
     ]

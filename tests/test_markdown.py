@@ -97,7 +97,7 @@ def test_no_run_is_too_long(count: int, most: int, letter: str) -> None:
 @given(runs() | st.builds(lambda said: facts(
     transcript(said or "q", Verdict.FAILED, said=said), transcript("e", Verdict.ERROR, said=said),
     against=Against(said, 1, "1 changed", (said,)), arguments={"prompts": said, "server": said},
-), st.text() | st.just(EVIL) | st.text(alphabet="`|<>@[]()*_~#-:/\\!&\n.wh")))  # fmt: skip
+), st.text() | st.sampled_from([EVIL, "```\n# x", "x\n```\n<b>y</b>"]) | st.text(alphabet="`|<>@[]()*_~#-:/\\!&\n.wh")))  # fmt: skip
 @settings(deadline=None)
 def test_hostile_text_stays_text(run: Facts) -> None:
     """Nothing that was said becomes a link, an image, emphasis, HTML, a mention, or leaves its cell or its fence."""

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import ExitCode
@@ -18,7 +18,7 @@ from mcprun.report.facts import Facts
 from mcprun.report.table import COLUMNS, table
 from mcprun.report.tap import tap
 from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, write_jsonl
-from tests.support.runs import EVIL, facts, runs, transcript
+from tests.support.runs import EVIL, EXCUSED, facts, runs, transcript
 
 FORMS = ("junit", "markdown", "csv", "tap")
 
@@ -133,6 +133,7 @@ def test_csv_holds_any_text(said: str) -> None:
 
 
 @given(runs())
+@example(EXCUSED)
 @settings(deadline=None)
 def test_tap_is_red_when_the_exit_code_is(run: Facts) -> None:
     """Each test point has a line, in order; those that are not ok, but for what is excused, make the exit code."""
