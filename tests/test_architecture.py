@@ -76,7 +76,9 @@ def imported(*command: str, cwd: Path) -> set[str]:
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}
 
 
-@pytest.mark.parametrize("command", [["--help"], ["batch", "--help"], ["show", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["batch", "--help"], ["report", "--help"], ["show", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     """Help is as quick as click itself, because nothing else is there yet."""
     assert imported(*command, cwd=tmp_path) & {*HEAVY, "asyncio"} == set()
@@ -88,4 +90,5 @@ def test_scripts_and_recordings_never_import_the_api_client(tmp_path: Path) -> N
     assert imported("batch", prompts, server, cwd=tmp_path) & {"anthropic"} == set()
     assert imported("batch", prompts, server, "--model", "replay:latest", cwd=tmp_path) & {"anthropic"} == set()
     assert imported("show", cwd=tmp_path) & {"anthropic", "mcp", "mcp_types"} == set()
+    assert imported("report", "--junit", "j.xml", cwd=tmp_path) & {"anthropic", "mcp", "mcp_types"} == set()
     assert imported("validate", prompts, cwd=tmp_path) & {"anthropic", "mcp", "mcp_types", "rich"} == set()

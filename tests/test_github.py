@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
 from mcprun.records import ErrorInfo, Verdict
-from mcprun.report.github import SHOWN, commands, without_commands
+from mcprun.report.github import SHOWN, commands
 from mcprun.report.markdown import SUMMARY_BYTES
+from mcprun.report.workflow import without_commands
 from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
 from tests.support.forks import Forks
 from tests.support.runs import EVIL, facts, transcript

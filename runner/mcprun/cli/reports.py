@@ -14,7 +14,8 @@ from mcprun.cli.options import REPORT_FORMS
 from mcprun.errors import UsageError
 from mcprun.report.facts import Against, gather
 from mcprun.report.files import STDOUT, add_summary, write_report
-from mcprun.report.github import commands, is_on
+from mcprun.report.github import commands
+from mcprun.report.workflow import is_on
 from mcprun.rundir import Run
 
 

@@ -20,9 +20,9 @@ from mcprun.errors import ErrorKind, RunError
 from mcprun.records import Counts, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import conversation, first_words, head
 from mcprun.report.differences import as_json, lines, markdown, summary
-from mcprun.report.github import quieted
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
 from mcprun.report.terminal import many, one_line, visible
+from mcprun.report.workflow import quieted
 from mcprun.rundir import Run
 from mcprun.tools import changes
 

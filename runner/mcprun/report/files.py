@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mcprun.errors import UsageError
 from mcprun.journal import write_file
-from mcprun.report import github
+from mcprun.report import workflow
 from mcprun.report.facts import Facts
 from mcprun.report.junit import junit
 from mcprun.report.markdown import LEAST_BYTES, SUMMARY_BYTES, markdown
@@ -29,7 +29,7 @@ def write_report(facts: Facts, form: str, name: str) -> None:
     """
     text = WRITERS[form](facts)
     if name == STDOUT:
-        text = github.without_commands(text) if github.is_on() else text
+        text = workflow.without_commands(text) if workflow.is_on() else text
         try:
             sys.stdout.buffer.write(text.encode("utf-8", "replace"))
             sys.stdout.buffer.flush()
