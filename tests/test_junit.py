@@ -157,6 +157,14 @@ def test_hostile_text_stays_text() -> None:
     assert r"\u202e\ufffe" in (failure.text or "")
 
 
+def test_a_run_in_which_everything_fails_is_not_too_long() -> None:
+    """Beyond some hundreds, failures are told without their calls, and none without its causes."""
+    text = junit(facts(*(transcript(f"q{at}", Verdict.FAILED, said=f"why {at}") for at in range(600))))
+    told = [failure.text or "" for failure in ET.fromstring(text).iter("failure")]
+    assert (len(told), sum("call 0   add{a: 2}" in one for one in told)) == (600, 500)
+    assert told[-1] == "why 599\n\n(mcprun show reads the conversation)"
+
+
 @pytest.mark.parametrize(
     ("rate", "marks"),
     [("0.75", {"sometimes (2)": "skipped"}), ("0.8", {"sometimes (2)": "failure"})],

@@ -6,6 +6,7 @@ Their form, and what is escaped in them, are those of the runner (actions/runner
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from mcprun.report.excerpt import causes
@@ -26,15 +27,10 @@ def commands(facts: Facts, workspace: str = "") -> Iterator[str]:
     Of each kind there are at most `SHOWN`; the last one counts the rest. Queries are told with their place in the
     prompts file, as seen from the folder `workspace` where it lies in there.
     """
-    yield from _at_most("error", list(_errors(facts, workspace)))
-    yield from _at_most(
-        "warning",
-        [
-            ({"title": f"flaky: {one.id}"}, f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%}")
-            for one in facts.record.repeats
-            if one.flaky
-        ],
-    )
+    yield from _at_most("error", _errors(facts, workspace))
+    flaky = (one for one in facts.record.repeats if one.flaky)
+    told = (({"title": f"flaky: {one.id}"}, f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%}") for one in flaky)
+    yield from _at_most("warning", told)
 
 
 _Note = tuple[dict[str, str], str]
@@ -66,11 +62,11 @@ def _file(facts: Facts, workspace: str) -> str:
     return name
 
 
-def _at_most(kind: str, notes: list[_Note]) -> Iterator[str]:
-    if len(notes) > SHOWN:
-        rest = len(notes) - SHOWN + 1
-        notes = [*notes[: SHOWN - 1], ({"title": "mcprun"}, f"… and {rest:,} more: the summary tells of them")]
-    for properties, message in notes:
+def _at_most(kind: str, notes: Iterator[_Note]) -> Iterator[str]:
+    shown = list(islice(notes, SHOWN))
+    if rest := sum(1 for _ in notes):
+        shown[-1] = {"title": "mcprun"}, f"… and {rest + 1:,} more: the summary tells of them"
+    for properties, message in shown:
         told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
         yield f"::{kind} {told}::{_data(_short(message))}"
 

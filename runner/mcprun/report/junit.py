@@ -24,6 +24,9 @@ _OWN = "mcprun"
 _MESSAGE = 500
 """Characters of a message; the text below it has all."""
 
+_TOLD = 500
+"""So many queries that did not pass are told with their calls: readers refuse files that are too long."""
+
 _NO_XML = re.compile("[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 """What XML 1.0 can't hold, not even escaped (https://www.w3.org/TR/xml/#charsets)."""
 
@@ -35,7 +38,7 @@ def junit(facts: Facts) -> str:
     reaches the pass rate that was asked for is `skipped`, with the reason; so is what the run did not come to. A run
     that is not whole, and a comparison with a baseline, are testcases of their own.
     """
-    cases = [*_run(facts), *(_query(one, facts) for one in facts.transcripts())]
+    cases = [*_run(facts), *_queries(facts)]
     marks = Counter(child.tag for case in cases for child in case)
     root = ET.Element("testsuites")
     suite = ET.SubElement(
@@ -63,7 +66,14 @@ def junit(facts: Facts) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True, short_empty_elements=True) + "\n"
 
 
-def _query(transcript: Transcript, facts: Facts) -> ET.Element:
+def _queries(facts: Facts) -> Iterator[ET.Element]:
+    told = 0
+    for transcript in facts.transcripts():
+        yield _query(transcript, facts, with_calls=told < _TOLD)
+        told += facts.is_red(transcript)
+
+
+def _query(transcript: Transcript, facts: Facts, *, with_calls: bool) -> ET.Element:
     seconds = facts.seconds.get((transcript.id, transcript.repeat), 0.0)
     case = _case(named(transcript), facts.stem, seconds)
     told = causes(transcript)
@@ -75,7 +85,8 @@ def _query(transcript: Transcript, facts: Facts) -> ET.Element:
     elif transcript.verdict is not Verdict.PASSED:
         tag = "failure" if transcript.verdict is Verdict.FAILED else "error"
         mark = ET.SubElement(case, tag, message=_text(first), type=_text(kind(transcript)))
-        mark.text = _text("\n".join([*told, "", *excerpt(transcript)]))
+        calls = excerpt(transcript) if with_calls else ["(mcprun show reads the conversation)"]
+        mark.text = _text("\n".join([*told, "", *calls]))
     return case
 
 
