@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -80,6 +80,7 @@ def test_a_run_that_is_not_whole() -> None:
 
 @given(st.integers(0, 120), st.integers(LEAST_BYTES, COMMENT_BYTES), st.sampled_from(["x", "`", "😀", "\n"]))
 @settings(max_examples=30, deadline=None)
+@example(13, 18_933, "`")
 def test_no_run_is_too_long(count: int, most: int, letter: str) -> None:
     """Whatever failed and whatever was said, the text keeps within its bytes, and counts what it leaves out."""
     run = facts(*(transcript(f"q{at}", Verdict.FAILED, said=letter * 3000) for at in range(count)))

@@ -42,8 +42,8 @@ _MARKS = {
     ExitCode.INTERRUPTED: "✗ Interrupted",
 }
 _REFERENCES = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation})
-_NOTE_BYTES = 200
-"""Kept free for saying what is left out."""
+_NOTES_BYTES = 400
+"""Kept free for saying what is left out, so that there is always room for it."""
 
 
 def markdown(facts: Facts, most: int = COMMENT_BYTES) -> str:
@@ -81,7 +81,7 @@ class _Page:
 
     def __init__(self, most: int) -> None:
         self.text = ""
-        self._left = most - _NOTE_BYTES
+        self._left = most - _NOTES_BYTES
 
     def add(self, *lines: str) -> bool:
         """Add lines if there is room for all of them."""
@@ -93,17 +93,16 @@ class _Page:
         return True
 
     def table(self, names: tuple[str, ...], rows: list[str], count: int, what: str) -> None:
-        """Add a table of `count` things, of which `rows` may be shown."""
-        if not self.add("", _cells(names), _cells("---" for _ in names)):
-            return
+        """Add a table of `count` things, of which `rows` may be shown, and say how many are not."""
         shown = 0
-        while shown < len(rows) and self.add(rows[shown]):
-            shown += 1
+        if self.add("", _cells(names), _cells("---" for _ in names)):
+            while shown < len(rows) and self.add(rows[shown]):
+                shown += 1
         if count > shown:
-            self.add("", f"… and {count - shown:,} more {what}.")
+            self.text += f"\n… and {count - shown:,} more {what}.\n"
 
     def blocks(self, blocks: list[str], count: int) -> None:
-        """Add folded blocks, and say how many of `count` have none; for that there is always room."""
+        """Add folded blocks, and say how many of `count` have none."""
         shown = 0
         while shown < len(blocks) and self.add(blocks[shown]):
             shown += 1
