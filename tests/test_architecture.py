@@ -15,9 +15,9 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "cli", "report", "baseline", "batch", "recorder", "repeats", "resume", "attempt", "loop", "models", "diff", "scrub", "prices", "pool", "connect", "server",
+    "cli", "report", "api", "baseline", "planning", "batch", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
     "link", "stdio", "streamable", "wire", "serverlog", "target",
-    "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "show", "tools", "schemas", "content", "prompts", "queries",
+    "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
     "expectations", "matchers", "aliases",
     "redact", "events", "records", "ending", "together", "deadline", "limits", "errors",
 )  # fmt: skip
@@ -77,7 +77,7 @@ def imported(*command: str, cwd: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["batch", "--help"], ["show", "--help"], ["report", "--help"], ["--version"]]
+    "command", [["--help"], ["batch", "--help"], ["report", "--help"], ["show", "--help"], ["--version"]]
 )
 def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     """Help is as quick as click itself, because nothing else is there yet."""
@@ -91,4 +91,5 @@ def test_scripts_and_recordings_never_import_the_api_client(tmp_path: Path) -> N
     assert imported("batch", prompts, server, "--model", "replay:latest", cwd=tmp_path) & {"anthropic"} == set()
     assert imported("show", cwd=tmp_path) & {"anthropic", "mcp", "mcp_types"} == set()
     assert imported("report", "--html", "r.html", cwd=tmp_path) & {"anthropic", "mcp", "mcp_types"} == set()
+    assert imported("report", "--junit", "j.xml", cwd=tmp_path) & {"anthropic", "mcp", "mcp_types"} == set()
     assert imported("validate", prompts, cwd=tmp_path) & {"anthropic", "mcp", "mcp_types", "rich"} == set()

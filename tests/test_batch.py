@@ -89,8 +89,8 @@ def test_transcript_tells_the_conversation(tmp_path: Path) -> None:
         ],
         "text": "She is greeted.",
         "checks": [
-            {"check": "ended", "passed": True, "message": None},
-            {"check": "tool_errors", "passed": True, "message": None},
+            {"check": "ended", "passed": True, "message": None, "rubric": None},
+            {"check": "tool_errors", "passed": True, "message": None, "rubric": None},
         ],
         "turns": [{"stop_reason": "tool_use", "usage": None}, {"stop_reason": "end_turn", "usage": None}],
         "attempts": 1,

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun.diff import ASPECTS, Change, Comparison, align, result_of
+from mcprun.compare import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
+from mcprun.diff import Comparison
 from mcprun.errors import UsageError
 from mcprun.report.differences import ABSENT, leaves
 from mcprun.scrub import SCRUBS, Scrubber, parse_path
@@ -75,7 +76,7 @@ def call(tool: str, text: str = "", structured: Any = None, is_error: bool = Fal
 
 def changes(base: dict[str, Any], head: dict[str, Any], *aspects: str, **options: Any) -> list[Change]:
     """Compare two transcripts of the same query."""
-    comparison = Comparison(frozenset(aspects or ASPECTS[:3]), **options)
+    comparison = Comparison(Lens(frozenset(aspects) or DEFAULT_ASPECTS, **options))
     return [change for diff in comparison.compare(lines([base]), lines([head])) for change in diff.changes]
 
 
@@ -84,7 +85,7 @@ def test_a_run_does_not_differ_from_itself(run: list[dict[str, Any]], chance: An
     """Whatever is compared, and in whatever order its queries stand."""
     other = copy.deepcopy(run)
     chance.shuffle(other)
-    comparison = Comparison(ALL)
+    comparison = Comparison(Lens(ALL))
     assert list(comparison.compare(lines(run), lines(other))) == []
     assert (comparison.tally.same, comparison.tally.differ) == (len(run), False)
 
@@ -92,7 +93,7 @@ def test_a_run_does_not_differ_from_itself(run: list[dict[str, Any]], chance: An
 @given(runs, runs)
 def test_pairs_are_the_same_from_both_sides(base: list[dict[str, Any]], head: list[dict[str, Any]]) -> None:
     """What is added from one side is removed from the other, what is changed is changed, and everything is counted."""
-    there, back = Comparison(ALL), Comparison(ALL)
+    there, back = Comparison(Lens(ALL)), Comparison(Lens(ALL))
     forth = {(diff.id, diff.repeat): diff for diff in there.compare(lines(base), lines(head))}
     again = {(diff.id, diff.repeat): diff for diff in back.compare(lines(head), lines(base))}
     opposite = {"added": "removed", "removed": "added", "changed": "changed"}
@@ -145,6 +146,13 @@ def test_what_counts_only_when_asked_for() -> None:
         Change("usage", {"turns": 1, "output_tokens": 3}, {"turns": 2, "output_tokens": 4})
     ]
     assert changes(base, head, "verdict", "calls") == []
+
+
+def test_one_is_not_true() -> None:
+    """Values are compared as JSON, where Python would take 1 for `True`; 1 and 1.0 are the same number."""
+    base, head = (transcript(calls=[call("a", structured={"n": n}, x=n)]) for n in (1, True))
+    assert [change.what for change in changes(base, head)] == ["input", "result"]
+    assert changes(base, transcript(calls=[call("a", structured={"n": 1.0}, x=1.0)])) == []
 
 
 @pytest.mark.parametrize(
@@ -330,7 +338,8 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
     write_jsonl(tmp_path / "bad.jsonl", *bad)
     told = run_mcprun("diff", "good", "bad.jsonl", "--json", cwd=tmp_path)
     *diffs, totals = map(json.loads, told.stdout.splitlines())
-    assert (told.code, totals) == (1, {"totals": {"same": 1, "changed": 1, "added": 1, "removed": 1, "regressions": 2}})
+    counts = {"same": 1, "changed": 1, "added": 1, "removed": 1, "regressions": 2, "chance": 0}
+    assert (told.code, totals) == (1, {"totals": counts})
     assert [(diff["id"], diff["how"]) for diff in diffs] == [
         ("apple", "changed"), ("small-basket", "removed"), ("<b>new</b>", "added")
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.errors import PromptsError, UsageError
-from mcprun.prompts import Select, read_prompts
+from mcprun.prompts import Select, lines_of, read_prompts
 from tests.support.cli import run_mcprun
 
 BAD = (
@@ -188,3 +188,15 @@ def test_prompts_that_change_while_they_are_run_are_noticed(tmp_path: Path) -> N
             stream.write(file.read_bytes().replace(b"as it was", b"otherwise"))
         with pytest.raises(UsageError, match="was changed while it was being run"):
             list(found.queries())
+
+
+def test_lines_of_queries(tmp_path: Path) -> None:
+    """Each query stands on its line, blank lines counted; a file that has changed, or is none, tells nothing."""
+    file = tmp_path / "p.jsonl"
+    file.write_text('{"id": "a", "prompt": "x"}\n\n"b"\n{"id": "c", "prompt": "x"}\n')
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    lines = lines_of(file, sha256)
+    assert (lines["a"], lines["c"], sorted(lines.values())) == (1, 4, [1, 3, 4])
+    assert lines_of(tmp_path, sha256) == lines_of(tmp_path / "none.jsonl", sha256) == {}
+    file.write_text('"c"\n')
+    assert lines_of(file, sha256) == {}

@@ -82,7 +82,7 @@ def test_ids_differ_between_prompts() -> None:
         ({"prompt": "x", "zzz": 1}, [("zzz", "unknown key; put what is yours under 'metadata'")]),
         ({"prompt": "x", "repeat": 0}, [("repeat", "must be greater than or equal to 1")]),
         ({"prompt": "x", "elicit": {}}, [("elicit", "not supported yet")]),
-        ({"prompt": "x", "expect": {"judge": "nice"}}, [("expect.judge", "not supported yet")]),
+        ({"prompt": "x", "expect": {"judge": ""}}, [("expect.judge[0]", "must not be empty")]),
         ({"prompt": "x", "expect": {"text": {"regex": "("}}}, [("expect.text.regex[0]", "is no regular expression: missing ), unterminated subpattern at position 0")]),
         ({"prompt": "x", "expect": {"text": {}}}, [("expect.text", "expects nothing: say one of contains, not_contains, equals, regex, json_schema")]),
         ({"prompt": "x", "expect": {"text": {"json_schema": {"type": "strnig"}}}}, [("expect.text.json_schema", "is no JSON Schema: at $.type: 'strnig' is not valid under any of the given schemas")]),

@@ -10,6 +10,7 @@ from pathlib import Path
 from mcprun.aliases import KNOWN
 from mcprun.errors import ExitCode
 from mcprun.expectations import Expect
+from mcprun.grading import INSTRUCTIONS
 from mcprun.limits import Limits
 from mcprun.queries import Query
 from tests.support.cli import ROOT, normalised, run_mcprun, squeezed
@@ -60,6 +61,11 @@ def test_the_table_of_deadlines_holds_the_defaults() -> None:
         for field in fields(Limits)
         if field.name.endswith("_seconds") and field.name != "retry_wait_seconds"
     }
+
+
+def test_what_the_judge_is_told_is_shown() -> None:
+    """Word for word."""
+    assert INSTRUCTIONS in README
 
 
 def test_every_option_is_told_by_help(tmp_path: Path) -> None:

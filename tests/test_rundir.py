@@ -150,3 +150,29 @@ def test_a_run_that_cannot_be_read_says_so(here: Path, content: str) -> None:
 def test_numbers_that_json_has_none_of_become_text() -> None:
     """Whatever a server sends, the files stay JSON."""
     assert dumps({"a": [float("nan"), 1.5], "b": float("-inf")}) == '{"a":["nan",1.5],"b":"-inf"}'
+
+
+def test_events_are_read_as_they_were_written(here: Path) -> None:
+    """In order of happening; a torn last line was never written, and a folder without a trace has none."""
+    writer = journal(new_directory("p", "run"))
+    end(writer, "a")
+    end(writer, "b")
+    writer.release()
+    run = Run.read("run")
+    with (here / "run" / "trace.jsonl").open("a") as trace:
+        trace.write('{"event":"query_e')
+    assert [(event["event"], event["query"], event["seconds"]) for event in run.events()] == [
+        ("query_end", "a", 0.1), ("query_end", "b", 0.1)
+    ]  # fmt: skip
+    (here / "run" / "trace.jsonl").unlink()
+    assert list(run.events()) == []
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "\xff"])
+def test_a_damaged_trace_is_one_message(here: Path, line: str) -> None:
+    """A whole line that is no event is told, with the file."""
+    writer = journal(new_directory("p", "run"))
+    writer.release()
+    (here / "run" / "trace.jsonl").write_text(line + "\n", encoding="latin-1")
+    with pytest.raises(UsageError, match=r"can't read run/trace\.jsonl: "):
+        list(Run.read("run").events())

@@ -84,7 +84,7 @@ def interrupted(tmp_path: Path, *numbers: signal.Signals, release: bool = False)
     with MessagesApi(answer) as api:
         env = clean_environment() | {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
         process = subprocess.Popen(
-            [*COMMAND, "batch", str(prompts), str(SERVERS / "raw.py"), "--concurrency", "2"],
+            [*COMMAND, "batch", str(prompts), str(SERVERS / "raw.py"), "--concurrency", "2", "--junit", "j.xml"],
             cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert process.stderr
@@ -110,6 +110,7 @@ def test_an_interrupt_lets_queries_in_flight_end(tmp_path: Path) -> None:
     assert [transcript["prompt"] for transcript in done.transcripts] == ["first", "second", "third"]
     assert done.record["counts"]["passed"] == 3
     assert "Not done: 1 query of 4." in done.stdout
+    assert '<error message="cancelled: interrupted by SIGINT" type="cancelled">' in (tmp_path / "j.xml").read_text()
     assert f"mcprun batch --resume outputs/{done.run.name}" in done.stderr
 
 
@@ -136,6 +137,7 @@ def test_an_end_keeps_what_was_done(tmp_path: Path, numbers: tuple[signal.Signal
     )
     assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "cancelled")
     assert done.record["counts"]["passed"] == 1
+    assert 'tests="4" failures="0" errors="1" ' in (tmp_path / "j.xml").read_text()
     assert f"mcprun batch --resume outputs/{done.run.name}" in done.stderr
     assert done.trace[-1]["event"] == "server_exit"
     cancelled = [event for event in done.trace if event["event"] == "model_call" and "error" in event]

@@ -8,11 +8,12 @@ import traceback
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from mcprun.checks import Outcome, check_all
+from mcprun.checks import ENDED, Outcome, check_all
 from mcprun.deadline import Deadline
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.events import AttemptEnd, Warned, Where
+from mcprun.judge import Exam, Judge
 from mcprun.loop import Conversation, Loop
 from mcprun.pool import Pool
 from mcprun.queries import Query
@@ -28,6 +29,7 @@ class Attempts:
     """What the tries at all queries of a run share."""
 
     loop: Loop
+    judge: Judge | None
     servers: Pool
     allow_tool_errors: bool
     fail_diverged: bool
@@ -81,6 +83,7 @@ class Attempts:
                     server = await stack.enter_async_context(self.servers.lease(alone=where.attempt > 1))
                 async with deadline:
                     await self.loop.converse(query, server, where, conversation, deadline)
+                    await self._grade(query, where, conversation, deadline)
         except QueryError as error:
             if error.kind is ErrorKind.REQUEST_TIMEOUT:
                 return QueryError(error.kind, f"{error}; waiting for {conversation.pending}")
@@ -100,6 +103,12 @@ class Attempts:
             self.loop.emit(Warned(where=where, message=f"a fault of mcprun itself: {traceback.format_exc()}"))
             return QueryError(ErrorKind.FAULT, f"a fault of mcprun itself: {type(error).__name__}: {error}")
         return None
+
+    async def _grade(self, query: Query, where: Where, conversation: Conversation, deadline: Deadline) -> None:
+        """Have an answer graded. One that was cut short is none, and fails for that."""
+        if self.judge and query.expect.judge and conversation.stop in ENDED:
+            with conversation.waiting_for("the judge"):
+                conversation.judged += await self.judge.grade(Exam(query, where, conversation, deadline))
 
     def _transcript(
         self,
@@ -122,6 +131,7 @@ class Attempts:
                 output_tokens=usage.output_tokens if usage else None,
             )
             checks = check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
+            checks += conversation.judged
             if self.fail_diverged and conversation.divergences:
                 checks.append(
                     Check(check="diverged", passed=False, message="; ".join(conversation.divergences.values()))

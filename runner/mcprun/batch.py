@@ -15,6 +15,7 @@ from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
 from mcprun.events import Event, QueryEnd, RunStart, Where
 from mcprun.journal import Journal, new_directory
+from mcprun.judge import open_judge
 from mcprun.limits import MAX_LOG_BYTES, Limits
 from mcprun.loop import Divergence, Loop
 from mcprun.models import Model
@@ -46,6 +47,7 @@ class Plan:
     prompts: PromptsFile
     target: Target
     model: Choice
+    judge: Choice | None = None
     limits: Limits = field(default_factory=Limits)
     system: str | None = None
     allow_tool_errors: bool = False
@@ -69,9 +71,7 @@ class Result:
     error: RunError | None = None
 
 
-async def run_batch(
-    plan: Plan, watch: Callable[[Event], None] = lambda _: None, ending: Ending | None = None
-) -> Result:
+async def run_plan(plan: Plan, watch: Callable[[Event], None] = lambda _: None, ending: Ending | None = None) -> Result:
     """Run every selected query and write the run directory; `watch` is called with each event.
 
     Whoever holds `ending` may end it before it is done. A run that can't go on gives a `Result` with its error:
@@ -81,7 +81,8 @@ async def run_batch(
     ending = ending or Ending()
     model, seconds = plan.model.record, plan.limits.run_seconds
     earlier = plan.resume.run.record if plan.resume else None
-    record = head(plan.prompts, model, plan.limits, plan.arguments, earlier)
+    judge = plan.judge.record if plan.judge else None
+    record = head(plan.prompts, model, judge, plan.limits, plan.arguments, earlier)
     recorder = Recorder(_journal(plan), record, plan.redactor, watch, ending)
     recorder.begin(plan.prompts)
     try:
@@ -116,6 +117,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
     connector = Connector(plan.target, log=log, seconds=limits.connect_seconds, most=limits.max_result_bytes, emit=emit)
     async with (
         plan.model.open(limits, emit, plan.scrubber, show, _paid(plan)) as model,
+        open_judge(plan.judge, model, limits, emit, show, _paid(plan)) as judge,
         Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
     ):
         recorder.answered(servers.first)
@@ -127,7 +129,9 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
             divergence=_divergence(model, plan.redactor),
             stop_diverged=plan.on_divergence == "stop",
         )
-        attempts = Attempts(loop, servers, plan.allow_tool_errors, plan.on_divergence != "continue", show, ending)
+        attempts = Attempts(
+            loop, judge, servers, plan.allow_tool_errors, plan.on_divergence != "continue", show, ending
+        )
         queries = ((query, repeat) for query, repeat in plan.prompts.repeated() if (query.id, repeat) not in journal)
 
         async def work() -> None:

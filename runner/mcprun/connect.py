@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import mcp_types
@@ -34,7 +34,7 @@ from mcprun.server import Server, first_problem
 from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
 from mcprun.streamable import streamable_http
-from mcprun.target import HttpTarget, StdioTarget, Target
+from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target
 from mcprun.tools import ToolSet, changes
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
@@ -120,7 +120,7 @@ class Connector:
                     return await self._open(number, self._mode, progress)
                 except _EXITS:
                     late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
-                    if self._mode != "auto" or isinstance(self._target, HttpTarget) or late:
+                    if self._mode != "auto" or not isinstance(self._target, StdioTarget) or late:
                         raise
                 progress.stderr = self._log.stderr()
                 return await self._open(number, "legacy", progress)
@@ -137,9 +137,7 @@ class Connector:
 
         async def enter(stack: AsyncExitStack) -> _Found:
             progress.step = "its answer to initialize"
-            client = await stack.enter_async_context(
-                self._client(mode, link, self._transport(number, stack, stderr, link))
-            )
+            client = await stack.enter_async_context(self._client(mode, self._reached(number, stack, stderr, link)))
             progress.step = "its tools"
             listed = await _list_tools(client)
             self._remember(client)
@@ -156,14 +154,20 @@ class Connector:
                 self._emit(Warned(message=f"the server's tools are not what they were before it was restarted: {told}"))
         return self._tools
 
-    def _client(self, mode: str, link: Link, transport: Any) -> Client:
+    def _client(self, mode: str, server: Any) -> Client:
         return Client(
-            cast("Any", link.watched(transport)),
+            server,
             mode=mode,
             prior_discover=self._discovered,
             client_info=mcp_types.Implementation(name="mcprun", version=__version__),
             cache=None,
         )
+
+    def _reached(self, number: int, stack: AsyncExitStack, stderr: Stderr, link: Link) -> Any:
+        """Give what the SDK's client is to speak to: a server in this process itself, for others a transport."""
+        if isinstance(self._target, InProcessTarget):
+            return self._target.server
+        return link.watched(self._transport(number, stack, stderr, link))
 
     def _transport(self, number: int, stack: AsyncExitStack, stderr: Stderr, link: Link) -> Any:
         match self._target:

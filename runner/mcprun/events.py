@@ -101,6 +101,19 @@ class ModelCall(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeCall(Event):
+    """One request to the judge, about one rubric, and that it answered; or the `error` that came in its place."""
+
+    name: ClassVar[str] = "judge_call"
+    model: str
+    rubric: str
+    stop_reason: str | None = None
+    usage: Usage | None = None
+    request_id: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retry(Event):
     """A try at a model request failed and is made again after `wait` seconds; `tried` counts from 1."""
 

@@ -102,10 +102,10 @@ class Expect(Part):
 
     `match` says how `calls` are meant: these and no others in this order (`exact`), in this order with others in
     between (`in_order`), or in any order among others (`any_order`). No `calls` at all are expected by `[]`.
-    `pass_rate` is the share of a query's repeats that must pass.
+    `judge` holds rubrics, by which a model grades the conversation. `pass_rate` is the share of a query's repeats that
+    must pass.
     """
 
-    not_yet = frozenset({"judge"})
     calls: list[ExpectedCall] | None = None
     match: Literal["exact", "in_order", "any_order"] = "in_order"
     text: ExpectedText | None = None
@@ -115,6 +115,7 @@ class Expect(Part):
     max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     max_output_tokens: Most | None = None
     tool_errors: Literal["fail", "allow"] = "fail"
+    judge: Texts | None = None
     pass_rate: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from mcprun.events import Emit, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
 from mcprun.queries import Query
-from mcprun.records import Call, JsonObject, Turn
+from mcprun.records import Call, Check, JsonObject, Turn
 from mcprun.server import Answer, Server
 from mcprun.together import together
 from mcprun.tools import ToolSet
@@ -40,7 +40,7 @@ class Conversation:
     """What has been said, in the shape of the Messages API, and what it led to.
 
     `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
-    a call, how it differs from the one that is played back.
+    a call, how it differs from the one that is played back; `judged` are the checks of the judge, if there was one.
     """
 
     model: str
@@ -49,6 +49,7 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
     stop: str = ""
     divergences: dict[int, str] = field(default_factory=dict)
+    judged: list[Check] = field(default_factory=list)
     _pending: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -9,22 +9,20 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
-import math
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Any, NoReturn, Self
-
-import jsonlines
+from typing import IO, Any, Self
 
 from mcprun.errors import PromptsError, UsageError
-from mcprun.limits import MAX_LINE_BYTES
+from mcprun.jsonl import values
 from mcprun.queries import BadQuery, Query, parse_query
+from mcprun.records import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,7 @@ class PromptsFile:
     digests: Mapping[str, str]
     total: int
     scripted: int
+    judged: int
     source: IO[bytes]
     select: Select
     repeats: Mapping[str, int] = field(default_factory=dict)
@@ -102,7 +101,7 @@ class PromptsFile:
     @property
     def stem(self) -> str:
         """A short name for folders and titles."""
-        return Path(self.name).stem if self.name != "-" else "stdin"
+        return stem_of(self.name)
 
     def queries(self) -> Iterator[Query]:
         """Stream the selected queries, in order. Raises `UsageError` when the file is no longer what was checked."""
@@ -121,15 +120,15 @@ def read_prompts(
     select: Select | None = None,
     *,
     need_script: bool = False,
-    kept: Path | None = None,
+    kept: Path | IO[bytes] | None = None,
     repeat: int = 1,
 ) -> PromptsFile:
-    """Open and check a prompts file; `-` is stdin, or what was `kept` of it. Queries are run `repeat` times.
+    """Open and check a prompts file; `-` is stdin, or what is `kept` in its place. Queries are run `repeat` times.
 
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
     is bad, and when a selected query has no script though the run needs one (`need_script`).
     """
-    source, is_stream = _open(str(kept) if kept else name)
+    source, is_stream = _open(str(kept or name)) if isinstance(kept, Path | None) else (kept, True)
     try:
         found = _checked(name, source, select or Select(), need_script=need_script)
         return replace(found, is_stream=is_stream or kept is not None, repeat=repeat)
@@ -138,12 +137,41 @@ def read_prompts(
         raise
 
 
+def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
+    """Write queries as a prompts file has them, to be `kept`. Raises `UsageError` for one that JSON can't hold."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
+    try:
+        file.writelines(json.dumps(query).encode() + b"\n" for query in queries)
+    except (TypeError, ValueError) as error:
+        file.close()
+        raise UsageError(f"a query is not JSON: {error}") from None
+    return file
+
+
+def stem_of(name: str) -> str:
+    """Make a short name of a prompts file's: `quickstart` of `prompts/quickstart.jsonl`, `stdin` of `-`."""
+    return Path(name).stem if name != "-" else "stdin"
+
+
+def lines_of(path: Path, sha256: str) -> dict[str, int]:
+    """Tell on which line of a prompts file each query stands; of one that is gone or has changed, nothing."""
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as source:
+            if _sha256(source) != sha256:
+                return {}
+            return {query.id: line for line, query in _queries(str(path), source, [])}
+    except OSError:
+        return {}
+
+
 def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool) -> PromptsFile:
     problems: list[str] = []
     digests: dict[str, str] = {}
     repeats: dict[str, int] = {}
     pass_rates: dict[str, float] = {}
-    total = scripted = 0
+    total = scripted = judged = 0
 
     def counted() -> Iterator[tuple[int, Query]]:
         nonlocal total
@@ -157,6 +185,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         if query.expect.pass_rate is not None:
             pass_rates[query.id] = query.expect.pass_rate
         scripted += query.script is not None
+        judged += query.expect.judge is not None
         if need_script and query.script is None:
             problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
     if problems:
@@ -165,7 +194,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         raise PromptsError([f"{_label(name)}:1: line: the file holds no query"])
     if not digests:
         raise UsageError(f"nothing to run: none of the queries in {_label(name)} ({total}) fits {select}")
-    return PromptsFile(name, _sha256(source), digests, total, scripted, source, select, repeats, pass_rates)
+    return PromptsFile(name, _sha256(source), digests, total, scripted, judged, source, select, repeats, pass_rates)
 
 
 def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[tuple[int, Query]]:
@@ -181,7 +210,7 @@ def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tupl
     """Read a file's queries with their line numbers; what is wrong goes to `problems` and is passed over."""
     lines: dict[str, int] = {}
     same: Counter[str] = Counter()
-    for line, value in _values(name, source, problems):
+    for line, value in values(source, _label(name), problems):
         try:
             query = parse_query(value)
         except BadQuery as bad:
@@ -200,72 +229,6 @@ def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tupl
 
 def _has_id(value: dict[str, Any]) -> bool:
     return "id" in value or "custom_id" in value
-
-
-def _values(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple[int, Any]]:
-    """Read a file's JSON values with their line numbers. A BOM, CRLF and blank lines are passed over."""
-    source.seek(0)
-    line = 0
-
-    def numbered() -> Iterator[bytes]:
-        nonlocal line
-        while raw := source.readline(MAX_LINE_BYTES):
-            line += 1
-            if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
-                problems.append(f"{_label(name)}:{line}: line: has more than {MAX_LINE_BYTES:,} bytes")
-                while (rest := source.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-                    pass
-                raw = b"\n"
-            yield raw
-
-    reader = jsonlines.Reader(numbered(), loads=_strict_loads)
-    while True:
-        try:
-            value = reader.read(allow_none=True, skip_empty=True)
-        except EOFError:
-            return
-        except jsonlines.InvalidLineError as error:
-            problems.append(f"{_label(name)}:{line}: line: {_bad_line(error)}")
-        else:
-            yield line, value
-
-
-def _strict_loads(text: str | bytes) -> Any:
-    """Read JSON as its standard has it: no NaN, no key twice, no nesting that would exhaust the stack."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_object)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text} is too large a number")
-    return number
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
-    return value
-
-
-def _bad_line(error: jsonlines.InvalidLineError) -> str:
-    match error.__cause__:
-        case UnicodeDecodeError() as cause:
-            return f"not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"
-        case json.JSONDecodeError() as cause:
-            return f"not JSON: {cause.msg}, at column {cause.colno}"
-        case cause:
-            return f"not JSON: {cause}"
 
 
 def _label(name: str) -> str:

@@ -162,7 +162,12 @@ class Recorder:
 
 
 def head(
-    prompts: PromptsFile, model: ModelRecord, limits: Limits, arguments: JsonObject, earlier: RunRecord | None
+    prompts: PromptsFile,
+    model: ModelRecord,
+    judge: ModelRecord | None,
+    limits: Limits,
+    arguments: JsonObject,
+    earlier: RunRecord | None,
 ) -> RunRecord:
     """Make the `run.json` of a run that begins, or that goes on where an `earlier` process left it."""
     versions = {"mcprun": __version__, "python": platform.python_version()}
@@ -176,6 +181,7 @@ def head(
         folder=str(Path.cwd()),
         prompts=PromptsRecord(file=prompts.name, sha256=prompts.sha256, queries=len(prompts), runs=prompts.runs),
         model=model,
+        judge=judge,
         limits=asdict(limits),
         versions=versions,
         server=earlier.server if earlier else None,

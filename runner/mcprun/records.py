@@ -97,12 +97,16 @@ class Call(Record):
 
 
 class Check(Record):
-    """One expectation and whether it held; `message` says what was expected and what was got where not."""
+    """One expectation and whether it held; `message` says what was expected and what was got where not.
+
+    Of a `judge`, there is the `rubric` as well, and the message gives the reason in either case.
+    """
 
     fixed = frozenset({"check"})
     check: str
     passed: bool
     message: str | None = None
+    rubric: str | None = None
 
 
 class ErrorInfo(Record):
@@ -225,7 +229,7 @@ class PromptsRecord(Record):
 
 
 class ModelRecord(Record):
-    """Which model answered: the kind of source, its name, and how it was chosen."""
+    """Which model answered, or graded: the kind of source, its name, and how it was chosen."""
 
     fixed = frozenset({"kind", "name", "chosen"})
     kind: Literal["claude", "script", "replay"]
@@ -252,6 +256,7 @@ class RunRecord(Record):
     folder: str | None = None
     prompts: PromptsRecord
     model: ModelRecord
+    judge: ModelRecord | None = None
     limits: JsonObject
     versions: dict[str, str]
     server: ServerRecord | None = None

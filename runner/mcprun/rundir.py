@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +36,13 @@ RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS = (
 
 Key = tuple[str, int]
 """A query's id and the repeat."""
+
+_HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"repeat": ?(?P<repeat>\d+)')
+"""How the line of a transcript begins."""
+
+
+_REPLY = re.compile(rb'\{"event":"(?:model|judge)_call"')
+"""How the line of an event begins that tells of a model's reply."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +82,11 @@ class Run:
             raise UsageError(f"can't read {path}: {error}") from None
 
     def replies(self) -> Iterator[tuple[str, Usage | None]]:
-        """Stream the replies of all attempts, by the trace: each model's name, and the tokens if they were counted."""
+        """Stream all that models replied, judges too, by the trace: each one's name, and the tokens if counted."""
         try:
             with (self.path / TRACE).open("rb") as stream:
                 for line in stream:
-                    if b'"event":"model_call"' in line and line.endswith(b"\n"):
+                    if _REPLY.match(line) and line.endswith(b"\n"):
                         event = json.loads(line)
                         if "stop_reason" in event:
                             usage = event.get("usage")
@@ -151,12 +160,25 @@ class Run:
             raise UsageError(f"can't read {path / TRANSCRIPTS}: {error.strerror}") from None
 
 
-@contextmanager
-def open_transcripts(name: str) -> Iterator[tuple[Iterator[bytes], Run | None]]:
-    """Open the transcripts of a run, or a file of them; give the whole lines, and the run if it is one.
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The whole lines of a file of transcripts. `run` is the run that it belongs to, if any."""
 
-    Raises `UsageError` when there are none.
-    """
+    stream: IO[bytes]
+    run: Run | None
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.stream.seek(0)
+        return (line for line in self.stream if line.endswith(b"\n"))
+
+    def heads(self) -> Iterator[tuple[bytes, bytes]]:
+        """Give each transcript's id (as JSON) and repeat, read from the beginning of its line alone."""
+        return ((head["id"], head["repeat"]) for line in self if (head := _HEAD.match(line)))
+
+
+@contextmanager
+def open_transcripts(name: str) -> Iterator[Lines]:
+    """Open the transcripts of a run, or a file of them. Raises `UsageError` when there are none."""
     run = None if Path(name).is_file() else Run.read(name)
     path = run.path / TRANSCRIPTS if run else Path(name)
     try:
@@ -164,7 +186,19 @@ def open_transcripts(name: str) -> Iterator[tuple[Iterator[bytes], Run | None]]:
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     with stream:
-        yield (line for line in stream if line.endswith(b"\n")), run
+        yield Lines(stream, run)
+
+
+def repeated(*sides: Lines) -> dict[str, tuple[int, ...]]:
+    """Count the repeats of each query that one of the runs holds several of, in each of them."""
+    names = {name for side in sides for name, repeat in side.heads() if repeat != b"1"}
+    if not names:
+        return {}
+    counts = [Counter(name for name, _ in side.heads() if name in names) for side in sides]
+    try:
+        return {json.loads(name): tuple(count[name] for count in counts) for name in sorted(names)}
+    except ValueError as error:
+        raise UsageError(f"there is a line that is no transcript: {error}") from None
 
 
 @contextmanager

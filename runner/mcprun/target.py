@@ -59,7 +59,18 @@ class HttpTarget:
         return without_secrets(self.url)
 
 
-Target = StdioTarget | HttpTarget
+@dataclass(frozen=True, slots=True)
+class InProcessTarget:
+    """A server in this process: an `MCPServer` of the SDK, or its low-level `Server`. Nothing is started for it."""
+
+    server: Any
+
+    def __str__(self) -> str:
+        """Give the server's own name."""
+        return f"{self.server.name} (in this process)"
+
+
+Target = StdioTarget | HttpTarget | InProcessTarget
 
 _PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent", "mcp-protocol-version"})
 """Headers whose values are no secret, and stand in every other message."""
@@ -67,6 +78,8 @@ _PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-a
 
 def secrets_of(target: Target) -> list[str]:
     """Give what must not be seen of a target: the values of its environment, or of its headers and its URL."""
+    if isinstance(target, InProcessTarget):
+        return []
     if isinstance(target, StdioTarget):
         return list(target.env.values())
     values = [value for name, value in target.headers.items() if name.lower() not in _PLAIN_HEADERS]
@@ -116,6 +129,10 @@ def with_more(target: Target, *, env: Mapping[str, str], headers: Mapping[str, s
 
     Raises `UsageError` where the one or the other means nothing.
     """
+    if isinstance(target, InProcessTarget):
+        if env or headers:
+            raise UsageError(f"{target} shares this process: it takes neither variables nor headers")
+        return target
     if isinstance(target, StdioTarget):
         if headers:
             raise UsageError(f"--header goes with a URL, and {target} is started: give it --env")

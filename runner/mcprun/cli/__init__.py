@@ -27,24 +27,31 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except UsageError as error:
             problems = isinstance(error, PromptsError)  # one a line, as compilers print them
-            click.echo(str(error) if problems else f"Error: {error}", err=True)
+            _tell(str(error) if problems else f"Error: {error}")
             ctx.exit(ExitCode.USAGE)
         except RunError as error:
-            click.echo(f"Error: {error}", err=True)
+            _tell(f"Error: {error}")
             ctx.exit(ExitCode.ERROR)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(ExitCode.INTERRUPTED)
         except OSError as error:  # a full disk, a closed terminal: the system's own words say it best
-            click.echo(f"Error: {error}", err=True)
+            _tell(f"Error: {error}")
             ctx.exit(ExitCode.ERROR)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception:  # noqa: BLE001  Python would exit with 1, which means that a query failed
             import traceback
 
-            click.echo(f"{traceback.format_exc()}This is a fault of mcprun itself.", err=True)
+            _tell(f"{traceback.format_exc()}This is a fault of mcprun itself.")
             ctx.exit(ExitCode.ERROR)
+
+
+def _tell(message: str) -> None:
+    """Say what went wrong; what others said in it is no command to a workflow."""
+    from mcprun.report.workflow import is_on, without_commands
+
+    click.echo(without_commands(message) if is_on() else message, err=True)
 
 
 @click.group(
@@ -63,5 +70,5 @@ def main() -> None:
     """
 
 
-for command in (batch, diff, bless, report, show, validate):
+for command in (batch, diff, bless, show, report, validate):
     main.add_command(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,9 @@ from mcprun.cli import options
 
 if TYPE_CHECKING:
     from mcprun.batch import Plan
+    from mcprun.diff import QueryDiff
     from mcprun.report.console import Console
+    from mcprun.report.facts import Against
     from mcprun.rundir import Run
 
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 @options.HEADER
 @options.MODEL
 @options.BASE_URL
+@options.JUDGE_MODEL
 @options.SYSTEM
 @options.FILTER
 @options.LIMIT
@@ -56,12 +60,14 @@ if TYPE_CHECKING:
 @options.REPEAT
 @options.PASS_RATE
 @options.BASELINE
+@options.ALPHA
 @options.ON_DIVERGENCE
 @options.SCRUB
 @options.IGNORE
 @options.RESUME
 @options.RETRY_ERRORS
 @options.FORCE
+@options.reports
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but what did not pass.")
 @click.pass_context
 def batch(ctx: click.Context, /, **given: Any) -> None:
@@ -81,21 +87,23 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     """
     import asyncio
 
-    from mcprun.batch import run_batch
-    from mcprun.cli.plan import make_plan
+    from mcprun.batch import run_plan
+    from mcprun.cli.plan import plan_of
+    from mcprun.cli.reports import Reports
     from mcprun.cli.signals import Signals
     from mcprun.ending import Ending
     from mcprun.errors import NOT_BEGUN, ErrorKind, ExitCode
     from mcprun.report.console import Console
     from mcprun.rundir import Run
 
-    plan = make_plan(ctx)
+    plan = plan_of(ctx)
     baseline = Run.read(given["baseline"]) if given["baseline"] else None
-    console = Console(quiet=given["quiet"])
+    reports = Reports.of(given)
+    console = Console(quiet=given["quiet"], is_taken=reports.take_stdout)
     with plan.prompts, console.progress() as progress:
         ending = Ending()
         signals = Signals(ending, progress.note)
-        result = asyncio.run(signals.heeded(run_batch(plan, progress.handle, ending)))
+        result = asyncio.run(signals.heeded(run_plan(plan, progress.handle, ending)))
     run, error = Run(result.path, result.record), result.error
     if error:
         console.run_error(error)
@@ -105,18 +113,33 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     if error and (done or error.kind not in NOT_BEGUN):
         console.how_to_resume(run)
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
-    if baseline and not is_cancelled and _regressed(baseline, run, plan, console):
+    against = _compared(baseline, run, plan, given["alpha"], console) if baseline and not is_cancelled else None
+    if against and against.regressions:
         code = ExitCode.FAILED
+    if not reports.written(run, against) and code == ExitCode.PASSED:
+        code = ExitCode.ERROR
     ctx.exit(code)
 
 
-def _regressed(baseline: Run, run: Run, plan: Plan, console: Console) -> bool:
-    """Compare a run with its baseline, print what differs, and tell whether anything is worse."""
+def _compared(baseline: Run, run: Run, plan: Plan, alpha: float, console: Console) -> Against:
+    """Compare a run with its baseline, print what differs, and keep the beginning of it for reports."""
+    from mcprun.compare import Lens
     from mcprun.diff import Comparison
-    from mcprun.rundir import open_transcripts
+    from mcprun.report.differences import lines, summary
+    from mcprun.report.facts import AGAINST_LINES, Against
+    from mcprun.rundir import open_transcripts, repeated
+
+    told: list[str] = []
+
+    def noted(diffs: Iterator[QueryDiff]) -> Iterator[QueryDiff]:
+        for diff in diffs:
+            if len(told) < AGAINST_LINES:
+                told.extend("".join(text for text, _ in line) for line in lines(diff))
+            yield diff
 
     chosen = plan.prompts.digests if plan.prompts.select.is_choosy else None
-    comparison = Comparison(scrubber=plan.scrubber, among=chosen)
-    with open_transcripts(str(baseline.path)) as (base, _), open_transcripts(str(run.path)) as (head, _):
-        console.differences(comparison.compare(base, head), comparison.tally, baseline, run, "text")
-    return comparison.tally.regressions > 0
+    with open_transcripts(str(baseline.path)) as base, open_transcripts(str(run.path)) as head:
+        comparison = Comparison(Lens(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
+        console.differences(noted(comparison.compare(base, head)), comparison.tally, baseline, run, "text")
+    tally = comparison.tally
+    return Against(str(baseline.path), tally.regressions, summary(tally), tuple(told[:AGAINST_LINES]))

@@ -17,10 +17,11 @@ from mcprun.errors import ExitCode
 @click.option("--usage", is_flag=True, help="Tokens and turns count too.")
 @options.IGNORE
 @options.SCRUB
+@options.ALPHA
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["verdict", "calls", "results", "text", "usage"]),
+    type=click.Choice(["verdict", "calls", "results", "tools", "text", "usage"]),
     help="Compare nothing else. May be given more than once.",
 )
 @click.option(
@@ -37,6 +38,7 @@ def diff(
     usage: bool,
     ignore: tuple[str, ...],
     scrub: tuple[str, ...],
+    alpha: float,
     only: tuple[str, ...],
     as_json: bool,
     as_markdown: bool,
@@ -52,27 +54,32 @@ def diff(
       mcprun diff baseline latest --scrub uuid --scrub timestamp
       mcprun diff a b --ignore 'calls[*].result.updated_at'
 
+    A query that was run several times (--repeat) is compared as two samples: a change of its pass rate counts when
+    Fisher's exact test finds chance unlikely (--alpha), and a way to go that BASE never went is told as new.
+
     Exits with 0 when nothing differs, with 1 when something does, with 2 when they can't be compared.
     """
-    from mcprun.diff import ASPECTS, Comparison
+    from mcprun.compare import DEFAULT_ASPECTS, Lens
+    from mcprun.diff import Comparison
     from mcprun.report.console import Console
-    from mcprun.rundir import open_transcripts
+    from mcprun.rundir import open_transcripts, repeated
     from mcprun.scrub import Scrubber
 
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown: choose one")
     more = {name for name, is_wanted in (("text", text), ("usage", usage)) if is_wanted}
-    comparison = Comparison(frozenset(only or ASPECTS[:3]) | more, Scrubber.of(scrub, ignore))
+    lens = Lens((frozenset(only) or DEFAULT_ASPECTS) | more, Scrubber.of(scrub, ignore))
     form = "json" if as_json else "markdown" if as_markdown else "text"
-    with open_transcripts(base) as (before, base_run), open_transcripts(head) as (after, head_run):
+    with open_transcripts(base) as before, open_transcripts(head) as after:
+        comparison = Comparison(lens, repeated=repeated(before, after), alpha=alpha)
         diffs = comparison.compare(before, after)
         if html:
             from mcprun.report.htmldiff import Differing, write_diff
 
             differing = Differing()
             diffs = differing.noting(diffs)
-        Console().differences(diffs, comparison.tally, base_run, head_run, form)
+        Console().differences(diffs, comparison.tally, before.run, after.run, form)
         if html:
-            size = write_diff(html, differing, comparison, (base, base_run), (head, head_run))
+            size = write_diff(html, differing, comparison, (base, before.run), (head, after.run))
             click.echo(f"{html}: {size / 1000:,.1f} kB", err=True)
     ctx.exit(ExitCode.FAILED if comparison.tally.differ else ExitCode.PASSED)

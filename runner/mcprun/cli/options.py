@@ -144,6 +144,12 @@ BASE_URL = click.option(
     metavar="URL",
     help="Ask an endpoint that speaks the Messages API.  [env: ANTHROPIC_BASE_URL]",
 )
+JUDGE_MODEL = click.option(
+    "--judge-model",
+    metavar="MODEL",
+    help="Who grades queries with a `judge`: a model's API name, or none to leave them ungraded.  [env:"
+    " MCPRUN_JUDGE_MODEL; default: in a replay what was recorded, else the model that answers, else Claude]",
+)
 SYSTEM = click.option("--system", metavar="TEXT", help="System prompt of queries that bring none of their own.")
 MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Most tokens of one reply, thinking included.")
 MAX_TURNS = _count("--max-turns", limits.MAX_TURNS, "Most turns of one query; at the limit it fails.")
@@ -226,6 +232,14 @@ SCRUB = click.option(
     metavar="NAME|REGEX",
     help="Take for the same what differs only in this: uuid, timestamp, tmp, port, hash, or a regular expression.",
 )
+ALPHA = click.option(
+    "--alpha",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=0.05,
+    show_default=True,
+    metavar="P",
+    help="With repeats: a change of a pass rate counts when chance brings it about less often than this.",
+)
 ON_DIVERGENCE = click.option(
     "--on-divergence",
     type=click.Choice(["continue", "fail", "stop"]),
@@ -249,3 +263,37 @@ HTML = click.option(
     metavar="FILE",
     help="Write a page to be read in a browser: one file, which loads nothing from anywhere.",
 )
+
+REPORT_FORMS = {
+    "html": "a page to be read in a browser: one file, which loads nothing from anywhere",
+    "junit": "JUnit XML, which CI systems read",
+    "markdown": "Markdown, for a job's summary or a comment",
+    "csv": "CSV, one row a query and repeat",
+    "tap": "TAP, version 14",
+}
+"""The forms of reports, each the name of an option and what it writes."""
+
+
+def _one_stdout(ctx: click.Context, _: click.Parameter, file: str | None) -> str | None:
+    """Let stdout be taken by one report only."""
+    if file == "-" and any(name in REPORT_FORMS and taken == "-" for name, taken in ctx.params.items()):
+        raise click.BadParameter("another report goes to stdout already")
+    return file
+
+
+def reports(command: _Command) -> _Command:
+    """Give a command the options for reports: one FILE a form, and the switch for GitHub Actions."""
+    command = click.option(
+        "--github/--no-github",
+        default=None,
+        help="Write annotations, and a summary of the step, for GitHub Actions.  [default: on in its workflows]",
+    )(command)
+    for form, what in reversed(REPORT_FORMS.items()):
+        command = click.option(
+            f"--{form}",
+            type=click.Path(dir_okay=False, allow_dash=True),
+            callback=_one_stdout,
+            metavar="FILE",
+            help=f"Write {what}; - is stdout.",
+        )(command)
+    return command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,15 @@ from mcprun.batch import Plan
 from mcprun.cli import options
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import RETRIES, Limits
-from mcprun.models.choose import Account, choose, needs_script
-from mcprun.prompts import PromptsFile, Select, read_prompts
-from mcprun.redact import Redactor
+from mcprun.planning import Options, make_plan
 from mcprun.resume import Resume
-from mcprun.scrub import Scrubber
-from mcprun.target import parse_target, secrets_of, with_more, without_secrets
+from mcprun.target import without_secrets
 
-_NOT_KEPT = ("resume", "retry_errors", "force", "quiet")
+_NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
 """What says how to go on with a run, and what to print, is no argument of the run."""
+
+_SAME = tuple(field.name for field in fields(Options) if field.name not in ("limits", "headers", "server_args"))
+"""Options that have the same name as their flag."""
 
 _OPPOSITES = {
     "retries": ("no_retry", False),
@@ -33,7 +33,7 @@ _OPPOSITES = {
 """What a flag does away with that a run was begun with, and what holds then."""
 
 
-def make_plan(ctx: click.Context) -> Plan:
+def plan_of(ctx: click.Context) -> Plan:
     """Read the arguments of `mcprun batch`, and the files that they name. Raises `UsageError`, also click's."""
     try:
         return _plan(ctx)
@@ -50,49 +50,42 @@ def _plan(ctx: click.Context) -> Plan:
     _check(ctx)
     server_args = ctx.meta.get(options.WithServerArgs.KEY, ())
     resume = Resume(given["resume"], given["retry_errors"], given["force"]) if given["resume"] else None
-    target = with_more(parse_target(given["server"], server_args), env=given["env"], headers=given["header"])
-    account = Account.find()
-    redactor = Redactor([*account.secrets, *secrets_of(target)], given["redact"])
-    if given["budget_usd"] is not None:
-        import mcprun.prices  # noqa: F401  says what to install where it is missing
-    spec = given["model"] or account.model
-    prompts = _prompts(ctx, resume, need_script=needs_script(spec))
-    model = choose(spec, account, all_scripted=prompts.scripted == len(prompts), base_url=given["base_url"])
+    plan = make_plan(
+        given["prompts"],
+        given["server"],
+        Options(
+            limits=_limits(given),
+            headers=given["header"],
+            server_args=server_args,
+            **{name: given[name] for name in _SAME},
+        ),
+        resume=resume,
+        kept=_kept(ctx, resume) if resume else None,
+    )
+    model = plan.model
     if resume and ctx.get_parameter_source("model") is ParameterSource.DEFAULT_MAP:
         model = replace(model, record=resume.run.record.model)
-    return Plan(
-        prompts=prompts,
-        target=target,
-        model=model,
-        limits=Limits(
-            connect_seconds=given["connect_timeout"],
-            request_seconds=given["request_timeout"],
-            call_seconds=given["call_timeout"],
-            query_seconds=given["query_timeout"],
-            run_seconds=given["run_timeout"],
-            restarts=given["restarts"],
-            retries=0 if given["no_retry"] else given["retries"],
-            retry_wait_seconds=given["max_retry_wait"],
-            max_turns=given["max_turns"],
-            max_calls=given["max_calls"],
-            max_result_bytes=given["max_result_bytes"],
-            max_tokens=given["max_tokens"],
-            concurrency=given["concurrency"],
-            max_failures=given["max_failures"],
-            budget_tokens=given["budget_tokens"],
-            budget_usd=given["budget_usd"],
-        ),
-        system=given["system"],
-        allow_tool_errors=given["allow_tool_errors"],
-        servers=given["servers"],
-        fresh_server=given["fresh_server"],
-        pass_rate=given["pass_rate"],
-        out=given["out"],
-        resume=resume,
-        scrubber=Scrubber.of(given["scrub"], given["ignore"]),
-        on_divergence=given["on_divergence"],
-        redactor=redactor,
-        arguments=_arguments(ctx, server_args),
+    return replace(plan, model=model, arguments=_arguments(ctx, server_args))
+
+
+def _limits(given: dict[str, Any]) -> Limits:
+    return Limits(
+        connect_seconds=given["connect_timeout"],
+        request_seconds=given["request_timeout"],
+        call_seconds=given["call_timeout"],
+        query_seconds=given["query_timeout"],
+        run_seconds=given["run_timeout"],
+        restarts=given["restarts"],
+        retries=0 if given["no_retry"] else given["retries"],
+        retry_wait_seconds=given["max_retry_wait"],
+        max_turns=given["max_turns"],
+        max_calls=given["max_calls"],
+        max_result_bytes=given["max_result_bytes"],
+        max_tokens=given["max_tokens"],
+        concurrency=given["concurrency"],
+        max_failures=given["max_failures"],
+        budget_tokens=given["budget_tokens"],
+        budget_usd=given["budget_usd"],
     )
 
 
@@ -132,18 +125,16 @@ def _check(ctx: click.Context) -> None:
         raise click.UsageError("--retry-errors and --force go with --resume RUN")
 
 
-def _prompts(ctx: click.Context, resume: Resume | None, *, need_script: bool) -> PromptsFile:
-    """Read the prompts file; of a run that goes on, what was kept of its stdin."""
-    given = ctx.params
-    select = Select(tuple(given["filters"]), given["limit"])
-    kept: Path | None = None
-    if resume and ctx.get_parameter_source("prompts") is ParameterSource.DEFAULT_MAP:
-        kept = resume.run.prompts if given["prompts"] == "-" or resume.run.prompts.exists() else None
-        if kept and not kept.exists():
-            raise UsageError(
-                "the prompts came on stdin and were not kept, since they hold secrets: give them again, as -"
-            )
-    return read_prompts(given["prompts"], select, need_script=need_script, kept=kept, repeat=given["repeat"])
+def _kept(ctx: click.Context, resume: Resume) -> Path | None:
+    """Find what a run that goes on has kept of its prompts, if they came on stdin and no others are given now."""
+    if ctx.get_parameter_source("prompts") is not ParameterSource.DEFAULT_MAP:
+        return None
+    kept = resume.run.prompts
+    if kept.exists():
+        return kept
+    if ctx.params["prompts"] == "-":
+        raise UsageError("the prompts came on stdin and were not kept, since they hold secrets: give them again, as -")
+    return None
 
 
 def _arguments(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, Any]:

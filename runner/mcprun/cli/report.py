@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
 from mcprun.cli import options
 
 
-@click.command(short_help="Write reports of a run.")
+@click.command(short_help="Write reports of a run, for CI and for people.")
 @click.argument("run", metavar="[RUN]", default="latest")
-@options.HTML
-def report(run: str, html: Path | None) -> None:
+@options.reports
+def report(run: str, **given: Any) -> None:
     """Write reports of RUN: a run's folder, its name under outputs/, or latest, which is meant where it is left out.
 
+    Without an option, print the totals, as the end of batch does. The same options stand at batch, which writes the
+    reports when it is done, however it ends.
+
     \b
-      mcprun report --html report.html
+      mcprun report
+      mcprun report latest --junit junit.xml --markdown summary.md
+      mcprun report outputs/2026-11-20-090000-prompts --csv - | head
     """
-    from mcprun.report.html import report as report_page
-    from mcprun.report.page import write_page
+    from mcprun.cli.reports import Reports
+    from mcprun.report.console import Console
     from mcprun.rundir import Run
 
-    if html is None:
-        raise click.UsageError("which report? give --html FILE")
     found = Run.read(run)
-    size = write_page(html, report_page(found))
-    click.echo(f"{html}: {found.path}, {size / 1000:,.1f} kB")
+    reports = Reports.of(given)
+    if not reports.files:
+        Console().summary(found)
+    reports.write(found)

@@ -23,7 +23,7 @@ class Request:
 
     `turn` counts the conversation's replies so far, `calls` are those already made. `messages` and `system` have
     the shape of the Messages API; `model` is the name the query asks for, if any. `deadline` is the query's own:
-    a model that has to wait before it can ask pauses it.
+    a model that has to wait before it can ask pauses it. With a `schema`, the answer's text is to be JSON that fits.
     """
 
     query: Query
@@ -36,6 +36,7 @@ class Request:
     model: str | None
     max_tokens: int
     deadline: Deadline
+    schema: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

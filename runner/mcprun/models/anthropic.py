@@ -61,6 +61,8 @@ class AnthropicModel:
             parameters["system"] = request.system
         if request.tools.definitions:
             parameters["tools"] = list(request.tools.definitions)
+        if request.schema:
+            parameters["output_config"] = {"format": {"type": "json_schema", "schema": request.schema}}
         with _told(request, parameters["model"], self._seconds):
             # The HTTP client's time-out is one of silence; this one is of the whole request.
             async with asyncio.timeout(self._seconds):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -33,6 +33,7 @@ class Account:
     auth_token: str | None = field(default=None, repr=False)
     base_url: str | None = None
     model: str | None = None
+    judge_model: str | None = None
 
     @classmethod
     def find(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -51,6 +52,7 @@ class Account:
             auth_token=value("ANTHROPIC_AUTH_TOKEN"),
             base_url=value("ANTHROPIC_BASE_URL"),
             model=value("MCPRUN_MODEL"),
+            judge_model=value("MCPRUN_JUDGE_MODEL"),
         )
 
     @property
@@ -66,11 +68,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The model of a run, and why it is that one."""
+    """The model of a run, or its judge, and why it is that one. A judge may share the client of the run's model."""
 
     record: ModelRecord
     account: Account
     base_url: str | None = None
+    shares_client: bool = False
 
     @asynccontextmanager
     async def open(
@@ -93,27 +96,22 @@ class Choice:
         elif self.record.kind == "replay":
             from mcprun.models.replay import ReplayModel
 
-            yield ReplayModel(Run.read(self.record.name.removeprefix(_REPLAY)), scrubber, show)
+            with closing(Run.read(self.record.name.removeprefix(_REPLAY))) as run:
+                yield ReplayModel(run, scrubber, show)
         else:
             # About a second of imports, which no other model needs.
-            from mcprun.models.anthropic import AnthropicModel
-            from mcprun.models.budget import Budget, BudgetedModel
-            from mcprun.models.retry import RetryingModel
-            from mcprun.models.throttle import Throttle
+            from mcprun.models.claude import open_claude
 
-            async with AnthropicModel.open(
+            async with open_claude(
                 self.record.name,
                 api_key=self.account.api_key,
                 auth_token=None if self.account.api_key else self.account.auth_token,
                 base_url=self.base_url or self.account.base_url,
-                request_seconds=limits.request_seconds,
+                limits=limits,
+                emit=emit,
+                earlier=earlier,
             ) as model:
-                throttle = Throttle(limits.concurrency)
-                budget = Budget(limits.budget_tokens, limits.budget_usd, emit)
-                for name, usage in earlier:
-                    budget.spend(name, usage or Usage(output_tokens=limits.max_tokens))
-                budgeted = BudgetedModel(model, budget)  # each try is paid for
-                yield RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)
+                yield model
 
 
 def needs_script(spec: str | None) -> bool:
@@ -132,6 +130,29 @@ def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: 
     if base_url and choice.record.kind != "claude":
         raise UsageError(f"--base-url names an API, and the model is {choice.record.name} ({choice.record.chosen})")
     return choice
+
+
+def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
+    """Choose who grades the queries that have a rubric (`judged` of them): `spec` is `--judge-model`, or `none`.
+
+    Without one: in a replay what was recorded, else the run's own Claude, else the default one when there is a key.
+    Raises `UsageError` when nobody can be asked.
+    """
+    account, base_url = model.account, model.base_url
+    if not judged or spec == "none":
+        return None
+    if not spec and model.record.kind == "replay":
+        return Choice(model.record, account)
+    if not account.has_key:
+        raise UsageError(
+            f"a model grades {judged:,} of the queries (expect.judge), and there is no API key: set ANTHROPIC_API_KEY,"
+            " play back a run that was graded, or leave them ungraded with --judge-model none"
+        )
+    is_claude = model.record.kind == "claude"
+    name = spec or (model.record.name if is_claude else DEFAULT_MODEL)
+    why = "asked for" if spec else "the run's own model" if is_claude else "there is an API key"
+    record = ModelRecord.model_validate({"kind": "claude", "name": name, "chosen": why})
+    return Choice(record, account, base_url, shares_client=is_claude)
 
 
 def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None) -> Choice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcprun.diff import result_of
+from mcprun.compare import result_of
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Where
 from mcprun.models import Reply, Request
@@ -32,7 +32,7 @@ class ReplayModel:
         Raises `QueryError` (`not_recorded`) when the recording lacks the query, has it with another prompt, or
         ends before the conversation does.
         """
-        recorded = self._recorded(request.query, request.where)
+        recorded = self.recorded(request.query, request.where)
         if request.turn >= len(recorded.turns):
             message = f"the recording of {recorded.id} ends after {len(recorded.turns)} turns ({recorded.stop})"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
@@ -47,7 +47,7 @@ class ReplayModel:
 
     def divergence(self, query: Query, where: Where, number: int, call: Call) -> str:
         """Say how a call differs from the recorded one: in its result, or in that there is none."""
-        recorded = self._recorded(query, where)
+        recorded = self.recorded(query, where)
         if number >= len(recorded.calls):
             return f"call {number}: {self._show.call(call)} was not recorded"
         before, after = (
@@ -59,7 +59,8 @@ class ReplayModel:
         was = self._show.result(recorded.calls[number])
         return f"call {number}: {self._show.call(call)} was recorded with {was}, got {self._show.result(call)}"
 
-    def _recorded(self, query: Query, where: Where) -> Transcript:
+    def recorded(self, query: Query, where: Where) -> Transcript:
+        """Give what was recorded of a query's repeat. Raises `QueryError` (`not_recorded`) where nothing was."""
         place = self._index.get((query.id, where.repeat))
         if place is None:
             raise QueryError(ErrorKind.NOT_RECORDED, f"{query.id} is not in the recording {self._run.path}")

@@ -22,6 +22,7 @@ from mcprun.report.conversation import conversation, first_words, head
 from mcprun.report.differences import as_json, lines, markdown, summary
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
 from mcprun.report.terminal import many, one_line, visible
+from mcprun.report.workflow import quieted
 from mcprun.rundir import Run
 from mcprun.tools import changes
 
@@ -42,17 +43,30 @@ class _Stream(RichConsole):
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
+    def put(self, *parts: tuple[str, str]) -> None:
+        """Write a line: texts and their styles. Without any it is written as it is, since rich takes its time."""
+        if self.color_system and any(style for _, style in parts):
+            self.print(Text.assemble(*parts), soft_wrap=True)
+            return
+        try:
+            self.file.write("".join(text for text, _ in parts) + "\n")
+        except BrokenPipeError:
+            self.on_broken_pipe()
+
 
 class Console:
-    """The terminal, or what stands in its place. `NO_COLOR` and pipes are rich's business."""
+    """The terminal, or what stands in its place. `NO_COLOR` and pipes are rich's business.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    When stdout is taken by a report (`is_taken`), all goes to stderr. In a workflow's log nothing is a command.
+    """
+
+    def __init__(self, *, quiet: bool = False, is_taken: bool = False) -> None:
         self._quiet = quiet
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # no terminal's encoding is a reason to fail
-        self._out = _Stream(highlight=False)
-        self._err = _Stream(highlight=False, stderr=True)
+        self._out = _Stream(highlight=False, file=quieted(sys.stderr if is_taken else sys.stdout))
+        self._err = _Stream(highlight=False, file=quieted(sys.stderr))
 
     def progress(self) -> Watcher:
         """Give what follows a run while it goes on."""
@@ -123,15 +137,16 @@ class Console:
         """Print what differs between two runs as `text`, `json` or `markdown`; `tally` is whole when `diffs` is."""
         if form == "json":
             for diff in diffs:
-                self._out.file.write(json.dumps(as_json(diff), ensure_ascii=False) + "\n")
-            self._out.file.write(json.dumps({"totals": asdict(tally)}) + "\n")
+                self._out.put((as_json(diff), ""))
+            self._out.put((json.dumps({"totals": asdict(tally)}), ""))
             return
         if form == "markdown":
-            self._out.file.writelines(f"{line}\n" for line in markdown(list(diffs), tally))
+            for told in markdown(list(diffs), tally):
+                self._out.put((told, ""))
             return
         for diff in diffs:
             for line in lines(diff):
-                self._out.print(line, soft_wrap=True)
+                self._out.put(*line)
         servers = [run.record.server.tools if run and run.record.server else None for run in (base, head)]
         if servers[0] is not None and servers[1] is not None and (told := changes(servers[0], servers[1])):
             self._out.print(Text(f"tools  {visible(told)}", "yellow"), soft_wrap=True)

@@ -34,7 +34,10 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
             yield from _user(message["content"])
     if not transcript.error and transcript.stop not in ENDED:
         yield _said("stop", transcript.stop)
-    if held := [check.check for check in transcript.checks if check.passed]:
+    for check in transcript.checks:
+        if check.rubric and check.passed:
+            yield _said("judge", f"✓ {check.rubric}: {check.message}", "green")
+    if held := [check.check for check in transcript.checks if check.passed and not check.rubric]:
         yield _said("checks", "✓ " + ", ".join(dict.fromkeys(held)), "green")
     for check in transcript.checks:
         if not check.passed:

@@ -5,46 +5,65 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
-from rich.text import Text
-
-from mcprun.diff import Change, QueryDiff, Tally
+from mcprun.compare import Change
+from mcprun.diff import QueryDiff, Tally
 from mcprun.records import JsonObject
-from mcprun.report.terminal import cut, visible
+from mcprun.report.terminal import cut, many, visible
 from mcprun.show import Show
 
 _SHOWN = 500
 """Characters of one value that are shown; `--json` has all of it."""
 
+_VARIANTS = 5
+"""So many new ways to go are told of a query; `--json` has them all."""
+
 _MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+
+Line = tuple[tuple[str, str], ...]
+"""Texts and the style that each is shown in."""
 
 Pair = tuple[str, str]
 """A mark (`-`, `+`, or nothing) and what it stands before."""
 
 
-def lines(diff: QueryDiff) -> Iterator[Text]:
+def lines(diff: QueryDiff) -> Iterator[Line]:
     """Lay out one query: a title, and under it what changed, old in red and new in green."""
     mark, style = _MARKS[diff.how]
-    before, after = diff.verdicts
-    verdicts = f"{before} → {after}" if before and after and before != after else (after or before or "")
-    repeat = f" (repeat {diff.repeat})" if diff.repeat > 1 else ""
-    only = {"added": "only in HEAD", "removed": "only in BASE"}.get(diff.how, "")
-    yield Text.assemble(
-        (f"{mark} ", style),
-        (visible(diff.id) + repeat, "bold"),
-        (f"  {verdicts}", style),
-        (f"  {only}" if only else "", "dim"),
-    )
-    for change in diff.changes:
+    repeat = f" (repeat {diff.repeat})" if diff.repeat and diff.repeat > 1 else ""
+    only = {"added": "  only in HEAD", "removed": "  only in BASE"}.get(diff.how, "")
+    yield (f"{mark} ", style), (visible(diff.id) + repeat, "bold"), (f"  {_outcome(diff)}", style), (only, "dim")
+    yield from _changes(diff.changes)
+    for variant in diff.variants[:_VARIANTS]:
+        runs = diff.rates[1].runs if diff.rates[1] else 0
+        yield ((f"    new in {variant.runs:,} of {many(runs, 'run')}, such as repeat {variant.repeat}", "yellow"),)
+        yield from _changes(variant.changes)
+    if (left := len(diff.variants) - _VARIANTS) > 0:
+        yield ((f"    … and {many(left, 'more variant')} that BASE never had", "dim"),)
+
+
+def _changes(changes: Iterable[Change]) -> Iterator[Line]:
+    for change in changes:
         if change.what == "verdict":  # stands in the title
             continue
-        yield Text.assemble("    ", (visible(title(change)), "cyan"))
+        yield ("    ", ""), (visible(title(change)), "cyan")
         for sign, text in told(change):
             colour = {"-": "red", "+": "green"}.get(sign, "dim")
-            yield Text.assemble("      ", (f"{sign} {cut(visible(text), _SHOWN)}", colour))
+            yield ("      ", ""), (f"{sign} {cut(visible(text), _SHOWN)}", colour)
+
+
+def _outcome(diff: QueryDiff) -> str:
+    """Say how a query ended: its verdict before and after, or of one that was run several times, its pass rate."""
+    if diff.repeat is not None:
+        before, after = diff.verdicts
+        return f"{before} → {after}" if before and after and before != after else (after or before or "")
+    first, *more = [f"{rate.passed:,}/{rate.runs:,}" for rate in diff.rates if rate]
+    if not more or diff.rates[0] == diff.rates[1]:
+        return f"{first} passed"
+    return f"{first} → {more[0]} passed, p = {diff.p:.2g}"
 
 
 def title(change: Change) -> str:
@@ -94,28 +113,34 @@ def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, 
         yield path, before, after
 
 
-def as_json(diff: QueryDiff) -> JsonObject:
-    """Give one query's differences as a JSON object."""
-    return asdict(diff)
+def as_json(diff: QueryDiff) -> str:
+    """Write one query's differences as a JSON object."""
+    return json.dumps(diff, ensure_ascii=False, default=_shallow)
 
 
 def summary(tally: Tally) -> str:
     """Sum up: `2 changed, 1 added, 117 same`."""
     counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "same": tally.same}
-    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
+    told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
+    return f"{told} ({tally.chance:,} with another pass rate, which may be chance)" if tally.chance else told
 
 
 def markdown(diffs: list[QueryDiff], tally: Tally) -> Iterator[str]:
     """Lay out differences for a job's summary or a comment: a line of totals, then what changed, folded."""
     yield f"**The runs {'differ' if tally.differ else 'are the same'}**: {summary(tally)}."
     for diff in diffs:
-        head, *rest = [line.plain for line in lines(diff)]
+        head, *rest = ["".join(text for text, _ in line) for line in lines(diff)]
         yield f"\n<details><summary><code>{_escaped(head)}</code></summary>\n"
         ticks = max((len(run) for line in rest for run in re.findall("`+", line)), default=0)
         fence = "`" * max(3, ticks + 1)  # longer than any that stands within
         yield f"{fence}diff"
         yield from (line[6:] if line.startswith("      ") else line.strip() for line in rest)
         yield f"{fence}\n\n</details>"
+
+
+def _shallow(value: Any) -> JsonObject:
+    """Give a dataclass as a JSON object, its values as they are: `asdict` would copy every result that differs."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _escaped(text: str) -> str:

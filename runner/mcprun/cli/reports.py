@@ -1,0 +1,67 @@
+"""The reports that a command was asked for: `mcprun report` and the end of `mcprun batch` are one path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import click
+
+from mcprun.cli.options import REPORT_FORMS
+from mcprun.errors import UsageError
+from mcprun.report.facts import Against, gather
+from mcprun.report.files import STDOUT, add_summary, write_report
+from mcprun.report.github import commands
+from mcprun.report.workflow import is_on
+from mcprun.rundir import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Which reports to write: the file of each form, and whether GitHub Actions is told."""
+
+    files: Mapping[str, str]
+    github: bool
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Reports:
+        """Read a command's options."""
+        files = {form: given[form] for form in REPORT_FORMS if given[form] is not None}
+        return cls(files, is_on() if given["github"] is None else given["github"])
+
+    @property
+    def take_stdout(self) -> bool:
+        """Whether one of them goes to stdout, which leaves no place there for anything else."""
+        return STDOUT in self.files.values()
+
+    def write(self, run: Run, against: Against | None = None) -> None:
+        """Write them all. Raises `UsageError` with every one that can't be written; the others are there."""
+        if not self.files and not self.github:
+            return
+        facts = gather(run, against)
+        writes = [partial(write_report, facts, form, name) for form, name in self.files.items()]
+        if self.github:
+            for line in commands(facts, os.environ.get("GITHUB_WORKSPACE", "")):
+                click.echo(line, err=self.take_stdout)
+            if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+                writes.append(partial(add_summary, facts, summary))
+        problems: list[str] = []
+        for write in writes:
+            try:
+                write()
+            except UsageError as error:
+                problems.append(str(error))
+        if problems:
+            raise UsageError("; ".join(problems))
+
+    def written(self, run: Run, against: Against | None = None) -> bool:
+        """Write them all at the end of a run, which no trouble with reports may spoil: that is told, and `False`."""
+        try:
+            self.write(run, against)
+        except UsageError as error:
+            click.echo(f"Error: {error}. The run is kept: mcprun report {run.path} writes reports of it", err=True)
+            return False
+        return True

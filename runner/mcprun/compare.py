@@ -1,0 +1,179 @@
+"""What changed between two transcripts of one query. Pure: what `json.loads` gives of their lines in, changes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import Any, Literal
+
+from mcprun.matchers import equal
+from mcprun.records import JsonObject
+from mcprun.scrub import Scrubber
+
+ASPECTS = ("verdict", "calls", "results", "tools", "text", "usage")
+"""What can be compared: of the servers, `tools`; of each query, the rest. The last two are only when asked for."""
+
+DEFAULT_ASPECTS = frozenset(ASPECTS[:4])
+
+What = Literal["verdict", "stop", "call_added", "call_removed", "input", "result", "text", "usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that differs. `call` is the number of a call: in HEAD, or of a removed one in BASE.
+
+    `tool` is its name, and `input` what it was given, where that is not what changed. `before` and `after` are JSON
+    values, `None` where there is nothing to hold against.
+    """
+
+    what: What
+    before: Any = None
+    after: Any = None
+    call: int | None = None
+    tool: str | None = None
+    input: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What of a transcript is compared, cleaned: `calls` (`tool`, `input`, `result`) and the model's last words."""
+
+    calls: Sequence[JsonObject]
+    text: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """Says what counts: `aspects` are those of `ASPECTS`, and the `scrubber` takes out what does not mean anything."""
+
+    aspects: frozenset[str] = DEFAULT_ASPECTS
+    scrubber: Scrubber = field(default_factory=Scrubber)
+
+    def seen(self, transcript: JsonObject) -> Seen:
+        """Give what of a transcript is compared."""
+        calls = [
+            {"tool": call["tool"], "input": call["input"], "result": result_of(call)} for call in transcript["calls"]
+        ]
+        if self.scrubber:
+            calls = self.scrubber.clean({"calls": calls}).get("calls", [])
+        if "text" not in self.aspects:
+            return Seen(calls)
+        return Seen(calls, self.scrubber.clean({"text": transcript["text"]}).get("text"))
+
+    def changes(self, base: JsonObject, head: JsonObject) -> Iterator[Change]:
+        """Give what changed from one transcript to the other, in order."""
+        if "verdict" in self.aspects:
+            if base["verdict"] != head["verdict"]:
+                yield Change("verdict", base["verdict"], head["verdict"])
+            if stop_of(base) != stop_of(head):
+                yield Change("stop", stop_of(base), stop_of(head))
+        if "text" in self.aspects or not same(base["calls"], head["calls"]):
+            yield from self.seen_changes(self.seen(base), self.seen(head))
+        if "usage" in self.aspects and (before := spent(base)) != (after := spent(head)):
+            yield Change("usage", before, after)
+
+    def seen_changes(self, base: Seen, head: Seen) -> Iterator[Change]:
+        """Give what changed in the calls and in what the model said."""
+        if self.aspects & {"calls", "results"}:
+            for before, after in align(base.calls, head.calls):
+                yield from self._call_changes(base.calls, before, head.calls, after)
+        if "text" in self.aspects and base.text != head.text:
+            yield Change("text", base.text, head.text)
+
+    def _call_changes(
+        self, base: Sequence[JsonObject], before: int | None, head: Sequence[JsonObject], after: int | None
+    ) -> Iterator[Change]:
+        if before is not None and after is not None:
+            one, other = base[before], head[after]
+            tool = other.get("tool")
+            if "calls" in self.aspects and not same(one.get("input"), other.get("input")):
+                yield Change("input", one.get("input"), other.get("input"), after, tool)
+            if "results" in self.aspects and not same(one.get("result"), other.get("result")):
+                yield Change("result", one.get("result"), other.get("result"), after, tool, other.get("input"))
+        elif "calls" not in self.aspects:
+            return
+        elif after is not None:
+            yield Change("call_added", None, head[after].get("input"), after, head[after].get("tool"))
+        elif before is not None:
+            yield Change("call_removed", base[before].get("input"), None, before, base[before].get("tool"))
+
+
+def align(base: Sequence[JsonObject], head: Sequence[JsonObject]) -> Iterator[tuple[int | None, int | None]]:
+    """Align two lists of calls like the lines of two texts: which belong together, which were added or removed.
+
+    Calls of the same tool with the same input belong together; between those, calls of the same tool.
+    """
+    if len(base) == len(head) and all(map(_same_call, base, head)):  # as it mostly is
+        yield from zip(range(len(base)), range(len(head)), strict=True)
+        return
+    for tag, i, j, k, n in _opcodes(map(_as_text, base), map(_as_text, head)):
+        if tag == "equal":
+            yield from zip(range(i, j), range(k, n), strict=True)
+        else:
+            tools = ([str(call.get("tool")) for call in side] for side in (base[i:j], head[k:n]))
+            for inner, a, b, c, d in _opcodes(*tools):
+                if inner == "equal":
+                    yield from zip(range(i + a, i + b), range(k + c, k + d), strict=True)
+                else:
+                    yield from ((before, None) for before in range(i + a, i + b))
+                    yield from ((None, after) for after in range(k + c, k + d))
+
+
+def _opcodes(base: Iterable[str], head: Iterable[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    return SequenceMatcher(None, list(base), list(head), autojunk=False).get_opcodes()
+
+
+def _same_call(one: JsonObject, other: JsonObject) -> bool:
+    return one.get("tool") == other.get("tool") and same(one.get("input"), other.get("input"))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two JSON values are the same: as Python has it, but 1 is not `true`."""
+    # Python's word is quick, and nearly always enough: what it takes for the same nearly always reads the same.
+    return bool(one == other) and (json.dumps(one) == json.dumps(other) or equal(one, other))
+
+
+def _as_text(call: JsonObject) -> str:
+    return json.dumps([call.get("tool"), call.get("input")], sort_keys=True)
+
+
+def spent(transcript: JsonObject) -> JsonObject:
+    """Give how many turns and tokens it took."""
+    return {"turns": len(transcript["turns"]), **(transcript["usage"] or {})}
+
+
+def stop_of(transcript: JsonObject) -> str:
+    """Say how a conversation stopped: the stop reason, and the kind of the error if there was one."""
+    error = transcript["error"]
+    return f"{transcript['stop']} ({error['kind']})" if error else str(transcript["stop"])
+
+
+def result_of(call: JsonObject) -> Any:
+    """Give a call's result in its shortest whole form, so that nothing is told twice.
+
+    Structured content stands for the text that repeats it (MCP, "Structured Content"), without the `result` that
+    servers wrap it in when it is no object; a lone text stands for its block. An error is marked as one.
+    """
+    content, structured = call["content"], call["structured"]
+    texts = [block["text"] for block in content if block.keys() == {"type", "text"}]
+    is_text = len(texts) == len(content)
+    shortest: Any = texts[0] if is_text and len(texts) == 1 else content
+    if structured is not None:
+        inner = structured["result"] if isinstance(structured, dict) and structured.keys() == {"result"} else structured
+        if is_text and (texts == [inner] or any(form in _forms(texts) for form in (structured, inner))):
+            shortest = inner
+        else:
+            shortest = {"content": shortest, "structured": structured}
+    return {"error": shortest} if call["is_error"] else shortest
+
+
+def _forms(texts: list[str]) -> list[Any]:
+    """Give what texts may say: themselves, the JSON value in them, or a list of those."""
+    told: list[Any] = ["\n".join(texts), texts]
+    try:
+        values = [json.loads(text) for text in texts]
+    except ValueError:
+        return told
+    return [*told, values, *values] if len(values) == 1 else [*told, values]

@@ -1,0 +1,81 @@
+"""JSON Lines, read strictly and with a bound: what is wrong is told with its line, and the rest is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import IO, Any, NoReturn
+
+import jsonlines
+
+from mcprun.limits import MAX_LINE_BYTES
+
+
+def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[int, Any]]:
+    """Read a file's JSON values with their line numbers. A BOM, CRLF and blank lines are passed over.
+
+    What is wrong goes to `problems`, as `LABEL:LINE: line: what is wrong`, and is passed over.
+    """
+    source.seek(0)
+    line = 0
+
+    def numbered() -> Iterator[bytes]:
+        nonlocal line
+        while raw := source.readline(MAX_LINE_BYTES):
+            line += 1
+            if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+                problems.append(f"{label}:{line}: line: has more than {MAX_LINE_BYTES:,} bytes")
+                while (rest := source.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                    pass
+                raw = b"\n"
+            yield raw
+
+    reader = jsonlines.Reader(numbered(), loads=_strict_loads)
+    while True:
+        try:
+            value = reader.read(allow_none=True, skip_empty=True)
+        except EOFError:
+            return
+        except jsonlines.InvalidLineError as error:
+            problems.append(f"{label}:{line}: line: {_bad_line(error)}")
+        else:
+            yield line, value
+
+
+def _strict_loads(text: str | bytes) -> Any:
+    """Read JSON as its standard has it: no NaN, no key twice, no nesting that would exhaust the stack."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large a number")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return value
+
+
+def _bad_line(error: jsonlines.InvalidLineError) -> str:
+    match error.__cause__:
+        case UnicodeDecodeError() as cause:
+            return f"not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"
+        case json.JSONDecodeError() as cause:
+            return f"not JSON: {cause.msg}, at column {cause.colno}"
+        case cause:
+            return f"not JSON: {cause}"

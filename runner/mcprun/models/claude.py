@@ -1,0 +1,41 @@
+"""Claude as a run asks it: one policy a layer, the retries around the budget around the request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from mcprun.events import Emit
+from mcprun.limits import Limits
+from mcprun.models import Model
+from mcprun.models.anthropic import AnthropicModel
+from mcprun.models.budget import Budget, BudgetedModel
+from mcprun.models.retry import RetryingModel
+from mcprun.models.throttle import Throttle
+from mcprun.records import Usage
+
+
+@asynccontextmanager
+async def open_claude(
+    name: str,
+    *,
+    api_key: str | None,
+    auth_token: str | None,
+    base_url: str | None,
+    limits: Limits,
+    emit: Emit,
+    earlier: Iterable[tuple[str, Usage | None]],
+) -> AsyncIterator[Model]:
+    """Make the model with this name. `earlier` are the replies already paid for: each one's model and tokens."""
+    async with AnthropicModel.open(
+        name,
+        api_key=api_key,
+        auth_token=auth_token,
+        base_url=base_url,
+        request_seconds=limits.request_seconds,
+    ) as model:
+        budget = Budget(limits.budget_tokens, limits.budget_usd, emit)
+        for paid, usage in earlier:
+            budget.spend(paid, usage or Usage(output_tokens=limits.max_tokens))
+        budgeted = BudgetedModel(model, budget)  # each try is paid for
+        yield RetryingModel(budgeted, Throttle(limits.concurrency), limits.retries, limits.retry_wait_seconds, emit)

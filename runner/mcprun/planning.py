@@ -1,0 +1,121 @@
+"""From what is asked to the plan of a run: everything that can be wrong is found before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from mcprun.batch import Plan
+from mcprun.limits import Limits
+from mcprun.models.choose import Account, choose, choose_judge, needs_script
+from mcprun.prompts import Select, as_file, read_prompts
+from mcprun.records import JsonObject
+from mcprun.redact import Redactor
+from mcprun.resume import Resume
+from mcprun.scrub import Scrubber
+from mcprun.target import InProcessTarget, Target, parse_target, secrets_of, with_more
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer, Server
+
+    Prompts = str | PathLike[str] | Iterable[JsonObject | str]
+    """A prompts file, or queries: objects of the same format, or just prompts."""
+
+    AnyServer = str | PathLike[str] | MCPServer | Server[Any]
+    """SERVER as the command line has it, or a server of the SDK that lives in this process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
+
+    `model` and `judge_model` are what `--model` and `--judge-model` take. `filters` are patterns of ids and tags, of
+    which the first `limit` queries are run. `env` (of a server that is started) and `headers` (of one at a URL) are
+    secrets, `redact` regular expressions of others. `out` is the run's folder. `scrub` and `ignore` say what does not
+    count in a replay.
+    """
+
+    model: str | None = None
+    judge_model: str | None = None
+    base_url: str | None = None
+    system: str | None = None
+    filters: Sequence[str] = ()
+    limit: int | None = None
+    repeat: int = 1
+    pass_rate: float | None = None
+    allow_tool_errors: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    server_args: Sequence[str] = ()
+    servers: int = 1
+    fresh_server: bool = False
+    limits: Limits = field(default_factory=Limits)
+    redact: Sequence[str] = ()
+    on_divergence: Literal["continue", "fail", "stop"] = "continue"
+    scrub: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    out: str | None = None
+
+
+def make_plan(
+    prompts: Prompts,
+    server: AnyServer,
+    options: Options,
+    *,
+    resume: Resume | None = None,
+    kept: Path | IO[bytes] | None = None,
+) -> Plan:
+    """Read what is asked, and the files that it names. Raises `UsageError`.
+
+    With `resume` an earlier run goes on, whose prompts may have been `kept`.
+    """
+    target = _target(server, options)
+    account = Account.find()
+    redactor = Redactor([*account.secrets, *secrets_of(target)], options.redact)
+    if options.limits.budget_usd is not None:
+        import mcprun.prices  # noqa: F401  says what to install where it is missing
+    if not isinstance(prompts, str | PathLike):
+        prompts, kept = "-", as_file(prompts)
+    spec = options.model or account.model
+    found = read_prompts(
+        fspath(prompts),
+        Select(tuple(options.filters), options.limit),
+        need_script=needs_script(spec),
+        kept=kept,
+        repeat=options.repeat,
+    )
+    with ExitStack() as stack:
+        stack.enter_context(found)
+        model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
+        plan = Plan(
+            prompts=found,
+            target=target,
+            model=model,
+            judge=choose_judge(options.judge_model or account.judge_model, model, found.judged),
+            limits=options.limits,
+            system=options.system,
+            allow_tool_errors=options.allow_tool_errors,
+            servers=options.servers,
+            fresh_server=options.fresh_server,
+            pass_rate=options.pass_rate,
+            out=options.out,
+            resume=resume,
+            scrubber=Scrubber.of(options.scrub, options.ignore),
+            on_divergence=options.on_divergence,
+            redactor=redactor,
+            arguments={"prompts": found.name, "server": str(target)},
+        )
+        stack.pop_all()  # the prompts stay open for whoever runs the plan
+    return plan
+
+
+def _target(server: AnyServer, options: Options) -> Target:
+    if isinstance(server, str | PathLike):
+        target = parse_target(fspath(server), options.server_args)
+    else:
+        target = InProcessTarget(server)
+    return with_more(target, env=options.env, headers=options.headers)

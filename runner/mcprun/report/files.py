@@ -1,0 +1,57 @@
+"""Writes reports to where they were asked for; what stands in them is made by the module of each form."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mcprun.errors import UsageError
+from mcprun.journal import write_file
+from mcprun.report import workflow
+from mcprun.report.facts import Facts
+from mcprun.report.junit import junit
+from mcprun.report.markdown import LEAST_BYTES, SUMMARY_BYTES, markdown
+from mcprun.report.table import table
+from mcprun.report.tap import tap
+
+STDOUT = "-"
+
+WRITERS: Mapping[str, Callable[[Facts], str]] = {"junit": junit, "markdown": markdown, "csv": table, "tap": tap}
+"""The forms of reports, by the names of their options."""
+
+
+def write_report(facts: Facts, form: str, name: str) -> None:
+    """Write one report, to a file at once or to stdout; a missing folder is made.
+
+    Raises `UsageError` where it can't be written.
+    """
+    text = WRITERS[form](facts)
+    if name == STDOUT:
+        text = workflow.without_commands(text) if workflow.is_on() else text
+        try:
+            sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # nobody reads any more, which is no trouble
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise UsageError(f"can't write {name}: {error.strerror}") from None
+
+
+def add_summary(facts: Facts, name: str) -> None:
+    """Add a run to the summary of a workflow's step, as far as there is room. Raises `UsageError` where it can't."""
+    path = Path(name)
+    try:
+        room = SUMMARY_BYTES - (path.stat().st_size if path.exists() else 0)
+        if room < LEAST_BYTES:
+            raise UsageError(f"there is no room left in {name}, the summary of this step")
+        with path.open("a", encoding="utf-8", errors="replace") as summary:
+            summary.write(markdown(facts, room))
+    except OSError as error:
+        raise UsageError(f"can't write {name}: {error.strerror}") from None

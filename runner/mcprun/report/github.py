@@ -1,0 +1,83 @@
+"""A run as annotations of GitHub Actions: workflow commands, one a line.
+
+Their form, and what is escaped in them, are those of the runner (actions/runner, `ActionCommand.cs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from mcprun.report.excerpt import causes
+from mcprun.report.facts import Facts
+from mcprun.report.progress import named
+from mcprun.report.terminal import many, one_line
+
+SHOWN = 10
+"""GitHub shows so many errors and so many warnings of a step, and no more."""
+
+_LINE = 1000
+"""Characters of one message."""
+
+
+def commands(facts: Facts, workspace: str = "") -> Iterator[str]:
+    """Give a run's annotations, one command a line: errors for what makes it fail or err, warnings for what is flaky.
+
+    Of each kind there are at most `SHOWN`; the last one counts the rest. Queries are told with their place in the
+    prompts file, as seen from the folder `workspace` where it lies in there.
+    """
+    yield from _at_most("error", _errors(facts, workspace))
+    flaky = (one for one in facts.record.repeats if one.flaky)
+    told = (({"title": f"flaky: {one.id}"}, f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%}") for one in flaky)
+    yield from _at_most("warning", told)
+
+
+_Note = tuple[dict[str, str], str]
+"""What an annotation says: its properties and its message."""
+
+
+def _errors(facts: Facts, workspace: str) -> Iterator[_Note]:
+    if facts.trouble:
+        yield {"title": "mcprun"}, facts.trouble
+    if facts.against and facts.regressions:
+        told = f"{many(facts.regressions, 'regression')} against {facts.against.name}: {facts.against.totals}"
+        yield {"title": "mcprun"}, told
+    file = _file(facts, workspace)
+    for transcript in facts.transcripts():
+        if facts.is_red(transcript):
+            line = facts.lines.get(transcript.id)
+            place = {"file": file, **({"line": str(line)} if line else {})} if file else {}
+            yield {"title": f"{transcript.verdict}: {named(transcript)}", **place}, "\n".join(causes(transcript))
+
+
+def _file(facts: Facts, workspace: str) -> str:
+    """Name the prompts file as GitHub does: from the top of the checkout. One that came on stdin has no name."""
+    name = facts.record.prompts.file
+    if name == "-":
+        return ""
+    path = Path(facts.record.folder or ".", name)
+    if workspace and path.is_relative_to(workspace):
+        return path.relative_to(workspace).as_posix()
+    return name
+
+
+def _at_most(kind: str, notes: Iterator[_Note]) -> Iterator[str]:
+    shown = list(islice(notes, SHOWN))
+    if rest := sum(1 for _ in notes):
+        shown[-1] = {"title": "mcprun"}, f"… and {rest + 1:,} more: the summary tells of them"
+    for properties, message in shown:
+        told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+        yield f"::{kind} {told}::{_data(_short(message))}"
+
+
+def _short(message: str) -> str:
+    return "\n".join(one_line(line, _LINE) for line in message.splitlines()[:SHOWN])
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(one_line(text, _LINE)).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,139 @@
+"""JUnit XML, as GitHub's, GitLab's and Jenkins' readers take it.
+
+There is no standard. The file fits both schemas that are in use: Jenkins' `junit-10.xsd` (xunit-plugin) and, while
+nothing was skipped, `JUnit.xsd` of Apache Ant's tasks, whose order of elements and required attributes are kept.
+Neither allows properties or files of a testcase: what is told of repeats stands in the properties of the suite.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator
+
+from mcprun.records import Transcript, Verdict
+from mcprun.report.excerpt import causes, excerpt, kind
+from mcprun.report.facts import Facts
+from mcprun.report.progress import named
+from mcprun.report.terminal import one_line, visible
+
+_OWN = "mcprun"
+"""The class of testcases that are no queries: the run itself, and its comparison with a baseline."""
+
+_MESSAGE = 500
+"""Characters of a message; the text below it has all."""
+
+_TOLD = 500
+"""So many queries that did not pass are told with their calls: readers refuse files that are too long."""
+
+_NO_XML = re.compile("[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""What XML 1.0 can't hold, not even escaped (https://www.w3.org/TR/xml/#charsets)."""
+
+
+def junit(facts: Facts) -> str:
+    """Write a run as a document with one testsuite; each repeat of a query is a testcase.
+
+    It holds a `failure` or an `error` exactly when the run's exit code is not 0. A failed repeat of a query that
+    reaches the pass rate that was asked for is `skipped`, with the reason; so is what the run did not come to. A run
+    that is not whole, and a comparison with a baseline, are testcases of their own.
+    """
+    cases = [*_run(facts), *_queries(facts)]
+    marks = Counter(child.tag for case in cases for child in case)
+    root = ET.Element("testsuites")
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name=_text(facts.stem),
+        tests=str(len(cases)),
+        failures=str(marks["failure"]),
+        errors=str(marks["error"]),
+        time=f"{facts.record.seconds or 0.0:.3f}",
+        timestamp=facts.record.started[:19],
+        hostname="localhost",  # what the schema asks for where it is not known
+        id="0",
+        package=_OWN,
+    )
+    if marks["skipped"]:  # Ant's schema has no such attribute
+        suite.set("skipped", str(marks["skipped"]))
+    properties = ET.SubElement(suite, "properties")
+    for name, value in _properties(facts):
+        ET.SubElement(properties, "property", name=_text(name), value=_text(value))
+    suite.extend(cases)
+    ET.SubElement(suite, "system-out").text = ""
+    ET.SubElement(suite, "system-err").text = _text(facts.log)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True, short_empty_elements=True) + "\n"
+
+
+def _queries(facts: Facts) -> Iterator[ET.Element]:
+    told = 0
+    for transcript in facts.transcripts():
+        yield _query(transcript, facts, with_calls=told < _TOLD)
+        told += facts.is_red(transcript)
+
+
+def _query(transcript: Transcript, facts: Facts, *, with_calls: bool) -> ET.Element:
+    seconds = facts.seconds.get((transcript.id, transcript.repeat), 0.0)
+    case = _case(named(transcript), facts.stem, seconds)
+    told = causes(transcript)
+    first = one_line(told[0], _MESSAGE) if told else str(transcript.verdict)
+    if facts.excuses(transcript):
+        _skip(case, f"failed, but enough of this query's runs passed: {first}")
+    elif transcript.verdict is Verdict.SKIPPED:
+        _skip(case, first)
+    elif transcript.verdict is not Verdict.PASSED:
+        tag = "failure" if transcript.verdict is Verdict.FAILED else "error"
+        mark = ET.SubElement(case, tag, message=_text(first), type=_text(kind(transcript)))
+        calls = excerpt(transcript) if with_calls else ["(mcprun show reads the conversation)"]
+        mark.text = _text("\n".join([*told, "", *calls]))
+    return case
+
+
+def _run(facts: Facts) -> Iterator[ET.Element]:
+    """Give the testcases that are no queries; where all is well with the run itself, there is none for it."""
+    if why := facts.trouble:
+        case = _case("run", _OWN, 0.0)
+        error = facts.record.error
+        told = one_line(why, _MESSAGE)
+        mark = ET.SubElement(case, "error", message=_text(told), type=str(error.kind if error else facts.record.state))
+        mark.text = _text(why)
+        yield case
+    if against := facts.against:
+        case = _case("baseline", _OWN, 0.0)
+        if against.regressions:
+            told = f"compared with {against.name}: {against.totals}"
+            mark = ET.SubElement(case, "failure", message=_text(told), type="regression")
+            mark.text = _text("\n".join(against.lines))
+        yield case
+
+
+def _case(name: str, group: str, seconds: float) -> ET.Element:
+    return ET.Element("testcase", name=_text(name), classname=_text(group), time=f"{seconds:.3f}")
+
+
+def _skip(case: ET.Element, reason: str) -> None:
+    ET.SubElement(case, "skipped", message=_text(reason))
+
+
+def _properties(facts: Facts) -> Iterator[tuple[str, str]]:
+    record, server = facts.record, facts.record.server
+    yield "run", facts.path
+    yield "state", record.state
+    yield "exit_code", str(facts.code.value)
+    yield "prompts", record.prompts.file
+    yield "model", record.model.name
+    if server:
+        yield "server", " ".join(filter(None, (server.name, server.version)))
+        yield "protocol", server.protocol
+    for one in record.repeats:
+        told = {"runs": one.runs, "passed": one.passed, "pass_rate": one.pass_rate, "flaky": str(one.flaky).lower()}
+        if one.required is not None:
+            told["required"] = one.required
+        for name, value in told.items():
+            yield f"repeats.{one.id}.{name}", str(value)
+
+
+def _text(text: str) -> str:
+    """Make text fit for XML: controls, and the few other characters that it can't hold, are made visible."""
+    return _NO_XML.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), visible(text))

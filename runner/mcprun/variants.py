@@ -1,0 +1,114 @@
+"""What changed in a query that was run several times: its pass rate, and the ways it goes. Pure.
+
+One run of a query that a model answers tells little. So the repeats of BASE and HEAD are compared as two samples: a
+change of the pass rate counts when chance would hardly bring it about (Fisher's exact test), and a way to go that BASE
+never went is told as a new one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import comb
+
+from mcprun.compare import Change, Lens, Seen, spent
+from mcprun.records import JsonObject, Verdict
+
+ALPHA = 0.05
+"""A change of a pass rate counts when chance alone would bring about one like it less often than this."""
+
+_NEAREST = 5
+"""So many of the commonest ways of BASE a new one is held against, to tell what is new in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Of so many `runs` of a query, so many `passed`. An error is a run that did not pass."""
+
+    passed: int
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A way that `runs` of HEAD's repeats went, `repeat` the first of them, and none of BASE's.
+
+    `changes` hold it against the way of BASE that is nearest to it.
+    """
+
+    runs: int
+    repeat: int
+    changes: tuple[Change, ...]
+
+
+@dataclass(slots=True)
+class _Way:
+    seen: Seen
+    repeat: int
+    runs: int = 0
+
+
+@dataclass(slots=True)
+class Sample:
+    """The repeats of one query on one side, gathered one by one. Memory holds each way to go once."""
+
+    lens: Lens
+    passed: int = 0
+    runs: int = 0
+    ways: dict[str, _Way] = field(default_factory=dict)
+    _spent: dict[str, int] = field(default_factory=dict)
+
+    def add(self, transcript: JsonObject) -> None:
+        """Take one repeat: a transcript as its line has it."""
+        self.runs += 1
+        self.passed += transcript["verdict"] == Verdict.PASSED
+        seen = self.lens.seen(transcript)
+        way = self.ways.setdefault(_key(seen, self.lens), _Way(seen, transcript["repeat"]))
+        way.runs += 1
+        way.repeat = min(way.repeat, transcript["repeat"])
+        for name, count in spent(transcript).items():
+            self._spent[name] = self._spent.get(name, 0) + count
+
+    @property
+    def rate(self) -> Rate:
+        """How often it passed."""
+        return Rate(self.passed, self.runs)
+
+    @property
+    def means(self) -> JsonObject:
+        """How many turns and tokens one run takes, in the mean."""
+        return {name: round(count / self.runs, 2) for name, count in self._spent.items()}
+
+
+def new_variants(base: Sample, head: Sample) -> Iterator[Variant]:
+    """Give the ways that HEAD goes and BASE never went, the commonest first."""
+    known = sorted(base.ways.values(), key=lambda way: -way.runs)[:_NEAREST]
+    for key, way in sorted(head.ways.items(), key=lambda item: (-item[1].runs, item[1].repeat)):
+        if key not in base.ways:
+            told = (tuple(head.lens.seen_changes(one.seen, way.seen)) for one in known)
+            yield Variant(way.runs, way.repeat, min(told, key=_distance))
+
+
+def fisher(one: Rate, other: Rate) -> float:
+    """Give how likely chance alone makes two rates differ at least as much (R. A. Fisher's exact test, two-sided)."""
+    passed, runs = one.passed + other.passed, one.runs + other.runs
+
+    def ways(k: int) -> int:
+        return comb(one.runs, k) * comb(other.runs, passed - k)
+
+    seen = ways(one.passed)
+    possible = map(ways, range(max(0, passed - other.runs), min(passed, one.runs) + 1))
+    return sum(count for count in possible if count <= seen) / comb(runs, passed)
+
+
+def _distance(changes: tuple[Change, ...]) -> int:
+    """Tell how far apart two ways are: one call more or less is further than a call that brings something else."""
+    return sum(2 if change.what in ("call_added", "call_removed") else 1 for change in changes)
+
+
+def _key(seen: Seen, lens: Lens) -> str:
+    """Give text that two ways share when nothing that counts differs between them."""
+    names = [name for name, aspect in (("input", "calls"), ("result", "results")) if aspect in lens.aspects]
+    calls = [[call.get("tool"), *(call.get(name) for name in names)] for call in seen.calls] if names else []
+    return json.dumps([calls, seen.text], sort_keys=True)

@@ -1,0 +1,43 @@
+"""`python -m tests.benchmarks [--rounds N] [--json FILE]`: measure, print a table, exit with 1 for a broken promise."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.benchmarks import diffing
+from tests.benchmarks.ratios import Figure
+
+SUITES = {"diff": diffing.figures}
+
+
+def main() -> int:
+    """Run the suites that were asked for, all of them by default."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("suites", nargs="*", help=f"some of {', '.join(SUITES)}; all of them when none is named")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each pair is measured")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
+    given = parser.parse_args()
+    if unknown := [name for name in given.suites if name not in SUITES]:
+        parser.error(f"there is no suite {unknown[0]}; there are {', '.join(SUITES)}")
+    figures: list[Figure] = []
+    print(f"{'what':<42} {'ratio':>6} {'least':>6} {'most':>6} {'allowed':>8}   seconds")
+    for name in given.suites or SUITES:
+        with tempfile.TemporaryDirectory() as folder:
+            for figure in SUITES[name](Path(folder), given.rounds):
+                figures.append(figure)
+                mark = "" if figure.is_kept else "  BROKEN"
+                numbers = f"{figure.median:6.2f} {figure.least:6.2f} {figure.most:6.2f} {figure.allowed:8.2f}"
+                print(f"{figure.name:<42} {numbers}   {figure.seconds[0]:.2f} / {figure.seconds[1]:.2f}{mark}")
+                sys.stdout.flush()
+    if given.json:
+        Path(given.json).write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    return 0 if all(figure.is_kept for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

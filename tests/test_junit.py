@@ -1,0 +1,237 @@
+"""JUnit files: what they hold, and that those who read them can."""
+
+from __future__ import annotations
+
+import json
+import signal
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from junitparser import Error, Failure, JUnitXml, Skipped
+from lxml import etree
+
+from mcprun.errors import ExitCode
+from mcprun.records import Verdict
+from mcprun.report.facts import Against, Facts
+from mcprun.report.junit import junit
+from tests.support import npm, schemas
+from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, write_jsonl
+from tests.support.forks import Forks
+from tests.support.runs import EVIL, EXCUSED, facts, runs, transcript
+from tests.test_repeats import flaky
+
+MIXED = (
+    script(("ok", {}), id="passes"),
+    script(("ok", {}), id="fails", expect={"text": {"contains": "6"}, "never": ["ok"]}),
+    script(("die", {}), id="kills"),
+)
+"""A query that passes, one that fails two checks, one whose server dies."""
+
+
+@pytest.fixture(scope="module")
+def jenkins() -> etree.XMLSchema:
+    """Give the schema of Jenkins' plugin."""
+    return schemas.jenkins()
+
+
+@pytest.fixture(scope="module")
+def ant() -> etree.XMLSchema:
+    """Give the schema of Apache Ant's tasks."""
+    if missing := npm.missing():
+        pytest.skip(f"{' and '.join(missing)} not installed: the schema comes from npm")
+    return schemas.ant()
+
+
+def cases(text: str) -> dict[str, str]:
+    """Give what each testcase is marked with, by its name."""
+    found = ET.fromstring(text).iter("testcase")
+    return {case.attrib["name"]: case[0].tag if len(case) else "passed" for case in found}
+
+
+def properties(text: str) -> dict[str, str]:
+    """Give the properties of the suite."""
+    return {one.attrib["name"]: one.attrib["value"] for one in ET.fromstring(text).iter("property")}
+
+
+def run_mixed(folder: Path, *args: str) -> Result:
+    """Run the mixed queries, and write `ci/junit.xml`."""
+    write_jsonl(folder / "mixed.jsonl", *MIXED)
+    return run_mcprun("batch", "mixed.jsonl", RAW, "--junit", "ci/junit.xml", "--restarts", "5", *args, cwd=folder)
+
+
+def test_a_mixed_run_fits_both_schemas(tmp_path: Path, jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> None:
+    """What passed, failed and could not be completed stand in one file that Jenkins and Ant would have written."""
+    done = run_mixed(tmp_path)
+    file = tmp_path / "ci" / "junit.xml"
+    assert (done.code, cases(file.read_text())) == (1, {"passes": "passed", "fails": "failure", "kills": "error"})
+    document = etree.parse(file)
+    jenkins.assertValid(document)
+    ant.assertValid(document)
+    assert [path.name for path in file.parent.iterdir()] == ["junit.xml"]
+
+
+def test_what_a_reader_finds_in_a_mixed_run(tmp_path: Path) -> None:
+    """Counts, names, times, messages, the calls below them, and the end of the server's log."""
+    done = run_mixed(tmp_path)
+    (suite,) = JUnitXml.fromfile(str(tmp_path / "ci" / "junit.xml"))
+    assert (suite.name, suite.tests, suite.failures, suite.errors) == ("mixed", 3, 1, 1)
+    assert properties((tmp_path / "ci" / "junit.xml").read_text())["exit_code"] == "1"
+    passes, fails, kills = suite
+    assert (passes.classname, passes.is_passed) == ("mixed", True)
+    seconds = {event["query"]: event["seconds"] for event in done.trace if event["event"] == "query_end"}
+    assert fails.time == pytest.approx(seconds["fails"], abs=0.001)
+    (failure,), (error,) = fails.result, kills.result
+    assert isinstance(failure, Failure)
+    assert (failure.type, failure.message) == ("never", "call 0: expected no call of ok, got ok{}")
+    assert failure.text.splitlines()[1:] == [
+        "expected text with '6', got 'Done.'", "", "user     Do it.", "call 0   ok{}", '→        ["ok", {}]', "model    Done.",
+    ]  # fmt: skip
+    assert isinstance(error, Error)
+    assert (error.type, error.message.startswith("server_died: ")) == ("server_died", True)
+    said = ET.fromstring((tmp_path / "ci" / "junit.xml").read_text()).findtext(".//system-err", "")
+    assert said == (done.run / "server.log").read_text().strip()
+    assert "fatal: out of cheese" in said
+
+
+def test_report_writes_what_batch_wrote(tmp_path: Path) -> None:
+    """The end of a batch and `mcprun report` are one path."""
+    run_mixed(tmp_path)
+    told = run_mcprun("report", "--junit", "again.xml", cwd=tmp_path)
+    assert (told.code, told.stdout, told.stderr) == (0, "", "")
+    assert (tmp_path / "again.xml").read_bytes() == (tmp_path / "ci" / "junit.xml").read_bytes()
+    assert run_mcprun("report", "--junit", "-", cwd=tmp_path).stdout == (tmp_path / "again.xml").read_text()
+
+
+@given(runs())
+@example(EXCUSED)
+@settings(deadline=None)
+def test_a_file_is_red_when_the_exit_code_is(run: Facts) -> None:
+    """It holds a failure or an error exactly when the exit code is not 0, and its counts are those of its testcases."""
+    suite = ET.fromstring(junit(run))[0]
+    marks = [child.tag for case in suite.iter("testcase") for child in case]
+    assert (run.code is not ExitCode.PASSED) == ("failure" in marks or "error" in marks)
+    assert (int(suite.attrib["failures"]), int(suite.attrib["errors"])) == (
+        marks.count("failure"),
+        marks.count("error"),
+    )
+    assert int(suite.attrib.get("skipped", 0)) == marks.count("skipped")
+    own = [case for case in suite.iter("testcase") if case.attrib["classname"] == "mcprun"]
+    assert int(suite.attrib["tests"]) == len(list(run.transcripts())) + len(own)
+    if not own:
+        assert marks.count("failure") == run.record.failures
+
+
+@pytest.fixture(scope="module")
+def any_schema(jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> tuple[etree.XMLSchema, etree.XMLSchema]:
+    """Give both, for tests that make many files."""
+    return jenkins, ant
+
+
+@given(run=runs(), said=st.text() | st.just(EVIL))
+@settings(deadline=None)
+def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], run: Facts, said: str) -> None:
+    """Whatever servers say, the file is XML and fits; Ant's schema knows nothing that is skipped."""
+    hostile = facts(
+        transcript(said or "q", Verdict.FAILED, said=said), transcript("e", Verdict.ERROR, said=said), log=said
+    )
+    for one in (run, hostile):
+        text = junit(one)
+        document = etree.fromstring(text.encode())
+        any_schema[0].assertValid(document)
+        if "<skipped" not in text:
+            any_schema[1].assertValid(document)
+
+
+def test_hostile_text_stays_text() -> None:
+    """Tags are escaped, controls and what XML can't hold are made visible."""
+    text = junit(facts(transcript("q", Verdict.FAILED, said=EVIL), log=EVIL, against=Against(EVIL, 1, "", (EVIL,))))
+    assert not set("\x1b\r\u202e\ufffe") & set(text)
+    failure = ET.fromstring(text).find(".//failure[@type='calls']")
+    assert failure is not None
+    assert list(failure) == []
+    assert r"\x1b[2J<b>&" in failure.attrib["message"]
+    assert r"\u202e\ufffe" in (failure.text or "")
+
+
+def test_a_run_in_which_everything_fails_is_not_too_long() -> None:
+    """Beyond some hundreds, failures are told without their calls, and none without its causes."""
+    text = junit(facts(*(transcript(f"q{at}", Verdict.FAILED, said=f"why {at}") for at in range(600))))
+    told = [failure.text or "" for failure in ET.fromstring(text).iter("failure")]
+    assert (len(told), sum("call 0   add{a: 2}" in one for one in told)) == (600, 500)
+    assert told[-1] == "why 599\n\n(mcprun show reads the conversation)"
+
+
+@pytest.mark.parametrize(
+    ("rate", "marks"),
+    [("0.75", {"sometimes (2)": "skipped"}), ("0.8", {"sometimes (2)": "failure"})],
+)
+def test_repeats(mcprun: Forks, tmp_path: Path, jenkins: etree.XMLSchema, rate: str, marks: dict[str, str]) -> None:
+    """Each is a testcase; enough that pass make none of them red, and the properties tell the rates."""
+    done = flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", rate, "--junit", "j.xml")
+    text = (tmp_path / "j.xml").read_text()
+    assert {name: mark for name, mark in cases(text).items() if mark != "passed"} == marks
+    assert (done.code == 0) == ("failure" not in marks.values())
+    assert {name: value for name, value in properties(text).items() if "sometimes" in name} == {
+        "repeats.sometimes.runs": "4", "repeats.sometimes.passed": "3", "repeats.sometimes.pass_rate": "0.75",
+        "repeats.sometimes.flaky": "true", "repeats.sometimes.required": rate,
+    }  # fmt: skip
+    jenkins.assertValid(etree.fromstring(text.encode()))
+    (suite,) = JUnitXml.fromfile(str(tmp_path / "j.xml"))
+    excuses = [one.message for case in suite for one in case.result if isinstance(one, Skipped)]
+    assert excuses == (
+        ["failed, but enough of this query's runs passed: call 0: now_and_then{} came back as an error: '1'"]
+        if "skipped" in marks.values()
+        else []
+    )
+
+
+def test_a_server_that_does_not_start(tmp_path: Path) -> None:
+    """The run itself is the error, and what it did not come to is skipped."""
+    write_jsonl(tmp_path / "p.jsonl", *(script(id=name) for name in "ab"))
+    done = run_mcprun("batch", "p.jsonl", "no-such-command", "--junit", "j.xml", cwd=tmp_path)
+    text = (tmp_path / "j.xml").read_text()
+    assert (done.code, cases(text)) == (3, {"run": "error", "a": "skipped", "b": "skipped"})
+    assert 'type="server_start"' in text
+
+
+def test_a_run_that_was_killed(mcprun: Forks, tmp_path: Path) -> None:
+    """What is there is told, and the run is an error: it was never finished."""
+    write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=name) for name in "abc"))
+    lines = mcprun.lines("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
+    killed = mcprun.run("batch", "p.jsonl", RAW, "--out", "killed", cwd=tmp_path, kill=int(lines * 0.8))
+    assert killed.code == -signal.SIGKILL
+    text = run_mcprun("report", "killed", "--junit", "-", cwd=tmp_path).stdout
+    assert cases(text)["run"] == "error"
+    assert "the run is started, not finished" in text
+
+
+def test_regressions_against_a_baseline(tmp_path: Path) -> None:
+    """The comparison is a testcase, a failure where something is worse than it was, with what differs."""
+    prompts, server = QUICKSTART
+    query = json.loads(prompts.read_text().splitlines()[0])
+    write_jsonl(tmp_path / "p.jsonl", query)
+    assert run_mcprun("batch", "p.jsonl", server, "--out", "base", cwd=tmp_path).code == 0
+    (base,) = (json.loads(line) for line in (tmp_path / "base" / "transcripts.jsonl").read_text().splitlines())
+    args = ("batch", "p.jsonl", server, "--baseline", "base", "--junit", "j.xml")
+    assert run_mcprun(*args, cwd=tmp_path).code == 0
+    assert cases((tmp_path / "j.xml").read_text()) == {"baseline": "passed", "add": "passed"}
+    base["calls"][0]["structured"] = {"result": 6}
+    write_jsonl(tmp_path / "base" / "transcripts.jsonl", base)
+    assert run_mcprun(*args, cwd=tmp_path).code == 1
+    text = (tmp_path / "j.xml").read_text()
+    assert cases(text) == {"baseline": "failure", "add": "passed"}
+    assert "~ add  passed" in text
+
+
+def test_a_run_without_a_trace(tmp_path: Path) -> None:
+    """A baseline has no trace and no log: its report has no times, and is there."""
+    more: dict[str, Any] = {"cwd": tmp_path}
+    assert run_mcprun("batch", *QUICKSTART, **more).code == 0
+    assert run_mcprun("bless", "latest", "base", **more).code == 0
+    told = run_mcprun("report", "base", "--junit", "-", **more)
+    assert (told.code, set(cases(told.stdout).values())) == (0, {"passed"})
+    assert 'time="0.000"' in told.stdout

@@ -1,0 +1,128 @@
+"""The Markdown of a run: what it tells, that it keeps within its bounds, and that text stays text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from mcprun.errors import ErrorKind
+from mcprun.records import ErrorInfo, Verdict
+from mcprun.report.facts import Against, Facts
+from mcprun.report.markdown import COMMENT_BYTES, LEAST_BYTES, markdown
+from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+from tests.support.forks import Forks
+from tests.support.runs import EVIL, facts, runs, transcript
+from tests.test_repeats import flaky
+
+OURS = re.compile(r"<(/?(code|summary)|/?details)>|<details><summary>|<!-- mcprun:[\w.-]+ -->\n?")
+"""The only HTML that a report brings."""
+
+
+def tokens(text: str) -> list[Token]:
+    """Read Markdown as GitHub does, tables included, and give all that stands in it."""
+    found: list[Token] = []
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        found += [token, *(token.children or [])]
+    return found
+
+
+def test_what_is_told_of_a_run(tmp_path: Path) -> None:
+    """The mark that comments are found by, a headline, what did not pass and why, who answered, the calls, folded."""
+    failing = script(("ok", {}), id="it [1]", expect={"text": {"contains": "6"}})
+    write_jsonl(tmp_path / "p q.jsonl", failing, script(id="fine"))
+    done = run_mcprun("batch", "p q.jsonl", RAW, "--out", "r", "--markdown", "m.md", "--", "odd", cwd=tmp_path)
+    text = (tmp_path / "m.md").read_text()
+    assert done.code == 1
+    assert text.startswith("<!-- mcprun:p-q -->\n### ✗ Failed: p q, 1 passed, 1 failed\n")
+    shown = "".join(token.content for token in tokens(text) if token.type in ("text", "text_special"))
+    assert "expected text with '6', got 'Done.'" in shown
+    assert "server raw" not in shown
+    assert "prompts p q.jsonl; server " in shown
+    (command, told) = (token.content for token in tokens(text) if token.type == "fence")
+    assert command == f"mcprun batch 'p q.jsonl' {RAW} --filter 'it [[]1]' -- odd\n"
+    assert told.splitlines()[2:] == ["user     Do it.", "call 0   ok{}", '→        ["ok", {}]', "model    Done."]
+    again = run_mcprun(*command.split()[1:2], "p q.jsonl", RAW, "--filter", "it [[]1]", "--", "odd", cwd=tmp_path)
+    assert list(again.verdicts) == ["it [1]"]
+
+
+def test_all_passed() -> None:
+    """There is no table of what did not pass, nothing folded, and no command."""
+    text = markdown(facts(transcript("q")))
+    assert text.startswith("<!-- mcprun:p -->\n### ✓ Passed: p, 1 passed\n")
+    assert not any(word in text for word in ("cause", "details", "```", "95 %"))
+
+
+def test_repeats(mcprun: Forks, tmp_path: Path) -> None:
+    """Rates have a table, and a failed run that is excused is said to be none."""
+    flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", "0.75", "--markdown", "m.md")
+    text = (tmp_path / "m.md").read_text()
+    assert "### ✓ Passed: p, 7 passed, 1 failed\n" in text
+    assert "1 failed run of queries that reach the pass rate that was asked for: no failure." in text
+    assert "| <code>sometimes</code> | 3/4 | 75% | 30% to 95% | 75% | flaky |" in text
+    assert "details" not in text
+
+
+def test_a_run_that_is_not_whole() -> None:
+    """Why it ended stands at the top, and what differs from the baseline is shown."""
+    error = ErrorInfo(kind=ErrorKind.BUDGET, message="the budget is *spent*")
+    against = Against("base", 1, "1 changed, 2 same", ("~ add  passed", "      - 5", "      + 6"))
+    text = markdown(facts(transcript("q", Verdict.SKIPPED), error=error, state="interrupted", against=against))
+    assert "### ✗ Failed: p, 1 skipped" in text
+    assert "**The run is not whole.** <code>budget&#58; the budget is &#42;spent&#42;</code>" in text
+    assert "**1 regression** against the baseline <code>base</code>: 1 changed, 2 same.\n\n```diff\n~ add" in text
+
+
+@given(st.integers(0, 120), st.integers(LEAST_BYTES, COMMENT_BYTES), st.sampled_from(["x", "`", "😀", "\n"]))
+@settings(max_examples=30, deadline=None)
+@example(13, 18_933, "`")
+def test_no_run_is_too_long(count: int, most: int, letter: str) -> None:
+    """Whatever failed and whatever was said, the text keeps within its bytes, and counts what it leaves out."""
+    run = facts(*(transcript(f"q{at}", Verdict.FAILED, said=letter * 3000) for at in range(count)))
+    text = markdown(run, most)
+    assert len(text.encode()) <= most
+    folded = text.count("<details>")
+    assert text.count("</details>") == folded
+    left_out = re.search(r"^([\d,]+) more that did not pass are not shown here", text, re.MULTILINE)
+    assert (int(left_out[1]) if left_out else 0) == count - folded
+    rows = len(re.findall(r"^\| <code>q\d+</code> \| failed ", text, re.MULTILINE))
+    more = re.search(r"^… and (\d+) more queries that did not pass\.$", text, re.MULTILINE)
+    assert (int(more[1]) if more else 0) + rows == count
+
+
+@given(runs() | st.builds(lambda said: facts(
+    transcript(said or "q", Verdict.FAILED, said=said), transcript("e", Verdict.ERROR, said=said),
+    against=Against(said, 1, "1 changed", (said,)), arguments={"prompts": said, "server": said},
+), st.text() | st.sampled_from([EVIL, "```\n# x", "x\n```\n<b>y</b>"]) | st.text(alphabet="`|<>@[]()*_~#-:/\\!&\n.wh")))  # fmt: skip
+@settings(deadline=None)
+def test_hostile_text_stays_text(run: Facts) -> None:
+    """Nothing that was said becomes a link, an image, emphasis, HTML, a mention, or leaves its cell or its fence."""
+    text = markdown(run)
+    found = tokens(text)
+    kinds = {token.type for token in found}
+    assert (
+        kinds & {"link_open", "image", "em_open", "code_inline", "code_block", "hr", "s_open", "blockquote_open"}
+        == set()
+    )
+    for token in found:
+        if token.type in ("html_inline", "html_block"):
+            assert OURS.match(token.content), token.content
+    outside = re.sub(r"(?ms)^(`{3,})\w+$.*?^\1$", "", text)
+    assert not set("@`\x1b\u202e\r") & set(outside)
+    for row in re.findall(r"^\| .*$", outside, re.MULTILINE):
+        assert row.count("|") in (4, 6, 7)
+
+
+@pytest.mark.parametrize("name", ["a b/ü.jsonl", "-->.jsonl", "-"])
+def test_the_mark_is_a_comment(name: str) -> None:
+    """Whatever the prompts are called, the first line is one comment."""
+    run = facts(transcript("q"))
+    named = run.record.prompts.model_copy(update={"file": name})
+    first = markdown(facts(transcript("q"), prompts=named)).splitlines()[0]
+    assert re.fullmatch(r"<!-- mcprun:[A-Za-z0-9_.-]+ -->", first)
+    assert first.count("--") == 2

@@ -1,0 +1,157 @@
+"""`mcprun report`, and the same options at `mcprun batch`: where reports go, and what trouble with them does."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mcprun.errors import ExitCode
+from mcprun.records import Verdict
+from mcprun.report.facts import Facts
+from mcprun.report.table import COLUMNS, table
+from mcprun.report.tap import tap
+from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, write_jsonl
+from tests.support.runs import EVIL, EXCUSED, facts, runs, transcript
+
+FORMS = ("junit", "markdown", "csv", "tap")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the quickstart once, and give the folder it was run in."""
+    folder = tmp_path_factory.mktemp("ran")
+    assert run_mcprun("batch", *QUICKSTART, cwd=folder).code == 0
+    return folder
+
+
+def test_without_an_option_the_totals_are_printed(ran: Path, tmp_path: Path) -> None:
+    """They are those of the end of a batch."""
+    batch = run_mcprun("batch", *QUICKSTART, cwd=tmp_path)
+    told = run_mcprun("report", cwd=tmp_path)
+    assert (told.code, told.stdout, told.stderr) == (0, batch.stdout, "")
+
+
+def test_all_forms_at_once(ran: Path) -> None:
+    """Each goes to its file, folders are made, and the run stays as it is."""
+    before = sorted(path.name for path in (ran / "outputs" / "latest").iterdir())
+    flags = [word for form in FORMS for word in (f"--{form}", f"new/{form}/it")]
+    assert run_mcprun("report", "latest", *flags, cwd=ran).code == 0
+    for form, begin in zip(
+        FORMS, ("<?xml ", "<!-- mcprun:quickstart -->", "id,repeat,", "TAP version 14\n1..6\n"), strict=True
+    ):
+        assert (ran / "new" / form / "it").read_text().startswith(begin)
+    assert sorted(path.name for path in (ran / "outputs" / "latest").iterdir()) == before
+
+
+def test_stdout_is_for_one_report_and_nothing_else(ran: Path) -> None:
+    """What batch would say there goes to stderr, and two reports for it are refused."""
+    done = run_mcprun("batch", *QUICKSTART, "--csv", "-", cwd=ran)
+    assert len(list(csv.reader(io.StringIO(done.stdout)))) == 7
+    assert "transcripts.jsonl, trace.jsonl" in done.stderr
+    both = run_mcprun("report", "--csv", "-", "--tap", "-", cwd=ran)
+    assert (both.code, "another report goes to stdout already" in both.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["nope", "--csv", "x"], "Error: there is no run nope, nor outputs/nope"),
+        (["--csv", "outputs"], "File 'outputs' is a directory"),
+        (["--csv", "file/x.csv"], "Error: can't write file/x.csv: "),
+    ],
+)
+def test_reports_that_can_not_be_written(ran: Path, args: list[str], message: str) -> None:
+    """Exit 2, and one message."""
+    (ran / "file").touch()
+    done = run_mcprun("report", *args, cwd=ran)
+    assert (done.code, message in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+def test_a_report_that_can_not_be_written_loses_no_run(tmp_path: Path) -> None:
+    """The run is whole, the other report is there, the message says how to have this one, and CI does not see green."""
+    (tmp_path / "file").touch()
+    done = run_mcprun("batch", *QUICKSTART, "--junit", "file/j.xml", "--tap", "t.tap", cwd=tmp_path)
+    assert (done.code, done.record["state"], len(done.transcripts)) == (3, "finished", 6)
+    assert done.stderr.splitlines()[-1].startswith("Error: can't write file/j.xml: ")
+    assert f"mcprun report {done.run.relative_to(tmp_path)} writes reports of it" in done.stderr
+    assert (tmp_path / "t.tap").exists()
+    write_jsonl(tmp_path / "p.jsonl", script(expect={"text": {"equals": "6"}}))
+    assert run_mcprun("batch", "p.jsonl", RAW, "--junit", "file/j.xml", cwd=tmp_path).code == 1
+
+
+def test_reports_of_runs_that_end_early(tmp_path: Path) -> None:
+    """A budget, an interrupt and a resume all end with reports of what there is."""
+    write_jsonl(tmp_path / "p.jsonl", *(script(("die", {}), id=name) for name in "abc"))
+    done = run_mcprun(
+        "batch", "p.jsonl", RAW, "--max-failures", "1", "--concurrency", "1", "--tap", "t.tap", cwd=tmp_path
+    )
+    assert done.code == 3
+    lines = [line for line in (tmp_path / "t.tap").read_text().splitlines() if re.match(r"(not )?ok ", line)]
+    assert [line.split(" # ")[0] for line in lines] == ["not ok 1 - run", "not ok 2 - a", "ok 3 - b", "ok 4 - c"]
+    assert " # SKIP budget: not started: queries that did not pass: 1, and --max-failures is 1" in lines[2]
+    (tmp_path / "t.tap").unlink()
+    assert run_mcprun("batch", "--resume", "latest", "--restarts", "20", cwd=tmp_path).code == 3
+    assert "1..4\n" in (tmp_path / "t.tap").read_text()
+
+
+def test_csv_tells_of_each_query(ran: Path) -> None:
+    """One row each, in the order of the prompts, with the numbers of the transcripts and times of the trace."""
+    rows = list(csv.DictReader(io.StringIO(run_mcprun("report", "--csv", "-", cwd=ran).stdout)))
+    told = read_jsonl(ran / "outputs" / "latest" / "transcripts.jsonl")
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["id"], row["verdict"], int(row["calls"]), int(row["turns"])) for row in rows] == [
+        (one["id"], one["verdict"], len(one["calls"]), len(one["turns"])) for one in told
+    ]
+    assert [row["tool_errors"] for row in rows] == ["0", "0", "0", "1", "0", "0"]
+    assert all(re.fullmatch(r"\d+\.\d{3}", row["seconds"]) for row in rows)
+
+
+@given(st.text() | st.just(EVIL) | st.just("=1+1"))
+@settings(deadline=None)
+def test_csv_holds_any_text(said: str) -> None:
+    """A row stays a row, nothing is a control or a formula."""
+    rows = list(
+        csv.reader(
+            io.StringIO(
+                table(
+                    facts(transcript(said, Verdict.FAILED, said=said)),
+                ),
+                newline="",
+            )
+        )
+    )
+    assert (len(rows), {len(row) for row in rows}) == (2, {len(COLUMNS)})
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in rows[1])
+    assert not set("\x1b\r\u202e") & set("".join(rows[1]))
+
+
+@given(runs())
+@example(EXCUSED)
+@settings(deadline=None)
+def test_tap_is_red_when_the_exit_code_is(run: Facts) -> None:
+    """Each test point has a line, in order; those that are not ok, but for what is excused, make the exit code."""
+    version, plan, *lines = tap(run).split("\n")
+    points = [line for line in lines if re.match(r"(not )?ok \d", line)]
+    assert (version, plan) == ("TAP version 14", f"1..{len(points)}")
+    assert [int(re.findall(r"ok (\d+)", line)[0]) for line in points] == list(range(1, len(points) + 1))
+    is_red = any(line.startswith("not ok") and " # TODO " not in line for line in points)
+    assert is_red == (run.code is not ExitCode.PASSED)
+
+
+@given(st.text() | st.just("#TODO") | st.just(EVIL))
+@settings(deadline=None)
+def test_tap_holds_any_text(said: str) -> None:
+    """No text is a directive, a test point or a line of its own; the diagnostics are YAML whose values are JSON."""
+    lines = tap(facts(transcript(said, Verdict.FAILED, said=said))).splitlines()
+    assert lines[2].startswith("not ok 1 - ")
+    assert not re.search(r"(?<!\\)#", lines[2])
+    assert (lines[3], lines[-1]) == ("  ---", "  ...")
+    told = dict(line.strip().split(": ", 1) for line in lines[4:-1])
+    assert json.loads(told["verdict"]) == "failed"
