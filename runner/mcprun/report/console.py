@@ -7,17 +7,18 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from mcprun.diff import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
-from mcprun.records import Counts, RunRecord, Transcript, Verdict
+from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import conversation, first_words, head
 from mcprun.report.differences import as_json, lines, markdown, summary
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
@@ -73,6 +74,20 @@ class Console:
         if self._quiet:
             return Watcher(self._err)
         return (LiveWatcher if self._err.is_terminal else PlainWatcher)(self._err)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return self._out.width
+
+    def lines(self, lines: Iterable[RenderableType]) -> None:
+        """Print what a report has laid out."""
+        for line in lines:
+            self._out.print(line, soft_wrap=isinstance(line, Text))
+
+    def json(self, value: JsonObject) -> None:
+        """Print a JSON object for programs."""
+        self._out.file.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
     def run_error(self, error: RunError) -> None:
         """Say why the run could not go on, with the end of the server's stderr."""
