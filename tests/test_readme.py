@@ -35,7 +35,7 @@ def test_the_output_shown_is_the_output(tmp_path: Path) -> None:
     """Each `$ mcprun …` of the README prints what stands below it; `...` stands for lines that are left out."""
     (tmp_path / "prompts").symlink_to(ROOT / "prompts")
     shown = [part for block in consoles() for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
-    assert len(shown) == 8
+    assert len(shown) == 11
     for block in shown:
         command, _, expected = block.partition("\n")
         done = run_mcprun(*shlex.split(command)[1:], cwd=tmp_path)

@@ -34,11 +34,12 @@ class Rate:
 class Variant:
     """A way that `runs` of HEAD's repeats went, `repeat` the first of them, and none of BASE's.
 
-    `changes` hold it against the way of BASE that is nearest to it.
+    `changes` hold it against the way of BASE that is nearest to it, `against` the first repeat that went so.
     """
 
     runs: int
     repeat: int
+    against: int
     changes: tuple[Change, ...]
 
 
@@ -86,8 +87,8 @@ def new_variants(base: Sample, head: Sample) -> Iterator[Variant]:
     known = sorted(base.ways.values(), key=lambda way: -way.runs)[:_NEAREST]
     for key, way in sorted(head.ways.items(), key=lambda item: (-item[1].runs, item[1].repeat)):
         if key not in base.ways:
-            told = (tuple(head.lens.seen_changes(one.seen, way.seen)) for one in known)
-            yield Variant(way.runs, way.repeat, min(told, key=_distance))
+            told = ((one.repeat, tuple(head.lens.seen_changes(one.seen, way.seen))) for one in known)
+            yield Variant(way.runs, way.repeat, *min(told, key=lambda item: _distance(item[1])))
 
 
 def fisher(one: Rate, other: Rate) -> float:

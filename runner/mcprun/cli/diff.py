@@ -53,6 +53,8 @@ def diff(
     A query that was run several times (--repeat) is compared as two samples: a change of its pass rate counts when
     Fisher's exact test finds chance unlikely (--alpha), and a way to go that BASE never went is told as new.
 
+    Of the servers' tools, what changed is told as well; what breaks those who call them counts (see mcprun tools).
+
     Exits with 0 when nothing differs, with 1 when something does, with 2 when they can't be compared.
     """
     from mcprun.compare import DEFAULT_ASPECTS, Lens
@@ -68,5 +70,6 @@ def diff(
     form = "json" if as_json else "markdown" if as_markdown else "text"
     with open_transcripts(base) as before, open_transcripts(head) as after:
         comparison = Comparison(lens, repeated=repeated(before, after), alpha=alpha)
-        Console().differences(comparison.compare(before, after), comparison.tally, before.run, after.run, form)
+        tools = comparison.tools(before.tools, after.tools)
+        Console().differences(comparison.compare(before, after), tools, comparison.tally, form)
     ctx.exit(ExitCode.FAILED if comparison.tally.differ else ExitCode.PASSED)
