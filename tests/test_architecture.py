@@ -15,9 +15,9 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "cli", "report", "api", "baseline", "planning", "batch", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
+    "cli", "report", "api", "baseline", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
     "link", "stdio", "streamable", "wire", "serverlog", "target",
-    "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
+    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
     "expectations", "matchers", "aliases",
     "redact", "events", "records", "ending", "together", "deadline", "limits", "errors",
 )  # fmt: skip
@@ -77,7 +77,7 @@ def imported(*command: str, cwd: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["batch", "--help"], ["report", "--help"], ["show", "--help"], ["--version"]]
+    "command", [["--help"], *([name, "--help"] for name in ("batch", "report", "show", "tools")), ["--version"]]
 )
 def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     """Help is as quick as click itself, because nothing else is there yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -306,7 +307,7 @@ def test_a_changed_result(tmp_path: Path, good: Result) -> None:
 
 
 def test_a_renamed_tool(tmp_path: Path, good: Result) -> None:
-    """The query fails, and the comparison says which call, and which tools are gone and new."""
+    """The query fails, and the comparison says which call, and what became of the tools."""
     assert replayed(tmp_path, "renamed").code == 1
     done = run_mcprun("diff", "good", "renamed", cwd=tmp_path)
     assert (done.code, done.stdout.splitlines()) == (
@@ -316,10 +317,41 @@ def test_a_renamed_tool(tmp_path: Path, good: Result) -> None:
             '    call 0  price{item: "apple"}',
             "      - 0.5",
             "      + error: Unknown tool: price",
-            "tools  gone: price; new: unit_price",
-            "1 changed, 2 same",
+            "~ tools of the server",
+            "    ✗ price  gone; looks like it was renamed to unit_price",
+            "1 changed, 2 same; 1 breaking change of the tools",
         ],
     )
+
+
+def test_tools_that_no_query_calls(tmp_path: Path, good: Result) -> None:
+    """What breaks those who call them counts, in all forms, unless something else is asked for; the rest is told."""
+    shutil.copytree(good.run, tmp_path / "head")
+    record = good.record
+    price, total = record["server"]["tools"]
+    total["description"] = "Sum up a basket."
+    (tmp_path / "head" / "run.json").write_text(json.dumps(record))
+    harmless = run_mcprun("diff", "good", "head", cwd=tmp_path)
+    assert (harmless.code, harmless.stdout.splitlines()[0]) == (0, "~ tools of the server")
+    assert "    ~ total  description: " in harmless.stdout
+    price["inputSchema"]["properties"]["item"]["maxLength"] = 5
+    (tmp_path / "head" / "run.json").write_text(json.dumps(record))
+    breaking = run_mcprun("diff", "good", "head", cwd=tmp_path)
+    told = "    ✗ price  input.item: maxLength none → 5"
+    assert (breaking.code, told in breaking.stdout.splitlines()) == (1, True)
+    assert breaking.stdout.endswith("3 same; 1 breaking change of the tools\n")
+    tools, totals = map(json.loads, run_mcprun("diff", "good", "head", "--json", cwd=tmp_path).stdout.splitlines())
+    assert [change["breaking"] for change in tools["tools"]] == [True, False]
+    assert (totals["totals"]["breaking"], totals["totals"]["regressions"]) == (1, 1)
+    page = run_mcprun("diff", "good", "head", "--markdown", cwd=tmp_path).stdout
+    assert "<code>~ tools of the server</code>" in page
+    assert "✗ price  input.item: maxLength none → 5" in page
+    assert run_mcprun("diff", "good", "head", "--only", "verdict", cwd=tmp_path).stdout == "3 same\n"
+    files = run_mcprun("diff", "good/transcripts.jsonl", "head", cwd=tmp_path)
+    assert (files.code, files.stdout) == (0, "3 same\n")
+    args = ("batch", REGRESSION / "regression.jsonl", REGRESSION / "shop.py", "--model", "replay:good")
+    assert run_mcprun(*args, "--baseline", "head", cwd=tmp_path).code == 0  # it takes more than the baseline does
+    assert run_mcprun(*args, "--baseline", "good", cwd=tmp_path).code == 0
 
 
 def test_the_same_run_and_files_of_it(tmp_path: Path, good: Result) -> None:
@@ -338,7 +370,7 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
     write_jsonl(tmp_path / "bad.jsonl", *bad)
     told = run_mcprun("diff", "good", "bad.jsonl", "--json", cwd=tmp_path)
     *diffs, totals = map(json.loads, told.stdout.splitlines())
-    counts = {"same": 1, "changed": 1, "added": 1, "removed": 1, "regressions": 2, "chance": 0}
+    counts = {"same": 1, "changed": 1, "added": 1, "removed": 1, "regressions": 2, "chance": 0, "breaking": 0}
     assert (told.code, totals) == (1, {"totals": counts})
     assert [(diff["id"], diff["how"]) for diff in diffs] == [
         ("apple", "changed"), ("small-basket", "removed"), ("<b>new</b>", "added")

@@ -222,6 +222,7 @@ def test_odd_names(browser: Browser, tmp_path: Path) -> None:
 def open_query(page: Page, name: str) -> None:
     """Open a query by a click on its name."""
     page.get_by_role("link", name=name, exact=True).last.click()
+    expect(page.locator("#open")).to_contain_text(name)
 
 
 def test_a_conversation(page: Opened) -> None:

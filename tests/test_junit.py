@@ -20,8 +20,8 @@ from mcprun.report.facts import Against, Facts
 from mcprun.report.junit import junit
 from tests.support import npm, schemas
 from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, write_jsonl
+from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
 from tests.support.forks import Forks
-from tests.support.runs import EVIL, EXCUSED, facts, runs, transcript
 from tests.test_repeats import flaky
 
 MIXED = (

@@ -35,7 +35,7 @@ def test_the_output_shown_is_the_output(tmp_path: Path) -> None:
     """Each `$ mcprun …` of the README prints what stands below it; `...` stands for lines that are left out."""
     (tmp_path / "prompts").symlink_to(ROOT / "prompts")
     shown = [part for block in consoles() for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
-    assert len(shown) == 8
+    assert len(shown) == 11
     for block in shown:
         command, _, expected = block.partition("\n")
         done = run_mcprun(*shlex.split(command)[1:], cwd=tmp_path)
@@ -70,7 +70,8 @@ def test_what_the_judge_is_told_is_shown() -> None:
 
 def test_every_option_is_told_by_help(tmp_path: Path) -> None:
     """Each flag that the README names is one that the commands' `--help` explains."""
-    helps = [run_mcprun(command, "--help", cwd=tmp_path).stdout for command in ("batch", "bless", "diff", "report")]
+    commands = ("batch", "bless", "diff", "report", "tools")
+    helps = [run_mcprun(command, "--help", cwd=tmp_path).stdout for command in commands]
     explained = "\n".join(squeezed("\n".join(helps)))
     own = set(re.findall(r"`(--[a-z-]+)", README)) - {"--extra"}
     assert len(own) >= 12

@@ -175,6 +175,7 @@ def test_help_tells_every_command(tmp_path: Path) -> None:
         "diff",
         "report",
         "show",
+        "tools",
         "validate",
     ]
     typo = run_mcprun("bacth", cwd=tmp_path)

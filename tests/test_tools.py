@@ -13,6 +13,12 @@ from mcprun.schemas import stand_in
 from mcprun.tools import ToolSet
 from tests.support.messages_rules import refusal
 
+
+def nested(levels: int) -> dict[str, Any]:
+    """Make a schema of arrays in arrays."""
+    return {"type": "array", "items": nested(levels - 1)} if levels else {}
+
+
 names = st.text(min_size=1, max_size=200) | st.sampled_from(["a.b", "a/b", "a_b", "a b", "x" * 200, "x" * 128])
 keys = st.text(min_size=1, max_size=80) | st.sampled_from(["a.b", "a b", "a_b", "$ref", "properties", "required"])
 leaves = st.sampled_from([{"type": "string"}, {"type": "integer"}, {}, True, {"enum": ["a b", 1]}])
@@ -91,6 +97,7 @@ def test_rewriting_keeps_the_meaning(keywords: dict[str, Any], instance: dict[st
     [
         ({"type": "array"}, "its input schema is of type 'array', and arguments are always an object"),
         ("object", "its input schema is no object"),
+        ({"type": "object", "not": nested(150)}, "its input schema is nested more than 100 deep"),
         (
             {"type": "object", "properties": {"a": {"type": "strnig"}}},
             "its input schema is not valid at $.properties.a.type: 'strnig' is not valid under any of the given schemas",

@@ -100,7 +100,7 @@ def test_a_way_that_was_never_gone(tmp_path: Path) -> None:
     head = run(tmp_path, "head", *({"calls": made} for made in (two, three, one, three)))
     (diff,), comparison = compared(base, head)
     (variant,) = diff.variants
-    assert (variant.runs, variant.repeat) == (2, 2)
+    assert (variant.runs, variant.repeat, variant.against) == (2, 2, 4)
     assert [(change.what, change.before, change.after) for change in variant.changes] == [("result", "2", "3")]
     assert comparison.tally.regressions == 1
     assert compared(base, head, "verdict")[0] == compared(base, head, "calls")[0] == []

@@ -8,14 +8,15 @@ model's words do not (`compare.py`).
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Literal
 
 from mcprun.compare import Change, Lens
 from mcprun.errors import UsageError
 from mcprun.records import JsonObject
+from mcprun.toolchanges import ToolChange, compare_tools
 from mcprun.variants import ALPHA, Rate, Sample, Variant, fisher, new_variants
 
 _READ = ("id", "repeat", "verdict", "stop", "calls", "text", "turns", "usage", "error")
@@ -31,7 +32,8 @@ class QueryDiff:
     """A query that differs: only in one of the runs, or changed.
 
     One that was run several times has no `repeat` and no `verdicts`, but the `rates` of both sides, how likely chance
-    makes them differ so much (`p`), and the `variants` that are new.
+    makes them differ so much (`p`), and the `variants` that are new. `is_regression` tells that it is gone, or changed
+    for anything but the better. `examples` are the repeats of BASE and HEAD that show it best.
     """
 
     id: str
@@ -42,6 +44,8 @@ class QueryDiff:
     rates: tuple[Rate | None, Rate | None] = (None, None)
     p: float | None = None
     variants: tuple[Variant, ...] = ()
+    is_regression: bool = False
+    examples: tuple[int | None, int | None] = (None, None)
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class Tally:
 
     `regressions` are those that are gone, or changed for anything but the better: one that passes now and did not
     before is none. `chance` counts those among the `same` whose pass rate differs, as chance may well bring about.
+    `breaking` counts the changes of the tools that break those who call them; they are regressions too.
     """
 
     same: int = 0
@@ -58,11 +63,12 @@ class Tally:
     removed: int = 0
     regressions: int = 0
     chance: int = 0
+    breaking: int = 0
 
     @property
     def differ(self) -> bool:
         """Whether anything does."""
-        return bool(self.changed or self.added or self.removed)
+        return bool(self.changed or self.added or self.removed or self.breaking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,25 +114,45 @@ class Comparison:
         for name, pair in samples.items():
             yield from self._samples(name, *pair)
         for (name, repeat), transcript in waiting[0].items():
-            yield from self._removed(QueryDiff(name, repeat, "removed", (transcript["verdict"], None)))
+            yield from self._removed(
+                QueryDiff(name, repeat, "removed", (transcript["verdict"], None), examples=(repeat, None))
+            )
         for (name, repeat), transcript in waiting[1].items():
-            yield from self._added(QueryDiff(name, repeat, "added", (None, transcript["verdict"])))
+            yield from self._added(
+                QueryDiff(name, repeat, "added", (None, transcript["verdict"]), examples=(None, repeat))
+            )
+
+    def tools(self, base: Sequence[JsonObject] | None, head: Sequence[JsonObject] | None) -> list[ToolChange]:
+        """Give what changed in the tools of the servers, as far as both are known and it counts."""
+        if base is None or head is None or "tools" not in self.lens.aspects:
+            return []
+        changes = compare_tools(base, head)
+        breaking = sum(change.breaking for change in changes)
+        self.tally.breaking += breaking
+        self.tally.regressions += breaking
+        return changes
 
     def _pair(self, base: JsonObject, head: JsonObject) -> Iterator[QueryDiff]:
         verdicts = base["verdict"], head["verdict"]
         changes = tuple(self.lens.changes(base, head))
         if changes:
-            is_better = verdicts[1] == "passed" != verdicts[0]
-            yield self._changed(QueryDiff(base["id"], base["repeat"], "changed", verdicts, changes), is_better)
+            is_worse = not verdicts[1] == "passed" != verdicts[0]
+            name, repeat = base["id"], base["repeat"]
+            diff = QueryDiff(name, repeat, "changed", verdicts, changes, is_regression=is_worse)
+            yield self._changed(replace(diff, examples=(repeat, repeat)))
         else:
             self.tally.same += 1
 
     def _samples(self, name: str, base: Sample, head: Sample) -> Iterator[QueryDiff]:
         if not base.runs:
-            yield from self._added(QueryDiff(name, None, "added", rates=(None, head.rate)))
+            yield from self._added(
+                QueryDiff(name, None, "added", rates=(None, head.rate), examples=(None, head.example()))
+            )
             return
         if not head.runs:
-            yield from self._removed(QueryDiff(name, None, "removed", rates=(base.rate, None)))
+            yield from self._removed(
+                QueryDiff(name, None, "removed", rates=(base.rate, None), examples=(base.example(), None))
+            )
             return
         p = fisher(base.rate, head.rate)
         gain = head.passed / head.runs - base.passed / base.runs if "verdict" in self.lens.aspects else 0.0
@@ -135,23 +161,33 @@ class Comparison:
         usage = "usage" in self.lens.aspects and base.means != head.means
         changes = (Change("usage", base.means, head.means),) if usage else ()
         if is_sure or variants or changes:
-            rates = base.rate, head.rate
-            diff = QueryDiff(name, None, "changed", changes=changes, rates=rates, p=round(p, 6), variants=variants)
-            yield self._changed(diff, is_better=is_sure and gain > 0)
+            examples = base.example(passed=gain < 0), head.example(passed=gain > 0)
+            diff = QueryDiff(
+                name,
+                None,
+                "changed",
+                changes=changes,
+                rates=(base.rate, head.rate),
+                p=round(p, 6),
+                variants=variants,
+                is_regression=not (is_sure and gain > 0),
+                examples=(variants[0].against, variants[0].repeat) if variants else examples,
+            )
+            yield self._changed(diff)
         else:
             self.tally.same += 1
             self.tally.chance += gain != 0
 
-    def _changed(self, diff: QueryDiff, is_better: bool) -> QueryDiff:
+    def _changed(self, diff: QueryDiff) -> QueryDiff:
         self.tally.changed += 1
-        self.tally.regressions += not is_better
+        self.tally.regressions += diff.is_regression
         return diff
 
     def _removed(self, diff: QueryDiff) -> Iterator[QueryDiff]:
         if self.among is None or diff.id in self.among:
             self.tally.removed += 1
             self.tally.regressions += 1
-            yield diff
+            yield replace(diff, is_regression=True)
 
     def _added(self, diff: QueryDiff) -> Iterator[QueryDiff]:
         self.tally.added += 1

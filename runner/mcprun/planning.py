@@ -73,9 +73,8 @@ def make_plan(
 
     With `resume` an earlier run goes on, whose prompts may have been `kept`.
     """
-    target = _target(server, options)
     account = Account.find()
-    redactor = Redactor([*account.secrets, *secrets_of(target)], options.redact)
+    target, redactor = reach(server, options, account)
     if options.limits.budget_usd is not None:
         import mcprun.prices  # noqa: F401  says what to install where it is missing
     if not isinstance(prompts, str | PathLike):
@@ -113,9 +112,11 @@ def make_plan(
     return plan
 
 
-def _target(server: AnyServer, options: Options) -> Target:
+def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target, Redactor]:
+    """Read what is asked of the server alone: how to reach it, and what must not be seen. Raises `UsageError`."""
     if isinstance(server, str | PathLike):
         target = parse_target(fspath(server), options.server_args)
     else:
         target = InProcessTarget(server)
-    return with_more(target, env=options.env, headers=options.headers)
+    target = with_more(target, env=options.env, headers=options.headers)
+    return target, Redactor([*account.secrets, *secrets_of(target)], options.redact)

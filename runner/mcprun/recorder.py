@@ -26,14 +26,13 @@ from mcprun.records import (
     PromptsRecord,
     RepeatsRecord,
     RunRecord,
-    ServerRecord,
     Transcript,
     Verdict,
 )
 from mcprun.redact import Redactor
 from mcprun.repeats import summed_up
 from mcprun.rundir import Run
-from mcprun.server import Server
+from mcprun.server import Server, described
 from mcprun.tools import changes
 
 
@@ -93,7 +92,7 @@ class Recorder:
 
     def answered(self, server: Server) -> None:
         """Write down what answers; say so when it is not what answered an earlier process."""
-        before, about = self.record.server, self._redactor.value(_about(server))
+        before, about = self.record.server, self._redactor.value(described(server))
         if before and (told := changes(before.tools, about.tools)):
             self.emit(Warned(message=f"the server's tools are not what they were when the run was begun: {told}"))
         self.record = self.record.model_copy(update={"server": about})
@@ -186,16 +185,6 @@ def head(
         versions=versions,
         server=earlier.server if earlier else None,
         seconds=earlier.seconds if earlier else None,
-    )
-
-
-def _about(server: Server) -> ServerRecord:
-    return ServerRecord(
-        name=server.name,
-        version=server.version,
-        protocol=server.protocol,
-        tools=list(server.tools.listed),
-        warnings=list(server.tools.warnings),
     )
 
 

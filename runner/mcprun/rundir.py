@@ -167,6 +167,11 @@ class Lines:
     stream: IO[bytes]
     run: Run | None
 
+    @property
+    def tools(self) -> list[JsonObject] | None:
+        """The tools of the run's server, as it listed them; `None` where nothing is known of them."""
+        return self.run.record.server.tools if self.run and self.run.record.server else None
+
     def __iter__(self) -> Iterator[bytes]:
         self.stream.seek(0)
         return (line for line in self.stream if line.endswith(b"\n"))

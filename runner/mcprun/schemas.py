@@ -11,11 +11,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema
 from jsonschema.exceptions import SchemaError
 
+from mcprun.content import depth
 from mcprun.records import JsonObject
+
+MOST_SCHEMA_DEPTH = 100
+"""Levels of nesting of a schema: checking one takes many times its depth in stack frames."""
 
 _KEY_LENGTH = 64
 _KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
@@ -90,20 +95,15 @@ class InputSchema:
             yield from self._views(schema.get(keyword), followed)
         reference = schema.get("$ref")
         if isinstance(reference, str) and reference.startswith("#") and reference not in followed:
-            yield from self._views(self._at(reference), followed | {reference})
-
-    def _at(self, reference: str) -> Any:
-        found: Any = self.server
-        for step in reference.removeprefix("#").split("/")[1:]:
-            key = step.replace("~1", "/").replace("~0", "~")
-            found = found.get(key) if isinstance(found, dict) else None
-        return found
+            yield from self._views(referred(self.server, reference), followed | {reference})
 
 
 def fit(schema: Any) -> InputSchema:
     """Make an input schema that the API takes. Raises `ValueError`, which says why, where none can be made."""
     if not isinstance(schema, dict):
         raise ValueError("its input schema is no object")
+    if depth(schema) > MOST_SCHEMA_DEPTH:
+        raise ValueError(f"its input schema is nested more than {MOST_SCHEMA_DEPTH} deep")
     server = schema
     kind = schema.get("type", "object")
     if kind != "object" and not (isinstance(kind, list) and "object" in kind):
@@ -118,6 +118,7 @@ def fit(schema: Any) -> InputSchema:
         schema = _with_keys(schema, safe)
     if schema.get("type") != "object":
         schema = {**schema, "type": "object"}  # arguments are an object, whatever else the schema would allow
+        notes.append('the schema is sent with "type": "object"')
     if any(key in schema for key in _COMBINING):
         schema = _nested_combining(schema)
         notes.append("the schema's top-level allOf, anyOf or oneOf is sent nested under if/then")
@@ -151,7 +152,7 @@ def _property_keys(schema: JsonObject) -> list[str]:
         found.update(dict.fromkeys(node.get("properties", ())))
         return node
 
-    _each_schema(schema, look)
+    each_schema(schema, look)
     return list(found)
 
 
@@ -171,21 +172,35 @@ def _with_keys(schema: Any, safe: Mapping[str, str]) -> Any:
             node["required"] = [safe.get(key, key) for key in node["required"]]
         return node
 
-    return _each_schema(schema, rename)
+    return each_schema(schema, rename)
 
 
-def _each_schema(schema: Any, change: Callable[[JsonObject], JsonObject]) -> Any:
+def referred(root: Any, reference: str) -> Any:
+    """Find what a local reference points to (`#`, or `#/` and a JSON Pointer, RFC 6901); `None` where nothing is."""
+    pointer, found = reference.removeprefix("#"), root
+    if reference[:1] != "#" or pointer[:1] not in ("", "/"):
+        return None
+    for step in unquote(pointer).split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def each_schema(schema: Any, change: Callable[[JsonObject], JsonObject]) -> Any:
     """Rebuild a schema with `change` applied to it and to every schema within, never to plain values."""
     if not isinstance(schema, dict):
         return schema  # `true` and `false` are schemas too
     changed = change(schema)
     for keyword, value in changed.items():
         if keyword in _SCHEMA_MAPS and isinstance(value, dict):
-            new: Any = {key: _each_schema(item, change) for key, item in value.items()}
+            new: Any = {key: each_schema(item, change) for key, item in value.items()}
         elif keyword in _SCHEMA_LISTS and isinstance(value, list):
-            new = [_each_schema(item, change) for item in value]
+            new = [each_schema(item, change) for item in value]
         elif keyword in _SCHEMAS:
-            new = _each_schema(value, change)
+            new = each_schema(value, change)
         else:
             continue
         if new != value:

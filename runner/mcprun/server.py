@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from mcprun.content import error_result, unsendable
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.link import Link
-from mcprun.records import JsonObject
+from mcprun.records import JsonObject, ServerRecord
 from mcprun.serverlog import Stderr
 from mcprun.tools import ToolSet
 from mcprun.wire import INVALID_ANSWER
@@ -132,6 +132,17 @@ class Server:
             told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {error}"}
             return Answer({**result, "content": [*result["content"], told], "isError": True}, "output schema")
         return Answer(result)
+
+
+def described(server: Server) -> ServerRecord:
+    """Give what a server says of itself, its tools, and what of them can't be sent."""
+    return ServerRecord(
+        name=server.name,
+        version=server.version,
+        protocol=server.protocol,
+        tools=list(server.tools.listed),
+        warnings=list(server.tools.warnings),
+    )
 
 
 def first_problem(error: ValidationError) -> str:

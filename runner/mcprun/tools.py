@@ -11,7 +11,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Literal, Self
 
 from mcprun.records import JsonObject
 from mcprun.schemas import InputSchema, fit, stand_in
@@ -21,17 +21,30 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What the API would not have taken of a tool as the server lists it, and what was done about it."""
+
+    tool: str
+    rule: Literal["repeated", "left_out", "renamed", "rewritten"]
+    words: str
+
+    def __str__(self) -> str:
+        mark = " " if self.rule in ("repeated", "left_out") else ": "
+        return f"tool {self.tool!r}{mark}{self.words}"
+
+
+@dataclass(frozen=True, slots=True)
 class ToolSet:
     """The tools of one session.
 
     `definitions` is what the API is sent, sorted by the server's own names; `listed` holds the server's
-    definitions as it sent them; `warnings` names what was renamed, rewritten or left out. `names` maps what the
+    definitions as it sent them; `notes` tell what was renamed, rewritten or left out. `names` maps what the
     API is sent to the server's names, `schemas` the server's names to their input schemas.
     """
 
     definitions: tuple[JsonObject, ...] = ()
     listed: tuple[JsonObject, ...] = ()
-    warnings: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     schemas: Mapping[str, InputSchema] = field(default_factory=dict)
 
@@ -39,32 +52,37 @@ class ToolSet:
     def of(cls, listed: Iterable[JsonObject]) -> Self:
         """Map the tools of `tools/list` (objects of the wire: `name`, `description`, `inputSchema`)."""
         tools = sorted(listed, key=lambda tool: tool["name"])
-        definitions, warnings = [], []
+        definitions, notes = [], []
         names: dict[str, str] = {}
         schemas: dict[str, InputSchema] = {}
         seen: set[str] = set()
         for tool in tools:
             name = tool["name"]
             if name in seen:
-                warnings.append(f"tool {name!r} is listed twice; the second one is left out")
+                notes.append(Note(name, "repeated", "is listed twice; the second one is left out"))
                 continue
             seen.add(name)
             try:
                 schema = fit(tool["inputSchema"])
             except ValueError as error:
-                warnings.append(f"tool {name!r} is left out: {error}")
+                notes.append(Note(name, "left_out", f"is left out: {error}"))
                 continue
             sent = name
             if not _NAME.fullmatch(name):
                 sent = stand_in(name, _NAME_LENGTH, "-")
-                warnings.append(f"tool {name!r}: the API is sent the name {sent!r}")
-            warnings += [f"tool {name!r}: {note}" for note in schema.notes]
+                notes.append(Note(name, "renamed", f"the API is sent the name {sent!r}"))
+            notes += [Note(name, "rewritten", note) for note in schema.notes]
             names[sent], schemas[name] = name, schema
             definition: JsonObject = {"name": sent, "input_schema": schema.api}
             if tool.get("description"):
                 definition["description"] = tool["description"]
             definitions.append(definition)
-        return cls(tuple(definitions), tuple(tools), tuple(warnings), names, schemas)
+        return cls(tuple(definitions), tuple(tools), tuple(notes), names, schemas)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes, in words."""
+        return tuple(map(str, self.notes))
 
     def only(self, patterns: Iterable[str] | None) -> Self:
         """Keep the tools whose server name fits one of the patterns (`fnmatch`); `None` keeps all."""

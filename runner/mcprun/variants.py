@@ -34,11 +34,12 @@ class Rate:
 class Variant:
     """A way that `runs` of HEAD's repeats went, `repeat` the first of them, and none of BASE's.
 
-    `changes` hold it against the way of BASE that is nearest to it.
+    `changes` hold it against the way of BASE that is nearest to it, `against` the first repeat that went so.
     """
 
     runs: int
     repeat: int
+    against: int
     changes: tuple[Change, ...]
 
 
@@ -57,12 +58,15 @@ class Sample:
     passed: int = 0
     runs: int = 0
     ways: dict[str, _Way] = field(default_factory=dict)
+    _first: dict[bool, int] = field(default_factory=dict)
     _spent: dict[str, int] = field(default_factory=dict)
 
     def add(self, transcript: JsonObject) -> None:
         """Take one repeat: a transcript as its line has it."""
+        passed = transcript["verdict"] == Verdict.PASSED
         self.runs += 1
-        self.passed += transcript["verdict"] == Verdict.PASSED
+        self.passed += passed
+        self._first[passed] = min(self._first.get(passed, transcript["repeat"]), transcript["repeat"])
         seen = self.lens.seen(transcript)
         way = self.ways.setdefault(_key(seen, self.lens), _Way(seen, transcript["repeat"]))
         way.runs += 1
@@ -75,6 +79,10 @@ class Sample:
         """How often it passed."""
         return Rate(self.passed, self.runs)
 
+    def example(self, *, passed: bool = True) -> int | None:
+        """Name the first repeat that passed, or that did not, or any where there is none of those."""
+        return self._first.get(passed, self._first.get(not passed))
+
     @property
     def means(self) -> JsonObject:
         """How many turns and tokens one run takes, in the mean."""
@@ -86,8 +94,8 @@ def new_variants(base: Sample, head: Sample) -> Iterator[Variant]:
     known = sorted(base.ways.values(), key=lambda way: -way.runs)[:_NEAREST]
     for key, way in sorted(head.ways.items(), key=lambda item: (-item[1].runs, item[1].repeat)):
         if key not in base.ways:
-            told = (tuple(head.lens.seen_changes(one.seen, way.seen)) for one in known)
-            yield Variant(way.runs, way.repeat, min(told, key=_distance))
+            told = ((one.repeat, tuple(head.lens.seen_changes(one.seen, way.seen))) for one in known)
+            yield Variant(way.runs, way.repeat, *min(told, key=lambda item: _distance(item[1])))
 
 
 def fisher(one: Rate, other: Rate) -> float:

@@ -15,6 +15,7 @@ from mcprun.cli.bless import bless
 from mcprun.cli.diff import diff
 from mcprun.cli.report import report
 from mcprun.cli.show import show
+from mcprun.cli.tools import tools
 from mcprun.cli.validate import validate
 from mcprun.errors import ExitCode, PromptsError, RunError, UsageError
 
@@ -70,5 +71,5 @@ def main() -> None:
     """
 
 
-for command in (batch, diff, bless, show, report, validate):
+for command in (batch, diff, bless, show, report, tools, validate):
     main.add_command(command)

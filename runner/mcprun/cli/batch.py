@@ -125,7 +125,7 @@ def _compared(baseline: Run, run: Run, plan: Plan, alpha: float, console: Consol
     """Compare a run with its baseline, print what differs, and keep the beginning of it for reports."""
     from mcprun.compare import Lens
     from mcprun.diff import Comparison
-    from mcprun.report.differences import lines, summary
+    from mcprun.report.differences import lines, summary, tool_lines
     from mcprun.report.facts import AGAINST_LINES, Against
     from mcprun.rundir import open_transcripts, repeated
 
@@ -140,6 +140,7 @@ def _compared(baseline: Run, run: Run, plan: Plan, alpha: float, console: Consol
     chosen = plan.prompts.digests if plan.prompts.select.is_choosy else None
     with open_transcripts(str(baseline.path)) as base, open_transcripts(str(run.path)) as head:
         comparison = Comparison(Lens(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
-        console.differences(noted(comparison.compare(base, head)), comparison.tally, baseline, run, "text")
-    tally = comparison.tally
+        tools, tally = comparison.tools(base.tools, head.tools), comparison.tally
+        console.differences(noted(comparison.compare(base, head)), tools, tally, "text")
+    told += ["".join(text for text, _ in line) for line in tool_lines(tools)]
     return Against(str(baseline.path), tally.regressions, summary(tally), tuple(told[:AGAINST_LINES]))

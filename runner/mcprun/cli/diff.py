@@ -57,6 +57,8 @@ def diff(
     A query that was run several times (--repeat) is compared as two samples: a change of its pass rate counts when
     Fisher's exact test finds chance unlikely (--alpha), and a way to go that BASE never went is told as new.
 
+    Of the servers' tools, what changed is told as well; what breaks those who call them counts (see mcprun tools).
+
     Exits with 0 when nothing differs, with 1 when something does, with 2 when they can't be compared.
     """
     from mcprun.compare import DEFAULT_ASPECTS, Lens
@@ -72,13 +74,13 @@ def diff(
     form = "json" if as_json else "markdown" if as_markdown else "text"
     with open_transcripts(base) as before, open_transcripts(head) as after:
         comparison = Comparison(lens, repeated=repeated(before, after), alpha=alpha)
-        diffs = comparison.compare(before, after)
+        tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)
         if html:
             from mcprun.report.htmldiff import Differing, write_diff
 
-            differing = Differing()
+            differing = Differing(tools)
             diffs = differing.noting(diffs)
-        Console().differences(diffs, comparison.tally, before.run, after.run, form)
+        Console().differences(diffs, tools, comparison.tally, form)
         if html:
             size = write_diff(html, differing, comparison, (base, before.run), (head, after.run))
             click.echo(f"{html}: {size / 1000:,.1f} kB", err=True)

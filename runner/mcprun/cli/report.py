@@ -20,6 +20,7 @@ def report(run: str, **given: Any) -> None:
 
     \b
       mcprun report
+      mcprun report --html report.html
       mcprun report latest --junit junit.xml --markdown summary.md
       mcprun report outputs/2026-11-20-090000-prompts --csv - | head
     """

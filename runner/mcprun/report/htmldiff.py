@@ -6,22 +6,24 @@ page is made afterwards, from the transcripts of both sides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from markupsafe import Markup
 
-from mcprun.diff import Change, Comparison, QueryDiff, Tally
+from mcprun.compare import Change
+from mcprun.diff import Comparison, QueryDiff, Tally
 from mcprun.records import JsonObject, RunRecord
-from mcprun.report.differences import summary, title
+from mcprun.report.differences import summary, title, tool_lines
 from mcprun.report.page import MOST_BYTES, island, page, write_page
 from mcprun.report.pairs import beside
 from mcprun.report.sidebyside import side_by_side
 from mcprun.report.terminal import many, one_line
 from mcprun.rundir import Key, Run, open_single
 from mcprun.scrub import Scrubber
-from mcprun.tools import changes as tool_changes
+from mcprun.toolchanges import ToolChange
+from mcprun.variants import Variant
 
 _SCRIPTS = ("dom.js", "table.js", "view.js", "sides.js", "diff.js")
 _STYLES = ("page.css", "conversation.css", "diff.css")
@@ -48,20 +50,33 @@ class Side:
     find: Callable[[Key], JsonObject | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A query that differs: its cells, the transcripts that show it best, and what else changed than calls."""
+
+    cells: list[object]
+    keys: list[Key | None]
+    notes: list[JsonObject]
+
+
 @dataclass(slots=True)
 class Differing:
-    """The queries that differ, by id and repeat: what their rows say, and what else than calls changed in them."""
+    """What differs: the servers' `tools`, and of each query what its row says, and what to show side by side."""
 
-    rows: dict[Key, list[object]] = field(default_factory=dict)
-    notes: dict[Key, list[JsonObject]] = field(default_factory=dict)
+    tools: Sequence[ToolChange] = ()
+    rows: list[_Row] = field(default_factory=list)
 
     def noting(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
         """Hand on what a comparison finds, and note it."""
         for diff in diffs:
-            key = (diff.id, diff.repeat)
-            self.rows[key] = list(_cells(diff))
-            self.notes[key] = [_note(change) for change in diff.changes if change.call is None]
+            keys = [None if repeat is None else (diff.id, repeat) for repeat in diff.examples]
+            notes = [_note(change) for change in diff.changes if change.call is None]
+            self.rows.append(_Row(list(_cells(diff)), keys, notes))
             yield diff
+
+    def keys(self, side: int) -> set[Key]:
+        """Name the transcripts of one side that are shown."""
+        return {key for row in self.rows if (key := row.keys[side])}
 
 
 def write_diff(
@@ -71,9 +86,12 @@ def write_diff(
 
     `base` and `head` are what each is called, and the run if it is one. Raises `UsageError` where nobody may write.
     """
-    with open_single(base[0], differing.rows) as find_base, open_single(head[0], differing.rows) as find_head:
+    with (
+        open_single(base[0], differing.keys(0)) as find_base,
+        open_single(head[0], differing.keys(1)) as find_head,
+    ):
         sides = _named(base, find_base), _named(head, find_head)
-        return write_page(path, diff_page(differing, comparison.tally, sides, comparison.scrubber))
+        return write_page(path, diff_page(differing, comparison.tally, sides, comparison.lens.scrubber))
 
 
 def _named(which: tuple[str, Run | None], find: Callable[[Key], JsonObject | None]) -> Side:
@@ -88,7 +106,6 @@ def diff_page(
 
     What stands side by side takes at most so many bytes; of the other queries, the rows say what changed.
     """
-    tools = [side.record.server.tools if side.record and side.record.server else None for side in sides]
     return page(
         "diff.html.jinja",
         _SCRIPTS,
@@ -97,7 +114,7 @@ def diff_page(
         head=sides[1],
         tally=tally,
         summary=summary(tally),
-        tools=tool_changes(tools[0], tools[1]) if tools[0] is not None and tools[1] is not None else "",
+        tools=[("".join(text for text, _ in line).strip(), line[0][1]) for line in tool_lines(differing.tools)][1:],
         islands=_islands(differing, sides, scrubber, most_bytes),
     )
 
@@ -105,15 +122,16 @@ def diff_page(
 def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber, most_bytes: int) -> Iterator[Markup]:
     """Give the queries' islands, `d-0`, `d-1`, …, as long as there is room, and then the table's."""
     rows, left = [], most_bytes
-    for number, (key, row) in enumerate(differing.rows.items()):
-        value = beside(sides[0].find(key), sides[1].find(key), scrubber) | {"notes": differing.notes[key]}
+    for number, row in enumerate(differing.rows):
+        found = [side.find(key) if key else None for side, key in zip(sides, row.keys, strict=True)]
+        value = beside(found[0], found[1], scrubber) | {"notes": row.notes}
         one = island(f"d-{number}", value)
         size = len(one.encode("utf-8", "backslashreplace"))
         is_kept = size <= left
         if is_kept:
             left -= size
             yield one
-        rows.append([*row, int(is_kept)])
+        rows.append([*row.cells, int(is_kept)])
     kept = sum(bool(row[-1]) for row in rows)
     note = f"{kept:,} of {many(len(rows), 'query')} are shown side by side in this file; mcprun diff tells the others."
     data = {"columns": _COLUMNS, "rows": rows, "names": [side.name for side in sides]}
@@ -122,19 +140,27 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
 
 def _cells(diff: QueryDiff) -> Iterator[object]:
     told = [one_line(_told(change), _WORDS) for change in diff.changes if change.what != "verdict"]
+    told += [_variant(variant) for variant in diff.variants]
+    told += [f"p = {diff.p:.2g}"] if diff.p is not None and diff.rates[0] != diff.rates[1] else []
     more = [f"and {len(told) - _TOLD:,} more"] if len(told) > _TOLD else []
-    before, after = diff.verdicts
+    rates = [f"{rate.passed:,}/{rate.runs:,}" if rate else None for rate in diff.rates]
+    before, after = diff.verdicts if diff.repeat is not None else rates
     yield diff.id if len(diff.id) <= _NAME else f"{diff.id[:_NAME]}…"
-    yield diff.repeat
+    yield diff.repeat or 1
     yield diff.how
     yield before
     yield after
-    yield int(diff.how == "removed" or (diff.how == "changed" and not after == "passed" != before))
+    yield int(diff.is_regression)
     yield [*told[:_TOLD], *more]
 
 
 def _told(change: Change) -> str:
     return f"{title(change)}  result" if change.what == "result" else title(change)
+
+
+def _variant(variant: Variant) -> str:
+    told = "; ".join(_told(change) for change in variant.changes)
+    return one_line(f"new in {many(variant.runs, 'run')}, such as repeat {variant.repeat}: {told}", _WORDS)
 
 
 def _note(change: Change) -> JsonObject:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mcprun.diff import align, result_of
+from mcprun.compare import Lens, align
 from mcprun.records import JsonObject
 from mcprun.report.differences import ABSENT
 from mcprun.report.sidebyside import side_by_side
@@ -40,11 +40,7 @@ def beside(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubber)
 
 def _calls(transcript: JsonObject | None, scrubber: Scrubber) -> list[JsonObject]:
     """Give the calls as they are compared: `tool`, `input` and `result`, without what does not count."""
-    calls = [
-        {"tool": call["tool"], "input": call["input"], "result": result_of(call)}
-        for call in (transcript["calls"] if transcript else [])
-    ]
-    return list(scrubber.clean({"calls": calls}).get("calls", [])) if scrubber else calls
+    return list(Lens(scrubber=scrubber).seen(transcript).calls) if transcript else []
 
 
 def _side(transcript: JsonObject | None) -> JsonObject | None:

@@ -43,6 +43,7 @@ class Watcher:
         self.verdicts: Counter[Verdict] = Counter()
         self._started = time.monotonic()
         self._warned: set[str] = set()
+        self._more = ""
 
     def __enter__(self) -> Self:
         return self
@@ -55,6 +56,7 @@ class Watcher:
     def handle(self, event: Event) -> None:
         """Take one event of the run."""
         if isinstance(event, RunStart):
+            self._more = " (see trace.jsonl)"
             self.total = event.queries - event.done
             self.begun(event)
         elif isinstance(event, QueryEnd):
@@ -66,7 +68,7 @@ class Watcher:
             self.restarted(event)
         elif isinstance(event, Noise | SdkLog) and event.name not in self._warned:
             self._warned.add(event.name)
-            self.note(f"Warning: {_told(event)} (see trace.jsonl)")
+            self.note(f"Warning: {_told(event)}{self._more}")
 
     def begun(self, event: RunStart) -> None:
         """The run begins, or goes on."""

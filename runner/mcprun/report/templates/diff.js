@@ -12,10 +12,11 @@ const said = (row) => {
   return row.said;
 };
 
+/** Of a query that was run several times, not a verdict is known but how many of its runs passed: `3/10`. */
+const outcome = (one) => (/^\d/.test(one) ? `${one} passed` : verdict(one));
+
 const verdicts = ({ before, after }) =>
-  before && after && before !== after
-    ? [verdict(before), ' → ', verdict(after)]
-    : verdict(after || before);
+  before && after && before !== after ? [outcome(before), ' → ', outcome(after)] : outcome(after || before);
 
 const columns = [
   { name: 'how', kind: 'verdict-cell', cell: (row) => el('span', { class: `how ${row.how}` }, row.how), sort: (row) => row.how },

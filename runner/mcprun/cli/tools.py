@@ -1,0 +1,121 @@
+"""`mcprun tools`: list, lint and compare a server's tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcprun.cli import options
+from mcprun.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from mcprun.records import ServerRecord
+    from mcprun.report.console import Console
+    from mcprun.toolchanges import ToolChange
+    from mcprun.toollint import Finding
+    from mcprun.tools import ToolSet
+
+
+@click.command(cls=options.WithServerArgs, short_help="List, lint and compare a server's tools.")
+@options.SERVER
+@options.ENV
+@options.HEADER
+@click.option(
+    "--snapshot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the tools to FILE, to be committed: it does not differ unless the tools do.",
+)  # fmt: skip
+@click.option("--against", metavar="FILE|RUN", help="Say what changed since a snapshot, or since a run such as latest.")
+@click.option(
+    "--lint", "wants_lint", is_flag=True, help="Say what the API would refuse, or a model would stumble over."
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 on any change or finding, and not only on the bad ones.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: server, tools, changes, findings.")
+@options.CONNECT_TIMEOUT
+@options.REDACT
+@click.pass_context
+def tools(ctx: click.Context, /, **given: Any) -> None:
+    """List the tools of SERVER with their inputs; compare them with what they were, and say what is wrong with them.
+
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (a client's mcpServers configuration), or a command
+    line in quotes. What follows -- is handed to the server. No model is asked, and no tool is called.
+
+    \b
+      mcprun tools server.py
+      mcprun tools server.py --snapshot tools.json
+      mcprun tools server.py --against tools.json
+      mcprun tools server.py --against latest --strict
+      mcprun tools "npx -y @modelcontextprotocol/server-everything" --lint
+
+    Breaking is what calls or their readers may fail by: a tool or an argument that is gone, a new required argument,
+    an input that takes less, an output that promises less, an annotation that asks for more care, and what can't be
+    judged. Texts and everything else are harmless.
+
+    Exits with 0 when all is well, with 1 on a breaking change or an error of --lint, with 2 when there is nothing to
+    compare with, with 3 when the server does not start.
+    """
+    import asyncio
+
+    from mcprun.errors import RunError
+    from mcprun.listing import list_server
+    from mcprun.models.choose import Account
+    from mcprun.planning import Options, reach
+    from mcprun.report.console import Console
+    from mcprun.snapshot import read_tools, write_snapshot
+    from mcprun.toolchanges import compare_tools
+    from mcprun.toollint import lint
+    from mcprun.tools import ToolSet
+
+    snapshot: Path | None = given["snapshot"]
+    if snapshot and not snapshot.parent.is_dir():
+        raise UsageError(f"there is no folder {snapshot.parent} to write {snapshot.name} to")
+    asked = Options(
+        env=given["env"],
+        headers=given["header"],
+        redact=given["redact"],
+        server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
+    )
+    target, redactor = reach(given["server"], asked, Account.find())
+    before = redactor.value(read_tools(given["against"])) if given["against"] else None
+    console = Console(quiet=True)
+    try:
+        with console.progress() as progress:
+            server = asyncio.run(list_server(target, redactor, given["connect_timeout"], progress.handle))
+    except RunError as error:
+        console.run_error(error)
+        ctx.exit(ExitCode.ERROR)
+    if snapshot:
+        write_snapshot(snapshot, server)
+    offered = ToolSet.of(server.tools)
+    changes = compare_tools(before, server.tools) if before is not None else None
+    findings = lint(offered) if given["wants_lint"] else None
+    _tell(console, server, offered, changes, findings, snapshot, as_json=given["as_json"])
+    bad = [*(change.breaking for change in changes or ()), *(one.severity == "error" for one in findings or ())]
+    ctx.exit(ExitCode.FAILED if any(bad) or (given["strict"] and bad) else ExitCode.PASSED)
+
+
+def _tell(
+    console: Console,
+    server: ServerRecord,
+    offered: ToolSet,
+    changes: list[ToolChange] | None,
+    findings: list[Finding] | None,
+    snapshot: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what was asked for: the list, when it was nothing else."""
+    from mcprun.report import toollist
+
+    if as_json:
+        console.json(toollist.as_json(server, offered, changes, findings))
+        return
+    if changes is None and findings is None and snapshot is None:
+        console.lines(toollist.listed(server, offered, console.width))
+    if findings is not None:
+        console.lines(toollist.found(findings, offered))
+    if changes is not None:
+        console.lines(toollist.changed(changes))
+    if snapshot is not None:
+        console.lines([toollist.totals(offered, f"{snapshot}: ")])

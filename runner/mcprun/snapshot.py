@@ -1,0 +1,79 @@
+"""What a server says of itself and its tools, kept in a file to be committed and compared with.
+
+A snapshot is JSON that does not differ unless the server does: tools sorted by name, two spaces deep, a line break at
+the end. `schema` is the version of the format.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mcprun.content import MOST_DEPTH, depth
+from mcprun.errors import UsageError
+from mcprun.journal import dumps, write_file
+from mcprun.records import SCHEMA, JsonObject, ServerRecord
+from mcprun.rundir import Run
+
+_KEPT = ("name", "version", "protocol", "tools")
+
+
+def write_snapshot(path: Path, server: ServerRecord) -> None:
+    """Write a snapshot, or replace it, in one step. Raises `UsageError` where nothing can be written."""
+    told = {key: getattr(server, key) for key in _KEPT}
+    told["tools"] = in_order(server.tools)
+    text = json.dumps({"schema": SCHEMA, **told}, ensure_ascii=False, indent=2)
+    try:
+        write_file(path, f"{text}\n".encode())
+    except OSError as error:
+        raise UsageError(f"can't write {path}: {error.strerror}") from None
+
+
+def read_tools(name: str) -> list[JsonObject]:
+    """Read the tools of a snapshot, or of a run (its folder, its name under `outputs/`, `latest`), sorted by name.
+
+    Raises `UsageError` where there are none.
+    """
+    path = Path(name)
+    if not path.is_file() or path.name == "latest":
+        run = Run.read(name)
+        if run.record.server is None:
+            raise UsageError(f"{run.path} has no tools: its server did not start")
+        return in_order(run.record.server.tools)
+    try:
+        return in_order(ServerRecord.model_validate(_json(path)).tools)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        place = ".".join(str(step) for step in wrong["loc"])
+        raise UsageError(f"{path} is no snapshot: {f'{place}: ' if place else ''}{wrong['msg']}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no snapshot: {error}") from None
+
+
+def _json(path: Path) -> Any:
+    """Read a JSON file that is not nested deeper than anything may be. Raises `ValueError`, or `UsageError`."""
+    try:
+        found = json.loads(path.read_bytes())
+        is_deep = depth(found) > MOST_DEPTH
+    except OSError as error:
+        raise UsageError(f"can't read {path}: {error.strerror}") from None
+    except RecursionError:
+        is_deep = True
+    except ValueError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    if is_deep:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    return found
+
+
+def in_order(tools: list[JsonObject]) -> list[JsonObject]:
+    """Sort tools by name, and write numbers that JSON has none of as the files have them.
+
+    Raises `ValueError` for a tool without a name.
+    """
+    if not all(isinstance(tool.get("name"), str) for tool in tools):
+        raise ValueError("a tool has no name")
+    return sorted(json.loads(dumps(tools)), key=lambda tool: tool["name"])

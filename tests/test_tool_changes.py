@@ -1,0 +1,148 @@
+"""Comparing lists of tools: what is told, and what breaks those who call them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcprun.toolchanges import ToolChange, compare_tools
+from tests.test_queries import JSON
+from tests.test_schema_changes import of, wholes
+
+hints = st.dictionaries(
+    st.sampled_from(["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"]), st.booleans()
+)
+tools = st.fixed_dictionaries(
+    {"name": st.sampled_from("abcd"), "inputSchema": wholes | JSON},
+    optional={"description": st.text(max_size=5), "title": JSON, "outputSchema": wholes | JSON, "annotations": hints,
+              "_meta": JSON, "icons": JSON},
+)  # fmt: skip
+lists = st.lists(tools, max_size=4, unique_by=lambda tool: str(tool["name"]))
+
+
+@given(lists, lists, st.randoms())
+@settings(deadline=None)
+def test_there_is_no_change_only_if_the_tools_are_the_same(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], chance: Any
+) -> None:
+    """Whatever a server lists, in whatever order: the same tools have no change, and others have one."""
+    again = copy.deepcopy(before)
+    chance.shuffle(again)
+    assert compare_tools(before, again) == []
+    old, new = ({tool["name"]: tool for tool in one} for one in (before, after))
+    found = compare_tools(before, after)
+    differ = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    renamed = {change.after for change in found if change.kind == "tool_renamed"}
+    assert {change.tool for change in found} == differ - renamed
+    assert all("\n" not in change.message and len(change.message) < 1000 for change in found)
+    assert [change.tool for change in found] == sorted(change.tool for change in found)
+
+
+def tool(name: str = "t", schema: Any = None, **more: Any) -> dict[str, Any]:
+    """Make a tool as a server lists it."""
+    return {"name": name, "inputSchema": schema or of(a={"type": "string"}), **more}
+
+
+def told(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, bool, str]]:
+    """Compare two tools; give each change's kind, whether it breaks, and its message."""
+    return [(one.kind, one.breaking, one.message) for one in compare_tools([before], [after])]
+
+
+ROOT = {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sends", "reads", "words"),
+    [
+        (of(), of(b={"type": "null"}), False, False, '.b: new optional {noun} {{"type": "null"}}'),
+        (of(), {**of(b=True), "required": ["b"]}, True, False, ".b: new required {noun} true"),
+        (of(b={}), of(), True, True, ".b: {noun} is gone"),
+        (of(b={}), {**of(b={}), "required": ["b"]}, True, False, ".b: {noun} is now required"),
+        ({**of(b={}), "required": ["b"]}, of(b={}), False, True, ".b: {noun} is now optional"),
+        (of(b={"type": "number"}), of(b={"type": "integer"}), True, False, ".b: type number → integer"),
+        (of(b={"type": "integer"}), of(b={"type": "number"}), False, True, ".b: type integer → number"),
+        (of(b={"type": "integer"}), of(b={"type": "null"}), True, True, ".b: type integer → null"),
+        (of(b={"enum": ["C", "F"]}), of(b={"enum": ["C"]}), True, False, '.b: enum ["C", "F"] → ["C"]'),
+        (of(b={"maximum": 5}), of(b={"maximum": 9}), False, True, ".b: maximum 5 → 9"),
+        (of(b={"minLength": 1}), of(b={}), False, True, '.b: {{"minLength": 1}} → anything'),
+        (of(b={"pattern": "^a"}), of(b={"pattern": "^b"}), True, True, """.b: pattern "^a" → "^b" (can't be judged)"""),
+        (ROOT, {**ROOT, "additionalProperties": False}, True, False, ": additionalProperties true → false"),
+        (of(b={"type": "string"}), of(b={"anyOf": [{"type": "string"}, {"type": "null"}]}), False, True, '.b: may now be {{"type": "null"}}'),
+        (of(b={"items": of(c={})}), of(b={"items": of()}), True, True, ".b[].c: property is gone"),
+        (of(b={"description": "x"}), of(b={"description": "y"}), False, False, ".b: description x → y"),
+    ],
+)  # fmt: skip
+def test_a_schema_breaks_who_sends_or_who_reads(before: Any, after: Any, sends: bool, reads: bool, words: str) -> None:
+    """An input schema that takes less is breaking, and an output schema that promises less; each change says where."""
+    ((kind, breaking, message),) = told(tool(schema=before), tool(schema=after))
+    assert (kind[:6], breaking, message) == ("input_", sends, "input" + words.format(noun="argument"))
+    plain = tool(schema=ROOT)
+    ((kind, breaking, message),) = told(plain | {"outputSchema": before}, plain | {"outputSchema": after})
+    assert (kind[:7], breaking, message) == ("output_", reads, "output" + words.format(noun="property"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "breaking"),
+    [
+        ({"readOnlyHint": True}, {"readOnlyHint": False}, [True]),
+        ({"readOnlyHint": True}, {}, [True]),
+        ({}, {"readOnlyHint": True}, [False]),
+        ({"destructiveHint": False}, {}, [True]),
+        ({"idempotentHint": True}, {"idempotentHint": False}, [True]),
+        ({"openWorldHint": False}, {"openWorldHint": True}, [True]),
+        ({"openWorldHint": True}, {"openWorldHint": False}, [False]),
+        ({"destructiveHint": False}, {"readOnlyHint": True}, [False, False]),
+        ({"title": "A"}, {"title": "B"}, [False]),
+    ],
+)
+def test_annotations_that_ask_for_more_care_are_breaking(before: Any, after: Any, breaking: list[bool]) -> None:
+    """With the specification's defaults; between writes nothing else counts once a tool is read-only."""
+    found = compare_tools([tool(annotations=before)], [tool(annotations=after)])
+    assert [(change.kind, change.breaking) for change in found] == [("annotation", one) for one in breaking]
+
+
+def test_what_is_said_without_words_is_a_change_too() -> None:
+    """A default that is written out, and what mcprun knows nothing about."""
+    plain = tool()
+    assert told(plain, plain | {"annotations": {"openWorldHint": True}}) == [
+        ("other", False, "written differently, with the same meaning")
+    ]
+    assert told(plain, plain | {"_meta": {"a": 1}}) == [("other", False, '_meta: none → {"a": 1}')]
+    assert told(plain | {"title": "A"}, plain) == [("title", False, "title: A → none")]
+
+
+def test_an_output_schema_may_come_and_not_go() -> None:
+    """Who reads relies on it."""
+    plain, with_output = tool(), tool(outputSchema={"type": "object"})
+    assert told(plain, with_output) == [("output_schema_added", False, 'output: now has a schema, {"type": "object"}')]
+    assert told(with_output, plain) == [("output_schema_removed", True, "output: no schema any more")]
+
+
+def test_long_texts_are_shown_where_they_differ() -> None:
+    """What they begin with alike is left out, but for its end."""
+    before, after = tool(description="word " * 100 + "one"), tool(description="word " * 100 + "other")
+    assert told(before, after) == [
+        ("description", False, 'description: "…ord word word word one" → "…ord word word word other"')
+    ]
+
+
+def test_tools_that_are_gone_new_or_renamed() -> None:
+    """A tool that is gone is breaking, and so is one that looks renamed; two that look the same are not told apart."""
+    price = tool("price", description="Tell a price.")
+    renamed = tool(
+        "unit_price", {**of(a={"type": "string"}), "title": "unit_priceArguments"}, description="Tell a price."
+    )
+    assert compare_tools([price], [renamed]) == [
+        ToolChange(
+            "price", "tool_renamed", True, "gone; looks like it was renamed to unit_price", "price", "unit_price"
+        )
+    ]
+    twins = [renamed, renamed | {"name": "cost"}]
+    for other in ([renamed | {"inputSchema": of(b={})}], [renamed | {"name": "cost", "description": "Other."}], twins):
+        kinds = [(change.tool, change.kind, change.breaking) for change in compare_tools([price], other)]
+        new = [(one["name"], "tool_added", False) for one in other]
+        assert kinds == sorted([("price", "tool_removed", True), *new])

@@ -1,0 +1,301 @@
+"""`mcprun tools`: listed, kept, compared and looked over, as a user does it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from mcprun.report.toollist import signature, type_words
+from tests.support import npm
+from tests.support.cli import RAW, clean_environment, run_mcprun, squeezed
+from tests.test_diff import REGRESSION
+from tests.test_tool_changes import lists
+
+SHOP, RENAMED = REGRESSION / "shop.py", REGRESSION / "shop_renamed.py"
+
+CATALOG = """
+import json, sys
+tools = json.load(open(sys.argv[1]))
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message: continue
+    answers = {"initialize": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                              "serverInfo": {"name": "catalog", "version": "1"}}, "tools/list": {"tools": tools}}
+    found = answers.get(message["method"])
+    answer = {"result": found} if found else {"error": {"code": -32601, "message": "no such method"}}
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}), flush=True)
+"""
+"""A server that lists the tools of a file."""
+
+
+def catalog(folder: Path, *tools: dict[str, Any]) -> list[str]:
+    """Write a server that lists these tools, and give its part of the command line."""
+    (folder / "catalog.py").write_text(CATALOG)
+    (folder / "listed.json").write_text(json.dumps(tools))
+    return ["catalog.py", "--", "listed.json"]
+
+
+def test_tools_are_listed_with_their_inputs(tmp_path: Path) -> None:
+    """Name and arguments as a call is written, the description's first line, what the annotations say; totals."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "number"}, "unit": {"enum": ["C", "F"]}, "tags": {"type": "array", "items": {"type": "string"}},
+            "when": {"anyOf": [{"$ref": "#/$defs/Day"}, {"type": "null"}]}, "free": {},
+        },
+        "required": ["a"],
+        "$defs": {"Day": {"type": "object", "properties": {"year": {"type": "integer"}}}},
+    }  # fmt: skip
+    hints = {"readOnlyHint": True, "idempotentHint": True, "openWorldHint": False}
+    server = catalog(
+        tmp_path,
+        {"name": "warm", "description": "Warm it.\nNot too much.", "inputSchema": schema, "annotations": hints},
+        {"name": "chill", "inputSchema": {"type": "object"}, "annotations": {"destructiveHint": False}},
+    )
+    done = run_mcprun("tools", *server, cwd=tmp_path, env={"COLUMNS": "200"})
+    assert (done.code, done.stderr) == (0, "")
+    assert squeezed(done.stdout) == [
+        "catalog 1, protocol 2025-11-25",
+        "chill{} [not destructive]",
+        'warm{a: number, unit?: "C" | "F", tags?: string[], when?: Day | null, free?: any} Warm it. [read-only, closed world]',
+        "2 tools, about 118 tokens",
+    ]
+    assert not list(tmp_path.glob("outputs"))
+
+
+def test_a_list_fits_the_terminal(tmp_path: Path) -> None:
+    """On a narrow one nothing is cut off, and no line is longer than it is wide."""
+    done = run_mcprun("tools", RAW, "--", "odd", cwd=tmp_path, env={"COLUMNS": "40"})
+    assert max(map(len, done.stdout.splitlines())) <= 40
+    assert "x" * 20 in done.stdout
+
+
+def test_a_snapshot_is_what_the_server_says_and_does_not_vary(tmp_path: Path) -> None:
+    """JSON to be committed: the same bytes each time, and nothing differs from it."""
+    done = run_mcprun("tools", SHOP, "--snapshot", "a.json", cwd=tmp_path)
+    assert (done.code, done.stdout) == (0, "a.json: 2 tools, about 132 tokens\n")
+    again = run_mcprun("tools", SHOP, "--snapshot", "b.json", "--against", "a.json", "--strict", cwd=tmp_path)
+    assert (again.code, again.stdout) == (0, "no changes\nb.json: 2 tools, about 132 tokens\n")
+    text = (tmp_path / "a.json").read_text()
+    assert text == (tmp_path / "b.json").read_text()
+    assert text.startswith('{\n  "schema": 1,\n  "name": "shop",\n  "version": "1.0.0",\n  "protocol": "')
+    assert text.endswith("}\n")
+    assert [tool["name"] for tool in json.loads(text)["tools"]] == ["price", "total"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.json"]
+
+
+def test_a_renamed_tool_is_breaking(tmp_path: Path) -> None:
+    """Held against a snapshot, and against a run: exit 1, and one line that says what it looks like."""
+    assert run_mcprun("batch", REGRESSION / "regression.jsonl", SHOP, cwd=tmp_path).code == 0
+    run_mcprun("tools", SHOP, "--snapshot", "shop.json", cwd=tmp_path)
+    for against in ("shop.json", "latest", "outputs/latest"):
+        done = run_mcprun("tools", RENAMED, "--against", against, cwd=tmp_path)
+        assert (done.code, done.stdout.splitlines()) == (
+            1,
+            ["✗ price  gone; looks like it was renamed to unit_price", "1 breaking, 0 harmless changes"],
+        )
+        assert run_mcprun("tools", SHOP, "--against", against, "--strict", cwd=tmp_path).code == 0
+
+
+def test_harmless_changes_fail_only_when_strict(tmp_path: Path) -> None:
+    """Breaking ones come first, whatever the tools are called; the summary counts both."""
+    tool = {"name": "a", "description": "Old words.", "inputSchema": {"type": "object"}}
+    other = {"name": "b", "inputSchema": {"type": "object"}}
+    server, *args = catalog(tmp_path, tool, other)
+    run_mcprun("tools", server, "--snapshot", "old.json", *args, cwd=tmp_path)
+    (tmp_path / "listed.json").write_text(json.dumps([{**tool, "description": "New words."}, other]))
+
+    def compared(*flags: str) -> tuple[int, list[str]]:
+        done = run_mcprun("tools", server, "--against", "old.json", *flags, *args, cwd=tmp_path)
+        return done.code, done.stdout.splitlines()
+
+    harmless = '~ a  description: "Old words." → "New words."'
+    assert compared() == (0, [harmless, "0 breaking, 1 harmless changes"])
+    assert compared("--strict") == (1, [harmless, "0 breaking, 1 harmless changes"])
+    needs = {"type": "object", "properties": {"x": {"type": "null"}}, "required": ["x"]}
+    (tmp_path / "listed.json").write_text(
+        json.dumps([{**tool, "description": "New words."}, {**other, "inputSchema": needs}])
+    )
+    assert compared() == (
+        1,
+        ['✗ b  input.x: new required argument {"type": "null"}', harmless, "1 breaking, 1 harmless changes"],
+    )
+
+
+def test_lint_says_what_is_wrong(tmp_path: Path) -> None:
+    """An error exits with 1; warnings do so when strict; a good server has neither."""
+    odd = run_mcprun("tools", RAW, "--lint", "--", "odd", cwd=tmp_path)
+    assert odd.code == 1
+    assert "✗ keys  the API is sent the property key 'user_id_9b55b418' for 'user id'" in odd.stdout
+    assert "✗ plain  is listed twice; the second one is left out" in odd.stdout
+    assert odd.stdout.splitlines()[-1] == "8 errors, 14 warnings in 8 tools, about 243 tokens"
+    shop = run_mcprun("tools", SHOP, "--lint", cwd=tmp_path)
+    assert (shop.code, shop.stdout.splitlines()) == (
+        0,
+        [
+            "! price  arguments without a description: item",
+            "! total  arguments without a description: items",
+            "0 errors, 2 warnings in 2 tools, about 132 tokens",
+        ],
+    )
+    assert run_mcprun("tools", SHOP, "--lint", "--strict", cwd=tmp_path).code == 1
+
+
+def test_everything_as_json(tmp_path: Path) -> None:
+    """One object with the same keys each time, `null` for what nobody asked for."""
+    plain = json.loads(run_mcprun("tools", SHOP, "--json", "--snapshot", "shop.json", cwd=tmp_path).stdout)
+    assert plain["server"] | {"protocol": ""} == {"name": "shop", "version": "1.0.0", "protocol": ""}
+    assert [tool["name"] for tool in plain["tools"]] == ["price", "total"]
+    assert plain["tokens"]["total"] == sum(plain["tokens"]["tools"].values())
+    assert (plain["changes"], plain["findings"]) == (None, None)
+    done = run_mcprun("tools", RENAMED, "--json", "--lint", "--against", "shop.json", cwd=tmp_path)
+    told = json.loads(done.stdout)
+    assert (done.code, list(told)) == (1, list(plain))
+    assert told["changes"] == [
+        {
+            "tool": "price", "kind": "tool_renamed", "breaking": True,
+            "message": "gone; looks like it was renamed to unit_price", "before": "price", "after": "unit_price",
+        }
+    ]  # fmt: skip
+    assert [finding["rule"] for finding in told["findings"]] == ["argument_description", "argument_description"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["nope.py"], 2, "Error: there is no server file nope.py\n"),
+        ([RAW, "--against", "nope"], 2, "Error: there is no run nope, nor outputs/nope\n"),
+        ([RAW, "--against", "latest"], 2, "Error: there is no run yet in outputs/: mcprun batch makes one\n"),
+        ([RAW, "--against", "text"], 2, "Error: text is no snapshot: it is not JSON: "),
+        ([RAW, "--against", "list"], 2, "Error: list is no snapshot: Input should be "),
+        ([RAW, "--against", "deep"], 2, "Error: deep is no snapshot: it is nested more than 200 deep\n"),
+        ([RAW, "--against", "abyss"], 2, "Error: abyss is no snapshot: it is nested more than 200 deep\n"),
+        ([RAW, "--against", "bare"], 2, "Error: bare is no snapshot: protocol: Field required\n"),
+        ([RAW, "--against", "unnamed"], 2, "Error: unnamed is no snapshot: a tool has no name\n"),
+        ([RAW, "--snapshot", "no/such/a.json"], 2, "Error: there is no folder no/such to write a.json to\n"),
+        ([RAW, "--header", "A: b"], 2, "Error: --header goes with a URL, and "),
+        ([RAW, "--", "exit"], 3, "Error: the server exited before it answered: "),
+        ([RAW, "--", "no-schema"], 3, "Error: the server's tool list is invalid: tools.0.inputSchema: Field required"),
+        ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not answer within 1 s"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], code: int, message: str) -> None:
+    """Exit 2 for what can't be compared or written, 3 for a server that does not start; nothing is written."""
+    (tmp_path / "text").write_text("no JSON")
+    (tmp_path / "list").write_text("[]")
+    (tmp_path / "deep").write_text('{"a":' + "[" * 250 + "]" * 250 + "}")
+    (tmp_path / "abyss").write_text("[" * 100_000 + "]" * 100_000)
+    (tmp_path / "bare").write_text('{"tools": []}')
+    (tmp_path / "unnamed").write_text('{"protocol": "x", "tools": [{"name": 1}]}')
+    before = sorted(tmp_path.iterdir())
+    done = run_mcprun("tools", *args, cwd=tmp_path)
+    assert (done.code, done.stdout, done.stderr[: len(message)]) == (code, "", message)
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_server_that_does_not_start_is_quoted(tmp_path: Path) -> None:
+    """The end of its stderr stands below the message."""
+    done = run_mcprun("tools", RAW, "--", "exit", cwd=tmp_path)
+    assert done.stderr.splitlines()[1:3] == ["The server's stderr ends:", "  fatal: DATABASE_URL is not set"]
+
+
+def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
+    """It is a warning, and the tools are listed all the same."""
+    done = run_mcprun("tools", RAW, "--", "noise", cwd=tmp_path)
+    assert done.code == 0
+    assert done.stderr == (
+        "Warning: the server prints what is no message on stdout, which is the protocol's (stderr is free):"
+        " Server is listening!\n"
+    )
+
+
+def test_secrets_are_kept_out(tmp_path: Path) -> None:
+    """A value of `--env` that a tool repeats, and what fits a pattern, are in no file and no output."""
+    tool = {"name": "t", "description": "Key hunter2secret, code 12345.", "inputSchema": {"type": "object"}}
+    server, *args = catalog(tmp_path, tool)
+    hidden = ["--env", "KEY=hunter2secret", "--redact", "[0-9]{5}"]
+    more = ["--snapshot", "a.json", "--lint", "--json"]
+    done = run_mcprun("tools", server, *hidden, *more, *args, cwd=tmp_path)
+    told = (tmp_path / "a.json").read_text() + done.stdout + done.stderr
+    assert "hunter2secret" not in told
+    assert "12345" not in told
+    assert told.count("Key [redacted], code [redacted].") == 2
+    assert run_mcprun("tools", server, *hidden, "--against", "a.json", "--strict", *args, cwd=tmp_path).code == 0
+
+
+def test_a_hostile_server_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    """Escapes and markup in every text of a tool are shown, never obeyed; and nothing is shown without end."""
+    evil = "\x1b[2J\x07[red]red[/red]\u202e\n"
+    schema = {"type": "object", "properties": {evil: {"enum": [evil]}, "x" * 5000: {"const": evil}}, evil: evil}
+    server, *args = catalog(tmp_path, {"name": evil, "description": f"{evil}{evil * 500}", "inputSchema": schema})
+    shown = [
+        run_mcprun("tools", server, *flags, *args, cwd=tmp_path) for flags in ([], ["--lint"], ["--snapshot", "a"])
+    ]
+    (tmp_path / "listed.json").write_text(json.dumps([{"name": evil, "inputSchema": {"type": "object", evil: 1}}]))
+    shown.append(run_mcprun("tools", server, "--against", "a", *args, cwd=tmp_path))
+    for done in shown:
+        assert not any(character in done.stdout + done.stderr for character in "\x1b\x07\u202e")
+        assert len(done.stdout) < 15_000
+    assert all(r"\x1b[2J\x07[red]red[/red]\u202e" in one.stdout.replace("\n", "") for one in (shown[1], shown[3]))
+
+
+@given(lists)
+@settings(deadline=None)
+def test_any_schema_has_a_signature(listed: list[dict[str, Any]]) -> None:
+    """However odd, on one line."""
+    for tool in listed:
+        assert "\n" not in "".join(signature(tool))
+
+
+def test_types_in_a_few_words() -> None:
+    """References in circles end, and long lists are cut."""
+    circle = {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}
+    assert type_words(circle, circle) == "a"
+    assert type_words({}, {"type": "array", "items": {"type": ["string", "null"]}}) == "(string | null)[]"
+    assert type_words({}, {"enum": [1, 2, 3, 4, 5]}) == "1 | 2 | 3 | 4 | …"
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C while a server does not answer: one word, exit 130, and the server is gone."""
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    (tmp_path / "mute.py").write_text(f"import sys; open({str(ready)!r}, 'w').close(); sys.stdin.read()")
+    command = [sys.executable, "-m", "mcprun", "tools", "mute.py"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True)
+    ready.open().close()  # until the server is there
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, "Interrupted.\n")
+
+
+# Real servers. -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("server", "name", "tool"), [
+    ("mcp-server-time", "mcp-time", "get_current_time"), ("mcp-server-git", "mcp-git", "git_status"),
+    ("everything", "mcp-servers/everything", "echo"),
+])  # fmt: skip
+def test_real_servers(tmp_path: Path, server: str, name: str, tool: str) -> None:
+    """Listed, kept, held against what was kept, and looked over: nothing differs, and nothing is refused."""
+    if server == "everything":
+        if missing := npm.missing():
+            pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
+        server = f"node {npm.node_modules()}/@modelcontextprotocol/server-everything/dist/index.js"
+    listed = run_mcprun("tools", server, cwd=tmp_path)
+    assert listed.code == 0
+    assert listed.stdout.startswith(f"{name} ")
+    assert f"\n{tool}{{" in listed.stdout
+    assert run_mcprun("tools", server, "--snapshot", "kept.json", cwd=tmp_path).code == 0
+    same = run_mcprun("tools", server, "--against", "kept.json", "--strict", cwd=tmp_path)
+    assert (same.code, same.stdout) == (0, "no changes\n")
+    wrong = run_mcprun("tools", server, "--lint", cwd=tmp_path)
+    assert (wrong.code, wrong.stdout.splitlines()[-1][:9]) == (0, "0 errors,")
