@@ -128,10 +128,8 @@ def test_repeats_are_one_row(tmp_path: Path) -> None:
     told = "new in 2 runs, such as repeat 3: call 0 price{} result"
     assert islands["data"]["rows"] == [["q", 1, "changed", "4/4", "4/4", 1, [told], 1]]
     (shown,) = islands["d-0"]["calls"]
-    assert [[line for line, differs in side if differs] for side in shown["result"]] == [
-        ['  "price": 1'],
-        ['  "price": 3'],
-    ]
+    differing = [[line.strip() for line, differs in side if differs] for side in shown["result"]]
+    assert differing == [['"price": 1'], ['"price": 3']]
 
 
 def test_a_baseline_has_a_report(tmp_path: Path) -> None:
@@ -192,7 +190,7 @@ def test_islands_hold_any_value(value: Any) -> None:
     assert not re.search("[<>&\u2028\u2029]", inner)
     text.encode()
     plain = json.dumps(value, ensure_ascii=False)
-    if plain.isprintable() and "\\u" not in plain:
+    if plain.isprintable() and not re.search(r"\\[bfru]", plain):  # escapes of what can't be seen
         assert json.loads(inner) == value
 
 
