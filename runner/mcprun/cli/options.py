@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from mcprun import limits
+from mcprun.cli.completion import files, runs
 from mcprun.errors import REDACTED
 
-PROMPTS = click.argument("prompts", metavar="PROMPTS")
-SERVER = click.argument("server", metavar="SERVER")
+PROMPTS = click.argument("prompts", metavar="PROMPTS", shell_complete=files)
+SERVER = click.argument("server", metavar="SERVER", shell_complete=files)
 
 
 def _variables(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -92,6 +93,7 @@ RESUME = click.option(
     metavar="RUN",
     is_eager=True,
     callback=_take_up,
+    shell_complete=runs,
     help="Go on with a run that was interrupted or killed, with the arguments it was begun with; those given now"
     " come first.",
 )

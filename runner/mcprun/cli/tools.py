@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcprun.cli import options
+from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from mcprun.tools import ToolSet
 
 
-@click.command(cls=options.WithServerArgs, short_help="List, lint and compare a server's tools.")
+_SET = ("server", "env", "header", "connect_timeout", "redact")
+"""What a project may set."""
+
+
+@click.command(cls=ServerCommand, only=_SET, short_help="List, lint and compare a server's tools.")
 @options.SERVER
 @options.ENV
 @options.HEADER

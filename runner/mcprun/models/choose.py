@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import Self
 
-from dotenv import dotenv_values, find_dotenv
-
+from mcprun.config import environment
 from mcprun.errors import UsageError
 from mcprun.events import Emit
 from mcprun.limits import Limits
@@ -36,13 +34,9 @@ class Account:
     judge_model: str | None = None
 
     @classmethod
-    def find(cls, environ: Mapping[str, str] = os.environ) -> Self:
+    def find(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the environment, and `.env` in this folder or one above it for what is not set there."""
-        file = find_dotenv(usecwd=True)
-        try:
-            known = {**(dotenv_values(file) if file else {}), **environ}
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"can't read {file}: {error}") from None
+        known = environment() if environ is None else environ
 
         def value(name: str) -> str | None:
             return (known.get(name) or "").strip() or None
@@ -127,7 +121,7 @@ def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: 
     there is a `base_url` and nobody to ask there.
     """
     choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
-    if base_url and choice.record.kind != "claude":
+    if base_url and choice.record.kind != "claude" and not spec:  # a project may set it for all its runs
         raise UsageError(f"--base-url names an API, and the model is {choice.record.name} ({choice.record.chosen})")
     return choice
 
