@@ -14,6 +14,7 @@ from mcprun.grading import INSTRUCTIONS
 from mcprun.limits import Limits
 from mcprun.queries import Query
 from tests.support.cli import ROOT, normalised, run_mcprun, squeezed
+from tests.support.options_table import options_table
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -61,6 +62,11 @@ def test_the_table_of_deadlines_holds_the_defaults() -> None:
         for field in fields(Limits)
         if field.name.endswith("_seconds") and field.name != "retry_wait_seconds"
     }
+
+
+def test_the_table_of_options_is_the_commands() -> None:
+    """Every option of `batch` with its default, as `python -m tests.support.options_table` prints it."""
+    assert options_table() in README
 
 
 def test_what_the_judge_is_told_is_shown() -> None:
