@@ -46,6 +46,18 @@ def test_the_output_shown_is_the_output(tmp_path: Path) -> None:
             assert part in printed
 
 
+def test_links_lead_somewhere() -> None:
+    """Each link within the page names a heading, and each to a file names one that is there."""
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    }
+    links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
+    assert len(links) >= 15
+    for link in links:
+        assert link.removeprefix("#") in headings if link.startswith("#") else (ROOT / link).exists(), link
+
+
 def test_the_tables_hold_every_key() -> None:
     """Every key of a query and of its expectations, every alias and every exit code is told."""
     for key in (*Query.model_fields, *Expect.model_fields, *KNOWN):
