@@ -132,7 +132,7 @@ def _same_call(one: JsonObject, other: JsonObject) -> bool:
 def same(one: Any, other: Any) -> bool:
     """Tell whether two JSON values are the same: as Python has it, but 1 is not `true`."""
     # Python's word is quick, and nearly always enough: what it takes for the same nearly always reads the same.
-    return bool(one == other) and (json.dumps(one) == json.dumps(other) or equal(one, other))
+    return bool(one == other) and (repr(one) == repr(other) or equal(one, other))
 
 
 def _as_text(call: JsonObject) -> str:

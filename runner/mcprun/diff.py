@@ -136,10 +136,17 @@ class Comparison:
         verdicts = base["verdict"], head["verdict"]
         changes = tuple(self.lens.changes(base, head))
         if changes:
-            is_worse = not verdicts[1] == "passed" != verdicts[0]
-            name, repeat = base["id"], base["repeat"]
-            diff = QueryDiff(name, repeat, "changed", verdicts, changes, is_regression=is_worse)
-            yield self._changed(replace(diff, examples=(repeat, repeat)))
+            yield self._changed(
+                QueryDiff(
+                    base["id"],
+                    base["repeat"],
+                    "changed",
+                    verdicts,
+                    changes,
+                    is_regression=not verdicts[1] == "passed" != verdicts[0],
+                    examples=(base["repeat"], base["repeat"]),
+                )
+            )
         else:
             self.tally.same += 1
 
