@@ -16,7 +16,7 @@ from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
 from mcprun.events import Event, QueryEnd, RunStart, Where
 from mcprun.journal import Journal, new_directory
 from mcprun.judge import open_judge
-from mcprun.limits import MAX_LOG_BYTES, Limits
+from mcprun.limits import AUTO, MAX_LOG_BYTES, Limits
 from mcprun.loop import Divergence, Loop
 from mcprun.models import Model
 from mcprun.models.choose import Choice
@@ -46,6 +46,7 @@ class Plan:
 
     prompts: PromptsFile
     target: Target
+    protocol: str = AUTO
     model: Choice
     judge: Choice | None = None
     limits: Limits = field(default_factory=Limits)
@@ -114,7 +115,14 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
         return
     show = Show(plan.redactor.text)
     log = ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES)
-    connector = Connector(plan.target, log=log, seconds=limits.connect_seconds, most=limits.max_result_bytes, emit=emit)
+    connector = Connector(
+        plan.target,
+        log=log,
+        seconds=limits.connect_seconds,
+        most=limits.max_result_bytes,
+        emit=emit,
+        protocol=plan.protocol,
+    )
     async with (
         plan.model.open(limits, emit, plan.scrubber, show, _paid(plan)) as model,
         open_judge(plan.judge, model, limits, emit, show, _paid(plan)) as judge,

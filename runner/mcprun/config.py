@@ -17,7 +17,7 @@ from mcprun.errors import UsageError
 
 FILE, PYPROJECT, TABLE = "mcprun.toml", "pyproject.toml", "mcprun"
 
-_PATHS = frozenset({"prompts", "server", "out", "baseline", "html", "junit", "markdown", "csv", "tap"})
+_PATHS = frozenset({"prompts", "server", "cwd", "out", "baseline", "html", "junit", "markdown", "csv", "tap"})
 """Keys whose values name files; `model` does when it is a recording."""
 
 _REPLAY = "replay:"

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from mcprun.batch import Plan
-from mcprun.limits import Limits
+from mcprun.limits import AUTO, Limits
 from mcprun.models.choose import Account, choose, choose_judge, needs_script
 from mcprun.prompts import Select, as_file, read_prompts
 from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
-from mcprun.target import InProcessTarget, Target, parse_target, secrets_of, with_more
+from mcprun.target import InProcessTarget, Target, parse_target, secrets_of, started_otherwise, variables_of, with_more
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer, Server
@@ -34,9 +34,10 @@ class Options:
     """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
 
     `model` and `judge_model` are what `--model` and `--judge-model` take. `filters` are patterns of ids and tags, of
-    which the first `limit` queries are run. `env` (of a server that is started) and `headers` (of one at a URL) are
-    secrets, `redact` regular expressions of others. `out` is the run's folder. `scrub` and `ignore` say what does not
-    count in a replay.
+    which the first `limit` queries are run. `env` (of a server that is started), all that `env_files` hold, and
+    `headers` (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python` say how a
+    server is started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification.
+    `out` is the run's folder. `scrub` and `ignore` say what does not count in a replay.
     """
 
     model: str | None = None
@@ -51,6 +52,10 @@ class Options:
     env: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     server_args: Sequence[str] = ()
+    env_files: Sequence[str] = ()
+    cwd: str | None = None
+    python: str | None = None
+    protocol: str = AUTO
     servers: int = 1
     fresh_server: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -93,6 +98,7 @@ def make_plan(
         plan = Plan(
             prompts=found,
             target=target,
+            protocol=options.protocol,
             model=model,
             judge=choose_judge(options.judge_model or account.judge_model, model, found.judged),
             limits=options.limits,
@@ -118,5 +124,7 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
         target = parse_target(fspath(server), options.server_args)
     else:
         target = InProcessTarget(server)
-    target = with_more(target, env=options.env, headers=options.headers)
+    target = started_otherwise(target, python=options.python, cwd=options.cwd)
+    env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
+    target = with_more(target, env={**env, **options.env}, headers=options.headers)
     return target, Redactor([*account.secrets, *secrets_of(target)], options.redact)

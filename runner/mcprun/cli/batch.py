@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 @click.argument("server", metavar="SERVER", required=False, shell_complete=files)
 @options.ENV
 @options.HEADER
+@options.ENV_FILE
+@options.CWD
+@options.PYTHON
+@options.PROTOCOL
 @options.MODEL
 @options.BASE_URL
 @options.JUDGE_MODEL

@@ -48,6 +48,28 @@ ENV = click.option(
     help="Set a variable in the server's environment; without a value, that of this environment. Its value is kept out"
     " of all files and messages. May be given more than once.",
 )
+ENV_FILE = click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    metavar="FILE",
+    shell_complete=files,
+    help="Set the variables that stand in a file, as .env is written; they are secrets like those of --env, which come"
+    " first. May be given more than once.",
+)
+CWD = click.option("--cwd", metavar="DIR", help="Start the server in this folder.  [default: this one]")
+PYTHON = click.option(
+    "--python",
+    metavar="PYTHON",
+    help="Start a .py server with this Python.  [default: the active virtual environment's, else mcprun's own]",
+)
+PROTOCOL = click.option(
+    "--protocol",
+    type=click.Choice([limits.AUTO, limits.LEGACY, limits.MODERN]),
+    default=limits.AUTO,
+    show_default=True,
+    help="Speak this protocol and no other: the one before 2026-07-28 (legacy), or that.",
+)
 HEADER = click.option(
     "--header",
     multiple=True,
