@@ -13,7 +13,7 @@ from mcprun.attempt import Attempts, untried
 from mcprun.connect import Connector
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
-from mcprun.events import Event, QueryEnd, RunStart, Where
+from mcprun.events import Event, QueryEnd, RunStart, Warned, Where
 from mcprun.journal import Journal, new_directory
 from mcprun.judge import open_judge
 from mcprun.limits import AUTO, MAX_LOG_BYTES, Limits
@@ -32,6 +32,7 @@ from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
 from mcprun.target import Target
+from mcprun.tools import Permit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,7 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     system: str | None = None
     allow_tool_errors: bool = False
+    permit: Permit = field(default_factory=Permit)
     servers: int = 1
     fresh_server: bool = False
     pass_rate: float | None = None
@@ -129,11 +131,14 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
         Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
     ):
         recorder.answered(servers.first)
+        if plan.permit and not servers.first.tools.only(plan.permit).names:
+            emit(Warned(message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"))
         loop = Loop(
             model=model,
             limits=limits,
             system=plan.system,
             emit=emit,
+            permit=plan.permit,
             divergence=_divergence(model, plan.redactor),
             stop_diverged=plan.on_divergence == "stop",
         )

@@ -18,6 +18,7 @@ from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
 from mcprun.target import InProcessTarget, Target, parse_target, secrets_of, started_otherwise, variables_of, with_more
+from mcprun.tools import Permit
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer, Server
@@ -34,10 +35,11 @@ class Options:
     """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
 
     `model` and `judge_model` are what `--model` and `--judge-model` take. `filters` are patterns of ids and tags, of
-    which the first `limit` queries are run. `env` (of a server that is started), all that `env_files` hold, and
-    `headers` (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python` say how a
-    server is started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification.
-    `out` is the run's folder. `scrub` and `ignore` say what does not count in a replay.
+    which the first `limit` queries are run. `allow_tool` and `deny_tool` are patterns of tools; `read_only` leaves
+    those that say they change nothing. `env` (of a server that is started), all that `env_files` hold, and `headers`
+    (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python` say how a server is
+    started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `out` is the
+    run's folder. `scrub` and `ignore` say what does not count in a replay.
     """
 
     model: str | None = None
@@ -49,6 +51,9 @@ class Options:
     repeat: int = 1
     pass_rate: float | None = None
     allow_tool_errors: bool = False
+    allow_tool: Sequence[str] = ()
+    deny_tool: Sequence[str] = ()
+    read_only: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     server_args: Sequence[str] = ()
@@ -104,6 +109,7 @@ def make_plan(
             limits=options.limits,
             system=options.system,
             allow_tool_errors=options.allow_tool_errors,
+            permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
             servers=options.servers,
             fresh_server=options.fresh_server,
             pass_rate=options.pass_rate,

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 @options.BASE_URL
 @options.JUDGE_MODEL
 @options.SYSTEM
+@options.ALLOW_TOOL
+@options.DENY_TOOL
+@options.READ_ONLY
 @options.FILTER
 @options.LIMIT
 @click.option("--out", metavar="DIR", help="Folder of the run.  [default: outputs/<date>-<time>-<prompts>]")

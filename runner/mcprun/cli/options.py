@@ -174,6 +174,15 @@ JUDGE_MODEL = click.option(
     help="Who grades queries with a `judge`: a model's API name, or none to leave them ungraded.  [env:"
     " MCPRUN_JUDGE_MODEL; default: in a replay what was recorded, else the model that answers, else Claude]",
 )
+ALLOW_TOOL = click.option(
+    "--allow-tool", multiple=True, metavar="PATTERN", help="Let the model use tools whose names fit, and no others."
+)
+DENY_TOOL = click.option(
+    "--deny-tool", multiple=True, metavar="PATTERN", help="Do not let it use tools whose names fit, such as 'delete_*'."
+)
+READ_ONLY = click.option(
+    "--read-only", is_flag=True, help="Let it use only tools whose server says that they change nothing (readOnlyHint)."
+)
 SYSTEM = click.option("--system", metavar="TEXT", help="System prompt of queries that bring none of their own.")
 MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Most tokens of one reply, thinking included.")
 MAX_TURNS = _count("--max-turns", limits.MAX_TURNS, "Most turns of one query; at the limit it fails.")
