@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from mcprun.batch import Plan
 from mcprun.limits import AUTO, Limits
+from mcprun.models import Manner
 from mcprun.models.choose import Account, choose, choose_judge, needs_script
 from mcprun.prompts import Select, as_file, read_prompts
 from mcprun.records import JsonObject
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class Options:
     """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
 
-    `model` and `judge_model` are what `--model` and `--judge-model` take. `filters` are patterns of ids and tags, of
+    `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`,
+    `thinking` and `tool_choice` say how Claude answers (`models.Manner`). `filters` are patterns of ids and tags, of
     which the first `limit` queries are run. `allow_tool` and `deny_tool` are patterns of tools; `read_only` leaves
     those that say they change nothing. `env` (of a server that is started), all that `env_files` hold, and `headers`
     (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python` say how a server is
@@ -45,6 +47,9 @@ class Options:
     model: str | None = None
     judge_model: str | None = None
     base_url: str | None = None
+    effort: str | None = None
+    thinking: str | None = None
+    tool_choice: str | None = None
     system: str | None = None
     filters: Sequence[str] = ()
     limit: int | None = None
@@ -100,11 +105,12 @@ def make_plan(
     with ExitStack() as stack:
         stack.enter_context(found)
         model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
+        manner = Manner(effort=options.effort, thinking=options.thinking, tool_choice=options.tool_choice)
         plan = Plan(
             prompts=found,
             target=target,
             protocol=options.protocol,
-            model=model,
+            model=replace(model, manner=manner),
             judge=choose_judge(options.judge_model or account.judge_model, model, found.judged),
             limits=options.limits,
             system=options.system,

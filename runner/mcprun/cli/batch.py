@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 @options.BASE_URL
 @options.JUDGE_MODEL
 @options.SYSTEM
+@options.EFFORT
+@options.THINKING
+@options.TOOL_CHOICE
 @options.ALLOW_TOOL
 @options.DENY_TOOL
 @options.READ_ONLY

@@ -174,6 +174,33 @@ JUDGE_MODEL = click.option(
     help="Who grades queries with a `judge`: a model's API name, or none to leave them ungraded.  [env:"
     " MCPRUN_JUDGE_MODEL; default: in a replay what was recorded, else the model that answers, else Claude]",
 )
+EFFORT = click.option(
+    "--effort",
+    type=click.Choice(["low", "medium", "high", "xhigh", "max"]),
+    help="How much work Claude puts into an answer.  [default: the model's own]",
+)
+
+
+def _thinking(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is None or value in ("adaptive", "disabled") or (value.isdecimal() and int(value) >= _LEAST_THINKING):
+        return value
+    raise click.BadParameter(f"{value!r} is neither adaptive nor disabled, nor a number from {_LEAST_THINKING:,} on")
+
+
+_LEAST_THINKING = 1024
+"""Tokens: the API takes no smaller budget."""
+
+THINKING = click.option(
+    "--thinking",
+    callback=_thinking,
+    metavar="adaptive|disabled|TOKENS",
+    help="Whether Claude thinks, and with how many tokens.  [default: as the model does]",
+)
+TOOL_CHOICE = click.option(
+    "--tool-choice",
+    metavar="any|none|TOOL",
+    help="In a query's first turn, have Claude call some tool, none, or this one.  [default: what it chooses]",
+)
 ALLOW_TOOL = click.option(
     "--allow-tool", multiple=True, metavar="PATTERN", help="Let the model use tools whose names fit, and no others."
 )

@@ -11,7 +11,7 @@ from mcprun.config import environment
 from mcprun.errors import UsageError
 from mcprun.events import Emit
 from mcprun.limits import Limits
-from mcprun.models import Model
+from mcprun.models import Manner, Model
 from mcprun.records import ModelRecord, Usage
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
@@ -67,6 +67,7 @@ class Choice:
     record: ModelRecord
     account: Account
     base_url: str | None = None
+    manner: Manner = field(default_factory=Manner)
     shares_client: bool = False
 
     @asynccontextmanager
@@ -101,6 +102,7 @@ class Choice:
                 api_key=self.account.api_key,
                 auth_token=None if self.account.api_key else self.account.auth_token,
                 base_url=self.base_url or self.account.base_url,
+                manner=self.manner,
                 limits=limits,
                 emit=emit,
                 earlier=earlier,
