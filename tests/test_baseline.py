@@ -93,3 +93,16 @@ def test_what_is_not_blessed(tmp_path: Path, good: Result) -> None:
     assert (tmp_path / "mine" / "notes.txt").read_text() == "precious"
     assert run_mcprun("bless", "dead", "baseline", "--force", cwd=tmp_path).code == 0
     assert b"server_died" in (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
+
+
+def test_a_slim_baseline_is_not_played_back(tmp_path: Path) -> None:
+    """It says that it is slim, also when it was made of a slim one, and nothing is run."""
+    assert run_mcprun("bless", "good", "slim", "--slim", cwd=tmp_path).code == 0
+    assert run_mcprun("bless", "slim", "copy", cwd=tmp_path).code == 0
+    for name in ("slim", "copy"):
+        refused = compared(tmp_path, "shop.py", "--model", f"replay:{name}", "--out", "never")
+        assert (refused.code, f"{name} is a slim baseline: it does not hold what was said" in refused.stderr) == (
+            2,
+            True,
+        )
+    assert not (tmp_path / "never").exists()

@@ -39,7 +39,8 @@ def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:
         lines = _slim(run) if slim else (line for _, line in Run.lines(run.path))
         with (new / TRANSCRIPTS).open("wb") as file:
             file.writelines(lines)
-        write_file(new / RUN, json.dumps(_record(run.record).line(), ensure_ascii=False, indent=2).encode() + b"\n")
+        record = _record(run.record, slim=slim).line()
+        write_file(new / RUN, json.dumps(record, ensure_ascii=False, indent=2).encode() + b"\n")
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
         new.replace(path)
@@ -58,6 +59,6 @@ def _without_messages(transcript: Transcript) -> Transcript:
     return transcript.model_copy(update={"messages": [], "system": None, "prompt": "", "checks": []})
 
 
-def _record(record: RunRecord) -> RunRecord:
+def _record(record: RunRecord, *, slim: bool) -> RunRecord:
     kept = {"server": record.arguments["server"]} if "server" in record.arguments else {}
-    return record.model_copy(update={**_MACHINES_OWN, "arguments": kept, "folder": None})
+    return record.model_copy(update={**_MACHINES_OWN, "arguments": kept, "folder": None, "slim": slim or record.slim})

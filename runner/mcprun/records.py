@@ -242,7 +242,7 @@ class RunRecord(Record):
 
     `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent in running: of a run that was
     resumed, without the pauses, and without what came before a kill. `folder` is where it was begun: paths in
-    `arguments` are seen from there.
+    `arguments` are seen from there. A `slim` baseline has no messages, and can't be played back.
     """
 
     fixed = frozenset({"state", "started", "finished", "limits", "versions"})
@@ -254,6 +254,7 @@ class RunRecord(Record):
     seconds: float | None = None
     arguments: JsonObject
     folder: str | None = None
+    slim: bool = False
     prompts: PromptsRecord
     model: ModelRecord
     judge: ModelRecord | None = None

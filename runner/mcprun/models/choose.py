@@ -119,8 +119,8 @@ def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: 
     """Choose the model: `spec` is `--model` or `MCPRUN_MODEL`, a model's API name, `script` or `replay:RUN`.
 
     Without one: Claude when there is a key, the scripts when every query has one. Raises `UsageError` when
-    neither is there, with the three ways on; when a named model has no key; when a recording can't be read; when
-    there is a `base_url` and nobody to ask there.
+    neither is there, with the three ways on; when a named model has no key; when a recording can't be read, or
+    is slim; when there is a `base_url` and nobody to ask there.
     """
     choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
     if base_url and choice.record.kind != "claude" and not spec:  # a project may set it for all its runs
@@ -158,6 +158,11 @@ def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url:
         if spec == _REPLAY:
             raise UsageError("name the run that is to be played back: --model replay:RUN, such as replay:latest")
         run = Run.read(spec.removeprefix(_REPLAY))
+        if run.record.slim:
+            raise UsageError(
+                f"{run.path} is a slim baseline: it does not hold what was said, so it can't be played back; play back"
+                " the run that it was made of, or make it a baseline without --slim"
+            )
         return _chosen("replay", f"{_REPLAY}{run.path}", "asked for", account)
     if spec and not account.has_key:
         raise UsageError(
