@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mcprun.rundir import Run
 from tests.support.cli import RAW, ROOT, Result, run_mcprun, script, write_jsonl
 
 REGRESSION = ROOT / "prompts" / "regression"
@@ -106,3 +107,26 @@ def test_a_slim_baseline_is_not_played_back(tmp_path: Path) -> None:
             True,
         )
     assert not (tmp_path / "never").exists()
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    """What it points to becomes the baseline, the link stays, and nothing is left beside either of them."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "baseline").replace(tmp_path / "deep" / "kept")
+    (tmp_path / "link").symlink_to("deep/kept")
+    done = run_mcprun("bless", "good", "link", "--slim", cwd=tmp_path)
+    assert (done.code, (tmp_path / "link").is_symlink()) == (0, True)
+    assert Run.read(str(tmp_path / "deep" / "kept")).record.slim
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["deep", "good", "link", "outputs"]
+    assert [file.name for file in (tmp_path / "deep").iterdir()] == ["kept"]
+
+
+def test_what_can_not_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """A run that can't be read to its end is not blessed, and the baseline stays what it was."""
+    before = {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir()}
+    with (tmp_path / "good" / "transcripts.jsonl").open("a") as file:
+        file.write("{}\n")
+    refused = run_mcprun("bless", "good", "baseline", "--force", cwd=tmp_path)
+    assert (refused.code, "holds a line that is no transcript" in refused.stderr) == (2, True)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir()} == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["baseline", "good", "outputs"]

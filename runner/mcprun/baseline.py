@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,21 +21,47 @@ _MACHINES_OWN: dict[str, JsonObject] = {"versions": {}, "arguments": {}, "limits
 def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:
     """Make a run the baseline at `path`, in place of the one that stands there; give its size in bytes.
 
-    It holds the transcripts and the record. A `slim` one has what a comparison looks at, and can't be replayed.
-    Raises `UsageError` for a run that is not whole, unless `force`; and when something else stands at `path`.
+    It holds the transcripts and the record. A `slim` one has what a comparison looks at, and can't be replayed. Where
+    `path` is a link, what it points to is replaced. Raises `UsageError` for a run that is not whole, unless `force`;
+    and when something else stands at `path`, or nobody may write.
     """
+    place = Path(os.path.realpath(path))
+    old = place.with_name(f".{place.name}.old")
+    try:
+        _heal(place, old)
+        _check(run, path, force=force)
+        _replace(run, place, old, slim=slim)
+    except OSError as error:
+        raise UsageError(f"can't write {path}: {error.strerror or error}") from None
+    return sum(file.stat().st_size for file in place.iterdir())
+
+
+def _check(run: Run, path: Path, *, force: bool) -> None:
+    """Refuse what is no baseline, and what is none without force."""
     counts = run.record.counts
     if not force and (run.record.state != "finished" or counts is None or counts.error):
         what = "has errors" if run.record.state == "finished" else f"is {run.record.state}"
         raise UsageError(f"{run.path} {what}: a baseline is a run that was whole; give --force to accept it as it is")
-    if path.exists() and not (path / RUN).exists():
+    if not path.exists():
+        return
+    if not (path / RUN).exists():
         raise UsageError(f"{path} is there already and is no run: a baseline needs a folder of its own")
-    if path.exists() and path.samefile(run.path):
+    if path.samefile(run.path):
         raise UsageError(f"{path} is the run itself")
-    new = path.with_name(f".{path.name}.new")
+
+
+def _heal(place: Path, old: Path) -> None:
+    """Put right what a process left that was killed while it replaced the baseline."""
+    if old.exists() and not place.exists():
+        old.replace(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _replace(run: Run, place: Path, old: Path, *, slim: bool) -> None:
+    """Write the new baseline beside the old one, and let them change places; leave nothing else behind."""
+    new = place.with_name(f".{place.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(new)
         new.mkdir(parents=True)
         lines = _slim(run) if slim else (line for _, line in Run.lines(run.path))
         with (new / TRANSCRIPTS).open("wb") as file:
@@ -42,11 +69,11 @@ def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:
         record = _record(run.record, slim=slim).line()
         write_file(new / RUN, json.dumps(record, ensure_ascii=False, indent=2).encode() + b"\n")
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path)
-        new.replace(path)
-    except OSError as error:
-        raise UsageError(f"can't write {error.filename or path}: {error.strerror}") from None
-    return sum(file.stat().st_size for file in path.iterdir())
+            place.replace(old)
+        new.replace(place)
+    finally:
+        _heal(place, old)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _slim(run: Run) -> Iterator[bytes]:
