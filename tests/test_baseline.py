@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from mcprun.rundir import Run
 from tests.support.cli import RAW, ROOT, Result, run_mcprun, script, write_jsonl
+from tests.support.forks import Forks
 
 REGRESSION = ROOT / "prompts" / "regression"
 PROMPTS = REGRESSION / "regression.jsonl"
@@ -96,6 +98,31 @@ def test_what_is_not_blessed(tmp_path: Path, good: Result) -> None:
     assert b"server_died" in (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
 
 
+def test_a_baseline_loses_no_query_by_accident(tmp_path: Path, good: Result) -> None:
+    """A run of some of its queries is refused, and says what would be lost; a first baseline may hold what it likes."""
+    before = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
+    assert compared(tmp_path, "shop.py", "--limit", "1", "--out", "some").code == 0
+    refused = run_mcprun("bless", "some", "baseline", cwd=tmp_path)
+    told = "some lacks 2 of the queries that baseline holds ('small-basket', 'big-basket'), and what a baseline"
+    assert (refused.code, told in refused.stderr) == (2, True)
+    assert (tmp_path / "baseline" / "transcripts.jsonl").read_bytes() == before
+    assert run_mcprun("bless", "some", "first", cwd=tmp_path).code == 0
+    assert run_mcprun("bless", "good", "first", cwd=tmp_path).code == 0
+    assert run_mcprun("bless", "some", "baseline", "--force", cwd=tmp_path).code == 0
+    assert [one.id for one in Run.read(str(tmp_path / "baseline")).transcripts()] == ["apple"]
+
+
+def test_many_queries_that_would_be_lost(tmp_path: Path) -> None:
+    """The first of them are named, and all are counted."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=f"q{number}") for number in range(9)))
+    for name, *flags in (("all",), ("one", "--limit", "1")):
+        assert run_mcprun("batch", prompts, RAW, "--out", name, *flags, cwd=tmp_path).code == 0
+    assert run_mcprun("bless", "all", "nine", cwd=tmp_path).code == 0
+    refused = run_mcprun("bless", "one", "nine", cwd=tmp_path)
+    told = "lacks 8 of the queries that nine holds ('q1', 'q2', 'q3', 'q4', 'q5' and 3 more), and"
+    assert (refused.code, told in refused.stderr) == (2, True)
+
+
 def test_a_slim_baseline_is_not_played_back(tmp_path: Path) -> None:
     """It says that it is slim, also when it was made of a slim one, and nothing is run."""
     assert run_mcprun("bless", "good", "slim", "--slim", cwd=tmp_path).code == 0
@@ -130,3 +157,21 @@ def test_what_can_not_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert (refused.code, "holds a line that is no transcript" in refused.stderr) == (2, True)
     assert {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir()} == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["baseline", "good", "outputs"]
+
+
+def test_a_kill_loses_no_baseline(mcprun: Forks, tmp_path: Path) -> None:
+    """Killed at any line, the old one or the new one is there, whole, once the next bless has put right what was left."""
+    assert compared(tmp_path, "shop.py", "--limit", "1", "--out", "some").code == 0
+    old = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
+    lines = mcprun.lines("bless", "good", "baseline", "--slim", cwd=tmp_path)
+    new = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
+    was_away = False
+    for kill in range(lines - 24, lines):
+        assert run_mcprun("bless", "good", "baseline", cwd=tmp_path).code == 0
+        assert mcprun.run("bless", "good", "baseline", "--slim", cwd=tmp_path, kill=kill).code == -signal.SIGKILL
+        was_away = was_away or not (tmp_path / "baseline").exists()
+        assert run_mcprun("bless", "some", "baseline", cwd=tmp_path).code == 2
+        assert (tmp_path / "baseline" / "transcripts.jsonl").read_bytes() in (old, new)
+    assert was_away
+    assert run_mcprun("bless", "good", "baseline", cwd=tmp_path).code == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["baseline", "good", "outputs", "some"]

@@ -17,13 +17,19 @@ from mcprun.rundir import RUN, TRANSCRIPTS, Run
 _MACHINES_OWN: dict[str, JsonObject] = {"versions": {}, "arguments": {}, "limits": {}}
 """What of a record belongs to the machine and the moment, and would differ in every commit."""
 
+_TOLD = 5
+"""So many queries are named that a baseline would lose."""
+
+_NAME = 100
+"""Characters of a query's id that are shown."""
+
 
 def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:
     """Make a run the baseline at `path`, in place of the one that stands there; give its size in bytes.
 
     It holds the transcripts and the record. A `slim` one has what a comparison looks at, and can't be replayed. Where
-    `path` is a link, what it points to is replaced. Raises `UsageError` for a run that is not whole, unless `force`;
-    and when something else stands at `path`, or nobody may write.
+    `path` is a link, what it points to is replaced. Raises `UsageError` for a run that is not whole, or lacks queries
+    of the baseline that stands there, unless `force`; and when something else stands at `path`, or nobody may write.
     """
     place = Path(os.path.realpath(path))
     old = place.with_name(f".{place.name}.old")
@@ -48,6 +54,19 @@ def _check(run: Run, path: Path, *, force: bool) -> None:
         raise UsageError(f"{path} is there already and is no run: a baseline needs a folder of its own")
     if path.samefile(run.path):
         raise UsageError(f"{path} is the run itself")
+    if not force and (lost := _lost(run, path)):
+        more = f" and {len(lost) - _TOLD:,} more" if len(lost) > _TOLD else ""
+        raise UsageError(
+            f"{run.path} lacks {len(lost):,} of the queries that {path} holds ({', '.join(lost[:_TOLD])}{more}), and"
+            " what a baseline does not hold can't regress; bless a run of all queries, or give --force to drop them"
+        )
+
+
+def _lost(run: Run, path: Path) -> list[str]:
+    """Name the queries that the baseline at `path` holds and the run does not, a line each, in its order."""
+    held = {transcript.id for transcript, _ in Run.lines(run.path)}
+    names = dict.fromkeys(transcript.id for transcript, _ in Run.lines(path))
+    return [repr(name)[:_NAME] for name in names if name not in held]
 
 
 def _heal(place: Path, old: Path) -> None:

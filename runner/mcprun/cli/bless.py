@@ -13,11 +13,12 @@ from mcprun.cli.completion import files, runs
 @click.argument("run", metavar="RUN", shell_complete=runs)
 @click.argument("baseline", metavar="BASELINE", shell_complete=files)
 @click.option("--slim", is_flag=True, help="Keep what a comparison looks at, and nothing more; it can't be replayed.")
-@click.option("--force", is_flag=True, help="Accept a run that has errors, or was not finished.")
+@click.option("--force", is_flag=True, help="Accept a run that has errors, was not finished, or lacks queries.")
 def bless(run: str, baseline: str, slim: bool, force: bool) -> None:
     """Make RUN the BASELINE: a folder that holds its transcripts, small enough to be committed.
 
-    What stands there is replaced. Nothing else ever changes a baseline.
+    What stands there is replaced, unless it holds queries that RUN does not (--force drops them). Nothing else ever
+    changes a baseline.
 
     \b
       mcprun bless latest baseline
