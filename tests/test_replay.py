@@ -76,3 +76,20 @@ def test_secrets_do_not_diverge(tmp_path: Path) -> None:
     done = run_mcprun("batch", prompts, SERVERS / "raw.py", *again, cwd=tmp_path)
     assert json.dumps(done.transcripts[0]["calls"][0]["input"]) == '{"card": "[redacted]"}'
     assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
+
+
+def test_where_a_long_result_diverges(tmp_path: Path) -> None:
+    """The message shows what differs, however far on it stands, and in what where no text does."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {"x": "word " * 200})))
+    done = run_mcprun("batch", prompts, SERVERS / "raw.py", "--out", "good", cwd=tmp_path)
+    (recorded,) = done.transcripts
+    (call,) = recorded["calls"]
+    again = ("batch", prompts, SERVERS / "raw.py", "--model", "replay:good", "--on-divergence", "fail")
+    for change, told in (
+        ({"content": [{"type": "text", "text": call["content"][0]["text"] + "!"}]}, """word "}]!', got '…"""),
+        ({"structured": {"n": 1}}, '"structured": {"n": 1}}, got …'),
+    ):
+        write_jsonl(done.run / "transcripts.jsonl", {**recorded, "calls": [{**call, **change}]})
+        (checks,) = (one["checks"] for one in run_mcprun(*again, cwd=tmp_path).transcripts)
+        (message,) = (check["message"] for check in checks if check["check"] == "diverged")
+        assert told in message

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.records import Call
 from mcprun.report.terminal import visible
+from mcprun.show import Show
 from tests.support.cli import QUICKSTART, SERVERS, run_mcprun, squeezed, write_jsonl
 
 
@@ -100,3 +102,22 @@ def test_a_damaged_transcript_is_one_message(ran: Path) -> None:
     assert done.code == 2
     assert done.stderr.startswith("Error: damaged/transcripts.jsonl holds a line that is no transcript: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@given(st.text() | st.text(alphabet="ab \n", max_size=400), st.text(max_size=3), st.text(max_size=3))
+def test_what_differs_is_shown_to_differ(alike: str, one: str, other: str) -> None:
+    """Two texts, or two values, that are not the same are never shown as the same, however long, and bounded."""
+    for text in (alike, alike * 50):
+        before, after = f"{text}{one}{text}", f"{text}{other}{text}"
+        for told in (Show().texts(before, after), Show().both(before, after), Show().both([before], [after])):
+            assert (told[0] == told[1]) == (before == after)
+            assert max(map(len, told)) < 2500
+        call = Call(turn=0, tool="a", input={}, is_error=False, content=[{"type": "text", "text": before}])
+        others = (
+            call.model_copy(update={"content": [{"type": "text", "text": after}]}),
+            call.model_copy(update={"structured": {"n": other}}),
+            call.model_copy(update={"is_error": True}),
+        )
+        for changed in others:
+            told = Show().results(call, changed)
+            assert (told[0] == told[1]) == (call == changed)

@@ -128,6 +128,13 @@ def test_long_texts_are_shown_where_they_differ() -> None:
     assert told(before, after) == [
         ("description", False, 'description: "…ord word word word one" → "…ord word word word other"')
     ]
+    longer = tool(description="word " * 101)
+    assert told(tool(description="word " * 100), longer)[0][2] == (
+        'description: "…word word word word " → "…word word word word word "'
+    )
+    many = [f"value {number}" for number in range(100)]
+    ((_, _, message),) = told(tool(schema=of(a={"enum": many})), tool(schema=of(a={"enum": [*many, "new"]})))
+    assert message.endswith('"value 99"] → …alue 98", "value 99", "new"]')
 
 
 def test_tools_that_are_gone_new_or_renamed() -> None:

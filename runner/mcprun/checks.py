@@ -97,7 +97,8 @@ def check_text(expected: ExpectedText, text: str, show: Show) -> Iterator[Check]
     for part in expected.not_contains or ():
         yield _check("text.not_contains", part not in text, f"expected text without {show.text(part)}, {got}")
     if expected.equals is not None:
-        yield _check("text.equals", text == expected.equals, f"expected text {show.text(expected.equals)}, {got}")
+        wanted, other = show.texts(expected.equals, text)
+        yield _check("text.equals", text == expected.equals, f"expected text {wanted}, got {other}")
     for pattern in expected.regex or ():
         fits = re.search(pattern, text) is not None
         yield _check("text.regex", fits, f"expected text that fits {show.text(pattern)}, {got}")

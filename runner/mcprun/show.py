@@ -14,6 +14,9 @@ from mcprun.records import Call, JsonObject
 _SHOWN = 200
 """Characters of a value that a message shows."""
 
+_LEAD = 20
+"""Characters that are shown of what two texts begin with alike, where they differ only further on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Show:
@@ -25,9 +28,26 @@ class Show:
         """Show text in quotes."""
         return repr(self._cut(" ".join(text.split())))
 
+    def texts(self, before: str, after: str) -> tuple[str, str]:
+        """Show two texts that differ, in quotes: as `text` does, but such that it shows where they differ."""
+        one, other = (self.clean(" ".join(text.split())) for text in (before, after))
+        if one == other:  # they differ in spaces only
+            one, other = self.clean(before), self.clean(after)
+        one, other = apart(one, other, _SHOWN)
+        return repr(_cut(one)), repr(_cut(other))
+
     def value(self, value: Any) -> str:
         """Show a JSON value."""
         return self._cut(json.dumps(value, ensure_ascii=False))
+
+    def both(self, before: Any, after: Any) -> tuple[str, str]:
+        """Show two JSON values that differ, of long ones what stands about where they do."""
+        one, other = (self.clean(json.dumps(value, ensure_ascii=False)) for value in (before, after))
+        if not (isinstance(before, str) and isinstance(after, str)):
+            one, other = apart(one, other, _SHOWN)
+            return _cut(one), _cut(other)
+        one, other = apart(one[1:-1], other[1:-1], _SHOWN)
+        return f'"{_cut(one)}"', f'"{_cut(other)}"'
 
     def call(self, call: Call | ExpectedCall) -> str:
         """Show a call as people write it: `add{a: 2, b: 3}`."""
@@ -40,8 +60,33 @@ class Show:
 
     def result(self, call: Call) -> str:
         """Show what came back."""
-        return self.text(result_text(call.content) or json.dumps(call.structured, ensure_ascii=False))
+        return self.text(_result(call))
+
+    def results(self, before: Call, after: Call) -> tuple[str, str]:
+        """Show two results that differ: their texts, or all that came back where those are the same."""
+        if (one := _result(before)) != (other := _result(after)):
+            return self.texts(one, other)
+        return self.both(*(call.model_dump(include={"is_error", "content", "structured"}) for call in (before, after)))
 
     def _cut(self, text: str) -> str:
-        text = self.clean(text)
-        return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+        return _cut(self.clean(text))
+
+
+def apart(before: str, after: str, length: int) -> tuple[str, str]:
+    """Give two texts such that their first so many characters show where they differ.
+
+    What they begin with alike is left out, but for its end, where one of them is longer than that.
+    """
+    differing = (at for at, (one, other) in enumerate(zip(before, after, strict=False)) if one != other)
+    start = next(differing, min(len(before), len(after))) - _LEAD
+    if start <= _LEAD or max(len(before), len(after)) <= length:
+        return before, after
+    return f"…{before[start:]}", f"…{after[start:]}"
+
+
+def _result(call: Call) -> str:
+    return result_text(call.content) or json.dumps(call.structured, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -50,9 +50,6 @@ _MOST_PAIRS = 2_500
 _PLACE = 200
 """Characters of a place in a schema that a message shows."""
 
-_LEAD = 20
-"""Characters that are shown of what two texts begin with, where they differ only further on."""
-
 
 @dataclass(frozen=True, slots=True)
 class ToolChange:
@@ -214,17 +211,18 @@ def _short(at: str) -> str:
 
 
 def _both(before: Any, after: Any) -> str:
-    """Show what was there and what is; of long texts from about where they differ."""
-    if isinstance(before, str) and isinstance(after, str):
-        alike = next((at for at, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), 0)
-        start = alike - _LEAD
-        if start > _LEAD:
-            before, after = f"…{before[start:]}", f"…{after[start:]}"
-    return f"{_told(before)} → {_told(after)}"
+    """Show what was there and what is; of long values from about where they differ."""
+    told = Show().both(before, after)
+    return " → ".join(_plain(value, shown) for value, shown in zip((before, after), told, strict=True))
 
 
 def _told(value: Any) -> str:
-    """Show a JSON value; a word alone needs no quotes."""
+    """Show a JSON value."""
+    return _plain(value, Show().value(value))
+
+
+def _plain(value: Any, shown: str) -> str:
+    """Leave out the quotes of a word alone, which needs none."""
     if isinstance(value, str) and re.fullmatch(r"[\w.$-]+", value):
-        return Show().value(value)[1:-1]
-    return "none" if value is None else Show().value(value)
+        return shown.strip('"')
+    return "none" if value is None else shown

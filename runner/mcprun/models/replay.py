@@ -56,8 +56,8 @@ class ReplayModel:
         )
         if before == after:
             return ""
-        was = self._show.result(recorded.calls[number])
-        return f"call {number}: {self._show.call(call)} was recorded with {was}, got {self._show.result(call)}"
+        was, got = self._show.results(recorded.calls[number], call)
+        return f"call {number}: {self._show.call(call)} was recorded with {was}, got {got}"
 
     def recorded(self, query: Query, where: Where) -> Transcript:
         """Give what was recorded of a query's repeat. Raises `QueryError` (`not_recorded`) where nothing was."""
