@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcprun.compare import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
-from mcprun.diff import Comparison
+from mcprun.diff import Comparison, QueryDiff
 from mcprun.errors import UsageError
 from mcprun.report.differences import ABSENT, leaves
+from mcprun.report.differences import lines as lines_of
 from mcprun.scrub import SCRUBS, Scrubber, parse_path
 from tests.support.cli import ROOT, Result, run_mcprun, write_jsonl
 from tests.test_queries import JSON
@@ -266,6 +267,59 @@ def test_scrubs_that_can_not_be_meant(scrub: str) -> None:
     """A pattern that is none, and one that fits everywhere, are refused."""
     with pytest.raises(UsageError):
         Scrubber.of([scrub])
+
+
+# How it is told. ------------------------------------------------------------------------------------------
+
+
+def laid_out(before: Any, after: Any) -> list[str]:
+    """Lay out a result that changed; give the lines beneath its title."""
+    diff = QueryDiff("q", 1, "changed", changes=(Change("result", before, after, 0, "a", {}),))
+    return ["".join(text for text, _ in line)[6:] for line in lines_of(diff)][2:]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("a\n-- drop\nb", "a\nb", ["  a", "- -- drop", "  b"]),
+        ("a\nb", "a\n++ add\nb", ["  a", "+ ++ add", "  b"]),
+        ("a\n@@ -1 @@\nb", "a\nb", ["  a", "- @@ -1 @@", "  b"]),
+        ("a\nb", "a\nb\n", ["  a", "- b  (no line break at the end)", "+ b"]),
+        ("a\nb", "a\nc", ["  a", "- b", "+ c"]),
+        ("a\nb\r\n", "a\nb\n", ["  a", "- b\\r", "+ b"]),
+        ("a\x0bb\nc", "a\nb\nc", ["- a\\x0bb", "+ a", "+ b", "  c"]),
+        ("", "\n", ["+ "]),
+        ("5", 5, ['- "5"', "+ 5"]),
+        ({"error": "x"}, "error: x", ['- {"error": "x"}', '+ "error: x"']),
+        ({"n": "a\nb"}, {}, ['- n: "a\\nb"']),
+        ({"n\n": 1}, {"n\n": 2}, ["- n: 1", "+ n: 2"]),
+        ({"n": "a\nb"}, {"n": "a\nc"}, ["  n:", "  a", "- b", "+ c"]),
+    ],
+)
+def test_no_line_is_lost(before: Any, after: Any, told: list[str]) -> None:
+    """Whatever lines begin with and end with, what differs is told, a line each."""
+    assert laid_out(before, after) == told
+
+
+text_lines = st.lists(st.sampled_from(["a", "b", "--- a", "+++ b", "@@ c", " ", "\r", "\x1b", ""]), max_size=6)
+
+
+@given(text_lines, text_lines, st.text(alphabet="a \n", max_size=700))
+def test_what_differs_is_told_to_differ(before: list[str], after: list[str], alike: str) -> None:
+    """Texts that differ have lines that do, on one line each, also far on in long ones; equal ones have none."""
+    for one, other in (("\n".join(before), "\n".join(after)), (alike + "x".join(before), alike + "x".join(after))):
+        told = laid_out(one, other)
+        gone, come = ([line[2:] for line in told if line[0] == sign] for sign in "-+")
+        assert (gone != come) == (one != other)
+        assert all(line.isprintable() and len(line) < 1500 for line in told)
+
+
+def test_long_values_are_told_where_they_differ() -> None:
+    """One value, and one line of a text."""
+    before, after = ("x" * 600 + end for end in ("new", "old"))
+    told = [f"- …{'x' * 20}new", f"+ …{'x' * 20}old"]
+    assert laid_out(before, after) == told
+    assert laid_out(f"a\n{before}", f"a\n{after}") == ["  a", *told]
 
 
 # The command. --------------------------------------------------------------------------------------------

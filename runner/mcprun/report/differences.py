@@ -12,12 +12,15 @@ from typing import Any
 from mcprun.compare import Change
 from mcprun.diff import QueryDiff, Tally
 from mcprun.records import JsonObject
-from mcprun.report.terminal import cut, many, visible
-from mcprun.show import Show
+from mcprun.report.terminal import cut, many, one_line, visible
+from mcprun.show import Show, apart
 from mcprun.toolchanges import ToolChange
 
 _SHOWN = 500
 """Characters of one value that are shown; `--json` has all of it."""
+
+_PLACE = 200
+"""Characters of the place of a value that are shown."""
 
 _VARIANTS = 5
 """So many new ways to go are told of a query; `--json` has them all."""
@@ -53,7 +56,7 @@ def _changes(changes: Iterable[Change]) -> Iterator[Line]:
         yield ("    ", ""), (visible(title(change)), "cyan")
         for sign, text in told(change):
             colour = {"-": "red", "+": "green"}.get(sign, "dim")
-            yield ("      ", ""), (f"{sign} {cut(visible(text), _SHOWN)}", colour)
+            yield ("      ", ""), (f"{sign} {text}", colour)
 
 
 def _outcome(diff: QueryDiff) -> str:
@@ -80,18 +83,27 @@ def title(change: Change) -> str:
 
 
 def told(change: Change) -> Iterator[Pair]:
-    """Say what was there before and what is there now, value by value."""
+    """Say what was there before and what is there now, value by value: each on one line that is fit to be shown.
+
+    Of long ones it is what stands about where they differ.
+    """
     if change.what in ("call_added", "call_removed"):
         return
     for path, before, after in leaves(change.before, change.after):
-        at = f"{path}: " if path else ""
+        at = f"{one_line(path, _PLACE)}: " if path else ""
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
-            yield from _text_lines(at, before, after)
-            continue
-        if before is not ABSENT:
-            yield "-", f"{at}{_plain(before)}"
-        if after is not ABSENT:
-            yield "+", f"{at}{_plain(after)}"
+            if at:
+                yield " ", at.rstrip()
+            yield from _text_lines(before, after)
+        elif before is ABSENT or after is ABSENT:
+            yield ("+", f"{at}{_short(_plain(after))}") if before is ABSENT else ("-", f"{at}{_short(_plain(before))}")
+        else:
+            one, other = _plain(before), _plain(after)
+            if one == other:  # as `5` and `"5"` are
+                one, other = _json(before), _json(after)
+            one, other = apart(one, other, _SHOWN)
+            yield "-", f"{at}{_short(one)}"
+            yield "+", f"{at}{_short(other)}"
 
 
 class _Absent:
@@ -160,18 +172,45 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _text_lines(at: str, before: str, after: str) -> Iterator[Pair]:
-    if at:
-        yield " ", at.rstrip()
-    for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm=""):
-        if not line.startswith(("---", "+++", "@@")):
-            yield line[0], line[1:]
+def _text_lines(before: str, after: str) -> Iterator[Pair]:
+    """Compare two texts line by line, ends of lines included; a last one without is told where it is the only one."""
+    one, other = _with_ends(before), _with_ends(after)
+    note = "  (no line break at the end)" if before.endswith("\n") != after.endswith("\n") else ""
+
+    def shown(line: str, text: str) -> str:
+        return _short(text.removesuffix("\n")) + ("" if line.endswith("\n") else note)
+
+    for group in difflib.SequenceMatcher(None, one, other).get_grouped_opcodes(1):
+        for tag, i, j, k, n in group:
+            if tag == "equal":
+                yield from ((" ", shown(line, line)) for line in one[i:j])
+                continue
+            sides = [*one[i:j]], [*other[k:n]]
+            for at, pair in enumerate(zip(*sides, strict=False)):
+                sides[0][at], sides[1][at] = apart(*pair, _SHOWN)
+            yield from (("-", shown(line, text)) for line, text in zip(one[i:j], sides[0], strict=True))
+            yield from (("+", shown(line, text)) for line, text in zip(other[k:n], sides[1], strict=True))
+
+
+def _with_ends(text: str) -> list[str]:
+    """Split a text into lines that end with `\\n`, but for the last one where it does not."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    return [*lines[:-1], lines[-1][:-1]] if lines[-1] != "\n" else lines[:-1]
+
+
+def _short(text: str) -> str:
+    return visible(cut(text, _SHOWN))
 
 
 def _plain(value: Any) -> str:
+    """Write a value as people do: a text as it is where that is plain to see, else JSON."""
     if isinstance(value, dict) and value.keys() == {"error"}:
         return f"error: {_plain(value['error'])}"
-    return value if isinstance(value, str) and value.strip() == value != "" else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) and value.strip() == value != "" and "\n" not in value else _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _input(value: Any) -> str:
