@@ -58,6 +58,15 @@ def test_equal_is_what_python_calls_equal(one: Any, other: Any) -> None:
         assert fits(one, other)
 
 
+def test_deep_values_are_compared() -> None:
+    """They may have more levels than Python has frames."""
+    deep: tuple[Any, Any] = (1, True)
+    for _ in range(5000):
+        deep = [deep[0]], [deep[1]]
+    assert equal(deep[0], deep[0])
+    assert not equal(*deep)
+
+
 @pytest.mark.parametrize(
     ("matcher", "good", "bad"),
     [

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcprun.matchers import equal
 from mcprun.toolchanges import ToolChange, compare_tools
 from tests.test_queries import JSON
 from tests.test_schema_changes import of, wholes
@@ -35,7 +36,7 @@ def test_there_is_no_change_only_if_the_tools_are_the_same(
     assert compare_tools(before, again) == []
     old, new = ({tool["name"]: tool for tool in one} for one in (before, after))
     found = compare_tools(before, after)
-    differ = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    differ = {name for name in old.keys() | new.keys() if not equal(old.get(name), new.get(name))}
     renamed = {change.after for change in found if change.kind == "tool_renamed"}
     assert {change.tool for change in found} == differ - renamed
     assert all("\n" not in change.message and len(change.message) < 1000 for change in found)
@@ -113,6 +114,23 @@ def test_what_is_said_without_words_is_a_change_too() -> None:
     ]
     assert told(plain, plain | {"_meta": {"a": 1}}) == [("other", False, '_meta: none → {"a": 1}')]
     assert told(plain | {"title": "A"}, plain) == [("title", False, "title: A → none")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kinds"),
+    [
+        (tool(schema=of(a={"enum": [1]})), tool(schema=of(a={"enum": [True]})), [("input_changed", True)]),
+        (tool(schema=of(a={"const": 0})), tool(schema=of(a={"const": False})), [("input_changed", True)]),
+        (tool(schema=of(a={"default": 0})), tool(schema=of(a={"default": False})), [("input_text", False)]),
+        (tool(outputSchema=of(a={"enum": [1]})), tool(outputSchema=of(a={"enum": [True]})), [("output_changed", True)]),
+        (tool(_meta={"a": 1}), tool(_meta={"a": True}), [("other", False)]),
+        (tool(annotations={"openWorldHint": 1}), tool(annotations={"openWorldHint": True}), [("annotation", True)]),
+        (tool(schema=of(a={"const": 1})), tool(schema=of(a={"const": 1.0})), []),
+    ],
+)
+def test_one_is_not_true(before: Any, after: Any, kinds: list[tuple[str, bool]]) -> None:
+    """Values are compared as JSON, wherever they stand; 1 and 1.0 are the same number."""
+    assert [(kind, breaking) for kind, breaking, _ in told(before, after)] == kinds
 
 
 def test_an_output_schema_may_come_and_not_go() -> None:

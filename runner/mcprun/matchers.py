@@ -51,13 +51,23 @@ def fits(expected: Any, got: Any, *, exact: bool = False) -> bool:
 
 def equal(one: Any, other: Any) -> bool:
     """Tell whether two JSON values are the same: 1 is 1.0, and neither is `true`."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(equal(value, other[key]) for key, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
+    todo = [(one, other)]  # of strangers' values there may be more levels than Python has frames
+    while todo:
+        one, other = todo.pop()
+        if isinstance(one, bool) or isinstance(other, bool):
+            if one is not other:
+                return False
+        elif isinstance(one, dict) and isinstance(other, dict):
+            if one.keys() != other.keys():
+                return False
+            todo += [(value, other[key]) for key, value in one.items()]
+        elif isinstance(one, list) and isinstance(other, list):
+            if len(one) != len(other):
+                return False
+            todo += zip(one, other, strict=True)
+        elif one != other:
+            return False
+    return True
 
 
 def is_matcher(value: Any) -> bool:

@@ -17,6 +17,7 @@ import jsonschema
 from jsonschema.exceptions import SchemaError
 
 from mcprun.content import depth
+from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.schemadoc import NOTHING, Document, by_type, is_open
 from mcprun.schemakeywords import SchemaChange, direction, keywords, texts, whole
@@ -46,7 +47,7 @@ def compare_schemas(before: Any, after: Any) -> list[SchemaChange]:
     A part that both refer to is told of once, where it is met first. Schemas that are not valid by the metaschema of
     2020-12, or nested too deep, are only told apart.
     """
-    if before == after:
+    if equal(before, after):
         return []
     if not (_is_valid(before) and _is_valid(after)):
         return [SchemaChange("unclear", "", "schema", before, after)]

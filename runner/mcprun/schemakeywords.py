@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.schemadoc import CONSTRAINTS, Document, named_types, values_of
 
@@ -53,7 +54,7 @@ def texts(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChan
     for keyword in dict.fromkeys([*before, *after]):
         if keyword in CONSTRAINTS or keyword in _UNREAD:
             continue
-        if (keyword in before) != (keyword in after) or before.get(keyword) != after.get(keyword):
+        if (keyword in before) != (keyword in after) or not equal(before.get(keyword), after.get(keyword)):
             yield SchemaChange("text", at, keyword, before.get(keyword), after.get(keyword))
 
 

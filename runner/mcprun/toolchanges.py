@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal, cast
 
+from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.schemachanges import compare_schemas
 from mcprun.schemakeywords import SchemaChange
@@ -71,7 +72,8 @@ def compare_tools(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> 
     """Compare two lists of tools (objects of the wire: `name`, `description`, `inputSchema`, …).
 
     Gives the changes in the order of the tools' names. The order of the lists does not count; of tools with the same
-    name the first one does. There is no change only if the tools are the same.
+    name the first one does. There is no change only if the tools are the same, as JSON: 1 is 1.0, and neither is
+    `true`.
     """
     old, new = _named(before), _named(after)
     renamed = dict(_renamed(old, new))
@@ -126,7 +128,7 @@ def _are_alike(one: str, other: str) -> bool:
 
 def _changed(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolChange]:
     """Compare two versions of a tool."""
-    if before == after:
+    if equal(before, after):
         return
     found = [
         *_texts(name, before, after),
@@ -143,7 +145,7 @@ def _texts(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolCha
     """Compare the description, the title, and what mcprun knows nothing about (`icons`, `_meta`)."""
     for key in dict.fromkeys([*before, *after]):
         one, other = before.get(key), after.get(key)
-        if key in ("name", "inputSchema", "outputSchema", "annotations") or one == other:
+        if key in ("name", "inputSchema", "outputSchema", "annotations") or equal(one, other):
             continue
         kind: Kind = "title" if key == "title" else "description" if key == "description" else "other"
         yield ToolChange(name, kind, False, f"{_told(key)}: {_both(one, other)}", one, other)
@@ -165,7 +167,7 @@ def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
     is_read_only = bool(after.get("readOnlyHint", False))
     for key in dict.fromkeys([*before, *after]):
         one, other = (hints.get(key, _CAREFUL.get(key)) for hints in (before, after))
-        if one != other:
+        if not equal(one, other):
             needs_care = key in _CAREFUL and other == _CAREFUL[key] and not (is_read_only and key in _BETWEEN_WRITES)
             message = f"annotations.{_told(key)}: {_both(one, other)}"
             yield ToolChange(name, "annotation", needs_care, message, one, other)
