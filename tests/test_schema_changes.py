@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from referencing.exceptions import Unresolvable
 
 from mcprun.schemachanges import compare_schemas
 from mcprun.schemakeywords import SchemaChange
@@ -48,6 +49,7 @@ leaves: st.SearchStrategy[Any] = st.one_of(
     st.builds(lambda some: {"enum": some}, st.lists(values, min_size=1, max_size=3)),
     st.builds(lambda one: {"const": one}, values),
     st.sampled_from([{"$ref": "#/$defs/one"}, {"$ref": "#/$defs/two"}, {"$ref": "#/$defs/one", "minimum": 1}]),
+    st.sampled_from([{"$ref": "#Two"}, {"$ref": "#Nowhere"}, {"$ref": "#Two", "maximum": 1}]),
 )
 
 
@@ -90,8 +92,9 @@ schemas = made()
 
 
 def rooted(schema: Any, one: Any, two: Any) -> dict[str, Any]:
-    """Make a whole schema, with definitions."""
+    """Make a whole schema, with definitions, the second of which has an anchor."""
     root = dict(schema) if isinstance(schema, dict) else {"allOf": [schema]}
+    two = {"$anchor": "Two", **two} if isinstance(two, dict) else {"$anchor": "Two", "allOf": [two]}
     return {**root, "$defs": {"one": one, "two": two}}
 
 
@@ -145,10 +148,10 @@ def _places(root: dict[str, Any]) -> list[tuple[Any, Any]]:
 
 
 def is_valid(schema: Any, value: Any) -> bool | None:
-    """Ask another implementation; `None` where references lead in circles."""
+    """Ask another implementation; `None` where references lead in circles, or nowhere."""
     try:
         return jsonschema.Draft202012Validator(schema).is_valid(value)
-    except RecursionError:
+    except (RecursionError, Unresolvable):
         return None
 
 
@@ -294,6 +297,28 @@ def test_a_definition_is_followed_and_told_of_once() -> None:
         "$defs": before["$defs"],
     }
     assert [one.at for one in compare_schemas(written, before)] == [".left.next"]
+
+
+NAMED = {"$anchor": "A", "type": "number"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({"A": NAMED}, {"A": {**NAMED, "type": "integer"}}, [("narrowed", ".a", "type")]),
+        ({"A": {"$dynamicAnchor": "A"}}, {"A": {"$dynamicAnchor": "A", "minimum": 1}}, [("narrowed", ".a", "schema")]),
+        ({"A": NAMED}, {"B": of(b=NAMED)}, []),
+        ({"A": NAMED}, {"A": {**NAMED, "$anchor": "B"}}, [("widened", ".a", "type"), ("narrowed", ".a", "$ref")]),
+        ({"A": NAMED, "B": NAMED}, {"A": NAMED, "B": {"$anchor": "A"}}, [("unclear", ".a", "$ref")]),
+        ({"A": {"$id": "x", "$defs": {"A": NAMED}}}, {"A": {"$id": "x", "$defs": {"A": {"$anchor": "A"}}}}, [("unclear", ".a", "$ref")]),
+        ({"A": True}, {"A": False}, [("unclear", ".a", "$ref")]),
+        ({"A": {"title": "x"}}, {"A": {"title": "y"}}, []),
+    ],
+)  # fmt: skip
+def test_anchors_are_followed(before: Any, after: Any, told: list[tuple[str, str, str]]) -> None:
+    """Wherever they stand; what can't be followed, in schemas that differ, can't be judged."""
+    one, other = ({**of(a={"$ref": "#A"}), "$defs": definitions} for definitions in (before, after))
+    assert [(change.kind, change.at, change.keyword) for change in compare_schemas(one, other)] == told
 
 
 def test_what_is_only_compared_as_a_whole_counts_with_its_definitions() -> None:

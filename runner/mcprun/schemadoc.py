@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from mcprun.records import JsonObject
 from mcprun.schemas import each_schema, referred
@@ -44,12 +45,22 @@ _TYPES_OF = {
 }
 """Keywords that say something of values of some types only."""
 
+_TEXTS = frozenset({"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment"})
+"""What says nothing of which values are valid, and is never pointed to."""
+
 
 class Document:
     """A whole schema (JSON as it is parsed, valid by its metaschema); its parts are asked about."""
 
     def __init__(self, root: Any) -> None:
         self.root = root
+        self._anchors = _anchors(root)
+
+    def referred(self, reference: str) -> Any:
+        """Find what a reference points to, by a JSON Pointer or an anchor; `None` where that can't be known."""
+        if reference.startswith("#") and reference[1:2] not in ("", "/"):
+            return self._anchors.get(unquote(reference[1:]))
+        return referred(self.root, reference)
 
     def plain(self, schema: Any) -> tuple[JsonObject, str | None]:
         """Give a part of the schema as an object, and the last reference that was followed, if one was.
@@ -62,7 +73,7 @@ class Document:
             if not isinstance(schema, dict):
                 return ({} if schema else NOTHING), reference
             constraints = schema.keys() & CONSTRAINTS
-            if constraints == {"$ref"} and (found := referred(self.root, schema["$ref"])) is not None:
+            if constraints == {"$ref"} and (found := self.referred(schema["$ref"])) is not None:
                 inner, reference = found, schema["$ref"]
             elif constraints == {"allOf"} and len(schema["allOf"]) == 1:
                 (inner,) = schema["allOf"]
@@ -76,14 +87,17 @@ class Document:
         return schema, reference
 
     def meaning(self, schema: Any) -> str:
-        """Write what a part means, references included: parts with the same text mean the same."""
+        """Write what a part means, references included: parts with the same text mean the same.
+
+        What a reference points to that can't be followed may be anything that the document holds.
+        """
         references: dict[str, None] = {}
         text = _bare(schema, references)
         told: dict[str, str] = {}
         while new := [reference for reference in references if reference not in told]:
             for reference in new:
-                found = referred(self.root, reference)
-                told[reference] = _bare(self.root if found is None else found, references)
+                found = self.referred(reference)
+                told[reference] = _whole(self.root) if found is None else _bare(found, references)
         return json.dumps([text, told], sort_keys=True) if told else text
 
     def names(self, schema: Any) -> frozenset[str] | None:
@@ -106,7 +120,9 @@ class Document:
             reference = node.get("$ref")
             if reference is not None and reference not in seen:
                 seen.add(reference)
-                todo.append(referred(self.root, reference))
+                if (found_there := self.referred(reference)) is None:
+                    return None
+                todo.append(found_there)
         return frozenset(found)
 
     def types(self, schema: Any) -> frozenset[str]:
@@ -200,6 +216,35 @@ def _plain_numbers(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain_numbers(item) for key, item in value.items()}
     return [_plain_numbers(item) for item in value] if isinstance(value, list) else value
+
+
+def _anchors(root: Any) -> dict[str, Any]:
+    """Find the schemas that have an `$anchor` or a `$dynamicAnchor`; a name that stands twice is left out.
+
+    Those within a schema that has an `$id` of its own are names of that one alone.
+    """
+    found: dict[str, list[Any]] = {}
+
+    def note(node: JsonObject) -> JsonObject:
+        is_another = node is not root and "$id" in node
+        if is_another:
+            return {}
+        for keyword in ("$anchor", "$dynamicAnchor"):
+            if keyword in node:
+                found.setdefault(node[keyword], []).append(node)
+        return node
+
+    each_schema(root, note)
+    return {name: nodes[0] for name, nodes in found.items() if len(nodes) == 1}
+
+
+def _whole(root: Any) -> str:
+    """Write all of a schema but its texts."""
+
+    def without_texts(node: JsonObject) -> JsonObject:
+        return {key: sorted(value) if key == "required" else value for key, value in node.items() if key not in _TEXTS}
+
+    return json.dumps(each_schema(root, without_texts), sort_keys=True)
 
 
 def _bare(schema: Any, references: dict[str, None]) -> str:
