@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from mcprun.compare import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
 from mcprun.diff import Comparison, QueryDiff
 from mcprun.errors import UsageError
-from mcprun.report.differences import ABSENT, leaves
+from mcprun.report.differences import ABSENT, leaves, tool_lines
 from mcprun.report.differences import lines as lines_of
 from mcprun.scrub import SCRUBS, Scrubber, parse_path
+from mcprun.toolchanges import ToolChange
 from tests.support.cli import ROOT, Result, run_mcprun, write_jsonl
 from tests.test_queries import JSON
 
@@ -320,6 +321,17 @@ def test_long_values_are_told_where_they_differ() -> None:
     told = [f"- …{'x' * 20}new", f"+ …{'x' * 20}old"]
     assert laid_out(before, after) == told
     assert laid_out(f"a\n{before}", f"a\n{after}") == ["  a", *told]
+
+
+def test_names_stand_on_one_line() -> None:
+    """A query's id, a tool's name and the keys of an input may hold line breaks, and titles hold none."""
+    odd = "a\n\x1b[2Jb"
+    changed = (Change("result", 1, 2, 0, odd, {odd: 1}), Change("call_added", None, {odd: 1}, 1, odd))
+    told = ["".join(text for text, _ in line) for line in lines_of(QueryDiff(odd, 1, "changed", changes=changed))]
+    tools = [ToolChange(odd, "tool_renamed", True, f"gone; looks like it was renamed to {odd}")]
+    told += ["".join(text for text, _ in line) for line in tool_lines(tools)]
+    assert all(line.isprintable() for line in told)
+    assert told[:2] == ["~ a \\x1b[2Jb  ", "    call 0  a \\x1b[2Jb{a \\x1b[2Jb: 1}"]
 
 
 # The command. --------------------------------------------------------------------------------------------

@@ -130,6 +130,15 @@ def test_harmless_changes_fail_only_when_strict(tmp_path: Path) -> None:
     )
 
 
+def test_names_stand_on_one_line(tmp_path: Path) -> None:
+    """A tool's name and an argument's may hold line breaks; a finding and a change hold none."""
+    schema = {"type": "object", "properties": {"x\ny": {}}}
+    server, *args = catalog(tmp_path, {"name": "a\nb", "inputSchema": schema})
+    done = run_mcprun("tools", server, "--lint", *args, cwd=tmp_path)
+    assert all(line.startswith(("✗ a b  ", "! a b  ", "2 errors")) for line in done.stdout.splitlines())
+    assert "! a b  arguments without a description: x y\n" in done.stdout
+
+
 def test_lint_says_what_is_wrong(tmp_path: Path) -> None:
     """An error exits with 1; warnings do so when strict; a good server has neither."""
     odd = run_mcprun("tools", RAW, "--lint", "--", "odd", cwd=tmp_path)

@@ -19,6 +19,9 @@ from mcprun.toolchanges import ToolChange
 _SHOWN = 500
 """Characters of one value that are shown; `--json` has all of it."""
 
+_NAME = 200
+"""Characters of a query's id or a tool's name that are shown."""
+
 _PLACE = 200
 """Characters of the place of a value that are shown."""
 
@@ -39,7 +42,12 @@ def lines(diff: QueryDiff) -> Iterator[Line]:
     mark, style = _MARKS[diff.how]
     repeat = f" (repeat {diff.repeat})" if diff.repeat and diff.repeat > 1 else ""
     only = {"added": "  only in HEAD", "removed": "  only in BASE"}.get(diff.how, "")
-    yield (f"{mark} ", style), (visible(diff.id) + repeat, "bold"), (f"  {_outcome(diff)}", style), (only, "dim")
+    yield (
+        (f"{mark} ", style),
+        (one_line(diff.id, _NAME) + repeat, "bold"),
+        (f"  {_outcome(diff)}", style),
+        (only, "dim"),
+    )
     yield from _changes(diff.changes)
     for variant in diff.variants[:_VARIANTS]:
         runs = diff.rates[1].runs if diff.rates[1] else 0
@@ -53,7 +61,7 @@ def _changes(changes: Iterable[Change]) -> Iterator[Line]:
     for change in changes:
         if change.what == "verdict":  # stands in the title
             continue
-        yield ("    ", ""), (visible(title(change)), "cyan")
+        yield ("    ", ""), (title(change), "cyan")
         for sign, text in told(change):
             colour = {"-": "red", "+": "green"}.get(sign, "dim")
             yield ("      ", ""), (f"{sign} {text}", colour)
@@ -71,10 +79,10 @@ def _outcome(diff: QueryDiff) -> str:
 
 
 def title(change: Change) -> str:
-    """Say what a change is of."""
+    """Say what a change is of, on one line that is fit to be shown."""
     if change.call is None:
         return change.what
-    call = f"call {change.call}  {change.tool}"
+    call = f"call {change.call}  {one_line(str(change.tool), _NAME)}"
     if change.what == "call_added":
         return f"{call}{_input(change.after)}  added"
     if change.what == "call_removed":
@@ -145,7 +153,7 @@ def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
         yield ("~ ", "yellow"), ("tools of the server", "bold")
     for change in sorted(tools, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "dim")
-        told = cut(visible(f"{change.tool}  {change.message}"), _SHOWN)
+        told = f"{one_line(change.tool, _NAME)}  {one_line(change.message, _SHOWN)}"
         yield (f"    {mark} ", style), (told, style)
 
 
@@ -214,4 +222,4 @@ def _json(value: Any) -> str:
 
 
 def _input(value: Any) -> str:
-    return Show().input(value) if isinstance(value, dict) else ""
+    return one_line(Show().input(value), _SHOWN) if isinstance(value, dict) else ""

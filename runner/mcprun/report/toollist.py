@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcprun.records import JsonObject, ServerRecord
-from mcprun.report.terminal import cut, many, one_line, visible
+from mcprun.report.terminal import many, one_line, visible
 from mcprun.schemas import referred
 from mcprun.toolchanges import ToolChange
 from mcprun.toollint import Finding, token_costs
@@ -157,5 +157,6 @@ def _description(tool: JsonObject) -> Text:
 
 
 def _line(mark: str, style: str, tool: str, message: str) -> Text:
-    told = cut(visible(message), _MESSAGE)
-    return Text.assemble((f"{mark} ", style), (one_line(tool, _NAME), "bold"), "  ", (told, style))
+    return Text.assemble(
+        (f"{mark} ", style), (one_line(tool, _NAME), "bold"), "  ", (one_line(message, _MESSAGE), style)
+    )
