@@ -20,6 +20,7 @@ from mcprun.report.differences import ABSENT, leaves, tool_lines
 from mcprun.report.differences import lines as lines_of
 from mcprun.scrub import SCRUBS, Scrubber, parse_path
 from mcprun.toolchanges import ToolChange
+from mcprun.variants import Rate
 from tests.support.cli import ROOT, Result, run_mcprun, write_jsonl
 from tests.test_queries import JSON
 
@@ -332,6 +333,14 @@ def test_names_stand_on_one_line() -> None:
     told += ["".join(text for text, _ in line) for line in tool_lines(tools)]
     assert all(line.isprintable() for line in told)
     assert told[:2] == ["~ a \\x1b[2Jb  ", "    call 0  a \\x1b[2Jb{a \\x1b[2Jb: 1}"]
+
+
+def test_chance_is_never_said_to_be_nought() -> None:
+    """What is rounded to 0 is less than what it is rounded to."""
+    rates = Rate(20, 20), Rate(0, 20)
+    for p, told in ((0.0, "20/20 → 0/20 passed, p < 0.000001"), (0.012345, "20/20 → 0/20 passed, p = 0.012")):
+        (title, *_) = lines_of(QueryDiff("q", None, "changed", rates=rates, p=p))
+        assert "".join(text for text, _ in title) == f"~ q  {told}"
 
 
 # The command. --------------------------------------------------------------------------------------------

@@ -75,7 +75,12 @@ def _outcome(diff: QueryDiff) -> str:
     first, *more = [f"{rate.passed:,}/{rate.runs:,}" for rate in diff.rates if rate]
     if not more or diff.rates[0] == diff.rates[1]:
         return f"{first} passed"
-    return f"{first} → {more[0]} passed, p = {diff.p:.2g}"
+    return f"{first} → {more[0]} passed, {chance(diff)}"
+
+
+def chance(diff: QueryDiff) -> str:
+    """Say how likely chance is, where it is known: `p = 0.012`; `p < 0.000001` where that is next to nothing."""
+    return f"p = {diff.p:.2g}" if diff.p else "p < 0.000001"
 
 
 def title(change: Change) -> str:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from mcprun.compare import Change
 from mcprun.diff import Comparison, QueryDiff, Tally
 from mcprun.records import JsonObject, RunRecord
-from mcprun.report.differences import summary, title, tool_lines
+from mcprun.report.differences import chance, summary, title, tool_lines
 from mcprun.report.page import MOST_BYTES, island, page, write_page
 from mcprun.report.pairs import beside
 from mcprun.report.sidebyside import side_by_side
@@ -141,7 +141,7 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
 def _cells(diff: QueryDiff) -> Iterator[object]:
     told = [one_line(_told(change), _WORDS) for change in diff.changes if change.what != "verdict"]
     told += [_variant(variant) for variant in diff.variants]
-    told += [f"p = {diff.p:.2g}"] if diff.p is not None and diff.rates[0] != diff.rates[1] else []
+    told += [chance(diff)] if diff.p is not None and diff.rates[0] != diff.rates[1] else []
     more = [f"and {len(told) - _TOLD:,} more"] if len(told) > _TOLD else []
     rates = [f"{rate.passed:,}/{rate.runs:,}" if rate else None for rate in diff.rates]
     before, after = diff.verdicts if diff.repeat is not None else rates
