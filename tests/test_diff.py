@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcprun.compare import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
-from mcprun.diff import Comparison, QueryDiff
+from mcprun.diff import Comparison, QueryDiff, Tally
 from mcprun.errors import UsageError
 from mcprun.report.differences import ABSENT, leaves, tool_lines
 from mcprun.report.differences import lines as lines_of
+from mcprun.report.diffmarkdown import markdown
+from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.scrub import SCRUBS, Scrubber, parse_path
 from mcprun.toolchanges import ToolChange
 from mcprun.variants import Rate
@@ -341,6 +344,29 @@ def test_chance_is_never_said_to_be_nought() -> None:
     for p, told in ((0.0, "20/20 → 0/20 passed, p < 0.000001"), (0.012345, "20/20 → 0/20 passed, p = 0.012")):
         (title, *_) = lines_of(QueryDiff("q", None, "changed", rates=rates, p=p))
         assert "".join(text for text, _ in title) == f"~ q  {told}"
+
+
+def test_many_lines_of_one_value_are_counted() -> None:
+    """A text and a list: the first lines are told, and how many more there are."""
+    before, after = ("\n".join(f"{word} {number}" for number in range(20_000)) for word in ("old", "new"))
+    for told in (laid_out(before, after), laid_out([*range(20_000)], [*range(1, 20_001)])):
+        assert (len(told), told[-1]) == (201, "  … and 39,800 more lines")
+
+
+@given(st.integers(0, 60), st.integers(0, 400), st.sampled_from(["x", "`", "😀", "\n", "&<>"]), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_no_markdown_is_too_long(count: int, length: int, letter: str, has_tools: bool) -> None:
+    """Whatever differs, a comment takes it; what is left out is counted, and all that is opened is closed."""
+    changed = [Change("result", [letter * 300] * length, [letter * 301] * length, 0, letter * 300, {letter * 300: 1})]
+    diffs = [QueryDiff(f"{at}{letter * 300}", 1, "changed", changes=(*changed * 2,)) for at in range(count)]
+    tools = [ToolChange(letter * 300, "other", True, letter * 600) for _ in range(length)] if has_tools else []
+    text = "\n".join(markdown(diffs, tools, Tally(changed=count))) + "\n"
+    assert len(text.encode()) <= COMMENT_BYTES
+    folded = text.count("<details>")
+    assert text.count("</details>") == folded
+    assert len(re.findall("(?m)^`{3,}", text)) == 2 * folded
+    more = re.search(r"^([\d,]+) more quer(?:y|ies) that differ are not shown here", text, re.MULTILINE)
+    assert folded - bool(tools) + (int(more[1]) if more else 0) == count
 
 
 # The command. --------------------------------------------------------------------------------------------

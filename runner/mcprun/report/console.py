@@ -19,7 +19,8 @@ from mcprun.diff import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
 from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import conversation, first_words, head
-from mcprun.report.differences import as_json, lines, markdown, summary, tool_lines
+from mcprun.report.differences import as_json, lines, summary, tool_lines
+from mcprun.report.diffmarkdown import markdown
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.report.workflow import quieted

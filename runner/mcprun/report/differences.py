@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from itertools import islice
 from typing import Any
 
 from mcprun.compare import Change
@@ -24,6 +24,9 @@ _NAME = 200
 
 _PLACE = 200
 """Characters of the place of a value that are shown."""
+
+_LINES = 200
+"""Lines that are told of one value; `--json` has all of it."""
 
 _VARIANTS = 5
 """So many new ways to go are told of a query; `--json` has them all."""
@@ -62,9 +65,12 @@ def _changes(changes: Iterable[Change]) -> Iterator[Line]:
         if change.what == "verdict":  # stands in the title
             continue
         yield ("    ", ""), (title(change), "cyan")
-        for sign, text in told(change):
+        pairs = told(change)
+        for sign, text in islice(pairs, _LINES):
             colour = {"-": "red", "+": "green"}.get(sign, "dim")
             yield ("      ", ""), (f"{sign} {text}", colour)
+        if left := sum(1 for _ in pairs):
+            yield (("      ", ""), (f"  … and {many(left, 'more line')}", "dim"))
 
 
 def _outcome(diff: QueryDiff) -> str:
@@ -162,27 +168,9 @@ def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
         yield (f"    {mark} ", style), (told, style)
 
 
-def markdown(diffs: Iterable[QueryDiff], tools: Sequence[ToolChange], tally: Tally) -> Iterator[str]:
-    """Lay out differences for a job's summary or a comment: a line of totals, then what changed, folded."""
-    laid_out = [list(lines(diff)) for diff in diffs] + ([list(tool_lines(tools))] if tools else [])
-    yield f"**The runs {'differ' if tally.differ else 'are the same'}**: {summary(tally)}."
-    for one in laid_out:
-        head, *rest = ["".join(text for text, _ in line) for line in one]
-        yield f"\n<details><summary><code>{_escaped(head)}</code></summary>\n"
-        ticks = max((len(run) for line in rest for run in re.findall("`+", line)), default=0)
-        fence = "`" * max(3, ticks + 1)  # longer than any that stands within
-        yield f"{fence}diff"
-        yield from (line[6:] if line.startswith("      ") else line.strip() for line in rest)
-        yield f"{fence}\n\n</details>"
-
-
 def _shallow(value: Any) -> JsonObject:
     """Give a dataclass as a JSON object, its values as they are: `asdict` would copy every result that differs."""
     return {field.name: getattr(value, field.name) for field in fields(value)}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _text_lines(before: str, after: str) -> Iterator[Pair]:
