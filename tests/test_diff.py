@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mcprun.compare import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
 from mcprun.diff import Comparison, QueryDiff, Tally
 from mcprun.errors import UsageError
+from mcprun.matchers import equal
 from mcprun.report.differences import ABSENT, leaves, tool_lines
 from mcprun.report.differences import lines as lines_of
 from mcprun.report.diffmarkdown import markdown
@@ -236,14 +237,41 @@ def test_what_is_ignored_may_be_anything() -> None:
     assert changes(base, head, scrubber=Scrubber.of(ignore=["calls"])) == []
 
 
-@given(JSON, st.integers(0, 2**32))
+@given(JSON, JSON, st.integers(0, 2**32), JSON)
 @settings(max_examples=200)
-def test_a_scrubbed_field_never_shows(value: Any, seed: int) -> None:
+def test_an_ignored_field_never_shows(one: Any, other: Any, seed: int, value: Any) -> None:
     """Whatever stands at an ignored path, the rest compares as if it were not there."""
-    base = transcript(calls=[call("a", structured={"keep": 1, "volatile": value})])
-    head = transcript(calls=[call("a", structured={"keep": 1, "volatile": seed})])
+    base = transcript(calls=[call("a", structured={"keep": one, "volatile": value})])
+    head = transcript(calls=[call("a", structured={"keep": other, "volatile": seed})])
+    plain = [transcript(calls=[call("a", structured={"keep": keep})]) for keep in (one, other)]
     ignoring = Scrubber.of(ignore=["calls[*].result.structured.volatile"])
-    assert changes(base, head, *ASPECTS, scrubber=ignoring) == []
+    found = changes(base, head, *ASPECTS, scrubber=ignoring)
+    assert found == changes(plain[0], plain[1], *ASPECTS, scrubber=ignoring)
+    assert bool(found) == (not equal(one, other))
+
+
+@given(JSON, st.sampled_from(sorted(SCRUBS)), st.data())
+@settings(max_examples=200)
+def test_what_is_scrubbed_never_shows_and_the_rest_does(value: Any, name: str, data: st.DataObject) -> None:
+    """By name and by pattern, wherever it stands in whatever values; a second difference beside it shows."""
+    one, other = (data.draw(st.sampled_from(EXAMPLES[name][:2])) for _ in range(2))
+    odd, even = (f"run-{data.draw(st.integers(0, 999))}!" for _ in range(2))
+
+    def made(known: str, own: str, kept: str) -> dict[str, Any]:
+        return transcript(
+            calls=[call("a", f"at {known}, {own}", {"value": value, "deep": [{"at": known}], "kept": kept}, x=own)],
+            text=f"{own} at ({known})",
+        )
+
+    scrubber = Scrubber.of([name, r"run-\d+"])
+    assert changes(made(one, odd, "k"), made(other, even, "k"), *ASPECTS, scrubber=scrubber) == []
+    (change,) = changes(made(one, odd, "k"), made(other, even, "l"), *ASPECTS, scrubber=scrubber)
+    assert (change.what, [path for path, _, _ in leaves(change.before, change.after)]) == (
+        "result",
+        ["structured.kept"],
+    )
+    if odd != even:
+        assert changes(made(one, odd, "k"), made(one, even, "k"), *ASPECTS, scrubber=Scrubber.of([name]))
 
 
 @pytest.mark.parametrize(
