@@ -17,7 +17,7 @@ PACKAGE = Path(mcprun.__file__).parent
 LAYERS = (
     "cli", "report", "api", "baseline", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
     "link", "stdio", "streamable", "wire", "serverlog", "target",
-    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
+    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
     "expectations", "matchers", "aliases",
     "redact", "events", "records", "ending", "together", "deadline", "limits", "errors",
 )  # fmt: skip
