@@ -41,7 +41,7 @@ class Plan:
     `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
     the `scrubber` takes out does not count there. `pass_rate` is the share of a query's repeats that must pass, for
     queries that say nothing themselves. With `resume`, an earlier run goes on; else a new one is written
-    to the folder `out`, or one of its own.
+    to the folder `out`, or one of its own, which `outputs/latest` names unless it is a `trial`.
     """
 
     prompts: PromptsFile
@@ -55,6 +55,7 @@ class Plan:
     fresh_server: bool = False
     pass_rate: float | None = None
     out: str | None = None
+    trial: bool = False
     resume: Resume | None = None
     redactor: Redactor = field(default_factory=Redactor)
     scrubber: Scrubber = field(default_factory=Scrubber)
@@ -83,7 +84,7 @@ async def run_plan(plan: Plan, watch: Callable[[Event], None] = lambda _: None, 
     earlier = plan.resume.run.record if plan.resume else None
     judge = plan.judge.record if plan.judge else None
     record = head(plan.prompts, model, judge, plan.limits, plan.arguments, earlier)
-    recorder = Recorder(_journal(plan), record, plan.redactor, watch, ending)
+    recorder = Recorder(_journal(plan), record, plan.redactor, watch, ending, is_latest=not plan.trial)
     recorder.begin(plan.prompts)
     try:
         recorder.emit(
