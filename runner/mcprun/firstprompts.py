@@ -35,17 +35,14 @@ class FirstPrompts:
     """Queries, in the order of the tools' names, and the tools that have none, with the reason (`left_out`).
 
     What an author should mend stands in a query's `metadata`, under `todo`; `notes` say what was seen of it, by the
-    ids of the queries. That is not for the file, since errors name what differs from machine to machine.
+    ids of the queries. That is not for the file, since errors name what differs from machine to machine. `red` are the
+    ids of those that are known not to pass.
     """
 
     queries: tuple[JsonObject, ...]
     left_out: Mapping[str, str]
     notes: Mapping[str, str]
-
-    @property
-    def red(self) -> int:
-        """How many queries are known not to pass."""
-        return sum("metadata" in query and "tool_errors" not in query["expect"] for query in self.queries)
+    red: frozenset[str] = frozenset()
 
     @property
     def lines(self) -> bytes:
@@ -84,18 +81,19 @@ def after_trial(first: FirstPrompts, transcripts: Iterable[Transcript]) -> First
     Queries may have been run several times; what went wrong once counts.
     """
     queries = {query["id"]: query for query in first.queries}
-    notes = dict(first.notes)
+    notes, red = dict(first.notes), set()
     for transcript in transcripts:
         query = queries[transcript.id]
         wrong = next((call for call in transcript.calls if call.is_error), None)
-        if wrong:
+        if wrong and transcript.error is None:
             notes.setdefault(query["id"], f"came back as an error: {_plain(_words(wrong), _REASON)}")
             if "metadata" not in query:
                 queries[transcript.id] = _noted(query, f"the call came back as an error: {_MEND}")
         elif transcript.cause:
             notes[query["id"]] = f"did not pass: {_plain(transcript.cause, _REASON)}"
             queries[transcript.id] = {**query, "metadata": {"todo": "find out why this query does not pass"}}
-    return FirstPrompts(tuple(queries.values()), first.left_out, notes)
+            red.add(transcript.id)
+    return FirstPrompts(tuple(queries.values()), first.left_out, notes, frozenset(red))
 
 
 def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:

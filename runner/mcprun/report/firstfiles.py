@@ -47,8 +47,8 @@ def _foretold(first: FirstPrompts, *, is_tried: bool) -> str:
         return (
             "No tool was called: the inputs are made up, and the first run shows which are no good (or --try, before)."
         )
-    told = f"Each was tried twice: {len(first.queries) - first.red:,} pass"
-    told += f", {first.red:,} will not" if first.red else ""
+    told = f"Each was tried twice: {len(first.queries) - len(first.red):,} pass"
+    told += f", {len(first.red):,} will not" if first.red else ""
     return f"{told}. To be mended: {many(len(first.notes), 'query')}, see metadata.todo." if first.notes else f"{told}."
 
 
