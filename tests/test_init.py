@@ -301,6 +301,18 @@ def test_secrets_stay_names(tmp_path: Path) -> None:
     assert "--env API_KEY -- listed.json" in step["run"]
 
 
+def test_a_url_is_written_without_its_query(tmp_path: Path) -> None:
+    """However short the secret in it."""
+    if missing := npm.missing():
+        pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
+    with npm.everything_over_http("streamableHttp", tmp_path / "node.log") as port:
+        done = run_mcprun("init", f"http://127.0.0.1:{port}/mcp?k=abc", "--tool", "echo", cwd=tmp_path)
+    assert done.code == 0
+    for text in (done.stdout, (tmp_path / WORKFLOW).read_text()):
+        assert f"'http://127.0.0.1:{port}/mcp?[redacted]'" in text
+        assert "k=abc" not in text
+
+
 def test_headers_come_from_variables() -> None:
     """A shell puts the value of the variable behind the header's name."""
     commands = Commands("p.jsonl", "https://example.com/mcp", headers=["X-Api-Key"])

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcprun.cli import options
 from mcprun.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mcprun.records import JsonObject
+    from mcprun.target import Target
 
 
 @click.command(cls=options.WithServerArgs, short_help="Write a first prompts file from a server's tools.")
@@ -69,6 +75,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.report.console import Console
     from mcprun.report.files import write_bytes
     from mcprun.report.firstfiles import written
+    from mcprun.target import without_secrets
     from mcprun.trial import tried
 
     prompts: Path = given["prompts"]
@@ -84,8 +91,10 @@ def init(ctx: click.Context, /, **given: Any) -> None:
         limits=Limits(connect_seconds=given["connect_timeout"]),
     )
     target, redactor = reach(given["server"], asked, Account.find())
-    server_words, *args = map(redactor.text, (given["server"], *asked.server_args))
-    commands = Commands(str(prompts), server_words, args, list(asked.env), list(asked.headers))
+    is_url = given["server"].lower().startswith(("http://", "https://"))
+    words = (without_secrets(given["server"]) if is_url else given["server"], *asked.server_args)
+    name, *args = map(redactor.text, words)
+    commands = Commands(str(prompts), name, args, list(asked.env), list(asked.headers))
     text = workflow(commands, installs_of(Path())) if file else ""
     console = Console(quiet=True)
     try:
@@ -105,7 +114,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     console.lines(written(server, first, prompts, file, commands, is_tried=given["wants_trial"]))
 
 
-def _nothing(target: object, tools: list[Any], left_out: Any) -> str:
+def _nothing(target: Target, tools: Sequence[JsonObject], left_out: Mapping[str, str]) -> str:
     """Say why there is no query to write."""
     if not tools:
         return f"{target} has no tools: there is nothing to write queries for"
