@@ -15,7 +15,7 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "cli", "report", "api", "baseline", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
+    "pytest_plugin", "cli", "report", "api", "baseline", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
     "link", "stdio", "streamable", "wire", "serverlog", "target",
     "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
     "expectations", "matchers", "aliases",
