@@ -58,10 +58,10 @@ def mcp_run(request: pytest.FixtureRequest, tmp_path: Path) -> McpRun:
     """Give a function that runs queries against an MCP server.
 
     `run = mcp_run([{"prompt": ..., "script": [...]}], server)` takes a prompts file or queries, and a server: an
-    `MCPServer` object, or what `--mcp-server` takes, which is meant where none is given. It gives the `mcprun.Run`, whose folder is below `tmp_path`. It raises an
-    `AssertionError` that tells why when something did not pass, unless `check=False`; `mcprun.UsageError` when nothing
-    was run. `mcprun.Options` say how it is run, whole or by name: `mcp_run(queries, server, repeat=3)`. Without them
-    the configuration does.
+    `MCPServer` object, or what `--mcp-server` takes, which is meant where none is given. It gives the `mcprun.Run`,
+    whose folder is below `tmp_path`. It raises an `AssertionError` that tells why when something did not pass, unless
+    `check=False`; `mcprun.UsageError` when nothing was run. `mcprun.Options` say how it is run, whole or by name:
+    `mcp_run(queries, server, repeat=3)`. Without them the configuration does.
 
     It can be called in async tests as well, and the test's event loop stands still meanwhile: for a server that
     lives in that loop, write `await asyncio.to_thread(mcp_run, queries, url)`.

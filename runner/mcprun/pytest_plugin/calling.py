@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mcprun.pytest_plugin.settings import Settings, split
 
 if TYPE_CHECKING:
+    from mcprun.batch import Plan
     from mcprun.planning import AnyServer, Options, Prompts
     from mcprun.rundir import Run
 
@@ -32,17 +33,21 @@ class McpRun:
     ) -> Run:
         """Run the queries and give the run. Raises `AssertionError` when something did not pass, if that is checked."""
         __tracebackhide__ = True
+        from mcprun.errors import UsageError
         from mcprun.pytest_plugin import telling
         from mcprun.pytest_plugin.running import Running
         from mcprun.rundir import Run
 
-        result = Running(self._plan(prompts, server, options, more)).result()
+        try:
+            result = Running(self._plan(prompts, server, options, more)).result()
+        except UsageError as error:
+            raise error.with_traceback(None) from None  # what is wrong is the caller's, and says so itself
         run = Run(result.path, result.record)
-        if check and (told := telling.run(run)):
+        if check and (told := telling.run(run, result.error)):
             raise AssertionError(told)
         return run
 
-    def _plan(self, prompts: Prompts, server: AnyServer | None, options: Options | None, more: dict[str, Any]) -> Any:
+    def _plan(self, prompts: Prompts, server: AnyServer | None, options: Options | None, more: dict[str, Any]) -> Plan:
         from mcprun.errors import UsageError
         from mcprun.planning import make_plan
 

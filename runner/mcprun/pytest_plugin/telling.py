@@ -14,6 +14,7 @@ from mcprun.errors import RunError
 from mcprun.records import Transcript, Verdict
 from mcprun.report.conversation import head, laid_out
 from mcprun.report.excerpt import causes
+from mcprun.report.progress import named
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.rundir import LOG, Run
 
@@ -54,28 +55,26 @@ def query(transcripts: Sequence[Transcript], run: Path, stderr: str, required: f
     return "\n\n".join([*blocks, *_stderr(stderr), _shown_by(run, told[0].id)])
 
 
-def run(done: Run) -> str | None:
-    """Tell why a run did not pass: each query that did not, the run's own error; nothing where all is well."""
+def run(done: Run, stopped: RunError | None) -> str | None:
+    """Tell why a run did not pass: what `stopped` it, each query that did not pass; nothing where all is well."""
     record = done.record
     met = {one.id for one in record.repeats if one.is_met}
     told = [
         one
         for one in done.transcripts()
-        if one.verdict is not Verdict.PASSED and not (one.verdict is Verdict.FAILED and one.id in met)
+        if one.verdict is Verdict.ERROR or (one.verdict is Verdict.FAILED and one.id not in met)
     ]
-    if not told and not record.error and record.state == "finished":
+    if not told and not stopped and record.state == "finished":
         return None
-    counts = record.counts
-    passed = counts.passed if counts else 0
-    blocks = [f"{passed:,} of {many(record.prompts.runs, 'query')} passed"]
-    if record.error:
-        blocks[0] += "\n" + one_line(f"error: {record.error.kind}: {record.error.message}", _LINE)
-    blocks[0] += "".join(f"\n{visible(one.id)}: {line}" for one in told[:_MOST] for line in _causes(one))
-    tried = [one for one in told if one.messages]
-    blocks += [conversation(one) for one in tried[:_MOST]]
+    passed = record.counts.passed if record.counts else 0
+    lines = [f"{passed:,} of {many(record.prompts.runs, 'query')} passed"]
+    lines += [error_line(stopped)] if stopped else []
+    lines += [f"{named(one)}: {line}" for one in told[:_MOST] for line in _causes(one)]
+    blocks = ["\n".join(lines), *map(conversation, told[:_MOST])]
     if len(told) > _MOST:
         blocks.append(f"… and {many(len(told) - _MOST, 'more query')}")
-    return "\n\n".join([*blocks, *_stderr(end_of_log(done.path)), _shown_by(done.path)])
+    stderr = stopped.stderr if stopped else end_of_log(done.path)
+    return "\n\n".join([*blocks, *_stderr(stderr), _shown_by(done.path)])
 
 
 def conversation(transcript: Transcript) -> str:
