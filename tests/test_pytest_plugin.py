@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.pytest_plugin import telling
 from mcprun.pytest_plugin.settings import split
+from mcprun.records import Verdict
 from tests.support.cli import PROMPTS, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
+from tests.support.runs import transcript
 from tests.test_architecture import HEAVY
 
 pytest_plugins = ["pytester"]
@@ -275,7 +280,9 @@ def test_no_server(suite: Suite, args: tuple[str, ...]) -> None:
 
 def test_it_is_inert(suite: Suite) -> None:
     """A `.jsonl` file that nobody names is nobody's, with a server or without, and nothing heavy is imported."""
-    suite.write("test_it.py", "import pathlib, sys\ndef test_it(): pathlib.Path('modules').write_text(' '.join(sys.modules))")
+    suite.write(
+        "test_it.py", "import pathlib, sys\ndef test_it(): pathlib.Path('modules').write_text(' '.join(sys.modules))"
+    )
     suite.write("data.jsonl", "no prompts\n")
     done = suite.run(*SERVER, "-p", "no:anyio", "-p", "no:xdist")
     done.assert_outcomes(passed=1)
@@ -344,6 +351,58 @@ def test_an_interrupt_leaves_nothing(suite: Suite) -> None:
     assert "KeyboardInterrupt" in done.stdout.str()
     assert (suite.record["state"], suite.record["error"]["message"]) == ("interrupted", "pytest was interrupted")
     assert suite.record["counts"]["passed"] == 1
+
+
+def test_an_interrupt_of_workers_leaves_nothing(suite: Suite) -> None:
+    """Ctrl-C at a terminal reaches all processes of pytest at once, and no server outlives them."""
+    suite.write("conftest.py", "import os, pathlib; pathlib.Path('pid').write_text(str(os.getpid()))")
+    suite.write(
+        "dying.py", DYING.replace("os.kill(int(open", "os.killpg(os.getpgid(int(open").replace("()), sig", "())), sig")
+    )
+    suite.prompts(script(("interrupt", {}), id="interrupted"), script(id="fine"))
+    command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "prompts.jsonl", "--mcp-server", "dying.py", "-n2"]
+    done = subprocess.run(command, cwd=suite.path, capture_output=True, text=True, timeout=120, start_new_session=True)
+    assert done.returncode == 2
+    assert "KeyboardInterrupt" in done.stdout
+
+
+def test_a_run_that_ends_early(suite: Suite) -> None:
+    """What takes the run with it, and what it did not come to, are errors; none of it is passed or skipped."""
+    suite.write("mcprun.toml", "restarts = 0\n")
+    suite.write("dying.py", DYING)
+    suite.prompts(script(id="fine"), script(("die", {}), id="dies"), script(id="after"), script(id="last"))
+    done = suite.run("prompts.jsonl", "--mcp-server", "dying.py")
+    assert done.ret == 1
+    done.assert_outcomes(passed=1, errors=3)
+    done.stdout.fnmatch_lines(
+        [f"ERROR prompts.jsonl::{name} - Failed: error: server_died: *" for name in ("dies", "after", "last")]
+    )
+    assert done.stdout.str().count("--restarts allows no restart") >= 3
+
+
+def test_a_folder_that_nobody_may_write(suite: Suite) -> None:
+    """Where no run can be written, each query is an error in one line."""
+    suite.write("outputs", "a file, no folder")
+    done = suite.run("quickstart.jsonl", *SERVER)
+    assert done.ret == 1
+    done.assert_outcomes(errors=6)
+    assert done.stdout.str().count("\ncan't make the run's folder ") == 6
+
+
+@pytest.mark.parametrize("tag", ["skip", "xfail", "skipif", "_private", "a tag", "area:math", "(x)"])
+def test_a_tag_is_a_name_and_nothing_else(suite: Suite, tag: str) -> None:
+    """Whatever it is called, the query is run and judged."""
+    suite.prompts(script(id="wrong", tags=[tag], **WRONG))
+    suite.run("prompts.jsonl", *SERVER, "--strict-markers").assert_outcomes(failed=1)
+
+
+def test_a_long_conversation_is_cut_short() -> None:
+    """What a query fails for stands at its end: that is what is shown."""
+    said = "\n".join(f"line {number}" for number in range(1000))
+    lines = telling.conversation(transcript("q", Verdict.FAILED, said=said[:3000])).splitlines()
+    assert (lines[0], len(lines)) == ("failed q  script", 202)
+    assert lines[1].startswith("… ")
+    assert lines[-1].strip() == said[:3000].splitlines()[-1]
 
 
 def test_hostile_text_does_not_reach_the_terminal(suite: Suite) -> None:

@@ -116,7 +116,9 @@ class QueryItem(pytest.Item):
         self.extra_keyword_matches.update(query.tags)
         for tag in query.tags:
             if _MARKER.fullmatch(tag) and tag not in _OF_PYTEST:
-                self.config.addinivalue_line("markers", f"{tag}: a tag of a prompts file")
+                marker = f"{tag}: a tag of a prompts file"
+                if marker not in self.config.getini("markers"):
+                    self.config.addinivalue_line("markers", marker)
                 self.add_marker(tag)
 
     @property

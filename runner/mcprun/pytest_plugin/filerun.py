@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mcprun.batch import Plan
-from mcprun.errors import ErrorKind, RunError
+from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.journal import new_directory
 from mcprun.pytest_plugin import telling
 from mcprun.pytest_plugin.running import Running
@@ -29,11 +29,17 @@ class FileRun:
     def ask(self, query: Query, repeat: int) -> Transcript:
         """Run a query, and wait for its transcript. Raises `RunError`, now and ever after, when the run has ended."""
         self.asked.add((query.id, repeat))
-        return self._running.ask(query, repeat)
+        try:
+            return self._running.ask(query, repeat)
+        except UsageError as error:
+            raise RunError(ErrorKind.OUTPUT, str(error)) from None
 
     def close(self) -> RunError | None:
         """End it, and wait until nothing of it is left. Give what went wrong, unless it was told."""
-        error = self._running.close().error
+        try:
+            error = self._running.close().error
+        except UsageError:  # whoever asked was told
+            return None
         return error if error and not self._has_told and error.kind is not ErrorKind.CANCELLED else None
 
     @property
