@@ -32,7 +32,6 @@ _MARKER = re.compile(r"[^\W_][\w.+/\\\[\]-]*")
 _OF_PYTEST = frozenset({"filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"})
 """Markers that have a meaning: a tag has none."""
 
-
 _NO_SERVER = "there is no server to ask: give --mcp-server SERVER, or server under [tool.mcprun] in pyproject.toml"
 
 

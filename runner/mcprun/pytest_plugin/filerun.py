@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 from mcprun.batch import Plan
@@ -22,7 +23,10 @@ class FileRun:
         """Begin it. Raises `UsageError` where there is no place to write."""
         self.asked: set[Key] = set()
         self._has_told = False
-        self._shown = new_directory(plan.prompts.stem, None)
+        with ExitStack() as stack:
+            stack.enter_context(plan.prompts)
+            self._shown = new_directory(plan.prompts.stem, None)
+            stack.pop_all()  # the run closes the prompts
         self._path = self._shown.absolute()  # a test may change the working folder
         self._running = Running(replace(plan, out=str(self._path)), on_demand=True)
 
