@@ -76,7 +76,7 @@ def test_the_action_takes_arguments_and_gives_the_exit_code(tmp_path: Path) -> N
         "server": RAW,
         "model": "replay:base",
         "baseline": "base",
-        "args": "--filter 'a *'",
+        "args": "--filter 'a *'\n-- odd 'two words'",
     }
     code, outputs, log = run_action(tmp_path, **more)
     assert (code, outputs["exit-code"], outputs["passed"]) == (1, "1", "1")

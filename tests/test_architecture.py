@@ -19,11 +19,11 @@ LAYERS = (
     "link", "stdio", "streamable", "wire", "serverlog", "target",
     "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
     "expectations", "matchers", "aliases",
-    "redact", "events", "records", "ending", "together", "deadline", "limits", "errors",
+    "redact", "config", "events", "records", "ending", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 
-HEAVY = {"mcp", "mcp_types", "anthropic", "pydantic", "rich", "jsonschema", "httpx2"}
+HEAVY = {"mcp", "mcp_types", "anthropic", "pydantic", "rich", "jsonschema", "httpx2", "jinja2"}
 
 
 def part(module: str) -> str:
@@ -90,5 +90,6 @@ def test_scripts_and_recordings_never_import_the_api_client(tmp_path: Path) -> N
     assert imported("batch", prompts, server, cwd=tmp_path) & {"anthropic"} == set()
     assert imported("batch", prompts, server, "--model", "replay:latest", cwd=tmp_path) & {"anthropic"} == set()
     assert imported("show", cwd=tmp_path) & {"anthropic", "mcp", "mcp_types"} == set()
+    assert imported("report", "--html", "r.html", cwd=tmp_path) & {"anthropic", "mcp", "mcp_types"} == set()
     assert imported("report", "--junit", "j.xml", cwd=tmp_path) & {"anthropic", "mcp", "mcp_types"} == set()
     assert imported("validate", prompts, cwd=tmp_path) & {"anthropic", "mcp", "mcp_types", "rich"} == set()

@@ -16,8 +16,8 @@ from mcprun.report.github import SHOWN, commands
 from mcprun.report.markdown import SUMMARY_BYTES
 from mcprun.report.workflow import without_commands
 from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
+from tests.support.facts import EVIL, facts, transcript
 from tests.support.forks import Forks
-from tests.support.runs import EVIL, facts, transcript
 from tests.test_repeats import flaky
 
 ACTIONS = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "summary.md"}

@@ -16,8 +16,8 @@ from mcprun.records import ErrorInfo, Verdict
 from mcprun.report.facts import Against, Facts
 from mcprun.report.markdown import COMMENT_BYTES, LEAST_BYTES, markdown
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+from tests.support.facts import EVIL, facts, runs, transcript
 from tests.support.forks import Forks
-from tests.support.runs import EVIL, facts, runs, transcript
 from tests.test_repeats import flaky
 
 OURS = re.compile(r"<(/?(code|summary)|/?details)>|<details><summary>|<!-- mcprun:[\w.-]+ -->\n?")

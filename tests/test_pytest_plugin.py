@@ -18,7 +18,7 @@ from mcprun.pytest_plugin import telling
 from mcprun.pytest_plugin.settings import split
 from mcprun.records import Verdict
 from tests.support.cli import PROMPTS, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
-from tests.support.runs import transcript
+from tests.support.facts import transcript
 from tests.test_architecture import HEAVY
 
 pytest_plugins = ["pytester"]

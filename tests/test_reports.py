@@ -18,7 +18,7 @@ from mcprun.report.facts import Facts
 from mcprun.report.table import COLUMNS, table
 from mcprun.report.tap import tap
 from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, write_jsonl
-from tests.support.runs import EVIL, EXCUSED, facts, runs, transcript
+from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
 
 FORMS = ("junit", "markdown", "csv", "tap")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mcprun.records import Call, Check, Transcript, Verdict
     from mcprun.rundir import Run
     from mcprun.scrub import Scrubber
+    from mcprun.toolchanges import ToolChange
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ _HOMES = {
     "records": ("Call", "Check", "Transcript", "Verdict"),
     "rundir": ("Run",),
     "scrub": ("Scrubber",),
+    "toolchanges": ("ToolChange",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -55,6 +57,7 @@ __all__ = [
     "RunError",
     "Scrubber",
     "Tally",
+    "ToolChange",
     "Transcript",
     "UsageError",
     "Verdict",

@@ -22,6 +22,7 @@ from mcprun.events import Event
 from mcprun.planning import Options, make_plan
 from mcprun.resume import Resume
 from mcprun.rundir import Run, open_transcripts, repeated
+from mcprun.toolchanges import ToolChange
 from mcprun.variants import ALPHA
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """What differs between two runs: each query that does, and how many do and do not."""
+    """What differs between two runs: each query that does, the servers' tools, and how many do and do not."""
 
     queries: tuple[QueryDiff, ...]
+    tools: tuple[ToolChange, ...]
     tally: Tally
 
 
@@ -70,4 +72,5 @@ def compare_runs(
     """
     with open_transcripts(fspath(base)) as before, open_transcripts(fspath(head)) as after:
         comparison = Comparison(lens or Lens(), repeated=repeated(before, after), alpha=alpha)
-        return Differences(tuple(comparison.compare(before, after)), comparison.tally)
+        tools = comparison.tools(before.tools, after.tools)
+        return Differences(tuple(comparison.compare(before, after)), tuple(tools), comparison.tally)

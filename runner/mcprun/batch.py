@@ -13,10 +13,10 @@ from mcprun.attempt import Attempts, untried
 from mcprun.connect import Connector
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
-from mcprun.events import Event, QueryEnd, RunStart, Where
+from mcprun.events import Event, QueryEnd, RunStart, Warned, Where
 from mcprun.journal import Journal, new_directory
 from mcprun.judge import open_judge
-from mcprun.limits import MAX_LOG_BYTES, Limits
+from mcprun.limits import AUTO, MAX_LOG_BYTES, Limits
 from mcprun.loop import Divergence, Loop
 from mcprun.models import Model
 from mcprun.models.choose import Choice
@@ -33,6 +33,7 @@ from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
 from mcprun.target import Target
+from mcprun.tools import Permit
 
 Take = Callable[[], Awaitable[tuple[Query, int] | None]]
 """Waits for what is to be run next: a query and the repeat; nothing when that was all."""
@@ -50,11 +51,13 @@ class Plan:
 
     prompts: PromptsFile
     target: Target
+    protocol: str = AUTO
     model: Choice
     judge: Choice | None = None
     limits: Limits = field(default_factory=Limits)
     system: str | None = None
     allow_tool_errors: bool = False
+    permit: Permit = field(default_factory=Permit)
     servers: int = 1
     fresh_server: bool = False
     pass_rate: float | None = None
@@ -125,18 +128,28 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
         return
     show = Show(plan.redactor.text)
     log = ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES)
-    connector = Connector(plan.target, log=log, seconds=limits.connect_seconds, most=limits.max_result_bytes, emit=emit)
+    connector = Connector(
+        plan.target,
+        log=log,
+        seconds=limits.connect_seconds,
+        most=limits.max_result_bytes,
+        emit=emit,
+        protocol=plan.protocol,
+    )
     async with (
         plan.model.open(limits, emit, plan.scrubber, show, _paid(plan)) as model,
         open_judge(plan.judge, model, limits, emit, show, _paid(plan)) as judge,
         Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
     ):
         recorder.answered(servers.first)
+        if plan.permit and not servers.first.tools.only(plan.permit).names:
+            emit(Warned(message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"))
         loop = Loop(
             model=model,
             limits=limits,
             system=plan.system,
             emit=emit,
+            permit=plan.permit,
             divergence=_divergence(model, plan.redactor),
             stop_diverged=plan.on_divergence == "stop",
         )

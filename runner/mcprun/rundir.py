@@ -11,12 +11,14 @@ prompts.jsonl       only when the prompts came on stdin, which can't be read aga
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -93,23 +95,30 @@ class Run:
             raise UsageError(f"can't read {self.path / TRACE}: {error}") from None
 
     def events(self) -> Iterator[JsonObject]:
-        """Stream the events of the trace, in order of happening; a baseline has none. A torn last line does not count.
+        """Stream the events of the trace, in order of happening (`events.py`); none where there is no trace.
 
-        Raises `UsageError` for a line that is no event.
+        A torn last line does not count. Raises `UsageError` for another that is no event.
         """
         path = self.path / TRACE
         try:
             with path.open("rb") as stream:
-                for number, line in enumerate(stream, 1):
+                for line in stream:
                     if line.endswith(b"\n"):
-                        event = json.loads(line)
-                        if not isinstance(event, dict):
-                            raise UsageError(f"can't read {path}: line {number} is no event")
-                        yield event
+                        yield _event(line, path)
         except FileNotFoundError:
             return
-        except (OSError, ValueError) as error:
-            raise UsageError(f"can't read {path}: {error}") from None
+        except OSError as error:
+            raise UsageError(f"can't read {path}: {error.strerror}") from None
+
+    def log(self, offset: int, size: int) -> str:
+        """Read so many bytes of the servers' stderr from an offset on; a negative one counts from its end."""
+        try:
+            with (self.path / LOG).open("rb") as stream:
+                end = stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, offset + end) if offset < 0 else offset)
+                return stream.read(size).decode(errors="replace")
+        except OSError:
+            return ""
 
     def transcripts(self) -> Iterator[Transcript]:
         """Stream the transcripts, in the order of the file. Raises `UsageError` for a line that is none."""
@@ -158,13 +167,24 @@ class Lines:
     stream: IO[bytes]
     run: Run | None
 
+    @property
+    def tools(self) -> list[JsonObject] | None:
+        """The tools of the run's server, as it listed them; `None` where nothing is known of them."""
+        return self.run.record.server.tools if self.run and self.run.record.server else None
+
     def __iter__(self) -> Iterator[bytes]:
         self.stream.seek(0)
         return (line for line in self.stream if line.endswith(b"\n"))
 
     def heads(self) -> Iterator[tuple[bytes, bytes]]:
         """Give each transcript's id (as JSON) and repeat, read from the beginning of its line alone."""
-        return ((head["id"], head["repeat"]) for line in self if (head := _HEAD.match(line)))
+        for line in self:
+            if head := _HEAD.match(line):
+                yield head["id"], head["repeat"]
+            else:  # written by somebody else, in another order
+                with suppress(ValueError, RecursionError, KeyError, TypeError):
+                    one = json.loads(line)
+                    yield json.dumps(one["id"], ensure_ascii=False).encode(), str(one["repeat"]).encode()
 
 
 @contextmanager
@@ -190,6 +210,50 @@ def repeated(*sides: Lines) -> dict[str, tuple[int, ...]]:
         return {json.loads(name): tuple(count[name] for count in counts) for name in sorted(names)}
     except ValueError as error:
         raise UsageError(f"there is a line that is no transcript: {error}") from None
+
+
+@contextmanager
+def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], JsonObject | None]]:
+    """Open the transcripts of a run, or a file of them, to read single ones: gives what finds one by its key.
+
+    Memory holds where those of `keys` stand. What was not asked for, or is not there, is `None`.
+    """
+    path = Path(name) if Path(name).is_file() else Run.read(name).path / TRANSCRIPTS
+    places: dict[Key, int] = {}
+    with path.open("rb") as stream:
+        offset = 0
+        for line in stream:
+            with suppress(ValueError, KeyError, TypeError):  # a line that is none was told of by who compared them
+                one = json.loads(line)
+                if (key := (one["id"], one["repeat"])) in keys:
+                    places[key] = offset
+            offset += len(line)
+
+        def find(key: Key) -> JsonObject | None:
+            if key not in places:
+                return None
+            stream.seek(places[key])
+            return dict(json.loads(stream.readline()))
+
+        yield find
+
+
+def _event(line: bytes, path: Path) -> JsonObject:
+    """Read an event, and see that what all events share is what it should be."""
+    try:
+        event = json.loads(line)
+        datetime.fromisoformat(event["at"])
+        as_they_should_be = (
+            isinstance(event["event"], str)
+            and isinstance(event.get("query", ""), str)
+            and all(isinstance(event.get(key, 0), int) for key in ("repeat", "attempt", "turn", "call", "log_offset"))
+            and all(math.isfinite(event.get(key, 0)) for key in ("seconds", "wait", "waited"))
+        )
+    except (ValueError, KeyError, TypeError):
+        as_they_should_be = False
+    if not as_they_should_be:
+        raise UsageError(f"{path} holds a line that is no event")
+    return dict(event)
 
 
 def _transcript(line: bytes, path: Path) -> Transcript:

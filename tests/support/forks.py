@@ -98,6 +98,8 @@ def serve() -> None:
     import mcprun.models.script
     import mcprun.prices
     import mcprun.report.console
+    import mcprun.report.html
+    import mcprun.report.htmldiff
 
     package = str(Path(mcprun.__file__).parent)
     for line in sys.stdin:

@@ -1,94 +1,122 @@
-"""Runs as values, for writers that take plain values: whatever verdicts, repeats and texts a test asks for."""
+"""Writes run directories without running anything: any number of queries, with any text in them, and a trace."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from hypothesis import strategies as st
-
-from mcprun.errors import ErrorKind
+from mcprun.journal import dumps
 from mcprun.records import (
     Call,
     Check,
     ErrorInfo,
     ModelRecord,
     PromptsRecord,
+    RepeatsRecord,
     RunRecord,
+    ServerRecord,
     Tally,
     Transcript,
+    Turn,
     Verdict,
 )
-from mcprun.repeats import summed_up
-from mcprun.report.facts import Against, Facts
 
-EVIL = "\x1b[2J<b>&\"'|`@me ]]> --> ##[error]x\r\n::error::y \u202e\ufffe\U0001f600 ``` [a](javascript:b) www.x.de"
-"""Text as a hostile server would have it."""
+JsonObject = dict[str, Any]
 
 
-def transcript(
-    name: str, verdict: Verdict = Verdict.PASSED, repeat: int = 1, said: str = "5", **more: Any
-) -> Transcript:
-    """Make a transcript with one call, whose result and whose checks say `said`."""
-    content = [{"type": "text", "text": said}]
-    use = {"type": "tool_use", "id": "1", "name": "add", "input": {"a": 2}}
-    held = verdict is not Verdict.FAILED
-    could_not = verdict in (Verdict.ERROR, Verdict.SKIPPED)
-    given: dict[str, Any] = {
-        "stop": "end_turn", "prompt": "x", "model": "script", "text": said, "turns": [],
-        "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": [use]}],
-        "calls": [Call(turn=0, tool="add", input={"a": 2}, is_error=False, content=content)],
-        "checks": [Check(check="ended", passed=True), Check(check="calls", passed=held, message=None if held else said)],
-        "error": ErrorInfo(kind=ErrorKind.SERVER_DIED, message=said) if could_not else None,
-    }  # fmt: skip
-    return Transcript(id=name, repeat=repeat, verdict=verdict, **(given | more))
+def call(tool: str, *content: JsonObject | str, turn: int = 0, **more: Any) -> Call:
+    """Make a call; text stands for its content block."""
+    blocks = [{"type": "text", "text": item} if isinstance(item, str) else item for item in content]
+    return Call(turn=turn, tool=tool, **{"input": {}, "is_error": False, "content": blocks, **more})
 
 
-def facts(
-    *transcripts: Transcript, required: float | None = None, log: str = "", against: Against | None = None, **more: Any
-) -> Facts:
-    """Make the facts of a run with these transcripts; those of the same query are its repeats."""
-    tally = Tally()
-    verdicts: dict[str, dict[Verdict, int]] = {}
-    for one in transcripts:
-        tally.add(one)
-        verdicts.setdefault(one.id, dict.fromkeys(Verdict, 0))[one.verdict] += 1
-    given: dict[str, Any] = {
-        "state": "finished", "started": "2026-01-01T00:00:00.000Z", "limits": {}, "versions": {"mcprun": "1"},
-        "arguments": {"prompts": "p.jsonl", "server": "s.py"},
-        "prompts": PromptsRecord(file="p.jsonl", sha256="0", queries=len(verdicts), runs=len(transcripts)),
-        "model": ModelRecord(kind="script", name="script", chosen="asked for"),
-        "counts": tally.counts(), "seconds": 1.5,
-        "repeats": [
-            summed_up(name, counted, required) for name, counted in verdicts.items()
-            if sum(counted.values()) > 1 or required is not None
-        ],
-    }  # fmt: skip
-    record = RunRecord(**(given | more))
-    return Facts(record, lambda: iter(transcripts), "outputs/run", tally.counts(), log=log, against=against)
-
-
-EXCUSED = facts(transcript("q"), transcript("q", Verdict.FAILED, repeat=2), required=0.5)
-"""A run that passes though a repeat failed."""
-
-
-@st.composite
-def runs(draw: st.DrawFn) -> Facts:
-    """Any run that can be: finished, ended early, killed, with repeats and without, against a baseline and alone."""
-    names = draw(st.lists(st.text(min_size=1, max_size=5), max_size=4, unique=True))
-    error = draw(st.none() | st.sampled_from([ErrorKind.BUDGET, ErrorKind.SERVER_START, ErrorKind.CANCELLED]))
-    state = "interrupted" if error else draw(st.sampled_from(["finished", "started", "interrupted"]))
-    verdicts = [one for one in Verdict if error or one is not Verdict.SKIPPED]
-    repeats = draw(st.integers(1, 3))
-    told = [
-        transcript(name, draw(st.sampled_from(verdicts)), repeat, draw(st.text(max_size=5)))
-        for name in names
-        for repeat in range(1, repeats + 1)
+def transcript(name: str, *calls: Call, text: str = "Done.", prompt: str = "Do it.", **more: Any) -> Transcript:
+    """Make a transcript whose calls are made in its first turn (if there are any), and which says something then."""
+    uses = [
+        {"type": "tool_use", "id": f"call_{n}", "name": one.tool, "input": one.input} for n, one in enumerate(calls)
     ]
-    against = draw(st.none() | st.builds(Against, st.just("base"), st.integers(0, 2), st.just("1 changed")))
-    return facts(
-        *told,
-        required=draw(st.none() | st.sampled_from([0.3, 0.5, 1.0])),
-        against=against,
-        state=state,
-        error=ErrorInfo(kind=error, message="why") if error else None,
-    )
+    results = [{"type": "tool_result", "tool_use_id": use["id"]} for use in uses]
+    called = [{"role": "assistant", "content": uses}, {"role": "user", "content": results}] if uses else []
+    said = {"role": "assistant", "content": [{"type": "text", "text": text}]}
+    turns = [Turn(stop_reason="tool_use")] * bool(uses) + [Turn(stop_reason="end_turn")]
+    plain = {
+        "id": name, "verdict": Verdict.PASSED, "stop": "end_turn", "prompt": prompt, "model": "script",
+        "messages": [{"role": "user", "content": prompt}, *called, said], "calls": list(calls), "text": text,
+        "checks": [Check(check="ended", passed=True)], "turns": turns,
+    }  # fmt: skip
+    return Transcript.model_validate({**plain, **more})
+
+
+def failed(name: str, message: str, *calls: Call, **more: Any) -> Transcript:
+    """Make a transcript of which a check did not hold."""
+    checks = [Check(check="ended", passed=True), Check(check="calls", passed=False, message=message)]
+    return transcript(name, *calls, verdict=Verdict.FAILED, checks=checks, **more)
+
+
+def broken(name: str, kind: str, message: str, *calls: Call, **more: Any) -> Transcript:
+    """Make a transcript of a query that could not be completed."""
+    error = ErrorInfo.model_validate({"kind": kind, "message": message})
+    return transcript(name, *calls, verdict=Verdict.ERROR, stop="error", checks=[], error=error, **more)
+
+
+def event(name: str, milliseconds: int, **more: Any) -> JsonObject:
+    """Make an event of the trace, so many milliseconds after the first."""
+    minutes, rest = divmod(milliseconds, 60_000)
+    at = f"2026-11-22T{10 + minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}Z"
+    where = {"repeat": 1, "attempt": 1} if "query" in more else {}
+    return {"event": name, "at": at, **where, **more}
+
+
+def trace_of(transcripts: Iterable[Transcript], milliseconds: int = 40) -> list[JsonObject]:
+    """Make the trace of a run in which every call took so long, and of a query all calls ran at the same time."""
+    events = [event("run_start", 0, queries=1, done=0, model="script", chosen="a test")]
+    for number, one in enumerate(transcripts):
+        begin = 10 * number
+        where = {"query": one.id, "repeat": one.repeat}
+        events.append(event("model_call", begin + 5, **where, turn=0, seconds=0.005, model="script"))
+        length = milliseconds * (1 + number % 7)
+        events += [
+            event(
+                "tool_call", begin + 5 + length, **where, turn=0, seconds=length / 1000, call=at, tool=made.tool,
+                input=made.input, is_error=made.is_error, log_offset=0,
+            )
+            for at, made in enumerate(one.calls)
+        ]  # fmt: skip
+        end = begin + 10 + length
+        events.append(event("model_call", end, **where, turn=1, seconds=0.005, model="script"))
+        events.append(event("attempt_end", end, **where, seconds=(end - begin) / 1000, waited=0.0, stop=one.stop))
+        events.append(event("query_end", end, **where, seconds=(end - begin) / 1000, verdict=one.verdict))
+    return events
+
+
+def write_run(
+    path: Path,
+    transcripts: Iterable[Transcript],
+    trace: Iterable[JsonObject] | None = None,
+    log: str = "",
+    repeats: Iterable[RepeatsRecord] = (),
+    **more: Any,
+) -> Path:
+    """Write a run's folder, without a trace where none is given; `more` goes into `run.json`."""
+    path.mkdir()
+    tally, count = Tally(), 0
+    with (path / "transcripts.jsonl").open("w", encoding="utf-8") as stream:
+        for one in transcripts:
+            tally.add(one)
+            count += 1
+            stream.write(dumps(one.line()) + "\n")
+    record = {
+        "state": "finished", "started": "2026-11-22T10:00:00.000Z", "seconds": 1.5, "arguments": {"server": "shop.py"},
+        "prompts": PromptsRecord(file="prompts/shop.jsonl", sha256="0" * 64, queries=count, runs=count),
+        "model": ModelRecord(kind="script", name="script", chosen="a test"), "limits": {}, "versions": {},
+        "server": ServerRecord(name="shop", version="1.0", protocol="2026-07-28", tools=[]),
+        "counts": tally.counts(), "repeats": list(repeats),
+    }  # fmt: skip
+    run = RunRecord.model_validate({**record, **more})
+    (path / "run.json").write_text(json.dumps(run.line()), encoding="utf-8")
+    (path / "server.log").write_text(log, encoding="utf-8")
+    if trace is not None:
+        (path / "trace.jsonl").write_text("".join(dumps(one) + "\n" for one in trace), encoding="utf-8")
+    return path

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from mcprun.cli import options
+from mcprun.cli.completion import runs
+from mcprun.cli.configured import Configured
 from mcprun.errors import ExitCode
 
 
-@click.command(short_help="Compare two runs.")
-@click.argument("base", metavar="BASE")
-@click.argument("head", metavar="HEAD", default="latest")
+@click.command(cls=Configured, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
+@click.argument("base", metavar="BASE", shell_complete=runs)
+@click.argument("head", metavar="HEAD", default="latest", shell_complete=runs)
 @click.option("--text", is_flag=True, help="The model's last words count too.")
 @click.option("--usage", is_flag=True, help="Tokens and turns count too.")
 @options.IGNORE
@@ -26,6 +30,7 @@ from mcprun.errors import ExitCode
     "--json", "as_json", is_flag=True, help="Print a JSON object a line: each query that differs, then totals."
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a job's summary or a comment.")
+@options.HTML
 @click.pass_context
 def diff(
     ctx: click.Context,
@@ -39,6 +44,7 @@ def diff(
     only: tuple[str, ...],
     as_json: bool,
     as_markdown: bool,
+    html: Path | None,
 ) -> None:
     """Compare two runs, query by query: the verdict, the calls that were made, and what came back.
 
@@ -52,6 +58,8 @@ def diff(
 
     A query that was run several times (--repeat) is compared as two samples: a change of its pass rate counts when
     Fisher's exact test finds chance unlikely (--alpha), and a way to go that BASE never went is told as new.
+
+    Of the servers' tools, what changed is told as well; what breaks those who call them counts (see mcprun tools).
 
     Exits with 0 when nothing differs, with 1 when something does, with 2 when they can't be compared.
     """
@@ -68,5 +76,14 @@ def diff(
     form = "json" if as_json else "markdown" if as_markdown else "text"
     with open_transcripts(base) as before, open_transcripts(head) as after:
         comparison = Comparison(lens, repeated=repeated(before, after), alpha=alpha)
-        Console().differences(comparison.compare(before, after), comparison.tally, before.run, after.run, form)
+        tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)
+        if html:
+            from mcprun.report.htmldiff import Differing, write_diff
+
+            differing = Differing(tools)
+            diffs = differing.noting(diffs)
+        Console().differences(diffs, tools, comparison.tally, form)
+        if html:
+            size = write_diff(html, differing, comparison, (base, before.run), (head, after.run))
+            click.echo(f"{html}: {size / 1000:,.1f} kB", err=True)
     ctx.exit(ExitCode.FAILED if comparison.tally.differ else ExitCode.PASSED)

@@ -13,7 +13,7 @@ import click
 from mcprun.cli.options import REPORT_FORMS
 from mcprun.errors import UsageError
 from mcprun.report.facts import Against, gather
-from mcprun.report.files import STDOUT, add_summary, write_report
+from mcprun.report.files import HTML, STDOUT, add_summary, write_page_of, write_report
 from mcprun.report.github import commands
 from mcprun.report.workflow import is_on
 from mcprun.rundir import Run
@@ -42,7 +42,10 @@ class Reports:
         if not self.files and not self.github:
             return
         facts = gather(run, against)
-        writes = [partial(write_report, facts, form, name) for form, name in self.files.items()]
+        writes = [
+            partial(write_page_of, run, name) if form == HTML else partial(write_report, facts, form, name)
+            for form, name in self.files.items()
+        ]
         if self.github:
             for line in commands(facts, os.environ.get("GITHUB_WORKSPACE", "")):
                 click.echo(line, err=self.take_stdout)

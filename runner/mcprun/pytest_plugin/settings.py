@@ -1,7 +1,7 @@
 """What pytest was told: its own options first, then its configuration, then `[tool.mcprun]`.
 
-`[tool.mcprun]` of pyproject.toml, or mcprun.toml, holds the flags of `mcprun batch` by their names, and `server` and
-`prompts`. What it says of a run is read by the command itself, so that both mean the same.
+What the project's file (`config.py`) says of a run is read by the command `mcprun batch` itself, so that both mean the
+same.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import fnmatch
 import os
 import shlex
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,15 +20,16 @@ if TYPE_CHECKING:
     import click
 
     from mcprun.batch import Plan
+    from mcprun.config import Config
     from mcprun.planning import Options
 
-_NOT_HERE = ("out", "resume", "baseline")
-"""What belongs to one run of the command, and to no run of pytest."""
+_NOT_HERE = ("prompts", "server", "model", "out", "baseline")
+"""What pytest is told in its own way, and what belongs to one run of the command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The server (as `--mcp-server` takes it), the model, which files hold prompts, and all else by the flags' names.
+    """The server (as `--mcp-server` takes it), the model, which files hold prompts, and what the file sets besides.
 
     `root` is the folder that patterns and paths of the configuration are seen from.
     """
@@ -38,7 +38,7 @@ class Settings:
     server: str | None
     model: str | None
     prompts: tuple[str, ...]
-    flags: dict[str, Any]
+    config: Config
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
@@ -49,17 +49,23 @@ class Settings:
 
     @classmethod
     def _read(cls, config: pytest.Config) -> Settings:
+        from mcprun.config import Config, find_config
+        from mcprun.errors import UsageError
+
         root = config.rootpath
-        table = _table(root)
-        prompts = config.getini("mcp_prompts") or table.pop("prompts", ())
-        server = config.getini("mcp_server") or table.pop("server", None)
-        given = config.getoption("mcp_server")
+        try:
+            file = find_config(root)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+        server = config.getini("mcp_server")
+        flags = {name: value for name, value in file.values.items() if name not in _NOT_HERE}
         return cls(
             root=root,
-            server=given or (_as_seen_from_here(str(server), root) if server else None),
-            model=config.getoption("mcp_model") or config.getini("mcp_model") or table.pop("model", None),
-            prompts=(prompts,) if isinstance(prompts, str) else tuple(prompts),
-            flags={name.replace("-", "_"): value for name, value in table.items() if name not in _NOT_HERE},
+            server=config.getoption("mcp_server")
+            or (_as_seen_from_here(server, root) if server else file.values.get("server")),
+            model=config.getoption("mcp_model") or config.getini("mcp_model") or file.values.get("model"),
+            prompts=tuple(config.getini("mcp_prompts") or _patterns(file.values.get("prompts", ()), root)),
+            config=Config(file.path, flags),
         )
 
     def takes(self, file: Path) -> bool:
@@ -93,7 +99,7 @@ class Settings:
         model = ["--model", self.model] if self.model else []
         args = [*model, prompts, server, *(["--", *server_args] if server_args else [])]
         try:
-            return batch.make_context("pytest", args, default_map=self.flags)
+            return batch.make_context("pytest", args, config=self.config)
         except click.ClickException as error:
             raise UsageError(error.format_message()) from None
 
@@ -110,20 +116,11 @@ def split(server: str) -> tuple[str, tuple[str, ...]]:
     return server, ()
 
 
-def _table(root: Path) -> dict[str, Any]:
-    """Read mcprun.toml, or `[tool.mcprun]` of pyproject.toml. Raises `pytest.UsageError` where that is no TOML."""
-    for name, path in (("mcprun.toml", ()), ("pyproject.toml", ("tool", "mcprun"))):
-        file = root / name
-        if not file.is_file():
-            continue
-        try:
-            table = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise pytest.UsageError(f"can't read {file}: {error}") from None
-        for key in path:
-            table = table.get(key, {})
-        return dict(table)
-    return {}
+def _patterns(prompts: str | Sequence[str], root: Path) -> list[str]:
+    """Give patterns as seen from the root; a single one is seen from here, as any path of the file is."""
+    if isinstance(prompts, str):
+        return [os.path.relpath(Path(prompts).absolute(), root)]
+    return [str(pattern) for pattern in prompts]
 
 
 def _as_seen_from_here(server: str, root: Path) -> str:

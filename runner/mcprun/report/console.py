@@ -7,8 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
@@ -20,12 +19,12 @@ from mcprun.diff import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
 from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import first_words, head, laid_out
-from mcprun.report.differences import as_json, lines, markdown, summary
+from mcprun.report.differences import as_json, lines, markdown, summary, tool_lines
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.report.workflow import quieted
 from mcprun.rundir import Run
-from mcprun.tools import changes
+from mcprun.toolchanges import ToolChange
 
 _WIDE = 76
 """Columns that the totals need to stand in one row."""
@@ -146,25 +145,24 @@ class Console:
         for line in repeats(record):
             self._out.print(line, soft_wrap=True)
 
-    def differences(
-        self, diffs: Iterator[QueryDiff], tally: Tally, base: Run | None, head: Run | None, form: str
-    ) -> None:
+    def differences(self, diffs: Iterator[QueryDiff], tools: Sequence[ToolChange], tally: Tally, form: str) -> None:
         """Print what differs between two runs as `text`, `json` or `markdown`; `tally` is whole when `diffs` is."""
         if form == "json":
             for diff in diffs:
                 self._out.put((as_json(diff), ""))
-            self._out.put((json.dumps({"totals": asdict(tally)}), ""))
+            if tools:
+                self._out.put((as_json({"tools": tools}), ""))
+            self._out.put((as_json({"totals": tally}), ""))
             return
         if form == "markdown":
-            for told in markdown(list(diffs), tally):
+            for told in markdown(list(diffs), tools, tally):
                 self._out.put((told, ""))
             return
         for diff in diffs:
             for line in lines(diff):
                 self._out.put(*line)
-        servers = [run.record.server.tools if run and run.record.server else None for run in (base, head)]
-        if servers[0] is not None and servers[1] is not None and (told := changes(servers[0], servers[1])):
-            self._out.print(Text(f"tools  {visible(told)}", "yellow"), soft_wrap=True)
+        for line in tool_lines(tools):
+            self._out.put(*line)
         self._out.print(Text(summary(tally), "bold" if tally.differ else "green"), soft_wrap=True)
 
     def conversation(self, transcript: Transcript) -> None:

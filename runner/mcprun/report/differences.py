@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from mcprun.diff import QueryDiff, Tally
 from mcprun.records import JsonObject
 from mcprun.report.terminal import cut, many, visible
 from mcprun.show import Show
+from mcprun.toolchanges import ToolChange
 
 _SHOWN = 500
 """Characters of one value that are shown; `--json` has all of it."""
@@ -82,7 +83,11 @@ def told(change: Change) -> Iterator[Pair]:
     """Say what was there before and what is there now, value by value."""
     if change.what in ("call_added", "call_removed"):
         return
-    for path, before, after in leaves(change.before, change.after):
+    if change.are_errors[0] is not change.are_errors[1]:
+        for sign, value, fails in zip("-+", (change.before, change.after), change.are_errors, strict=True):
+            yield sign, f"error: {_plain(value)}" if fails else _plain(value)
+        return
+    for path, before, after in leaves(change.before, change.after, "error" if change.are_errors[0] else ""):
         at = f"{path}: " if path else ""
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
             yield from _text_lines(at, before, after)
@@ -113,23 +118,36 @@ def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, 
         yield path, before, after
 
 
-def as_json(diff: QueryDiff) -> str:
-    """Write one query's differences as a JSON object."""
-    return json.dumps(diff, ensure_ascii=False, default=_shallow)
+def as_json(value: QueryDiff | JsonObject) -> str:
+    """Write one query's differences, or an object of such values, as a JSON object on one line."""
+    return json.dumps(value, ensure_ascii=False, default=_shallow)
 
 
 def summary(tally: Tally) -> str:
     """Sum up: `2 changed, 1 added, 117 same`."""
     counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "same": tally.same}
     told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
-    return f"{told} ({tally.chance:,} with another pass rate, which may be chance)" if tally.chance else told
+    told += f" ({tally.chance:,} with another pass rate, which may be chance)" if tally.chance else ""
+    told += f" ({tally.fewer:,} with fewer runs than BASE has)" if tally.fewer else ""
+    return f"{told}; {many(tally.breaking, 'breaking change')} of the tools" if tally.breaking else told
 
 
-def markdown(diffs: list[QueryDiff], tally: Tally) -> Iterator[str]:
+def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
+    """Lay out what changed in the tools of the servers: what breaks those who call them first."""
+    if tools:
+        yield ("~ ", "yellow"), ("tools of the server", "bold")
+    for change in sorted(tools, key=lambda change: not change.breaking):
+        mark, style = ("✗", "red") if change.breaking else ("~", "dim")
+        told = cut(visible(f"{change.tool}  {change.message}"), _SHOWN)
+        yield (f"    {mark} ", style), (told, style)
+
+
+def markdown(diffs: Iterable[QueryDiff], tools: Sequence[ToolChange], tally: Tally) -> Iterator[str]:
     """Lay out differences for a job's summary or a comment: a line of totals, then what changed, folded."""
+    laid_out = [list(lines(diff)) for diff in diffs] + ([list(tool_lines(tools))] if tools else [])
     yield f"**The runs {'differ' if tally.differ else 'are the same'}**: {summary(tally)}."
-    for diff in diffs:
-        head, *rest = ["".join(text for text, _ in line) for line in lines(diff)]
+    for one in laid_out:
+        head, *rest = ["".join(text for text, _ in line) for line in one]
         yield f"\n<details><summary><code>{_escaped(head)}</code></summary>\n"
         ticks = max((len(run) for line in rest for run in re.findall("`+", line)), default=0)
         fence = "`" * max(3, ticks + 1)  # longer than any that stands within
@@ -156,8 +174,6 @@ def _text_lines(at: str, before: str, after: str) -> Iterator[Pair]:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, dict) and value.keys() == {"error"}:
-        return f"error: {_plain(value['error'])}"
     return value if isinstance(value, str) and value.strip() == value != "" else json.dumps(value, ensure_ascii=False)
 
 

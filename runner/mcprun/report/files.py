@@ -15,11 +15,12 @@ from mcprun.report.junit import junit
 from mcprun.report.markdown import LEAST_BYTES, SUMMARY_BYTES, markdown
 from mcprun.report.table import table
 from mcprun.report.tap import tap
+from mcprun.rundir import Run
 
-STDOUT = "-"
+STDOUT, HTML = "-", "html"
 
 WRITERS: Mapping[str, Callable[[Facts], str]] = {"junit": junit, "markdown": markdown, "csv": table, "tap": tap}
-"""The forms of reports, by the names of their options."""
+"""The forms of reports that are text, by the names of their options."""
 
 
 def write_report(facts: Facts, form: str, name: str) -> None:
@@ -29,12 +30,7 @@ def write_report(facts: Facts, form: str, name: str) -> None:
     """
     text = WRITERS[form](facts)
     if name == STDOUT:
-        text = workflow.without_commands(text) if workflow.is_on() else text
-        try:
-            sys.stdout.buffer.write(text.encode("utf-8", "replace"))
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:  # nobody reads any more, which is no trouble
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _to_stdout(text)
         return
     path = Path(name)
     try:
@@ -42,6 +38,32 @@ def write_report(facts: Facts, form: str, name: str) -> None:
         write_file(path, text.encode("utf-8", "replace"))
     except OSError as error:
         raise UsageError(f"can't write {name}: {error.strerror}") from None
+
+
+def write_page_of(run: Run, name: str) -> None:
+    """Write the page of a run, to a file at once or to stdout. Raises `UsageError` where it can't be written."""
+    # Jinja is imported for this alone.
+    from mcprun.report.html import report
+    from mcprun.report.page import write_page
+
+    if name == STDOUT:
+        _to_stdout("".join(report(run)))
+        return
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"can't write {name}: {error.strerror}") from None
+    write_page(path, report(run))
+
+
+def _to_stdout(text: str) -> None:
+    text = workflow.without_commands(text) if workflow.is_on() else text
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # nobody reads any more, which is no trouble
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def add_summary(facts: Facts, name: str) -> None:

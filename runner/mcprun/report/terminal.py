@@ -39,3 +39,21 @@ def many(count: int, word: str) -> str:
     if count == 1:
         return f"1 {word}"
     return f"{count:,} {word[:-1]}ies" if word.endswith("y") else f"{count:,} {word}s"
+
+
+def duration(seconds: float | None) -> str:
+    """Tell a time as people do: `4 ms`, `1.25 s`, `3 min 20 s`, `2 h 05 min`; `?` where it is not known."""
+    if seconds is None:
+        return "?"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.2g} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def moment(at: str) -> str:
+    """Tell a time of our files (ISO 8601 in UTC) to the minute: `2026-11-22 10:00 UTC`."""
+    return f"{at[:16].replace('T', ' ')} UTC"

@@ -1,0 +1,84 @@
+// One query, to be read as a conversation: what is wrong with it first, then who said what, calls folded.
+
+const verdict = (name) => el('span', { class: `verdict ${name}` }, name);
+
+const text = (words, kind = '') => el('pre', { class: kind }, words);
+
+/** Draw an image; its type was checked when the page was made, and the page's policy allows no other source. */
+const image = ({ mime, data }) => {
+  const size = many(Math.floor((data.replace(/=+$/, '').length * 3) / 4), 'byte');
+  return el('figure', {}, el('img', { src: `data:${mime};base64,${data}`, alt: `${mime}, ${size}` }),
+    el('figcaption', {}, `${mime}, ${size}`));
+};
+
+const part = (who, kind, ...children) =>
+  el('div', { class: `part ${kind}` }, el('div', { class: 'who' }, who), el('div', { class: 'what' }, children));
+
+const labelled = (label, ...children) => el('div', { class: 'labelled' }, el('h3', {}, label), el('div', {}, children));
+
+const callPart = (item) => {
+  const marks = [item.is_error && el('span', { class: 'mark failed' }, 'error'),
+    item.diverged && el('span', { class: 'mark error' }, 'diverged')];
+  const line = el('summary', {}, el('code', {}, item.title), el('span', { class: 'arrow' }, ' → '),
+    el('code', { class: item.is_error ? 'failed' : 'result' }, item.brief), marks);
+  const content = item.items.map((one) => (one.kind === 'image' ? image(one) : text(one.text, item.is_error ? 'failed' : '')));
+  const hasImage = item.items.some((one) => one.kind === 'image');
+  return part(`call ${item.call}`, 'call', el('details', { open: item.is_error || hasImage }, line,
+    labelled('input', text(item.input)),
+    labelled(item.is_error ? 'error' : 'result', content.length ? content : text('(nothing)', 'dim')),
+    item.structured === null ? null : labelled('structured', text(item.structured))));
+};
+
+const turnPart = (item, seconds) => {
+  const told = [`turn ${item.turn}`, item.stop, item.read === null ? null : `${grouped(item.read)} in, ${grouped(item.written)} out`,
+    seconds === undefined ? null : time(seconds)];
+  return el('p', { class: 'turn' }, told.filter(Boolean).join(' · '));
+};
+
+const itemPart = (item, seconds) => {
+  if (item.kind === 'turn') return turnPart(item, seconds);
+  if (item.kind === 'call') return callPart(item);
+  if (item.kind === 'image') return part(item.who, item.who, image(item));
+  return part(item.dim ? 'thinks' : item.who, item.dim ? 'dim' : item.who, text(item.text));
+};
+
+/** What did not hold and what went wrong, and after it in one line what held. */
+const findings = ({ error, checks }) => [
+  error && el('div', { class: 'finding error' }, el('strong', {}, error.kind), text(error.message)),
+  ...checks.filter(([, passed]) => !passed).map(([name, , message]) =>
+    el('div', { class: 'finding failed' }, el('strong', {}, `✗ ${name}`), text(message || 'did not hold'))),
+  checks.some(([, passed]) => passed) && el('p', { class: 'held' },
+    `✓ ${[...new Set(checks.filter(([, passed]) => passed).map(([name]) => name))].join(', ')}`),
+];
+
+/** Seconds of each turn's model call in the last attempt, by the turn's number. */
+const turnTimes = (spans) => {
+  const last = Math.max(0, ...spans.map(([, attempt]) => attempt));
+  return Object.fromEntries(spans
+    .filter(([kind, attempt]) => kind === 'model' && attempt === last)
+    .map(([, , turn, , , , seconds]) => [turn, seconds]));
+};
+
+/** Draw a conversation; `value` is its island, null where the page does not hold it. */
+const conversation = (row, value, run) => {
+  const heading = el('h1', { tabindex: '-1' }, verdict(row.verdict), ' ', row.name);
+  if (!value) {
+    return [heading, row.cause && el('div', { class: `finding ${row.verdict}` }, text(row.cause)), text(row.prompt),
+      el('p', { class: 'note' }, 'This conversation is not in the file, which is bounded in size: ',
+        el('code', {}, `mcprun show ${run} ${row.id}`), ' reads it.')].filter(Boolean);
+  }
+  const facts = [value.model, `stop: ${value.stop}`, many(row.turns, 'turn'), many(row.calls, 'call'),
+    row.tokens === null ? null : many(row.tokens, 'token'), row.seconds === null ? null : time(row.seconds),
+    value.attempts > 1 ? many(value.attempts, 'attempt') : null];
+  const times = turnTimes(value.spans);
+  const fall = waterfall(value);
+  const items = value.items.map((item) => itemPart(item, times[item.turn]));
+  return [
+    el('div', { class: 'head' }, heading, el('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), findings(value)),
+    el('div', { class: 'columns' },
+      el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'Nothing was said.')),
+      el('aside', {},
+        el('section', {}, el('h2', {}, 'Times'), fall || el('p', { class: 'note' }, 'Not known: there is no trace of it.')),
+        value.log && el('details', { open: true }, el('summary', {}, 'server.log, from the last call with an error on'), text(value.log, 'log')))),
+  ];
+};

@@ -1,0 +1,38 @@
+// The page of a comparison.
+
+const data = island('data');
+const rows = data.rows.map((cells) => Object.fromEntries(data.columns.map((name, at) => [name, cells[at]])));
+rows.forEach((row, number) => Object.assign(row, { number, name: named(row.id, row.repeat) }));
+link(rows);
+
+const read = (row) => (row.kept ? island(`d-${row.number}`) : null);
+
+const said = (row) => {
+  row.said ??= [row.name, ...row.told, textOf(read(row))].join('\n').toLowerCase();
+  return row.said;
+};
+
+/** Of a query that was run several times, not a verdict is known but how many of its runs passed: `3/10`. */
+const outcome = (one) => (/^\d/.test(one) ? `${one} passed` : verdict(one));
+
+const verdicts = ({ before, after }) =>
+  before && after && before !== after ? [outcome(before), ' → ', outcome(after)] : outcome(after || before);
+
+const columns = [
+  { name: 'how', kind: 'verdict-cell', cell: (row) => el('span', { class: `how ${row.how}` }, row.how), sort: (row) => row.how },
+  { name: 'query', kind: 'name', cell: (row) => el('a', { href: row.link }, row.name), sort: (row) => row.name },
+  { name: 'verdict', kind: 'verdicts', cell: verdicts, sort: (row) => `${row.before} ${row.after}` },
+  { name: 'what changed', kind: 'asked', cell: (row) => row.told.map((one) => el('code', { class: 'cause' }, one)) },
+];
+const chips = [
+  ...['changed', 'added', 'removed'].map((name) => ({ name, kind: `how ${name}`, group: 'how', test: (row) => row.how === name })),
+  { name: 'regressions', kind: '', group: 'worse', test: (row) => Boolean(row.worse) },
+];
+
+if (rows.length) {
+  const section = document.getElementById('queries');
+  section.hidden = false;
+  if (data.left_out) section.append(el('p', { class: 'note' }, data.left_out));
+  new View(new Table(section, { rows, columns, chips, said, noun: 'query' }), (row) => comparison(row, read(row), data.names));
+}
+offerScheme();

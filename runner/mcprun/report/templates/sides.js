@@ -1,0 +1,57 @@
+// Two sides of a query, BASE left and HEAD right, with what differs marked.
+
+const SIDES = ['BASE', 'HEAD'];
+
+const verdict = (name) => el('span', { class: `verdict ${name}` }, name);
+
+/** Lay out lines of one side; what differs is marked by colour and by a sign. */
+const lines = (all, side) =>
+  el('pre', { class: 'lines' }, all.map(([text, differs]) =>
+    el('span', { class: differs ? `line marked ${side ? 'after' : 'before'}` : 'line' },
+      el('span', { class: 'sign' }, differs ? (side ? '+' : '-') : ' '), `${text}\n`)));
+
+/** Put two lists of lines beside each other; a side without any says so. */
+const both = (pair, absent = '(nothing)') =>
+  el('div', { class: 'sides' }, pair.map((all, side) =>
+    el('div', { class: 'side' }, el('span', { class: 'label' }, SIDES[side]),
+      all.length ? lines(all, side) : el('p', { class: 'note' }, absent))));
+
+const differs = (pair) => pair.some((all) => all.some(([, marked]) => marked));
+
+const callPair = ({ state, numbers, titles, input, result }) => {
+  const number = numbers[1] === null ? numbers[0] : numbers[1];
+  const summary = el('summary', {}, el('span', { class: 'note' }, `call ${number} `), el('code', {}, titles[1] || titles[0]),
+    el('span', { class: `mark how ${state}` }, state));
+  return el('details', { class: `pair ${state}`, open: state !== 'same' }, summary,
+    state === 'changed' && !differs(input) ? null : el('h3', {}, 'input'),
+    state === 'changed' && !differs(input) ? null : both(input),
+    el('h3', {}, 'result'), both(result));
+};
+
+const sideHead = (side, at, name) =>
+  el('div', { class: 'side' }, el('h2', {}, `${SIDES[at]}: ${name}`),
+    side ? [el('p', {}, verdict(side.verdict), el('span', { class: 'note' }, ` stop: ${side.stop}`)),
+      side.causes.map((cause) => el('div', { class: `finding ${side.verdict}` }, el('pre', {}, cause)))]
+      : el('p', { class: 'note' }, 'not there'));
+
+/** Draw a query that differs; `value` is its island, null where the page does not hold it. */
+const comparison = (row, value, names) => {
+  const head = el('div', { class: 'head' },
+    el('h1', { tabindex: '-1' }, row.name, el('span', { class: `mark how ${row.how}` }, row.how)));
+  if (!value) {
+    return [head, el('ul', {}, row.told.map((one) => el('li', {}, one))),
+      el('p', { class: 'note' }, 'This query is not side by side in the file, which is bounded in size; mcprun diff tells it.')];
+  }
+  const isSame = ({ state }) => state === 'same';
+  return [
+    head,
+    el('div', { class: 'sides both' }, value.sides.map((side, at) => sideHead(side, at, names[at]))),
+    value.notes.filter(({ what }) => what !== 'verdict' && what !== 'text').map(({ what, sides }) => [el('h3', {}, what), both(sides)]),
+    value.calls.length
+      ? [el('h2', { class: 'apart' }, 'Calls'), value.calls.every(isSame) ? el('p', { class: 'note' }, 'The same on both sides.') : null,
+        value.calls.map(callPair)]
+      : el('p', { class: 'note apart' }, 'No calls were made.'),
+    el('details', { class: 'pair', open: value.notes.some(({ what }) => what === 'text') },
+      el('summary', {}, 'The model’s last words'), both(value.text)),
+  ].flat(Infinity).filter(Boolean);
+};

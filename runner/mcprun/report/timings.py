@@ -1,0 +1,153 @@
+"""What the trace of a run tells about times: of each query, of its turns and calls, and of the tools. Pure."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mcprun.records import JsonObject
+from mcprun.rundir import Key
+
+MOST_SPANS = 300
+"""Turns, calls and waits of one query that are kept; a query of the default limits has fewer in one attempt."""
+
+_KINDS = {"model_call": "model", "tool_call": "call", "retry": "wait", "attempt_end": "attempt"}
+"""The events of the trace that are spans of time, and what kind of span each is."""
+
+
+_ORDER = ("attempt", "model", "wait", "call")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time in a query: an `attempt`, a request to the `model`, a tool `call`, or a `wait` before a retry.
+
+    `start` is in seconds of the wall clock, `seconds` its length. `label` names the tool or the model, `problem` what
+    went wrong, if anything did.
+    """
+
+    kind: str
+    attempt: int
+    turn: int | None
+    call: int | None
+    label: str
+    start: float
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class QueryTimes:
+    """The times of a query's last time in the run: the whole, and its spans; `dropped` of them are not kept.
+
+    `waited` is how much of it was back-off and waiting for the rate limit. `log_offset` is where the text of the last
+    call with a problem begins in `server.log`.
+    """
+
+    round: int
+    seconds: float | None = None
+    waited: float = 0.0
+    spans: list[Span] = field(default_factory=list)
+    dropped: int = 0
+    log_offset: int | None = None
+
+    def since_start(self) -> Iterator[Span]:
+        """Give the spans, counted from the first: attempt by attempt and turn by turn, what the model did first.
+
+        The trace's times are of milliseconds, too coarse to sort by alone.
+        """
+        zero = min((span.start for span in self.spans), default=0.0)
+        for span in sorted(self.spans, key=_place):
+            shifted = round(span.start - zero, 4)
+            yield Span(
+                span.kind, span.attempt, span.turn, span.call, span.label, shifted, round(span.seconds, 6), span.problem
+            )
+
+
+@dataclass(slots=True)
+class ToolTimes:
+    """All calls of one tool, of all attempts: how many came back as errors, and how long each took in seconds."""
+
+    errors: int = 0
+    seconds: array[float] = field(default_factory=lambda: array("d"))
+
+
+@dataclass(slots=True)
+class Timings:
+    """What the trace tells, by query and by tool; `restarts` are those of servers. `is_known`: whether there is one."""
+
+    queries: dict[Key, QueryTimes] = field(default_factory=dict)
+    tools: dict[str, ToolTimes] = field(default_factory=dict)
+    restarts: int = 0
+    is_known: bool = False
+
+    @classmethod
+    def of(cls, events: Iterable[JsonObject]) -> Timings:
+        """Read the events of a trace. A query that was run again by a resumed run counts as it was run last."""
+        timings, round_ = cls(), 0
+        for event in events:
+            timings.is_known = True
+            name = event["event"]
+            if name == "run_start":
+                round_ += 1
+            elif name == "server_restart":
+                timings.restarts += 1
+            if "query" in event:
+                timings._add(event, round_)
+        return timings
+
+    def _add(self, event: JsonObject, round_: int) -> None:
+        key = (event["query"], event.get("repeat", 1))
+        one = self.queries.get(key)
+        if one is None or one.round != round_:
+            one = self.queries[key] = QueryTimes(round_)
+        name, seconds = event["event"], float(event.get("seconds", 0.0))
+        if name == "query_end":
+            one.seconds = seconds
+        elif name == "attempt_end":
+            one.waited += event.get("waited", 0.0)
+        elif name == "tool_call":
+            tool = self.tools.setdefault(str(event.get("tool")), ToolTimes())
+            tool.errors += bool(event.get("is_error"))
+            tool.seconds.append(seconds)
+            if event.get("is_error"):
+                one.log_offset = event.get("log_offset")
+        if name in _KINDS:
+            if len(one.spans) < MOST_SPANS:
+                one.spans.append(_span(event, seconds))
+            else:
+                one.dropped += 1
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Give the value below or at which a share (0 to 1) of sorted values lies, by the nearest rank."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _place(span: Span) -> tuple[int, int, int, int, float]:
+    turn = -1 if span.turn is None else span.turn
+    return span.attempt, turn, _ORDER.index(span.kind), span.call or 0, span.start
+
+
+def _span(event: JsonObject, seconds: float) -> Span:
+    """Make a span of an event, which is written when it is over; a wait, when it begins."""
+    name, at = event["event"], datetime.fromisoformat(event["at"]).timestamp()
+    wait = event.get("wait", 0.0) if name == "retry" else None
+    return Span(
+        kind=_KINDS[name],
+        attempt=event.get("attempt", 1),
+        turn=event.get("turn"),
+        call=event.get("call"),
+        label=str(event.get("tool") or event.get("model") or ""),
+        start=at if wait is not None else at - seconds,
+        seconds=seconds if wait is None else wait,
+        problem=_problem(event),
+    )
+
+
+def _problem(event: JsonObject) -> str:
+    told = event.get("problem") or event.get("error")
+    return str(told)[:200] if told else "came back as an error" if event.get("is_error") else ""

@@ -1,0 +1,428 @@
+"""The HTML reports without a browser: the commands, what the page holds, and its bounds."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.records import Usage
+from mcprun.report.dialogue import dialogue
+from mcprun.report.html import report
+from mcprun.report.latency import latency
+from mcprun.report.overview import cost, share
+from mcprun.report.page import island
+from mcprun.report.sidebyside import side_by_side
+from mcprun.report.terminal import duration, visible
+from mcprun.report.timings import MOST_SPANS, Timings, quantile
+from mcprun.rundir import Run
+from tests.servers.kinds import PNG
+from tests.support.cli import QUICKSTART, ROOT, SERVERS, run_mcprun, script, write_jsonl
+from tests.support.runs import call, event, failed, trace_of, transcript, write_run
+from tests.test_queries import JSON
+
+REGRESSION = ROOT / "prompts" / "regression"
+seconds = st.floats(0, 1e6)
+
+
+class _Markup(HTMLParser):
+    """Counts the elements and attributes of a page, and reads its islands."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.attributes: set[str] = set()
+        self.islands: dict[str, Any] = {}
+        self._island: str | None = None
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self._island = dict(attrs).get("id") if tag == "script" else None
+
+    def handle_data(self, data: str) -> None:
+        if self._island:
+            self.islands[self._island] = json.loads(data)
+            self._island = None
+
+
+def page_of(path: Path, most_bytes: int = 1_000_000) -> _Markup:
+    """Make the page of a run and read it."""
+    return _Markup("".join(report(Run.read(str(path)), most_bytes)))
+
+
+# The commands. -------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_one_file(tmp_path: Path) -> None:
+    """It holds every conversation and every table, names nothing that could be loaded, and is the same each time."""
+    assert run_mcprun("batch", *QUICKSTART, cwd=tmp_path).code == 0
+    done = run_mcprun("report", "--html", "report.html", cwd=tmp_path)
+    assert (done.code, done.stdout, done.stderr) == (0, "", "")
+    text = (tmp_path / "report.html").read_text()
+    page = _Markup(text)
+    assert sorted(page.islands) == ["c-0", "c-1", "c-2", "c-3", "c-4", "c-5", "data"]
+    assert [row[:3] for row in page.islands["data"]["rows"]][:2] == [["add", 1, "passed"], ["add-twice", 1, "passed"]]
+    assert page.islands["data"]["tools"] == ["add", "divide", "save_note", "read_note"]
+    assert not page.attributes & {"src", "srcset", "action", "background", "style"}
+    assert re.findall(r'href="([^"]*)"', text) == ["data:,"]
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|innerHTML =|eval\(", text)
+    run_mcprun("report", "--html", "again.html", cwd=tmp_path)
+    assert (tmp_path / "again.html").read_text() == text
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_a_comparison_is_one_file(tmp_path: Path) -> None:
+    """The terminal shows what it always does, and the page holds what differs, side by side."""
+    for version, out, model in (("shop", "good", "script"), ("shop_renamed", "head", "replay:good")):
+        args = (REGRESSION / "regression.jsonl", REGRESSION / f"{version}.py", "--model", model, "--out", out)
+        run_mcprun("batch", *args, cwd=tmp_path)
+    plain = run_mcprun("diff", "good", "head", cwd=tmp_path)
+    done = run_mcprun("diff", "good", "head", "--html", "diff.html", cwd=tmp_path)
+    assert (done.code, done.stdout) == (1, plain.stdout)
+    assert re.fullmatch(r"diff\.html: \d+\.\d kB\n", done.stderr)
+    text = (tmp_path / "diff.html").read_text()
+    page = _Markup(text)
+    assert "✗ price  gone; looks like it was renamed to unit_price" in text
+    assert page.islands["data"]["rows"] == [
+        ["apple", 1, "changed", "passed", "failed", 1, ['call 0 price{item: "apple"} result'], 1]
+    ]
+    (made,) = page.islands["d-0"]["calls"]
+    assert (made["state"], made["titles"]) == ("changed", ['price{item: "apple"}'] * 2)
+    assert made["result"] == [[["0.5", True]], [["error: Unknown tool: price", True]]]
+    assert page.islands["d-0"]["sides"][1]["causes"] == [
+        "tool_errors: call 0: price{item: \"apple\"} came back as an error: 'Unknown tool: price'"
+    ]
+
+
+def test_what_does_not_count_does_not_differ_on_the_page(tmp_path: Path) -> None:
+    """`--scrub` and `--ignore` hold for what is side by side as well, and files may be compared."""
+    for name, at, price in (("base", "2026-11-22", 1), ("head", "2026-11-23", 2)):
+        one = transcript("q", call("price", structured={"at": at, "seen": name, "price": price}))
+        write_jsonl(tmp_path / f"{name}.jsonl", one.line())
+    args = ("--scrub", "timestamp", "--ignore", "**.seen", "--html", "d.html")
+    assert run_mcprun("diff", "base.jsonl", "head.jsonl", *args, cwd=tmp_path).code == 1
+    (made,) = _Markup((tmp_path / "d.html").read_text()).islands["d-0"]["calls"]
+    assert [line for line, differs in made["result"][1] if differs] == ['    "price": 2']
+
+
+def test_repeats_are_one_row(tmp_path: Path) -> None:
+    """Of a query that was run several times the rates are told, and the repeats that show best what differs."""
+    for name, prices in (("base", (1, 1, 1, 1)), ("head", (1, 1, 3, 3))):
+        made = [
+            transcript("q", call("price", structured={"price": price}), repeat=number).line()
+            for number, price in enumerate(prices, 1)
+        ]
+        write_jsonl(tmp_path / f"{name}.jsonl", *made)
+    assert run_mcprun("diff", "base.jsonl", "head.jsonl", "--html", "d.html", cwd=tmp_path).code == 1
+    islands = _Markup((tmp_path / "d.html").read_text()).islands
+    told = "new in 2 runs, such as repeat 3: call 0 price{} result"
+    assert islands["data"]["rows"] == [["q", 1, "changed", "4/4", "4/4", 1, [told], 1]]
+    (shown,) = islands["d-0"]["calls"]
+    differing = [[line.strip() for line, differs in side if differs] for side in shown["result"]]
+    assert differing == [['"price": 1'], ['"price": 3']]
+
+
+def test_a_baseline_has_a_report(tmp_path: Path) -> None:
+    """Without a trace it says that times are not known; a slim one still shows its calls."""
+    assert run_mcprun("batch", *QUICKSTART, cwd=tmp_path).code == 0
+    assert run_mcprun("bless", "latest", "baseline", "--slim", cwd=tmp_path).code == 0
+    assert run_mcprun("report", "baseline", "--html", "b.html", cwd=tmp_path).code == 0
+    text = (tmp_path / "b.html").read_text()
+    assert "Times are not known: this run has no trace." in text
+    assert [item["kind"] for item in _Markup(text).islands["c-0"]["items"]] == ["call", "said"]
+
+
+def test_every_kind_of_content(tmp_path: Path) -> None:
+    """What a real server sends: images are shown when their type is allowed, all else is named."""
+    tools = ["image", "drawing", "audio", "link", "embedded_text", "embedded_pdf", "empty"]
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(*((tool, {}) for tool in tools)))
+    assert run_mcprun("batch", prompts, SERVERS / "kinds.py", cwd=tmp_path).code == 0
+    run_mcprun("report", "--html", "r.html", cwd=tmp_path)
+    items = _Markup((tmp_path / "r.html").read_text()).islands["c-0"]["items"]
+    assert [[one.get("text", one.get("data")) for one in item["items"]] for item in items if item["kind"] == "call"] == [
+        [PNG], ["[image, image/svg+xml, 70 bytes, not shown]"], ["[audio, audio/wav]"], ["[resource link demo://readme]"],
+        ["[resource demo://readme]\n# Read me"], ["[resource demo://paper, binary]"], [],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["report", "nope", "--html", "r.html"], "there is no run nope"),
+        (["report", "run", "--html", "run/run.json/r.html"], "can't write run/run.json/r.html: "),
+        (["report", "torn", "--html", "r.html"], "torn/trace.jsonl holds a line that is no event"),
+        (["diff", "run", "run", "--html", "no/d.html"], "can't write no/d.html: No such file or directory"),
+    ],
+)
+def test_what_can_not_be_reported(tmp_path: Path, args: list[str], message: str) -> None:
+    """Exit 2, one message, and no file."""
+    write_run(tmp_path / "run", [transcript("a")])
+    write_run(tmp_path / "torn", [transcript("a")], [{"event": "model_call"}])
+    done = run_mcprun(*args, cwd=tmp_path)
+    assert (done.code, message in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    assert not list(tmp_path.glob("*.html*"))
+
+
+# What a page holds. --------------------------------------------------------------------------------------
+
+
+FINITE = JSON.filter(lambda value: not re.search(r"\bInfinity\b", json.dumps(value)))
+"""JSON as its standard has it; what a server sends besides becomes text."""
+
+
+@given(FINITE)
+def test_islands_hold_any_value(value: Any) -> None:
+    """Whatever it is, it comes out as it was but for what could not be seen, and nothing in it ends the island."""
+    text = str(island("x", value))
+    begin, _, rest = text.partition(">")
+    assert begin == '<script type="application/json" id="x"'
+    inner = rest.removesuffix("</script>\n")
+    assert not re.search("[<>&\u2028\u2029]", inner)
+    text.encode()
+    plain = json.dumps(value, ensure_ascii=False)
+    if plain.isprintable() and not re.search(r"\\[bfru]", plain):  # escapes of what can't be seen
+        assert json.loads(inner) == value
+
+
+@given(st.text(), st.text())
+def test_no_text_becomes_markup(name: str, text: str) -> None:
+    """Wherever a stranger's text stands, the page has the same elements as with plain text in its place."""
+    made = call(name or "t", text, input={text: name}, structured={text: text})
+    evil = failed(f"i{name}", text, made, text=text, prompt=text, system=text or None)
+    page = _Markup(island("c", dialogue(evil)))
+    assert page.elements == ["script"]
+    assert page.islands["c"]["checks"][1][2] == visible(text)
+
+
+def test_the_overview_escapes(tmp_path: Path) -> None:
+    """What stands above the table is of strangers as well: file names, servers, tools, errors, warnings."""
+    evil = "<script>alert(1)</script>\u202e\x1b[2J{{ 1 }}"
+    run = write_run(
+        tmp_path / "run", [transcript("a", call(evil, "x"))], trace_of([transcript("a", call(evil, "x"))]),
+        arguments={"server": evil}, error={"kind": "budget", "message": evil},
+        server={"name": evil, "version": evil, "protocol": evil, "tools": [], "warnings": [evil]},
+        prompts={"file": f"x/{evil}", "sha256": evil, "queries": 1, "runs": 1}, versions={evil: evil},
+    )  # fmt: skip
+    text = "".join(report(Run.read(str(run))))
+    assert _Markup(text).elements.count("script") == 3
+    assert not re.search("[\u202e\x1b]", text)
+    assert text.count(r"&lt;script&gt;alert(1)&lt;/script&gt;\u202e\x1b[2J{{ 1 }}") > 8
+
+
+def test_conversations_are_bounded(tmp_path: Path) -> None:
+    """Those that did not pass are kept first, as many as have room, and the page says what it leaves out."""
+    run = write_run(tmp_path / "run", [*(transcript(f"p{n}") for n in range(20)), failed("f", "why " * 200)])
+    page = page_of(run, most_bytes=3000)
+    kept = [name for name in page.islands if name.startswith("c-")]
+    assert "c-20" in kept
+    assert kept[:-1] == [f"c-{n}" for n in range(len(kept) - 1)]
+    assert 1 < len(kept) < 8
+    assert sum(row[-1] for row in page.islands["data"]["rows"]) == len(kept)
+    assert f"{len(kept)} of 21 conversations are in this file" in "".join(report(Run.read(str(run)), 3000))
+
+
+def test_a_conversation_is_bounded() -> None:
+    """Long texts are cut and say so, and so is all that comes after a million characters."""
+    long = dialogue(transcript("a", text="x" * 30_000))
+    assert long["items"][-1]["text"].endswith("x… (10,000 more characters)")
+    image = {"type": "image", "data": "A" * 400_000, "mimeType": "image/png"}
+    items = dialogue(transcript("a", call("draw", *[image] * 4), text="end"))["items"]
+    shown = [one["kind"] for one in items[2]["items"]]
+    assert shown == ["image", "image", "said", "said"]
+    assert items[2]["items"][3]["text"] == "[image, image/png, 300,000 bytes, too large for this page]"
+    assert items[-1]["text"] == "end"
+
+
+@pytest.mark.parametrize("data", ["<svg onload=alert(1)>", 'a"b', "javascript:", 5])
+def test_an_image_is_base64_or_none(data: Any) -> None:
+    """What is no base64 never comes near an image's address."""
+    made = call("draw", {"type": "image", "data": data, "mimeType": "image/png"})
+    assert dialogue(transcript("a", made))["items"][2]["items"][0]["kind"] == "said"
+
+
+# Times. --------------------------------------------------------------------------------------------------
+
+
+def test_spans_begin_where_they_began() -> None:
+    """The trace tells when something was over, but for waits, which it tells when they begin."""
+    where: dict[str, Any] = {"query": "q"}
+    events = [
+        event("retry", 200, **where, turn=0, tried=1, error="throttled: slow down", wait=0.5),
+        event("model_call", 1000, **where, turn=0, seconds=1.0, model="m"),
+        event("tool_call", 1300, **where, turn=0, seconds=0.1, call=1, tool="b"),
+        event("tool_call", 1500, **where, turn=0, seconds=0.5, call=0, tool="a", is_error=True, log_offset=7),
+        event("attempt_end", 1500, **where, seconds=1.5, waited=0.5, stop="end_turn"),
+        event("query_end", 1510, **where, seconds=1.51, verdict="passed"),
+    ]  # fmt: skip
+    timings = Timings.of(events)
+    one = timings.queries["q", 1]
+    assert [(span.kind, span.label, span.start, span.seconds, span.problem) for span in one.since_start()] == [
+        ("attempt", "", 0.0, 1.5, ""),
+        ("model", "m", 0.0, 1.0, ""),
+        ("wait", "", 0.2, 0.5, "throttled: slow down"),
+        ("call", "a", 1.0, 0.5, "came back as an error"),
+        ("call", "b", 1.2, 0.1, ""),
+    ]
+    assert (one.seconds, one.waited, one.log_offset) == (1.51, 0.5, 7)
+    assert {name: (tool.errors, list(tool.seconds)) for name, tool in timings.tools.items()} == {
+        "b": (0, [0.1]), "a": (1, [0.5])
+    }  # fmt: skip
+
+
+def test_a_resumed_run_counts_a_query_as_it_was_run_last() -> None:
+    """What a killed process had begun is no part of the query's times."""
+    start = event("run_start", 0, queries=1, done=0)
+    first = event("model_call", 100, query="q", seconds=0.1)
+    again = [event("model_call", 90_000, query="q", seconds=0.2), event("query_end", 90_000, query="q", seconds=0.2)]
+    one = Timings.of([start, first, start, *again]).queries["q", 1]
+    assert ([span.seconds for span in one.spans], one.seconds) == ([0.2], 0.2)
+
+
+def test_spans_are_bounded() -> None:
+    """What is more than a page shows is counted."""
+    events = (event("tool_call", n, query="q", seconds=0.0, tool="t", call=n) for n in range(MOST_SPANS + 5))
+    one = Timings.of(events).queries["q", 1]
+    assert (len(one.spans), one.dropped) == (MOST_SPANS, 5)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["nothing", "[]", '{"event": 1, "at": "2026-11-22T10:00:00Z"}', '{"event": "x"}', '{"event": "x", "at": "noon"}',
+     '{"event": "x", "at": "2026-11-22T10:00:00Z", "seconds": "1"}',
+     '{"event": "x", "at": "2026-11-22T10:00:00Z", "seconds": NaN}'],
+)  # fmt: skip
+def test_a_damaged_trace_is_one_message(tmp_path: Path, line: str) -> None:
+    """A whole line that is no event is named; a torn last one does not count."""
+    run = write_run(tmp_path / "run", [transcript("a")], trace_of([transcript("a")]))
+    with (run / "trace.jsonl").open("a") as stream:
+        stream.write(line)
+    assert run_mcprun("report", "run", "--html", "r.html", cwd=tmp_path).code == 0
+    with (run / "trace.jsonl").open("a") as stream:
+        stream.write("\n")
+    done = run_mcprun("report", "run", "--html", "r.html", cwd=tmp_path)
+    assert (done.code, done.stderr) == (2, "Error: run/trace.jsonl holds a line that is no event\n")
+
+
+@given(st.lists(seconds, min_size=1, max_size=50).map(sorted))
+def test_the_chart_shows_every_query(took: list[float]) -> None:
+    """Each time is in one bar, bars stand side by side without gaps, and none is higher than the chart."""
+    chart = latency(took)
+    assert sum(bar.count for bar in chart.bars) == len(took)
+    assert all(one.high == other.low for one, other in zip(chart.bars, chart.bars[1:], strict=False))
+    assert all(0 <= bar.height <= 96 for bar in chart.bars)
+    assert took[0] <= chart.median <= chart.p95 <= chart.longest == took[-1]
+
+
+@given(st.lists(seconds, min_size=1).map(sorted), st.floats(0, 1))
+def test_quantiles(values: list[float], at: float) -> None:
+    """So large a share of the values is at most the quantile."""
+    assert sum(value <= quantile(values, at) for value in values) >= at * len(values) - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("took", "told"),
+    [(None, "?"), (0.0, "0 ms"), (0.0042, "4.2 ms"), (0.0999, "100 ms"), (0.9996, "1 s"), (12.34, "12.3 s"),
+     (59.96, "1 min 00 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")],
+)  # fmt: skip
+def test_durations(took: float | None, told: str) -> None:
+    """Times are told as people tell them."""
+    assert duration(took) == told
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**6))
+def test_what_is_not_all_is_not_told_as_all(part: int, more: int) -> None:
+    """A share is 100 % when nothing is missing, and only then."""
+    assert share(part + more, part + more) == "100 %"
+    assert share(part, part + more) != "100 %"
+
+
+def test_what_a_run_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reply of every attempt is priced by itself: a long one may cost more a token than two short ones."""
+    used = {"input_tokens": 100_000, "output_tokens": 0}
+    one = transcript("q", model="claude-sonnet-4-5", usage=used)
+    run: dict[str, Any] = {"model": {"kind": "claude", "name": "claude-sonnet-4-5", "chosen": "--model"}}
+    told = {"stop_reason": "end_turn", "model": "claude-sonnet-4-5", "usage": used}
+    replies = [event("model_call", n, query="q", seconds=0.1, **told) for n in range(10)]
+    write_run(tmp_path / "last", [one], **run)
+    write_run(tmp_path / "all", [one], replies, **run)
+    assert '<dd class="number">?</dd><dd>not known without a trace</dd>' in "".join(
+        report(Run.read(str(tmp_path / "last")))
+    )
+    assert '<dd class="number">$3.00</dd><dd>all attempts</dd>' in "".join(report(Run.read(str(tmp_path / "all"))))
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    monkeypatch.delitem(sys.modules, "mcprun.prices")
+    text = "".join(report(Run.read(str(tmp_path / "all"))))
+    assert "not known without pip install &#39;mcprun[prices]&#39;" in text
+
+
+def test_what_has_no_price() -> None:
+    """An unknown model, and a reply whose tokens nobody told, leave the whole unknown."""
+    known = ("claude-sonnet-4-5", Usage(input_tokens=1000))
+    assert cost([known]) == (0.003, "all attempts")
+    assert cost([known, ("nobody's", Usage(input_tokens=1))]) == (None, "not known: nobody's has no known price")
+    assert cost([known, ("claude-sonnet-4-5", None)]) == (None, "not known: a reply did not tell its tokens")
+
+
+# Side by side. -------------------------------------------------------------------------------------------
+
+
+@given(JSON, JSON)
+def test_lines_side_by_side(before: Any, after: Any) -> None:
+    """Both sides are laid out whole, equal values have no marks, and others have one somewhere."""
+    sides = side_by_side(before, after)
+    for value, lines in zip((before, after), sides, strict=True):
+        if not isinstance(value, str):
+            assert json.loads("\n".join(line for line, _ in lines)) == value
+    assert not any(differs for side in side_by_side(before, before) for _, differs in side)
+    if not isinstance(before, str) and type(before) is not type(after):
+        assert all(differs for side in sides for _, differs in side)
+
+
+def test_texts_side_by_side() -> None:
+    """Texts are compared line by line."""
+    assert side_by_side("one\ntwo\nthree", "one\n2\nthree\nfour") == (
+        [("one", False), ("two", True), ("three", False)],
+        [("one", False), ("2", True), ("three", False), ("four", True)],
+    )
+
+
+def test_what_differs_is_shown_wherever_it_stands() -> None:
+    """Of values too long to be shown, those lines are kept that differ, and some around them."""
+    texts = ["\n".join(f"line {n}" for n in range(5000)) for _ in range(2)]
+    texts[1] = texts[1].replace("line 4500\n", "another line\n")
+    for values in (texts, [text.splitlines() for text in texts]):
+        before, after = side_by_side(*values)
+        assert len(before) == len(after) == 9
+        assert before[0][0].endswith(" lines that do not differ)")
+        assert [line.strip(' ",') for line, differs in after if differs] == ["another line"]
+        assert re.fullmatch(r"… \(49\d more lines\)", after[-1][0])
+
+
+def test_a_value_of_any_length_takes_a_moment() -> None:
+    """Texts that have nothing in common are not matched line by line when they are long, and are bounded."""
+    before, after = side_by_side(*("\n".join(f"{side} {n}" for n in range(150_000)) for side in "ab"))
+    assert len(before) == len(after) == 401
+    assert before[-1] == ("… (149,600 more lines)", False)
+
+
+def test_a_run_that_is_not_whole_says_so(tmp_path: Path) -> None:
+    """The first thing to be read is that it was interrupted, why, and what is not done."""
+    run = write_run(
+        tmp_path / "run", [transcript("a")], state="interrupted", error={"kind": "budget", "message": "spent"},
+        prompts={"file": "p.jsonl", "sha256": "0", "queries": 3, "runs": 3}, log="x" * 5000 + "fatal: out of <cheese>",
+    )  # fmt: skip
+    text = "".join(report(Run.read(str(run))))
+    for told in ("This run is interrupted, not finished.", "budget: spent", "Not done: 2 queries of 3."):
+        assert f'<p class="trouble">{told}</p>' in text
+    (log,) = re.findall(r'<pre class="log">(.*?)</pre>', text, re.DOTALL)
+    assert (len(log), log.endswith("xfatal: out of &lt;cheese&gt;")) == (2006, True)
