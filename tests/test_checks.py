@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun import callchecks
-from mcprun.checks import Outcome, check_all
-from mcprun.expectations import Expect, ExpectedCall
+from mcprun.checks import Outcome, check_all, check_text
+from mcprun.expectations import Expect, ExpectedCall, ExpectedText
 from mcprun.records import Call
 from mcprun.show import Show
+from tests.test_matchers import PLAIN, told
 
 
 def call(tool: str, is_error: bool = False, text: str = "", **arguments: Any) -> Call:
@@ -212,3 +213,25 @@ def test_any_order_finds_a_way_where_there_is_one() -> None:
     assert callchecks.any_order([*wanted, expected("a", x=2)], made, Show())[1] == (
         "call 2: expected a{x: 2}, got no calls"
     )
+
+
+SOME = st.sampled_from([0, 1, 1.0, True, False, None, "1", [], [1], [True], {}, {"a": 1}, {"a": True}]) | PLAIN
+
+
+@given(SOME, SOME)
+def test_equals_is_pythons_in_every_check(one: Any, other: Any) -> None:
+    """Exact inputs, results and `$equals` hold for what Python calls equal, but for true and 1; so does `text.equals`."""
+    same = told(one) == told(other)
+    made = call("a", x=other).model_copy(update={"structured": other, "content": []})
+    for wanted in (
+        ExpectedCall(tool="a", input={"x": one}, exact_input=True),
+        ExpectedCall(tool="a", input={"x": {"$equals": one}}),
+    ):
+        assert (callchecks.mismatch(wanted, made, Show()) == "") == same
+    if other is not None and not (isinstance(other, dict) and other.keys() == {"result"}) and other != "":
+        whole = ExpectedCall(tool="a", result={"$equals": one})
+        assert (callchecks.mismatch(whole, made, Show()) == "") == (same or one == "")  # no content is no text
+    words = [value for value in (one, other) if isinstance(value, str) and value]
+    if len(words) == 2:
+        (check,) = check_text(ExpectedText(equals=words[0]), words[1], Show())
+        assert check.passed == (words[0] == words[1])

@@ -343,3 +343,33 @@ def barrier_of(parties: int) -> Callable[[Body], Answer]:
         return text("together")
 
     return answer
+
+
+def test_how_claude_is_to_answer(tmp_path: Path) -> None:
+    """Effort and thinking go with every request, a choice of tools with a query's first; by itself, nothing does."""
+    for flags, first in (
+        (("--effort", "low"), {"output_config": {"effort": "low"}}),
+        (("--thinking", "adaptive"), {"thinking": {"type": "adaptive"}}),
+        (("--thinking", "2048"), {"thinking": {"type": "enabled", "budget_tokens": 2048}}),
+        (("--tool-choice", "any"), {"tool_choice": {"type": "any"}}),
+        (("--tool-choice", "echo"), {"tool_choice": {"type": "tool", "name": "echo"}}),
+        ((), {}),
+    ):
+        with MessagesApi(scripted({"Hi": [calls(("echo", {"text": "a"})), text("ok")]})) as api:
+            assert ask(tmp_path, api, KINDS, *flags, queries=("Hi",)).code == 0
+        given = [
+            {
+                name: value
+                for name, value in request.body.items()
+                if name in ("output_config", "thinking", "tool_choice")
+            }
+            for request in api.requests
+        ]
+        assert given == [first, {name: value for name, value in first.items() if name != "tool_choice"}]
+
+
+@pytest.mark.parametrize("flags", [("--effort", "huge"), ("--thinking", "much"), ("--thinking", "10")])
+def test_manners_that_there_are_not(tmp_path: Path, flags: tuple[str, str]) -> None:
+    """Exit 2, before anything is run."""
+    done = run_mcprun("batch", "p.jsonl", KINDS, *flags, cwd=tmp_path)
+    assert (done.code, f"Invalid value for '{flags[0]}'" in done.stderr) == (2, True)

@@ -19,7 +19,7 @@ from tests.support.browser import CHROMIUM, CONTRAST, SIZES, Opened, browsing, o
 from tests.support.cli import ROOT, run_mcprun
 from tests.support.runs import JsonObject, broken, call, event, failed, trace_of, transcript, write_run
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 
 SCREENSHOTS = ROOT / ".cache" / "screenshots"
 

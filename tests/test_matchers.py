@@ -40,18 +40,18 @@ def test_more_keys_do_not_matter_and_missing_ones_do(wanted: dict[str, Any], mor
         assert not fits(wanted, {name: wanted[name] for name in wanted if name != key})
 
 
+def told(value: Any) -> Any:
+    """Make booleans something that no number equals, so that Python's `==` tells JSON values apart as JSON does."""
+    if isinstance(value, bool):
+        return ("bool", value)
+    if isinstance(value, dict):
+        return {key: told(item) for key, item in value.items()}
+    return [told(item) for item in value] if isinstance(value, list) else value
+
+
 @given(JSON, JSON)
 def test_equal_is_what_python_calls_equal(one: Any, other: Any) -> None:
     """But for true and 1, which JSON tells apart: as text they differ."""
-
-    def told(value: Any) -> Any:
-        """Make booleans something that no number equals."""
-        if isinstance(value, bool):
-            return ("bool", value)
-        if isinstance(value, dict):
-            return {key: told(item) for key, item in value.items()}
-        return [told(item) for item in value] if isinstance(value, list) else value
-
     assert equal(one, other) == (told(one) == told(other))
     assert equal(one, one)
     if equal(one, other) and not holds_matcher(one):

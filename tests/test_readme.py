@@ -14,6 +14,7 @@ from mcprun.grading import INSTRUCTIONS
 from mcprun.limits import Limits
 from mcprun.queries import Query
 from tests.support.cli import ROOT, normalised, run_mcprun, squeezed
+from tests.support.options_table import options_table
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -35,14 +36,25 @@ def test_the_output_shown_is_the_output(tmp_path: Path) -> None:
     """Each `$ mcprun …` of the README prints what stands below it; `...` stands for lines that are left out."""
     (tmp_path / "prompts").symlink_to(ROOT / "prompts")
     shown = [part for block in consoles() for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
-    assert len(shown) == 11
+    assert len(shown) == 12
     for block in shown:
         command, _, expected = block.partition("\n")
         done = run_mcprun(*shlex.split(command)[1:], cwd=tmp_path)
         printed = normalised(done.stderr + done.stdout)
-        assert expected.strip() or not printed
-        for part in re.split(r"\n\.\.\.(?:\n|$)", normalised(expected)):
-            assert part in printed
+        parts = re.split(r"^\.\.\.$", normalised(expected), flags=re.MULTILINE)
+        assert re.fullmatch(".*".join(map(re.escape, parts)), printed, re.DOTALL), f"{command} printed:\n{printed}"
+
+
+def test_links_lead_somewhere() -> None:
+    """Each link within the page names a heading, and each to a file names one that is there."""
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    }
+    links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
+    assert len(links) >= 15
+    for link in links:
+        assert link.removeprefix("#") in headings if link.startswith("#") else (ROOT / link).exists(), link
 
 
 def test_the_tables_hold_every_key() -> None:
@@ -61,6 +73,11 @@ def test_the_table_of_deadlines_holds_the_defaults() -> None:
         for field in fields(Limits)
         if field.name.endswith("_seconds") and field.name != "retry_wait_seconds"
     }
+
+
+def test_the_table_of_options_is_the_commands() -> None:
+    """Every option of `batch` with its default, as `python -m tests.support.options_table` prints it."""
+    assert options_table() in README
 
 
 def test_what_the_judge_is_told_is_shown() -> None:

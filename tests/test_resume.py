@@ -66,6 +66,7 @@ KILLS = 100
 SEED = 20261122
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
     """Kill -9 at a hundred points of a run, each followed by a resume: the same bytes as if nobody had."""
     lines = mcprun.lines("batch", "p.jsonl", RAW, cwd=tmp_path)

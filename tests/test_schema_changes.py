@@ -155,6 +155,7 @@ def is_valid(schema: Any, value: Any) -> bool | None:
 pairs = edited() | st.tuples(wholes, wholes)
 
 
+@pytest.mark.slow
 @given(pairs, st.lists(values, min_size=5, max_size=40))
 @settings(max_examples=400, deadline=None)
 def test_what_is_harmless_refuses_nothing(pair: tuple[Any, Any], instances: list[Any]) -> None:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from mcprun import __version__, supervisor
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
-from mcprun.limits import MAX_NOISE, MAX_TOOL_PAGES
+from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MAX_TOOL_PAGES, MODERN
 from mcprun.link import Link
 from mcprun.records import JsonObject
 from mcprun.server import Server, first_problem
@@ -41,16 +41,20 @@ _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, Broken
 """What a client raises when the other side is gone before the handshake is over."""
 
 
+_NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
+"""What servers answer at a URL that is none of Streamable HTTP's."""
+
 _SHOWN = 1000
 """Characters of a line of noise that the trace holds."""
 
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a connection has come: what it waits for, and who speaks on stderr meanwhile."""
+    """How far a connection has come: what it waits for, who speaks on stderr, and with which status it was refused."""
 
     stderr: Stderr
     step: str = "it to start"
+    refused: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +68,23 @@ class _Found:
 
 
 class Connector:
-    """Connects to one target as often as is asked, and remembers what the first negotiation found out.
+    """Connects to one target as often as is asked, and remembers what the first negotiation (`protocol`) found out.
 
     The servers' stderr goes to `log`. `seconds` bounds starting, negotiating and listing; `most` bounds one message of
     a server, in bytes.
     """
 
-    def __init__(self, target: Target, *, log: ServerLog, seconds: float, most: int, emit: Emit) -> None:
+    def __init__(
+        self, target: Target, *, log: ServerLog, seconds: float, most: int, emit: Emit, protocol: str = AUTO
+    ) -> None:
         self._target = target
         self._log = log
         self._seconds = seconds
         self._most = most
         self._emit = emit
         self._numbers = itertools.count(1)
-        self._mode = "auto"
+        self._asked = protocol
+        self._mode = LEGACY if protocol == LEGACY else AUTO
         self._discovered: mcp_types.DiscoverResult | None = None
         self._tools: ToolSet | None = None
         self._noise = 0
@@ -111,7 +118,11 @@ class Connector:
         return server
 
     async def _start(self, number: int) -> _Found:
-        """Connect within the deadline. A server that exits on the probe for newer protocols is started once more."""
+        """Connect within the deadline, and try once more what an older server may understand.
+
+        A server that exits on the probe for newer protocols is started again; one at a URL that refuses to be posted
+        to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP).
+        """
         progress = _Progress(self._log.stderr())
         started = time.monotonic()
         try:
@@ -120,12 +131,27 @@ class Connector:
                     return await self._open(number, self._mode, progress)
                 except _EXITS:
                     late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
-                    if self._mode != "auto" or not isinstance(self._target, StdioTarget) or late:
+                    older = self._older(progress)
+                    if older is None or late:
                         raise
+                    before, self._target = self._target, older
                 progress.stderr = self._log.stderr()
-                return await self._open(number, "legacy", progress)
+                try:
+                    return await self._open(number, LEGACY, progress)
+                except _EXITS:
+                    self._target = before
+                    raise
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
             raise self._explained(error, progress) from None
+
+    def _older(self, progress: _Progress) -> Target | None:
+        """Say how the target may be reached that an older server stands behind, if it may."""
+        match self._target:
+            case StdioTarget() if self._mode == self._asked == AUTO:
+                return self._target
+            case HttpTarget(transport="http") if self._asked != MODERN and progress.refused in _NOT_POSTED_TO:
+                return replace(self._target, transport="sse")
+        return None
 
     async def _open(self, number: int, mode: str, progress: _Progress) -> _Found:
         stderr = progress.stderr
@@ -137,7 +163,12 @@ class Connector:
 
         async def enter(stack: AsyncExitStack) -> _Found:
             progress.step = "its answer to initialize"
-            client = await stack.enter_async_context(self._client(mode, self._reached(number, stack, stderr, link)))
+            client = await stack.enter_async_context(self._client(mode, self._reached(number, stack, progress, link)))
+            if self._asked == MODERN and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+                message = (
+                    f"the server speaks {client.protocol_version}, and --protocol asks for {MODERN}: {self._target}"
+                )
+                raise RunError(ErrorKind.SERVER_START, message)
             progress.step = "its tools"
             listed = await _list_tools(client)
             self._remember(client)
@@ -163,27 +194,31 @@ class Connector:
             cache=None,
         )
 
-    def _reached(self, number: int, stack: AsyncExitStack, stderr: Stderr, link: Link) -> Any:
+    def _reached(self, number: int, stack: AsyncExitStack, progress: _Progress, link: Link) -> Any:
         """Give what the SDK's client is to speak to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
             return self._target.server
-        return link.watched(self._transport(number, stack, stderr, link))
+        return link.watched(self._transport(number, stack, progress, link))
 
-    def _transport(self, number: int, stack: AsyncExitStack, stderr: Stderr, link: Link) -> Any:
+    def _transport(self, number: int, stack: AsyncExitStack, progress: _Progress, link: Link) -> Any:
         match self._target:
             case StdioTarget(_, command, args, env, cwd):
                 return Stdio(
                     (*_supervised(command, env), *args),
                     env,
                     cwd,
-                    stack.enter_context(stderr),
+                    stack.enter_context(progress.stderr),
                     self._most,
                     lambda line: self._tell_noise(number, line),
                 ).open()
             case HttpTarget(url, headers, "sse"):
                 return sse_client(url, headers=dict(headers))
             case HttpTarget(url, headers, _):
-                return streamable_http(url, headers, most=self._most, expired=link.ended)
+
+                def refused(status: int) -> None:
+                    progress.refused = status
+
+                return streamable_http(url, headers, most=self._most, expired=link.ended, refused=refused)
 
     def _tell_noise(self, number: int, line: str) -> None:
         self._noise += 1
@@ -195,7 +230,7 @@ class Connector:
         if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
             self._mode, self._discovered = client.protocol_version, client.session.discover_result
         else:
-            self._mode = "legacy"
+            self._mode = LEGACY
 
     def _explained(self, error: Exception, progress: _Progress) -> RunError:
         """Say in one message why no connection came about."""

@@ -56,6 +56,10 @@ MAX_TOOL_PAGES = 100
 """Pages of `tools/list`: a server whose cursor never ends must not hang the start."""
 
 
+AUTO, LEGACY, MODERN = "auto", "legacy", "2026-07-28"
+"""Which protocol is spoken: what a first negotiation finds out, that of servers before 2026-07-28, or that version."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The bounds of one run; `None` is no bound. A query's own `timeout`, `max_turns` and `max_tokens` come first.

@@ -9,7 +9,7 @@ from pathlib import Path
 from mcprun.connect import Connector
 from mcprun.errors import RunError
 from mcprun.events import Event
-from mcprun.limits import MAX_LOG_BYTES, MAX_RESULT_BYTES
+from mcprun.limits import AUTO, MAX_LOG_BYTES, MAX_RESULT_BYTES
 from mcprun.records import ServerRecord
 from mcprun.redact import Redactor
 from mcprun.sdklog import sdk_logs
@@ -20,7 +20,11 @@ from mcprun.target import Target
 
 
 async def list_server(
-    target: Target, redactor: Redactor, seconds: float, watch: Callable[[Event], None] = lambda _: None
+    target: Target,
+    redactor: Redactor,
+    seconds: float,
+    watch: Callable[[Event], None] = lambda _: None,
+    protocol: str = AUTO,
 ) -> ServerRecord:
     """Connect to a server, and give what it says, tools sorted by name, without secrets.
 
@@ -33,7 +37,7 @@ async def list_server(
         watch(redactor.value(event))
 
     log = ServerLog(Path(os.devnull), redactor, MAX_LOG_BYTES)
-    connector = Connector(target, log=log, seconds=seconds, most=MAX_RESULT_BYTES, emit=emit)
+    connector = Connector(target, log=log, seconds=seconds, most=MAX_RESULT_BYTES, emit=emit, protocol=protocol)
     try:
         with sdk_logs(emit, redactor):
             server = await connector.connect()

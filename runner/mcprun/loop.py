@@ -22,7 +22,7 @@ from mcprun.queries import Query
 from mcprun.records import Call, Check, JsonObject, Turn
 from mcprun.server import Answer, Server
 from mcprun.together import together
-from mcprun.tools import ToolSet
+from mcprun.tools import Permit, ToolSet
 
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
@@ -83,14 +83,15 @@ class Conversation:
 class Loop:
     """What all conversations of a run share. `system` is for queries that bring none of their own.
 
-    `divergence` says how a call differs from the one that is played back, if one is; with `stop_diverged`, a
-    conversation ends there.
+    `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
+    from the one that is played back, if one is; with `stop_diverged`, a conversation ends there.
     """
 
     model: Model
     limits: Limits
     system: str | None
     emit: Emit
+    permit: Permit = field(default_factory=Permit)
     divergence: Divergence | None = None
     stop_diverged: bool = False
 
@@ -102,7 +103,8 @@ class Loop:
         Fills `conversation`; `deadline` is paused while a model waits to be asked. Raises `QueryError` when the
         model or the server can't go on, `RunError` when no query could.
         """
-        one = _Exchange(self, query, server, where, conversation, deadline, server.tools.only(query.tools))
+        tools = server.tools.only(self.permit).only(Permit(allow=tuple(query.tools or ())))
+        one = _Exchange(self, query, server, where, conversation, deadline, tools)
         for content in query.user_messages:
             conversation.messages.append({"role": "user", "content": content})
             await one.run()
@@ -229,8 +231,9 @@ class _Exchange:
         )
 
     async def _ask(self, event: ToolCall) -> Answer:
-        """Send a call to the server, unless the query's own `tools` do not allow it."""
-        if self.query.tools is not None and event.tool not in self.tools.names.values():
+        """Send a call to the server, unless the tool may not be used."""
+        is_limited = self.loop.permit or self.query.tools
+        if is_limited and event.tool not in self.tools.names.values():
             return Answer(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
         return await self.server.call(event.tool, event.input, self.loop.limits.call_seconds)
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from mcprun.batch import Plan
-from mcprun.limits import Limits
+from mcprun.limits import AUTO, Limits
+from mcprun.models import Manner
 from mcprun.models.choose import Account, choose, choose_judge, needs_script
 from mcprun.prompts import Select, as_file, read_prompts
 from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
-from mcprun.target import InProcessTarget, Target, parse_target, secrets_of, with_more
+from mcprun.target import InProcessTarget, Target, parse_target, secrets_of, started_otherwise, variables_of, with_more
+from mcprun.tools import Permit
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer, Server
@@ -33,24 +35,37 @@ if TYPE_CHECKING:
 class Options:
     """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
 
-    `model` and `judge_model` are what `--model` and `--judge-model` take. `filters` are patterns of ids and tags, of
-    which the first `limit` queries are run. `env` (of a server that is started) and `headers` (of one at a URL) are
-    secrets, `redact` regular expressions of others. `out` is the run's folder. `scrub` and `ignore` say what does not
-    count in a replay.
+    `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`,
+    `thinking` and `tool_choice` say how Claude answers (`models.Manner`). `filters` are patterns of ids and tags, of
+    which the first `limit` queries are run. `allow_tool` and `deny_tool` are patterns of tools; `read_only` leaves
+    those that say they change nothing. `env` (of a server that is started), all that `env_files` hold, and `headers`
+    (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python` say how a server is
+    started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `out` is the
+    run's folder. `scrub` and `ignore` say what does not count in a replay.
     """
 
     model: str | None = None
     judge_model: str | None = None
     base_url: str | None = None
+    effort: str | None = None
+    thinking: str | None = None
+    tool_choice: str | None = None
     system: str | None = None
     filters: Sequence[str] = ()
     limit: int | None = None
     repeat: int = 1
     pass_rate: float | None = None
     allow_tool_errors: bool = False
+    allow_tool: Sequence[str] = ()
+    deny_tool: Sequence[str] = ()
+    read_only: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     server_args: Sequence[str] = ()
+    env_files: Sequence[str] = ()
+    cwd: str | None = None
+    python: str | None = None
+    protocol: str = AUTO
     servers: int = 1
     fresh_server: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -90,14 +105,17 @@ def make_plan(
     with ExitStack() as stack:
         stack.enter_context(found)
         model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
+        manner = Manner(effort=options.effort, thinking=options.thinking, tool_choice=options.tool_choice)
         plan = Plan(
             prompts=found,
             target=target,
-            model=model,
+            protocol=options.protocol,
+            model=replace(model, manner=manner),
             judge=choose_judge(options.judge_model or account.judge_model, model, found.judged),
             limits=options.limits,
             system=options.system,
             allow_tool_errors=options.allow_tool_errors,
+            permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
             servers=options.servers,
             fresh_server=options.fresh_server,
             pass_rate=options.pass_rate,
@@ -118,5 +136,7 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
         target = parse_target(fspath(server), options.server_args)
     else:
         target = InProcessTarget(server)
-    target = with_more(target, env=options.env, headers=options.headers)
+    target = started_otherwise(target, python=options.python, cwd=options.cwd)
+    env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
+    target = with_more(target, env={**env, **options.env}, headers=options.headers)
     return target, Redactor([*account.secrets, *secrets_of(target)], options.redact)

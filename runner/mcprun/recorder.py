@@ -39,7 +39,7 @@ from mcprun.tools import changes
 class Recorder:
     """Keeps the journal and the record of one run. A disk that takes no more ends the run, by `ending`.
 
-    With `is_latest`, `outputs/latest` names the run from its begin on.
+    A run that `is_latest` is what `outputs/latest` names from now on.
     """
 
     def __init__(

@@ -53,10 +53,8 @@ class Scrubber:
         return self._clean(value, self.paths)
 
     def _clean(self, value: Any, paths: Sequence[tuple[Step, ...]]) -> Any:
-        if isinstance(value, str):
-            for pattern, name in self.patterns:
-                value = pattern.sub(name, value)
-            return value
+        if not paths or isinstance(value, str):
+            return self._scrubbed(value)
         if isinstance(value, dict):
             within = ((key, item, _within(paths, key)) for key, item in value.items())
             return {key: self._clean(item, rest) for key, item, rest in within if () not in rest}
@@ -66,6 +64,16 @@ class Scrubber:
                 for item, rest in ((item, _within(paths, at)) for at, item in enumerate(value))
             ]
         return value
+
+    def _scrubbed(self, value: Any) -> Any:
+        """Replace what is to be scrubbed, where nothing is left to be ignored."""
+        if isinstance(value, str):
+            for pattern, name in self.patterns:
+                value = pattern.sub(name, value)
+            return value
+        if isinstance(value, dict):
+            return {key: self._scrubbed(item) for key, item in value.items()} if self.patterns else value
+        return [self._scrubbed(item) for item in value] if isinstance(value, list) and self.patterns else value
 
 
 def parse_path(text: str) -> tuple[Step, ...]:

@@ -20,13 +20,18 @@ _SESSION = "mcp-session-id"
 
 @asynccontextmanager
 async def streamable_http(
-    url: str, headers: Mapping[str, str], *, most: int, expired: Callable[[], None]
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    most: int,
+    expired: Callable[[], None],
+    refused: Callable[[int], None],
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Give the streams of messages to and from a server at a URL.
 
     A call's deadline is the caller's: reading has no time-out of its own, but for the end of a session. One answer
     has at most `most` bytes. `expired` is called when the server no longer knows the session (status 404), which it
-    tells with an error like any other.
+    tells with an error like any other; `refused` with the status of each refusal (4xx) outside a session.
     """
 
     async def hurry(request: httpx2.Request) -> None:
@@ -37,6 +42,8 @@ async def streamable_http(
         request = response.request
         if response.status_code == 404 and request.method == "POST" and _SESSION in request.headers:
             expired()
+        elif response.is_client_error and request.method == "POST":
+            refused(response.status_code)
         if response.headers.get("content-encoding", "identity") != "identity":
             response.stream = _Bounded(response.stream, 0)  # a megabyte may unfold to gigabytes
         elif "json" in response.headers.get("content-type", ""):

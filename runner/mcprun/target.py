@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -124,6 +125,44 @@ def parse_target(server: str, args: Sequence[str] = ()) -> Target:
     return _command_line(server, args)
 
 
+def started_otherwise(target: Target, *, python: str | None, cwd: str | None) -> Target:
+    """Have a server started by another Python, or in another folder; its own file is seen from here all the same.
+
+    Raises `UsageError` where the one or the other means nothing, or is not there.
+    """
+    if python is None and cwd is None:
+        return target
+    if not isinstance(target, StdioTarget):
+        raise UsageError(f"--python and --cwd go with a server that is started, and {target} runs already")
+    is_file = target.args[:1] == (target.label,)
+    if python is not None:
+        if not is_file or not target.label.lower().endswith(".py"):
+            raise UsageError(f"--python goes with a .py file, and {target} is none: give a command line")
+        if shutil.which(python) is None:
+            raise UsageError(f"there is no Python {python}")
+        target = replace(target, command=python)
+    if cwd is not None:
+        if not Path(cwd).is_dir():
+            raise UsageError(f"there is no folder {cwd} for the server to be started in")
+        file = (str(Path(target.label).absolute()),) if is_file else target.args[:1]
+        target = replace(target, args=(*file, *target.args[1:]), cwd=cwd)
+    return target
+
+
+def variables_of(file: str) -> dict[str, str]:
+    """Read a file of variables, as `.env` is written. Raises `UsageError` for one that can't be read."""
+    from dotenv import dotenv_values
+
+    try:
+        with Path(file).open(encoding="utf-8") as stream:
+            found = dotenv_values(stream=stream)
+    except OSError as error:
+        raise UsageError(f"can't read {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"can't read {file}: it is not UTF-8") from None
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def with_more(target: Target, *, env: Mapping[str, str], headers: Mapping[str, str]) -> Target:
     """Give a target more variables in its environment, or more headers; they come before its own.
 
@@ -211,8 +250,6 @@ def _configured(file: Path, name: str, args: Sequence[str]) -> Target:
     entry = _expanded(servers[name], where)
     if not isinstance(entry, dict):
         raise UsageError(f"{where} must be an object")
-    if "envFile" in entry:
-        raise UsageError(f"{where}: envFile is not supported yet; put the variables under env")
     if isinstance(entry.get("url"), str):
         if args:
             raise UsageError(f"{where} runs already: it can't be given arguments ({shlex.join(args)})")
@@ -226,7 +263,11 @@ def _configured(file: Path, name: str, args: Sequence[str]) -> Target:
     cwd = entry.get("cwd")
     if cwd is not None and not isinstance(cwd, str):
         raise UsageError(f"{where}: cwd must be a string")
-    return StdioTarget(where, command, (*own, *args), _strings(entry.get("env", {}), f"{where}: env"), cwd)
+    env_file = entry.get("envFile")
+    if env_file is not None and not isinstance(env_file, str):
+        raise UsageError(f"{where}: envFile must be a string")
+    env = {**(variables_of(env_file) if env_file else {}), **_strings(entry.get("env", {}), f"{where}: env")}
+    return StdioTarget(where, command, (*own, *args), env, cwd)
 
 
 def _servers(file: Path) -> JsonObject:

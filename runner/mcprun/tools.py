@@ -34,6 +34,31 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Permit:
+    """Which tools may be used: those that fit an `allow` pattern (all, when there is none) and no `deny` pattern.
+
+    With `read_only`, only those whose server says that they change nothing (MCP, `readOnlyHint`).
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    read_only: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.allow or self.deny or self.read_only)
+
+    def permits(self, tool: JsonObject) -> bool:
+        """Tell whether a tool, as the server listed it, may be used."""
+        if self.read_only and (tool.get("annotations") or {}).get("readOnlyHint") is not True:
+            return False
+        return (not self.allow or _fits(tool["name"], self.allow)) and not _fits(tool["name"], self.deny)
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True, slots=True)
 class ToolSet:
     """The tools of one session.
 
@@ -84,16 +109,12 @@ class ToolSet:
         """The notes, in words."""
         return tuple(map(str, self.notes))
 
-    def only(self, patterns: Iterable[str] | None) -> Self:
-        """Keep the tools whose server name fits one of the patterns (`fnmatch`); `None` keeps all."""
-        if patterns is None:
+    def only(self, permit: Permit) -> Self:
+        """Keep the tools that may be used."""
+        if not permit:
             return self
-        patterns = tuple(patterns)
-        kept = {
-            sent: name
-            for sent, name in self.names.items()
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-        }
+        first = {tool["name"]: tool for tool in reversed(self.listed)}  # of those that are listed twice
+        kept = {sent: name for sent, name in self.names.items() if permit.permits(first[name])}
         definitions = tuple(one for one in self.definitions if one["name"] in kept)
         return replace(self, definitions=definitions, names=kept)
 

@@ -27,7 +27,7 @@ async def tried(
     """
     with tempfile.TemporaryDirectory(prefix="mcprun-") as folder:
         asked = replace(options, model="script", repeat=_TIMES, fresh_server=True, out=folder)
-        plan = replace(make_plan(first.queries, server, asked), trial=True)
+        plan = replace(make_plan(first.queries, server, asked), is_latest=False)
         with plan.prompts:
             result = await run_plan(plan, watch)
         run = Run(result.path, result.record)

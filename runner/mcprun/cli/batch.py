@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcprun.cli import options
+from mcprun.cli.completion import files
+from mcprun.cli.configured import ServerCommand
 
 if TYPE_CHECKING:
     from mcprun.batch import Plan
@@ -17,15 +19,25 @@ if TYPE_CHECKING:
     from mcprun.rundir import Run
 
 
-@click.command(cls=options.WithServerArgs, short_help="Run the queries of a prompts file against a server.")
-@options.PROMPTS
-@options.SERVER
+@click.command(cls=ServerCommand, short_help="Run the queries of a prompts file against a server.")
+@click.argument("prompts", metavar="PROMPTS", required=False, shell_complete=files)
+@click.argument("server", metavar="SERVER", required=False, shell_complete=files)
 @options.ENV
 @options.HEADER
+@options.ENV_FILE
+@options.CWD
+@options.PYTHON
+@options.PROTOCOL
 @options.MODEL
 @options.BASE_URL
 @options.JUDGE_MODEL
 @options.SYSTEM
+@options.EFFORT
+@options.THINKING
+@options.TOOL_CHOICE
+@options.ALLOW_TOOL
+@options.DENY_TOOL
+@options.READ_ONLY
 @options.FILTER
 @options.LIMIT
 @click.option("--out", metavar="DIR", help="Folder of the run.  [default: outputs/<date>-<time>-<prompts>]")
@@ -69,6 +81,7 @@ if TYPE_CHECKING:
 @options.FORCE
 @options.reports
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but what did not pass.")
+@click.option("--show-config", is_flag=True, help="Print each option's value and where it came from; run nothing.")
 @click.pass_context
 def batch(ctx: click.Context, /, **given: Any) -> None:
     """Run the queries of PROMPTS against SERVER, and write a run directory.
@@ -84,7 +97,13 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
       mcprun batch prompts.jsonl server.py --filter 'add-*' -- --verbose
       mcprun batch prompts.jsonl server.py --model replay:baseline --baseline baseline
       mcprun batch --resume latest
+
+    What is not given is taken from MCPRUN_<OPTION> in the environment, else from mcprun.toml, or [tool.mcprun] in
+    pyproject.toml, of this folder or one above it.
     """
+    if given["show_config"]:
+        _show_config(ctx)
+        return
     import asyncio
 
     from mcprun.batch import run_plan
@@ -115,10 +134,22 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
     against = _compared(baseline, run, plan, given["alpha"], console) if baseline and not is_cancelled else None
     if against and against.regressions:
-        code = ExitCode.FAILED
+        code = ExitCode.FAILED  # what could not be tried is none, and leaves the code as it is
     if not reports.written(run, against) and code == ExitCode.PASSED:
         code = ExitCode.ERROR
     ctx.exit(code)
+
+
+def _show_config(ctx: click.Context) -> None:
+    import json
+
+    from mcprun.cli.configured import shown
+    from mcprun.cli.plan import without_secret
+
+    rows = [(key, json.dumps(without_secret(key, value)), source) for key, value, source in shown(ctx)]
+    wide = [max(len(row[at]) for row in rows) for at in (0, 1)]
+    for key, value, source in rows:
+        click.echo(f"{key:<{wide[0]}}  {value:<{min(wide[1], 40)}}  {source}")
 
 
 def _compared(baseline: Run, run: Run, plan: Plan, alpha: float, console: Console) -> Against:

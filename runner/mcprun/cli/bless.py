@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from mcprun.cli.completion import files, runs
+
 
 @click.command(short_help="Make a run the baseline, explicitly.")
-@click.argument("run", metavar="RUN")
-@click.argument("baseline", metavar="BASELINE")
+@click.argument("run", metavar="RUN", shell_complete=runs)
+@click.argument("baseline", metavar="BASELINE", shell_complete=files)
 @click.option("--slim", is_flag=True, help="Keep what a comparison looks at, and nothing more; it can't be replayed.")
 @click.option("--force", is_flag=True, help="Accept a run that has errors, or was not finished.")
 def bless(run: str, baseline: str, slim: bool, force: bool) -> None:

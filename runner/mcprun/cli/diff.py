@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from mcprun.cli import options
+from mcprun.cli.completion import runs
+from mcprun.cli.configured import Configured
 from mcprun.errors import ExitCode
 
 
-@click.command(short_help="Compare two runs.")
-@click.argument("base", metavar="BASE")
-@click.argument("head", metavar="HEAD", default="latest")
+@click.command(cls=Configured, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
+@click.argument("base", metavar="BASE", shell_complete=runs)
+@click.argument("head", metavar="HEAD", default="latest", shell_complete=runs)
 @click.option("--text", is_flag=True, help="The model's last words count too.")
 @click.option("--usage", is_flag=True, help="Tokens and turns count too.")
 @options.IGNORE

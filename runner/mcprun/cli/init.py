@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcprun.cli import options
+from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from mcprun.target import Target
 
 
-@click.command(cls=options.WithServerArgs, short_help="Write a first prompts file from a server's tools.")
+@click.command(
+    cls=ServerCommand,
+    only=("server", "env", "header", "connect_timeout", "redact"),
+    short_help="Write a first prompts file from a server's tools.",
+)
 @options.SERVER
 @options.ENV
 @options.HEADER

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from mcprun import limits
+from mcprun.cli.completion import files, runs
 from mcprun.errors import REDACTED
 
-PROMPTS = click.argument("prompts", metavar="PROMPTS")
-SERVER = click.argument("server", metavar="SERVER")
+PROMPTS = click.argument("prompts", metavar="PROMPTS", shell_complete=files)
+SERVER = click.argument("server", metavar="SERVER", shell_complete=files)
 
 
 def _variables(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -46,6 +47,28 @@ ENV = click.option(
     metavar="NAME[=VALUE]",
     help="Set a variable in the server's environment; without a value, that of this environment. Its value is kept out"
     " of all files and messages. May be given more than once.",
+)
+ENV_FILE = click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    metavar="FILE",
+    shell_complete=files,
+    help="Set the variables that stand in a file, as .env is written; they are secrets like those of --env, which come"
+    " first. May be given more than once.",
+)
+CWD = click.option("--cwd", metavar="DIR", help="Start the server in this folder.  [default: this one]")
+PYTHON = click.option(
+    "--python",
+    metavar="PYTHON",
+    help="Start a .py server with this Python.  [default: the active virtual environment's, else mcprun's own]",
+)
+PROTOCOL = click.option(
+    "--protocol",
+    type=click.Choice([limits.AUTO, limits.LEGACY, limits.MODERN]),
+    default=limits.AUTO,
+    show_default=True,
+    help="Speak this protocol and no other: the one before 2026-07-28 (legacy), or that.",
 )
 HEADER = click.option(
     "--header",
@@ -92,6 +115,7 @@ RESUME = click.option(
     metavar="RUN",
     is_eager=True,
     callback=_take_up,
+    shell_complete=runs,
     help="Go on with a run that was interrupted or killed, with the arguments it was begun with; those given now"
     " come first.",
 )
@@ -149,6 +173,42 @@ JUDGE_MODEL = click.option(
     metavar="MODEL",
     help="Who grades queries with a `judge`: a model's API name, or none to leave them ungraded.  [env:"
     " MCPRUN_JUDGE_MODEL; default: in a replay what was recorded, else the model that answers, else Claude]",
+)
+EFFORT = click.option(
+    "--effort",
+    type=click.Choice(["low", "medium", "high", "xhigh", "max"]),
+    help="How much work Claude puts into an answer.  [default: the model's own]",
+)
+
+
+def _thinking(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is None or value in ("adaptive", "disabled") or (value.isdecimal() and int(value) >= _LEAST_THINKING):
+        return value
+    raise click.BadParameter(f"{value!r} is neither adaptive nor disabled, nor a number from {_LEAST_THINKING:,} on")
+
+
+_LEAST_THINKING = 1024
+"""Tokens: the API takes no smaller budget."""
+
+THINKING = click.option(
+    "--thinking",
+    callback=_thinking,
+    metavar="adaptive|disabled|TOKENS",
+    help="Whether Claude thinks, and with how many tokens.  [default: as the model does]",
+)
+TOOL_CHOICE = click.option(
+    "--tool-choice",
+    metavar="any|none|TOOL",
+    help="In a query's first turn, have Claude call some tool, none, or this one.  [default: what it chooses]",
+)
+ALLOW_TOOL = click.option(
+    "--allow-tool", multiple=True, metavar="PATTERN", help="Let the model use tools whose names fit, and no others."
+)
+DENY_TOOL = click.option(
+    "--deny-tool", multiple=True, metavar="PATTERN", help="Do not let it use tools whose names fit, such as 'delete_*'."
+)
+READ_ONLY = click.option(
+    "--read-only", is_flag=True, help="Let it use only tools whose server says that they change nothing (readOnlyHint)."
 )
 SYSTEM = click.option("--system", metavar="TEXT", help="System prompt of queries that bring none of their own.")
 MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Most tokens of one reply, thinking included.")
@@ -234,7 +294,7 @@ SCRUB = click.option(
 )
 ALPHA = click.option(
     "--alpha",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=_Amount(min=0, max=1, min_open=True),
     default=0.05,
     show_default=True,
     metavar="P",

@@ -53,12 +53,7 @@ def _plan(ctx: click.Context) -> Plan:
     plan = make_plan(
         given["prompts"],
         given["server"],
-        Options(
-            limits=_limits(given),
-            headers=given["header"],
-            server_args=server_args,
-            **{name: given[name] for name in _SAME},
-        ),
+        options_of(ctx),
         resume=resume,
         kept=_kept(ctx, resume) if resume else None,
     )
@@ -66,6 +61,17 @@ def _plan(ctx: click.Context) -> Plan:
     if resume and ctx.get_parameter_source("model") is ParameterSource.DEFAULT_MAP:
         model = replace(model, record=resume.run.record.model)
     return replace(plan, model=model, arguments=_arguments(ctx, server_args))
+
+
+def options_of(ctx: click.Context) -> Options:
+    """Give the options of `mcprun batch` as the Python interface has them."""
+    given = ctx.params
+    return Options(
+        limits=_limits(given),
+        headers=given["header"],
+        server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
+        **{name: given[name] for name in _SAME},
+    )
 
 
 def _limits(given: dict[str, Any]) -> Limits:
@@ -107,16 +113,19 @@ def _take_up(ctx: click.Context) -> None:
         if ctx.get_parameter_source(one) is ParameterSource.COMMANDLINE and other in recorded:
             given[other] = default
             ctx.set_parameter_source(other, ParameterSource.DEFAULT)
-    if given["resume"] and ctx.get_parameter_source("redact") is ParameterSource.COMMANDLINE:
-        before = given["resume"].record.arguments.get("redact", ())
+    if ctx.get_parameter_source("redact") is ParameterSource.COMMANDLINE:
+        before = (ctx.default_map or {}).get("redact", ())  # of the run that goes on, or of the project
         given["redact"] = (*(pattern for pattern in before if REDACTED not in pattern), *given["redact"])
     if any(REDACTED in arg for arg in ctx.meta.get(options.WithServerArgs.KEY, ())):
         raise UsageError("the server's arguments were not kept as they were, since they hold a secret: give them again")
 
 
 def _check(ctx: click.Context) -> None:
-    """Refuse flags that contradict each other."""
+    """Refuse arguments that are missing, and flags that contradict each other."""
     given = ctx.params
+    for name in ("prompts", "server"):
+        if given[name] is None:
+            raise click.UsageError(f"Missing argument '{name.upper()}'. A project may set it: {name} in mcprun.toml.")
     if given["fresh_server"] and given["servers"] > 1:
         raise click.UsageError("--servers shares servers among queries and --fresh-server does not: choose one")
     if given["resume"] and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
@@ -137,6 +146,15 @@ def _kept(ctx: click.Context, resume: Resume) -> Path | None:
     return None
 
 
+def without_secret(name: str, value: Any) -> Any:
+    """Give a parameter's value as it may be shown."""
+    if name == "env":
+        return [f"{one}={REDACTED}" for one in value]
+    if name == "header":
+        return [f"{one}: {REDACTED}" for one in value]
+    return without_secrets(value) if isinstance(value, str) and "://" in value else value
+
+
 def _arguments(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, Any]:
     """Give what `run.json` keeps of the command line, defaults left out; of URLs nothing that may be secret."""
     written: dict[str, Any] = {
@@ -148,9 +166,6 @@ def _arguments(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, An
         written["env"] = [
             name if os.environ.get(name) == value else f"{name}={REDACTED}" for name, value in written["env"].items()
         ]
-    if "header" in written:
-        written["header"] = [f"{name}: {REDACTED}" for name in written["header"]]
-    for name in ("server", "base_url"):
-        if "://" in (written.get(name) or ""):
-            written[name] = without_secrets(written[name])
+    for name in {"header", "server", "base_url"} & written.keys():
+        written[name] = without_secret(name, written[name])
     return {**written, "server_args": list(server_args)} if server_args else written

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from mcprun.cli.completion import queries, runs
 from mcprun.errors import UsageError
 
 
 @click.command(short_help="Read a run, or one conversation, in the terminal.")
-@click.argument("run", metavar="[RUN]", default="latest")
-@click.argument("query", metavar="[QUERY]", required=False)
+@click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
+@click.argument("query", metavar="[QUERY]", required=False, shell_complete=queries)
 def show(run: str, query: str | None) -> None:
     """Read RUN in the terminal; with QUERY (an id), that one conversation.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcprun.cli import options
+from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -18,10 +19,18 @@ if TYPE_CHECKING:
     from mcprun.tools import ToolSet
 
 
-@click.command(cls=options.WithServerArgs, short_help="List, lint and compare a server's tools.")
+_SET = ("server", "env", "header", "env_files", "cwd", "python", "protocol", "connect_timeout", "redact")
+"""What a project may set."""
+
+
+@click.command(cls=ServerCommand, only=_SET, short_help="List, lint and compare a server's tools.")
 @options.SERVER
 @options.ENV
 @options.HEADER
+@options.ENV_FILE
+@options.CWD
+@options.PYTHON
+@options.PROTOCOL
 @click.option(
     "--snapshot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="Write the tools to FILE, to be committed: it does not differ unless the tools do.",
@@ -73,6 +82,10 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     asked = Options(
         env=given["env"],
         headers=given["header"],
+        env_files=given["env_files"],
+        cwd=given["cwd"],
+        python=given["python"],
+        protocol=given["protocol"],
         redact=given["redact"],
         server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
     )
@@ -81,7 +94,8 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
-            server = asyncio.run(list_server(target, redactor, given["connect_timeout"], progress.handle))
+            listing = list_server(target, redactor, given["connect_timeout"], progress.handle, asked.protocol)
+            server = asyncio.run(listing)
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)

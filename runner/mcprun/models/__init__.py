@@ -18,6 +18,19 @@ from mcprun.tools import ToolSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How Claude is to answer, as the Messages API has it; `None` is as the model does by itself.
+
+    `effort` is `low` to `max`. `thinking` is `adaptive`, `disabled`, or a budget of tokens. `tool_choice` is `any`,
+    `none` or a tool's name: for a query's first turn, since a model that must call a tool could never end its turn.
+    """
+
+    effort: str | None = None
+    thinking: str | None = None
+    tool_choice: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One model request of the try at a query that `where` names.
 

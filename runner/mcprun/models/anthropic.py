@@ -15,15 +15,16 @@ import anthropic
 import httpx2
 
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
-from mcprun.models import Reply, Request
+from mcprun.models import Manner, Reply, Request
 from mcprun.records import Usage
 
 
 class AnthropicModel:
     """Answers over HTTP. The SDK's own retries are off: retrying is one layer's business, and not this one's."""
 
-    def __init__(self, client: anthropic.AsyncAnthropic, name: str, request_seconds: float) -> None:
+    def __init__(self, client: anthropic.AsyncAnthropic, name: str, manner: Manner, request_seconds: float) -> None:
         self._client = client
+        self._manner = manner
         self._seconds = request_seconds
         self.name = name
 
@@ -36,6 +37,7 @@ class AnthropicModel:
         api_key: str | None,
         auth_token: str | None,
         base_url: str | None,
+        manner: Manner,
         request_seconds: float,
     ) -> AsyncIterator[Self]:
         """Make the client and close its connections in the end. `request_seconds` bounds each request."""
@@ -46,7 +48,7 @@ class AnthropicModel:
             max_retries=0,
             timeout=request_seconds,
         ) as client:
-            yield cls(client, name, request_seconds)
+            yield cls(client, name, manner, request_seconds)
 
     async def reply(self, request: Request) -> Reply:
         """Send one request, not streamed; see `Model.reply`."""
@@ -56,13 +58,12 @@ class AnthropicModel:
             # An empty reply was said but can't be sent back: the API refuses empty content.
             "messages": [message for message in request.messages if message["content"]],
             "cache_control": {"type": "ephemeral"},
+            **_mannered(self._manner, request),
         }
         if request.system:
             parameters["system"] = request.system
         if request.tools.definitions:
             parameters["tools"] = list(request.tools.definitions)
-        if request.schema:
-            parameters["output_config"] = {"format": {"type": "json_schema", "schema": request.schema}}
         with _told(request, parameters["model"], self._seconds):
             # The HTTP client's time-out is one of silence; this one is of the whole request.
             async with asyncio.timeout(self._seconds):
@@ -70,6 +71,25 @@ class AnthropicModel:
                 body = await response.json()
             # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
             return _reply(body, response.headers.get("request-id"))
+
+
+def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
+    """Give the parameters that say how to answer."""
+    parameters: dict[str, Any] = {}
+    config: dict[str, Any] = {"effort": manner.effort} if manner.effort else {}
+    if request.schema:
+        config["format"] = {"type": "json_schema", "schema": request.schema}
+    if config:
+        parameters["output_config"] = config
+    if manner.thinking in ("adaptive", "disabled"):
+        parameters["thinking"] = {"type": manner.thinking}
+    elif manner.thinking:
+        parameters["thinking"] = {"type": "enabled", "budget_tokens": int(manner.thinking)}
+    if manner.tool_choice and request.tools.definitions and not request.turn:
+        name, _ = request.tools.to_api(manner.tool_choice, {})
+        is_kind = manner.tool_choice in ("any", "none")
+        parameters["tool_choice"] = {"type": name} if is_kind else {"type": "tool", "name": name}
+    return parameters
 
 
 def _reply(body: Any, request_id: str | None) -> Reply:

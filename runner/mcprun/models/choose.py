@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from typing import Self
 
-from dotenv import dotenv_values, find_dotenv
-
+from mcprun.config import environment
 from mcprun.errors import UsageError
 from mcprun.events import Emit
 from mcprun.limits import Limits
-from mcprun.models import Model
+from mcprun.models import Manner, Model
 from mcprun.records import ModelRecord, Usage
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
@@ -36,13 +34,9 @@ class Account:
     judge_model: str | None = None
 
     @classmethod
-    def find(cls, environ: Mapping[str, str] = os.environ) -> Self:
+    def find(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the environment, and `.env` in this folder or one above it for what is not set there."""
-        file = find_dotenv(usecwd=True)
-        try:
-            known = {**(dotenv_values(file) if file else {}), **environ}
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"can't read {file}: {error}") from None
+        known = environment() if environ is None else environ
 
         def value(name: str) -> str | None:
             return (known.get(name) or "").strip() or None
@@ -73,6 +67,7 @@ class Choice:
     record: ModelRecord
     account: Account
     base_url: str | None = None
+    manner: Manner = field(default_factory=Manner)
     shares_client: bool = False
 
     @asynccontextmanager
@@ -107,6 +102,7 @@ class Choice:
                 api_key=self.account.api_key,
                 auth_token=None if self.account.api_key else self.account.auth_token,
                 base_url=self.base_url or self.account.base_url,
+                manner=self.manner,
                 limits=limits,
                 emit=emit,
                 earlier=earlier,
@@ -127,7 +123,7 @@ def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: 
     there is a `base_url` and nobody to ask there.
     """
     choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
-    if base_url and choice.record.kind != "claude":
+    if base_url and choice.record.kind != "claude" and not spec:  # a project may set it for all its runs
         raise UsageError(f"--base-url names an API, and the model is {choice.record.name} ({choice.record.chosen})")
     return choice
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from mcprun.events import Emit
 from mcprun.limits import Limits
-from mcprun.models import Model
+from mcprun.models import Manner, Model
 from mcprun.models.anthropic import AnthropicModel
 from mcprun.models.budget import Budget, BudgetedModel
 from mcprun.models.retry import RetryingModel
@@ -22,6 +22,7 @@ async def open_claude(
     api_key: str | None,
     auth_token: str | None,
     base_url: str | None,
+    manner: Manner,
     limits: Limits,
     emit: Emit,
     earlier: Iterable[tuple[str, Usage | None]],
@@ -32,6 +33,7 @@ async def open_claude(
         api_key=api_key,
         auth_token=auth_token,
         base_url=base_url,
+        manner=manner,
         request_seconds=limits.request_seconds,
     ) as model:
         budget = Budget(limits.budget_tokens, limits.budget_usd, emit)

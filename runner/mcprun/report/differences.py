@@ -83,7 +83,11 @@ def told(change: Change) -> Iterator[Pair]:
     """Say what was there before and what is there now, value by value."""
     if change.what in ("call_added", "call_removed"):
         return
-    for path, before, after in leaves(change.before, change.after):
+    if change.are_errors[0] is not change.are_errors[1]:
+        for sign, value, fails in zip("-+", (change.before, change.after), change.are_errors, strict=True):
+            yield sign, f"error: {_plain(value)}" if fails else _plain(value)
+        return
+    for path, before, after in leaves(change.before, change.after, "error" if change.are_errors[0] else ""):
         at = f"{path}: " if path else ""
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
             yield from _text_lines(at, before, after)
@@ -124,6 +128,7 @@ def summary(tally: Tally) -> str:
     counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "same": tally.same}
     told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
     told += f" ({tally.chance:,} with another pass rate, which may be chance)" if tally.chance else ""
+    told += f" ({tally.fewer:,} with fewer runs than BASE has)" if tally.fewer else ""
     return f"{told}; {many(tally.breaking, 'breaking change')} of the tools" if tally.breaking else told
 
 
@@ -169,8 +174,6 @@ def _text_lines(at: str, before: str, after: str) -> Iterator[Pair]:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, dict) and value.keys() == {"error"}:
-        return f"error: {_plain(value['error'])}"
     return value if isinstance(value, str) and value.strip() == value != "" else json.dumps(value, ensure_ascii=False)
 
 

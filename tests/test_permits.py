@@ -1,0 +1,103 @@
+"""Which tools may be used: by pattern, by what the server says of them, and whatever the model asks for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.tools import Permit, ToolSet
+from tests.support.cli import Result, run_mcprun, script, write_jsonl
+from tests.support.messages_api import MessagesApi, calls, scripted, text
+
+SERVER = """
+from mcp.server import MCPServer
+from mcp_types import ToolAnnotations
+server = MCPServer("files")
+for name, hints in (("read_file", {"readOnlyHint": True}), ("stat", {"readOnlyHint": True}), ("write_file", {}), ("delete_file", {"destructiveHint": True})):
+    server.add_tool(lambda: "done", name=name, annotations=ToolAnnotations.model_validate(hints))
+server.run()
+"""
+NAMES = ("delete_file", "read_file", "stat", "write_file")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A server whose tools say whether they change anything, and queries that call each."""
+    (tmp_path / "files.py").write_text(SERVER)
+    write_jsonl(tmp_path / "p.jsonl", *(script((name, {}), id=name) for name in NAMES))
+    return tmp_path
+
+
+def passed(done: Result) -> list[str]:
+    """Name the queries whose call was let through."""
+    return [name for name, verdict in done.verdicts.items() if verdict == "passed"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "permitted"),
+    [
+        ((), NAMES),
+        (("--read-only",), ("read_file", "stat")),
+        (("--allow-tool", "*_file"), ("delete_file", "read_file", "write_file")),
+        (("--allow-tool", "stat", "--allow-tool", "read*"), ("read_file", "stat")),
+        (("--deny-tool", "delete_*"), ("read_file", "stat", "write_file")),
+        (("--allow-tool", "*_file", "--deny-tool", "[dw]*"), ("read_file",)),
+        (("--read-only", "--deny-tool", "stat"), ("read_file",)),
+    ],
+)
+def test_what_may_be_used(folder: Path, flags: tuple[str, ...], permitted: tuple[str, ...]) -> None:
+    """A call of another tool never reaches the server: the model is told so."""
+    done = run_mcprun("batch", "p.jsonl", "files.py", *flags, cwd=folder)
+    assert passed(done) == sorted(permitted)
+    refused = [one["calls"][0]["content"][0]["text"] for one in done.transcripts if one["id"] not in permitted]
+    assert refused == [f"The tool {name} is not allowed here." for name in NAMES if name not in permitted]
+    assert len(done.record["server"]["tools"]) == len(NAMES)
+
+
+def test_a_model_is_not_told_of_the_others(folder: Path) -> None:
+    """The API is sent what may be used, a query's own `tools` narrow that, and a name that was guessed is refused."""
+    said = {name: [calls(("delete_file", {})), text("ok")] for name in ("all", "own")}
+    write_jsonl(
+        folder / "p.jsonl", {"id": "all", "prompt": "all"}, {"id": "own", "prompt": "own", "tools": ["s*", "w*"]}
+    )
+    with MessagesApi(scripted(said)) as api:
+        env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        done = run_mcprun("batch", "p.jsonl", "files.py", "--deny-tool", "[dw]*", cwd=folder, env=env)
+    sent = {request.body["messages"][0]["content"]: request.body["tools"] for request in api.requests}
+    assert {prompt: [tool["name"] for tool in tools] for prompt, tools in sent.items()} == {
+        "all": ["read_file", "stat"],
+        "own": ["stat"],
+    }
+    assert [one["calls"][0]["is_error"] for one in done.transcripts] == [True, True]
+
+
+def test_nothing_may_be_used(folder: Path) -> None:
+    """That is warned of: it is hardly what was meant."""
+    done = run_mcprun("batch", "p.jsonl", "files.py", "--allow-tool", "nothing", cwd=folder)
+    assert "none of the server's tools may be used" in done.stderr
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "ab", "ba"]), unique=True),
+    st.lists(st.sampled_from(["a*", "*b", "b"])),
+    st.booleans(),
+)
+def test_less_is_permitted_with_each_condition(names: list[str], deny: list[str], read_only: bool) -> None:
+    """Conditions only ever take away, and what stays fits all of them."""
+    listed: list[dict[str, Any]] = [
+        {"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": len(name) > 1}}
+        for name in names
+    ]
+    whole = ToolSet.of(json.loads(json.dumps(listed)))
+    permit = Permit(allow=("a*", "b*"), deny=tuple(deny), read_only=read_only)
+    kept = whole.only(permit)
+    assert set(kept.names.values()) == {tool["name"] for tool in listed if permit.permits(tool)}
+    assert set(kept.names) <= set(whole.names)
+    assert [one["name"] for one in kept.definitions] == [
+        one["name"] for one in whole.definitions if one["name"] in kept.names
+    ]

@@ -1,0 +1,113 @@
+"""How a server is reached: its Python, its folder, its variables, the protocol, and what an older one speaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
+from tests.test_servers import http_server
+
+__all__ = ["http_server"]  # the fixture
+
+ENVIRONMENT = SERVERS / "environment.py"
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    """A query that calls nothing."""
+    return write_jsonl(tmp_path / "p.jsonl", script())
+
+
+@pytest.mark.parametrize("http_server", [("sse",)], indirect=True)
+def test_sse_is_found_by_falling_back(tmp_path: Path, http_server: int) -> None:
+    """A URL that refuses to be posted to is asked for SSE; what was found out holds for all sessions of the run."""
+    calls = [script(("echo", {"text": "by event"}), id=name) for name in "abc"]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *calls)
+    done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/sse", "--servers", "2", cwd=tmp_path)
+    assert (done.code, len(done.verdicts)) == (0, 3)
+    starts = [event for event in done.trace if event["event"] == "server_start"]
+    assert [start["protocol"] for start in starts] == ["2025-11-25"] * 2
+    listed = run_mcprun("tools", f"http://127.0.0.1:{http_server}/sse", cwd=tmp_path)
+    assert (listed.code, "echo{text: string}" in listed.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
+def test_what_is_neither_is_told_as_it_was(tmp_path: Path, prompts: Path, http_server: int) -> None:
+    """A wrong path is refused by both, and the first refusal is told."""
+    done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/wrong", cwd=tmp_path)
+    assert (done.code, done.stderr.count("Error: ")) == (3, 1)
+    assert "can't connect" in done.stderr or "refused to connect" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("protocol", "spoken"), [("auto", "2026-07-28"), ("legacy", "2025-11-25"), ("2026-07-28", "2026-07-28")]
+)
+def test_the_protocol_may_be_chosen(tmp_path: Path, protocol: str, spoken: str) -> None:
+    """Both eras give the same transcripts; the record says which was spoken."""
+    done = run_mcprun("batch", *QUICKSTART, "--protocol", protocol, cwd=tmp_path)
+    assert (done.code, done.record["server"]["protocol"]) == (0, spoken)
+    assert done.bytes == run_mcprun("batch", *QUICKSTART, cwd=tmp_path).bytes
+
+
+def test_a_protocol_that_a_server_does_not_speak(tmp_path: Path, prompts: Path) -> None:
+    """Asked for, it is not given up for another one."""
+    done = run_mcprun("batch", prompts, RAW, "--protocol", "2026-07-28", "--connect-timeout", "5", cwd=tmp_path)
+    told = "Error: the server speaks 2025-11-25, and --protocol asks for 2026-07-28"
+    assert (done.code, told in done.stderr) == (3, True)
+
+
+def test_variables_of_files(tmp_path: Path, prompts: Path) -> None:
+    """They reach the server, `--env` comes first, and what they hold is seen nowhere."""
+    (tmp_path / "a.env").write_text('# ours\nTOKEN="from-the-file"\nexport COLOUR=from-the-file-too\n')
+    (tmp_path / "b.env").write_text("COLOUR=from-another-one\n")
+    flags = ("--env-file", "a.env", "--env-file", "b.env", "--env", "TOKEN=from-the-flag")
+    done = run_mcprun("batch", prompts, ENVIRONMENT, *flags, cwd=tmp_path)
+    log = (done.run / "server.log").read_text()
+    assert (done.code, log.count("'TOKEN': '[redacted]'"), log.count("'COLOUR': '[redacted]'")) == (0, 1, 1)
+    assert not any(b"from-" in file.read_bytes() for file in done.run.iterdir() if file.name != "run.json")
+    again = run_mcprun("batch", "--resume", done.run, "--env", "TOKEN=from-the-flag", cwd=tmp_path)
+    assert again.code == 0
+    entry = {"command": sys.executable, "args": [str(ENVIRONMENT)], "envFile": "a.env"}
+    (tmp_path / "mcp.json").write_text(json.dumps({"servers": {"it": entry}}))
+    configured = run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path)
+    assert "'COLOUR': '[redacted]'" in (configured.run / "server.log").read_text()
+
+
+def test_another_folder_and_another_python(tmp_path: Path, prompts: Path) -> None:
+    """The server's own file is seen from here, and the folder is where it works."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "here.py").write_text(ENVIRONMENT.read_text())
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "the named one" >&2\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    done = run_mcprun("batch", prompts, "here.py", "--cwd", "data", "--python", python, cwd=tmp_path)
+    log = (done.run / "server.log").read_text()
+    assert (done.code, "the named one" in log, f"in {tmp_path / 'data'}" in log) == (0, True, True)
+    (tmp_path / "mcprun.toml").write_text('server = "here.py"\ncwd = "data"\nprompts = "p.jsonl"\n')
+    (tmp_path / "within").mkdir()
+    within = run_mcprun("batch", cwd=tmp_path / "within")
+    assert (within.code, f"in {tmp_path / 'data'}" in (within.run / "server.log").read_text()) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("server", "flags", "message"),
+    [
+        (ENVIRONMENT, ("--env-file", "nope.env"), "can't read nope.env: No such file or directory"),
+        (ENVIRONMENT, ("--cwd", "nowhere"), "there is no folder nowhere for the server to be started in"),
+        (ENVIRONMENT, ("--python", "no-such-python"), "there is no Python no-such-python"),
+        ("cat x", ("--python", sys.executable), "--python goes with a .py file, and cat x is none"),
+        ("http://127.0.0.1:9/", ("--cwd", os.sep), "--python and --cwd go with a server that is started"),
+    ],
+)
+def test_what_can_not_be_meant(
+    tmp_path: Path, prompts: Path, server: str | Path, flags: tuple[str, ...], message: str
+) -> None:
+    """Exit 2, and nothing is started."""
+    done = run_mcprun("batch", prompts, server, *flags, cwd=tmp_path)
+    assert (done.code, message in done.stderr) == (2, True)
+    assert not (tmp_path / "outputs").exists()
