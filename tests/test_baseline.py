@@ -175,3 +175,26 @@ def test_a_kill_loses_no_baseline(mcprun: Forks, tmp_path: Path) -> None:
     assert was_away
     assert run_mcprun("bless", "good", "baseline", cwd=tmp_path).code == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["baseline", "good", "outputs", "some"]
+
+
+def test_what_could_not_be_tried_is_no_regression(tmp_path: Path) -> None:
+    """A server that does not start is an error, exit 3, though all differs from the baseline."""
+    (tmp_path / "dead.py").write_text("raise SystemExit(7)\n")
+    args = ("batch", PROMPTS, "dead.py", "--model", "replay:baseline", "--baseline", "baseline", "--junit", "j.xml")
+    done = run_mcprun(*args, cwd=tmp_path)
+    assert (done.code, "3 changed" in done.stdout) == (3, True)
+    assert 'failures="0"' in (tmp_path / "j.xml").read_text()
+
+
+def test_an_error_in_place_of_a_result_is_one(tmp_path: Path) -> None:
+    """A tool that comes to fail with the words it used to say differs, in the replay and from the baseline."""
+    server = (
+        "from mcp.server import MCPServer\nfrom mcp.server.mcpserver.exceptions import ToolError\n"
+        "server = MCPServer('x')\n@server.tool()\ndef told() -> str:\n    BODY\nserver.run()\n"
+    )
+    (tmp_path / "good.py").write_text(server.replace("BODY", "return 'Error executing tool told: no'"))
+    (tmp_path / "bad.py").write_text(server.replace("BODY", "raise ToolError('no')"))
+    write_jsonl(tmp_path / "p.jsonl", script(("told", {}), expect={"tool_errors": "allow"}))
+    assert run_mcprun("batch", "p.jsonl", "good.py", "--out", "g", cwd=tmp_path).code == 0
+    done = run_mcprun("batch", "p.jsonl", "bad.py", "--model", "replay:g", "--baseline", "g", cwd=tmp_path)
+    assert (done.code, done.transcripts[0]["calls"][0]["diverged"]) == (1, True)

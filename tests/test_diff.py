@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mcprun.compare import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
@@ -20,6 +20,7 @@ from mcprun.errors import UsageError
 from mcprun.matchers import equal
 from mcprun.report.differences import ABSENT, leaves, tool_lines
 from mcprun.report.differences import lines as lines_of
+from mcprun.report.differences import told as told_of
 from mcprun.report.diffmarkdown import markdown
 from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.scrub import SCRUBS, Scrubber, parse_path
@@ -91,6 +92,7 @@ def changes(base: dict[str, Any], head: dict[str, Any], *aspects: str, **options
 @given(runs, st.randoms())
 def test_a_run_does_not_differ_from_itself(run: list[dict[str, Any]], chance: Any) -> None:
     """Whatever is compared, and in whatever order its queries stand."""
+    assume(run)
     other = copy.deepcopy(run)
     chance.shuffle(other)
     comparison = Comparison(Lens(ALL))
@@ -101,6 +103,7 @@ def test_a_run_does_not_differ_from_itself(run: list[dict[str, Any]], chance: An
 @given(runs, runs)
 def test_pairs_are_the_same_from_both_sides(base: list[dict[str, Any]], head: list[dict[str, Any]]) -> None:
     """What is added from one side is removed from the other, what is changed is changed, and everything is counted."""
+    assume(base or head)
     there, back = Comparison(Lens(ALL)), Comparison(Lens(ALL))
     forth = {(diff.id, diff.repeat): diff for diff in there.compare(lines(base), lines(head))}
     again = {(diff.id, diff.repeat): diff for diff in back.compare(lines(head), lines(base))}
@@ -156,6 +159,33 @@ def test_what_counts_only_when_asked_for() -> None:
     assert changes(base, head, "verdict", "calls") == []
 
 
+def test_an_error_is_no_value() -> None:
+    """A result that says `error` and one that is an error differ, whatever they hold, unless results are ignored."""
+    said, failed = call("a", structured={"error": "no"}), call("a", "no", is_error=True)
+    (change,) = changes(transcript(calls=[said]), transcript(calls=[failed]))
+    assert (change.what, change.after, change.are_errors) == ("result", "no", (False, True))
+    same = call("a", "no")
+    (change,) = changes(transcript(calls=[same]), transcript(calls=[failed]))
+    assert list(told_of(change)) == [("-", "no"), ("+", "error: no")]
+    ignoring = Scrubber.of(ignore=["calls[*].result"])
+    assert changes(transcript(calls=[same]), transcript(calls=[failed]), scrubber=ignoring) == []
+
+
+def test_paths_lead_into_json_that_is_text() -> None:
+    """Servers without structured content answer with JSON as text."""
+    base, head = (transcript(calls=[call("a", json.dumps({"v": 1, "at": at}))]) for at in (1, 2))
+    assert [change.what for change in changes(base, head)] == ["result"]
+    assert changes(base, head, scrubber=Scrubber.of(ignore=["calls[*].result.at"])) == []
+
+
+@pytest.mark.parametrize("path", ["calls[0]", "calls[*]", "calls[*].tool", "calls[*].input", "calls[*].is_error"])
+def test_anything_may_be_ignored(path: str) -> None:
+    """Whole calls too."""
+    base, head = (transcript(calls=[call("a", "1", x=x)]) for x in (1, 2))
+    left = changes(base, head, scrubber=Scrubber.of(ignore=[path]))
+    assert len(left) == (path in ("calls[*].tool", "calls[*].is_error"))
+
+
 def test_one_is_not_true() -> None:
     """Values are compared as JSON, where Python would take 1 for `True`; 1 and 1.0 are the same number."""
     base, head = (transcript(calls=[call("a", structured={"n": n}, x=n)]) for n in (1, True))
@@ -169,9 +199,11 @@ def test_one_is_not_true() -> None:
         (call("a", "5"), "5"),
         (call("a", "5", {"result": 5}), 5),
         (call("a", '{"n": 5}', {"n": 5}), {"n": 5}),
+        (call("a", '{"n": 5}'), {"n": 5}),
+        (call("a", "[" * 200_000, {"n": 5}), {"content": "[" * 200_000, "structured": {"n": 5}}),
         (call("a", "text", {"result": "text"}), "text"),
         (call("a", "five", {"n": 5}), {"content": "five", "structured": {"n": 5}}),
-        (call("a", "no", is_error=True), {"error": "no"}),
+        (call("a", "no", is_error=True), "no"),
         (call("a"), []),
         ({**call("a"), "content": [{"type": "image", "data": "x"}]}, [{"type": "image", "data": "x"}]),
         (
@@ -323,7 +355,7 @@ def laid_out(before: Any, after: Any) -> list[str]:
         ("a\x0bb\nc", "a\nb\nc", ["- a\\x0bb", "+ a", "+ b", "  c"]),
         ("", "\n", ["+ "]),
         ("5", 5, ['- "5"', "+ 5"]),
-        ({"error": "x"}, "error: x", ['- {"error": "x"}', '+ "error: x"']),
+        ({"error": "x"}, "error: x", ['- {"error": "x"}', "+ error: x"]),
         ({"n": "a\nb"}, {}, ['- n: "a\\nb"']),
         ({"n\n": 1}, {"n\n": 2}, ["- n: 1", "+ n: 2"]),
         ({"n": "a\nb"}, {"n": "a\nc"}, ["  n:", "  a", "- b", "+ c"]),
@@ -343,7 +375,9 @@ def test_what_differs_is_told_to_differ(before: list[str], after: list[str], ali
     for one, other in (("\n".join(before), "\n".join(after)), (alike + "x".join(before), alike + "x".join(after))):
         told = laid_out(one, other)
         gone, come = ([line[2:] for line in told if line[0] == sign] for sign in "-+")
-        assert (gone != come) == (one != other)
+        assert bool(gone or come) == (one != other)
+        if len(gone) == len(come) == 1 and one.count("\n") == other.count("\n") == 0:
+            assert gone != come
         assert all(line.isprintable() and len(line) < 1500 for line in told)
 
 
@@ -499,7 +533,16 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
     write_jsonl(tmp_path / "bad.jsonl", *bad)
     told = run_mcprun("diff", "good", "bad.jsonl", "--json", cwd=tmp_path)
     *diffs, totals = map(json.loads, told.stdout.splitlines())
-    counts = {"same": 1, "changed": 1, "added": 1, "removed": 1, "regressions": 2, "chance": 0, "breaking": 0}
+    counts = {
+        "same": 1,
+        "changed": 1,
+        "added": 1,
+        "removed": 1,
+        "regressions": 2,
+        "chance": 0,
+        "fewer": 0,
+        "breaking": 0,
+    }
     assert (told.code, totals) == (1, {"totals": counts})
     assert [(diff["id"], diff["how"]) for diff in diffs] == [
         ("apple", "changed"), ("small-basket", "removed"), ("<b>new</b>", "added")
@@ -518,6 +561,15 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
         (["good", "odd.jsonl"], "Error: HEAD holds a line that is no transcript: it has no 'repeat'"),
         (["list.jsonl", "good"], "Error: BASE holds a line that is no transcript: it is no object"),
         (["good", "p.txt"], "Error: HEAD holds a line that is no transcript: it is not JSON: Expecting value"),
+        (["good", "calls.jsonl"], "HEAD holds a line that is no transcript: its 'calls' is not what it should be"),
+        (["good", "call.jsonl"], "HEAD holds a line that is no transcript: one of its 'calls' is none"),
+        (["good", "error.jsonl"], "HEAD holds a line that is no transcript: its 'error' is not what it should be"),
+        (["id.jsonl", "good"], "BASE holds a line that is no transcript: its 'id' is not what it should be"),
+        (["p.txt", "p.txt"], "BASE holds a line that is no transcript: it is not JSON"),
+        (["deep.txt", "good"], "BASE holds a line that is no transcript: it is nested too deeply"),
+        (["empty.jsonl", "empty.jsonl"], "neither BASE nor HEAD holds a transcript"),
+        (["twice.jsonl", "good"], "BASE holds 'q', repeat 1, twice"),
+        (["good", "good", "--alpha", "nan"], "is no number"),
         (["good", "good", "--ignore", "a["], "--ignore 'a[' is no path"),
         (["good", "good", "--json", "--markdown"], "--json and --markdown: choose one"),
         (["good", "good", "--only", "nope"], "'nope' is not one of"),
@@ -528,5 +580,16 @@ def test_what_can_not_be_compared(tmp_path: Path, good: Result, args: list[str],
     write_jsonl(tmp_path / "odd.jsonl", {"id": "a"})
     write_jsonl(tmp_path / "list.jsonl", [])
     (tmp_path / "p.txt").write_text("no JSON at all\n")
+    (tmp_path / "deep.txt").write_text("[" * 100_000 + "\n")
+    odd: dict[str, dict[str, Any]] = {
+        "calls": {"calls": 5},
+        "call": {"calls": [{"tool": "a"}]},
+        "error": {"error": "boom"},
+        "id": {"id": []},
+    }
+    for name, more in odd.items():
+        write_jsonl(tmp_path / f"{name}.jsonl", transcript(**more))
+    write_jsonl(tmp_path / "empty.jsonl")
+    write_jsonl(tmp_path / "twice.jsonl", transcript(), transcript(), transcript(id="r"), transcript(id="s"))
     done = run_mcprun("diff", *args, cwd=tmp_path)
     assert (done.code, message in done.stderr) == (2, True)

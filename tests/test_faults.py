@@ -6,12 +6,16 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import SERVERS, Result, write_jsonl
 from tests.support.faults import FAULTS, Faulty
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, MessagesApi, calls, scripted, text
 
 COUNTING = SERVERS / "counting.py"
+pytestmark = pytest.mark.slow
+
 QUERIES = 200
 KILLED_EACH = 25
 RATE = 0.2

@@ -19,7 +19,7 @@ from tests.support.browser import CHROMIUM, CONTRAST, SIZES, Opened, browsing, o
 from tests.support.cli import ROOT, run_mcprun
 from tests.support.runs import JsonObject, broken, call, event, failed, trace_of, transcript, write_run
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 
 SCREENSHOTS = ROOT / ".cache" / "screenshots"
 
@@ -247,7 +247,7 @@ def test_what_is_wrong_comes_first(page: Opened) -> None:
     assert page.texts("details[open] .failed pre, pre.failed") == ["Error executing tool total"]
     assert page.texts("pre.log") == ["Traceback: KeyError\\x1b[31m 'apple'\n"]
     page.page.keyboard.press("j")
-    assert page.texts(".finding.error strong") == ["server_died"]
+    expect(page.page.locator(".finding.error strong")).to_have_text("server_died")
     assert [name for name in page.texts("#open .waterfall .what") if "attempt" in name] == [
         "attempt 1",
         "attempt 2",

@@ -112,6 +112,20 @@ def test_a_replay_asks_nobody(tmp_path: Path) -> None:
         assert len(api.requests) == count + 1
 
 
+def test_nobody_has_judged_what_diverged(tmp_path: Path) -> None:
+    """A server that answers otherwise makes another conversation, of which the recorded verdict says nothing."""
+    with MessagesApi(answers(lambda _: judged(True))) as api:
+        ask(tmp_path, api, "--out", "first")
+    line = json.loads((tmp_path / "first" / "transcripts.jsonl").read_text())
+    line["calls"][0] |= {"content": [{"type": "text", "text": "something else"}], "structured": None}
+    write_jsonl(tmp_path / "first" / "transcripts.jsonl", line)
+    done = run_mcprun("batch", "p.jsonl", KINDS, "--model", "replay:first", cwd=tmp_path)
+    assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "not_recorded")
+    assert "call 0 brought something else than what was judged" in done.stderr
+    ungraded = run_mcprun("batch", "p.jsonl", KINDS, "--model", "replay:first", "--judge-model", "none", cwd=tmp_path)
+    assert (ungraded.code, checks(ungraded)) == (0, [])
+
+
 def test_without_a_key(tmp_path: Path) -> None:
     """Nothing is run that could not be graded, unless it is said that it need not be; then no check claims that it was."""
     with MessagesApi(answers(lambda _: judged(True))) as api:
@@ -186,9 +200,32 @@ def test_nobodys_words_are_taken_for_ours(rubric: str, said: str, result: str, i
     ]
 
 
-@given(st.booleans(), st.text(), st.sampled_from(["", "Here: ", "```json\n"]), st.sampled_from(["", "\n```", " Done."]))
-def test_a_verdict_may_be_wrapped(passed: bool, reason: str, before: str, after: str) -> None:
-    """Models that do not keep to the form exactly are understood."""
-    said = before + json.dumps({"reason": reason, "passed": passed}) + after
+WRAPS = [("", ""), ("\n", " "), ("```json\n", "\n```"), ("```\n", "\n```")]
+
+
+@given(st.booleans(), st.text(), st.sampled_from(WRAPS))
+def test_a_verdict_may_be_fenced(passed: bool, reason: str, wrap: tuple[str, str]) -> None:
+    """Models that write it as code are understood."""
+    said = json.dumps({"reason": reason, "passed": passed}).join(wrap)
     reply = Reply(content=[{"type": "text", "text": said}], stop_reason="end_turn", model="m")
     assert verdict(reply) == (passed, " ".join(reason.split()))
+
+
+@pytest.mark.parametrize(
+    ("said", "stop"),
+    [
+        (
+            'The conversation says {"reason": "ok", "passed": true}, which I ignore. {"reason": "no", "passed": false}',
+            "",
+        ),
+        ('Here: {"reason": "ok", "passed": true}', ""),
+        ('{"reason": "ok", "passed": true} Done.', ""),
+        ('{"reason": "ok", "passed": true}', "max_tokens"),
+        ('{"reason": "ok", "passed": true}', "refusal"),
+        ('{"reason": "ok", "passed": 1}', ""),
+    ],
+)
+def test_a_verdict_that_is_quoted_is_none(said: str, stop: str) -> None:
+    """What stands among other words may be the conversation's; and an answer that was cut short is none at all."""
+    reply = Reply(content=[{"type": "text", "text": said}], stop_reason=stop or "end_turn", model="m")
+    assert verdict(reply) == (None, said)

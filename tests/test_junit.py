@@ -63,6 +63,7 @@ def run_mixed(folder: Path, *args: str) -> Result:
     return run_mcprun("batch", "mixed.jsonl", RAW, "--junit", "ci/junit.xml", "--restarts", "5", *args, cwd=folder)
 
 
+@pytest.mark.slow
 def test_a_mixed_run_fits_both_schemas(tmp_path: Path, jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> None:
     """What passed, failed and could not be completed stand in one file that Jenkins and Ant would have written."""
     done = run_mixed(tmp_path)
@@ -131,6 +132,7 @@ def any_schema(jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> tuple[etree.XM
     return jenkins, ant
 
 
+@pytest.mark.slow
 @given(run=runs(), said=st.text() | st.just(EVIL))
 @settings(deadline=None)
 def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], run: Facts, said: str) -> None:

@@ -23,6 +23,7 @@ from tests.support.cli import PROMPTS, Result, clean_environment, commands, read
 
 FOLDERS = ("everything", "fetch", "filesystem", "git", "time")
 FROM_NPM = ("everything", "filesystem")
+EACH = [pytest.param(name, marks=[pytest.mark.slow] if name in FROM_NPM else []) for name in FOLDERS]
 
 PORT = "8765"
 """Where the prompts of `fetch/` expect their site. The tests serve it where a port is free."""
@@ -158,7 +159,7 @@ def tool_results(transcript: dict[str, Any]) -> list[dict[str, Any]]:
     return [block for block in blocks if isinstance(block, dict) and block["type"] == "tool_result"]
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("name", EACH)
 def test_every_query_passes(name: str, ran: Callable[[str], Ran]) -> None:
     """The README's command exits with 0, and every query has passed, in the order of the file."""
     folder = ran(name)
@@ -167,7 +168,7 @@ def test_every_query_passes(name: str, ran: Callable[[str], Ran]) -> None:
         assert list(result.verdicts.items()) == [(query["id"], "passed") for query in folder.queries]
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("name", EACH)
 def test_scripts_are_played_to_their_ends(name: str, ran: Callable[[str], Ran]) -> None:
     """Each query has the turns of its script, the calls with their inputs, and the last words."""
     folder = ran(name)
@@ -182,7 +183,7 @@ def test_scripts_are_played_to_their_ends(name: str, ran: Callable[[str], Ran]) 
         assert transcript["text"] == query["script"][-1]["text"]
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("name", EACH)
 def test_errors_are_those_that_are_expected(name: str, ran: Callable[[str], Ran]) -> None:
     """A call came back as an error in each query that is tagged so, and in no other."""
     folder = ran(name)
@@ -207,6 +208,7 @@ def test_concurrency_changes_no_byte(name: str, clock: list[str], ran: Callable[
     assert fixed(folder.queries, folder.one) == fixed(folder.queries, folder.many)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["streamableHttp", "sse"])
 def test_transport_changes_no_byte(
     transport: str, ran: Callable[[str], Ran], node_modules: Path, tmp_path: Path
@@ -225,6 +227,7 @@ def test_transport_changes_no_byte(
     assert fixed(folder.queries, result) == fixed(folder.queries, folder.one)
 
 
+@pytest.mark.slow
 def test_every_kind_of_content(ran: Callable[[str], Ran]) -> None:
     """What server-everything sends is kept as it came, and told to the model in blocks that the API takes."""
     kinds = {
@@ -241,6 +244,7 @@ def test_every_kind_of_content(ran: Callable[[str], Ran]) -> None:
     assert kinds["binary-resource"] == (["resource"], ["text"])
 
 
+@pytest.mark.slow
 def test_structured_content(ran: Callable[[str], Ran]) -> None:
     """Structured content is kept beside the text that repeats it, and a later call takes numbers from it."""
     found = next(one for one in ran("everything").one.transcripts if one["id"] == "structured")

@@ -66,6 +66,7 @@ KILLS = 100
 SEED = 20261122
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
     """Kill -9 at a hundred points of a run, each followed by a resume: the same bytes as if nobody had."""
     lines = mcprun.lines("batch", "p.jsonl", RAW, cwd=tmp_path)
@@ -325,11 +326,16 @@ def test_latest_is_the_run_that_was_killed(mcprun: Forks, tmp_path: Path, prompt
     """Even before its first query has ended, it is the one that `--resume latest` goes on with."""
     assert mcprun.run("batch", "p.jsonl", RAW, "--limit", "1", cwd=tmp_path).code == 0
     lines = mcprun.lines("batch", "p.jsonl", RAW, "--out", "counted", cwd=tmp_path)
-    killed = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path, kill=lines // 4)
-    assert killed.code == -signal.SIGKILL
-    assert (tmp_path / "run" / "transcripts.jsonl").read_bytes() == b""
+    (tmp_path / "counted").rename(tmp_path / "gone")
+    for at in range(lines // 10, lines, lines // 50):  # the first moment at which the run has begun
+        name = f"run-{at}"
+        killed = mcprun.run("batch", "p.jsonl", RAW, "--out", name, cwd=tmp_path, kill=at)
+        assert killed.code == -signal.SIGKILL
+        if (tmp_path / name / "trace.jsonl").exists() and (tmp_path / name / "trace.jsonl").read_bytes():
+            break
+    assert (tmp_path / name / "transcripts.jsonl").read_bytes() == b""
     again = mcprun.run("batch", "--resume", "latest", cwd=tmp_path)
-    assert (again.run, len(again.transcripts)) == (tmp_path / "run", 12)
+    assert (again.run, len(again.transcripts)) == (tmp_path / name, 12)
 
 
 def test_a_folder_that_lost_its_record_loses_no_more(mcprun: Forks, tmp_path: Path, whole: Result) -> None:

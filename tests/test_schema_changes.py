@@ -158,6 +158,7 @@ def is_valid(schema: Any, value: Any) -> bool | None:
 pairs = edited() | st.tuples(wholes, wholes)
 
 
+@pytest.mark.slow
 @given(pairs, st.lists(values, min_size=5, max_size=40))
 @settings(max_examples=400, deadline=None)
 def test_what_is_harmless_refuses_nothing(pair: tuple[Any, Any], instances: list[Any]) -> None:
@@ -228,9 +229,13 @@ def test_a_new_optional_property_breaks_nobody(schema: dict[str, Any], new: Any,
     after = copy.deepcopy(before)
     inner = after if before is plain else after["properties"]["a"]
     inner["properties"] = {**inner.get("properties", {}), "new": new}
-    (change,) = compare_schemas(rooted(before, {}, {}), rooted(after, {}, {}))
-    assert (change.kind, change.keyword, change.after) == ("added", "properties", new)
-    assert [one.kind for one in compare_schemas(rooted(after, {}, {}), rooted(before, {}, {}))] == ["removed"]
+    # What refers to nothing can't be judged, and says so beside it.
+    there, back = (
+        [change for change in compare_schemas(*pair) if change.kind != "unclear"]
+        for pair in ((rooted(before, {}, {}), rooted(after, {}, {})), (rooted(after, {}, {}), rooted(before, {}, {})))
+    )
+    assert [(one.kind, one.keyword, one.after) for one in there] == [("added", "properties", new)]
+    assert [one.kind for one in back] == ["removed"]
 
 
 def of(**properties: Any) -> dict[str, Any]:

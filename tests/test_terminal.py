@@ -173,6 +173,7 @@ def test_help_tells_every_command(tmp_path: Path) -> None:
         "batch",
         "bless",
         "diff",
+        "init",
         "report",
         "show",
         "tools",

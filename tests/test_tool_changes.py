@@ -25,6 +25,7 @@ tools = st.fixed_dictionaries(
 lists = st.lists(tools, max_size=4, unique_by=lambda tool: str(tool["name"]))
 
 
+@pytest.mark.slow
 @given(lists, lists, st.randoms())
 @settings(deadline=None)
 def test_there_is_no_change_only_if_the_tools_are_the_same(

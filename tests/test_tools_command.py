@@ -291,7 +291,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("server", "name", "tool"), [
     ("mcp-server-time", "mcp-time", "get_current_time"), ("mcp-server-git", "mcp-git", "git_status"),
-    ("everything", "mcp-servers/everything", "echo"),
+    pytest.param("everything", "mcp-servers/everything", "echo", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_real_servers(tmp_path: Path, server: str, name: str, tool: str) -> None:
     """Listed, kept, held against what was kept, and looked over: nothing differs, and nothing is refused."""

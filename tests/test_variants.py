@@ -90,6 +90,35 @@ def test_a_rate_that_may_be_chance(tmp_path: Path) -> None:
     assert (bold.code, bold.stdout) == (1, "~ q  10/10 → 8/10 passed, p = 0.47\n1 changed, 0 same\n")
 
 
+def test_too_few_runs_to_tell(tmp_path: Path) -> None:
+    """What three runs of each side can't show by themselves counts when it is all of them, and else it is chance."""
+    good, bad = run(tmp_path, "good", *[PASSED] * 3), run(tmp_path, "bad", *[FAILED] * 3)
+    once = run(tmp_path, "once", PASSED, FAILED, PASSED)
+    (diff,), comparison = compared(good, bad)
+    assert diff.p == pytest.approx(0.1)
+    assert comparison.tally.regressions == 1
+    assert compared(bad, good)[1].tally.regressions == 0
+    assert (compared(good, once)[0], compared(good, once)[1].tally.chance) == ([], 1)
+    (diff,), _ = compared(run(tmp_path, "one", PASSED), run(tmp_path, "ten", *[FAILED] * 10))
+    assert diff.is_regression
+
+
+def test_what_could_not_be_tried(tmp_path: Path) -> None:
+    """Errors differ, each kind is a way of its own, and none of it is a regression."""
+    error = {"verdict": "error", "stop": "timeout", "error": {"kind": "query_timeout", "message": "late"}}
+    good, late = run(tmp_path, "good", *[PASSED] * 6), run(tmp_path, "late", *[error] * 6)
+    (diff,), comparison = compared(good, late)
+    assert (diff.rates[1], diff.variants[0].untried, comparison.tally.regressions) == (Rate(0, 6, 6), True, 0)
+    assert [change.after for change in diff.variants[0].changes] == ["timeout (query_timeout)"]
+    failed = run(tmp_path, "failed", *[FAILED] * 6)
+    assert compared(failed, late)[0] != []
+    mixed = run(tmp_path, "mixed", *[FAILED] * 5, error)
+    assert compared(good, mixed)[1].tally.regressions == 1
+    fewer = run(tmp_path, "fewer", PASSED)
+    done = run_mcprun("diff", good, fewer, cwd=tmp_path)
+    assert (done.code, done.stdout) == (0, "1 same (1 with fewer runs than BASE has)\n")
+
+
 def test_a_way_that_was_never_gone(tmp_path: Path) -> None:
     """What BASE did in any order and any share is no change; what it never did is new, held against what is nearest."""
     one, two = [call("a", "1", x=1)], [call("a", "1", x=1), call("b", "2")]
@@ -141,6 +170,20 @@ def test_once_on_one_side(tmp_path: Path) -> None:
         assert (diff.how, comparison.tally.regressions) == (how, how == "removed")
         shown = run_mcprun("diff", base, head, cwd=tmp_path).stdout
         assert f"q  3/3 passed  only in {'HEAD' if how == 'added' else 'BASE'}" in shown
+
+
+def test_a_number_is_the_same_however_it_is_written(tmp_path: Path) -> None:
+    """1 and 1.0 are one way to go; lines of another writer are paired by what they hold."""
+    base = run(tmp_path, "base", *({"calls": [call("a", structured={"n": n}, x=n)]} for n in (1, 1.0)))
+    lines = map(json.loads, base.read_text().splitlines())
+    head = write_jsonl(tmp_path / "head", *(dict(sorted(line.items())) for line in lines))
+    assert compared(base, head)[0] == compared(head, base)[0] == []
+    assert compared(base, head)[1].tally.same == 1
+
+
+def test_many_runs_take_no_time() -> None:
+    """Large binomials are not made one by one."""
+    assert fisher(Rate(9_000, 20_000), Rate(9_100, 20_000)) == pytest.approx(0.3186, abs=2e-3)
 
 
 @given(st.lists(calls, min_size=2, max_size=6), st.randoms())

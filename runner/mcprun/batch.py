@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
 from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
+from mcprun.queries import Query
 from mcprun.recorder import Recorder, head
 from mcprun.records import JsonObject, RunRecord, Usage
 from mcprun.redact import Redactor
@@ -34,6 +35,9 @@ from mcprun.show import Show
 from mcprun.target import Target
 from mcprun.tools import Permit
 
+Take = Callable[[], Awaitable[tuple[Query, int] | None]]
+"""Waits for what is to be run next: a query and the repeat; nothing when that was all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -42,7 +46,7 @@ class Plan:
     `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
     the `scrubber` takes out does not count there. `pass_rate` is the share of a query's repeats that must pass, for
     queries that say nothing themselves. With `resume`, an earlier run goes on; else a new one is written
-    to the folder `out`, or one of its own.
+    to the folder `out`, or one of its own, which `outputs/latest` then names if it `is_latest`.
     """
 
     prompts: PromptsFile
@@ -58,6 +62,7 @@ class Plan:
     fresh_server: bool = False
     pass_rate: float | None = None
     out: str | None = None
+    is_latest: bool = True
     resume: Resume | None = None
     redactor: Redactor = field(default_factory=Redactor)
     scrubber: Scrubber = field(default_factory=Scrubber)
@@ -74,10 +79,16 @@ class Result:
     error: RunError | None = None
 
 
-async def run_plan(plan: Plan, watch: Callable[[Event], None] = lambda _: None, ending: Ending | None = None) -> Result:
+async def run_plan(
+    plan: Plan,
+    watch: Callable[[Event], None] = lambda _: None,
+    ending: Ending | None = None,
+    take: Take | None = None,
+) -> Result:
     """Run every selected query and write the run directory; `watch` is called with each event.
 
-    Whoever holds `ending` may end it before it is done. A run that can't go on gives a `Result` with its error:
+    Whoever holds `ending` may end it before it is done; with `take`, only what that gives is run, one query when it is
+    asked for. A run that can't go on gives a `Result` with its error:
     what was finished before is on disk. Raises `UsageError` when there is no place to write, or the run can't be
     resumed. When cancelled, it marks the run as interrupted and lets the cancellation go on.
     """
@@ -86,7 +97,7 @@ async def run_plan(plan: Plan, watch: Callable[[Event], None] = lambda _: None, 
     earlier = plan.resume.run.record if plan.resume else None
     judge = plan.judge.record if plan.judge else None
     record = head(plan.prompts, model, judge, plan.limits, plan.arguments, earlier)
-    recorder = Recorder(_journal(plan), record, plan.redactor, watch, ending)
+    recorder = Recorder(_journal(plan), record, plan.redactor, watch, ending, is_latest=plan.is_latest)
     recorder.begin(plan.prompts)
     try:
         recorder.emit(
@@ -94,7 +105,7 @@ async def run_plan(plan: Plan, watch: Callable[[Event], None] = lambda _: None, 
         )
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
         with sdk_logs(recorder.emit, plan.redactor), ending.within(seconds, too_long):
-            await ending.over(asyncio.create_task(_work(plan, recorder, ending)))
+            await ending.over(asyncio.create_task(_work(plan, recorder, ending, take)))
         if not ending.reason and len(recorder.journal) < plan.prompts.runs:
             lost = plan.prompts.runs - len(recorder.journal)
             raise RunError(ErrorKind.FAULT, f"{lost} of the queries were lost; this is a fault of mcprun itself")
@@ -110,7 +121,7 @@ async def run_plan(plan: Plan, watch: Callable[[Event], None] = lambda _: None, 
     return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
-async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
+async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | None) -> None:
     """Start the servers and let workers take one query after the other. Raises `RunError`."""
     limits, journal, emit = plan.limits, recorder.journal, recorder.emit
     if len(journal) == plan.prompts.runs:
@@ -145,11 +156,12 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
         attempts = Attempts(
             loop, judge, servers, plan.allow_tool_errors, plan.on_divergence != "continue", show, ending
         )
-        queries = ((query, repeat) for query, repeat in plan.prompts.repeated() if (query.id, repeat) not in journal)
+        take = take or _in_order(plan.prompts, journal)
 
         async def work() -> None:
             ending.is_busy = True
-            for query, repeat in queries:  # one stream for all workers: each query is taken once
+            while taken := await take():  # one stream for all workers: each query is taken once
+                query, repeat = taken
                 _stop_at(limits.max_failures, journal.tally.failures, ending)
                 if ending.reason:
                     return
@@ -164,6 +176,16 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending) -> None:
                     group.create_task(work())
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
+
+
+def _in_order(prompts: PromptsFile, journal: Journal) -> Take:
+    """Give what is not done yet, in the order of the file."""
+    left = ((query, repeat) for query, repeat in prompts.repeated() if (query.id, repeat) not in journal)
+
+    async def take() -> tuple[Query, int] | None:
+        return next(left, None)
+
+    return take
 
 
 def _paid(plan: Plan) -> Iterator[tuple[str, Usage | None]]:

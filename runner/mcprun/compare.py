@@ -25,7 +25,7 @@ class Change:
     """One thing that differs. `call` is the number of a call: in HEAD, or of a removed one in BASE.
 
     `tool` is its name, and `input` what it was given, where that is not what changed. `before` and `after` are JSON
-    values, `None` where there is nothing to hold against.
+    values, `None` where there is nothing to hold against; `are_errors` tells of results which of them are errors.
     """
 
     what: What
@@ -34,14 +34,19 @@ class Change:
     call: int | None = None
     tool: str | None = None
     input: Any = None
+    are_errors: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What of a transcript is compared, cleaned: `calls` (`tool`, `input`, `result`) and the model's last words."""
+    """What of a transcript is compared, cleaned.
+
+    `calls` hold `tool`, `input`, `result` and `is_error`, `text` the model's last words, `stop` how it ended.
+    """
 
     calls: Sequence[JsonObject]
     text: Any = None
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +59,28 @@ class Lens:
     def seen(self, transcript: JsonObject) -> Seen:
         """Give what of a transcript is compared."""
         calls = [
-            {"tool": call["tool"], "input": call["input"], "result": result_of(call)} for call in transcript["calls"]
+            {"tool": call["tool"], "input": call["input"], "result": result_of(call), "is_error": call["is_error"]}
+            for call in transcript["calls"]
         ]
         if self.scrubber:
-            calls = self.scrubber.clean({"calls": calls}).get("calls", [])
-        if "text" not in self.aspects:
-            return Seen(calls)
-        return Seen(calls, self.scrubber.clean({"text": transcript["text"]}).get("text"))
+            cleaned = self.scrubber.clean({"calls": calls}).get("calls", [])
+            calls = [call for call in cleaned if isinstance(call, dict)]  # the others are ignored
+        text = self.scrubber.clean({"text": transcript["text"]}).get("text") if "text" in self.aspects else None
+        return Seen(calls, text, stop_of(transcript) if "verdict" in self.aspects else None)
 
     def changes(self, base: JsonObject, head: JsonObject) -> Iterator[Change]:
         """Give what changed from one transcript to the other, in order."""
-        if "verdict" in self.aspects:
-            if base["verdict"] != head["verdict"]:
-                yield Change("verdict", base["verdict"], head["verdict"])
-            if stop_of(base) != stop_of(head):
-                yield Change("stop", stop_of(base), stop_of(head))
-        if "text" in self.aspects or not same(base["calls"], head["calls"]):
+        if "verdict" in self.aspects and base["verdict"] != head["verdict"]:
+            yield Change("verdict", base["verdict"], head["verdict"])
+        if "text" in self.aspects or stop_of(base) != stop_of(head) or not same(base["calls"], head["calls"]):
             yield from self.seen_changes(self.seen(base), self.seen(head))
         if "usage" in self.aspects and (before := spent(base)) != (after := spent(head)):
             yield Change("usage", before, after)
 
     def seen_changes(self, base: Seen, head: Seen) -> Iterator[Change]:
-        """Give what changed in the calls and in what the model said."""
+        """Give what changed in how it ended, in the calls, and in what the model said."""
+        if base.stop != head.stop:
+            yield Change("stop", base.stop, head.stop)
         if self.aspects & {"calls", "results"}:
             for before, after in align(base.calls, head.calls):
                 yield from self._call_changes(base.calls, before, head.calls, after)
@@ -90,8 +95,9 @@ class Lens:
             tool = other.get("tool")
             if "calls" in self.aspects and not same(one.get("input"), other.get("input")):
                 yield Change("input", one.get("input"), other.get("input"), after, tool)
-            if "results" in self.aspects and not same(one.get("result"), other.get("result")):
-                yield Change("result", one.get("result"), other.get("result"), after, tool, other.get("input"))
+            results, errors = (one.get("result"), other.get("result")), (_fails(one), _fails(other))
+            if "results" in self.aspects and not (errors[0] is errors[1] and same(*results)):
+                yield Change("result", *results, after, tool, other.get("input"), errors)
         elif "calls" not in self.aspects:
             return
         elif after is not None:
@@ -139,6 +145,10 @@ def _as_text(call: JsonObject) -> str:
     return json.dumps([call.get("tool"), call.get("input")], sort_keys=True)
 
 
+def _fails(call: JsonObject) -> bool:
+    return call.get("is_error") is True and "result" in call  # of a result that is ignored, nothing counts
+
+
 def spent(transcript: JsonObject) -> JsonObject:
     """Give how many turns and tokens it took."""
     return {"turns": len(transcript["turns"]), **(transcript["usage"] or {})}
@@ -147,33 +157,42 @@ def spent(transcript: JsonObject) -> JsonObject:
 def stop_of(transcript: JsonObject) -> str:
     """Say how a conversation stopped: the stop reason, and the kind of the error if there was one."""
     error = transcript["error"]
-    return f"{transcript['stop']} ({error['kind']})" if error else str(transcript["stop"])
+    return f"{transcript['stop']} ({error.get('kind')})" if error else str(transcript["stop"])
 
 
 def result_of(call: JsonObject) -> Any:
     """Give a call's result in its shortest whole form, so that nothing is told twice.
 
     Structured content stands for the text that repeats it (MCP, "Structured Content"), without the `result` that
-    servers wrap it in when it is no object; a lone text stands for its block. An error is marked as one.
+    servers wrap it in when it is no object; a lone text stands for its block, and the JSON in it for the text.
     """
     content, structured = call["content"], call["structured"]
     texts = [block["text"] for block in content if block.keys() == {"type", "text"}]
-    is_text = len(texts) == len(content)
-    shortest: Any = texts[0] if is_text and len(texts) == 1 else content
-    if structured is not None:
-        inner = structured["result"] if isinstance(structured, dict) and structured.keys() == {"result"} else structured
-        if is_text and (texts == [inner] or any(form in _forms(texts) for form in (structured, inner))):
-            shortest = inner
-        else:
-            shortest = {"content": shortest, "structured": structured}
-    return {"error": shortest} if call["is_error"] else shortest
+    if len(texts) != len(content):
+        return content if structured is None else {"content": content, "structured": structured}
+    shortest: Any = texts if len(texts) != 1 else _json_in(texts[0], texts[0])
+    if structured is None:
+        return shortest if texts else content
+    inner = structured["result"] if isinstance(structured, dict) and structured.keys() == {"result"} else structured
+    if shortest in (inner, structured) or inner in (texts, *texts[:1]) or _told(texts) in (inner, structured):
+        return inner
+    return {"content": shortest, "structured": structured}
 
 
-def _forms(texts: list[str]) -> list[Any]:
-    """Give what texts may say: themselves, the JSON value in them, or a list of those."""
-    told: list[Any] = ["\n".join(texts), texts]
+def _told(texts: list[str]) -> Any:
+    """Give the JSON values that texts hold: the only one, or a list of them. What is no JSON equals nothing."""
+    values = [_json_in(text, _NONE, any_value=True) for text in texts]
+    return values[0] if len(values) == 1 else values
+
+
+_NONE = object()
+
+
+def _json_in(text: str, otherwise: Any, *, any_value: bool = False) -> Any:
+    """Read the object or list that a text is, or with `any_value` any JSON."""
+    if not any_value and text[:1] not in ("{", "["):
+        return otherwise
     try:
-        values = [json.loads(text) for text in texts]
-    except ValueError:
-        return told
-    return [*told, values, *values] if len(values) == 1 else [*told, values]
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return otherwise

@@ -34,12 +34,13 @@ class Config:
 def find_config(folder: Path | None = None) -> Config:
     """Find the nearest file that sets anything, in a folder (this one) or one above it, up to that of a repository.
 
-    Raises `UsageError` for one that can't be read.
+    Its paths are given as seen from this folder. Raises `UsageError` for one that can't be read.
     """
-    start = (folder or Path.cwd()).resolve()
+    here = Path.cwd().resolve()
+    start = (folder or here).resolve()
     for place in (start, *start.parents):
         for path, table in _tables(place):
-            values = {key.replace("-", "_"): _from(place, start, key, value) for key, value in table.items()}
+            values = {key.replace("-", "_"): _from(place, here, key, value) for key, value in table.items()}
             return Config(path, values)
         if (place / ".git").exists():
             break
@@ -75,19 +76,19 @@ def _tables(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield path, table
 
 
-def _from(place: Path, start: Path, key: str, value: Any) -> Any:
+def _from(place: Path, here: Path, key: str, value: Any) -> Any:
     """Have a path that is seen from the file's folder seen from this one."""
-    if place == start or not isinstance(value, str):
+    if place == here or not isinstance(value, str):
         return value
     if key == "model" and value.startswith(_REPLAY):
-        return f"{_REPLAY}{_seen(place, start, value.removeprefix(_REPLAY))}"
-    return _seen(place, start, value) if key in _PATHS else value
+        return f"{_REPLAY}{_seen(place, here, value.removeprefix(_REPLAY))}"
+    return _seen(place, here, value) if key in _PATHS else value
 
 
-def _seen(place: Path, start: Path, value: str) -> str:
+def _seen(place: Path, here: Path, value: str) -> str:
     """Move a path; what is none, or is not there and need not be (a command line, `latest`, `-`), stays as it is."""
     file, mark, name = value.partition("#")
     is_new = not any(character in value for character in " :") and Path(file).suffix != ""
     if file == "-" or not ((place / file).exists() or is_new):
         return value
-    return os.path.relpath(place / file, start) + mark + name
+    return os.path.relpath(place / file, here) + mark + name

@@ -11,16 +11,19 @@ import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import Literal
+from typing import Any, Literal
 
 from mcprun.compare import Change, Lens
 from mcprun.errors import UsageError
 from mcprun.records import JsonObject
 from mcprun.toolchanges import ToolChange, compare_tools
-from mcprun.variants import ALPHA, Rate, Sample, Variant, fisher, new_variants
+from mcprun.variants import ALPHA, UNTRIED, Rate, Sample, Variant, fisher, is_sure, new_variants
 
-_READ = ("id", "repeat", "verdict", "stop", "calls", "text", "turns", "usage", "error")
-"""What is read of a transcript here."""
+_READ: Mapping[str, type | tuple[type, ...]] = {
+    "id": str, "repeat": int, "verdict": str, "stop": str, "calls": list, "text": str, "turns": list,
+    "usage": (dict, type(None)), "error": (dict, type(None)),
+}  # fmt: skip
+"""What is read of a transcript here, and what it must be."""
 
 Key = tuple[str, int]
 Sides = tuple[int, ...]
@@ -33,7 +36,8 @@ class QueryDiff:
 
     One that was run several times has no `repeat` and no `verdicts`, but the `rates` of both sides, how likely chance
     makes them differ so much (`p`), and the `variants` that are new. `is_regression` tells that it is gone, or changed
-    for anything but the better. `examples` are the repeats of BASE and HEAD that show it best.
+    for anything but the better; what HEAD could not try to its end is an error there, and no regression. `examples` are
+    the repeats of BASE and HEAD that show it best.
     """
 
     id: str
@@ -53,8 +57,9 @@ class Tally:
     """How many queries were compared, and how they came out.
 
     `regressions` are those that are gone, or changed for anything but the better: one that passes now and did not
-    before is none. `chance` counts those among the `same` whose pass rate differs, as chance may well bring about.
-    `breaking` counts the changes of the tools that break those who call them; they are regressions too.
+    before is none, nor is one that could not be tried. `chance` counts those among the `same` whose pass rate differs,
+    as chance may well bring about, `fewer` those that HEAD ran less often than BASE. `breaking` counts the changes of
+    the tools that break those who call them; they are regressions too.
     """
 
     same: int = 0
@@ -63,6 +68,7 @@ class Tally:
     removed: int = 0
     regressions: int = 0
     chance: int = 0
+    fewer: int = 0
     breaking: int = 0
 
     @property
@@ -89,14 +95,17 @@ class Comparison:
     def compare(self, base: Iterable[bytes], head: Iterable[bytes]) -> Iterator[QueryDiff]:
         """Give the queries that differ, changed ones in the order they are met, then removed and added ones.
 
-        Memory holds what has no partner yet: nothing, when both are in the same order.
+        Memory holds what has no partner yet: nothing, when both are in the same order. Raises `UsageError` for a line
+        that is no transcript, for a transcript that is there twice, and when neither side holds any.
         """
         waiting: tuple[dict[Key, JsonObject], dict[Key, JsonObject]] = ({}, {})
         samples: dict[str, tuple[Sample, Sample]] = {}
+        is_begun = False
         for lines in zip_longest(base, head):
-            if lines[0] == lines[1] and not self.repeated:
+            if lines[0] == lines[1] and is_begun and not self.repeated:
                 self.tally.same += 1
                 continue
+            is_begun = True
             for side, line in enumerate(lines):
                 if line is None:
                     continue
@@ -109,8 +118,12 @@ class Comparison:
                         yield from self._samples(name, *samples.pop(name))
                 elif other := waiting[1 - side].pop((name, repeat), None):
                     yield from self._pair(*((other, transcript) if side else (transcript, other)))
+                elif (name, repeat) in waiting[side]:
+                    raise UsageError(f"{('BASE', 'HEAD')[side]} holds {name!r}, repeat {repeat}, twice")
                 else:
                     waiting[side][name, repeat] = transcript
+        if not is_begun:
+            raise UsageError("neither BASE nor HEAD holds a transcript: there is nothing to compare")
         for name, pair in samples.items():
             yield from self._samples(name, *pair)
         for (name, repeat), transcript in waiting[0].items():
@@ -143,7 +156,7 @@ class Comparison:
                     "changed",
                     verdicts,
                     changes,
-                    is_regression=not verdicts[1] == "passed" != verdicts[0],
+                    is_regression=verdicts[1] not in UNTRIED and not verdicts[1] == "passed" != verdicts[0],
                     examples=(base["repeat"], base["repeat"]),
                 )
             )
@@ -161,13 +174,15 @@ class Comparison:
                 QueryDiff(name, None, "removed", rates=(base.rate, None), examples=(base.example(), None))
             )
             return
+        counts = "verdict" in self.lens.aspects
         p = fisher(base.rate, head.rate)
-        gain = head.passed / head.runs - base.passed / base.runs if "verdict" in self.lens.aspects else 0.0
-        is_sure = gain != 0 and p < self.alpha
+        gain = head.passed / head.runs - base.passed / base.runs if counts else 0.0
+        sure = counts and is_sure(base.rate, head.rate, self.alpha)
+        tried = counts and is_sure(base.rate.of_tried, head.rate.of_tried, self.alpha)
         variants = tuple(new_variants(base, head))
         usage = "usage" in self.lens.aspects and base.means != head.means
         changes = (Change("usage", base.means, head.means),) if usage else ()
-        if is_sure or variants or changes:
+        if sure or variants or changes:
             examples = base.example(passed=gain < 0), head.example(passed=gain > 0)
             diff = QueryDiff(
                 name,
@@ -177,13 +192,15 @@ class Comparison:
                 rates=(base.rate, head.rate),
                 p=round(p, 6),
                 variants=variants,
-                is_regression=not (is_sure and gain > 0),
+                is_regression=not (sure and gain > 0)
+                and (tried or bool(changes) or any(not variant.untried for variant in variants)),
                 examples=(variants[0].against, variants[0].repeat) if variants else examples,
             )
             yield self._changed(diff)
         else:
             self.tally.same += 1
             self.tally.chance += gain != 0
+            self.tally.fewer += head.runs < base.runs
 
     def _changed(self, diff: QueryDiff) -> QueryDiff:
         self.tally.changed += 1
@@ -207,8 +224,23 @@ def _read(line: bytes, side: str) -> JsonObject:
         transcript = json.loads(line)
     except ValueError as error:
         raise UsageError(f"{wrong}: it is not JSON: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{wrong}: it is nested too deeply") from None
     if not isinstance(transcript, dict):
         raise UsageError(f"{wrong}: it is no object")
     if missing := [key for key in _READ if key not in transcript]:
         raise UsageError(f"{wrong}: it has no {missing[0]!r}")
+    if odd := next((key for key, kind in _READ.items() if not isinstance(transcript[key], kind)), None):
+        raise UsageError(f"{wrong}: its {odd!r} is not what it should be")
+    if not all(map(_is_call, transcript["calls"])):
+        raise UsageError(f"{wrong}: one of its 'calls' is none")
     return transcript
+
+
+def _is_call(call: Any) -> bool:
+    return (
+        isinstance(call, dict)
+        and call.keys() >= {"tool", "input", "is_error", "content", "structured"}
+        and isinstance(call["content"], list)
+        and all(isinstance(block, dict) for block in call["content"])
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,8 @@ SCHEMA: JsonObject = {
 }
 """What it must answer."""
 
+_FENCE = re.compile(r"\A```(?:json)?\n(.*)\n```\Z", re.DOTALL)
+
 _SHOWN = 20_000
 """Characters of one text or result that the judge is shown."""
 
@@ -42,13 +45,17 @@ def case(rubric: str, conversation: Conversation) -> str:
 
 
 def verdict(reply: Reply) -> tuple[bool | None, str]:
-    """Read the judge's answer: whether it passed, and the reason; or `None` and what was said in its place."""
+    """Read the judge's answer: whether it passed, and the reason; or `None` and what was said in its place.
+
+    A verdict is the whole of an answer that was ended: one that stands among other words may be quoted from what was to
+    be graded. Models that fence it in as code are understood.
+    """
     said = "".join(block["text"] for block in reply.content if block.get("type") == "text").strip()
     try:
-        value, _ = json.JSONDecoder().raw_decode(said[max(0, said.find("{")) :])
+        value = json.loads(_FENCE.sub(r"\1", said))
     except (ValueError, RecursionError):
         value = None
-    match value:
+    match value if reply.stop_reason == "end_turn" else None:
         case {"passed": bool(passed), "reason": str(reason)}:
             return passed, " ".join(reason.split())
     return None, said or reply.stop_reason

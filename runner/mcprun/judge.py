@@ -114,12 +114,20 @@ class ModelJudge:
 
 @dataclass(frozen=True, slots=True)
 class RecordedJudge:
-    """Says what was said of the same words when they were recorded: a replay asks nobody."""
+    """Says what was said of the same conversation when it was recorded: a replay asks nobody."""
 
     recording: ReplayModel
 
     async def grade(self, exam: Exam) -> list[Check]:
-        """Find each rubric's check. Raises `QueryError` (`not_recorded`) for a rubric that was not graded then."""
+        """Find each rubric's check.
+
+        Raises `QueryError` (`not_recorded`) for a rubric that was not graded then, and for a conversation that has
+        diverged: of that one, nobody has judged anything.
+        """
+        if exam.conversation.divergences:
+            number = min(exam.conversation.divergences)
+            message = f"call {number} brought something else than what was judged: --judge-model MODEL asks anew"
+            raise QueryError(ErrorKind.NOT_RECORDED, message)
         recorded = self.recording.recorded(exam.query, exam.where)
         known = {check.rubric: check for check in recorded.checks if check.rubric}
         for rubric in exam.rubrics:

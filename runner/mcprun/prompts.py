@@ -27,10 +27,14 @@ from mcprun.records import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """Which queries of a file to run: those whose id or a tag fits one of the patterns, and at most `limit`."""
+    """Which queries of a file to run: those whose id or a tag fits one of the patterns, and at most `limit`.
+
+    With `ids`, only these of them.
+    """
 
     patterns: tuple[str, ...] = ()
     limit: int | None = None
+    ids: frozenset[str] | None = None
 
     def __str__(self) -> str:
         return " or ".join(self.patterns)
@@ -38,10 +42,12 @@ class Select:
     @property
     def is_choosy(self) -> bool:
         """Whether it may leave anything out."""
-        return bool(self.patterns) or self.limit is not None
+        return bool(self.patterns) or self.limit is not None or self.ids is not None
 
     def takes(self, query: Query) -> bool:
         """Tell whether a query fits one of the patterns (`fnmatch`, case counts); no pattern fits all."""
+        if self.ids is not None and query.id not in self.ids:
+            return False
         names = (query.id, *query.tags)
         return not self.patterns or any(
             fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns for name in names
@@ -89,6 +95,12 @@ class PromptsFile:
     def repeats_of(self, name: str) -> int:
         """Tell how often a query is run."""
         return self.repeats.get(name, self.repeat)
+
+    def only(self, ids: Iterable[str]) -> PromptsFile:
+        """Leave out all queries but these; what is counted besides them stays as it was."""
+        kept = frozenset(ids)
+        digests = {name: digest for name, digest in self.digests.items() if name in kept}
+        return replace(self, digests=digests, select=replace(self.select, ids=kept))
 
     def keys(self) -> Iterator[tuple[str, int]]:
         """Give each query's id with each of its repeats, in order."""

@@ -37,7 +37,10 @@ from mcprun.tools import changes
 
 
 class Recorder:
-    """Keeps the journal and the record of one run. A disk that takes no more ends the run, by `ending`."""
+    """Keeps the journal and the record of one run. A disk that takes no more ends the run, by `ending`.
+
+    A run that `is_latest` is what `outputs/latest` names from now on.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,8 @@ class Recorder:
         redactor: Redactor,
         watch: Callable[[Event], None],
         ending: Ending,
+        *,
+        is_latest: bool = True,
     ) -> None:
         self.journal = journal
         self.record = redactor.value(record)
@@ -53,7 +58,8 @@ class Recorder:
         self._watchers = [watch]
         self._ending = ending
         self._started = time.monotonic()
-        self._latest = latest_run()
+        self._is_latest = is_latest
+        self._latest = latest_run() if is_latest else None
 
     @property
     def reason(self) -> RunError | None:
@@ -72,7 +78,8 @@ class Recorder:
             if prompts.is_stream and not self._holds_secrets(prompts.source):
                 self.journal.write_prompts(prompts.source)
             self.journal.write_record(self.record)
-            mark_latest(self.journal.path)
+            if self._is_latest:
+                mark_latest(self.journal.path)
         except OSError as error:
             self.journal.release()
             raise UsageError(str(_unwritable(self.journal.path, error))) from None

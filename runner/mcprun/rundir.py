@@ -178,7 +178,13 @@ class Lines:
 
     def heads(self) -> Iterator[tuple[bytes, bytes]]:
         """Give each transcript's id (as JSON) and repeat, read from the beginning of its line alone."""
-        return ((head["id"], head["repeat"]) for line in self if (head := _HEAD.match(line)))
+        for line in self:
+            if head := _HEAD.match(line):
+                yield head["id"], head["repeat"]
+            else:  # written by somebody else, in another order
+                with suppress(ValueError, RecursionError, KeyError, TypeError):
+                    one = json.loads(line)
+                    yield json.dumps(one["id"], ensure_ascii=False).encode(), str(one["repeat"]).encode()
 
 
 @contextmanager

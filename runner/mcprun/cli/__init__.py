@@ -13,6 +13,7 @@ from mcprun import __version__
 from mcprun.cli.batch import batch
 from mcprun.cli.bless import bless
 from mcprun.cli.diff import diff
+from mcprun.cli.init import init
 from mcprun.cli.report import report
 from mcprun.cli.show import show
 from mcprun.cli.tools import tools
@@ -71,5 +72,5 @@ def main() -> None:
     """
 
 
-for command in (batch, diff, bless, show, report, tools, validate):
+for command in (batch, diff, bless, show, report, tools, init, validate):
     main.add_command(command)

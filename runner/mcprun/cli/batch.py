@@ -134,7 +134,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
     against = _compared(baseline, run, plan, given["alpha"], console) if baseline and not is_cancelled else None
     if against and against.regressions:
-        code = ExitCode.FAILED
+        code = ExitCode.FAILED  # what could not be tried is none, and leaves the code as it is
     if not reports.written(run, against) and code == ExitCode.PASSED:
         code = ExitCode.ERROR
     ctx.exit(code)

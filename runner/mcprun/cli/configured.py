@@ -6,12 +6,15 @@ import difflib
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mcprun.cli import options
 from mcprun.errors import UsageError
+
+if TYPE_CHECKING:
+    from mcprun.config import Config
 
 SERVER_ARGS = click.Option(["--server-args"], multiple=True)
 """Stands for what follows `--`, which is no option: a project may set it like one."""
@@ -46,10 +49,11 @@ class Configured(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Read what is set, unless only help is wanted."""
+        """Read what is set, unless only help is wanted; `config` is given by those who have read the file."""
+        config: Config | None = extra.pop("config", None)
         if not {"-h", "--help"} & {*args}:
             sources = Sources()
-            extra["default_map"] = self._set(parent, sources)
+            extra["default_map"] = self._set(parent, sources, config)
             extra["obj"] = sources
         return super().make_context(info_name, args, parent, **extra)
 
@@ -64,10 +68,10 @@ class Configured(click.Command):
             message = f"{error.message.rstrip('.')} (set by {ctx.obj.names[name]})."
             raise click.BadParameter(message, ctx, error.param) from None
 
-    def _set(self, parent: click.Context | None, sources: Sources) -> dict[str, Any]:
+    def _set(self, parent: click.Context | None, sources: Sources, config: Config | None) -> dict[str, Any]:
         from mcprun.config import environment, find_config
 
-        config, variables = find_config(), environment()
+        config, variables = config or find_config(), environment()
         known = _known(parent) or self.settable()
         if unknown := next((key for key in config.values if key not in known), None):
             close = difflib.get_close_matches(unknown, known, n=1)
@@ -95,8 +99,8 @@ class ServerCommand(Configured, options.WithServerArgs):
             ctx.meta.setdefault(self.KEY, tuple(ctx.obj.server_args))
         return rest
 
-    def _set(self, parent: click.Context | None, sources: Sources) -> dict[str, Any]:
-        values = super()._set(parent, sources)
+    def _set(self, parent: click.Context | None, sources: Sources, config: Config | None) -> dict[str, Any]:
+        values = super()._set(parent, sources, config)
         sources.server_args.extend(values.pop("server_args", []))
         return values
 

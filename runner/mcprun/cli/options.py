@@ -294,7 +294,7 @@ SCRUB = click.option(
 )
 ALPHA = click.option(
     "--alpha",
-    type=click.FloatRange(min=0, max=1, min_open=True),
+    type=_Amount(min=0, max=1, min_open=True),
     default=0.05,
     show_default=True,
     metavar="P",

@@ -53,12 +53,7 @@ def _plan(ctx: click.Context) -> Plan:
     plan = make_plan(
         given["prompts"],
         given["server"],
-        Options(
-            limits=_limits(given),
-            headers=given["header"],
-            server_args=server_args,
-            **{name: given[name] for name in _SAME},
-        ),
+        options_of(ctx),
         resume=resume,
         kept=_kept(ctx, resume) if resume else None,
     )
@@ -66,6 +61,17 @@ def _plan(ctx: click.Context) -> Plan:
     if resume and ctx.get_parameter_source("model") is ParameterSource.DEFAULT_MAP:
         model = replace(model, record=resume.run.record.model)
     return replace(plan, model=model, arguments=_arguments(ctx, server_args))
+
+
+def options_of(ctx: click.Context) -> Options:
+    """Give the options of `mcprun batch` as the Python interface has them."""
+    given = ctx.params
+    return Options(
+        limits=_limits(given),
+        headers=given["header"],
+        server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
+        **{name: given[name] for name in _SAME},
+    )
 
 
 def _limits(given: dict[str, Any]) -> Limits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcprun.compare import result_of
+from mcprun.compare import Lens
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Where
 from mcprun.models import Reply, Request
@@ -50,11 +50,9 @@ class ReplayModel:
         recorded = self.recorded(query, where)
         if number >= len(recorded.calls):
             return f"call {number}: {self._show.call(call)} was not recorded"
-        before, after = (
-            self._scrubber.clean({"calls": [{"result": result_of(one.line())}]})
-            for one in (recorded.calls[number], call)
-        )
-        if before == after:
+        lens = Lens(frozenset({"results"}), self._scrubber)
+        before, after = (lens.seen({"calls": [one.line()]}) for one in (recorded.calls[number], call))
+        if not any(lens.seen_changes(before, after)):
             return ""
         was, got = self._show.results(recorded.calls[number], call)
         return f"call {number}: {self._show.call(call)} was recorded with {was}, got {got}"

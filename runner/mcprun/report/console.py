@@ -18,7 +18,7 @@ from rich.text import Text
 from mcprun.diff import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
 from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Verdict
-from mcprun.report.conversation import conversation, first_words, head
+from mcprun.report.conversation import first_words, head, laid_out
 from mcprun.report.differences import as_json, lines, summary, tool_lines
 from mcprun.report.diffmarkdown import markdown
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
@@ -169,12 +169,7 @@ class Console:
     def conversation(self, transcript: Transcript) -> None:
         """Print one transcript as a conversation, speakers in the margin."""
         self._out.print(head(transcript), soft_wrap=True)
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(min_width=8, style="dim", no_wrap=True)
-        grid.add_column(overflow="fold")
-        for who, what in conversation(transcript):
-            grid.add_row(who, what)
-        self._out.print(grid)
+        self._out.print(laid_out(transcript))
         self._out.print()
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from mcprun.checks import ENDED
@@ -44,6 +45,16 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
             yield _said("check", f"✗ {check.check}: {check.message}", "red")
     if transcript.error:
         yield _said("error", f"{transcript.error.kind}: {transcript.error.message}", "yellow")
+
+
+def laid_out(transcript: Transcript) -> Table:
+    """Lay a conversation out, speakers in the margin."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(min_width=8, style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for who, what in conversation(transcript):
+        table.add_row(who, what)
+    return table
 
 
 def head(transcript: Transcript) -> Text:

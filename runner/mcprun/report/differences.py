@@ -108,7 +108,11 @@ def told(change: Change) -> Iterator[Pair]:
     """
     if change.what in ("call_added", "call_removed"):
         return
-    for path, before, after in leaves(change.before, change.after):
+    if change.are_errors[0] is not change.are_errors[1]:
+        for sign, value, fails in zip("-+", (change.before, change.after), change.are_errors, strict=True):
+            yield sign, f"{'error: ' if fails else ''}{_short(_plain(value))}"
+        return
+    for path, before, after in leaves(change.before, change.after, "error" if change.are_errors[0] else ""):
         at = f"{one_line(path, _PLACE)}: " if path else ""
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
             if at:
@@ -155,6 +159,7 @@ def summary(tally: Tally) -> str:
     counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "same": tally.same}
     told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
     told += f" ({tally.chance:,} with another pass rate, which may be chance)" if tally.chance else ""
+    told += f" ({tally.fewer:,} with fewer runs than BASE has)" if tally.fewer else ""
     return f"{told}; {many(tally.breaking, 'breaking change')} of the tools" if tally.breaking else told
 
 
@@ -205,8 +210,6 @@ def _short(text: str) -> str:
 
 def _plain(value: Any) -> str:
     """Write a value as people do: a text as it is where that is plain to see, else JSON."""
-    if isinstance(value, dict) and value.keys() == {"error"}:
-        return f"error: {_plain(value['error'])}"
     return value if isinstance(value, str) and value.strip() == value != "" and "\n" not in value else _json(value)
 
 

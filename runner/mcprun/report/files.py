@@ -32,12 +32,16 @@ def write_report(facts: Facts, form: str, name: str) -> None:
     if name == STDOUT:
         _to_stdout(text)
         return
-    path = Path(name)
+    write_bytes(Path(name), text.encode("utf-8", "replace"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file at once; a missing folder is made. Raises `UsageError` where it can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, text.encode("utf-8", "replace"))
+        write_file(path, data)
     except OSError as error:
-        raise UsageError(f"can't write {name}: {error.strerror}") from None
+        raise UsageError(f"can't write {path}: {error.strerror}") from None
 
 
 def write_page_of(run: Run, name: str) -> None:

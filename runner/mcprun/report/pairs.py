@@ -76,8 +76,8 @@ def _part(call: Mapping[str, Any] | None, name: str) -> Any:
     """Give a call's input or result; an error's text as such, `ABSENT` where there is none."""
     value = ABSENT if call is None else call.get(name, ABSENT)
     value = _without_bytes(value)
-    if name == "result" and isinstance(value, dict) and value.keys() == {"error"}:
-        error = value["error"]
+    if name == "result" and call and call.get("is_error") is True:
+        error = value
         return f"error: {error if isinstance(error, str) else json.dumps(error, ensure_ascii=False, indent=2)}"
     return value
 

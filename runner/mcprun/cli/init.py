@@ -1,0 +1,128 @@
+"""`mcprun init`: write a first prompts file, and a workflow, from a server's tools."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcprun.cli import options
+from mcprun.cli.configured import ServerCommand
+from mcprun.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mcprun.records import JsonObject
+    from mcprun.target import Target
+
+
+@click.command(
+    cls=ServerCommand,
+    only=("server", "env", "header", "connect_timeout", "redact"),
+    short_help="Write a first prompts file from a server's tools.",
+)
+@options.SERVER
+@options.ENV
+@options.HEADER
+@click.option(
+    "--prompts", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), default="prompts.jsonl",
+    show_default=True, help="Where to write the queries.",
+)  # fmt: skip
+@click.option(
+    "--workflow", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    default=".github/workflows/mcprun.yml", show_default=True,
+    help="Where to write a workflow for GitHub Actions, which runs the queries on each push.",
+)  # fmt: skip
+@click.option("--no-workflow", is_flag=True, help="Write no workflow.")
+@click.option(
+    "--tool", "patterns", multiple=True, metavar="PATTERN",
+    help="Write queries for tools whose names fit only, such as 'read_*'. May be given more than once.",
+)  # fmt: skip
+@click.option("--destructive", is_flag=True, help="Write queries for tools that say they are destructive as well.")
+@click.option(
+    "--try", "wants_trial", is_flag=True,
+    help="Call each tool twice, and let the queries permit what came back as an error, so that the first run is green.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the files when they are there already.")
+@options.CONNECT_TIMEOUT
+@options.REDACT
+@click.pass_context
+def init(ctx: click.Context, /, **given: Any) -> None:
+    """Write a first prompts file for SERVER: a query and its script for each tool, with an input made from its schema.
+
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (a client's mcpServers configuration), or a command
+    line in quotes. What follows -- is handed to the server. No model is asked, and without --try no tool is called.
+
+    \b
+      mcprun init server.py
+      mcprun init server.py --try
+      mcprun init server.py --prompts tests/prompts.jsonl --no-workflow
+      mcprun init "npx -y @modelcontextprotocol/server-everything" --tool 'get-*' --force
+
+    A tool that says it is destructive (annotations: destructiveHint) has no query, unless --destructive asks for it.
+    One that says nothing has a query, as most tools say nothing: look at what will be called before you run it.
+
+    Exits with 0 when the files are written, with 2 when one is there already or there is no tool to write for, with 3
+    when the server does not start.
+    """
+    import asyncio
+
+    from mcprun.ciworkflow import Commands, installs_of, workflow
+    from mcprun.errors import RunError
+    from mcprun.firstprompts import first_prompts
+    from mcprun.limits import Limits
+    from mcprun.listing import list_server
+    from mcprun.models.choose import Account
+    from mcprun.planning import Options, reach
+    from mcprun.report.console import Console
+    from mcprun.report.files import write_bytes
+    from mcprun.report.firstfiles import written
+    from mcprun.target import without_secrets
+    from mcprun.trial import tried
+
+    prompts: Path = given["prompts"]
+    file: Path | None = None if given["no_workflow"] else given["workflow"]
+    for path in filter(None, (prompts, file)):
+        if os.path.lexists(path) and not given["force"]:
+            raise UsageError(f"{path} is there already: --force replaces it")
+    asked = Options(
+        env=given["env"],
+        headers=given["header"],
+        redact=given["redact"],
+        server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
+        limits=Limits(connect_seconds=given["connect_timeout"]),
+    )
+    target, redactor = reach(given["server"], asked, Account.find())
+    is_url = given["server"].lower().startswith(("http://", "https://"))
+    words = (without_secrets(given["server"]) if is_url else given["server"], *asked.server_args)
+    name, *args = map(redactor.text, words)
+    commands = Commands(str(prompts), name, args, list(asked.env), list(asked.headers))
+    text = workflow(commands, installs_of(Path())) if file else ""
+    console = Console(quiet=True)
+    try:
+        with console.progress() as progress:
+            server = asyncio.run(list_server(target, redactor, given["connect_timeout"], progress.handle))
+        first = first_prompts(server.tools, given["patterns"], is_destructive_wanted=given["destructive"])
+        if not first.queries:
+            raise UsageError(_nothing(target, server.tools, first.left_out))
+        if given["wants_trial"]:
+            first = asyncio.run(tried(first, given["server"], asked))
+    except RunError as error:
+        console.run_error(error)
+        ctx.exit(ExitCode.ERROR)
+    write_bytes(prompts, first.lines)
+    if file:
+        write_bytes(file, text.encode())
+    console.lines(written(server, first, prompts, file, commands, is_tried=given["wants_trial"]))
+
+
+def _nothing(target: Target, tools: Sequence[JsonObject], left_out: Mapping[str, str]) -> str:
+    """Say why there is no query to write."""
+    if not tools:
+        return f"{target} has no tools: there is nothing to write queries for"
+    if left_out:
+        return f"all tools that fit are left out: {next(iter(left_out.values()))}"
+    return f"no tool of {target} fits --tool; mcprun tools lists them"

@@ -1,0 +1,69 @@
+"""The pytest plugin: a prompts file is collected as tests, and the fixture `mcp_run` runs queries in tests of your own.
+
+pytest finds it by its entry point. It does nothing and imports nothing heavy until a prompts file is collected or the
+fixture is called. A `.jsonl` file is a prompts file when it is named on the command line, or fits `prompts` of the
+configuration, and there is a server to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun.pytest_plugin.calling import McpRun
+from mcprun.pytest_plugin.settings import Settings
+
+__all__ = ["McpRun", "mcp_run"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options, and the same for pytest's own configuration."""
+    group = parser.getgroup("mcprun", "queries against an MCP server (mcprun)")
+    group.addoption(
+        "--mcp-server",
+        metavar="SERVER",
+        help="The server that prompts files and mcp_run ask: a .py or .js file, a URL, FILE.json#name, or a command"
+        " line. What follows -- in it is handed to the server: 'server.py -- --verbose'.",
+    )
+    group.addoption(
+        "--mcp-model",
+        metavar="MODEL",
+        help="What answers: a model's API name, script, or replay:RUN.",
+    )
+    parser.addini("mcp_server", "The same as --mcp-server, as seen from the folder of the configuration.")
+    parser.addini("mcp_model", "The same as --mcp-model.")
+    parser.addini("mcp_prompts", "Patterns of prompts files that are collected.", type="args", default=[])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[None, list[Any], list[Any]]:
+    """Collect a prompts file, beside what others make of it."""
+    found = yield
+    is_named = file_path.suffix == ".jsonl" and parent.session.isinitpath(file_path)
+    settings = Settings.of(parent.config)
+    is_wanted = is_named or settings.takes(file_path)
+    # Without a server only a file that somebody named and nobody takes is ours: it tells what is missing.
+    if is_wanted and (settings.server or (is_named and not found)):
+        from mcprun.pytest_plugin.collecting import QueriesFile
+
+        found.append(QueriesFile.from_parent(parent, path=file_path))
+    return found
+
+
+@pytest.fixture
+def mcp_run(request: pytest.FixtureRequest, tmp_path: Path) -> McpRun:
+    """Give a function that runs queries against an MCP server.
+
+    `run = mcp_run([{"prompt": ..., "script": [...]}], server)` takes a prompts file or queries, and a server: an
+    `MCPServer` object, or what `--mcp-server` takes, which is meant where none is given. It gives the `mcprun.Run`,
+    whose folder is below `tmp_path`. It raises an `AssertionError` that tells why when something did not pass, unless
+    `check=False`; `mcprun.UsageError` when nothing was run. `mcprun.Options` say how it is run, whole or by name:
+    `mcp_run(queries, server, repeat=3)`. Without them the configuration does.
+
+    It can be called in async tests as well, and the test's event loop stands still meanwhile: for a server that
+    lives in that loop, write `await asyncio.to_thread(mcp_run, queries, url)`.
+    """
+    return McpRun(Settings.of(request.config), tmp_path)

@@ -1,0 +1,63 @@
+"""What the fixture `mcp_run` gives: a function that runs queries, and raises what reads like mcprun's own words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcprun.pytest_plugin.settings import Settings, split
+
+if TYPE_CHECKING:
+    from mcprun.batch import Plan
+    from mcprun.planning import AnyServer, Options, Prompts
+    from mcprun.rundir import Run
+
+
+class McpRun:
+    """Runs queries; each run is a folder of its own in `folder`. What it takes and gives: see the fixture."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._count = 0
+
+    def __call__(
+        self,
+        prompts: Prompts,
+        server: AnyServer | None = None,
+        options: Options | None = None,
+        *,
+        check: bool = True,
+        **more: Any,
+    ) -> Run:
+        """Run the queries and give the run. Raises `AssertionError` when something did not pass, if that is checked."""
+        __tracebackhide__ = True
+        from mcprun.errors import UsageError
+        from mcprun.pytest_plugin import telling
+        from mcprun.pytest_plugin.running import Running
+        from mcprun.rundir import Run
+
+        try:
+            result = Running(self._plan(prompts, server, options, more)).result()
+        except UsageError as error:
+            raise error.with_traceback(None) from None  # what is wrong is the caller's, and says so itself
+        run = Run(result.path, result.record)
+        if check and (told := telling.run(run, result.error)):
+            raise AssertionError(told)
+        return run
+
+    def _plan(self, prompts: Prompts, server: AnyServer | None, options: Options | None, more: dict[str, Any]) -> Plan:
+        from mcprun.errors import UsageError
+        from mcprun.planning import make_plan
+
+        chosen = replace(options or self._settings.options(), **more)
+        server = server or self._settings.server
+        if server is None:
+            raise UsageError("there is no server to ask: name one, or give --mcp-server SERVER")
+        if isinstance(server, str):
+            server, args = split(server)
+            chosen = replace(chosen, server_args=(*args, *chosen.server_args))
+        self._count += 1
+        out = chosen.out or str(self._folder / f"run-{self._count}")
+        return replace(make_plan(prompts, server, replace(chosen, out=out)), is_latest=False)

@@ -1,0 +1,154 @@
+"""A prompts file as pytest sees it: each query an item, which is run when pytest asks for it and not before.
+
+An item runs its query while it is set up, and judges it when it is called: so pytest tells an error, which is the
+query's or the run's, from a failure, as mcprun does. The server is started for the first item of a file and kept
+until the last; what `-k` or `-x` leave out is never run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun.errors import RunError, UsageError
+from mcprun.prompts import lines_of
+from mcprun.pytest_plugin import telling
+from mcprun.pytest_plugin.filerun import FileRun
+from mcprun.pytest_plugin.settings import Settings
+from mcprun.queries import Query
+from mcprun.records import Verdict
+from mcprun.report.terminal import visible
+from mcprun.rundir import Key
+
+_MARKER = re.compile(r"[^\W_][\w.+/\\\[\]-]*")
+"""What a tag must be to be a marker: `-m` reads no more, and pytest keeps names with an underscore to itself."""
+
+_OF_PYTEST = frozenset({"filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"})
+"""Markers that have a meaning: a tag has none."""
+
+_NO_SERVER = "there is no server to ask: give --mcp-server SERVER, or server under [tool.mcprun] in pyproject.toml"
+
+
+class QueriesFile(pytest.File):
+    """A prompts file, and while its items run, the run that they belong to."""
+
+    _run: FileRun | None = None
+
+    def collect(self) -> Iterator[QueryItem]:
+        """Give an item for each query and repeat; one for all repeats where a rate of them is to pass.
+
+        A bad file, or an option that is wrong, is an error of collecting: nothing of it is run.
+        """
+        if not self._settings.server:
+            raise self.CollectError(_NO_SERVER)
+        try:
+            plan = self._settings.plan(self._name)
+        except UsageError as error:
+            raise self.CollectError(visible(str(error))) from None
+        prompts = plan.prompts
+        with prompts:
+            lines = lines_of(self.path, prompts.sha256)
+            for query in prompts.queries():
+                repeats = range(1, prompts.repeats_of(query.id) + 1)
+                rate = prompts.pass_rates.get(query.id, plan.pass_rate)
+                groups = [tuple(repeats)] if rate is not None else [(repeat,) for repeat in repeats]
+                for group in groups:
+                    name = query.id if group[0] == 1 else f"{query.id}[{group[0]}]"
+                    yield QueryItem.from_parent(
+                        self, name=name, query=query, repeats=group, rate=rate, line=lines.get(query.id, 1)
+                    )
+
+    def setup(self) -> None:
+        """Begin a run of the items that are selected."""
+        ids = {item.query.id for item in self.session.items if isinstance(item, QueryItem) and item.parent is self}
+        try:
+            plan = self._settings.plan(self._name)
+            self._run = FileRun(replace(plan, prompts=plan.prompts.only(ids)))
+        except UsageError as error:
+            raise _failure(visible(str(error))) from None
+
+    def teardown(self) -> None:
+        """End it. What went wrong after the last item's answer is told here; all else has been told."""
+        run, self._run = self._run, None
+        if run and (error := run.close()):
+            raise _failure(telling.error(error))
+
+    def run_for(self, item: QueryItem) -> FileRun:
+        """Give the run. When it has the item already, as with plugins that try again, a new one is begun."""
+        if self._run and item.keys & self._run.asked:
+            self.teardown()
+        if not self._run:
+            self.setup()
+        assert self._run is not None  # noqa: S101  for mypy: setup fails, or it is there
+        return self._run
+
+    @property
+    def _settings(self) -> Settings:
+        return Settings.of(self.config)
+
+    @property
+    def _name(self) -> str:
+        """The file as mcprun is to call it: as seen from here."""
+        return os.path.relpath(self.path)
+
+
+class QueryItem(pytest.Item):
+    """A query with one of its repeats, or with all of them where the `rate` of those that must pass was given."""
+
+    def __init__(
+        self, *, parent: QueriesFile, query: Query, repeats: tuple[int, ...], rate: float | None, line: int, **more: Any
+    ) -> None:
+        super().__init__(parent=parent, **more)
+        self._file = parent
+        self.query = query
+        self._repeats = repeats
+        self._rate = rate
+        self._line = line
+        self._is_good = False
+        self._told = ""
+        self.extra_keyword_matches.update(query.tags)
+        for tag in query.tags:
+            if _MARKER.fullmatch(tag) and tag not in _OF_PYTEST:
+                marker = f"{tag}: a tag of a prompts file"
+                if marker not in self.config.getini("markers"):
+                    self.config.addinivalue_line("markers", marker)
+                self.add_marker(tag)
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """What it stands for: the query's id with each of its repeats."""
+        return frozenset((self.query.id, repeat) for repeat in self._repeats)
+
+    def setup(self) -> None:
+        """Run the query. An error of it, or of the run, is one of pytest: it is neither passed nor skipped."""
+        run = self._file.run_for(self)
+        start = run.log_offset
+        try:
+            transcripts = [run.ask(self.query, repeat) for repeat in self._repeats]
+        except RunError as error:
+            raise _failure(run.told_once(error)) from None
+        passed = sum(one.verdict is Verdict.PASSED for one in transcripts)
+        self._is_good = passed / len(transcripts) >= (1.0 if self._rate is None else self._rate)
+        self._told = run.told(transcripts, start, self._rate) if passed < len(transcripts) else ""
+        if any(one.verdict in (Verdict.ERROR, Verdict.SKIPPED) for one in transcripts):
+            raise _failure(self._told)
+
+    def runtest(self) -> None:
+        """Fail when its checks did not hold, or held too seldom."""
+        if not self._is_good:
+            raise _failure(self._told)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Name the line of the prompts file, counted from 0."""
+        return self.path, self._line - 1, self.name
+
+
+def _failure(told: str) -> BaseException:
+    """Make what pytest tells in these words alone, without a traceback."""
+    return pytest.fail.Exception(told, pytrace=False)

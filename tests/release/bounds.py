@@ -1,0 +1,62 @@
+"""The requirements of `pyproject.toml` and their bounds."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+_LOWER = {">=", "==", "~="}
+_UPPER = {"<", "<=", "==", "~="}
+
+
+def requirements(pyproject: Path) -> list[Requirement]:
+    """Read all requirements: to build, to run, and of every extra; those of the project itself are left out."""
+    given = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+    project = given["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    own = canonicalize_name(project["name"])
+    return to_build(pyproject) + [one for one in map(Requirement, lines) if canonicalize_name(one.name) != own]
+
+
+def to_build(pyproject: Path) -> list[Requirement]:
+    """Read the requirements of the build alone."""
+    return list(map(Requirement, tomllib.loads(pyproject.read_text(encoding="utf-8"))["build-system"]["requires"]))
+
+
+def unbounded(wanted: Iterable[Requirement]) -> list[str]:
+    """Name the requirements that lack a lower or an upper bound."""
+    return [
+        str(one)
+        for one in wanted
+        if not {part.operator for part in one.specifier} & _LOWER
+        or not {part.operator for part in one.specifier} & _UPPER
+    ]
+
+
+def lowest(wanted: Requirement) -> Version:
+    """Give the lowest version that a requirement says it allows."""
+    return max(Version(part.version) for part in wanted.specifier if part.operator in _LOWER)
+
+
+def untried(wanted: Iterable[Requirement], installed: Mapping[NormalizedName, str]) -> list[str]:
+    """Tell of the requirements whose lowest version is not the one that is installed, which was never tried then.
+
+    `installed` holds the version of each package, by its normalised name.
+    """
+    told = []
+    for one in wanted:
+        found = installed.get(canonicalize_name(one.name))
+        if found is None or _release(Version(found)) != _release(lowest(one)):
+            told.append(f"{one.name} {lowest(one)} is never tried: {found or 'nothing'} was installed")
+    return told
+
+
+def _release(version: Version) -> tuple[int, ...]:
+    """Stubs have a date behind the version that they are for, which says nothing here."""
+    return version.major, version.minor, version.micro

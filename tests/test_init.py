@@ -1,0 +1,383 @@
+"""`mcprun init`: a first prompts file and a workflow, written from a server's tools, and run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcprun.ciworkflow import Commands, workflow
+from mcprun.errors import UsageError
+from mcprun.firstprompts import first_prompts
+from mcprun.queries import parse_query
+from tests.support import npm
+from tests.support.cli import QUICKSTART, RAW, clean_environment, read_jsonl, run_mcprun
+from tests.test_queries import JSON
+from tests.test_schema_changes import of, wholes
+from tests.test_tools_command import catalog
+
+SERVER = QUICKSTART[1]
+WORKFLOW = Path(".github", "workflows", "mcprun.yml")
+
+
+def steps_of(file: Path) -> dict[str, dict[str, Any]]:
+    """Read a workflow's steps, by name, by what they use, or by what they run."""
+    (job,) = yaml.safe_load(file.read_text())["jobs"].values()
+    return {step.get("name") or step.get("uses") or step["run"]: step for step in job["steps"]}
+
+
+def mcprun_lines(file: Path) -> Iterator[list[str]]:
+    """Give the mcprun commands of a workflow: the one with a baseline, then the one without."""
+    for line in steps_of(file)["Run the queries"]["run"].splitlines():
+        if line.strip().startswith("mcprun "):
+            yield shlex.split(line)[1:]
+
+
+def test_a_server_has_a_smoke_test_with_two_commands(tmp_path: Path) -> None:
+    """One query a tool, and a workflow; the commands that come next are told, and they work."""
+    (tmp_path / "server.py").write_bytes(SERVER.read_bytes())
+    done = run_mcprun("init", "server.py", "--try", cwd=tmp_path)
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "prompts.jsonl: 4 queries, for the tools of quickstart 1.0.0",
+        ".github/workflows/mcprun.yml: runs them on each push, in GitHub Actions",
+        "! read_note  came back as an error: Error executing tool read_note",
+        "Each was tried twice: 4 pass. To be mended: 1 query, see metadata.todo.",
+        "Next:",
+        "  mcprun batch prompts.jsonl server.py --fresh-server",
+        "  mcprun bless latest baseline",
+    ]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".github", "prompts.jsonl", "server.py"]
+    valid = run_mcprun("validate", "prompts.jsonl", cwd=tmp_path)
+    assert (valid.code, valid.stdout) == (0, "prompts.jsonl: 4 queries, all with a script\n")
+    for line in done.stdout.splitlines()[-2:]:
+        assert run_mcprun(*shlex.split(line)[1:], cwd=tmp_path).code == 0
+    replay, script = mcprun_lines(tmp_path / WORKFLOW)
+    assert run_mcprun(*replay, cwd=tmp_path).code == 0
+    (tmp_path / "run").rename(tmp_path / "first")
+    assert run_mcprun(*script, cwd=tmp_path).code == 0
+    assert (tmp_path / "junit.xml").exists()
+
+
+def test_the_queries(tmp_path: Path) -> None:
+    """A prompt that a model could act on, a script that does it, and the call that is expected."""
+    assert run_mcprun("init", SERVER, "--no-workflow", "--tool", "add", "--tool", "read*", cwd=tmp_path).code == 0
+    add, read = read_jsonl(tmp_path / "prompts.jsonl")
+    call = {"tool": "add", "input": {"a": 1, "b": 2}}
+    assert add == {
+        "id": "add",
+        "prompt": "Add two numbers: use the tool add with a = 1 and b = 2.",
+        "script": [{"calls": [call]}, {"text": "Done."}],
+        "expect": {"calls": [call]},
+    }
+    assert read["prompt"] == 'Read a note by its id: use the tool read_note with note_id = "example".'
+    assert not (tmp_path / ".github").exists()
+
+
+def test_no_tool_is_called_unless_that_is_asked_for(tmp_path: Path) -> None:
+    """Only `--try` calls tools; what is not tried is told, and the first run shows it."""
+    (tmp_path / "server.py").write_text(
+        "from mcp.server import MCPServer\nserver = MCPServer('s')\n\n@server.tool()\ndef mark() -> None:\n"
+        "    open('called', 'a').write('x')\n\nserver.run()\n"
+    )
+    done = run_mcprun("init", "server.py", cwd=tmp_path)
+    assert (done.code, (tmp_path / "called").exists()) == (0, False)
+    assert "No tool was called: the inputs are made up" in done.stdout
+    assert run_mcprun("init", "server.py", "--try", "--force", cwd=tmp_path).code == 0
+    assert (tmp_path / "called").read_text() == "xx"
+
+
+def test_the_same_server_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Tried or not, here or elsewhere: what errors say stays out of the file."""
+    for number in "ab":
+        folder = tmp_path / number
+        folder.mkdir()
+        assert run_mcprun("init", "mcp-server-git", "--try", "--tool", "git_s*", cwd=folder).code == 0
+    files = [tmp_path / number / "prompts.jsonl" for number in "ab"]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert [query["expect"]["tool_errors"] for query in read_jsonl(files[0])] == ["allow", "allow"]
+    assert str(tmp_path) not in files[0].read_text()
+
+
+def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
+    """Either file: one message that names it, before the server is started, and nothing is written."""
+    (tmp_path / "prompts.jsonl").write_text("mine")
+    done = run_mcprun("init", RAW, "--", "exit", cwd=tmp_path)
+    assert (done.code, done.stderr) == (2, "Error: prompts.jsonl is there already: --force replaces it\n")
+    assert not (tmp_path / ".github").exists()
+    (tmp_path / WORKFLOW).parent.mkdir(parents=True)
+    (tmp_path / WORKFLOW).symlink_to("nowhere")
+    done = run_mcprun("init", SERVER, "--prompts", "new.jsonl", cwd=tmp_path)
+    assert (done.code, done.stderr) == (2, f"Error: {WORKFLOW} is there already: --force replaces it\n")
+    assert not (tmp_path / "new.jsonl").exists()
+    assert run_mcprun("init", SERVER, "--force", cwd=tmp_path).code == 0
+    assert len(read_jsonl(tmp_path / "prompts.jsonl")) == 4
+    assert "mcprun batch prompts.jsonl" in (tmp_path / WORKFLOW).read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["nope.py"], 2, "Error: there is no server file nope.py\n"),
+        ([RAW, "--tool", "nope"], 2, f"Error: no tool of {RAW} fits --tool; mcprun tools lists them\n"),
+        (["catalog.py", "--", "listed.json"], 2, "Error: catalog.py has no tools: there is nothing to write queries for\n"),
+        ([RAW, "--prompts", "file/p.jsonl"], 2, "Error: can't write file/p.jsonl: "),
+        ([RAW, "--prompts", "."], 2, "Usage: "),
+        ([RAW, "--header", "A: b"], 2, "Error: --header goes with a URL, and "),
+        ([RAW, "--env", "A B=secret"], 2, "Error: what was given for the server can't stand in a workflow file: --no-workf"),
+        ([RAW, "--", "${{ secrets.A }}"], 2, "Error: what was given for the server can't stand in a workflow file: --no-w"),
+        ([RAW, "--", "exit"], 3, "Error: the server exited before it answered: "),
+        ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not answer within 1 s"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], code: int, message: str) -> None:
+    """Exit 2 for what can't be written or asked, 3 for a server that does not start; nothing is written."""
+    catalog(tmp_path)
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.iterdir())
+    done = run_mcprun("init", *args, cwd=tmp_path)
+    assert (done.code, done.stdout, done.stderr[: len(message)]) == (code, "", message)
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def hinted(name: str, **hints: bool) -> dict[str, Any]:
+    """Make a tool with annotations."""
+    schema = {**of(path={"type": "string"}), "required": ["path"]}
+    return {"name": name, "inputSchema": schema, "annotations": {f"{key}Hint": value for key, value in hints.items()}}
+
+
+def test_what_says_that_it_destroys_is_left_out(tmp_path: Path) -> None:
+    """Unless that is asked for; tags tell what the annotations say, and only what reads is given what may be there."""
+    server = catalog(
+        tmp_path, hinted("delete", destructive=True), hinted("look", readOnly=True, destructive=True),
+        hinted("plain"), hinted("put", readOnly=False, destructive=False),
+    )  # fmt: skip
+    left = "left out: delete  it says that it is destructive; --destructive takes it in"
+    done = run_mcprun("init", "--no-workflow", *server, cwd=tmp_path)
+    assert (done.code, left in done.stdout.splitlines()) == (0, True)
+    queries = read_jsonl(tmp_path / "prompts.jsonl")
+    assert [(query["id"], query.get("tags")) for query in queries] == [
+        ("look", ["read-only"]), ("plain", None), ("put", ["writes"])
+    ]  # fmt: skip
+    inputs = [query["script"][0]["calls"][0]["input"]["path"] for query in queries]
+    assert inputs == ["README.md", "example.txt", "example.txt"]
+    done = run_mcprun("init", "--no-workflow", "--force", "--destructive", *server, cwd=tmp_path)
+    assert (done.code, "left out" in done.stdout) == (0, False)
+    assert read_jsonl(tmp_path / "prompts.jsonl")[0]["tags"] == ["destructive"]
+    only = run_mcprun("init", "--no-workflow", "--force", "--tool", "delete", *server, cwd=tmp_path)
+    assert (only.code, only.stderr) == (
+        2, "Error: all tools that fit are left out: it says that it is destructive; --destructive takes it in\n"
+    )  # fmt: skip
+
+
+def test_a_trial_foretells_what_the_first_run_brings(tmp_path: Path) -> None:
+    """Errors of tools are permitted from then on; a query that kills its server is told to stay red, and it does."""
+    tools = ["--tool", "ok", "--tool", "sorry", "--tool", "die"]
+    done = run_mcprun("init", RAW, "--try", "--no-workflow", *tools, cwd=tmp_path)
+    assert done.code == 0
+    assert "! sorry  came back as an error: I can't" in done.stdout.splitlines()
+    assert "! die  did not pass: server_died: " in done.stdout
+    assert "Each was tried twice: 2 pass, 1 will not. To be mended: 2 queries, see metadata.todo." in done.stdout
+    ran = run_mcprun("batch", "prompts.jsonl", RAW, cwd=tmp_path)
+    assert (ran.code, ran.verdicts) == (3, {"die": "error", "ok": "passed", "sorry": "passed"})
+
+
+STATEFUL = """
+import pathlib
+from mcp.server import MCPServer
+server = MCPServer("stateful")
+seen = []
+
+@server.tool()
+def begin() -> None:
+    seen.append("x")
+
+@server.tool()
+def go_on() -> str:
+    return seen[0]
+
+@server.tool()
+def once() -> None:
+    pathlib.Path("made").mkdir()
+
+server.run()
+"""
+
+
+def test_what_works_only_sometimes_is_found_out(tmp_path: Path) -> None:
+    """A tool that works once, and one that works only when another was called before: both are noted as errors."""
+    (tmp_path / "server.py").write_text(STATEFUL)
+    done = run_mcprun("init", "server.py", "--try", "--no-workflow", cwd=tmp_path)
+    noted = [query["id"] for query in read_jsonl(tmp_path / "prompts.jsonl") if "metadata" in query]
+    assert (done.code, noted) == (0, ["go_on", "once"])
+    assert run_mcprun("batch", "prompts.jsonl", "server.py", cwd=tmp_path).code == 0
+
+
+def test_a_hostile_server_does_no_harm(tmp_path: Path) -> None:
+    """Odd names, schemas that are none, keys that mean something to a query: the file is good, the terminal clean."""
+    evil = "\x1b[2J\x07[red]red[/red]\u202e\n"
+    text = {"type": "string"}
+    dollars = {**of(**{"$filter": text, "a": {**of(**{"$any": text}), "required": ["$any"]}}), "required": ["a"]}
+    reference = {**of(a={"const": {"$from": 0}}), "required": ["a"]}
+    server = catalog(
+        tmp_path,
+        {"name": evil, "description": evil * 500, "inputSchema": {**of(**{evil: text}), "required": [evil]}},
+        {"name": "\x07", "title": evil, "inputSchema": {"type": "object"}},
+        {"name": "\x1b", "inputSchema": {"type": "object", "properties": {"a": {"type": "strnig"}}}},
+        {"name": "", "inputSchema": {"type": "object"}},
+        {"name": "twice", "inputSchema": {"type": "object"}},
+        {"name": "twice", "inputSchema": {"type": "object", "required": ["other"]}},
+        {"name": "dollars", "inputSchema": dollars},
+        {"name": "dollar", "inputSchema": {**dollars, "required": ["$filter"]}},
+        {"name": "reference", "inputSchema": reference},
+        {"name": "never", "inputSchema": {"type": "object", "required": ["a"], "properties": {"a": False}}},
+        *({"name": f"tool-{number:03}", "inputSchema": dollars} for number in range(500)),
+    )  # fmt: skip
+    done = run_mcprun("init", *server, cwd=tmp_path)
+    assert done.code == 0
+    assert not any(character in done.stdout + done.stderr for character in "\x1b\x07\u202e")
+    assert len(done.stdout) < 5000
+    assert 'left out: ""  it has no name' in done.stdout.splitlines()
+    assert "! tool-2  no input was found: the schema is not valid at $.properties.a.type: 'strnig'" in done.stdout
+    valid = run_mcprun("validate", "prompts.jsonl", cwd=tmp_path)
+    assert (valid.code, valid.stdout) == (0, "prompts.jsonl: 508 queries, all with a script\n")
+    raw = (tmp_path / "prompts.jsonl").read_text()
+    assert raw.replace("\n", "").isprintable()
+    queries = {query["id"]: query for query in read_jsonl(tmp_path / "prompts.jsonl")}
+    assert {name for name, query in queries.items() if "metadata" in query} == {"tool-2", "reference", "never"}
+    assert queries["dollars"]["expect"]["calls"][0]["input"] == {"a": {"$equals": {"$any": "example"}}}
+    assert queries["dollar"]["expect"]["calls"] == [{"tool": "dollar"}]
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"name": st.text(max_size=9), "inputSchema": wholes | JSON},
+            optional={"description": JSON, "title": JSON, "annotations": JSON},
+        ),
+        max_size=4,
+    )
+)
+@settings(deadline=None)
+def test_whatever_is_listed_the_queries_are_good(tools: list[dict[str, Any]]) -> None:
+    """Each tool with a name has one query, with an id of its own, that a prompts file may hold."""
+    first = first_prompts(tools)
+    queries = [parse_query(json.loads(line)) for line in first.lines.splitlines()]
+    assert len({query.id for query in queries}) == len(queries)
+    called = [turn.calls[0].tool for query in queries for turn in query.script or () if turn.calls]
+    assert called == [name for name in dict.fromkeys(tool["name"] for tool in tools) if name not in first.left_out]
+    assert all(isinstance(query.prompt, str) and query.prompt.isprintable() for query in queries)
+
+
+# The workflow. -------------------------------------------------------------------------------------------
+
+
+def test_secrets_stay_names(tmp_path: Path) -> None:
+    """Values that were given are in no file and no output: the workflow takes them from the repository's secrets."""
+    tool = {"name": "t", "description": "Key hunter2secret.", "inputSchema": {"type": "object"}}
+    server, *args = catalog(tmp_path, tool)
+    done = run_mcprun("init", server, "--env", "API_KEY=hunter2secret", *args, "key=hunter2secret", cwd=tmp_path)
+    assert done.code == 0
+    files = [tmp_path / "prompts.jsonl", tmp_path / WORKFLOW]
+    assert not any(
+        "hunter2secret" in text for text in (done.stdout, done.stderr, *(file.read_text() for file in files))
+    )
+    assert (
+        "  mcprun batch prompts.jsonl catalog.py --fresh-server --env API_KEY -- listed.json 'key=[redacted]'"
+        in done.stdout
+    )
+    step = steps_of(tmp_path / WORKFLOW)["Run the queries"]
+    assert step["env"] == {"API_KEY": "${{ secrets.API_KEY }}"}
+    assert "catalog.py" in step["run"]
+    assert "--env API_KEY -- listed.json" in step["run"]
+
+
+def test_a_url_is_written_without_its_query(tmp_path: Path) -> None:
+    """However short the secret in it."""
+    if missing := npm.missing():
+        pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
+    with npm.everything_over_http("streamableHttp", tmp_path / "node.log") as port:
+        done = run_mcprun("init", f"http://127.0.0.1:{port}/mcp?k=abc", "--tool", "echo", cwd=tmp_path)
+    assert done.code == 0
+    for text in (done.stdout, (tmp_path / WORKFLOW).read_text()):
+        assert f"'http://127.0.0.1:{port}/mcp?[redacted]'" in text
+        assert "k=abc" not in text
+
+
+def test_headers_come_from_variables() -> None:
+    """A shell puts the value of the variable behind the header's name."""
+    commands = Commands("p.jsonl", "https://example.com/mcp", headers=["X-Api-Key"])
+    (job,) = yaml.safe_load(workflow(commands))["jobs"].values()
+    assert job["steps"][3]["env"] == {"X_API_KEY": "${{ secrets.X_API_KEY }}"}
+    shell = ["sh", "-c", f"mcprun() {{ printf '%s\\n' \"$@\"; }}; {commands.batch()}"]
+    env = {**clean_environment(), "X_API_KEY": "two words"}
+    said = subprocess.run(shell, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said.splitlines()[3:] == ["--fresh-server", "--header", "X-Api-Key: two words"]
+
+
+@given(
+    st.text(min_size=1), st.lists(st.text(), max_size=2), st.sampled_from(["p.jsonl", "a b/p.jsonl", "é/$p #.jsonl"])
+)
+@settings(deadline=None)
+def test_a_workflow_says_what_it_was_given(server: str, args: list[str], prompts: str) -> None:
+    """Whatever the words, they come back from YAML and shell as they were; what can't is refused."""
+    try:
+        text = workflow(Commands(prompts, server, args), ["npm ci"])
+    except UsageError:
+        assert "${{" in f"{server}{args}" or not "".join([server, *args]).isprintable()
+        return
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step][:2] == ["pip install mcprun", "npm ci"]
+    lines = [line for line in job["steps"][4]["run"].splitlines() if line.startswith("  mcprun")]
+    for line in lines:
+        words = shlex.split(line)
+        assert words[:4] == ["mcprun", "batch", prompts, server]
+        assert words[words.index("--github") + 1 :] == (["--", *args] if args else [])
+    assert len(lines) == 2
+
+
+def test_the_workflow_installs_what_the_folder_holds(tmp_path: Path) -> None:
+    """By the files that say so."""
+    run_mcprun("init", SERVER, cwd=tmp_path)
+    assert list(steps_of(tmp_path / WORKFLOW))[2:4] == ["pip install mcprun", "Run the queries"]
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "package-lock.json").write_text("{}")
+    run_mcprun("init", SERVER, "--force", cwd=tmp_path)
+    assert list(steps_of(tmp_path / WORKFLOW))[2:6] == [
+        "pip install mcprun", "pip install .", "npm ci", "Run the queries"
+    ]  # fmt: skip
+
+
+# Real servers. -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("server", "least", "wrong"), [
+    ("mcp-server-time", 2, {}),
+    ("mcp-server-git", 11, {"git_add", "git_status"}),
+    ("everything", 13, {"simulate-research-query"}),
+])  # fmt: skip
+def test_real_servers(tmp_path: Path, server: str, least: int, wrong: set[str]) -> None:
+    """After a trial the file is good and the first run is green, as foretold; what came back as an error is noted."""
+    if server == "everything":
+        if missing := npm.missing():
+            pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
+        server = f"node {npm.node_modules()}/@modelcontextprotocol/server-everything/dist/index.js"
+    done = run_mcprun("init", server, "--try", cwd=tmp_path)
+    queries = read_jsonl(tmp_path / "prompts.jsonl")
+    assert (done.code, len(queries) >= least) == (0, True)
+    assert f"Each was tried twice: {len(queries)} pass." in done.stdout
+    noted = {query["id"] for query in queries if "metadata" in query}
+    assert set(wrong) <= noted
+    assert run_mcprun("validate", "prompts.jsonl", cwd=tmp_path).code == 0
+    ran = run_mcprun("batch", "prompts.jsonl", server, "--fresh-server", cwd=tmp_path)
+    assert ran.code == 0
+    assert {one["id"] for one in ran.transcripts if any(call["is_error"] for call in one["calls"])} == noted

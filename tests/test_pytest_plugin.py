@@ -1,0 +1,536 @@
+"""The pytest plugin: queries as tests, the fixture, and that pytest's own options mean what they always do."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.pytest_plugin import telling
+from mcprun.pytest_plugin.settings import split
+from mcprun.records import Verdict
+from tests.support.cli import PROMPTS, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
+from tests.support.facts import transcript
+from tests.test_architecture import HEAVY
+
+pytest_plugins = ["pytester"]
+
+IDS = ["add", "add-twice", "divide", "divide-by-zero", "note", "two-questions"]
+SERVER = ("--mcp-server", "quickstart.py")
+WRONG: dict[str, Any] = {"expect": {"text": {"contains": "six"}}}
+
+DYING = """
+import os, signal, sys
+from mcp.server import MCPServer
+
+server = MCPServer("dying")
+
+
+@server.tool()
+def die() -> str:
+    print("the disk is on fire", file=sys.stderr, flush=True)
+    os._exit(3)
+
+
+@server.tool()
+async def interrupt() -> str:
+    import anyio
+
+    os.kill(int(open("pid").read()), signal.SIGINT)
+    await anyio.sleep_forever()
+
+
+server.run()
+"""
+
+
+class Suite:
+    """A folder with tests, and pytest run in it as its users do."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.path = pytester.path
+        self._pytester = pytester
+
+    def run(self, *args: str) -> pytest.RunResult:
+        """Run pytest in a process of its own; any warning is an error."""
+        quick = ("-p", "no:asyncio", "-p", "no:hypothesispytest", "-W", "error")
+        return self._pytester.runpytest_subprocess(*quick, *args, timeout=120)
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file."""
+        file = self.path / name
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def prompts(self, *queries: Any) -> Path:
+        """Write a prompts file."""
+        return write_jsonl(self.path / "prompts.jsonl", *queries)
+
+    @property
+    def runs(self) -> list[Path]:
+        """The runs that are there, in the order of their names."""
+        return sorted(path.parent for path in self.path.glob("outputs/2*/run.json"))
+
+    @property
+    def ran(self) -> list[str]:
+        """The ids of all queries that were run."""
+        return [one["id"] for run in self.runs for one in read_jsonl(run / "transcripts.jsonl")]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The `run.json` of the only run."""
+        (run,) = self.runs
+        return dict(json.loads((run / "run.json").read_bytes()))
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """A folder that holds the quickstart, and an environment that holds nothing of ours."""
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MCPRUN_MODEL", "PYTEST_ADDOPTS", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("quickstart.jsonl", "quickstart.py"):
+        (pytester.path / name).write_bytes((PROMPTS / name).read_bytes())
+    return Suite(pytester)
+
+
+def test_each_query_is_a_test(suite: Suite) -> None:
+    """They pass by their names, in a run that `mcprun show` reads like any other."""
+    done = suite.run("quickstart.jsonl", *SERVER, "-v")
+    assert done.ret == 0
+    done.stdout.fnmatch_lines([f"quickstart.jsonl::{name} PASSED*" for name in IDS])
+    assert (suite.record["state"], suite.record["error"], suite.ran) == ("finished", None, IDS)
+    assert run_mcprun("show", "latest", cwd=suite.path).stdout.count("\npassed") == 6
+
+
+def test_a_failure_reads_like_mcpruns_own(suite: Suite) -> None:
+    """The cause comes first and stands in the summary; the conversation is what `mcprun show` prints."""
+    suite.prompts(script(("add", {"a": 2, "b": 3}), id="add", text="2 + 3 is 5.", **WRONG))
+    done = suite.run("prompts.jsonl", *SERVER)
+    assert done.ret == 1
+    done.assert_outcomes(failed=1)
+    cause = "expected text with 'six', got '2 + 3 is 5.'"
+    done.stdout.fnmatch_lines([cause, f"FAILED prompts.jsonl::add - Failed: {cause}"])
+    shown = [line.rstrip() for line in run_mcprun("show", "latest", "add", cwd=suite.path).stdout.strip().splitlines()]
+    assert len(shown) == 7
+    done.stdout.str()
+    assert "\n".join(shown) in done.stdout.str()
+    assert f"\nmcprun show outputs/{suite.runs[0].name} add\n" in done.stdout.str()
+    assert "Traceback" not in done.stdout.str()
+
+
+def test_an_error_is_none_of_the_failures(suite: Suite) -> None:
+    """A query that could not be completed is an error of pytest, with its kind and the server's stderr; so in JUnit."""
+    suite.write("dying.py", DYING)
+    suite.prompts(script(("die", {}), id="dies"), script(id="wrong", **WRONG), script(id="fine"))
+    done = suite.run("prompts.jsonl", "--mcp-server", "dying.py", "--junitxml=junit.xml")
+    assert done.ret == 1
+    done.assert_outcomes(errors=1, failed=1, passed=1)
+    done.stdout.fnmatch_lines(
+        [
+            "*ERROR at setup of dies*",
+            "error: server_died: the server went away during die;*",
+            "The server's stderr ends:",
+            "  the disk is on fire",
+            "  *exited with code 3*",
+            "ERROR prompts.jsonl::dies - Failed: error: server_died: *",
+        ]
+    )
+    cases = {
+        case.get("name"): [child.tag for child in case] for case in ET.parse(suite.path / "junit.xml").iter("testcase")
+    }
+    assert cases == {"dies": ["error"], "wrong": ["failure"], "fine": []}
+
+
+def test_a_server_that_does_not_start(suite: Suite) -> None:
+    """Every query is an error; the whole message, with the stderr, is told once, and nothing is tried again."""
+    suite.write("broken.py", "raise SystemExit('no database')")
+    done = suite.run("quickstart.jsonl", "--mcp-server", "broken.py")
+    assert done.ret == 1
+    done.assert_outcomes(errors=6)
+    told = done.stdout.str()
+    assert told.count("\nerror: server_start: the server exited before it answered: broken.py\n") == 6
+    assert told.count("The server's stderr ends:") == 1
+    assert "  no database" in told
+    assert "During handling" not in told
+
+
+@pytest.mark.parametrize(
+    ("args", "ids"),
+    [
+        (("quickstart.jsonl", "-k", "divide and not zero"), ["divide"]),
+        (("quickstart.jsonl", "-k", "division"), ["divide", "divide-by-zero"]),
+        (("quickstart.jsonl", "-m", "division", "--strict-markers"), ["divide", "divide-by-zero"]),
+        (("quickstart.jsonl::note", "quickstart.jsonl::add"), ["add", "note"]),
+        (("quickstart.jsonl", "--deselect", "quickstart.jsonl::note"), [*IDS[:4], IDS[5]]),
+    ],
+)
+def test_what_is_not_selected_is_not_run(suite: Suite, args: tuple[str, ...], ids: list[str]) -> None:
+    """Ids and tags are what `-k` and `-m` choose by; the run is one of what was chosen, and whole."""
+    done = suite.run(*args, *SERVER)
+    assert done.ret == 0
+    done.assert_outcomes(passed=len(ids), deselected=6 - len(ids) if "::" not in args[0] else 0)
+    assert (sorted(suite.ran), suite.record["state"], suite.record["prompts"]["queries"]) == (
+        sorted(ids),
+        "finished",
+        len(ids),
+    )
+
+
+def test_nothing_selected(suite: Suite) -> None:
+    """Then pytest exits with its own 5, and no server was started."""
+    assert suite.run("quickstart.jsonl", *SERVER, "-k", "nothing").ret == 5
+    assert suite.runs == []
+
+
+@pytest.mark.parametrize("flags", [("-x",), ("--maxfail=1",)])
+def test_stopping_at_the_first_failure(suite: Suite, flags: tuple[str, ...]) -> None:
+    """No call is made for what comes later, and the run can be gone on with."""
+    calls = [("add", {"a": 1, "b": 1})]
+    suite.prompts(script(*calls, id="one"), script(*calls, id="two", **WRONG), script(*calls, id="three"))
+    server = shlex.join([str(SERVERS / "counting.py"), "--", str(suite.path / "calls")])
+    done = suite.run("prompts.jsonl", "--mcp-server", server, *flags)
+    assert done.ret == 1
+    done.assert_outcomes(passed=1, failed=1)
+    assert (suite.path / "calls").read_text().count("add") == 2
+    assert (suite.ran, suite.record["state"]) == (["one", "two"], "interrupted")
+    assert suite.record["error"]["message"] == "pytest asked for 2 of the 3 queries"
+    resumed = run_mcprun("batch", "--resume", "latest", cwd=suite.path)
+    assert list(resumed.verdicts) == ["one", "two", "three"]
+    assert (suite.path / "calls").read_text().count("add") == 3
+
+
+def test_last_failed_and_failed_first(suite: Suite) -> None:
+    """What failed or erred last time is run alone, or before the others."""
+    suite.write("dying.py", DYING)
+    suite.prompts(script(id="fine"), script(id="wrong", **WRONG), script(("die", {}), id="dies"))
+    server = ("--mcp-server", "dying.py")
+    assert suite.run("prompts.jsonl", *server).ret == 1
+    last = suite.run("prompts.jsonl", *server, "--lf", "-v")
+    last.assert_outcomes(failed=1, errors=1, deselected=1)
+    first = suite.run("prompts.jsonl", *server, "--ff", "-v")
+    first.stdout.fnmatch_lines(["*::wrong FAILED*", "*::dies ERROR*", "*::fine PASSED*"])
+
+
+@pytest.mark.parametrize(("dist", "workers"), [("load", 2), ("loadfile", 1)])
+def test_several_workers(suite: Suite, dist: str, workers: int) -> None:
+    """Each has a server and a run of its own, and each query is run once."""
+    done = suite.run("quickstart.jsonl", *SERVER, "-n2", f"--dist={dist}")
+    assert done.ret == 0
+    done.assert_outcomes(passed=6)
+    assert (sorted(suite.ran), len(suite.runs)) == (sorted(IDS), workers)
+
+
+def test_a_failure_in_a_worker_reads_the_same(suite: Suite) -> None:
+    """Whatever it says has come through to the process that reports."""
+    suite.prompts(script(id="wrong", text="\ud800 \x1b[2J", **WRONG))
+    done = suite.run("prompts.jsonl", *SERVER, "-n2")
+    assert done.ret == 1
+    done.stdout.fnmatch_lines(
+        [r"model    \ud800 \x1b*2J", "FAILED prompts.jsonl::wrong - Failed: expected text with 'six'*"]
+    )
+
+
+def test_collecting_runs_nothing(suite: Suite) -> None:
+    """The names are listed, and no folder is made."""
+    suite.prompts(script(id="one", repeat=3), script(id="rated", repeat=3, expect={"pass_rate": 0.5}))
+    done = suite.run("prompts.jsonl", *SERVER, "--collect-only", "-q")
+    assert done.outlines[:4] == [f"prompts.jsonl::{name}" for name in ("one", "one[2]", "one[3]", "rated")]
+    assert not (suite.path / "outputs").exists()
+
+
+def test_repeats_that_may_fail_are_one_test(suite: Suite) -> None:
+    """Where a rate of passes is asked for, the query passes or fails by it; without one each repeat does by itself."""
+    queries = [
+        script(id="met", repeat=2, expect={"pass_rate": 0.5}),
+        script(id="unmet", repeat=2, expect={"pass_rate": 0.5, "text": {"contains": "six"}}),
+        script(id="each", repeat=2, **WRONG),
+    ]
+    suite.prompts(*queries)
+    done = suite.run("prompts.jsonl", *SERVER, "-v")
+    done.assert_outcomes(passed=1, failed=3)
+    done.stdout.fnmatch_lines(["0/2 passed, 0%; asked for 50%"])
+    done.stdout.fnmatch_lines(["FAILED prompts.jsonl::each[[]2[]] - *"])
+    assert suite.ran == ["met", "met", "unmet", "unmet", "each", "each"]
+
+
+def test_a_bad_prompts_file(suite: Suite) -> None:
+    """Every bad line is told as mcprun tells it, and pytest exits with 2."""
+    suite.prompts(script(id="a"), {"prompt": ""}, {"prompt": "x", "expct": {}})
+    done = suite.run("prompts.jsonl", *SERVER)
+    assert done.ret == 2
+    told = run_mcprun("validate", "prompts.jsonl", cwd=suite.path).stderr
+    assert len(told.splitlines()) == 2
+    assert told in done.stdout.str()
+
+
+@pytest.mark.parametrize("args", [(), ("-n2",)])
+def test_no_server(suite: Suite, args: tuple[str, ...]) -> None:
+    """Who names a prompts file and no server is told what to give."""
+    done = suite.run("quickstart.jsonl", *args)
+    assert done.ret == (1 if args else 2)
+    done.stdout.fnmatch_lines(["there is no server to ask: give --mcp-server SERVER, or server under *"])
+
+
+def test_it_is_inert(suite: Suite) -> None:
+    """A `.jsonl` file that nobody names is nobody's, with a server or without, and nothing heavy is imported."""
+    suite.write(
+        "test_it.py", "import pathlib, sys\ndef test_it(): pathlib.Path('modules').write_text(' '.join(sys.modules))"
+    )
+    suite.write("data.jsonl", "no prompts\n")
+    done = suite.run(*SERVER, "-p", "no:anyio", "-p", "no:xdist")
+    done.assert_outcomes(passed=1)
+    imported = (suite.path / "modules").read_text().split()
+    assert "mcprun.pytest_plugin" in imported
+    assert {name.split(".")[0] for name in imported} & {*HEAVY, "click", "asyncio"} == set()
+
+
+def test_another_plugins_file_is_left_alone(suite: Suite) -> None:
+    """A named `.jsonl` file that someone else collects is no prompts file, as long as no server is given."""
+    suite.write(
+        "conftest.py",
+        """
+import pytest
+
+class Item(pytest.Item):
+    def runtest(self): pass
+
+class File(pytest.File):
+    def collect(self): yield Item.from_parent(self, name="theirs")
+
+def pytest_collect_file(file_path, parent):
+    if file_path.suffix == ".jsonl": return File.from_parent(parent, path=file_path)
+""",
+    )
+    done = suite.run("quickstart.jsonl")
+    assert done.ret == 0
+    done.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("form", ["pyproject.toml", "mcprun.toml", "pytest.ini"])
+def test_the_configuration(suite: Suite, form: str) -> None:
+    """It names prompts, server and model, and says how a run is done; paths are seen from its folder."""
+    own = 'prompts = "data/*.jsonl"\nserver = "quickstart.py"\nmodel = "script"\ncall-timeout = 7\n'
+    table = "[tool.mcprun]\n" + own + "[tool.pytest.ini_options]\n"
+    ini = "[pytest]\nmcp_prompts = data/*.jsonl\nmcp_server = quickstart.py\nmcp_model = script\n"
+    suite.write(form, {"pyproject.toml": table, "mcprun.toml": own, "pytest.ini": ini}[form])
+    if form == "mcprun.toml":
+        suite.write("pytest.ini", "[pytest]\n")
+    folder = suite.path / "data"
+    folder.mkdir()
+    write_jsonl(folder / "own.jsonl", script(("add", {"a": 1, "b": 2}), id="own"))
+    done = suite.run("--rootdir=.", "-v", "data")
+    assert done.ret == 0
+    done.stdout.fnmatch_lines(["data/own.jsonl::own PASSED*"])
+    assert suite.record["model"]["chosen"] == "asked for"
+    if form != "pytest.ini":
+        assert suite.record["limits"]["call_seconds"] == 7
+
+
+def test_a_wrong_configuration(suite: Suite) -> None:
+    """What the command would refuse is refused, in its words."""
+    suite.write("mcprun.toml", "call-timeout = -1\n")
+    done = suite.run("quickstart.jsonl", *SERVER)
+    assert done.ret == 2
+    done.stdout.fnmatch_lines(["Invalid value for '--call-timeout': *"])
+
+
+def test_an_interrupt_leaves_nothing(suite: Suite) -> None:
+    """Ctrl-C in the middle of a call ends pytest with its own 2; the run says so, and no server is left."""
+    suite.write("conftest.py", "import os; open('pid', 'w').write(str(os.getpid()))")
+    suite.write("dying.py", DYING)
+    suite.prompts(script(id="fine"), script(("interrupt", {}), id="interrupted"), script(id="after"))
+    done = suite.run("prompts.jsonl", "--mcp-server", "dying.py")
+    assert done.ret == 2
+    assert "KeyboardInterrupt" in done.stdout.str()
+    assert (suite.record["state"], suite.record["error"]["message"]) == ("interrupted", "pytest was interrupted")
+    assert suite.record["counts"]["passed"] == 1
+
+
+def test_an_interrupt_of_workers_leaves_nothing(suite: Suite) -> None:
+    """Ctrl-C at a terminal reaches all processes of pytest at once, and no server outlives them."""
+    suite.write("conftest.py", "import os, pathlib; pathlib.Path('pid').write_text(str(os.getpid()))")
+    suite.write(
+        "dying.py", DYING.replace("os.kill(int(open", "os.killpg(os.getpgid(int(open").replace("()), sig", "())), sig")
+    )
+    suite.prompts(script(("interrupt", {}), id="interrupted"), script(id="fine"))
+    command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "prompts.jsonl", "--mcp-server", "dying.py", "-n2"]
+    done = subprocess.run(command, cwd=suite.path, capture_output=True, text=True, timeout=120, start_new_session=True)
+    assert done.returncode == 2
+    assert "KeyboardInterrupt" in done.stdout
+
+
+def test_a_run_that_ends_early(suite: Suite) -> None:
+    """What takes the run with it, and what it did not come to, are errors; none of it is passed or skipped."""
+    suite.write("mcprun.toml", "restarts = 0\n")
+    suite.write("dying.py", DYING)
+    suite.prompts(script(id="fine"), script(("die", {}), id="dies"), script(id="after"), script(id="last"))
+    done = suite.run("prompts.jsonl", "--mcp-server", "dying.py")
+    assert done.ret == 1
+    done.assert_outcomes(passed=1, errors=3)
+    done.stdout.fnmatch_lines(
+        [f"ERROR prompts.jsonl::{name} - Failed: error: server_died: *" for name in ("dies", "after", "last")]
+    )
+    assert done.stdout.str().count("--restarts allows no restart") >= 3
+
+
+def test_a_folder_that_nobody_may_write(suite: Suite) -> None:
+    """Where no run can be written, each query is an error in one line."""
+    suite.write("outputs", "a file, no folder")
+    done = suite.run("quickstart.jsonl", *SERVER)
+    assert done.ret == 1
+    done.assert_outcomes(errors=6)
+    assert done.stdout.str().count("\ncan't make the run's folder ") == 6
+
+
+@pytest.mark.parametrize("tag", ["skip", "xfail", "skipif", "_private", "a tag", "area:math", "(x)"])
+def test_a_tag_is_a_name_and_nothing_else(suite: Suite, tag: str) -> None:
+    """Whatever it is called, the query is run and judged."""
+    suite.prompts(script(id="wrong", tags=[tag], **WRONG))
+    suite.run("prompts.jsonl", *SERVER, "--strict-markers").assert_outcomes(failed=1)
+
+
+def test_a_long_conversation_is_cut_short() -> None:
+    """What a query fails for stands at its end: that is what is shown."""
+    said = "\n".join(f"line {number}" for number in range(1000))
+    lines = telling.conversation(transcript("q", Verdict.FAILED, said=said[:3000])).splitlines()
+    assert (lines[0], len(lines)) == ("failed q  script", 202)
+    assert lines[1].startswith("… ")
+    assert lines[-2].strip() == said[:3000].splitlines()[-2]
+
+
+def test_hostile_text_does_not_reach_the_terminal(suite: Suite) -> None:
+    """Escapes in results, texts and stderr are shown, never obeyed."""
+    suite.write("dying.py", DYING.replace("the disk is on fire", "\\x1b]0;title\\x07"))
+    suite.prompts(script(("die", {}), id="dies"), script(id="says", text="\x1b[2J", **WRONG))
+    done = suite.run("prompts.jsonl", "--mcp-server", "dying.py", "--color=no")
+    assert r"\x1b]0;title\x07" in done.stdout.str()
+    assert r"\x1b[2J" in done.stdout.str()
+    assert not any(character in done.stdout.str() for character in "\x1b\x07")
+
+
+def test_an_item_that_is_run_again(suite: Suite) -> None:
+    """As by plugins that try again: a new run begins, and no run holds a query twice."""
+    suite.write(
+        "conftest.py",
+        """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    runtestprotocol(item, nextitem=nextitem, log=False)
+""",
+    )
+    suite.prompts(script(id="one"), script(id="two"))
+    assert suite.run("prompts.jsonl", *SERVER).ret == 0
+    assert [[one["id"] for one in read_jsonl(run / "transcripts.jsonl")] for run in suite.runs] == [
+        ["one"],
+        ["one", "two"],
+        ["two"],
+    ]
+
+
+FIXTURE = """
+import asyncio
+import mcprun, pytest
+from mcp.server import MCPServer
+
+server = MCPServer("adder")
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    return a + b
+
+ADD = {"id": "add", "prompt": "2 + 3?", "script": [{"calls": [{"tool": "add", "input": {"a": 2, "b": 3}}]}, {"text": "5"}]}
+WRONG = {**ADD, "id": "wrong", "expect": {"text": {"contains": "six"}}}
+
+"""
+
+
+def test_the_fixture(suite: Suite) -> None:
+    """It runs queries and files against servers of every kind, within an event loop too, and leaves nothing here."""
+    suite.write(
+        "test_it.py",
+        FIXTURE
+        + """
+def test_object(mcp_run, tmp_path):
+    run = mcp_run([ADD], server)
+    (transcript,) = run.transcripts()
+    assert transcript.calls[0].structured == {"result": 5}
+    assert run.path.is_relative_to(tmp_path)
+    assert mcp_run([ADD], server).path != run.path
+
+def test_given_server_and_file(mcp_run):
+    assert mcp_run("quickstart.jsonl").record.counts.passed == 6
+
+def test_options(mcp_run):
+    assert mcp_run([ADD], server, repeat=3).record.counts.passed == 3
+    assert mcp_run([ADD], server, mcprun.Options(model="script", repeat=2)).record.counts.passed == 2
+
+def test_loop(mcp_run):
+    async def within():
+        return mcp_run([ADD], server)
+    assert asyncio.run(within()).record.exit_code == 0
+
+def test_unchecked(mcp_run):
+    assert mcp_run([ADD, WRONG], server, check=False).record.counts.failed == 1
+
+def test_wrong_usage(mcp_run):
+    with pytest.raises(mcprun.UsageError, match="prompt: must not be empty"):
+        mcp_run([{"prompt": ""}], server)
+""",
+    )
+    done = suite.run("test_it.py", *SERVER)
+    assert done.ret == 0, done.stdout.str()
+    done.assert_outcomes(passed=6)
+    assert not (suite.path / "outputs").exists()
+
+
+def test_the_fixture_tells_what_did_not_pass(suite: Suite) -> None:
+    """The assertion reads like mcprun's own, and the traceback ends at the user's line."""
+    suite.write(
+        "test_it.py",
+        FIXTURE
+        + """
+def test_wrong(mcp_run):
+    mcp_run([ADD, WRONG], server)
+
+def test_no_start(mcp_run):
+    mcp_run([ADD], "broken.py")
+
+def test_no_server(mcp_run):
+    mcp_run([ADD])
+""",
+    )
+    suite.write("broken.py", "raise SystemExit('no database')")
+    done = suite.run("test_it.py")
+    assert done.ret == 1
+    done.stdout.fnmatch_lines(
+        [
+            ">       mcp_run([[]ADD, WRONG], server)",
+            "E       AssertionError: 1 of 2 queries passed",
+            "E       wrong: expected text with 'six', got '5'",
+            "E       failed wrong  script",
+            "E       model    5",
+            "test_it.py:*: AssertionError",
+            "E       AssertionError: 0 of 1 query passed",
+            "E       error: server_start: the server exited before it answered: broken.py",
+            "E         no database",
+            "*there is no server to ask: name one, or give --mcp-server SERVER",
+        ]
+    )
+    assert "calling.py" not in done.stdout.str().split("test_no_server")[0]
+
+
+@given(st.text(), st.lists(st.text()))
+def test_what_a_command_line_holds_stays_its_own(first: str, args: list[str]) -> None:
+    """Arguments are split off behind a file alone; all others are the command line's."""
+    assert split(shlex.join(["server.py"]) + " -- " + shlex.join(["x", *args])) == ("server.py", ("x", *args))
+    line = shlex.join(["npm", "run", first]) + " -- --flag"
+    assert split(line) == (line, ())
