@@ -11,8 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.forks import Forks
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_SECONDS = 10.0

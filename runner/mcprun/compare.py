@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
+from pydantic_core import from_json
+
 from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.scrub import Scrubber
@@ -188,11 +190,19 @@ def _told(texts: list[str]) -> Any:
 _NONE = object()
 
 
+def read_json(text: str | bytes) -> Any:
+    """Read JSON as `json.loads` does, and sooner. Raises `ValueError`, or `RecursionError` for endless nesting."""
+    try:
+        return from_json(text)
+    except ValueError:  # what it refuses that Python takes, such as half of a surrogate pair
+        return json.loads(text)
+
+
 def _json_in(text: str, otherwise: Any, *, any_value: bool = False) -> Any:
     """Read the object or list that a text is, or with `any_value` any JSON."""
     if not any_value and text[:1] not in ("{", "["):
         return otherwise
     try:
-        return json.loads(text)
+        return read_json(text)
     except (ValueError, RecursionError):
         return otherwise

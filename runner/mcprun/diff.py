@@ -7,13 +7,12 @@ model's words do not (`compare.py`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any, Literal
 
-from mcprun.compare import Change, Lens
+from mcprun.compare import Change, Lens, read_json
 from mcprun.errors import UsageError
 from mcprun.records import JsonObject
 from mcprun.toolchanges import ToolChange, compare_tools
@@ -221,7 +220,7 @@ class Comparison:
 def _read(line: bytes, side: str) -> JsonObject:
     wrong = f"{side} holds a line that is no transcript"
     try:
-        transcript = json.loads(line)
+        transcript = read_json(line)
     except ValueError as error:
         raise UsageError(f"{wrong}: it is not JSON: {error}") from None
     except RecursionError:
