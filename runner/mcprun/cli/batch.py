@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli import options
+from mcprun.cli import options, reportoptions
 from mcprun.cli.completion import files
 from mcprun.cli.configured import ServerCommand
 
@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 @options.RESUME
 @options.RETRY_ERRORS
 @options.FORCE
-@options.reports
+@reportoptions.reports
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but what did not pass.")
 @click.option("--show-config", is_flag=True, help="Print each option's value and where it came from; run nothing.")
 @click.pass_context

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mcprun.cli import options
+from mcprun.cli import options, reportoptions
 from mcprun.cli.completion import runs
 from mcprun.cli.configured import Configured
 from mcprun.errors import ExitCode
@@ -30,7 +30,7 @@ from mcprun.errors import ExitCode
     "--json", "as_json", is_flag=True, help="Print a JSON object a line: each query that differs, then totals."
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a job's summary or a comment.")
-@options.HTML
+@reportoptions.HTML
 @click.pass_context
 def diff(
     ctx: click.Context,

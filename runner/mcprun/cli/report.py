@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from mcprun.cli import options
+from mcprun.cli import reportoptions
 from mcprun.cli.completion import runs
 
 
 @click.command(short_help="Write reports of a run, for CI and for people.")
 @click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
-@options.reports
+@reportoptions.reports
 def report(run: str, **given: Any) -> None:
     """Write reports of RUN: a run's folder, its name under outputs/, or latest, which is meant where it is left out.
 

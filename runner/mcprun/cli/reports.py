@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mcprun.cli.options import REPORT_FORMS
+from mcprun.cli.reportoptions import REPORT_FORMS
 from mcprun.errors import UsageError
 from mcprun.report.facts import Against, gather
 from mcprun.report.files import HTML, STDOUT, add_summary, write_page_of, write_report
