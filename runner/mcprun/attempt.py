@@ -132,10 +132,8 @@ class Attempts:
             )
             checks = check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
             checks += conversation.judged
-            if self.fail_diverged and conversation.divergences:
-                checks.append(
-                    Check(check="diverged", passed=False, message="; ".join(conversation.divergences.values()))
-                )
+            if self.fail_diverged and (told := conversation.diverged.values()):
+                checks.append(Check(check="diverged", passed=False, message="; ".join(told)))
         return Transcript(
             id=query.id,
             repeat=repeat,
@@ -145,6 +143,7 @@ class Attempts:
             system=query.system or self.loop.system,
             model=conversation.model,
             messages=conversation.messages,
+            given=conversation.given,
             calls=conversation.calls,
             text=conversation.text,
             checks=checks,

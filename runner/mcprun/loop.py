@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mcprun.content import error_result, tool_result
 from mcprun.deadline import Deadline
@@ -18,8 +19,9 @@ from mcprun.errors import QueryError, RequestError
 from mcprun.events import Emit, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
+from mcprun.opener import Opener
 from mcprun.queries import Query
-from mcprun.records import Call, Check, JsonObject, Turn
+from mcprun.records import Call, Check, Given, JsonObject, Turn
 from mcprun.server import Answer, Server
 from mcprun.together import together
 from mcprun.tools import Permit, ToolSet
@@ -34,6 +36,9 @@ _ANSWERED = frozenset({"end_turn", "stop_sequence"})
 Divergence = Callable[[Query, Where, int, Call], str]
 """Says how the call with a number differs from what was recorded of the query; empty when it does not."""
 
+GivenDivergence = Callable[[Query, Where, list[JsonObject]], str]
+"""Says how what the server gives to begin with differs from what was recorded of the query; empty when it does not."""
+
 
 @dataclass(slots=True)
 class Conversation:
@@ -41,6 +46,8 @@ class Conversation:
 
     `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
     a call, how it differs from the one that is played back; `judged` are the checks of the judge, if there was one.
+    `given` counts the messages that the server's own prompt or resources made, and `given_divergence` says how they
+    differ from those that are played back.
     """
 
     model: str
@@ -49,14 +56,23 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
     stop: str = ""
     divergences: dict[int, str] = field(default_factory=dict)
+    given: Given | None = None
+    given_divergence: str = ""
     judged: list[Check] = field(default_factory=list)
     _pending: dict[str, float] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         """The text of the model's last turn."""
-        last = next((message for message in reversed(self.messages) if message["role"] == "assistant"), None)
+        own = self.messages[self.given.messages :] if self.given else self.messages
+        last = next((message for message in reversed(own) if message["role"] == "assistant"), None)
         return "".join(block["text"] for block in last["content"] if block.get("type") == "text") if last else ""
+
+    @property
+    def diverged(self) -> dict[str, str]:
+        """What brought something else than was recorded, and how it differs, in order: `call 2`, `the server's …`."""
+        given = {"the server's prompt or resource": self.given_divergence} if self.given_divergence else {}
+        return given | {f"call {number}": self.divergences[number] for number in sorted(self.divergences)}
 
     @property
     def pending(self) -> str:
@@ -84,7 +100,8 @@ class Loop:
     """What all conversations of a run share. `system` is for queries that bring none of their own.
 
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
-    from the one that is played back, if one is; with `stop_diverged`, a conversation ends there.
+    from the one that is played back, if one is, `given_divergence` how what it began with does; with `stop_diverged`, a
+    conversation ends there.
     """
 
     model: Model
@@ -93,6 +110,7 @@ class Loop:
     emit: Emit
     permit: Permit = field(default_factory=Permit)
     divergence: Divergence | None = None
+    given_divergence: GivenDivergence | None = None
     stop_diverged: bool = False
 
     async def converse(
@@ -105,11 +123,30 @@ class Loop:
         """
         tools = server.tools.only(self.permit).only(Permit(allow=tuple(query.tools or ())))
         one = _Exchange(self, query, server, where, conversation, deadline, tools)
-        for content in query.user_messages:
+        for content in await self._user_messages(query, server, where, conversation):
             conversation.messages.append({"role": "user", "content": content})
             await one.run()
             if conversation.stop not in _ANSWERED:
                 return
+
+    async def _user_messages(
+        self, query: Query, server: Server, where: Where, conversation: Conversation
+    ) -> list[str | list[Any]]:
+        """Give what the user says; what comes before it, where the server gives it, stands in `conversation` then."""
+        if not query.takes_from_server:
+            return query.user_messages
+        opener = Opener(server, where, self.emit, self.limits.call_seconds, conversation.waiting_for)
+        given = await opener.open(query)
+        told = self.given_divergence(query, where, given) if self.given_divergence else ""
+        conversation.given = Given(messages=len(given), diverged=bool(told))
+        conversation.given_divergence = told
+        if told and self.stop_diverged:
+            conversation.messages += given
+            conversation.stop = "diverged"
+            return []
+        *before, last = given
+        conversation.messages += before
+        return [last["content"], *query.user_messages[1:]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from mcprun import aliases
 from mcprun.aliases import Problem
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.records import JsonObject
+from mcprun.serverinput import ServerPrompt, Uri, from_server
 
 _BLOCK_TYPES = ("text", "image", "document")
 
@@ -99,10 +100,12 @@ class ScriptTurn(Part):
 class Query(Part):
     """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used."""
 
-    not_yet = frozenset({"server_prompt", "resources", "elicit"})
+    not_yet = frozenset({"elicit"})
     id: Annotated[str, BeforeValidator(_check_id)] = ""
     prompt: Prompt | None = None
     prompts: list[Prompt] | None = Field(default=None, min_length=1)
+    server_prompt: ServerPrompt | None = None
+    resources: list[Uri] | None = Field(default=None, min_length=1)
     system: str | None = None
     model: Annotated[str, Field(min_length=1), AfterValidator(_no_keyword)] | None = None
     max_tokens: Count | None = None
@@ -135,7 +138,7 @@ class Query(Part):
         if self.script is None:
             return self
         answers = sum(not turn.calls for turn in self.script) + bool(self.script[-1].calls)
-        asked = len(self.user_messages)
+        asked = len(self.user_messages) or 1
         if answers != asked:
             raise ValueError(
                 f"script: answers {answers} of the user's messages, and there {'is' if asked == 1 else 'are'} {asked}:"
@@ -145,7 +148,7 @@ class Query(Part):
 
     @model_validator(mode="after")
     def _has_one_prompt(self) -> Self:
-        if self.prompt is None and self.prompts is None:
+        if self.prompt is None and self.prompts is None and self.server_prompt is None:
             raise ValueError("prompt: is missing")
         if self.prompt is not None and self.prompts is not None:
             raise ValueError("prompts: says the same as 'prompt', which is there too: keep one")
@@ -153,8 +156,15 @@ class Query(Part):
 
     @property
     def user_messages(self) -> list[str | list[Any]]:
-        """What the user says, one message after the other."""
-        return self.prompts if self.prompts is not None else [self.prompt or ""]
+        """What the user says, one message after the other; nothing where only the server's prompt is played."""
+        if self.prompts is not None:
+            return self.prompts
+        return [] if self.prompt is None else [self.prompt]
+
+    @property
+    def takes_from_server(self) -> bool:
+        """Whether the conversation begins with what the server gives."""
+        return self.server_prompt is not None or self.resources is not None
 
     @property
     def digest(self) -> str:
@@ -164,14 +174,22 @@ class Query(Part):
 
     @property
     def said(self) -> str | list[Any]:
-        """The prompt as the prompts file has it: text, content blocks, or a list of user messages."""
-        return self.prompts if self.prompts is not None else (self.prompt or "")
+        """The prompt as the prompts file has it: text, content blocks, or a list of user messages.
+
+        Where something is taken from the server, it is a list, which names that first (`from_server`).
+        """
+        own = self.prompts if self.prompts is not None else (self.prompt or "")
+        if not self.takes_from_server:
+            return own
+        taken = list(from_server(self.server_prompt, self.resources or ()))
+        return [*taken, *(own if isinstance(own, list) else [own] if own else [])]
 
 
 def parse_query(value: Any) -> Query:
     """Check one line's JSON value: an object, or a bare string, which is a prompt.
 
-    Raises `BadQuery` with every problem. A query without an `id` gets one made of its prompt's hash.
+    Raises `BadQuery` with every problem. A query without an `id` gets one made of the hash of what is said: its prompt,
+    and what it takes from the server.
     """
     if isinstance(value, str):
         value = {"prompt": value}
@@ -200,6 +218,7 @@ def _made_id(query: Query) -> str:
 
 _PARTS: dict[tuple[str, ...], type[Part]] = {
     (): Query,
+    ("server_prompt",): ServerPrompt,
     ("script",): ScriptTurn,
     ("script", "calls"): ScriptCall,
     ("expect",): Expect,

@@ -116,10 +116,28 @@ class ErrorInfo(Record):
     message: str
 
 
+class Said(Record):
+    """Messages alone, so that they can be cleaned as those of a transcript are."""
+
+    shaped = frozenset({"messages"})
+    messages: list[JsonObject]
+
+
+class Given(Record):
+    """What a query took from the server to begin with: the first so many `messages` of its transcript hold it.
+
+    `diverged` tells, in a replay, that something else came than was recorded.
+    """
+
+    messages: int = Field(ge=0)
+    diverged: bool = False
+
+
 class Transcript(Record):
     """What was said in a query's last attempt: one line of `transcripts.jsonl`.
 
-    `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed.
+    `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed. Where the
+    first of them came of the server's own prompt or resources, `given` counts those.
     `stop` is the last stop reason of the model, or ours: `max_turns`, `max_calls`, `diverged`, `timeout`,
     `error`, `cancelled`.
     """
@@ -135,6 +153,7 @@ class Transcript(Record):
     system: str | None = None
     model: str
     messages: list[JsonObject]
+    given: Given | None = None
     calls: list[Call]
     text: str
     checks: list[Check]
@@ -142,6 +161,16 @@ class Transcript(Record):
     attempts: int = 1
     usage: Usage | None = None
     error: ErrorInfo | None = None
+
+    @property
+    def begins(self) -> int:
+        """The place in `messages` from which on an assistant's message is a turn of the model."""
+        return self.given.messages if self.given else 0
+
+    @property
+    def diverged(self) -> int:
+        """How many of the calls, and of what was given, brought something else than was recorded."""
+        return sum(call.diverged for call in self.calls) + bool(self.given and self.given.diverged)
 
     @property
     def cause(self) -> str:
@@ -296,7 +325,7 @@ class Tally:
         self._verdicts[transcript.verdict] += 1
         self._calls += len(transcript.calls)
         self._tool_errors += sum(call.is_error for call in transcript.calls)
-        self._diverged += sum(call.diverged for call in transcript.calls)
+        self._diverged += transcript.diverged
         self._turns += len(transcript.turns)
         if transcript.usage:
             self._usage = (self._usage or Usage()) + transcript.usage

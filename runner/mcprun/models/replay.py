@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcprun.compare import Lens
+from mcprun.compare import Lens, same
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Where
 from mcprun.models import Reply, Request
@@ -36,7 +36,9 @@ class ReplayModel:
         if request.turn >= len(recorded.turns):
             message = f"the recording of {recorded.id} ends after {len(recorded.turns)} turns ({recorded.stop})"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        said = [message["content"] for message in recorded.messages if message["role"] == "assistant"]
+        said = [
+            message["content"] for message in recorded.messages[recorded.begins :] if message["role"] == "assistant"
+        ]
         turn = recorded.turns[request.turn]
         return Reply(
             content=_for(request, said[request.turn], recorded),
@@ -56,6 +58,20 @@ class ReplayModel:
             return ""
         was, got = self._show.results(recorded.calls[number], call)
         return f"call {number}: {self._show.call(call)} was recorded with {was}, got {got}"
+
+    def given_divergence(self, query: Query, where: Where, messages: list[JsonObject]) -> str:
+        """Say how what the server gives to begin with differs from what it gave when the query was recorded."""
+        recorded = self.recorded(query, where)
+        before = recorded.messages[: recorded.begins]
+        lens = Lens(frozenset({"results"}), self._scrubber)
+        seen = (
+            lens.seen({"calls": [], "messages": one, "given": {"messages": len(one)}}) for one in (before, messages)
+        )
+        was, got = (one.given for one in seen)
+        if same(was, got):
+            return ""
+        was, got = self._show.both(was, got)
+        return f"the server's prompt or resources were recorded with {was}, gave {got}"
 
     def recorded(self, query: Query, where: Where) -> Transcript:
         """Give what was recorded of a query's repeat. Raises `QueryError` (`not_recorded`) where nothing was."""
