@@ -14,6 +14,7 @@ from mcprun.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from mcprun.records import ServerRecord
     from mcprun.report.console import Console
+    from mcprun.snapshot import Offered
     from mcprun.toolchanges import ToolChange
     from mcprun.toollint import Finding
     from mcprun.tools import ToolSet
@@ -31,6 +32,7 @@ _SET = ("server", "env", "header", "env_files", "cwd", "python", "protocol", "co
 @options.CWD
 @options.PYTHON
 @options.PROTOCOL
+@click.option("--all", "wants_all", is_flag=True, help="List prompts, resources and templates of resources as well.")
 @click.option(
     "--snapshot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="Write the tools to FILE, to be committed: it does not differ unless the tools do.",
@@ -40,7 +42,12 @@ _SET = ("server", "env", "header", "env_files", "cwd", "python", "protocol", "co
     "--lint", "wants_lint", is_flag=True, help="Say what the API would refuse, or a model would stumble over."
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 on any change or finding, and not only on the bad ones.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: server, tools, changes, findings.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object: server, tools, what else, changes, findings.",
+)
 @options.CONNECT_TIMEOUT
 @options.REDACT
 @click.pass_context
@@ -52,6 +59,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
 
     \b
       mcprun tools server.py
+      mcprun tools server.py --all
       mcprun tools server.py --snapshot tools.json
       mcprun tools server.py --against tools.json
       mcprun tools server.py --against latest --strict
@@ -67,11 +75,12 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     import asyncio
 
     from mcprun.errors import RunError
-    from mcprun.listing import list_server
+    from mcprun.listing import list_all
     from mcprun.models.choose import Account
+    from mcprun.offerchanges import compare_offered
     from mcprun.planning import Options, reach
     from mcprun.report.console import Console
-    from mcprun.snapshot import read_tools, write_snapshot
+    from mcprun.snapshot import read_kept, write_snapshot
     from mcprun.toolchanges import compare_tools
     from mcprun.toollint import lint
     from mcprun.tools import ToolSet
@@ -90,21 +99,26 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
         server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
     )
     target, redactor = reach(given["server"], asked, Account.find())
-    before = redactor.value(read_tools(given["against"])) if given["against"] else None
+    before = redactor.value(read_kept(given["against"])) if given["against"] else None
+    wants_all = given["wants_all"] or bool(before and before.offered)
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
-            listing = list_server(target, redactor, given["connect_timeout"], progress.handle, asked.protocol)
-            server = asyncio.run(listing)
+            listing = list_all(
+                target, redactor, given["connect_timeout"], progress.handle, asked.protocol, offered=wants_all
+            )
+            server, offered = asyncio.run(listing)
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
     if snapshot:
-        write_snapshot(snapshot, server)
-    offered = ToolSet.of(server.tools)
-    changes = compare_tools(before, server.tools) if before is not None else None
-    findings = lint(offered) if given["wants_lint"] else None
-    _tell(console, server, offered, changes, findings, snapshot, as_json=given["as_json"])
+        write_snapshot(snapshot, server, offered)
+    tools = ToolSet.of(server.tools)
+    changes = compare_tools(before.tools, server.tools) if before else None
+    if before and before.offered and offered and changes is not None:
+        changes += compare_offered(before.offered, offered)
+    findings = lint(tools) if given["wants_lint"] else None
+    _tell(console, server, tools, offered, changes, findings, snapshot, as_json=given["as_json"])
     bad = [*(change.breaking for change in changes or ()), *(one.severity == "error" for one in findings or ())]
     ctx.exit(ExitCode.FAILED if any(bad) or (given["strict"] and bad) else ExitCode.PASSED)
 
@@ -112,7 +126,8 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
 def _tell(
     console: Console,
     server: ServerRecord,
-    offered: ToolSet,
+    tools: ToolSet,
+    offered: Offered | None,
     changes: list[ToolChange] | None,
     findings: list[Finding] | None,
     snapshot: Path | None,
@@ -120,16 +135,19 @@ def _tell(
     as_json: bool,
 ) -> None:
     """Print what was asked for: the list, when it was nothing else."""
-    from mcprun.report import toollist
+    from mcprun.report import offerlist, toollist
 
     if as_json:
-        console.json(toollist.as_json(server, offered, changes, findings))
+        console.json(toollist.as_json(server, tools, offered, changes, findings))
         return
     if changes is None and findings is None and snapshot is None:
-        console.lines(toollist.listed(server, offered, console.width))
+        console.lines(toollist.listed(server, tools, console.width))
+        if offered:
+            console.lines(offerlist.listed(offered, console.width))
     if findings is not None:
-        console.lines(toollist.found(findings, offered))
+        console.lines(toollist.found(findings, tools))
     if changes is not None:
         console.lines(toollist.changed(changes))
     if snapshot is not None:
-        console.lines([toollist.totals(offered, f"{snapshot}: ")])
+        more = f", {offerlist.counted(offered)}" if offered else ""
+        console.lines([toollist.totals(tools, f"{snapshot}: ", more)])
