@@ -45,8 +45,31 @@ def test_a_made_id_depends_on_the_prompt_alone(prompt: str, metadata: dict[str, 
 
 
 def test_ids_differ_between_prompts() -> None:
-    """Two prompts make two ids."""
-    assert parse_query("a").id != parse_query("b").id
+    """Two prompts make two ids, and so does what is taken from the server."""
+    queries: list[Any] = [
+        "a",
+        "b",
+        {"server_prompt": "a"},
+        {"server_prompt": "b"},
+        {"server_prompt": {"name": "a", "arguments": {"c": "d"}}},
+        {"server_prompt": "a", "resources": ["a:b"]},
+        {"prompt": "a", "resources": ["a:b"]},
+        {"prompt": "a", "resources": ["a:c"]},
+    ]
+    assert len({parse_query(query).id for query in queries}) == len(queries)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"server_prompt": "a", "resources": "b:c"},
+        {"server_prompt": {"name": "a", "args": {}}, "resources": [{"uri": "b:c"}]},
+    ],
+)
+def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
+    """A bare name, a lone URI, and resources as a server lists them."""
+    query = parse_query(line)
+    assert query == parse_query({"server_prompt": {"name": "a", "arguments": {}}, "resources": ["b:c"]})
 
 
 @pytest.mark.parametrize(
@@ -82,6 +105,15 @@ def test_ids_differ_between_prompts() -> None:
         ({"prompt": "x", "zzz": 1}, [("zzz", "unknown key; put what is yours under 'metadata'")]),
         ({"prompt": "x", "repeat": 0}, [("repeat", "must be greater than or equal to 1")]),
         ({"prompt": "x", "elicit": {}}, [("elicit", "not supported yet")]),
+        ({"resources": ["a:b"]}, [("prompt", "is missing")]),
+        ({"prompt": "x", "resources": []}, [("resources", "must not be empty")]),
+        ({"prompt": "x", "resources": ["a:b", "notes.txt"]}, [("resources[1]", "must be a URI with a scheme, such as file:///notes.txt")]),
+        ({"prompt": "x", "resources": [{"uri": "a:b", "name": "c"}]}, [("resources[0]", "must be a string, not an object")]),
+        ({"server_prompt": {"arguments": {}}}, [("server_prompt.name", "is missing")]),
+        ({"server_prompt": {"name": "a", "arguments": {"n": 3}}}, [("server_prompt.arguments.n", "must be a string, not the number 3")]),
+        ({"server_prompt": {"name": "a", "argument": {}}}, [("server_prompt.argument", "unknown key; did you mean 'arguments'?")]),
+        ({"server_prompt": 3}, [("server_prompt", "must be an object, not the number 3")]),
+        ({"server_prompt": "a", "script": [{"text": "b"}, {"text": "c"}]}, [("script", "answers 2 of the user's messages, and there is 1: a turn without calls ends an answer")]),
         ({"prompt": "x", "expect": {"judge": ""}}, [("expect.judge[0]", "must not be empty")]),
         ({"prompt": "x", "expect": {"text": {"regex": "("}}}, [("expect.text.regex[0]", "is no regular expression: missing ), unterminated subpattern at position 0")]),
         ({"prompt": "x", "expect": {"text": {}}}, [("expect.text", "expects nothing: say one of contains, not_contains, equals, regex, json_schema")]),

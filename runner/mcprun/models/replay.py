@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mcprun.compare import Lens, same
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Where
@@ -70,7 +72,8 @@ class ReplayModel:
         was, got = (one.given for one in seen)
         if same(was, got):
             return ""
-        was, got = self._show.both(was, got)
+        texts = _texts(was), _texts(got)
+        was, got = self._show.texts(*texts) if texts[0] != texts[1] else self._show.both(was, got)
         return f"the server's prompt or resources were recorded with {was}, gave {got}"
 
     def recorded(self, query: Query, where: Where) -> Transcript:
@@ -83,6 +86,13 @@ class ReplayModel:
             message = f"{query.id} was recorded for another prompt: mcprun show {self._run.path} {query.id} tells it"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
+
+
+def _texts(messages: Any) -> str:
+    """Join the texts of messages; what was taken out of them may have left anything."""
+    contents = [message.get("content") for message in messages or () if isinstance(message, dict)]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    return "\n".join(str(block.get("text", "")) for block in blocks if isinstance(block, dict))
 
 
 def _for(request: Request, content: list[JsonObject], recorded: Transcript) -> list[JsonObject]:
