@@ -88,7 +88,7 @@ def test_what_is_gone_or_new_is_told(tmp_path: Path) -> None:
     assert (same.code, same.stdout.splitlines()[0]) == (0, "no changes")
     assert (tmp_path / "all.json").read_bytes() == (tmp_path / "again.json").read_bytes()
     told = json.loads((tmp_path / "all.json").read_text())
-    told["prompts"] = [one for one in told["prompts"] if one["name"] != "song"] + [{"name": "gone"}]
+    told["prompts"] = [one for one in told["prompts"] if one["name"] != "song"] + [{"name": "zoo"}]
     told["resources"][0]["uri"] = "library://gone"
     told["resource_templates"] = []
     (tmp_path / "all.json").write_text(json.dumps(told))
@@ -96,7 +96,7 @@ def test_what_is_gone_or_new_is_told(tmp_path: Path) -> None:
     assert (done.code, done.stdout.splitlines()) == (
         1,
         [
-            "✗ prompt gone  gone",
+            "✗ prompt zoo  gone",
             "✗ resource library://gone  gone; looks like it was renamed to library://archive",
             "~ prompt song  new",
             "~ resource template library://books/{number}  new",

@@ -42,7 +42,10 @@ def _prompt(prompt: JsonObject) -> JsonObject:
     arguments = prompt.get("arguments") or []
     schema = {
         "type": "object",
-        "properties": {one["name"]: {"type": "string", "description": one.get("description")} for one in arguments},
+        "properties": {
+            one["name"]: {"type": "string"} | {key: one[key] for key in ("title", "description") if key in one}
+            for one in arguments
+        },
         "required": [one["name"] for one in arguments if one.get("required")],
     }
     return {key: value for key, value in prompt.items() if key != "arguments"} | {"inputSchema": schema}
