@@ -29,8 +29,8 @@ from mcprun import __version__, supervisor
 from mcprun.asking import Offers
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
-from mcprun.events import Emit, Noise, ServerExit, ServerStart, ToolsChanged, Warned
-from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MAX_TOOL_PAGES, MODERN
+from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
+from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
 from mcprun.records import JsonObject
@@ -39,6 +39,7 @@ from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
 from mcprun.streamable import streamable_http
 from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target
+from mcprun.toolpages import list_tools, relisted
 from mcprun.tools import ToolSet, changes
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
@@ -120,7 +121,7 @@ class Connector:
             raise
 
         async def relist(server: Server) -> ToolSet | None:
-            return await self._relisted(found.client, server)
+            return await relisted(found.client, server, self._seconds, self._emit)
 
         server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist)
         self._emit(
@@ -194,7 +195,7 @@ class Connector:
             await say_log_level(client, self._offers.log_level)
             await stack.enter_async_context(heed(client, desk))
             desk.is_stale = False
-            listed = await _list_tools(client)
+            listed = await list_tools(client)
             self._remember(client)
             return _Found(client, listed, link, stderr, desk)
 
@@ -208,21 +209,6 @@ class Connector:
                 told = changes(before.listed, listed)
                 self._emit(Warned(message=f"the server's tools are not what they were before it was restarted: {told}"))
         return self._tools
-
-    async def _relisted(self, client: Client, server: Server) -> ToolSet | None:
-        """List the tools of a server again that says that they have changed."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                listed = await _list_tools(client)
-        except (*_EXITS, RunError, TimeoutError) as error:
-            why = str(error) or type(error).__name__
-            self._emit(Warned(message=f"the server says that its tools have changed, and can't list them: {why}"))
-            return None
-        told = changes(server.tools.listed, listed)
-        self._emit(ToolsChanged(server=server.number, changes=told or "none"))
-        if told:
-            self._emit(Warned(message=f"the server has changed its tools, for the queries that begin now: {told}"))
-        return await asyncio.to_thread(ToolSet.of, listed)
 
     def _client(self, mode: str, server: Any, desk: Desk) -> Client:
         return Client(
@@ -303,29 +289,6 @@ class Connector:
             case _:
                 message = f"can't connect to {target}: {str(error) or type(error).__name__}"
         return RunError(kind, message, stderr=progress.stderr.last_words)
-
-
-async def _list_tools(client: Client) -> list[JsonObject]:
-    """All pages of `tools/list`, as the wire has them. Raises `RunError` (`bad_tools`) for what can't be read."""
-    if client.server_capabilities.tools is None:
-        return []
-    tools: list[JsonObject] = []
-    cursor: str | None = None
-    seen: set[str] = set()
-    try:
-        for _ in range(MAX_TOOL_PAGES):
-            page = await client.list_tools(cursor=cursor)
-            tools += [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
-            cursor = page.next_cursor
-            if not cursor or cursor in seen:
-                return tools
-            seen.add(cursor)
-    except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]["input"]  # the tool itself, where a field of it is missing
-        named = f" (tool {wrong['name']!r})" if isinstance(wrong, dict) and "name" in wrong else ""
-        message = f"the server's tool list is invalid: {first_problem(error)}{named}"
-        raise RunError(ErrorKind.BAD_TOOLS, message) from None
-    raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list does not end: {MAX_TOOL_PAGES} pages were read")
 
 
 def _supervised(command: str, env: Mapping[str, str]) -> list[str]:

@@ -150,7 +150,8 @@ class ServerAsked(Event):
     """A server asked for something (`kind`: elicitation, sampling or roots), and was answered.
 
     Where no query is named, it can't be told whose it was. `message` is what it asked, `answer` the action of an
-    elicitation or the model's text; `reason` says why it got no more. Of sampling there are the `model`, its stop reason and its tokens.
+    elicitation or the model's text; `reason` says why it got no more. Of a model that was asked there are its name, its
+    stop reason and its tokens.
     """
 
     name: ClassVar[str] = "asked"
