@@ -14,7 +14,7 @@ import pytest
 from mcprun.asking import Askers, Caller
 from mcprun.deadline import Deadline
 from mcprun.events import Where
-from tests.support import virtual_time
+from tests.support import npm, virtual_time
 from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, script, squeezed, write_jsonl
 from tests.support.messages_api import MessagesApi, calls, message, prompt_of, scripted, text
 
@@ -445,6 +445,43 @@ def test_tools_and_batch_offer_the_same(tmp_path: Path) -> None:
     fewer = run_mcprun("tools", server, "--max-sampling", "0", "--json", cwd=tmp_path)
     assert same.code == 0
     assert [tool["name"] for tool in json.loads(fewer.stdout)["tools"]] == ["elicitation"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["stdio", "streamableHttp"])
+def test_server_everything(tmp_path: Path, transport: str) -> None:
+    """A real server of the older era: forms, URLs, samples, roots, progress and log messages, over both transports."""
+    if missing := npm.missing():
+        pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
+    queries = [
+        script(("trigger-elicitation-request", {}), id="form", elicit=[{"name": "Ann"}]),
+        script(("trigger-url-elicitation", {"url": "https://a.example/pay"}), id="url", elicit=["accept"]),
+        script(("trigger-sampling-request", {"prompt": "Why?"}), id="sample", sampling=["Because."]),
+        script(("get-roots-list", {}), id="roots"),
+        script(("trigger-long-running-operation", {"duration": 0.2, "steps": 2}), id="progress"),
+        script(("toggle-simulated-logging", {}), id="log"),
+    ]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    flags = ("--root", str(tmp_path), "--log-level", "debug")
+    if transport == "stdio":
+        server = f"node {npm.node_modules()}/@modelcontextprotocol/server-everything/dist/index.js"
+        done = run_mcprun("batch", prompts, server, *flags, cwd=tmp_path)
+    else:
+        with npm.everything_over_http(transport, tmp_path / "node.log") as port:
+            done = run_mcprun("batch", prompts, f"http://127.0.0.1:{port}/mcp", *flags, cwd=tmp_path)
+    assert (done.code, len(done.record["server"]["tools"])) == (0, 17)
+    said = {one["id"]: "".join(part.get("text", "") for part in one["calls"][0]["content"]) for one in done.transcripts}
+    assert "Name: Ann" in said["form"]
+    assert "accept" in said["url"]
+    assert "Because." in said["sample"]
+    assert tmp_path.as_uri() in said["roots"]
+    asked = {one["id"]: one["asked"][0] for one in done.transcripts if "asked" in one}
+    assert asked["url"]["request"]["url"] == "https://a.example/pay"
+    assert {name: one["kind"] for name, one in asked.items()} == {
+        "form": "elicitation", "url": "elicitation", "sample": "sampling",
+    }  # fmt: skip
+    assert [event["progress"] for event in events(done, "progress")] == [1, 2]
+    assert events(done, "log")
 
 
 CHOOSY = """
