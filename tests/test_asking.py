@@ -428,6 +428,15 @@ def test_rounds_come_to_an_end(tmp_path: Path) -> None:
     assert len(done.transcripts[0]["asked"]) == 10
 
 
+def test_a_query_is_not_asked_for_ever(tmp_path: Path) -> None:
+    """After a hundred requests a query gives no more answers, and its trace holds no more of them."""
+    query = script(*[("nag", {})] * 11, expect={"tool_errors": "allow"})
+    done = asking(tmp_path, query, era="2026-07-28")
+    assert len(events(done, "asked")) == len(done.transcripts[0]["asked"]) == 100
+    refused = "No result of nag: the server asked for input (elicitation/create), and nobody answers this here."
+    assert refused in [call["content"][0]["text"] for call in done.transcripts[0]["calls"]]
+
+
 def test_show_tells_who_asked_what(tmp_path: Path) -> None:
     """Between a call and what follows: the question and the answer."""
     asking(tmp_path, booking("room", GUEST) | {"id": "q"}, era="2026-07-28")
@@ -456,6 +465,11 @@ def test_server_everything(tmp_path: Path, transport: str) -> None:
     queries = [
         script(("trigger-elicitation-request", {}), id="form", elicit=[{"name": "Ann"}]),
         script(("trigger-url-elicitation", {"url": "https://a.example/pay"}), id="url", elicit=["accept"]),
+        script(
+            ("trigger-url-elicitation", {"url": "https://a.example/first", "errorPath": True}),
+            id="refused",
+            expect={"tool_errors": "allow"},
+        ),
         script(("trigger-sampling-request", {"prompt": "Why?"}), id="sample", sampling=["Because."]),
         script(("get-roots-list", {}), id="roots"),
         script(("trigger-long-running-operation", {"duration": 0.2, "steps": 2}), id="progress"),
@@ -476,6 +490,9 @@ def test_server_everything(tmp_path: Path, transport: str) -> None:
     assert "Because." in said["sample"]
     assert tmp_path.as_uri() in said["roots"]
     asked = {one["id"]: one["asked"][0] for one in done.transcripts if "asked" in one}
+    assert [event["reason"] for event in events(done, "asked") if event.get("query") == "refused"] == [
+        "the call was refused until somebody has been there"
+    ]
     assert asked["url"]["request"]["url"] == "https://a.example/pay"
     assert {name: one["kind"] for name, one in asked.items()} == {
         "form": "elicitation", "url": "elicitation", "sample": "sampling",

@@ -7,13 +7,15 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
 import mcp_types
+from mcp import MCPError
 from mcp.client.session import ClientRequestContext, IncomingMessage
 from mcp.shared.dispatcher import ProgressFnT
+from pydantic import ValidationError
 
 from mcprun.asking import Askers, Caller, Offers, Owner, Response
 from mcprun.content import result_text
@@ -109,6 +111,22 @@ class Desk:
 
         return took
 
+    def refused(self, caller: Caller | None, error: MCPError) -> None:
+        """Tell of the URLs for whose sake a call was refused (MCP 2025-11-25, "URL Elicitation Required Error")."""
+        if error.code != mcp_types.URL_ELICITATION_REQUIRED or caller is None:
+            return
+        with suppress(ValidationError):
+            required = mcp_types.ElicitationRequiredErrorData.model_validate(error.data, by_name=False)
+            for asked in required.elicitations:
+                event = ServerAsked(
+                    server=self._number,
+                    kind="elicitation",
+                    message=self._shown(asked.message),
+                    url=self._shown(asked.url),
+                    reason="the call was refused until somebody has been there",
+                )
+                self._tell(Owner(caller.asker, caller, is_sure=True), event)
+
     async def _answered(self, kind: str, request: JsonObject) -> Response:
         """Have a request answered by whoever it is for, and tell of it."""
         owner, started = self.askers.owner(), time.monotonic()
@@ -139,7 +157,7 @@ class Desk:
                 result, reason = by_policy(self._offers.elicit, request)
                 return Response(result=result, reason=reason)
             return Response(reason="it can't be told which query it is for")
-        if self.askers.counts(owner.asker)["asked"] >= MAX_ASKED:
+        if not self._has_room(owner, "requests"):
             return Response(reason=f"a query is asked {MAX_ASKED} times at most")
         answering = asyncio.ensure_future(
             owner.asker.answer(kind, request, owner.caller, is_sure=owner.is_sure),

@@ -136,6 +136,7 @@ class Server:
                 raise await self._died(tool) from None
             if error.code == INVALID_ANSWER:
                 return Answer(error_result(f"No result of {tool}: {error.message}."), "invalid answer")
+            self.desk.refused(caller, error)
             return Answer(error_result(error.message), f"json-rpc error {error.code}")
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise await self._died(tool) from None
