@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from mcp_types import ElicitRequestURLParams
 
-from mcprun.asking import Askers, Caller
+from mcprun.asking import Askers, Caller, Offers, Response
 from mcprun.deadline import Deadline
-from mcprun.events import Where
+from mcprun.desk import Desk
+from mcprun.events import Event, ServerAsked, Where
 from tests.support import npm, virtual_time
 from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, script, squeezed, write_jsonl
-from tests.support.messages_api import MessagesApi, calls, message, prompt_of, scripted, text
+from tests.support.messages_api import MessagesApi, calls, error, message, prompt_of, scripted, text
 
 ASKING = SERVERS / "asking.py"
 ERAS = ("2026-07-28", "legacy")
@@ -289,38 +293,73 @@ def test_sampling_is_bounded_and_can_be_refused(tmp_path: Path) -> None:
     assert "asked" not in none.transcripts[0]
 
 
-def test_a_model_that_can_t_be_asked_ends_the_query(tmp_path: Path) -> None:
-    """A spent budget in the middle of a call is the run's end, and not the tool's failure."""
-    dear = message([{"type": "text", "text": "Because."}], usage={"input_tokens": 1, "output_tokens": 1})
-    with MessagesApi(pondering(dear)) as api:
+@pytest.mark.parametrize(
+    ("answer", "flags", "verdict", "kind"),
+    [
+        (message([], usage={"input_tokens": 1, "output_tokens": 1}), ("--budget-tokens", "1"), "skipped", "budget"),
+        (error(500, "api_error", "Broken"), ("--no-retry",), "error", "api_error"),
+        (error(400, "invalid_request_error", "Bad"), ("--no-retry",), "passed", None),
+    ],
+)
+def test_a_model_that_can_t_be_asked(
+    tmp_path: Path, answer: Any, flags: tuple[str, ...], verdict: str, kind: str | None
+) -> None:
+    """What is no fault of the server ends the query, or the run; a request that the API refuses, the server hears of."""
+    query = {"prompt": "x", "expect": {"tool_errors": "allow"}}
+    with MessagesApi(pondering(answer)) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
-        done = asking(tmp_path, {"prompt": "x"}, era="legacy", flags=("--budget-tokens", "1"), env=env)
-    assert (done.code, len(api.requests)) == (3, 1)
-    assert (done.transcripts[0]["verdict"], done.transcripts[0]["error"]["kind"]) == ("skipped", "budget")
+        (one,) = asking(tmp_path, query, era="legacy", flags=flags, env=env).transcripts
+    assert (one["verdict"], one["error"] and one["error"]["kind"]) == (verdict, kind)
 
 
-def test_a_call_s_clock_stands_still_while_its_server_waits_for_us() -> None:
-    """Pauses may overlap and outlast what they are in; their time counts once."""
+class Slow(Someone):
+    """A query whose model takes fifty seconds."""
 
-    async def main() -> None:
-        import asyncio
+    async def answer(self, *args: Any, **more: Any) -> Response:
+        await asyncio.sleep(50)
+        return Response(result={"action": "cancel"})
 
-        loop = asyncio.get_running_loop()
+
+def test_a_calls_clock_stands_still_while_its_server_waits() -> None:
+    """What takes its time is the answer, and not the server; and who is gone answers nothing more."""
+
+    async def main() -> tuple[float, str | None]:
+        told: list[Event] = []
+        desk, slow = Desk(1, Offers(), told.append, str, Counter()), Slow("q")
+        params = ElicitRequestURLParams(message="?", url="https://a.example")
+        caller = Caller(slow, 0, 0, Deadline(10))
+        with desk.askers.attend(slow), desk.askers.calling(caller):
+            async with caller.clock:
+                await desk.elicit(cast("Any", None), params)
+        with desk.askers.attend(slow):
+            late = asyncio.create_task(desk.elicit(cast("Any", None), params))
+            await asyncio.sleep(1)
+        await late
+        assert isinstance(told[-1], ServerAsked)
+        return caller.clock.waited, told[-1].reason
+
+    assert virtual_time.run(main()) == (50, "the query was over first")
+
+
+def test_pauses_overlap_and_outlast() -> None:
+    """Their time counts once, and a pause that ends when all is over changes nothing."""
+
+    async def main() -> tuple[float, float]:
         async with Deadline(10) as clock:
             with clock.paused():
                 await asyncio.sleep(50)
                 with clock.paused():
                     await asyncio.sleep(50)
             await asyncio.sleep(9)
-        assert (clock.waited, loop.time()) == (100, 109)
-        outlasting = Deadline(10)
+        over = Deadline(10)
         with pytest.raises(TimeoutError):
-            async with outlasting:
+            async with over:
                 await asyncio.sleep(11)
-        with outlasting.paused():
+        with over.paused():
             pass
+        return clock.waited, asyncio.get_running_loop().time()
 
-    virtual_time.run(main())
+    assert virtual_time.run(main()) == (100, 119)
 
 
 # All the same whoever else is there. ----------------------------------------------------------------------
