@@ -134,9 +134,10 @@ class QueryAsker:
         if self.texts:
             text = {"type": "text", "text": self.texts.pop(0)}
             return Response(result=result_of([text], model, "end_turn"))
-        reason = "the query has no text left for it" if self.query.sampling else "the query has no `sampling`"
-        if self.query.sampling is not None:
-            self.unmet.append(f"the server asked the model, and {reason}: refused")
+        if self.query.sampling is None:
+            return Response(reason="the query has no `sampling`")
+        reason = "the query has no text left for it"
+        self.unmet.append(f"the server asked the model, and {reason}: refused")
         return Response(reason=reason)
 
     async def _modelled(self, request: JsonObject) -> Response:

@@ -74,7 +74,7 @@ class Desk:
         """Take a log message."""
         text = params.data if isinstance(params.data, str) else json.dumps(params.data, ensure_ascii=False, default=str)
         event = ServerLogged(
-            server=self._number, level=params.level, logger=params.logger, text=self._shown(text) or ""
+            server=self._number, level=params.level, logger=self._shown(params.logger), text=self._shown(text) or ""
         )
         self._tell(self.askers.owner(), event)
 
@@ -142,7 +142,7 @@ class Desk:
                 url=self._shown(request.get("url")),
                 answer=result.get("action") or self._shown(_text(result.get("content"))),
                 content=result.get("content") if "action" in result else None,
-                reason=response.reason,
+                reason=self._shown(response.reason),
                 model=response.model,
                 stop_reason=response.stop_reason,
                 usage=response.usage,
