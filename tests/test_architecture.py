@@ -15,11 +15,11 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "pytest_plugin", "cli", "report", "trial", "api", "baseline", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "opener", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "offered", "connect", "server",
+    "pytest_plugin", "cli", "report", "trial", "api", "baseline", "merging", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "opener", "answers", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "catalog", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
     "link", "stdio", "streamable", "wire", "serverlog", "target",
-    "offerchanges", "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "opening", "content", "prompts", "jsonl", "queries", "serverinput",
-    "expectations", "matchers", "aliases",
-    "redact", "config", "events", "records", "ending", "together", "deadline", "limits", "errors",
+    "catalogchanges", "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "opening", "content", "prompts", "jsonl", "shard", "queries", "serverinput",
+    "elicitation", "expectations", "matchers", "aliases",
+    "redact", "config", "events", "tally", "records", "ending", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

@@ -15,9 +15,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-KEYS = st.sampled_from(
-    [*Query.model_fields, *Query.not_yet, "messages", "params", "query", "expected_tool_calls", "target", "typo"]
-)
+KEYS = st.sampled_from([*Query.model_fields, "messages", "params", "query", "expected_tool_calls", "target", "typo"])
 
 
 def problems(value: Any) -> list[tuple[str, str]]:
@@ -104,7 +102,6 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
         ({"prompt": "x", "scrip": []}, [("scrip", "unknown key; did you mean 'script'?")]),
         ({"prompt": "x", "zzz": 1}, [("zzz", "unknown key; put what is yours under 'metadata'")]),
         ({"prompt": "x", "repeat": 0}, [("repeat", "must be greater than or equal to 1")]),
-        ({"prompt": "x", "elicit": {}}, [("elicit", "not supported yet")]),
         ({"resources": ["a:b"]}, [("prompt", "is missing")]),
         ({"prompt": "x", "resources": []}, [("resources", "must not be empty")]),
         ({"prompt": "x", "resources": ["a:b", "notes.txt"]}, [("resources[1]", "must be a URI with a scheme, such as file:///notes.txt")]),
@@ -114,6 +111,13 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
         ({"server_prompt": {"name": "a", "argument": {}}}, [("server_prompt.argument", "unknown key; did you mean 'arguments'?")]),
         ({"server_prompt": 3}, [("server_prompt", "must be an object, not the number 3")]),
         ({"server_prompt": "a", "script": [{"text": "b"}, {"text": "c"}]}, [("script", "answers 2 of the user's messages, and there is 1: a turn without calls ends an answer")]),
+        ({"prompt": "x", "elicit": {}}, [("elicit", "must be a list, not an object")]),
+        ({"prompt": "x", "elicit": ["yes"]}, [("elicit[0].action", "must be 'accept', 'decline' or 'cancel'")]),
+        ({"prompt": "x", "elicit": [{"action": "decline", "content": {}}]}, [("elicit[0]", "has content, which goes with accept, and its action is decline")]),
+        ({"prompt": "x", "elicit": [{"a": {"b": 1}}]}, [("elicit[0]", "content.a must be text, a number, true, false, null or a list of texts")]),
+        ({"prompt": "x", "elicit": [{"action": "cancel", "match": "("}]}, [("elicit[0]", "match is no regular expression: missing ), unterminated subpattern at position 0")]),
+        ({"prompt": "x", "elicit": [{"action": "accept", "contents": {}}]}, [("elicit[0].contents", "unknown key; did you mean 'content'?")]),
+        ({"prompt": "x", "sampling": "a"}, [("sampling", "must be a list, not the string 'a'")]),
         ({"prompt": "x", "expect": {"judge": ""}}, [("expect.judge[0]", "must not be empty")]),
         ({"prompt": "x", "expect": {"text": {"regex": "("}}}, [("expect.text.regex[0]", "is no regular expression: missing ), unterminated subpattern at position 0")]),
         ({"prompt": "x", "expect": {"text": {}}}, [("expect.text", "expects nothing: say one of contains, not_contains, equals, regex, json_schema")]),

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from mcprun.offerchanges import compare_offered
-from mcprun.offered import names
-from mcprun.snapshot import Offered
+from mcprun.catalog import names
+from mcprun.catalogchanges import compare_catalogs
+from mcprun.snapshot import Catalog
 from tests.support.cli import RAW, run_mcprun, squeezed
 from tests.test_server_input import LIBRARY, ODD
 
 
-def offered(**lists: list[dict[str, Any]]) -> Offered:
+def catalog(**lists: list[dict[str, Any]]) -> Catalog:
     """Make what a server offers, of the lists that are given."""
-    return Offered(**{"prompts": [], "resources": [], "resource_templates": [], **lists})
+    return Catalog(**{"prompts": [], "resources": [], "resource_templates": [], **lists})
 
 
 @pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
@@ -121,16 +121,16 @@ def test_a_broken_snapshot_is_one_message(tmp_path: Path) -> None:
 
 def test_arguments_of_prompts_are_compared() -> None:
     """A new one that is required breaks who plays the prompt; what varies with a resource's content does not count."""
-    before = offered(
+    before = catalog(
         prompts=[{"name": "p", "arguments": [{"name": "a"}]}], resources=[{"uri": "u:v", "name": "n", "size": 1}]
     )
-    after = offered(
+    after = catalog(
         prompts=[{"name": "p", "arguments": [{"name": "a"}, {"name": "b", "required": True}]}],
         resources=[{"uri": "u:v", "name": "n", "size": 2}],
     )  # fmt: skip
-    (change,) = compare_offered(before, after)
+    (change,) = compare_catalogs(before, after)
     assert (change.tool, change.kind, change.breaking) == ("prompt p", "input_required", True)
-    assert compare_offered(after, after) == []
+    assert compare_catalogs(after, after) == []
 
 
 def test_names_are_bounded() -> None:

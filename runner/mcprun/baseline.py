@@ -103,7 +103,7 @@ def _slim(run: Run) -> Iterator[bytes]:
 
 def _without_messages(transcript: Transcript) -> Transcript:
     given = transcript.messages[: transcript.begins]
-    return transcript.model_copy(update={"messages": given, "system": None, "prompt": "", "checks": []})
+    return transcript.model_copy(update={"messages": given, "asked": [], "system": None, "prompt": "", "checks": []})
 
 
 def _record(record: RunRecord, *, slim: bool) -> RunRecord:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import mcp_types
 
+from mcprun.catalog import list_prompts, list_resources, list_templates, names
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Emit, PromptGet, ResourceRead, Where
-from mcprun.offered import list_prompts, list_resources, list_templates, names
 from mcprun.opening import opening, prompt_messages, resource_blocks
 from mcprun.queries import Query
 from mcprun.records import JsonObject
@@ -88,7 +88,7 @@ class Opener:
         what: str,
     ) -> JsonObject:
         """Send a request, and tell of it. Raises `NoResult` where the server gives nothing, `QueryError` as `open`."""
-        if not self.server.offers(capability):
+        if not self.server.has(capability):
             raise _refused(f"the server has no {capability}, and the query asks for {what}")
         started = time.monotonic()
 

@@ -1,7 +1,7 @@
 """A query: one line of a prompts file, checked. The format stands in the README under "Queries".
 
 `parse_query` takes a line's JSON value and gives a `Query`, or raises `BadQuery` with every problem named by
-the field as the user wrote it. Keys whose behaviour is not built yet are refused, never taken and ignored.
+the field as the user wrote it. Unknown keys are refused, never taken and ignored.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pydantic import (
 
 from mcprun import aliases
 from mcprun.aliases import Problem
+from mcprun.elicitation import ElicitAnswer
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.records import JsonObject
 from mcprun.serverinput import ServerPrompt, Uri, from_server
@@ -98,9 +99,11 @@ class ScriptTurn(Part):
 
 
 class Query(Part):
-    """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used."""
+    """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used.
 
-    not_yet = frozenset({"elicit"})
+    `elicit` and `sampling` are what servers that ask are answered, in order: for the user, and for `--model script`.
+    """
+
     id: Annotated[str, BeforeValidator(_check_id)] = ""
     prompt: Prompt | None = None
     prompts: list[Prompt] | None = Field(default=None, min_length=1)
@@ -116,6 +119,8 @@ class Query(Part):
     tags: list[str] = Field(default_factory=list)
     metadata: JsonObject = Field(default_factory=dict)
     script: list[ScriptTurn] | None = Field(default=None, min_length=1)
+    elicit: list[ElicitAnswer] | None = None
+    sampling: list[str] | None = None
     expect: Expect = Field(default_factory=Expect)
 
     @field_validator("script")
@@ -221,6 +226,7 @@ _PARTS: dict[tuple[str, ...], type[Part]] = {
     ("server_prompt",): ServerPrompt,
     ("script",): ScriptTurn,
     ("script", "calls"): ScriptCall,
+    ("elicit",): ElicitAnswer,
     ("expect",): Expect,
     ("expect", "text"): ExpectedText,
     ("expect", "calls"): ExpectedCall,
@@ -255,9 +261,7 @@ def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
 def _unknown_key(location: tuple[str | int, ...]) -> str:
     *parents, key = location
     part = _PARTS[tuple(name for name in parents if isinstance(name, str))]
-    if key in part.not_yet:
-        return "not supported yet"
-    known = [*part.model_fields, *part.not_yet, *(aliases.KNOWN if part is Query else ())]
+    known = [*part.model_fields, *(aliases.KNOWN if part is Query else ())]
     close = difflib.get_close_matches(str(key), known, n=1)
     if close:
         return f"unknown key; did you mean {close[0]!r}?"

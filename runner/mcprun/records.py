@@ -96,6 +96,23 @@ class Call(Record):
     diverged: bool = False
 
 
+class Asked(Record):
+    """What a server asked during a query (`kind`: elicitation or sampling), and what it was answered.
+
+    `request` holds the `params` of the wire, `answer` the result; `reason` says why there is none, or why it is no
+    more than that. `call` is the call that it was asked for, where that is known, `usage` the model's tokens.
+    """
+
+    fixed = frozenset({"kind"})
+    kind: Literal["elicitation", "sampling"]
+    turn: int
+    call: int | None = None
+    request: JsonObject
+    answer: JsonObject | None = None
+    reason: str | None = None
+    usage: Usage | None = None
+
+
 class Check(Record):
     """One expectation and whether it held; `message` says what was expected and what was got where not.
 
@@ -139,7 +156,8 @@ class Transcript(Record):
     `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed. Where the
     first of them came of the server's own prompt or resources, `given` counts those.
     `stop` is the last stop reason of the model, or ours: `max_turns`, `max_calls`, `diverged`, `timeout`,
-    `error`, `cancelled`.
+    `error`, `cancelled`. `asked` is what the server asked meanwhile; a transcript in which it asked nothing has no such
+    key.
     """
 
     fixed = frozenset({"id", "stop", "model"})
@@ -155,12 +173,20 @@ class Transcript(Record):
     messages: list[JsonObject]
     given: Given | None = None
     calls: list[Call]
+    asked: list[Asked] = []
     text: str
     checks: list[Check]
     turns: list[Turn]
     attempts: int = 1
     usage: Usage | None = None
     error: ErrorInfo | None = None
+
+    def line(self) -> JsonObject:
+        """Give the record as the JSON object that is written."""
+        line = Record.line(self)
+        if not self.asked:
+            del line["asked"]
+        return line
 
     @property
     def begins(self) -> int:
@@ -247,14 +273,15 @@ class ServerRecord(Record):
 class PromptsRecord(Record):
     """Which prompts were asked: the file as the user named it, and the SHA-256 of its bytes.
 
-    `queries` were selected, which makes so many `runs`, repeats counted.
+    `queries` were selected, which makes so many `runs`, repeats counted; of a `shard`, such as `1/4`, its own.
     """
 
-    fixed = frozenset({"sha256"})
+    fixed = frozenset({"sha256", "shard"})
     file: str
     sha256: str
     queries: int
     runs: int = 0
+    shard: str | None = None
 
 
 class ModelRecord(Record):
@@ -310,38 +337,3 @@ class RunRecord(Record):
             return ExitCode.FAILED
         is_whole = self.state == "finished" and not self.error and not counts.error and not counts.skipped
         return ExitCode.PASSED if is_whole else ExitCode.ERROR
-
-
-class Tally:
-    """Counts transcripts as they come; the end of a run and a later reader use the same sums."""
-
-    def __init__(self) -> None:
-        self._verdicts = dict.fromkeys(Verdict, 0)
-        self._calls = self._tool_errors = self._diverged = self._turns = 0
-        self._usage: Usage | None = None
-
-    def add(self, transcript: Transcript) -> None:
-        """Count one more."""
-        self._verdicts[transcript.verdict] += 1
-        self._calls += len(transcript.calls)
-        self._tool_errors += sum(call.is_error for call in transcript.calls)
-        self._diverged += transcript.diverged
-        self._turns += len(transcript.turns)
-        if transcript.usage:
-            self._usage = (self._usage or Usage()) + transcript.usage
-
-    @property
-    def failures(self) -> int:
-        """How many queries were tried to their end and did not pass."""
-        return self._verdicts[Verdict.FAILED] + self._verdicts[Verdict.ERROR]
-
-    def counts(self) -> Counts:
-        """Give the totals so far."""
-        return Counts(
-            **{verdict.value: count for verdict, count in self._verdicts.items()},
-            calls=self._calls,
-            tool_errors=self._tool_errors,
-            diverged=self._diverged,
-            turns=self._turns,
-            usage=self._usage,
-        )

@@ -22,7 +22,7 @@ from mcprun.rundir import Run
 _KEPT = ("name", "version", "protocol", "tools")
 
 
-class Offered(Record):
+class Catalog(Record):
     """What a server offers besides tools, as the wire has it, each list sorted by what its items are known by."""
 
     shaped = frozenset({"prompts", "resources", "resource_templates"})
@@ -32,22 +32,22 @@ class Offered(Record):
 
 
 KEYS = {"prompts": "name", "resources": "uri", "resource_templates": "uriTemplate"}
-"""The lists of `Offered`, and the key by which their items are known."""
+"""The lists of `Catalog`, and the key by which their items are known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a snapshot or a run holds of a server; `offered` only where it was asked for."""
+    """What a snapshot or a run holds of a server; `catalog` only where it was asked for."""
 
     tools: list[JsonObject]
-    offered: Offered | None = None
+    catalog: Catalog | None = None
 
 
-def write_snapshot(path: Path, server: ServerRecord, offered: Offered | None = None) -> None:
+def write_snapshot(path: Path, server: ServerRecord, catalog: Catalog | None = None) -> None:
     """Write a snapshot, or replace it, in one step. Raises `UsageError` where nothing can be written."""
     told = {key: getattr(server, key) for key in _KEPT}
     told["tools"] = in_order(server.tools)
-    told |= offered.line() if offered else {}
+    told |= catalog.line() if catalog else {}
     text = json.dumps({"schema": SCHEMA, **told}, ensure_ascii=False, indent=2)
     try:
         write_file(path, f"{text}\n".encode())
@@ -69,7 +69,7 @@ def read_kept(name: str) -> Kept:
     try:
         found = _json(path)
         tools = in_order(ServerRecord.model_validate(found).tools)
-        return Kept(tools, sorted_offer(Offered.model_validate(found)) if KEYS.keys() & found.keys() else None)
+        return Kept(tools, sorted_catalog(Catalog.model_validate(found)) if KEYS.keys() & found.keys() else None)
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in wrong["loc"])
@@ -104,7 +104,7 @@ def in_order(tools: list[JsonObject], key: str = "name", what: str = "tool") -> 
     return sorted(json.loads(dumps(tools)), key=lambda tool: tool[key])
 
 
-def sorted_offer(offered: Offered) -> Offered:
+def sorted_catalog(catalog: Catalog) -> Catalog:
     """Sort prompts, resources and templates, as `in_order` does with tools."""
-    lists = {name: in_order(getattr(offered, name), key, name[:-1]) for name, key in KEYS.items()}
-    return Offered(**lists)
+    lists = {name: in_order(getattr(catalog, name), key, name[:-1]) for name, key in KEYS.items()}
+    return Catalog(**lists)

@@ -14,13 +14,16 @@ from mcprun.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from mcprun.records import ServerRecord
     from mcprun.report.console import Console
-    from mcprun.snapshot import Offered
+    from mcprun.snapshot import Catalog
     from mcprun.toolchanges import ToolChange
     from mcprun.toollint import Finding
     from mcprun.tools import ToolSet
 
 
-_SET = ("server", "env", "header", "env_files", "cwd", "python", "protocol", "connect_timeout", "redact")
+_SET = (
+    "server", "env", "header", "env_files", "cwd", "python", "protocol", "roots", "max_sampling", "connect_timeout",
+    "redact",
+)  # fmt: skip
 """What a project may set."""
 
 
@@ -33,6 +36,8 @@ _SET = ("server", "env", "header", "env_files", "cwd", "python", "protocol", "co
 @options.PYTHON
 @options.PROTOCOL
 @click.option("--all", "wants_all", is_flag=True, help="List prompts, resources and templates of resources as well.")
+@options.ROOT
+@options.MAX_SAMPLING
 @click.option(
     "--snapshot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="Write the tools to FILE, to be committed: it does not differ unless the tools do.",
@@ -74,11 +79,12 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     """
     import asyncio
 
+    from mcprun.catalogchanges import compare_catalogs
     from mcprun.errors import RunError
+    from mcprun.limits import Limits
     from mcprun.listing import list_all
     from mcprun.models.choose import Account
-    from mcprun.offerchanges import compare_offered
-    from mcprun.planning import Options, reach
+    from mcprun.planning import Options, offers_of, reach
     from mcprun.report.console import Console
     from mcprun.snapshot import read_kept, write_snapshot
     from mcprun.toolchanges import compare_tools
@@ -95,30 +101,38 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
         cwd=given["cwd"],
         python=given["python"],
         protocol=given["protocol"],
+        roots=given["roots"],
+        limits=Limits(max_sampling=given["max_sampling"]),
         redact=given["redact"],
         server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
     )
     target, redactor = reach(given["server"], asked, Account.find())
     before = redactor.value(read_kept(given["against"])) if given["against"] else None
-    wants_all = given["wants_all"] or bool(before and before.offered)
+    lists_all = given["wants_all"] or bool(before and before.catalog)
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
             listing = list_all(
-                target, redactor, given["connect_timeout"], progress.handle, asked.protocol, offered=wants_all
+                target,
+                redactor,
+                given["connect_timeout"],
+                progress.handle,
+                asked.protocol,
+                offers_of(asked),
+                lists_all=lists_all,
             )
-            server, offered = asyncio.run(listing)
+            server, catalog = asyncio.run(listing)
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
     if snapshot:
-        write_snapshot(snapshot, server, offered)
+        write_snapshot(snapshot, server, catalog)
     tools = ToolSet.of(server.tools)
     changes = compare_tools(before.tools, server.tools) if before else None
-    if before and before.offered and offered and changes is not None:
-        changes += compare_offered(before.offered, offered)
+    if before and before.catalog and catalog and changes is not None:
+        changes += compare_catalogs(before.catalog, catalog)
     findings = lint(tools) if given["wants_lint"] else None
-    _tell(console, server, tools, offered, changes, findings, snapshot, as_json=given["as_json"])
+    _tell(console, server, tools, catalog, changes, findings, snapshot, as_json=given["as_json"])
     bad = [*(change.breaking for change in changes or ()), *(one.severity == "error" for one in findings or ())]
     ctx.exit(ExitCode.FAILED if any(bad) or (given["strict"] and bad) else ExitCode.PASSED)
 
@@ -127,7 +141,7 @@ def _tell(
     console: Console,
     server: ServerRecord,
     tools: ToolSet,
-    offered: Offered | None,
+    catalog: Catalog | None,
     changes: list[ToolChange] | None,
     findings: list[Finding] | None,
     snapshot: Path | None,
@@ -135,19 +149,19 @@ def _tell(
     as_json: bool,
 ) -> None:
     """Print what was asked for: the list, when it was nothing else."""
-    from mcprun.report import offerlist, toollist
+    from mcprun.report import cataloglist, toollist
 
     if as_json:
-        console.json(toollist.as_json(server, tools, offered, changes, findings))
+        console.json(toollist.as_json(server, tools, catalog, changes, findings))
         return
     if changes is None and findings is None and snapshot is None:
         console.lines(toollist.listed(server, tools, console.width))
-        if offered:
-            console.lines(offerlist.listed(offered, console.width))
+        if catalog:
+            console.lines(cataloglist.listed(catalog, console.width))
     if findings is not None:
         console.lines(toollist.found(findings, tools))
     if changes is not None:
         console.lines(toollist.changed(changes))
     if snapshot is not None:
-        more = f", {offerlist.counted(offered)}" if offered else ""
+        more = f", {cataloglist.counted(catalog)}" if catalog else ""
         console.lines([toollist.totals(tools, f"{snapshot}: ", more)])

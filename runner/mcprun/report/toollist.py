@@ -14,7 +14,7 @@ from rich.text import Text
 from mcprun.records import JsonObject, ServerRecord
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.schemas import referred
-from mcprun.snapshot import KEYS, Offered
+from mcprun.snapshot import KEYS, Catalog
 from mcprun.toolchanges import ToolChange
 from mcprun.toollint import Finding, token_costs
 from mcprun.tools import ToolSet
@@ -86,17 +86,17 @@ def found(findings: Sequence[Finding], tools: ToolSet) -> Iterator[Text]:
 def as_json(
     server: ServerRecord,
     tools: ToolSet,
-    offered: Offered | None,
+    catalog: Catalog | None,
     changes: list[ToolChange] | None,
     findings: list[Finding] | None,
 ) -> JsonObject:
-    """Give everything as a JSON object; what nobody asked for is `null`: what else is offered, changes, findings."""
+    """Give everything as a JSON object; what nobody asked for is `null`: what else there is, changes, findings."""
     costs = token_costs(tools)
     return {
         "server": {"name": server.name, "version": server.version, "protocol": server.protocol},
         "tools": server.tools,
         "tokens": {"total": sum(costs.values()), "tools": costs},
-        **(offered.line() if offered else dict.fromkeys(KEYS)),
+        **(catalog.line() if catalog else dict.fromkeys(KEYS)),
         "changes": None if changes is None else [asdict(change) for change in changes],
         "findings": None if findings is None else [asdict(finding) for finding in findings],
     }

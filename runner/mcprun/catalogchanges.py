@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from mcprun.records import JsonObject
-from mcprun.snapshot import Offered
+from mcprun.snapshot import Catalog
 from mcprun.toolchanges import ToolChange, compare_tools
 
 _VARYING = frozenset({"size", "annotations"})
 
 
-def compare_offered(before: Offered, after: Offered) -> list[ToolChange]:
+def compare_catalogs(before: Catalog, after: Catalog) -> list[ToolChange]:
     """Give the changes; each names its `tool` as what it is: `prompt brief`, `resource file:///notes.txt`."""
     return [
         *_compared("prompt", before.prompts, after.prompts, _prompt),

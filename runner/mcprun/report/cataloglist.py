@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mcprun.records import JsonObject
 from mcprun.report.terminal import many, one_line
-from mcprun.snapshot import Offered
+from mcprun.snapshot import Catalog
 
 _NAME = 1000
 """Characters of a prompt's name and arguments, or of a URI, that are shown."""
@@ -19,13 +19,13 @@ _DESCRIPTION = 300
 """Characters of what is told of it that are shown."""
 
 
-def listed(offered: Offered, width: int) -> Iterator[RenderableType]:
+def listed(catalog: Catalog, width: int) -> Iterator[RenderableType]:
     """Lay it out for a terminal of so many columns: how many there are of each, and below it a row each."""
-    yield Text(many(len(offered.prompts), "prompt"), "bold")
-    yield from _grid([(*_signature(one), _about(one)) for one in offered.prompts], width)
+    yield Text(many(len(catalog.prompts), "prompt"), "bold")
+    yield from _grid([(*_signature(one), _about(one)) for one in catalog.prompts], width)
     for name, key, items in (
-        ("resource", "uri", offered.resources),
-        ("resource template", "uriTemplate", offered.resource_templates),
+        ("resource", "uri", catalog.resources),
+        ("resource template", "uriTemplate", catalog.resource_templates),
     ):
         yield Text(many(len(items), name), "bold")
         yield from _grid(
@@ -33,12 +33,12 @@ def listed(offered: Offered, width: int) -> Iterator[RenderableType]:
         )
 
 
-def counted(offered: Offered) -> str:
+def counted(catalog: Catalog) -> str:
     """Count it: `2 prompts, 1 resource, 3 resource templates`."""
     counts = {
-        "prompt": offered.prompts,
-        "resource": offered.resources,
-        "resource template": offered.resource_templates,
+        "prompt": catalog.prompts,
+        "resource": catalog.resources,
+        "resource template": catalog.resource_templates,
     }
     return ", ".join(many(len(items), name) for name, items in counts.items())
 

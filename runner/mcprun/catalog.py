@@ -45,7 +45,7 @@ def names(items: Iterable[JsonObject], key: str) -> str:
 
 
 async def _pages(server: Server, request: Any, capability: str, key: str, seconds: float) -> list[JsonObject]:
-    if not server.offers(capability):
+    if not server.has(capability):
         return []
     what = f"the list of {'resource templates' if key == 'resourceTemplates' else key}"
     found: list[JsonObject] = []
