@@ -62,7 +62,6 @@ def test_transcript_tells_the_conversation(tmp_path: Path) -> None:
         "prompt": "Do it.",
         "system": None,
         "model": "script",
-        "given": None,
         "messages": [
             {"role": "user", "content": "Do it."},
             {

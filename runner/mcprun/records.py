@@ -154,7 +154,7 @@ class Transcript(Record):
     """What was said in a query's last attempt: one line of `transcripts.jsonl`.
 
     `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed. Where the
-    first of them came of the server's own prompt or resources, `given` counts those.
+    first of them came of the server's own prompt or resources, `given` counts those; it is absent in all others.
     `stop` is the last stop reason of the model, or ours: `max_turns`, `max_calls`, `diverged`, `timeout`,
     `error`, `cancelled`. `asked` is what the server asked meanwhile; a transcript in which it asked nothing has no such
     key.
@@ -186,6 +186,8 @@ class Transcript(Record):
         line = Record.line(self)
         if not self.asked:
             del line["asked"]
+        if not self.given:
+            del line["given"]
         return line
 
     @property
