@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mcprun.content import error_result, tool_result
 from mcprun.deadline import Deadline
@@ -27,12 +28,23 @@ from mcprun.tools import Permit, ToolSet
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
 
-_ANSWERED = frozenset({"end_turn", "stop_sequence"})
+ANSWERED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the user's next message may follow."""
 
 
 Divergence = Callable[[Query, Where, int, Call], str]
 """Says how the call with a number differs from what was recorded of the query; empty when it does not."""
+
+Approve = Callable[[ToolCall], Awaitable[str]]
+"""Is asked before a call is sent, for all of a turn at the same time. What it says is told in place of a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A turn whose calls are not all answered yet: the calls in order, and the answers so far by their numbers."""
+
+    calls: tuple[ToolCall, ...]
+    answers: dict[int, Answer] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -41,6 +53,7 @@ class Conversation:
 
     `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
     a call, how it differs from the one that is played back; `judged` are the checks of the judge, if there was one.
+    `under_way` is the turn whose calls are being made, or were when the conversation was cut short.
     """
 
     model: str
@@ -50,6 +63,7 @@ class Conversation:
     stop: str = ""
     divergences: dict[int, str] = field(default_factory=dict)
     judged: list[Check] = field(default_factory=list)
+    under_way: UnderWay | None = None
     _pending: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -84,7 +98,8 @@ class Loop:
     """What all conversations of a run share. `system` is for queries that bring none of their own.
 
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
-    from the one that is played back, if one is; with `stop_diverged`, a conversation ends there.
+    from the one that is played back, if one is; with `stop_diverged`, a conversation ends there. `approve` is asked
+    before each call, and `hear` is called with what the model says while it comes.
     """
 
     model: Model
@@ -94,6 +109,8 @@ class Loop:
     permit: Permit = field(default_factory=Permit)
     divergence: Divergence | None = None
     stop_diverged: bool = False
+    approve: Approve | None = None
+    hear: Callable[[str], None] | None = None
 
     async def converse(
         self, query: Query, server: Server, where: Where, conversation: Conversation, deadline: Deadline
@@ -103,13 +120,24 @@ class Loop:
         Fills `conversation`; `deadline` is paused while a model waits to be asked. Raises `QueryError` when the
         model or the server can't go on, `RunError` when no query could.
         """
-        tools = server.tools.only(self.permit).only(Permit(allow=tuple(query.tools or ())))
-        one = _Exchange(self, query, server, where, conversation, deadline, tools)
         for content in query.user_messages:
-            conversation.messages.append({"role": "user", "content": content})
-            await one.run()
-            if conversation.stop not in _ANSWERED:
+            await self.answer(content, query, server, where, conversation, deadline)
+            if conversation.stop not in ANSWERED:
                 return
+
+    async def answer(
+        self,
+        content: str | list[Any],
+        query: Query,
+        server: Server,
+        where: Where,
+        conversation: Conversation,
+        deadline: Deadline,
+    ) -> None:
+        """Play one message of the user, `content`, until the model ends its turn; see `converse`."""
+        tools = server.tools.only(self.permit).only(Permit(allow=tuple(query.tools or ())))
+        conversation.messages.append({"role": "user", "content": content})
+        await _Exchange(self, query, server, where, conversation, deadline, tools).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +186,7 @@ class _Exchange:
             model=self.query.model,
             max_tokens=self.query.max_tokens or self.loop.limits.max_tokens,
             deadline=self.deadline,
+            hear=self.loop.hear,
         )
         event = ModelCall(where=self.where, turn=turn, model=self.query.model or self.loop.model.name)
         started = time.monotonic()
@@ -198,14 +227,16 @@ class _Exchange:
             )
             for number, (tool, arguments) in enumerate(asked, len(self.conversation.calls))
         ]
-        answers: dict[int, Answer] = {}
+        self.conversation.under_way = UnderWay(tuple(events))
+        answers = self.conversation.under_way.answers
         try:
             await together(self._answer(event, answers) for event in events)
         finally:
             # What was answered before the turn was cut short happened, and is told.
             self.conversation.calls.extend(
-                self._judged(_call(event, answers[event.call]), event) for event in events if event.call in answers
+                self._judged(call_of(event, answers[event.call]), event) for event in events if event.call in answers
             )
+        self.conversation.under_way = None
         return [tool_result(use["id"], answers[event.call].result) for use, event in zip(uses, events, strict=True)]
 
     def _judged(self, call: Call, event: ToolCall) -> Call:
@@ -217,10 +248,12 @@ class _Exchange:
 
     async def _answer(self, event: ToolCall, answers: dict[int, Answer]) -> None:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
+        refused = await self._refused(event)
         started = time.monotonic()
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
-                answer = await self._ask(event)
+                seconds = self.loop.limits.call_seconds
+                answer = refused or await self.server.call(event.tool, event.input, seconds)
         except (QueryError, asyncio.CancelledError) as error:
             told = str(error.kind) if isinstance(error, QueryError) else "cancelled"
             self.loop.emit(replace(event, seconds=time.monotonic() - started, is_error=True, problem=told))
@@ -230,15 +263,18 @@ class _Exchange:
             replace(event, seconds=time.monotonic() - started, is_error=answer.is_error, problem=answer.problem)
         )
 
-    async def _ask(self, event: ToolCall) -> Answer:
-        """Send a call to the server, unless the tool may not be used."""
+    async def _refused(self, event: ToolCall) -> Answer | None:
+        """Give the answer to a call that is not sent: the tool may not be used, or somebody does not approve."""
         is_limited = self.loop.permit or self.query.tools
         if is_limited and event.tool not in self.tools.names.values():
             return Answer(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
-        return await self.server.call(event.tool, event.input, self.loop.limits.call_seconds)
+        if self.loop.approve and (told := await self.loop.approve(event)):
+            return Answer(error_result(told), "not approved")
+        return None
 
 
-def _call(event: ToolCall, answer: Answer) -> Call:
+def call_of(event: ToolCall, answer: Answer) -> Call:
+    """Give a call with what came of it."""
     return Call(
         turn=event.turn or 0,
         tool=event.tool,
