@@ -370,7 +370,11 @@ def test_a_chat_that_is_killed_loses_no_answer(tmp_path: Path) -> None:
         asked.set()
         api.closed.wait(60)
 
-    said = {"Hi": [text("Hello.")], "Ho": [text("Yes?")], "Slow.": [Streamed(text("never"), wait=wait)]}
+    said: dict[str, list[Answer]] = {
+        "Hi": [text("Hello.")],
+        "Ho": [text("Yes?")],
+        "Slow.": [Streamed(text("never"), wait=wait)],
+    }
     with answering(said) as api, started(api, tmp_path, QUICK) as process:
         for line in said:
             say(process, line)
