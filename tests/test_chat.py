@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.chats import KEY, SHELF, answering, environment, say, started, until
-from tests.support.cli import QUICKSTART, SERVERS, Result, read_jsonl, run_mcprun
+from tests.support.cli import QUICKSTART, ROOT, SERVERS, Result, normalised, read_jsonl, run_mcprun
 from tests.support.messages_api import Answer, HttpReply, MessagesApi, calls, error, message, text
 from tests.support.messages_stream import Streamed
 
@@ -386,3 +389,23 @@ def test_a_chat_that_is_killed_loses_no_answer(tmp_path: Path) -> None:
     prompts = tmp_path / "outputs" / "latest" / "prompts.jsonl"
     replay = run_mcprun("batch", prompts, QUICK, "--model", "replay:latest", cwd=tmp_path)
     assert (replay.code, replay.transcripts[0]["prompt"]) == (0, ["Hi", "Ho"])
+
+
+def test_the_readmes_example(tmp_path: Path) -> None:
+    """What the README shows of a chat is what it prints, and its commands run as they stand."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## By hand")[2]
+    (shown, commands) = (re.findall(rf"```{kind}\n(.*?)```", readme, re.DOTALL)[0] for kind in ("text", "sh"))
+    typed = "".join(f"{line[2:]}\n" for line in shown.splitlines() if line.startswith("> "))
+    shutil.copy(QUICK, tmp_path / "server.py")
+    begin, again = (shlex.split(line)[1:] for line in commands.splitlines())
+    answer = [calls(("add", {"a": 2, "b": 3}), text="Let me add that up."), text("It is 5.")]
+    with answering({"What is 2 + 3?": answer}) as api:
+        done = run_mcprun(*begin, cwd=tmp_path, env=environment(api, tmp_path / "state"), input=typed)
+    (note,) = [line for line in shown.splitlines() if line.startswith("prompts.jsonl")]
+    printed, expected = (
+        re.sub(r", [\d.]+ m?s$", ", <TIME>", normalised(text), flags=re.MULTILINE).splitlines()
+        for text in (done.stdout, shown)
+    )
+    assert printed == [line for line in expected if line != note]
+    assert note in done.stderr.splitlines()
+    assert run_mcprun(*again, cwd=tmp_path).code == 0
