@@ -19,17 +19,15 @@ _NOT_MADE = "This call was not made: the turn was cut short."
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a conversation stood: how many messages, calls and turns it had, and its last stop reason."""
+    """Where a conversation stood: how many messages and turns it had."""
 
     messages: int
-    calls: int
     turns: int
-    stop: str
 
     @classmethod
     def of(cls, conversation: Conversation) -> Self:
         """Note where it stands."""
-        return cls(len(conversation.messages), len(conversation.calls), len(conversation.turns), conversation.stop)
+        return cls(len(conversation.messages), len(conversation.turns))
 
 
 def mend(conversation: Conversation, start: Place, *, told: str, why: str) -> bool:
@@ -43,9 +41,7 @@ def mend(conversation: Conversation, start: Place, *, told: str, why: str) -> bo
     if not any(_uses(message) for message in conversation.messages[start.messages :]):
         if _ends_with_a_turn(conversation) and len(conversation.turns) > start.turns:
             return True  # the model was cut short, and said what it said
-        del conversation.messages[start.messages :]
-        del conversation.turns[start.turns :]
-        conversation.stop = start.stop
+        del conversation.messages[start.messages :]  # the user's message, which no turn has followed
         return False
     if _unanswered(conversation):
         _answer(conversation, told)
