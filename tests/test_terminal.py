@@ -175,6 +175,7 @@ def test_help_tells_every_command(tmp_path: Path) -> None:
         "chat",
         "diff",
         "init",
+        "merge",
         "report",
         "show",
         "tools",

@@ -206,7 +206,13 @@ def head(
 
 
 def _described(prompts: PromptsFile) -> PromptsRecord:
-    return PromptsRecord(file=prompts.name, sha256=prompts.sha256, queries=len(prompts), runs=prompts.runs)
+    return PromptsRecord(
+        file=prompts.name,
+        sha256=prompts.sha256,
+        queries=len(prompts),
+        runs=prompts.runs,
+        shard=str(prompts.select.shard) if prompts.select.shard else None,
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> RunError:

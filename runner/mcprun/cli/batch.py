@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @options.READ_ONLY
 @options.FILTER
 @options.LIMIT
+@options.SHARD
 @options.OUT
 @click.option("--allow-tool-errors", is_flag=True, help="Calls that come back as errors do not fail a query.")
 @options.CONCURRENCY
