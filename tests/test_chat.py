@@ -391,6 +391,23 @@ def test_a_chat_that_is_killed_loses_no_answer(tmp_path: Path) -> None:
     assert (replay.code, replay.transcripts[0]["prompt"]) == (0, ["Hi", "Ho"])
 
 
+@pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
+def test_what_the_server_asks_in_a_chat_is_answered_when_it_is_run_again(tmp_path: Path, protocol: str) -> None:
+    """A form that was filled in is told, and stands in what is saved: scripts and replays give the server the same."""
+    server, flags = SERVERS / "asking.py", ("--protocol", protocol)
+    with answering(
+        {"Wish.": [calls(("wish", {})), text("Noted.")], "More.": [calls(("wish", {})), text("So.")]}
+    ) as api:
+        done = chat(tmp_path, api, "Wish.\nMore.\n/save s\n", server, "--elicit", "defaults", *flags)
+    assert "The server asks for elicitation: Any wishes?; accept" in done.stderr
+    assert [call["structured"]["result"] for call in done.transcripts[0]["calls"]] == ["breakfast: True, floor: 2"] * 2
+    assert len(done.transcripts[0]["asked"]) == 2
+    for model in ("script", f"replay:{done.run}"):
+        again = run_mcprun("batch", "s", server, "--model", model, *flags, cwd=tmp_path)
+        assert (again.code, again.transcripts[0]["asked"]) == (0, done.transcripts[0]["asked"])
+    assert again.bytes == done.bytes
+
+
 def test_the_readmes_example(tmp_path: Path) -> None:
     """What the README shows of a chat is what it prints, and its commands run as they stand."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## By hand")[2]

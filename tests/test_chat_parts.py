@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.asked import asked
 from mcprun.cli.chatcommands import Command, command_of, completions
 from mcprun.content import error_result
 from mcprun.events import ToolCall
@@ -22,6 +21,7 @@ from mcprun.queries import parse_query
 from mcprun.records import Call, Transcript, Turn, Verdict
 from mcprun.redact import Redactor
 from mcprun.refusals import REFUSED, STOPPED, refusal_of
+from mcprun.saving import saved_query
 from mcprun.server import Answer
 from tests.support.messages_rules import refusal
 from tests.support.messages_stream import events
@@ -130,7 +130,7 @@ def test_what_was_said_can_be_asked_again(
     prompt: Any = ["Go on."] * len(exchanges) if len(exchanges) > 1 else "Go on."
     transcript = Transcript(id="chat-1", verdict=Verdict.PASSED, stop="end_turn", prompt=prompt, model="m", messages=messages,
                             calls=calls, text="", checks=[], turns=turns)  # fmt: skip
-    query = parse_query(asked(transcript))
+    query = parse_query(saved_query(transcript))
     sent = [call for call in calls if not refusal_of(call)]
     expected = query.expect.calls or []
     assert [call.tool for call in expected] == [call.tool for call in sent]

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mcprun.approval import Approval
-from mcprun.asked import asked
 from mcprun.attempt import Attempts
 from mcprun.batch import Plan
 from mcprun.deadline import Deadline
@@ -32,6 +31,7 @@ from mcprun.queries import Query, parse_query
 from mcprun.recorder import Recorder
 from mcprun.records import JsonObject, RunRecord, ServerRecord, Transcript
 from mcprun.refusals import STOPPED
+from mcprun.saving import saved_query
 from mcprun.server import described
 from mcprun.tools import ToolSet
 
@@ -183,9 +183,9 @@ class Chat:
         try:
             async with AsyncExitStack() as stack:
                 with conversation.waiting_for("a server"):
-                    self._server = await stack.enter_async_context(self._attempts.servers.lease())
+                    self._server = await stack.enter_async_context(self._attempts.servers.lease(alone=True))
                 async with deadline:
-                    await loop.answer(text, query, self._server, Where(talk.id), conversation, deadline)
+                    await loop.converse(query, self._server, Where(talk.id), conversation, deadline, [text])
         except (QueryError, RunError) as error:
             return False, error
         except TimeoutError:
@@ -211,15 +211,15 @@ class Chat:
             return
         transcript = self._attempts.transcript(query, 1, 1, conversation, error, talk.seconds)
         # Judged by what it will be held against when it is run again: then a replay gives the same bytes.
-        query = parse_query(asked(transcript))
+        query = parse_query(saved_query(transcript))
         transcript = self._attempts.transcript(query, 1, 1, conversation, error, talk.seconds)
         talk.transcript = transcript
         self._failed = self._failed | {talk.id} if error else self._failed - {talk.id}
         is_first = not self._lines
-        self._lines[talk.id] = asked(self._plan.redactor.value(transcript))
+        self._lines[talk.id] = saved_query(self._plan.redactor.value(transcript))
         self._recorder.emit(ExchangeEnd(where=Where(talk.id), seconds=talk.seconds, transcript=transcript))
         with self.prompts as prompts:
-            self._recorder.asked(prompts)
+            self._recorder.prompted(prompts)
         if is_first:
             mark_latest(self._recorder.journal.path)
 

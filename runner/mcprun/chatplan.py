@@ -9,7 +9,7 @@ from mcprun.chat import prompts_of
 from mcprun.errors import UsageError
 from mcprun.models import Manner
 from mcprun.models.choose import Account, choose
-from mcprun.planning import Options, reach
+from mcprun.planning import Options, offers_of, reach
 from mcprun.records import JsonObject
 from mcprun.tools import Permit
 
@@ -29,6 +29,8 @@ def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> Plan
     target, redactor = reach(server, options, account)
     if options.limits.budget_usd is not None:
         import mcprun.prices  # noqa: F401  says what to install where it is missing
+    if options.elicit == "script":
+        raise UsageError("--elicit script has queries answer what servers ask, and in a chat there are none yet")
     spec = options.model or account.model
     if not spec and not account.has_key:
         raise UsageError(f"a chat {_NOBODY}")
@@ -43,6 +45,7 @@ def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> Plan
         limits=options.limits,
         system=options.system,
         permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
+        offers=offers_of(options),
         out=options.out,
         redactor=redactor,
         arguments=arguments,

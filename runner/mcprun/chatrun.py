@@ -50,6 +50,7 @@ async def open_chat(
             most=limits.max_result_bytes,
             emit=recorder.emit,
             protocol=plan.protocol,
+            offers=plan.offers,
         )
         with sdk_logs(recorder.emit, plan.redactor):
             async with (
@@ -63,6 +64,7 @@ async def open_chat(
                     system=plan.system,
                     emit=recorder.emit,
                     permit=plan.permit,
+                    offers=plan.offers,
                     hear=person.hear,
                 )
                 attempts = Attempts(

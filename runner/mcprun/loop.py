@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mcprun.answers import Answers, QueryAsker
+from mcprun.asking import Caller, Offers
 from mcprun.content import error_result, tool_result
 from mcprun.deadline import Deadline
 from mcprun.errors import QueryError, RequestError
@@ -20,7 +22,7 @@ from mcprun.events import Emit, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
 from mcprun.queries import Query
-from mcprun.records import Call, Check, JsonObject, Turn
+from mcprun.records import Asked, Call, Check, JsonObject, Turn
 from mcprun.server import Answer, Server
 from mcprun.together import together
 from mcprun.tools import Permit, ToolSet
@@ -54,6 +56,7 @@ class Conversation:
     `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
     a call, how it differs from the one that is played back; `judged` are the checks of the judge, if there was one.
     `under_way` is the turn whose calls are being made, or were when the conversation was cut short.
+    `asked` is what the server asked, `unmet` says which of it the query's own answers should have answered.
     """
 
     model: str
@@ -64,6 +67,8 @@ class Conversation:
     divergences: dict[int, str] = field(default_factory=dict)
     judged: list[Check] = field(default_factory=list)
     under_way: UnderWay | None = None
+    asked: list[Asked] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
     _pending: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -97,6 +102,7 @@ class Conversation:
 class Loop:
     """What all conversations of a run share. `system` is for queries that bring none of their own.
 
+    `offers` is what servers that ask are offered.
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
     from the one that is played back, if one is; with `stop_diverged`, a conversation ends there. `approve` is asked
     before each call, and `hear` is called with what the model says while it comes.
@@ -107,37 +113,45 @@ class Loop:
     system: str | None
     emit: Emit
     permit: Permit = field(default_factory=Permit)
+    offers: Offers = field(default_factory=Offers)
     divergence: Divergence | None = None
     stop_diverged: bool = False
     approve: Approve | None = None
     hear: Callable[[str], None] | None = None
 
+    @property
+    def answers(self) -> Answers:
+        """What servers that ask are answered by."""
+        return Answers(self.model, self.limits, self.offers)
+
     async def converse(
-        self, query: Query, server: Server, where: Where, conversation: Conversation, deadline: Deadline
-    ) -> None:
-        """Play a query's user messages one after the other, until the model ends its turn on the last.
-
-        Fills `conversation`; `deadline` is paused while a model waits to be asked. Raises `QueryError` when the
-        model or the server can't go on, `RunError` when no query could.
-        """
-        for content in query.user_messages:
-            await self.answer(content, query, server, where, conversation, deadline)
-            if conversation.stop not in ANSWERED:
-                return
-
-    async def answer(
         self,
-        content: str | list[Any],
         query: Query,
         server: Server,
         where: Where,
         conversation: Conversation,
         deadline: Deadline,
+        messages: Sequence[str | list[Any]] | None = None,
     ) -> None:
-        """Play one message of the user, `content`, until the model ends its turn; see `converse`."""
+        """Play a query's user messages one after the other, until the model ends its turn on the last.
+
+        With `messages`, only these of them are played, since the others were said before. Fills `conversation`;
+        `deadline` is paused while a model waits to be asked. Raises `QueryError` when the model or the server can't go
+        on, `RunError` when no query could.
+        """
         tools = server.tools.only(self.permit).only(Permit(allow=tuple(query.tools or ())))
-        conversation.messages.append({"role": "user", "content": content})
-        await _Exchange(self, query, server, where, conversation, deadline, tools).run()
+        asker = self.answers.asker(query, where, deadline, conversation.turns)
+        one = _Exchange(self, query, server, where, conversation, deadline, tools, asker)
+        before, unmet = conversation.asked, conversation.unmet
+        try:
+            with server.attend(asker):
+                for content in query.user_messages if messages is None else messages:
+                    conversation.messages.append({"role": "user", "content": content})
+                    await one.run()
+                    if conversation.stop not in ANSWERED:
+                        return
+        finally:
+            conversation.asked, conversation.unmet = [*before, *asker.in_order()], [*unmet, *asker.unmet]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +165,7 @@ class _Exchange:
     conversation: Conversation
     deadline: Deadline
     tools: ToolSet
+    asker: QueryAsker
 
     async def run(self) -> None:
         """Let the model and the server answer each other until the model has ended its turn."""
@@ -250,18 +265,24 @@ class _Exchange:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
         refused = await self._refused(event)
         started = time.monotonic()
+        caller = Caller(self.asker, event.turn or 0, event.call, Deadline(self.loop.limits.call_seconds))
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
-                seconds = self.loop.limits.call_seconds
-                answer = refused or await self.server.call(event.tool, event.input, seconds)
+                answer = refused or await self.server.call(
+                    event.tool, event.input, self.loop.limits.call_seconds, caller
+                )
         except (QueryError, asyncio.CancelledError) as error:
             told = str(error.kind) if isinstance(error, QueryError) else "cancelled"
+            event = replace(event, cancelled=told == "cancelled" or None, progress=caller.progress or None)
             self.loop.emit(replace(event, seconds=time.monotonic() - started, is_error=True, problem=told))
             raise
         answers[event.call] = answer
+        event = replace(event, cancelled=answer.cancelled or None, progress=caller.progress or None)
         self.loop.emit(
             replace(event, seconds=time.monotonic() - started, is_error=answer.is_error, problem=answer.problem)
         )
+        if self.asker.failure:  # the model could not be asked on the server's behalf, whatever that made of it
+            raise self.asker.failure
 
     async def _refused(self, event: ToolCall) -> Answer | None:
         """Give the answer to a call that is not sent: the tool may not be used, or somebody does not approve."""

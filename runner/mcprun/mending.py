@@ -19,15 +19,16 @@ _NOT_MADE = "This call was not made: the turn was cut short."
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a conversation stood: how many messages and turns it had."""
+    """Where a conversation stood: how many messages and turns it had, and how often the server had asked something."""
 
     messages: int
     turns: int
+    asked: int
 
     @classmethod
     def of(cls, conversation: Conversation) -> Self:
         """Note where it stands."""
-        return cls(len(conversation.messages), len(conversation.turns))
+        return cls(len(conversation.messages), len(conversation.turns), len(conversation.asked))
 
 
 def mend(conversation: Conversation, start: Place, *, told: str, why: str) -> bool:
@@ -42,6 +43,7 @@ def mend(conversation: Conversation, start: Place, *, told: str, why: str) -> bo
         if _ends_with_a_turn(conversation) and len(conversation.turns) > start.turns:
             return True  # the model was cut short, and said what it said
         del conversation.messages[start.messages :]  # the user's message, which no turn has followed
+        del conversation.asked[start.asked :]
         return False
     if _unanswered(conversation):
         _answer(conversation, told)

@@ -84,7 +84,7 @@ class Recorder:
             self.journal.release()
             raise UsageError(str(_unwritable(self.journal.path, error))) from None
 
-    def asked(self, prompts: PromptsFile) -> None:
+    def prompted(self, prompts: PromptsFile) -> None:
         """Write down what was asked so far, in a run whose prompts are not there before it begins."""
         self.record = self.record.model_copy(update={"prompts": _described(prompts)})
         try:

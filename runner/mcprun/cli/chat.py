@@ -13,6 +13,7 @@ from mcprun.errors import ExitCode
 _SET = (
     "server", "env", "header", "env_files", "cwd", "python", "protocol", "model", "base_url", "system", "effort",
     "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens", "max_result_bytes",
+    "roots", "log_level", "max_sampling",
     "connect_timeout", "request_timeout", "call_timeout", "query_timeout", "restarts", "retries", "no_retry",
     "max_retry_wait", "budget_tokens", "budget_usd", "redact",
 )  # fmt: skip
@@ -20,7 +21,7 @@ _SET = (
 
 _SAME = (
     "model", "base_url", "effort", "thinking", "system", "allow_tool", "deny_tool", "read_only", "env", "env_files",
-    "cwd", "python", "protocol", "redact", "out",
+    "cwd", "python", "protocol", "elicit", "roots", "log_level", "redact", "out",
 )  # fmt: skip
 """Options that have the same name as their flag."""
 
@@ -33,6 +34,9 @@ _SAME = (
 @options.CWD
 @options.PYTHON
 @options.PROTOCOL
+@options.ELICIT
+@options.ROOT
+@options.LOG_LEVEL
 @options.MODEL
 @options.BASE_URL
 @options.SYSTEM
@@ -52,6 +56,7 @@ _SAME = (
 @options.OUT
 @options.MAX_TURNS
 @options.MAX_CALLS
+@options.MAX_SAMPLING
 @options.MAX_TOKENS
 @options.MAX_RESULT_BYTES
 @options.CONNECT_TIMEOUT
@@ -103,6 +108,7 @@ def chat(ctx: click.Context, /, **given: Any) -> None:
         retry_wait_seconds=given["max_retry_wait"],
         max_turns=given["max_turns"],
         max_calls=given["max_calls"],
+        max_sampling=given["max_sampling"],
         max_result_bytes=given["max_result_bytes"],
         max_tokens=given["max_tokens"],
         budget_tokens=given["budget_tokens"],

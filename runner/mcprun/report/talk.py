@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
-from mcprun.events import Event, Retry, ToolCall
+from mcprun.events import Event, Retry, ServerAsked, ToolCall
 from mcprun.records import Transcript
 from mcprun.report.progress import Watcher
 from mcprun.report.terminal import duration, one_line, visible
@@ -39,6 +39,9 @@ class Teller(Watcher):
         super().handle(event)
         if isinstance(event, ToolCall):
             self.called(event)
+        elif isinstance(event, ServerAsked):
+            told = event.reason or event.answer or "answered"
+            self.note(f"The server asks for {event.kind}{f': {event.message}' if event.message else ''}; {told}")
         elif isinstance(event, Retry):
             self.note(f"{event.error}; asking again in {duration(event.wait)}")
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mcprun.limits import MAX_TURNS
 from mcprun.matchers import is_matcher
-from mcprun.records import Call, JsonObject, Transcript
+from mcprun.records import Asked, Call, JsonObject, Transcript
 from mcprun.refusals import refusal_of
 
 _NOTHING = "(nothing)"
 """What a script says where the model said nothing: it must answer each message of the user."""
 
 
-def asked(transcript: Transcript) -> JsonObject:
+def saved_query(transcript: Transcript) -> JsonObject:
     """Make the line of a prompts file that asks the same again.
 
     The turns become its `script`, so that it runs without a model, and the calls its expectations, with their inputs.
@@ -35,7 +36,20 @@ def asked(transcript: Transcript) -> JsonObject:
     line["expect"] = {"calls": [{"tool": call.tool, "input": _literal(call.input)} for call in calls]}
     if any(call.is_error for call in transcript.calls):
         line["expect"]["tool_errors"] = "allow"
-    return line
+    return line | _answers_to_server(transcript.asked)
+
+
+def _answers_to_server(asked: Sequence[Asked]) -> JsonObject:
+    """Give what the server was answered as a query's own answers: forms, if one was accepted, and a model's texts."""
+    answered = [(one.kind, one.request, one.answer) for one in asked if one.answer]
+    forms = [
+        {"match": re.escape(request["message"]), **{key: answer[key] for key in ("action", "content") if key in answer}}
+        for kind, request, answer in answered
+        if kind == "elicitation"
+    ]
+    texts = [answer["content"]["text"] for kind, _, answer in answered if kind == "sampling"]
+    answers: JsonObject = {"elicit": forms} if any(form["action"] == "accept" for form in forms) else {}
+    return answers | ({"sampling": texts} if texts else {})
 
 
 def _script(transcript: Transcript) -> list[JsonObject]:
