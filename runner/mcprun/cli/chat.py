@@ -85,7 +85,8 @@ def chat(ctx: click.Context, /, **given: Any) -> None:
     What is typed is said to the model. /help lists what else can be typed: /tools, /save FILE, /new, quit. Ctrl-C stops
     an answer. Each conversation is a query of the run; limits that are a query's hold for each answer here.
 
-    Exits with 0 at the end, with 2 when nobody could answer, with 3 when something could not be completed.
+    Exits with 0 at the end, with 2 when nobody could answer, with 3 when the chat could not go on, or a conversation
+    got no answer but an error.
     """
     import asyncio
 
