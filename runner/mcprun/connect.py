@@ -25,6 +25,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from mcprun import __version__, supervisor
+from mcprun.authorizer import Authorizer
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
 from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MAX_TOOL_PAGES, MODERN
@@ -34,7 +35,8 @@ from mcprun.server import Server, first_problem
 from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
 from mcprun.streamable import streamable_http
-from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target
+from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
+from mcprun.tokenstore import TokenStore
 from mcprun.tools import ToolSet, changes
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
@@ -43,6 +45,9 @@ _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, Broken
 
 _NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
 """What servers answer at a URL that is none of Streamable HTTP's."""
+
+_UNAUTHORIZED = 401
+_REFUSED = "it refuses the authorization that it was given (401)"
 
 _SHOWN = 1000
 """Characters of a line of noise that the trace holds."""
@@ -88,6 +93,9 @@ class Connector:
         self._discovered: mcp_types.DiscoverResult | None = None
         self._tools: ToolSet | None = None
         self._noise = 0
+        self._auth: Authorizer | None = None
+        if isinstance(target, HttpTarget) and not brings_authorization(target):
+            self._auth = Authorizer(target, TokenStore.find(), log.redactor, emit)
 
     async def connect(self) -> Server:
         """Start or reach a server; whoever asked for it closes it.
@@ -103,7 +111,7 @@ class Connector:
         except BaseException:
             await found.link.close()
             raise
-        server = Server(number, found.client, tools, found.link, found.stderr)
+        server = Server(number, found.client, tools, found.link, found.stderr, self._refusal)
         self._emit(
             ServerStart(
                 seconds=seconds,
@@ -124,6 +132,8 @@ class Connector:
         to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP).
         """
         progress = _Progress(self._log.stderr())
+        if self._auth:
+            self._auth.problem = ""
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._seconds):
@@ -212,13 +222,15 @@ class Connector:
                     lambda line: self._tell_noise(number, line),
                 ).open()
             case HttpTarget(url, headers, "sse"):
-                return sse_client(url, headers=dict(headers))
-            case HttpTarget(url, headers, _):
+                return sse_client(url, headers=dict(headers), auth=self._auth)
+            case HttpTarget(url, headers):
 
                 def refused(status: int) -> None:
                     progress.refused = status
 
-                return streamable_http(url, headers, most=self._most, expired=link.ended, refused=refused)
+                return streamable_http(
+                    url, headers, most=self._most, expired=link.ended, refused=refused, auth=self._auth
+                )
 
     def _tell_noise(self, number: int, line: str) -> None:
         self._noise += 1
@@ -232,6 +244,10 @@ class Connector:
         else:
             self._mode = LEGACY
 
+    def _refusal(self) -> str:
+        """Say why a server at a URL lets nobody in, if it does not."""
+        return self._auth.problem if self._auth else ""
+
     def _explained(self, error: Exception, progress: _Progress) -> RunError:
         """Say in one message why no connection came about."""
         target = self._target
@@ -239,6 +255,8 @@ class Connector:
         match error:
             case RunError():
                 kind, message = error.kind, str(error)
+            case _ if refusal := self._refusal() or (_REFUSED if progress.refused == _UNAUTHORIZED else ""):
+                message = f"can't connect to {target}: {refusal}"
             case TimeoutError():
                 kind = ErrorKind.CONNECT_TIMEOUT
                 message = f"the server did not answer within {self._seconds:g} s, waiting for {progress.step}: {target}"

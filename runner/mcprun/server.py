@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -47,9 +48,20 @@ class Answer:
 
 
 class Server:
-    """One live server. `tools` are its tools as they were when it was connected; `number` tells servers apart."""
+    """One live server. `tools` are its tools as they were when it was connected; `number` tells servers apart.
 
-    def __init__(self, number: int, client: Client, tools: ToolSet, link: Link, stderr: Stderr) -> None:
+    `refusal` says why it lets nobody in any more, if it does not.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        client: Client,
+        tools: ToolSet,
+        link: Link,
+        stderr: Stderr,
+        refusal: Callable[[], str] = str,
+    ) -> None:
         self.number = number
         self.tools = tools
         self.protocol = client.protocol_version
@@ -58,6 +70,7 @@ class Server:
         self._session = client.session
         self._link = link
         self._stderr = stderr
+        self._refusal = refusal
         self._checked = {tool["name"] for tool in tools.listed if "outputSchema" in tool}
 
     @property
@@ -114,6 +127,8 @@ class Server:
         """Say which call met the server's end, and what was said last: often the only text with the cause."""
         self._link.ended()
         await self._link.gone()
+        if refusal := self._refusal():
+            return QueryError(ErrorKind.SERVER_DIED, f"the server did not let {tool} be called: {refusal}")
         said = self.last_words()
         message = f"the server went away during {tool}" + (f"; its stderr ends: {said}" if said else "")
         return QueryError(ErrorKind.SERVER_DIED, message)

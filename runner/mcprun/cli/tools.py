@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli import options
+from mcprun.cli import authoptions, options
 from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode, UsageError
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mcprun.tools import ToolSet
 
 
-_SET = ("server", "env", "header", "env_files", "cwd", "python", "protocol", "connect_timeout", "redact")
+_SET = (
+    "server", "env", "header", *authoptions.NAMES, "env_files", "cwd", "python", "protocol", "connect_timeout", "redact"
+)  # fmt: skip
 """What a project may set."""
 
 
@@ -27,6 +29,7 @@ _SET = ("server", "env", "header", "env_files", "cwd", "python", "protocol", "co
 @options.SERVER
 @options.ENV
 @options.HEADER
+@authoptions.authorization
 @options.ENV_FILE
 @options.CWD
 @options.PYTHON
@@ -82,6 +85,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     asked = Options(
         env=given["env"],
         headers=given["header"],
+        **{name: given[name] for name in authoptions.NAMES},
         env_files=given["env_files"],
         cwd=given["cwd"],
         python=given["python"],
