@@ -15,7 +15,7 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "pytest_plugin", "cli", "report", "trial", "api", "baseline", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
+    "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
     "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "wire", "serverlog", "target", "oauthclient",
     "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
     "expectations", "matchers", "aliases",
@@ -77,7 +77,12 @@ def imported(*command: str, cwd: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], *([name, "--help"] for name in ("batch", "init", "report", "show", "tools")), ["--version"]]
+    "command",
+    [
+        ["--help"],
+        *([name, "--help"] for name in ("batch", "init", "login", "logout", "report", "show", "tools")),
+        ["--version"],
+    ],
 )
 def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     """Help is as quick as click itself, because nothing else is there yet."""

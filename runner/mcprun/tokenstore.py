@@ -81,7 +81,7 @@ class TokenStore:
             raise UsageError(f"can't remove {self._file(key)}: {error.strerror}") from None
         return True
 
-    def keys(self) -> Iterator[Key]:
+    def all(self) -> Iterator[Key]:
         """Name all that is kept, sorted."""
         found = []
         for file in self._folder.glob("*.json"):
