@@ -43,7 +43,7 @@ class OAuthClient:
     @property
     def secrets(self) -> list[str]:
         """What must not be seen."""
-        return [value for value in (self.client_secret, self.private_key, self.assertion) if value]
+        return [value for value in (self.client_secret, self.private_key, self.assertion) if value is not None]
 
     @property
     def is_machine(self) -> bool:
@@ -95,7 +95,7 @@ def machine(
     client = OAuthClient(
         client_id=client_id,
         client_secret=given_value(client_secret, variables),
-        private_key=_read_key(private_key) if private_key else None,
+        private_key=_read_key(private_key) if private_key is not None else None,
         assertion=given_value(assertion, variables),
         scope=scope,
         issuer=issuer,
@@ -109,13 +109,13 @@ def machine(
             "--oauth-client-id goes with --oauth-client-secret or --oauth-private-key, and the other --oauth options"
             " go with them; to log in as a person once: mcprun login URL"
         )
-    if client.private_key and (client.client_secret or client.assertion):
+    if client.private_key is not None and (client.client_secret or client.assertion):
         raise UsageError("--oauth-private-key stands for a secret: choose one of them")
     if client.assertion and not (client.client_secret and client.issuer):
         raise UsageError("--oauth-assertion goes with --oauth-client-secret and --oauth-issuer (SEP-990)")
-    if algorithm and not client.private_key:
+    if algorithm and client.private_key is None:
         raise UsageError("--oauth-algorithm goes with --oauth-private-key")
-    return _signing(client, algorithm, private_key or "") if client.private_key else client
+    return _signing(client, algorithm, private_key or "") if client.private_key is not None else client
 
 
 def registered(entry: Mapping[str, Any], where: str) -> OAuthClient | None:

@@ -49,6 +49,8 @@ class TokenStore:
             kept = json.loads(self._file(key).read_bytes())
         except (OSError, ValueError):
             return None
+        if not isinstance(kept, dict):
+            return None
         grant = _from_keyring(self._name(key)) if _HELD in kept else json.dumps(kept.get("grant"))
         try:
             return Grant.model_validate_json(grant) if grant else None
