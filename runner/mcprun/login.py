@@ -28,6 +28,9 @@ from mcprun.tokenstore import TokenStore
 _PROBE_SECONDS = 30.0
 _MOST_BYTES = 1024 * 1024
 _UNAUTHORIZED = 401
+_SHOWN = 500
+"""Characters of what an authorization server says that are told."""
+
 _PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
 
@@ -83,9 +86,9 @@ async def log_in(
         if not was_refused:
             raise RunError(ErrorKind.SERVER_START, f"{target} asks for no authorization") from None
         hint = "if it registers no clients by itself, give --oauth-client-id"
-        raise RunError(ErrorKind.SERVER_START, f"can't log in to {target}: {error} ({hint})") from None
+        raise RunError(ErrorKind.SERVER_START, f"can't log in to {target}: {str(error)[:_SHOWN]} ({hint})") from None
     except (OAuthFlowError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
-        told = str(error) or type(error).__name__
+        told = str(error)[:_SHOWN] or type(error).__name__
         raise RunError(ErrorKind.SERVER_START, f"can't log in to {target}: {told}") from None
     except ValueError as error:
         raise UsageError(f"can't log in to {target}: {error}") from None
@@ -117,7 +120,7 @@ async def _asked(
     url: str, redirects: Redirects, tell: Callable[[str], None], *, opens_browser: bool
 ) -> AuthorizationCodeResult:
     """Send a person to a URL, and wait for what they come back with."""
-    state = parse_qs(urlsplit(url).query)["state"][0]
+    state = parse_qs(urlsplit(url).query)["state"][-1]
     waiting = asyncio.create_task(redirects.answer(state), name="answer")
     helper: asyncio.Task[None] | None = None
     try:
