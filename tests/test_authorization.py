@@ -138,6 +138,19 @@ def test_a_machine_gets_a_token_by_its_key(tmp_path: Path, kind: str) -> None:
         assert done.record["arguments"]["oauth_private_key"] == "key.pem"
 
 
+@switched({"assertion": "said-by-the-identity-provider"})
+def test_an_identity_provider_vouches_for_a_client(server: Guarded) -> None:
+    """Its word is exchanged at the issuer that was named (SEP-990), and is in no file; another's is refused."""
+    client = ("--oauth-client-id", "robot", "--oauth-issuer", f"http://127.0.0.1:{server.port}")
+    wrong = batch(server, *client, env={**server.robot, "MCPRUN_OAUTH_ASSERTION": "said-by-nobody"})
+    assert (wrong.code, "invalid_grant" in wrong.stderr) == (3, True)
+    said = "said-by-the-identity-provider"
+    done = batch(server, *client, env={**server.robot, "MCPRUN_OAUTH_ASSERTION": said})
+    assert (done.code, done.verdicts) == (0, {"q": "passed"})
+    assert server.asked("token")[-1]["grant"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    assert not any(said.encode() in file.read_bytes() for file in done.run.iterdir())
+
+
 def test_a_key_that_does_not_sign_so(tmp_path: Path) -> None:
     """An algorithm is held against the key before anything is run."""
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

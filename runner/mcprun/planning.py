@@ -20,6 +20,7 @@ from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
+from mcprun.shard import Shard
 from mcprun.target import (
     InProcessTarget,
     Target,
@@ -46,14 +47,14 @@ if TYPE_CHECKING:
 class Options:
     """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
 
-    `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`,
-    `thinking` and `tool_choice` say how Claude answers (`models.Manner`). `filters` are patterns of ids and tags, of
-    which the first `limit` queries are run. `allow_tool` and `deny_tool` are patterns of tools; `read_only` leaves
-    those that say they change nothing. `env` (of a server that is started), all that `env_files` hold, and `headers`
-    (of one at a URL) are secrets; `token` is shown to a URL, or one that the `oauth_` client gets
-    (`oauthclient.py`). `redact` holds regular expressions of others. `cwd` and `python` say how a server is
-    started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `out` is the
-    run's folder. `scrub` and `ignore` say what does not count in a replay.
+    `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`, `thinking` and `tool_choice` say
+    how Claude answers (`models.Manner`). `filters` are patterns of ids and tags, of which the first `limit` queries are
+    run, of these the `shard` (`2/4`: the second of four parts). `allow_tool` and `deny_tool` are patterns of tools;
+    `read_only` leaves those that say they change nothing. `env` (of a server that is started), all that `env_files`
+    hold, and `headers` (of one at a URL) are secrets; `token` is shown to a URL, or one that the `oauth_` client gets
+    (`oauthclient.py`). `redact` holds regular expressions of others. `cwd` and `python` say how a server is started,
+    `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `out` is the run's
+    folder. `scrub` and `ignore` say what does not count in a replay.
     """
 
     model: str | None = None
@@ -65,6 +66,7 @@ class Options:
     system: str | None = None
     filters: Sequence[str] = ()
     limit: int | None = None
+    shard: str | None = None
     repeat: int = 1
     pass_rate: float | None = None
     allow_tool_errors: bool = False
@@ -117,7 +119,7 @@ def make_plan(
     spec = options.model or account.model
     found = read_prompts(
         fspath(prompts),
-        Select(tuple(options.filters), options.limit),
+        Select(tuple(options.filters), options.limit, shard=Shard.parse(options.shard) if options.shard else None),
         need_script=needs_script(spec),
         kept=kept,
         repeat=options.repeat,

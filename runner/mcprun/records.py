@@ -218,14 +218,15 @@ class ServerRecord(Record):
 class PromptsRecord(Record):
     """Which prompts were asked: the file as the user named it, and the SHA-256 of its bytes.
 
-    `queries` were selected, which makes so many `runs`, repeats counted.
+    `queries` were selected, which makes so many `runs`, repeats counted; of a `shard`, such as `1/4`, its own.
     """
 
-    fixed = frozenset({"sha256"})
+    fixed = frozenset({"sha256", "shard"})
     file: str
     sha256: str
     queries: int
     runs: int = 0
+    shard: str | None = None
 
 
 class ModelRecord(Record):

@@ -47,6 +47,7 @@ class Switches:
     public: bool = False
     deny: bool = False
     json: bool = False
+    assertion: str | None = None
     keys: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
 
@@ -215,12 +216,14 @@ async def token(request: Request) -> Response:
         if before is None:
             return refused("invalid_grant")
         scope = before["scope"]
+    elif kind.endswith(":jwt-bearer") and form["assertion"] != switches.assertion:
+        return refused("invalid_grant")
     elif shown[1] == "none":
         return refused("unauthorized_client")
     body: dict[str, Any] = {"access_token": f"access-{secrets.token_hex(16)}", "token_type": "bearer"}
     ends = time.time() + switches.expires_in if switches.expires_in is not None else None
     access[body["access_token"]] = {"scope": scope or "", "ends": ends}
-    if kind != "client_credentials":
+    if kind in ("authorization_code", "refresh_token"):
         body["refresh_token"] = f"refresh-{secrets.token_hex(16)}"
         refresh[body["refresh_token"]] = {"scope": scope}
     if switches.expires_in is not None:

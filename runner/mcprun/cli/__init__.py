@@ -15,6 +15,7 @@ from mcprun.cli.bless import bless
 from mcprun.cli.diff import diff
 from mcprun.cli.init import init
 from mcprun.cli.login import login, logout
+from mcprun.cli.merge import merge
 from mcprun.cli.report import report
 from mcprun.cli.show import show
 from mcprun.cli.tools import tools
@@ -73,5 +74,5 @@ def main() -> None:
     """
 
 
-for command in (batch, diff, bless, show, report, tools, init, validate, login, logout):
+for command in (batch, diff, bless, merge, show, report, tools, init, validate, login, logout):
     main.add_command(command)

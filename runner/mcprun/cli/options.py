@@ -309,6 +309,11 @@ ON_DIVERGENCE = click.option(
 )
 
 LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N selected queries only.")
+SHARD = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Run the I-th of N parts of the selected queries, one on each machine; mcprun merge makes one run of them.",
+)
 FILTER = click.option(
     "--filter",
     "filters",
