@@ -15,8 +15,8 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "pytest_plugin", "cli", "report", "trial", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "approval", "mending", "loop", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
-    "link", "stdio", "streamable", "wire", "serverlog", "target",
+    "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "approval", "mending", "loop", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
+    "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "wire", "serverlog", "target", "oauthclient",
     "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "content", "prompts", "jsonl", "shard", "queries",
     "elicitation", "expectations", "matchers", "aliases",
     "heard", "redact", "config", "events", "records", "ending", "together", "deadline", "limits", "errors",
@@ -89,7 +89,11 @@ def imported(*command: str, cwd: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], *([name, "--help"] for name in ("batch", "chat", "init", "report", "show", "tools")), ["--version"]],
+    [
+        ["--help"],
+        *([name, "--help"] for name in ("batch", "chat", "init", "login", "logout", "report", "show", "tools")),
+        ["--version"],
+    ],
 )
 def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     """Help is as quick as click itself, because nothing else is there yet."""

@@ -27,6 +27,7 @@ from pydantic import ValidationError
 
 from mcprun import __version__, supervisor
 from mcprun.asking import Offers
+from mcprun.authorizer import Authorizer
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
@@ -38,7 +39,8 @@ from mcprun.server import Server, first_problem
 from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
 from mcprun.streamable import streamable_http
-from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target
+from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
+from mcprun.tokenstore import TokenStore
 from mcprun.toolpages import list_tools, relisted
 from mcprun.tools import ToolSet, changes
 
@@ -48,6 +50,9 @@ _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, Broken
 
 _NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
 """What servers answer at a URL that is none of Streamable HTTP's."""
+
+_UNAUTHORIZED = 401
+_REFUSED = "it refuses the authorization that it was given (401)"
 
 _SHOWN = 1000
 """Characters of a line of noise that the trace holds."""
@@ -104,6 +109,9 @@ class Connector:
         self._noise = 0
         self._offers = offers or Offers()
         self._nobodys: Counter[str] = Counter()
+        self._auth: Authorizer | None = None
+        if isinstance(target, HttpTarget) and not brings_authorization(target):
+            self._auth = Authorizer(target, TokenStore.find(), log.redactor, emit)
 
     async def connect(self) -> Server:
         """Start or reach a server; whoever asked for it closes it.
@@ -123,7 +131,7 @@ class Connector:
         async def relist(server: Server) -> ToolSet | None:
             return await relisted(found.client, server, self._seconds, self._emit)
 
-        server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist)
+        server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist, self._refusal)
         self._emit(
             ServerStart(
                 seconds=seconds,
@@ -144,6 +152,8 @@ class Connector:
         to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP).
         """
         progress = _Progress(self._log.stderr())
+        if self._auth:
+            self._auth.problem = ""
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._seconds):
@@ -243,13 +253,15 @@ class Connector:
                     lambda line: self._tell_noise(number, line),
                 ).open()
             case HttpTarget(url, headers, "sse"):
-                return sse_client(url, headers=dict(headers))
-            case HttpTarget(url, headers, _):
+                return sse_client(url, headers=dict(headers), auth=self._auth)
+            case HttpTarget(url, headers):
 
                 def refused(status: int) -> None:
                     progress.refused = status
 
-                return streamable_http(url, headers, most=self._most, expired=link.ended, refused=refused)
+                return streamable_http(
+                    url, headers, most=self._most, expired=link.ended, refused=refused, auth=self._auth
+                )
 
     def _tell_noise(self, number: int, line: str) -> None:
         self._noise += 1
@@ -263,6 +275,10 @@ class Connector:
         else:
             self._mode = LEGACY
 
+    def _refusal(self) -> str:
+        """Say why a server at a URL lets nobody in, if it does not."""
+        return self._auth.problem if self._auth else ""
+
     def _explained(self, error: Exception, progress: _Progress) -> RunError:
         """Say in one message why no connection came about."""
         target = self._target
@@ -270,6 +286,8 @@ class Connector:
         match error:
             case RunError():
                 kind, message = error.kind, str(error)
+            case _ if refusal := self._refusal() or (_REFUSED if progress.refused == _UNAUTHORIZED else ""):
+                message = f"can't connect to {target}: {refusal}"
             case TimeoutError():
                 kind = ErrorKind.CONNECT_TIMEOUT
                 message = f"the server did not answer within {self._seconds:g} s, waiting for {progress.step}: {target}"

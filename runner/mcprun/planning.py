@@ -11,17 +11,28 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from mcprun.asking import LogLevel, Offers
 from mcprun.batch import Plan
+from mcprun.config import environment
 from mcprun.errors import UsageError
 from mcprun.limits import AUTO, Limits
 from mcprun.models import Manner
 from mcprun.models.choose import Account, choose, choose_judge, needs_script
+from mcprun.oauthclient import given_value, machine
 from mcprun.prompts import Select, as_file, read_prompts
 from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
 from mcprun.shard import Shard
-from mcprun.target import InProcessTarget, Target, parse_target, secrets_of, started_otherwise, variables_of, with_more
+from mcprun.target import (
+    InProcessTarget,
+    Target,
+    authorized,
+    parse_target,
+    secrets_of,
+    started_otherwise,
+    variables_of,
+    with_more,
+)
 from mcprun.tools import Permit
 
 if TYPE_CHECKING:
@@ -42,10 +53,11 @@ class Options:
     how Claude answers (`models.Manner`). `filters` are patterns of ids and tags, of which the first `limit` queries are
     run, of these the `shard` (`2/4`: the second of four parts). `allow_tool` and `deny_tool` are patterns of tools;
     `read_only` leaves those that say they change nothing. `env` (of a server that is started), all that `env_files`
-    hold, and `headers` (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python`
-    say how a server is started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the
-    specification. `elicit` and `roots` (folders) are what servers that ask are answered, `log_level` is from which
-    level on they tell. `out` is the run's folder. `scrub` and `ignore` say what does not count in a replay.
+    hold, and `headers` (of one at a URL) are secrets; `token` is shown to a URL, or one that the `oauth_` client gets
+    (`oauthclient.py`). `redact` holds regular expressions of others. `cwd` and `python` say how a server is started,
+    `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `elicit` and `roots`
+    (folders) are what servers that ask are answered, `log_level` is from which level on they tell. `out` is the run's
+    folder. `scrub` and `ignore` say what does not count in a replay.
     """
 
     model: str | None = None
@@ -66,6 +78,14 @@ class Options:
     read_only: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    token: str | None = None
+    oauth_client_id: str | None = None
+    oauth_client_secret: str | None = None
+    oauth_private_key: str | None = None
+    oauth_algorithm: str | None = None
+    oauth_assertion: str | None = None
+    oauth_scope: str | None = None
+    oauth_issuer: str | None = None
     server_args: Sequence[str] = ()
     env_files: Sequence[str] = ()
     cwd: str | None = None
@@ -148,6 +168,18 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
     target = started_otherwise(target, python=options.python, cwd=options.cwd)
     env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
     target = with_more(target, env={**env, **options.env}, headers=options.headers)
+    variables = environment()
+    client = machine(
+        variables,
+        client_id=options.oauth_client_id,
+        client_secret=options.oauth_client_secret,
+        private_key=options.oauth_private_key,
+        algorithm=options.oauth_algorithm,
+        assertion=options.oauth_assertion,
+        scope=options.oauth_scope,
+        issuer=options.oauth_issuer,
+    )
+    target = authorized(target, token=given_value(options.token, variables), client=client)
     return target, Redactor([*account.secrets, *secrets_of(target)], options.redact)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
+from mcprun.bounded import Bounded
+
 _HTTP_SECONDS = 30.0
 """Connecting, writing, and waiting for a free connection: the MCP SDK's own default."""
 
@@ -26,12 +28,14 @@ async def streamable_http(
     most: int,
     expired: Callable[[], None],
     refused: Callable[[int], None],
+    auth: httpx2.Auth | None = None,
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Give the streams of messages to and from a server at a URL.
 
     A call's deadline is the caller's: reading has no time-out of its own, but for the end of a session. One answer
     has at most `most` bytes. `expired` is called when the server no longer knows the session (status 404), which it
-    tells with an error like any other; `refused` with the status of each refusal (4xx) outside a session.
+    tells with an error like any other; `refused` with the status of each refusal (4xx) outside a session. `auth` adds
+    to each request what the server wants to see.
     """
 
     async def hurry(request: httpx2.Request) -> None:
@@ -45,37 +49,17 @@ async def streamable_http(
         elif response.is_client_error and request.method == "POST":
             refused(response.status_code)
         if response.headers.get("content-encoding", "identity") != "identity":
-            response.stream = _Bounded(response.stream, 0)  # a megabyte may unfold to gigabytes
-        elif "json" in response.headers.get("content-type", ""):
-            response.stream = _Bounded(response.stream, most)
+            response.stream = Bounded(response.stream, 0)  # a megabyte may unfold to gigabytes
+        elif response.is_error or "json" in response.headers.get("content-type", ""):
+            response.stream = Bounded(response.stream, most)
 
     async with (
         httpx2.AsyncClient(
             headers={"accept-encoding": "identity", **headers},
             timeout=httpx2.Timeout(_HTTP_SECONDS, read=None),
+            auth=auth,
             event_hooks={"request": [hurry], "response": [look]},
         ) as client,
         streamable_http_client(url, http_client=client, max_sse_event_size=most) as streams,
     ):
         yield streams
-
-
-class _Bounded(httpx2.AsyncByteStream):
-    """A body that is read up to a bound; the SDK tells the caller what it raises behind it."""
-
-    def __init__(self, body: Any, most: int) -> None:
-        self._body = body
-        self._most = most
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        length = 0
-        async for part in self._body:
-            length += len(part)
-            if not self._most:
-                raise httpx2.StreamError("it is compressed, and nobody asked for that")
-            if length > self._most:
-                raise httpx2.StreamError(f"it has more than the {self._most:,} bytes that --max-result-bytes allows")
-            yield part
-
-    async def aclose(self) -> None:
-        await self._body.aclose()

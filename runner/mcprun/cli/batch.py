@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli import options, reportoptions
+from mcprun.cli import authoptions, options, reportoptions
 from mcprun.cli.completion import files
 from mcprun.cli.configured import ServerCommand
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.argument("server", metavar="SERVER", required=False, shell_complete=files)
 @options.ENV
 @options.HEADER
+@authoptions.authorization
 @options.ENV_FILE
 @options.CWD
 @options.PYTHON

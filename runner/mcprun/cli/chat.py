@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from mcprun.cli import options
+from mcprun.cli import authoptions, options
 from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode
 
 _SET = (
     "server", "env", "header", "env_files", "cwd", "python", "protocol", "model", "base_url", "system", "effort",
     "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens", "max_result_bytes",
-    "roots", "log_level", "max_sampling",
+    "roots", "log_level", "max_sampling", *authoptions.NAMES,
     "connect_timeout", "request_timeout", "call_timeout", "query_timeout", "restarts", "retries", "no_retry",
     "max_retry_wait", "budget_tokens", "budget_usd", "redact",
 )  # fmt: skip
@@ -21,7 +21,7 @@ _SET = (
 
 _SAME = (
     "model", "base_url", "effort", "thinking", "system", "allow_tool", "deny_tool", "read_only", "env", "env_files",
-    "cwd", "python", "protocol", "elicit", "roots", "log_level", "redact", "out",
+    "cwd", "python", "protocol", "elicit", "roots", "log_level", "redact", "out", *authoptions.NAMES,
 )  # fmt: skip
 """Options that have the same name as their flag."""
 
@@ -30,6 +30,7 @@ _SAME = (
 @options.SERVER
 @options.ENV
 @options.HEADER
+@authoptions.authorization
 @options.ENV_FILE
 @options.CWD
 @options.PYTHON
