@@ -15,11 +15,11 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "approval", "mending", "loop", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
-    "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "wire", "serverlog", "target", "oauthclient",
-    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "content", "prompts", "jsonl", "shard", "queries",
+    "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "approval", "mending", "loop", "opener", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "catalog", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
+    "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "wire", "serverlog", "target", "catalogchanges", "oauthclient",
+    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "opening", "content", "prompts", "jsonl", "shard", "queries", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
-    "heard", "redact", "config", "events", "records", "ending", "together", "deadline", "limits", "errors",
+    "heard", "redact", "config", "events", "tally", "records", "ending", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

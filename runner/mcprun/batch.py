@@ -18,7 +18,7 @@ from mcprun.events import Event, QueryEnd, RunStart, Warned, Where
 from mcprun.journal import Journal, new_directory
 from mcprun.judge import open_judge
 from mcprun.limits import AUTO, MAX_LOG_BYTES, Limits
-from mcprun.loop import Divergence, Loop
+from mcprun.loop import Divergence, GivenDivergence, Loop
 from mcprun.models import Model
 from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
@@ -26,7 +26,7 @@ from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query
 from mcprun.recorder import Recorder, head
-from mcprun.records import JsonObject, RunRecord, Usage
+from mcprun.records import JsonObject, RunRecord, Said, Usage
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
@@ -155,6 +155,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
             permit=plan.permit,
             offers=plan.offers,
             divergence=_divergence(model, plan.redactor),
+            given_divergence=_given_divergence(model, plan.redactor),
             stop_diverged=plan.on_divergence == "stop",
             approve=model.approve if isinstance(model, ReplayModel) else None,
         )
@@ -204,6 +205,17 @@ def _divergence(model: Model, redactor: Redactor) -> Divergence | None:
     if not isinstance(model, ReplayModel):
         return None
     return lambda query, where, number, call: model.divergence(query, where, number, redactor.value(call))
+
+
+def _given_divergence(model: Model, redactor: Redactor) -> GivenDivergence | None:
+    """Hold what the server gives to begin with against a recording, as `_divergence` does with calls."""
+    if not isinstance(model, ReplayModel):
+        return None
+
+    def differs(query: Query, where: Where, given: list[JsonObject]) -> str:
+        return model.given_divergence(query, where, redactor.value(Said(messages=given)).messages)
+
+    return differs
 
 
 def _stop_at(most: int | None, failures: int, ending: Ending) -> None:

@@ -21,8 +21,9 @@ import jsonlines
 
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
-from mcprun.records import RunRecord, Tally, Transcript
+from mcprun.records import RunRecord, Transcript
 from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
+from mcprun.tally import Tally
 
 
 def now() -> str:

@@ -158,7 +158,9 @@ def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) 
         yield Tile("passed", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,}")
     yield Tile("calls", f"{counts.calls:,}", f"{many(counts.tool_errors, 'tool error')}, {many(counts.turns, 'turn')}")
     if record.model.kind == "replay":
-        yield Tile("diverged", f"{counts.diverged:,}", "calls that brought something else than was recorded")
+        yield Tile(
+            "diverged", f"{counts.diverged:,}", "calls and prompts that brought something else than was recorded"
+        )
     if usage := counts.usage:
         recorded = "recorded, " if record.model.kind == "replay" else ""
         yield Tile("tokens", f"{usage.total:,}", f"{recorded}{usage.read:,} in, {usage.output_tokens:,} out")
