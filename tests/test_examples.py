@@ -105,6 +105,11 @@ def test_names_say_what_is_meant_and_nothing_is_overwritten() -> None:
     common = ["https://example.com/", "user@example.com", "UTC", "2026-01-15"]
     assert list(made(schema, reads_only=True).values()) == [*common, "README.md", "README.md", ".", "example"]
     assert list(made(schema).values()) == [*common, "example.txt", "example.txt", "example", "example"]
+    where = {**of(path=text, file_path=text), "required": ["path", "file_path"]}
+    for tool in ("list_directory", "searchFiles", "directory_tree"):
+        assert made(where, tool=tool, reads_only=True) == {"path": ".", "file_path": "README.md"}
+    assert made(where, tool="create_folder") == {"path": "example", "file_path": "example.txt"}
+    assert made(where, tool="read_file", reads_only=True) == {"path": "README.md", "file_path": "README.md"}
     flags = {**of(force={"type": "boolean"}, dry_run={"type": "boolean"}), "required": ["force", "dry_run"]}
     assert made(flags) == {"force": False, "dry_run": True}
 

@@ -103,7 +103,7 @@ def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:
     try:
         if not isinstance(schema, dict):
             raise ValueError("its input schema is no object")
-        query = _with_input(tool, name, example({**schema, "type": "object"}, reads_only=kind == "read-only"))
+        query = _with_input(tool, name, _example(tool["name"], schema, kind))
         parse_query(query)
     except ValueError as error:  # a schema without an example, or a query that would mean something else
         why = str(error)
@@ -111,6 +111,12 @@ def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:
         why = f"no input was found: {_plain(why, _REASON)}"
         query = _noted(_with_input(tool, name, {}), f"{why}; {_MEND}")
     return query | ({"tags": [kind]} if kind else {}), why
+
+
+def _example(name: str, schema: JsonObject, kind: str) -> JsonObject:
+    """Make an input. Raises `ValueError` where none is found."""
+    found: JsonObject = example({**schema, "type": "object"}, tool=name, reads_only=kind == "read-only")
+    return found
 
 
 def _with_input(tool: JsonObject, name: str, arguments: JsonObject) -> JsonObject:

@@ -50,6 +50,7 @@ _NAMES = {
     "timezone": "UTC", "tz": "UTC", "language": "en", "lang": "en", "locale": "en", "uuid": _UUID,
 }  # fmt: skip
 _FOLDERS = frozenset({"directory", "dir", "folder", "cwd", "root", "repo", "repository", "workspace"})
+_OF_FOLDERS = _FOLDERS | {"directories", "folders", "list", "ls", "search", "tree"}
 _FILES = frozenset({"file", "files", "filename", "filenames", "path", "paths", "filepath"})
 
 _PATTERN_TEXTS = (
@@ -59,15 +60,16 @@ _PATTERN_TEXTS = (
 """What is tried where a pattern must fit, before text is made from the pattern itself."""
 
 
-def strings(schema: JsonObject, name: str, *, reads_only: bool) -> Iterator[str]:
+def strings(schema: JsonObject, name: str, *, tool: str = "", reads_only: bool) -> Iterator[str]:
     """Give text for an argument, the likeliest first. `schema` is a schema of text, with all that it refers to.
 
     A tool that only reads (`reads_only`) may be given what is there in most places, `README.md` and the folder
-    itself; any other is given names that hardly exist, so that nothing is overwritten.
+    itself; any other is given names that hardly exist, so that nothing is overwritten. What only says that it is a path
+    is one of a folder where the name of the `tool` says so.
     """
     pattern, least = schema.get("pattern"), _length(schema.get("minLength"), 0)
     most = _length(schema.get("maxLength"), LONGEST)
-    likely = [FORMATS.get(str(schema.get("format")), ""), _named(name, reads_only), _EXAMPLE]
+    likely = [FORMATS.get(str(schema.get("format")), ""), _named(name, tool, reads_only), _EXAMPLE]
     texts = list(dict.fromkeys(filter(None, likely)))
     if isinstance(pattern, str):
         texts = [text for text in (*texts, *_PATTERN_TEXTS) if len(text) <= _SHORT]
@@ -143,14 +145,19 @@ def numbers(schema: JsonObject, nth: int, *, whole: bool) -> Iterator[int | floa
             yield number
 
 
-def _named(name: str, reads_only: bool) -> str:
+def _named(name: str, tool: str, reads_only: bool) -> str:
     """Give what an argument's name asks for: the last of its words that says anything counts."""
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name[:LONGEST]).lower())
-    if _FOLDERS.intersection(words):
+    words = _words(name)
+    is_path = words[-1:] in (["path"], ["paths"]) and not _FILES.intersection(words[:-1])
+    if _FOLDERS.intersection(words) or (is_path and _OF_FOLDERS.intersection(_words(tool))):
         return "." if reads_only else _EXAMPLE
     if _FILES.intersection(words):
         return "README.md" if reads_only else "example.txt"
     return next((_NAMES[word] for word in reversed(words) if word in _NAMES), "")
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name[:LONGEST]).lower())
 
 
 def _length(value: Any, otherwise: int) -> int:
