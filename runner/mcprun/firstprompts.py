@@ -17,6 +17,7 @@ from mcprun.examples import example
 from mcprun.matchers import is_matcher
 from mcprun.queries import parse_query
 from mcprun.records import Call, JsonObject, Transcript
+from mcprun.tools import TASK_ONLY, is_task_only
 
 _PURPOSE = 200
 """Characters of a title or a description that a prompt holds."""
@@ -65,6 +66,8 @@ def first_prompts(
         seen.add(name)
         if not name:
             left_out[name] = "it has no name"
+        elif is_task_only(tool):
+            left_out[name] = TASK_ONLY
         elif _kind(tool) == "destructive" and not is_destructive_wanted:
             left_out[name] = "it says that it is destructive; --destructive takes it in"
         else:
