@@ -44,17 +44,17 @@ class Candidate:
         return (f"{self.package}{between}{self.versions}", *self.also)
 
 
-EVERYTHING = ("npm", "@modelcontextprotocol/server-everything", "~2026.8.31")
+EVERYTHING = ("@modelcontextprotocol/server-everything", "~2026.8.31")
 ECHO = ("echo", {"message": "Hello"})
 
 CANDIDATES = (
     Candidate(
-        *EVERYTHING,
+        "npm", *EVERYTHING,
         call=ECHO,
         note="one tool can be run as a task only; lists 13 tools, and more to clients that can sample or be asked",
     ),
-    Candidate(*EVERYTHING, ("streamableHttp",), {"PORT": "{port}"}, ECHO, transport="Streamable HTTP"),
-    Candidate(*EVERYTHING, ("sse",), {"PORT": "{port}"}, ECHO, transport="SSE", path="/sse"),
+    Candidate("npm", *EVERYTHING, ("streamableHttp",), {"PORT": "{port}"}, ECHO, transport="Streamable HTTP"),
+    Candidate("npm", *EVERYTHING, ("sse",), {"PORT": "{port}"}, ECHO, transport="SSE", path="/sse"),
     Candidate(
         "npm", "@modelcontextprotocol/server-filesystem", "~2026.8.31", ("{here}",), {}, ("list_directory", {"path": "{here}"}),
     ),

@@ -64,8 +64,8 @@ def attempt(candidate: Candidate, installed: Installed, folder: Path, starts: in
     (folder / "home").mkdir()
     here.mkdir()
     (here / "README.md").write_text("# A folder to look at\n")
-    for command in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "Begin")):
-        subprocess.run([*_GIT, *command], cwd=here, check=True)
+    for step in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "Begin")):
+        subprocess.run([*_GIT, *step], cwd=here, check=True)
     port = free_port()
     filled: Candidate = _filled(candidate, {"{here}": str(here), "{port}": str(port)})
     env = {**filled.env, "HOME": str(folder / "home")}
