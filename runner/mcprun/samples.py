@@ -21,6 +21,9 @@ LONGEST = 2000
 _SHORT = 30
 """Characters of text that is held against a pattern: some patterns take time that doubles with each character."""
 
+_MOST_BRANCHES = 8
+"""Alternatives of a pattern that longer text is held against as well."""
+
 _PATTERN_LENGTH = 500
 _MOST_REPEATS = 1000
 """Characters of a pattern that text is made for, and the repeats that it may ask for, multiplied."""
@@ -72,7 +75,7 @@ def strings(schema: JsonObject, name: str, *, tool: str = "", reads_only: bool) 
     likely = [FORMATS.get(str(schema.get("format")), ""), _named(name, tool, reads_only), _EXAMPLE]
     texts = list(dict.fromkeys(filter(None, likely)))
     if isinstance(pattern, str):
-        texts = [text for text in (*texts, *_PATTERN_TEXTS) if len(text) <= _SHORT]
+        texts = [text for text in (*texts, *_PATTERN_TEXTS) if len(text) <= _SHORT or _is_quick(pattern)]
         yield from (text for text in texts if least <= len(text) <= most)
         yield from made_for(pattern)
         return
@@ -84,6 +87,15 @@ def strings(schema: JsonObject, name: str, *, tool: str = "", reads_only: bool) 
     for number in range(2, 10):
         if least <= len(more := f"{_EXAMPLE}-{number}") <= most:
             yield more
+
+
+def _is_quick(pattern: str) -> bool:
+    """Tell whether a pattern is surely no work, however long the text: as that of a UUID, it repeats only characters.
+
+    Each as often as it says, and never a group.
+    """
+    varies = re.search(r"[*+?]|\{\d*,|\)\{", pattern.replace("(?:", "("))
+    return not varies and pattern.count("|") <= _MOST_BRANCHES and len(pattern) <= _PATTERN_LENGTH
 
 
 def made_for(pattern: str) -> Iterator[str]:
