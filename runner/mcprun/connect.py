@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import mcp_types
 from mcp import Client, MCPError
 from mcp.client.sse import sse_client
@@ -44,17 +45,21 @@ _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, Broken
 _NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
 """What servers answer at a URL that is none of Streamable HTTP's."""
 
+_STAND_INS = frozenset({"Server returned an error response", "Not Found"})
+"""What the SDK makes of a refusal that is no JSON-RPC."""
+
 _SHOWN = 1000
 """Characters of a line of noise that the trace holds."""
 
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a connection has come: what it waits for, who speaks on stderr, and with which status it was refused."""
+    """How far a connection has come: what it waits for, who speaks on stderr, and how it was refused."""
 
     stderr: Stderr
     step: str = "it to start"
     refused: int | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,8 @@ class Connector:
         """Connect within the deadline, and try once more what an older server may understand.
 
         A server that exits on the probe for newer protocols is started again; one at a URL that refuses to be posted
-        to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP).
+        to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP). Where it
+        does not, the first refusal is told.
         """
         progress = _Progress(self._log.stderr())
         started = time.monotonic()
@@ -129,11 +135,12 @@ class Connector:
             async with asyncio.timeout(self._seconds):
                 try:
                     return await self._open(number, self._mode, progress)
-                except _EXITS:
+                except _EXITS as first:
                     late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
                     older = self._older(progress)
                     if older is None or late:
                         raise
+                    refusal = first
                     before, self._target = self._target, older
                 progress.stderr = self._log.stderr()
                 try:
@@ -141,6 +148,9 @@ class Connector:
                 except _EXITS:
                     self._target = before
                     raise
+                except (httpx2.HTTPStatusError, httpx2.SSEError):
+                    self._target = before
+                    raise refusal from None
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
             raise self._explained(error, progress) from None
 
@@ -215,8 +225,8 @@ class Connector:
                 return sse_client(url, headers=dict(headers))
             case HttpTarget(url, headers, _):
 
-                def refused(status: int) -> None:
-                    progress.refused = status
+                def refused(status: int, words: str) -> None:
+                    progress.refused, progress.words = status, words
 
                 return streamable_http(url, headers, most=self._most, expired=link.ended, refused=refused)
 
@@ -252,12 +262,19 @@ class Connector:
             case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
                 message = f"the server exited before it answered: {target}"
             case MCPError():
-                message = f"the server refused to connect: {error.message} ({target})"
+                message = f"the server refused to connect: {_refusal(error, progress)} ({target})"
             case ValidationError():
                 message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
             case _:
                 message = f"can't connect to {target}: {str(error) or type(error).__name__}"
         return RunError(kind, message, stderr=progress.stderr.last_words)
+
+
+def _refusal(error: MCPError, progress: _Progress) -> str:
+    """Say why a server refused: by HTTP's status and what came with it, where the SDK has put words of its own."""
+    if progress.refused is None or error.message not in _STAND_INS:
+        return error.message
+    return ": ".join(filter(None, (f"status {progress.refused}", progress.words)))
 
 
 async def _list_tools(client: Client) -> list[JsonObject]:
