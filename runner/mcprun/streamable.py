@@ -73,7 +73,7 @@ async def _words(response: httpx2.Response) -> str:
     body: Any = response.stream
     with anyio.move_on_after(_WORDS_SECONDS), suppress(httpx2.HTTPError):
         async for part in body:
-            data += part[:_WORDS_BYTES]
+            data += part
             if len(data) >= _WORDS_BYTES:
                 break
     return " ".join(data[:_WORDS_BYTES].decode("utf-8", "replace").split())

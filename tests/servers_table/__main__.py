@@ -1,8 +1,8 @@
 """`python -m tests.servers_table [PART ...] [--starts N] [--json FILE] [--write]`: try real servers, print a table.
 
 Each server is installed from npm or PyPI, which takes minutes and some two gigabytes the first time, and then tried
-with mcprun where there is no network but loopback. That needs Linux and `unshare` (util-linux). With `--write`, the
-record beside this file and the README's table are replaced.
+with mcprun where there is no network but loopback. That needs Linux and `unshare` (util-linux). With `--write`, what was
+seen replaces that in the record beside this file, and in the README's table.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ def main() -> int:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write what was seen there as well")
     parser.add_argument("--write", action="store_true", help="replace the record and the README's table")
     given = parser.parse_args()
-    if given.write and given.parts:
-        parser.error("--write replaces the whole table: name no part")
     is_whole = True
     for candidate in chosen(given.parts):
         try:
@@ -48,8 +46,9 @@ def main() -> int:
     if given.json:
         given.json.write_text(record.text)
     if given.write and is_whole and is_tried:
-        RECORD.write_text(record.text)
-        README.write_text(replaced(README.read_text(encoding="utf-8"), record.markdown), encoding="utf-8")
+        whole = Record.read().updated(record) if given.parts else record
+        RECORD.write_text(whole.text)
+        README.write_text(replaced(README.read_text(encoding="utf-8"), whole.markdown), encoding="utf-8")
     return 0 if is_whole and is_tried else 1
 
 
@@ -59,17 +58,16 @@ def tried(parts: list[str], starts: int) -> tuple[tuple[Row, ...], bool]:
     rows = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
-            found = json.loads(line)
-            row = Row(**{**found, "refused": tuple(found["refused"])})
-            rows.append(row)
-            say(" | ".join(row.cells))
+            rows.append(Row.of(json.loads(line)))
+            say(" | ".join(rows[-1].cells))
     return tuple(rows), process.returncode == 0
 
 
 def machine() -> str:
     """Say in words what this runs on."""
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    return f"{os.cpu_count()} cores of a shared machine with {platform.system()}, Node {node.removeprefix('v').split('.')[0]} and Python {platform.python_version().rpartition('.')[0]}"
+    python = platform.python_version().rpartition(".")[0]
+    return f"{os.cpu_count()} cores with {platform.system()}, Node {node[1:].split('.')[0]} and Python {python}"
 
 
 def say(text: str) -> None:

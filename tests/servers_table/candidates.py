@@ -21,7 +21,7 @@ class Candidate:
     """A server. In `args` and in the values of `env` and of the call, `{port}` and `{here}` are filled in.
 
     `versions` is what npm or pip takes of the package, `also` what is installed beside it. `program` is the command
-    that starts it, where that is not the package's first. `path` is that of its URL. `note` tells what was seen of it
+    that starts it, where that is not the package's first. `host` and `path` are those of its URL. `note` tells what was seen of it
     and is not measured.
     """
 
@@ -33,6 +33,7 @@ class Candidate:
     call: tuple[str, Mapping[str, Any]] | None = None
     note: str = ""
     transport: Transport = "stdio"
+    host: str = "127.0.0.1"
     path: str = "/mcp"
     program: str = ""
     also: tuple[str, ...] = ()
@@ -68,7 +69,7 @@ CANDIDATES = (
         "one tool, whose description makes nearly all of its tokens",
     ),
     Candidate("npm", "@playwright/mcp", "~0.0.83", ("--headless", "--isolated"), note="the browser is looked for at the first call only"),
-    Candidate("npm", "@playwright/mcp", "~0.0.83", ("--headless", "--isolated", "--port", "{port}"), transport="Streamable HTTP"),
+    Candidate("npm", "@playwright/mcp", "~0.0.83", ("--headless", "--isolated", "--port", "{port}"), note="answers at `localhost` only, and refuses `127.0.0.1` with status 403", transport="Streamable HTTP", host="localhost"),
     Candidate("npm", "chrome-devtools-mcp", "~1.11.0", ("--headless", "--isolated", "--no-usage-statistics")),
     Candidate("npm", "@upstash/context7-mcp", "~4.1.1", note="without a network its answers say so, and are no errors (`isError`)"),
     Candidate("npm", "firecrawl-mcp", "~3.22.2", env={"FIRECRAWL_API_KEY": KEY}),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from tests.servers_table.candidates import Registry, Transport
+from tests.servers_table.candidates import CANDIDATES, Registry, Transport
 
 RECORD = Path(__file__).with_name("record.json")
 
@@ -46,6 +46,11 @@ class Row:
     stays: bool = False
     call: str | None = None
     note: str = ""
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        """Take a row out of JSON."""
+        return cls(**{**found, "refused": tuple(found["refused"])})
 
     @property
     def oddities(self) -> str:
@@ -84,8 +89,21 @@ class Record:
     def read(cls, file: Path = RECORD) -> Self:
         """Read what `text` wrote."""
         found = json.loads(file.read_bytes())
-        rows = (Row(**{**row, "refused": tuple(row["refused"])}) for row in found["rows"])
-        return cls(found["machine"], found["starts"], tuple(rows))
+        return cls(found["machine"], found["starts"], tuple(map(Row.of, found["rows"])))
+
+    def updated(self, other: Self) -> Self:
+        """Take the rows of another record of the same machine, and what is noted of the candidates by now.
+
+        The rows of servers that are no candidates any more go. Raises `ValueError` when it is of another machine, or of more or fewer starts.
+        """
+        if (self.machine, self.starts) != (other.machine, other.starts):
+            raise ValueError(
+                f"the record is of {self.starts} starts on {self.machine}: try all servers, or as many starts"
+            )
+        known = {(row.package, row.transport): row for row in (*self.rows, *other.rows)}
+        places = {(one.package, one.transport): one.note for one in CANDIDATES}
+        rows = (replace(known[place], note=note) for place, note in places.items() if place in known)
+        return replace(self, rows=tuple(rows))
 
     @property
     def text(self) -> str:

@@ -75,7 +75,10 @@ def attempt(candidate: Candidate, installed: Installed, folder: Path, starts: in
         return _tried(filled, installed, folder, starts)
     _write(
         folder,
-        {"type": "sse" if candidate.transport == "SSE" else "http", "url": f"http://127.0.0.1:{port}{candidate.path}"},
+        {
+            "type": "sse" if candidate.transport == "SSE" else "http",
+            "url": f"http://{candidate.host}:{port}{candidate.path}",
+        },
     )
     with _serving(command, env, here, port):
         return _tried(filled, installed, folder, starts)
