@@ -52,7 +52,7 @@ CANDIDATES = (
     Candidate(
         "npm", *EVERYTHING,
         call=ECHO,
-        note="one tool can be run as a task only; lists 13 tools, and more to clients that can sample or be asked",
+        note="one tool can be run as a task only; lists fewer tools to clients that can't be asked",
     ),
     Candidate("npm", *EVERYTHING, ("streamableHttp",), {"PORT": "{port}"}, ECHO, transport="Streamable HTTP"),
     Candidate("npm", *EVERYTHING, ("sse",), {"PORT": "{port}"}, ECHO, transport="SSE", path="/sse"),
