@@ -66,7 +66,7 @@ CANDIDATES = (
     Candidate(
         "npm", "@modelcontextprotocol/server-sequential-thinking", "~2026.8.31", (), {},
         ("sequentialthinking", {"thought": "One.", "thoughtNumber": 1, "totalThoughts": 1, "nextThoughtNeeded": False}),
-        "one tool, whose description makes nearly all of its tokens",
+        "one tool, whose description makes two thirds of its tokens",
     ),
     Candidate("npm", "@playwright/mcp", "~0.0.83", ("--headless", "--isolated"), note="the browser is looked for at the first call only"),
     Candidate("npm", "@playwright/mcp", "~0.0.83", ("--headless", "--isolated", "--port", "{port}"), note="answers at `localhost` only, and refuses `127.0.0.1` with status 403", transport="Streamable HTTP", host="localhost"),
