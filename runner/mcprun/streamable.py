@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import anyio
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
@@ -19,6 +20,9 @@ _DELETE_SECONDS = 2.0
 
 _SESSION = "mcp-session-id"
 
+_WORDS_SECONDS, _WORDS_BYTES = 2.0, 300
+"""How long, and how much, of what is said with a refusal is read."""
+
 
 @asynccontextmanager
 async def streamable_http(
@@ -27,15 +31,16 @@ async def streamable_http(
     *,
     most: int,
     expired: Callable[[], None],
-    refused: Callable[[int], None],
+    refused: Callable[[int, str], None],
     auth: httpx2.Auth | None = None,
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Give the streams of messages to and from a server at a URL.
 
     A call's deadline is the caller's: reading has no time-out of its own, but for the end of a session. One answer
     has at most `most` bytes. `expired` is called when the server no longer knows the session (status 404), which it
-    tells with an error like any other; `refused` with the status of each refusal (4xx) outside a session. `auth` adds
-    to each request what the server wants to see.
+    tells with an error like any other; `refused` with the status of each refusal (4xx, 5xx) outside a session, and with
+    what is said there in plain text, which the SDK does not tell. `auth` adds to each request what the server wants to
+    see.
     """
 
     async def hurry(request: httpx2.Request) -> None:
@@ -46,8 +51,8 @@ async def streamable_http(
         request = response.request
         if response.status_code == 404 and request.method == "POST" and _SESSION in request.headers:
             expired()
-        elif response.is_client_error and request.method == "POST":
-            refused(response.status_code)
+        elif response.is_error and request.method == "POST" and _SESSION not in request.headers:
+            refused(response.status_code, await _words(response))
         if response.headers.get("content-encoding", "identity") != "identity":
             response.stream = Bounded(response.stream, 0)  # a megabyte may unfold to gigabytes
         elif response.is_error or "json" in response.headers.get("content-type", ""):
@@ -63,3 +68,17 @@ async def streamable_http(
         streamable_http_client(url, http_client=client, max_sse_event_size=most) as streams,
     ):
         yield streams
+
+
+async def _words(response: httpx2.Response) -> str:
+    """Read the beginning of a body that is plain text, as a line; of any other, nothing: the SDK reads JSON."""
+    if response.headers.get("content-type", "text/plain").split(";")[0].strip() != "text/plain":
+        return ""
+    data = b""
+    body: Any = response.stream
+    with anyio.move_on_after(_WORDS_SECONDS), suppress(httpx2.HTTPError):
+        async for part in body:
+            data += part
+            if len(data) >= _WORDS_BYTES:
+                break
+    return " ".join(data[:_WORDS_BYTES].decode("utf-8", "replace").split())
