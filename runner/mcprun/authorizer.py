@@ -123,7 +123,7 @@ class Authorizer(httpx2.Auth):
                 return await by_machine(url, self._client, before, response, protocol, learn)
             if response is not None and is_step_up(response):
                 self.problem = (
-                    f"it asks for more scopes than the login has: {log_in} --oauth-scope '{_scopes(response)}'"
+                    f"it asks for more scopes than the login has: {log_in} --oauth-scope '{_scopes(before, response)}'"
                 )
             elif before is None:
                 ways = f"log in once ({log_in}), or give --token or --oauth-client-id"
@@ -158,7 +158,8 @@ class Authorizer(httpx2.Auth):
             self._grant = grant
 
 
-def _scopes(response: httpx2.Response) -> str:
-    from mcp.client.auth.utils import extract_scope_from_www_auth
+def _scopes(before: Grant | None, response: httpx2.Response) -> str:
+    from mcp.client.auth.utils import extract_scope_from_www_auth, union_scopes
 
-    return (extract_scope_from_www_auth(response) or "")[:_SHOWN]
+    had = (before.scope or before.asked) if before else None
+    return (union_scopes(had, extract_scope_from_www_auth(response)) or "")[:_SHOWN]
