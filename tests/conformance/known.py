@@ -42,10 +42,6 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "auth/dpop-nonce",
     ),
     "an extension: tokens of workloads (RFC 7523), which the MCP SDK does not have": ("auth/wif-jwt-bearer",),
-    "mcprun answers no questions of servers yet": (
-        "elicitation-sep1034-client-defaults",
-        "sep-2322-client-request-state",
-    ),
     "an extension: skills, which are no tools; mcprun asks for none": (
         "sep-2640-client-no-prefetch",
         "sep-2640-client-verify-digest",

@@ -38,7 +38,7 @@ class Asked:
         return (command, *arguments, *insisted)
 
     def batch(self, *calls: tuple[str, dict[str, Any]], **more: Any) -> Command:
-        """Give the command that makes some calls, all in one turn."""
+        """Give the command that makes some calls, all in one turn; `more` are other keys of the query."""
         prompts = write_jsonl(self.folder / "prompts.jsonl", script(*calls, **more))
         return self.mcprun("batch", str(prompts), self.url, "--model", "script")
 
@@ -82,11 +82,28 @@ def echo_schema(asked: Asked) -> Iterator[Command]:
     yield asked.batch(("json_schema_echo", {"schema": schemas["json_schema_2020_12_tool"]}))
 
 
+def accept_defaults(asked: Asked) -> Iterator[Command]:
+    """Accept the form that the server sends, as it is filled already."""
+    yield (*asked.batch(("test_client_elicitation_defaults", {})), "--elicit", "defaults")
+
+
+def answer_rounds(asked: Asked) -> Iterator[Command]:
+    """Answer the forms of two calls of a turn, while two others come back at once.
+
+    The result of one lacks `resultType`, which a server of this version must send: mcprun tells that as an error.
+    """
+    calls = [(f"test_mrtr_{name}", {}) for name in ("echo_state", "no_state", "unrelated", "no_result_type")]
+    answers = [{"confirmed": True}, {"confirmed": True}]
+    yield asked.batch(*calls, elicit=answers, expect={"tool_errors": "allow"})
+
+
 SPECIAL: dict[str, Callable[[Asked], Iterator[Command]]] = {
     "initialize": list_tools,
     "request-metadata": list_tools,
     "json-schema-ref-no-deref": read_schemas,
     "http-custom-headers": given_calls,
     "json-schema-2020-12-preservation": echo_schema,
+    "elicitation-sep1034-client-defaults": accept_defaults,
+    "sep-2322-client-request-state": answer_rounds,
 }
 """Scenarios that want something else than a call of each tool."""
