@@ -41,7 +41,9 @@ _REASONS: dict[str, tuple[str, ...]] = {
         "auth/dpop",
         "auth/dpop-nonce",
     ),
-    "an extension: tokens of workloads (RFC 7523), which the MCP SDK does not have": ("auth/wif-jwt-bearer",),
+    "an extension: workloads that show a JWT in place of a secret (RFC 7523); the MCP SDK wants both": (
+        "auth/wif-jwt-bearer",
+    ),
     "an extension: skills, which are no tools; mcprun asks for none": (
         "sep-2640-client-no-prefetch",
         "sep-2640-client-verify-digest",
