@@ -92,7 +92,8 @@ def answer_rounds(asked: Asked) -> Iterator[Command]:
 
     The result of one lacks `resultType`, which a server of this version must send: mcprun tells that as an error.
     """
-    calls = [(f"test_mrtr_{name}", {}) for name in ("echo_state", "no_state", "unrelated", "no_result_type")]
+    names = ("echo_state", "no_state", "unrelated", "no_result_type")
+    calls: list[tuple[str, dict[str, Any]]] = [(f"test_mrtr_{name}", {}) for name in names]
     answers = [{"confirmed": True}, {"confirmed": True}]
     yield asked.batch(*calls, elicit=answers, expect={"tool_errors": "allow"})
 
