@@ -3,38 +3,8 @@
 from __future__ import annotations
 
 _REASONS: dict[str, tuple[str, ...]] = {
-    "mcprun has no OAuth flow yet": (
-        "auth/metadata-default",
-        "auth/metadata-var1",
-        "auth/metadata-var2",
-        "auth/metadata-var3",
-        "auth/basic-cimd",
-        "auth/scope-from-www-authenticate",
-        "auth/scope-from-scopes-supported",
-        "auth/scope-omitted-when-undefined",
-        "auth/scope-step-up",
-        "auth/scope-retry-limit",
-        "auth/token-endpoint-auth-basic",
-        "auth/token-endpoint-auth-post",
-        "auth/token-endpoint-auth-none",
-        "auth/pre-registration",
-        "auth/2025-03-26-oauth-metadata-backcompat",
-        "auth/2025-03-26-oauth-endpoint-fallback",
-        "auth/resource-mismatch",
-        "auth/offline-access-scope",
-        "auth/offline-access-not-supported",
-        "auth/authorization-server-migration",
-        "auth/iss-supported",
-        "auth/iss-not-advertised",
-        "auth/iss-supported-missing",
-        "auth/iss-wrong-issuer",
-        "auth/iss-unexpected",
-        "auth/iss-normalized",
-        "auth/metadata-issuer-mismatch",
-        "auth/client-credentials-jwt",
-        "auth/client-credentials-basic",
-    ),
-    "an extension: identity providers of enterprises, which the MCP SDK leaves to its users": (
+    "the login that mcprun asks for drops the scopes that it had": ("auth/scope-step-up",),
+    "an extension: identity providers of enterprises; mcprun takes what they say (--oauth-assertion), and asks none": (
         "auth/enterprise-managed-authorization",
     ),
     "an extension: proof of possession (DPoP, RFC 9449), which the MCP SDK does not have": (

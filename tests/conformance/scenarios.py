@@ -16,6 +16,9 @@ from tests.support.cli import script, write_jsonl
 
 MODERN = "2026-07-28"
 
+CLIENT_DOCUMENT = "https://conformance-test.local/client-metadata.json"
+"""The one that the suite knows; nobody ever fetches it."""
+
 Command = tuple[str, ...]
 
 
@@ -45,7 +48,7 @@ class Asked:
 
 def commands(asked: Asked) -> Iterator[Command]:
     """Give the commands of a scenario. Each is to be run before the next is asked for, which may read what it wrote."""
-    return SPECIAL.get(asked.scenario, every_tool)(asked)
+    return SPECIAL.get(asked.scenario, call_guarded if asked.scenario.startswith("auth/") else every_tool)(asked)
 
 
 def every_tool(asked: Asked) -> Iterator[Command]:
@@ -98,6 +101,36 @@ def answer_rounds(asked: Asked) -> Iterator[Command]:
     yield asked.batch(*calls, elicit=answers, expect={"tool_errors": "allow"})
 
 
+def call_guarded(asked: Asked) -> Iterator[Command]:
+    """Call the tool of a server that wants authorization; mcprun says that a login is wanted, and `client.py` does it."""
+    yield asked.batch(("test-tool", {}))
+
+
+def known_document(asked: Asked) -> Iterator[Command]:
+    """Log in as a client that a document on the web describes."""
+    yield ("login", asked.url, "--client-metadata-url", CLIENT_DOCUMENT)
+    yield from call_guarded(asked)
+
+
+def known_client(asked: Asked) -> Iterator[Command]:
+    """Log in as a client that is registered already."""
+    client_id, secret = asked.context["client_id"], asked.context["client_secret"]
+    yield ("login", asked.url, "--oauth-client-id", client_id, "--oauth-client-secret", secret)
+    yield from call_guarded(asked)
+
+
+def nobody_there(asked: Asked) -> Iterator[Command]:
+    """Have the client get its tokens by itself, with a secret or a key."""
+    client = ["--oauth-client-id", asked.context["client_id"]]
+    if key := asked.context.get("private_key_pem"):
+        file = asked.folder / "key.pem"
+        file.write_text(key)
+        client += ["--oauth-private-key", str(file), "--oauth-algorithm", asked.context["signing_algorithm"]]
+    else:
+        client += ["--oauth-client-secret", asked.context["client_secret"]]
+    yield asked.mcprun("tools", asked.url, *client)
+
+
 SPECIAL: dict[str, Callable[[Asked], Iterator[Command]]] = {
     "initialize": list_tools,
     "request-metadata": list_tools,
@@ -106,5 +139,9 @@ SPECIAL: dict[str, Callable[[Asked], Iterator[Command]]] = {
     "json-schema-2020-12-preservation": echo_schema,
     "elicitation-sep1034-client-defaults": accept_defaults,
     "sep-2322-client-request-state": answer_rounds,
+    "auth/basic-cimd": known_document,
+    "auth/pre-registration": known_client,
+    "auth/client-credentials-basic": nobody_there,
+    "auth/client-credentials-jwt": nobody_there,
 }
 """Scenarios that want something else than a call of each tool."""
