@@ -25,6 +25,7 @@ NOT_HERE = {
     "pytest": "the gate is this command",
     'pytest -m "not slow"': "tests.release runs it, twice",
     "pytest tests/test_diff.py": "a part of the suite",
+    "python -m tests.conformance": "takes minutes: test_conformance runs a part of it, and holds the table below it",
     "pip install mcp-server-fetch": "the extra `test` brings it",
     "pip install mcp-server-git": "the extra `test` brings it",
     "pip install mcp-server-time": "the extra `test` brings it",

@@ -7,6 +7,7 @@ one of them renews it, for all of them and for other processes, and nobody is ev
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 
@@ -122,9 +123,8 @@ class Authorizer(httpx2.Auth):
             if self._client and response is not None:
                 return await by_machine(url, self._client, before, response, protocol, learn)
             if response is not None and is_step_up(response):
-                self.problem = (
-                    f"it asks for more scopes than the login has: {log_in} --oauth-scope '{_scopes(before, response)}'"
-                )
+                scopes = shlex.quote(_scopes(before, response))
+                self.problem = f"it asks for more scopes than the login has: {log_in} --oauth-scope {scopes}"
             elif before is None:
                 ways = f"log in once ({log_in}), or give --token or --oauth-client-id"
                 self.problem = f"it wants authorization ({status}): {ways}"

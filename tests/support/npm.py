@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,27 +26,27 @@ def missing() -> list[str]:
     return [command for command in ("node", "npm") if not shutil.which(command)]
 
 
-def node_modules() -> Path:
-    """Install the packages, unless they are there; give the folder that they are in.
+def node_modules(folder: Path = CACHE, packages: Sequence[str] = PACKAGES) -> Path:
+    """Install packages into a folder, unless they are there; give the folder that they are in.
 
     Test runs at the same time wait for each other. An install that was cut short is done again.
     """
-    CACHE.mkdir(parents=True, exist_ok=True)
-    done = CACHE / "installed.txt"
-    wanted = "\n".join(PACKAGES)
-    with (CACHE / "lock").open("w") as lock:
+    folder.mkdir(parents=True, exist_ok=True)
+    done = folder / "installed.txt"
+    wanted = "\n".join(packages)
+    with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, or its process ends
         if not (done.is_file() and done.read_text() == wanted):
             done.unlink(missing_ok=True)
-            _install()
+            _install(folder, packages)
             done.write_text(wanted)
-    return CACHE / "node_modules"
+    return folder / "node_modules"
 
 
-def _install() -> None:
+def _install(folder: Path, packages: Sequence[str]) -> None:
     options = ["--no-audit", "--no-fund", "--no-package-lock"]
     npm = subprocess.run(
-        ["npm", "install", "--prefix", str(CACHE), *options, *PACKAGES],
+        ["npm", "install", "--prefix", str(folder), *options, *packages],
         capture_output=True,
         text=True,
         timeout=_INSTALL_SECONDS,
