@@ -200,7 +200,7 @@ def test_a_login_gets_the_scopes_that_a_run_lacked(server: Guarded) -> None:
     query = script(("deep", {"text": "x"}))
     done = batch(server, query=query)
     assert done.code == 3
-    assert f"mcprun login {server.url} --oauth-scope 'deep'" in done.transcripts[0]["error"]["message"]
+    assert f"mcprun login {server.url} --oauth-scope deep" in done.transcripts[0]["error"]["message"]
     assert log_in(server, "--oauth-scope", "deep").code == 0
     assert batch(server, query=query).verdicts == {"q": "passed"}
 
