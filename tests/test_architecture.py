@@ -15,10 +15,10 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
+    "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "answers", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
     "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "wire", "serverlog", "target", "oauthclient",
-    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "shard", "queries",
-    "expectations", "matchers", "aliases",
+    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "content", "prompts", "jsonl", "shard", "queries",
+    "elicitation", "expectations", "matchers", "aliases",
     "redact", "config", "events", "records", "ending", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""

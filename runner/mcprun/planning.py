@@ -9,8 +9,10 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from mcprun.asking import LogLevel, Offers
 from mcprun.batch import Plan
 from mcprun.config import environment
+from mcprun.errors import UsageError
 from mcprun.limits import AUTO, Limits
 from mcprun.models import Manner
 from mcprun.models.choose import Account, choose, choose_judge, needs_script
@@ -53,7 +55,8 @@ class Options:
     `read_only` leaves those that say they change nothing. `env` (of a server that is started), all that `env_files`
     hold, and `headers` (of one at a URL) are secrets; `token` is shown to a URL, or one that the `oauth_` client gets
     (`oauthclient.py`). `redact` holds regular expressions of others. `cwd` and `python` say how a server is started,
-    `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `out` is the run's
+    `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `elicit` and `roots`
+    (folders) are what servers that ask are answered, `log_level` is from which level on they tell. `out` is the run's
     folder. `scrub` and `ignore` say what does not count in a replay.
     """
 
@@ -88,6 +91,9 @@ class Options:
     cwd: str | None = None
     python: str | None = None
     protocol: str = AUTO
+    elicit: Literal["decline", "defaults", "script"] = "decline"
+    roots: Sequence[str] = ()
+    log_level: LogLevel | None = None
     servers: int = 1
     fresh_server: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -138,6 +144,7 @@ def make_plan(
             system=options.system,
             allow_tool_errors=options.allow_tool_errors,
             permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
+            offers=offers_of(options),
             servers=options.servers,
             fresh_server=options.fresh_server,
             pass_rate=options.pass_rate,
@@ -174,3 +181,21 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
     )
     target = authorized(target, token=given_value(options.token, variables), client=client)
     return target, Redactor([*account.secrets, *secrets_of(target)], options.redact)
+
+
+def offers_of(options: Options) -> Offers:
+    """Read what servers that ask are offered. Raises `UsageError` for a root that is no folder."""
+    return Offers(
+        elicit=options.elicit,
+        sampling=options.limits.max_sampling > 0,
+        roots=tuple(map(_root, options.roots)),
+        log_level=options.log_level,
+    )
+
+
+def _root(folder: str) -> JsonObject:
+    """Make a root of a folder, as MCP has it: a `file:` URI and a name."""
+    path = Path(folder).resolve()
+    if not path.is_dir():
+        raise UsageError(f"--root {folder}: there is no such folder")
+    return {"uri": path.as_uri(), "name": path.name or str(path)}

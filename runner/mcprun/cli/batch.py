@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @options.CWD
 @options.PYTHON
 @options.PROTOCOL
+@options.ELICIT
+@options.ROOT
+@options.LOG_LEVEL
 @options.MODEL
 @options.BASE_URL
 @options.JUDGE_MODEL
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
 )
 @options.MAX_TURNS
 @options.MAX_CALLS
+@options.MAX_SAMPLING
 @options.MAX_TOKENS
 @options.MAX_RESULT_BYTES
 @options.CONNECT_TIMEOUT
