@@ -10,7 +10,7 @@ import anyio
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
-from mcprun.bounded import Bounded
+from mcprun.bounded import Begun, Bounded
 
 _HTTP_SECONDS = 30.0
 """Connecting, writing, and waiting for a free connection: the MCP SDK's own default."""
@@ -75,10 +75,7 @@ async def _words(response: httpx2.Response) -> str:
     if response.headers.get("content-type", "text/plain").split(";")[0].strip() != "text/plain":
         return ""
     data = b""
-    body: Any = response.stream
+    response.stream = body = Begun(response.stream)  # whoever asks with authorization reads it as well
     with anyio.move_on_after(_WORDS_SECONDS), suppress(httpx2.HTTPError):
-        async for part in body:
-            data += part
-            if len(data) >= _WORDS_BYTES:
-                break
+        data = await body.beginning(_WORDS_BYTES)
     return " ".join(data[:_WORDS_BYTES].decode("utf-8", "replace").split())
