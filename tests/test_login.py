@@ -26,6 +26,7 @@ from mcprun.oauthclient import OAuthClient, registered
 from mcprun.oauthflow import challenge_for
 from mcprun.redirects import answer_of
 from tests.support.cli import clean_environment, run_mcprun, script
+from tests.support.loopback import free_port
 from tests.support.oauth import Guarded, guarded
 from tests.test_authorization import batch, log_in, server, switched
 
@@ -159,19 +160,22 @@ def test_a_client_that_a_document_describes(server: Guarded) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        {"oauth": {"clientId": "robot", "clientSecret": "s3cret-of-robot", "callbackPort": 47614}},
+        {"oauth": {"clientId": "robot", "clientSecret": "s3cret-of-robot", "callbackPort": 0}},
         {"auth": {"CLIENT_ID": "robot", "CLIENT_SECRET": "s3cret-of-robot", "scopes": ["one", "two"]}},
     ],
 )
 def test_the_client_of_a_configuration(server: Guarded, entry: dict[str, Any]) -> None:
     """It is taken as others write it, and a run of the same server has its tokens."""
+    port = free_port()
+    if "oauth" in entry:
+        entry["oauth"]["callbackPort"] = port
     (server.folder / "mcp.json").write_text(json.dumps({"mcpServers": {"it": {"url": server.url, **entry}}}))
     done = run_mcprun("login", "mcp.json", cwd=server.folder, env=server.env)
     assert done.code == 0, done.stderr
     (asked,) = server.asked("authorize")
     assert asked["client_id"] == "robot"
     assert asked["scope"] == ("one two" if "auth" in entry else None)
-    assert (":47614/" in asked["redirect_uri"]) == ("oauth" in entry)
+    assert (f":{port}/" in asked["redirect_uri"]) == ("oauth" in entry)
     assert run_mcprun("tools", "mcp.json#it", cwd=server.folder, env=server.env).code == 0
     assert "s3cret" not in done.stdout + done.stderr
 
