@@ -228,13 +228,25 @@ class PromptsRecord(Record):
     runs: int = 0
 
 
+PROVIDERS = ("bedrock", "vertex", "foundry")
+"""Who else offers Claude: `--model bedrock:NAME` names one of them, and the model as it calls it."""
+
+
 class ModelRecord(Record):
-    """Which model answered, or graded: the kind of source, its name, and how it was chosen."""
+    """Which model answered, or graded: the kind of source, its name, and how it was chosen.
+
+    `claude` is the Messages API itself, or what speaks it; a provider's name stands for Claude as that one offers it.
+    """
 
     fixed = frozenset({"kind", "name", "chosen"})
-    kind: Literal["claude", "script", "replay"]
+    kind: Literal["claude", "bedrock", "vertex", "foundry", "script", "replay"]
     name: str
     chosen: str
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a model is asked, over the network; scripts and recordings are not."""
+        return self.kind not in ("script", "replay")
 
 
 class RunRecord(Record):

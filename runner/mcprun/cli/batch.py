@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @options.PROTOCOL
 @options.MODEL
 @options.BASE_URL
+@options.BARE_API
 @options.JUDGE_MODEL
 @options.SYSTEM
 @options.EFFORT

@@ -159,13 +159,20 @@ def _count(flag: str, default: int, what: str) -> Callable[[_Command], _Command]
 MODEL = click.option(
     "--model",
     metavar="MODEL",
-    help="A model's API name, script (the queries' own scripts), or replay:RUN (play back a recorded run)."
+    help="A model's API name, PROVIDER:NAME (bedrock, vertex, foundry), script (queries' own scripts), or replay:RUN"
+    " (play back a recorded run)."
     "  [env: MCPRUN_MODEL; default: Claude when there is a key, else script when every query has one]",
 )
 BASE_URL = click.option(
     "--base-url",
     metavar="URL",
     help="Ask an endpoint that speaks the Messages API.  [env: ANTHROPIC_BASE_URL]",
+)
+BARE_API = click.option(
+    "--bare-api",
+    is_flag=True,
+    help="Send only what every endpoint of the Messages API knows: no caching, no schema for the judge. Take an answer"
+    " without a stop reason.",
 )
 JUDGE_MODEL = click.option(
     "--judge-model",
