@@ -134,17 +134,15 @@ def account(tmp_path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("grants", [True, False])
 def test_vertex_asks_for_a_token_as_a_service_account(tmp_path: Path, account: dict[str, Any], grants: bool) -> None:
     """Google's own library finds the account, its project too; an account that gets no token is one message."""
-    with VertexApi(scripted(CONVERSATION)) as api:
+    with VertexApi(lambda _: text("ok")) as api:
         api.grants = grants
         file = tmp_path / "account.json"
         file.write_text(json.dumps({**account, "token_uri": f"{api.url}/token"}))
         env = {"CLOUD_ML_REGION": "europe-west9", "GOOGLE_APPLICATION_CREDENTIALS": str(file)}
-        done = ask(
-            tmp_path, "vertex:m", "--base-url", f"{api.url}/v1", env=env, queries=("Greet Ada.", "Greet Ada."[:-1])
-        )
+        done = ask(tmp_path, "vertex:m", "--base-url", f"{api.url}/v1", env=env, queries=("One", "Two"))
         claims = jwt.decode(api.assertion(), options={"verify_signature": False}) if grants else {}
     if grants:
-        assert (done.transcripts[0]["verdict"], claims["iss"]) == ("passed", "me@shop.example"), done.stderr
+        assert (done.code, claims["iss"]) == (0, "me@shop.example"), done.stderr
     else:
         assert (done.code, done.stderr.count("no credentials for the API")) == (3, 1)
         assert done.record["error"]["kind"] == "api_refused"

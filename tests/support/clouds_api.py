@@ -19,6 +19,9 @@ from tests.support.messages_rules import OPTIONAL, REQUIRED
 KEY = "sk-ant-test"
 """What the API within is shown once a provider's own credentials were in order."""
 
+API_VERSION = "2026-10-21"
+"""What the SDK's clients put into the body, where the API itself is told by a header."""
+
 _VERSION = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
 
 
@@ -35,7 +38,7 @@ class BedrockApi(MessagesApi):
             return HttpReply(404, {"message": f"no such operation: {path}"})
         if not self._is_known(method, path, headers):
             return HttpReply(403, {"message": "The security token included in the request is invalid."})
-        if "model" in body or body.pop("anthropic_version", None) != "bedrock-2023-05-31":
+        if "model" in body or body.pop("anthropic_version", None) != API_VERSION:
             return HttpReply(400, {"message": "Malformed input request"})
         if "cache_control" in body:
             return HttpReply(400, {"message": "cache_control: Extra inputs are not permitted"})
@@ -89,13 +92,13 @@ class VertexApi(MessagesApi):
             )
         if headers.get("authorization") != f"Bearer {self.token}":
             return HttpReply(401, {"error": {"code": 401, "message": "Bad token", "status": "UNAUTHENTICATED"}})
-        if "model" in body or body.pop("anthropic_version", None) != "vertex-2023-10-16" or "cache_control" in body:
+        if "model" in body or body.pop("anthropic_version", None) != API_VERSION or "cache_control" in body:
             return error(400, "invalid_request_error", "cache_control: Extra inputs are not permitted")
         return super()._reply("POST", "/v1/messages", _VERSION, {**body, "model": unquote(found[1])})
 
     def assertion(self) -> str:
         """The signed claim with which a service account asked for its token."""
-        (asked,) = (one for one in self.raws if one.startswith(b"assertion=") or b"&assertion=" in one)
+        asked = next(one for one in self.raws if b"assertion=" in one)
         return parse_qs(asked.decode())["assertion"][0]
 
     def __init__(self, *args: Any, **more: Any) -> None:
