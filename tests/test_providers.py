@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,7 @@ def test_a_judge_that_nobody_needs_lacks_nothing(tmp_path: Path) -> None:
 def test_throttling_and_refusals_are_those_of_claude(tmp_path: Path) -> None:
     """A provider's 429 is retried; keys and models that it does not know end the run with one message."""
     env = {"AWS_BEARER_TOKEN_BEDROCK": BedrockApi.token, "AWS_REGION": "eu-west-7"}
-    answers = iter([error(429, "", "Too many requests", headers={"retry-after": "0"}), text("ok")])
+    answers: Iterator[Answer] = iter([error(429, "", "Too many requests", headers={"retry-after": "0"}), text("ok")])
     with BedrockApi(lambda _: next(answers), unknown_models={"gone"}) as api:
         flags = ("--base-url", api.url)
         throttled = ask(tmp_path, "bedrock:m", *flags, env=env, queries=("One",))

@@ -43,7 +43,7 @@ class Options:
     those that say they change nothing. `env` (of a server that is started), all that `env_files` hold, and `headers`
     (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python` say how a server is
     started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `out` is the
-    run's folder. `scrub` and `ignore` say what does not count in a replay.
+    run's folder. `scrub` and `ignore` say what does not count in a replay. `otel` has OpenTelemetry spans exported.
     """
 
     model: str | None = None
@@ -77,6 +77,7 @@ class Options:
     scrub: Sequence[str] = ()
     ignore: Sequence[str] = ()
     out: str | None = None
+    otel: bool = False
 
 
 def make_plan(
@@ -94,7 +95,9 @@ def make_plan(
     account = Account.find()
     spec, judge = options.model or account.model, options.judge_model or account.judge_model
     if options.limits.budget_usd is not None:
-        import mcprun.prices  # noqa: F401  says what to install where it is missing
+        import mcprun.prices
+    if options.otel:
+        import mcprun.telemetry.export  # noqa: F401  the same
     if not isinstance(prompts, str | PathLike):
         prompts, kept = "-", as_file(prompts)
     found = read_prompts(
@@ -128,6 +131,7 @@ def make_plan(
             scrubber=Scrubber.of(options.scrub, options.ignore),
             on_divergence=options.on_divergence,
             redactor=redactor,
+            otel=options.otel,
             arguments={"prompts": found.name, "server": str(target)},
         )
         stack.pop_all()  # the prompts stay open for whoever runs the plan

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
 @options.ON_DIVERGENCE
 @options.SCRUB
 @options.IGNORE
+@options.OTEL
 @options.RESUME
 @options.RETRY_ERRORS
 @options.FORCE

@@ -315,6 +315,12 @@ ON_DIVERGENCE = click.option(
     " there. --scrub and --ignore say what does not count.",
 )
 
+OTEL = click.option(
+    "--otel",
+    is_flag=True,
+    help="Export OpenTelemetry spans over OTLP/HTTP, as the variables OTEL_* say.  [needs: pip install 'mcprun[otel]']",
+)
+
 LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N selected queries only.")
 FILTER = click.option(
     "--filter",
