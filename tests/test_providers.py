@@ -167,6 +167,30 @@ def test_foundry_takes_a_key(tmp_path: Path) -> None:
     assert replayed(done, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("stub", "model", "path", "secret", "env"),
+    [
+        (BedrockApi, "bedrock:m", "", BedrockApi.secret, SIGNED),
+        (BedrockApi, "bedrock:m", "", BedrockApi.token, {"AWS_BEARER_TOKEN_BEDROCK": BedrockApi.token, "AWS_REGION": "r"}),
+        (VertexApi, "vertex:m", "/v1", VertexApi.token, {"CLOUD_ML_REGION": "europe-west9", "ANTHROPIC_VERTEX_PROJECT_ID": "shop", "CLOUDSDK_AUTH_ACCESS_TOKEN": VertexApi.token}),
+        (FoundryApi, "foundry:m", "/anthropic", FoundryApi.key, {"ANTHROPIC_FOUNDRY_API_KEY": FoundryApi.key}),
+    ],
+)  # fmt: skip
+def test_credentials_are_secrets(
+    tmp_path: Path, stub: type[MessagesApi], model: str, path: str, secret: str, env: dict[str, str]
+) -> None:
+    """Whoever repeats them, a model or a provider's error, they are in no file and no message."""
+    said: dict[str, list[Answer]] = {
+        "One": [text(f"It is {secret}.")],
+        "Two": [error(400, "invalid_request_error", f"no {secret}")],
+    }
+    with stub(scripted(said)) as api:
+        done = ask(tmp_path, model, "--base-url", f"{api.url}{path}", env=env, queries=("One", "Two"))
+    assert sorted(done.verdicts.values()) == ["error", "passed"], done.stderr
+    assert hidden(done, secret)
+    assert done.transcripts[0]["text"] == "It is [redacted]."
+
+
 VERTEX = {"CLOUD_ML_REGION": "global"}
 
 
