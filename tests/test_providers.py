@@ -250,20 +250,26 @@ def test_a_query_names_a_model_of_the_same_provider(tmp_path: Path) -> None:
 
 
 def test_a_judge_may_be_at_another_provider(tmp_path: Path) -> None:
-    """`--judge-model` names its own provider, and each is asked at its own place with its own key."""
+    """Model and judge each name their provider, and are asked at their own places; `--base-url` is the model's."""
     graded = {"prompt": "Hi", "expect": {"judge": "Is polite."}}
     env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_FOUNDRY_API_KEY": FoundryApi.key}
     verdict = json.dumps({"reason": "It is.", "passed": True})
-    with MessagesApi(lambda _: text("Hello.")) as api, FoundryApi(lambda _: text(verdict)) as judge:
-        place = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_FOUNDRY_BASE_URL": f"{judge.url}/anthropic"}
-        done = ask(
-            tmp_path, "claude-sonnet-5-5", "--judge-model", "foundry:grader", env={**env, **place}, queries=(graded,)
-        )
-    assert done.code == 0, done.stderr
-    assert ([one.body["model"] for one in api.requests], [one.body["model"] for one in judge.requests]) == (
-        ["claude-sonnet-5-5"], ["grader"]
-    )  # fmt: skip
-    assert done.record["judge"] == {"kind": "foundry", "name": "foundry:grader", "chosen": "asked for"}
+
+    def answer(body: Body) -> Answer:
+        return text(verdict if "conversation" in str(body.get("system")) else "Hello.")
+
+    with MessagesApi(answer) as api, FoundryApi(answer) as foundry:
+        place = f"{foundry.url}/anthropic"
+        there = {**env, "ANTHROPIC_BASE_URL": api.url}
+        flags = ("--judge-model", "claude-grader", "--base-url", place)
+        first = ask(tmp_path, "foundry:m", *flags, env=there, queries=(graded,))
+        here = {**env, "ANTHROPIC_FOUNDRY_BASE_URL": place}
+        flags = ("--judge-model", "foundry:grader", "--base-url", api.url)
+        second = ask(tmp_path, "claude-sonnet-5-5", *flags, env=here, queries=(graded,))
+    assert (first.code, second.code) == (0, 0), first.stderr + second.stderr
+    assert [one.body["model"] for one in api.requests] == ["claude-grader", "claude-sonnet-5-5"]
+    assert [one.body["model"] for one in foundry.requests] == ["m", "grader"]
+    assert second.record["judge"] == {"kind": "foundry", "name": "foundry:grader", "chosen": "asked for"}
 
 
 def test_a_judge_that_nobody_needs_lacks_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Says which trace context came with a call, in `_meta` as W3C Trace Context has it."""
 
+from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 
@@ -14,8 +15,8 @@ def traceparent(ctx: Context) -> str:
 
 @server.tool()
 def fails(why: str) -> str:
-    """Fail with these words."""
-    raise ValueError(why)
+    """Fail with these words, as an error of the protocol."""
+    raise MCPError(code=-32000, message=why)
 
 
 if __name__ == "__main__":

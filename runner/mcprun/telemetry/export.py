@@ -168,9 +168,7 @@ def _outlet() -> Outlet:
     provider = TracerProvider(resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
     provider.add_span_processor(_Named())
     provider.add_span_processor(outlet.processor())
-    logger = logging.getLogger("opentelemetry")
-    logger.addHandler(_Log(outlet))
-    logger.propagate = False
+    logging.getLogger("opentelemetry").addHandler(_Log(outlet))
     trace.set_tracer_provider(provider)
     _ours.append(outlet)
     return outlet
