@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.limits import PROVIDERS
 from mcprun.models.caching import marked
 from mcprun.models.clouds import split
 from mcprun.prices import price
-from mcprun.records import PROVIDERS, Usage
+from mcprun.records import Usage
 from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.clouds_api import BareApi, BedrockApi, FoundryApi, VertexApi
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, scripted, text

@@ -26,7 +26,8 @@ from mcprun import aliases
 from mcprun.aliases import Problem
 from mcprun.elicitation import ElicitAnswer
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
-from mcprun.records import PROVIDERS, JsonObject
+from mcprun.limits import PROVIDERS
+from mcprun.records import JsonObject
 
 _BLOCK_TYPES = ("text", "image", "document")
 

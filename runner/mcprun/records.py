@@ -255,15 +255,8 @@ class PromptsRecord(Record):
     shard: str | None = None
 
 
-PROVIDERS = ("bedrock", "vertex", "foundry")
-"""Who else offers Claude: `--model bedrock:NAME` names one of them, and the model as it calls it."""
-
-
 class ModelRecord(Record):
-    """Which model answered, or graded: the kind of source, its name, and how it was chosen.
-
-    `claude` is the Messages API itself, or what speaks it; a provider's name stands for Claude as that one offers it.
-    """
+    """Which model answered, or graded: the kind of source (`claude`, or its provider), its name, how it was chosen."""
 
     fixed = frozenset({"kind", "name", "chosen"})
     kind: Literal["claude", "bedrock", "vertex", "foundry", "script", "replay"]

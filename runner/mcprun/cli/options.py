@@ -168,12 +168,6 @@ BASE_URL = click.option(
     metavar="URL",
     help="Ask an endpoint that speaks the Messages API.  [env: ANTHROPIC_BASE_URL]",
 )
-BARE_API = click.option(
-    "--bare-api",
-    is_flag=True,
-    help="Send only what every endpoint of the Messages API knows: no caching, no schema for the judge. Take an answer"
-    " without a stop reason.",
-)
 JUDGE_MODEL = click.option(
     "--judge-model",
     metavar="MODEL",
@@ -342,12 +336,6 @@ ON_DIVERGENCE = click.option(
     show_default=True,
     help="When a replayed call brings something else than was recorded: mark it and go on, fail the query, or stop it"
     " there. --scrub and --ignore say what does not count.",
-)
-
-OTEL = click.option(
-    "--otel",
-    is_flag=True,
-    help="Export OpenTelemetry spans over OTLP/HTTP, as the variables OTEL_* say.  [needs: pip install 'mcprun[otel]']",
 )
 
 LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N selected queries only.")
