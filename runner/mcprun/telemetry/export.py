@@ -59,7 +59,11 @@ class Outlet(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send some spans; called in a thread of OpenTelemetry's."""
-        result = self._inner.export([self._cleaned(span) for span in spans])
+        try:
+            result = self._inner.export([self._cleaned(span) for span in spans])
+        except Exception as error:  # noqa: BLE001  older exporters raise what the network raises
+            self.why = self.why or self.clean(str(error))
+            result = SpanExportResult.FAILURE
         if result is not SpanExportResult.SUCCESS:
             self.lost += len(spans)
         return result
