@@ -19,6 +19,7 @@ LAYERS = (
     "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "wire", "serverlog", "target", "catalogchanges", "oauthclient",
     "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "opening", "content", "prompts", "jsonl", "shard", "queries", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
+    "telemetry",
     "heard", "redact", "config", "events", "tally", "records", "ending", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
@@ -34,6 +35,7 @@ HEAVY = {
     "jinja2",
     "rstr",
     "prompt_toolkit",
+    "opentelemetry",
 }
 
 

@@ -32,6 +32,7 @@ NOT_HERE = {
     "python -m http.server 8765 --bind 127.0.0.1 --directory prompts/fetch/site &": "the tests serve it at a port that is free",
     "kill $!": "ends what is not started",
     "sh prompts/git/make-repos.sh": "test_real_servers runs it",
+    "ANTHROPIC_API_KEY=any mcprun batch prompts.jsonl server.py --base-url http://127.0.0.1:8080 --model local-model --bare-api": "test_providers does, with a stand-in at a port that is free",
     "pytest prompts.jsonl --mcp-server server.py": "test_pytest_plugin runs it with the quickstart's files",
     "pytest prompts.jsonl --mcp-server server.py -k add -x": "test_pytest_plugin does, and looks at what -k and -x leave out",
     'pytest prompts.jsonl --mcp-server "server.py -- --verbose" -n 2': "test_pytest_plugin does, each by itself",

@@ -79,7 +79,7 @@ CANDIDATES = (
     Candidate("npm", "exa-mcp-server", "~3.4.1", env={"EXA_API_KEY": KEY}),
     Candidate("npm", "@sentry/mcp-server", "~0.36.0", env={"SENTRY_ACCESS_TOKEN": KEY, "SENTRY_DISABLE_TELEMETRY": "1"}),
     Candidate("npm", "@wonderwhy-er/desktop-commander", "~0.2.52", call=("get_config", {})),
-    Candidate("npm", "figma-developer-mcp", "~0.13.2", ("--stdio",), {"FIGMA_API_KEY": KEY, "FRAMELINK_TELEMETRY": "off"}, note="without `--stdio` it serves HTTP, and prints its settings on stdout"),
+    Candidate("npm", "figma-developer-mcp", "~0.13.2", ("--stdio",), {"FIGMA_API_KEY": KEY, "FRAMELINK_TELEMETRY": "off"}, note="without the flag `stdio` it serves HTTP, and prints its settings on stdout"),
     Candidate("npm", "@brave/brave-search-mcp-server", "~2.1.4", env={"BRAVE_API_KEY": KEY}),
     Candidate("npm", "mongodb-mcp-server", "~3.0.4", env={"DO_NOT_TRACK": "1", "MDB_MCP_TELEMETRY": "disabled"}, call=("list-connections", {})),
     Candidate("npm", "@antv/mcp-server-chart", "~0.9.10"),

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 @options.LOG_LEVEL
 @options.MODEL
 @options.BASE_URL
+@click.option(
+    "--bare-api",
+    is_flag=True,
+    help="Send only what every endpoint of the Messages API knows: no caching, no schema for the judge. Take an answer"
+    " without a stop reason.",
+)
 @options.JUDGE_MODEL
 @options.SYSTEM
 @options.EFFORT
@@ -82,6 +88,11 @@ if TYPE_CHECKING:
 @options.ON_DIVERGENCE
 @options.SCRUB
 @options.IGNORE
+@click.option(
+    "--otel",
+    is_flag=True,
+    help="Export OpenTelemetry spans over OTLP/HTTP, as the variables OTEL_* say.  [needs: pip install 'mcprun[otel]']",
+)
 @options.RESUME
 @options.RETRY_ERRORS
 @options.FORCE

@@ -159,7 +159,8 @@ def _count(flag: str, default: int, what: str) -> Callable[[_Command], _Command]
 MODEL = click.option(
     "--model",
     metavar="MODEL",
-    help="A model's API name, script (the queries' own scripts), or replay:RUN (play back a recorded run)."
+    help="A model's API name, PROVIDER:NAME (bedrock, vertex, foundry), script (queries' own scripts), or replay:RUN"
+    " (play back a recorded run)."
     "  [env: MCPRUN_MODEL; default: Claude when there is a key, else script when every query has one]",
 )
 BASE_URL = click.option(
