@@ -101,6 +101,15 @@ def test_bedrock_takes_a_key_of_its_own(tmp_path: Path) -> None:
     assert hidden(done, BedrockApi.token)
 
 
+def test_a_chat_with_bedrock(tmp_path: Path) -> None:
+    """Its streams are of another form: the answer is asked for in one piece, and shown."""
+    with BedrockApi(scripted({"hi": [text("Hello there.")]})) as api:
+        env = {**SIGNED, "ANTHROPIC_BEDROCK_BASE_URL": api.url, "XDG_STATE_HOME": str(tmp_path)}
+        done = run_mcprun("chat", KINDS, "--model", "bedrock:m", cwd=tmp_path, env=env, input="hi\nquit\n")
+    assert (done.code, "Hello there." in done.stdout) == (0, True), done.stderr
+    assert api.requests[0].path == "/model/m/invoke"
+
+
 def test_vertex_takes_an_access_token(tmp_path: Path) -> None:
     """Project, region and model are in the path; the version of the API is in the body."""
     env = {

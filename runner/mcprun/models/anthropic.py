@@ -44,6 +44,8 @@ class AnthropicModel:
         self._seconds = request_seconds
         self._caching = caching
         self._refusals = refusals
+        # Bedrock streams in a form of its own, and not in the events of the Messages API.
+        self._is_streaming = not isinstance(client, anthropic.AsyncAnthropicBedrock)
         self.name = name
 
     async def reply(self, request: Request) -> Reply:
@@ -63,14 +65,14 @@ class AnthropicModel:
         if request.tools.definitions:
             parameters["tools"] = list(request.tools.definitions)
         with _told(request, parameters["model"], self._seconds, self._refusals):
-            if request.hear:
+            if request.hear and self._is_streaming:
                 return await self._streamed(parameters, request.hear)
             # The HTTP client's time-out is one of silence; this one is of the whole request.
             async with asyncio.timeout(self._seconds):
                 response = await self._client.messages.with_raw_response.create(**parameters)
                 body = await response.json()
             # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
-            return _reply(body, _request_id(response.headers), is_bare=self._manner.bare)
+            return request.told(_reply(body, _request_id(response.headers), is_bare=self._manner.bare))
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
         """Hand on the text as it comes; give the same reply as if it had come in one piece."""
