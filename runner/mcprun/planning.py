@@ -139,7 +139,7 @@ def make_plan(
         account = account.at_clouds(spec, judge if found.judged else None, options.base_url)
         target, redactor = reach(server, options, account)
         model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
-        model = replace(model, manner=_manner(options))
+        model = replace(model, manner=manner_of(options))
         plan = Plan(
             prompts=found,
             target=target,
@@ -166,7 +166,7 @@ def make_plan(
     return plan
 
 
-def _manner(options: Options) -> Manner:
+def manner_of(options: Options) -> Manner:
     """Say how Claude is to answer. Raises `UsageError` for what a bare API does not know."""
     if options.bare_api and (options.effort or options.thinking):
         raise UsageError("--bare-api sends neither effort nor thinking: leave out --effort and --thinking, or it")

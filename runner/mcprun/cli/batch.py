@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli import authoptions, options, reportoptions
+from mcprun.cli import authoptions, modeloptions, options, reportoptions
 from mcprun.cli.completion import files
 from mcprun.cli.configured import ServerCommand
 
@@ -32,19 +32,14 @@ if TYPE_CHECKING:
 @options.ELICIT
 @options.ROOT
 @options.LOG_LEVEL
-@options.MODEL
-@options.BASE_URL
-@click.option(
-    "--bare-api",
-    is_flag=True,
-    help="Send only what every endpoint of the Messages API knows: no caching, no schema for the judge. Take an answer"
-    " without a stop reason.",
-)
-@options.JUDGE_MODEL
+@modeloptions.MODEL
+@modeloptions.BASE_URL
+@modeloptions.BARE_API
+@modeloptions.JUDGE_MODEL
 @options.SYSTEM
-@options.EFFORT
-@options.THINKING
-@options.TOOL_CHOICE
+@modeloptions.EFFORT
+@modeloptions.THINKING
+@modeloptions.TOOL_CHOICE
 @options.ALLOW_TOOL
 @options.DENY_TOOL
 @options.READ_ONLY
