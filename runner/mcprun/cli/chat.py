@@ -12,8 +12,8 @@ from mcprun.errors import ExitCode
 
 _SET = (
     "server", "env", "header", "env_files", "cwd", "python", "protocol", "model", "base_url", "bare_api", "system",
-    "effort", "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens", "max_result_bytes",
-    "roots", "log_level", "max_sampling", *authoptions.NAMES,
+    "effort", "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens",
+    "max_result_bytes", "roots", "log_level", "max_sampling", *authoptions.NAMES,
     "connect_timeout", "request_timeout", "call_timeout", "query_timeout", "restarts", "retries", "no_retry",
     "max_retry_wait", "budget_tokens", "budget_usd", "redact",
 )  # fmt: skip
