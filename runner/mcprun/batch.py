@@ -34,6 +34,7 @@ from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
 from mcprun.target import Target
+from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
 from mcprun.tools import Permit
 
 Take = Callable[[], Awaitable[tuple[Query, int] | None]]
@@ -47,7 +48,8 @@ class Plan:
     `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
     the `scrubber` takes out does not count there. `pass_rate` is the share of a query's repeats that must pass, for
     queries that say nothing themselves. With `resume`, an earlier run goes on; else a new one is written
-    to the folder `out`, or one of its own, which `outputs/latest` then names if it `is_latest`.
+    to the folder `out`, or one of its own, which `outputs/latest` then names if it `is_latest`. With `otel`, spans are
+    exported.
     """
 
     prompts: PromptsFile
@@ -69,6 +71,7 @@ class Plan:
     redactor: Redactor = field(default_factory=Redactor)
     scrubber: Scrubber = field(default_factory=Scrubber)
     on_divergence: Literal["continue", "fail", "stop"] = "continue"
+    otel: bool = False
     arguments: JsonObject = field(default_factory=dict)
 
 
@@ -99,15 +102,20 @@ async def run_plan(
     earlier = plan.resume.run.record if plan.resume else None
     judge = plan.judge.record if plan.judge else None
     record = head(plan.prompts, model, judge, plan.limits, plan.arguments, earlier)
-    recorder = Recorder(_journal(plan), record, plan.redactor, watch, ending, is_latest=plan.is_latest)
+    telemetry = open_telemetry(model, plan.redactor.text) if plan.otel else NoTelemetry()
+    recorder = Recorder(
+        _journal(plan), record, plan.redactor, watch, ending, is_latest=plan.is_latest, telemetry=telemetry
+    )
     recorder.begin(plan.prompts)
     try:
         recorder.emit(
             RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
         )
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
-        with sdk_logs(recorder.emit, plan.redactor), ending.within(seconds, too_long):
-            await ending.over(asyncio.create_task(_work(plan, recorder, ending, take)))
+        with sdk_logs(recorder.emit, plan.redactor):
+            async with telemetry.running(recorder.emit):
+                with ending.within(seconds, too_long):
+                    await ending.over(asyncio.create_task(_work(plan, recorder, ending, take, telemetry)))
         if not ending.reason and len(recorder.journal) < plan.prompts.runs:
             lost = plan.prompts.runs - len(recorder.journal)
             raise RunError(ErrorKind.FAULT, f"{lost} of the queries were lost; this is a fault of mcprun itself")
@@ -123,7 +131,7 @@ async def run_plan(
     return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
-async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | None) -> None:
+async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | None, telemetry: Telemetry) -> None:
     """Start the servers and let workers take one query after the other. Raises `RunError`."""
     limits, journal, emit = plan.limits, recorder.journal, recorder.emit
     if len(journal) == plan.prompts.runs:
@@ -172,9 +180,10 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                 if ending.reason:
                     return
                 started = time.monotonic()
-                transcript = await attempts.run(query, repeat)
-                where = Where(query.id, repeat, transcript.attempts)
-                emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
+                with telemetry.query(query.id, repeat):
+                    transcript = await attempts.run(query, repeat)
+                    where = Where(query.id, repeat, transcript.attempts)
+                    emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
         try:
             async with asyncio.TaskGroup() as group:

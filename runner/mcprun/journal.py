@@ -116,15 +116,17 @@ class Journal:
     def __len__(self) -> int:
         return len(self._places)
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: Event, trace_id: str | None = None) -> None:
         """Take an event: all go to the trace, a finished query's transcript is kept first.
+
+        `trace_id` names the trace of OpenTelemetry that its query has, if it has one.
 
         Raises `OSError` when the disk takes no more, and from then on takes nothing: what comes later must not be
         written behind a torn line.
         """
         if self._is_broken:
             return
-        line = event.line()
+        line = event.line() | ({"trace_id": trace_id} if trace_id else {})
         try:
             if isinstance(event, QueryEnd):
                 self.keep(event.transcript)

@@ -155,7 +155,7 @@ async def open_judge(
         assert isinstance(model, ReplayModel)  # noqa: S101  `choose_judge` has seen to it
         yield RecordedJudge(model)
     elif choice.shares_client:
-        yield ModelJudge(model, choice.record.name, limits.max_tokens, show, emit)
+        yield ModelJudge(model, choice.api_name, limits.max_tokens, show, emit)
     else:
         async with choice.open(limits, emit, Scrubber(), show, earlier) as own:
-            yield ModelJudge(own, choice.record.name, limits.max_tokens, show, emit)
+            yield ModelJudge(own, choice.api_name, limits.max_tokens, show, emit)

@@ -26,6 +26,7 @@ from mcprun import aliases
 from mcprun.aliases import Problem
 from mcprun.elicitation import ElicitAnswer
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
+from mcprun.limits import PROVIDERS
 from mcprun.records import JsonObject
 from mcprun.serverinput import ServerPrompt, Uri, from_server
 
@@ -70,6 +71,8 @@ def _check_id(value: Any) -> Any:
 def _no_keyword(value: str) -> str:
     if value == "script" or value.startswith("replay:"):
         raise ValueError("must name a model of the API: script and replay are chosen for the whole run")
+    if value.partition(":")[0] in PROVIDERS:
+        raise ValueError("must name a model alone: its provider is chosen for the whole run")
     return value
 
 

@@ -287,12 +287,17 @@ class PromptsRecord(Record):
 
 
 class ModelRecord(Record):
-    """Which model answered, or graded: the kind of source, its name, and how it was chosen."""
+    """Which model answered, or graded: the kind of source (`claude`, or its provider), its name, how it was chosen."""
 
     fixed = frozenset({"kind", "name", "chosen"})
-    kind: Literal["claude", "script", "replay"]
+    kind: Literal["claude", "bedrock", "vertex", "foundry", "script", "replay"]
     name: str
     chosen: str
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a model is asked, over the network; scripts and recordings are not."""
+        return self.kind not in ("script", "replay")
 
 
 class RunRecord(Record):

@@ -75,11 +75,20 @@ class Answer:
 class Server:
     """One live server. `tools` are its tools as they were listed last; `number` tells servers apart.
 
-    `desk` is where it asks and tells things; `relist` lists its tools again.
+    `desk` is where it asks and tells things; `relist` lists its tools again. `refusal` says why it lets nobody in any
+    more, if it does not.
     """
 
     def __init__(
-        self, number: int, client: Client, tools: ToolSet, link: Link, stderr: Stderr, desk: Desk, relist: Relist
+        self,
+        number: int,
+        client: Client,
+        tools: ToolSet,
+        link: Link,
+        stderr: Stderr,
+        desk: Desk,
+        relist: Relist,
+        refusal: Callable[[], str] = str,
     ) -> None:
         self.number = number
         self.tools = tools
@@ -93,6 +102,7 @@ class Server:
         self._capabilities = client.server_capabilities
         self._link = link
         self._stderr = stderr
+        self._refusal = refusal
         self._checked = _checked(tools)
 
     @property
@@ -226,6 +236,8 @@ class Server:
         """Say which call met the server's end, and what was said last: often the only text with the cause."""
         self._link.ended()
         await self._link.gone()
+        if refusal := self._refusal():
+            return QueryError(ErrorKind.SERVER_DIED, f"the server did not let {tool} be called: {refusal}")
         said = self.last_words()
         message = f"the server went away during {tool}" + (f"; its stderr ends: {said}" if said else "")
         return QueryError(ErrorKind.SERVER_DIED, message)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli import options
+from mcprun.cli import authoptions, options
 from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode, UsageError
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 _SET = (
-    "server", "env", "header", "env_files", "cwd", "python", "protocol", "roots", "max_sampling", "connect_timeout",
-    "redact",
+    "server", "env", "header", *authoptions.NAMES, "env_files", "cwd", "python", "protocol", "roots", "max_sampling",
+    "connect_timeout", "redact",
 )  # fmt: skip
 """What a project may set."""
 
@@ -31,6 +31,7 @@ _SET = (
 @options.SERVER
 @options.ENV
 @options.HEADER
+@authoptions.authorization
 @options.ENV_FILE
 @options.CWD
 @options.PYTHON
@@ -97,6 +98,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     asked = Options(
         env=given["env"],
         headers=given["header"],
+        **{name: given[name] for name in authoptions.NAMES},
         env_files=given["env_files"],
         cwd=given["cwd"],
         python=given["python"],
