@@ -50,11 +50,26 @@ def test_what_is_neither_is_told_as_it_was(tmp_path: Path, prompts: Path, http_s
 @pytest.mark.parametrize(
     ("status", "kind", "body", "told"),
     [
-        (403, None, b"Access is only\nallowed at localhost", "status 403: Access is only allowed at localhost"),
-        (403, "text/plain; charset=utf-8", b"\x1b[2J" + b"x" * 10_000, "status 403: \\x1b[2J" + "x" * 296),
-        (401, "text/html", b"<html>", "status 401"),
-        (503, "text/plain", b"", "status 503"),
-        (400, "application/json", b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"No key"}}', "No key"),
+        (
+            403,
+            None,
+            b"Access is only\nallowed at localhost",
+            "it forbids the request (403): Access is only allowed at localhost\n",
+        ),
+        (
+            403,
+            "text/plain; charset=utf-8",
+            b"\x1b[2J" + b"x" * 10_000,
+            "it forbids the request (403): \\x1b[2J" + "x" * 296 + "\n",
+        ),
+        (410, "text/html", b"<html>", "refused to connect: status 410 ("),
+        (503, "text/plain", b"", "refused to connect: status 503 ("),
+        (
+            400,
+            "application/json",
+            b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"No key"}}',
+            "refused to connect: No key (",
+        ),
     ],
 )
 def test_why_a_server_at_a_url_refuses(tmp_path: Path, status: int, kind: str | None, body: bytes, told: str) -> None:
@@ -81,7 +96,7 @@ def test_why_a_server_at_a_url_refuses(tmp_path: Path, status: int, kind: str | 
         finally:
             server.shutdown()
             thread.join()
-    assert (done.code, f"Error: the server refused to connect: {told} (http://" in done.stderr) == (3, True)
+    assert (done.code, done.stderr.startswith("Error: "), told in done.stderr) == (3, True, True)
 
 
 @pytest.mark.parametrize(

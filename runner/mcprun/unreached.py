@@ -14,7 +14,7 @@ from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
 from mcprun.target import StdioTarget, Target
 
-_UNAUTHORIZED = 401
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
 _REFUSED = "it refuses the authorization that it was given (401)"
 
 _STAND_INS = frozenset({"Server returned an error response", "Not Found"})
@@ -39,7 +39,8 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
         case RunError():
             kind, message = error.kind, str(error)
         case _ if refusal:
-            message = f"can't connect to {target}: {refusal}"
+            said = f": {progress.words}" if progress.words and progress.refused == _FORBIDDEN else ""
+            message = f"can't connect to {target}: {refusal}{said}"
         case TimeoutError():
             kind = ErrorKind.CONNECT_TIMEOUT
             message = f"the server did not answer within {seconds:g} s, waiting for {progress.step}: {target}"
