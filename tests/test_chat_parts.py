@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from mcprun.cli.chatcommands import Command, command_of, completions
 from mcprun.content import error_result
+from mcprun.conversation import Conversation, UnderWay
 from mcprun.events import ToolCall
 from mcprun.heard import Hearing
-from mcprun.loop import Conversation, UnderWay
 from mcprun.matchers import fits
 from mcprun.mending import Place, mend
 from mcprun.models.streaming import Assembly

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.conversation import Conversation
 from mcprun.grading import INSTRUCTIONS, SCHEMA, case, verdict
-from mcprun.loop import Conversation
 from mcprun.models import Reply
 from mcprun.records import Call
 from mcprun.rundir import Run

@@ -10,11 +10,12 @@ from typing import Any, cast
 import pytest
 
 from mcprun.content import error_result
+from mcprun.conversation import Conversation
 from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Event, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
-from mcprun.loop import Conversation, Loop
+from mcprun.loop import Loop
 from mcprun.models import Reply, Request
 from mcprun.queries import parse_query
 from mcprun.records import JsonObject

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.content import message_block
+from mcprun.conversation import Conversation
 from mcprun.grading import case
-from mcprun.loop import Conversation
 from mcprun.opening import merged, opening, prompt_messages
 from mcprun.report.dialogue import dialogue
 from mcprun.rundir import Run

@@ -9,12 +9,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from mcprun.checks import ENDED, Outcome, check_all
+from mcprun.conversation import Conversation
 from mcprun.deadline import Deadline
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.events import AttemptEnd, Warned, Where
 from mcprun.judge import Exam, Judge
-from mcprun.loop import Conversation, Loop
+from mcprun.loop import Loop
 from mcprun.pool import Pool
 from mcprun.queries import Query
 from mcprun.records import Check, ErrorInfo, Transcript, Usage, Verdict

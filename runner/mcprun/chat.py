@@ -19,12 +19,13 @@ from pathlib import Path
 from mcprun.approval import Approval
 from mcprun.attempt import Attempts
 from mcprun.batch import Plan
+from mcprun.conversation import Conversation
 from mcprun.deadline import Deadline
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.events import ExchangeEnd, QueryEnd, ToolCall, Warned, Where
 from mcprun.journal import mark_latest
-from mcprun.loop import ANSWERED, Conversation
+from mcprun.loop import ANSWERED
 from mcprun.mending import Place, mend
 from mcprun.prompts import PromptsFile, Select, as_file, read_prompts
 from mcprun.queries import Query, parse_query

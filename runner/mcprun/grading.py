@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcprun.content import result_text
-from mcprun.loop import Conversation
+from mcprun.conversation import Conversation
 from mcprun.models import Reply
 from mcprun.records import Call, JsonObject
 

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from mcprun.conversation import Conversation
 from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
 from mcprun.events import Emit, JudgeCall, Where
 from mcprun.grading import INSTRUCTIONS, SCHEMA, case, verdict
 from mcprun.limits import Limits
-from mcprun.loop import Conversation
 from mcprun.models import Model, Reply, Request
 from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel

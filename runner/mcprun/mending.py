@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from mcprun.content import error_result, tool_result
-from mcprun.loop import ANSWERED, Conversation, call_of
+from mcprun.conversation import Conversation
+from mcprun.loop import ANSWERED, call_of
 from mcprun.records import Turn
 from mcprun.server import Answer
 
