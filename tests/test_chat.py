@@ -65,6 +65,19 @@ def test_a_chat_is_a_run_like_any_other(tmp_path: Path) -> None:
     assert run_mcprun("diff", done.run, "latest", cwd=tmp_path).code == 0
 
 
+def test_nobody_goes_on_with_a_chat(tmp_path: Path) -> None:
+    """`--resume` says so, and what to do in its place, which works."""
+    with answering({"Hi": [text("Hello.")]}) as api:
+        done = chat(tmp_path, api, "Hi\nquit\n", QUICK, "--out", "talk")
+    resumed = run_mcprun("batch", "--resume", "talk", cwd=tmp_path)
+    assert (done.code, resumed.code) == (0, 2)
+    assert resumed.stderr == (
+        "Error: talk is a chat, and only a person can go on with it; what was asked can be run again:"
+        " mcprun batch talk/prompts.jsonl SERVER\n"
+    )
+    assert run_mcprun("batch", "talk/prompts.jsonl", QUICK, cwd=tmp_path).verdicts == {"chat-1": "passed"}
+
+
 def test_what_is_saved_runs_without_a_model(tmp_path: Path) -> None:
     """The saved file is valid, its scripts make the calls again, and they are what is expected."""
     with answering({"What is 2 + 3?": ADD, "Read x.": [calls(("read_note", {"note_id": "x"})), text("None.")]}) as api:

@@ -14,7 +14,7 @@ from mcprun.attempt import Attempts, untried
 from mcprun.connect import Connector
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
-from mcprun.events import Event, QueryEnd, RunStart, Warned, Where
+from mcprun.events import Emit, Event, QueryEnd, RunStart, Warned, Where
 from mcprun.journal import Journal, new_directory
 from mcprun.judge import open_judge
 from mcprun.limits import AUTO, MAX_LOG_BYTES, Limits
@@ -131,22 +131,26 @@ async def run_plan(
     return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
+def connector_of(plan: Plan, journal: Journal, emit: Emit) -> Connector:
+    """Make what connects to the plan's server, whose stderr goes to the journal's log."""
+    return Connector(
+        plan.target,
+        log=ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES),
+        seconds=plan.limits.connect_seconds,
+        most=plan.limits.max_result_bytes,
+        emit=emit,
+        protocol=plan.protocol,
+        offers=plan.offers,
+    )
+
+
 async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | None, telemetry: Telemetry) -> None:
     """Start the servers and let workers take one query after the other. Raises `RunError`."""
     limits, journal, emit = plan.limits, recorder.journal, recorder.emit
     if len(journal) == plan.prompts.runs:
         return
     show = Show(plan.redactor.text)
-    log = ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES)
-    connector = Connector(
-        plan.target,
-        log=log,
-        seconds=limits.connect_seconds,
-        most=limits.max_result_bytes,
-        emit=emit,
-        protocol=plan.protocol,
-        offers=plan.offers,
-    )
+    connector = connector_of(plan, journal, emit)
     async with (
         plan.model.open(limits, emit, plan.scrubber, show, _paid(plan)) as model,
         open_judge(plan.judge, model, limits, emit, show, _paid(plan)) as judge,

@@ -7,19 +7,16 @@ from contextlib import asynccontextmanager
 
 from mcprun.approval import Approval, Ask, Person
 from mcprun.attempt import Attempts, untried
-from mcprun.batch import Plan
+from mcprun.batch import Plan, connector_of
 from mcprun.chat import NAME, Chat, prompts_of
-from mcprun.connect import Connector
 from mcprun.ending import Ending
 from mcprun.errors import RunError
 from mcprun.events import Event, RunStart
 from mcprun.journal import Journal, new_directory
-from mcprun.limits import MAX_LOG_BYTES
 from mcprun.loop import Loop
 from mcprun.pool import Pool
 from mcprun.recorder import Recorder, head
 from mcprun.sdklog import sdk_logs
-from mcprun.serverlog import ServerLog
 from mcprun.show import Show
 
 
@@ -42,16 +39,7 @@ async def open_chat(
     try:
         recorder.emit(RunStart(queries=0, done=0, model=model.name, chosen=model.chosen))
         show = Show(plan.redactor.text)
-        log = ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES)
-        connector = Connector(
-            plan.target,
-            log=log,
-            seconds=limits.connect_seconds,
-            most=limits.max_result_bytes,
-            emit=recorder.emit,
-            protocol=plan.protocol,
-            offers=plan.offers,
-        )
+        connector = connector_of(plan, journal, recorder.emit)
         with sdk_logs(recorder.emit, plan.redactor):
             async with (
                 plan.model.open(limits, recorder.emit, plan.scrubber, show) as answerer,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli import authoptions, modeloptions, options, reportoptions
+from mcprun.cli import modeloptions, options, reportoptions, serveroptions
 from mcprun.cli.completion import files
 from mcprun.cli.configured import ServerCommand
 
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 @click.command(cls=ServerCommand, short_help="Run the queries of a prompts file against a server.")
 @click.argument("prompts", metavar="PROMPTS", required=False, shell_complete=files)
 @click.argument("server", metavar="SERVER", required=False, shell_complete=files)
-@options.ENV
-@options.HEADER
-@authoptions.authorization
-@options.ENV_FILE
-@options.CWD
-@options.PYTHON
-@options.PROTOCOL
+@serveroptions.reaching
 @options.ELICIT
 @options.ROOT
 @options.LOG_LEVEL

@@ -6,35 +6,23 @@ from typing import Any
 
 import click
 
-from mcprun.cli import authoptions, modeloptions, options
+from mcprun.cli import modeloptions, options, serveroptions
 from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode
 
 _SET = (
-    "server", "env", "header", "env_files", "cwd", "python", "protocol", "model", "base_url", "bare_api", "system",
+    "server", *serveroptions.NAMES, "model", "base_url", "bare_api", "system",
     "effort", "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens",
-    "max_result_bytes", "roots", "log_level", "max_sampling", *authoptions.NAMES,
+    "max_result_bytes", "roots", "log_level", "max_sampling",
     "connect_timeout", "request_timeout", "call_timeout", "query_timeout", "restarts", "retries", "no_retry",
     "max_retry_wait", "budget_tokens", "budget_usd", "redact",
 )  # fmt: skip
 """What a project may set."""
 
-_SAME = (
-    "model", "base_url", "bare_api", "effort", "thinking", "system", "allow_tool", "deny_tool", "read_only", "env",
-    "env_files", "cwd", "python", "protocol", "elicit", "roots", "log_level", "redact", "out", *authoptions.NAMES,
-)  # fmt: skip
-"""Options that have the same name as their flag."""
-
 
 @click.command(cls=ServerCommand, only=_SET, short_help="Talk to a server by hand; save what was asked as prompts.")
 @options.SERVER
-@options.ENV
-@options.HEADER
-@authoptions.authorization
-@options.ENV_FILE
-@options.CWD
-@options.PYTHON
-@options.PROTOCOL
+@serveroptions.reaching
 @options.ELICIT
 @options.ROOT
 @options.LOG_LEVEL
@@ -93,35 +81,14 @@ def chat(ctx: click.Context, /, **given: Any) -> None:
     import asyncio
 
     from mcprun.chatplan import make_chat_plan
-    from mcprun.cli.plan import arguments_of
+    from mcprun.cli.plan import arguments_of, options_of
     from mcprun.cli.talking import Talking
-    from mcprun.limits import Limits
-    from mcprun.planning import Options
     from mcprun.report.console import Console
     from mcprun.rundir import Run
 
-    server_args = ctx.meta.get(options.WithServerArgs.KEY, ())
-    limits = Limits(
-        connect_seconds=given["connect_timeout"],
-        request_seconds=given["request_timeout"],
-        call_seconds=given["call_timeout"],
-        query_seconds=given["query_timeout"],
-        restarts=given["restarts"],
-        retries=0 if given["no_retry"] else given["retries"],
-        retry_wait_seconds=given["max_retry_wait"],
-        max_turns=given["max_turns"],
-        max_calls=given["max_calls"],
-        max_sampling=given["max_sampling"],
-        max_result_bytes=given["max_result_bytes"],
-        max_tokens=given["max_tokens"],
-        budget_tokens=given["budget_tokens"],
-        budget_usd=given["budget_usd"],
-    )
-    asked = Options(
-        limits=limits, headers=given["header"], server_args=server_args, **{name: given[name] for name in _SAME}
-    )
     console = Console()
-    talking = Talking(make_chat_plan(given["server"], asked, arguments_of(ctx, server_args)), given["ask"], console)
+    arguments = arguments_of(ctx, ctx.meta.get(options.WithServerArgs.KEY, ()))
+    talking = Talking(make_chat_plan(given["server"], options_of(ctx), arguments), given["ask"], console)
     chat, last, error = asyncio.run(talking.talk())
     if error:
         console.run_error(error)

@@ -19,6 +19,7 @@ from mcprun.limits import RETRIES, Limits
 from mcprun.oauthclient import as_kept
 from mcprun.planning import Options, make_plan
 from mcprun.resume import Resume
+from mcprun.rundir import PROMPTS
 from mcprun.target import without_secrets
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
@@ -26,6 +27,17 @@ _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
 
 _SAME = tuple(field.name for field in fields(Options) if field.name not in ("limits", "headers", "server_args"))
 """Options that have the same name as their flag."""
+
+_RENAMED = {
+    "connect_seconds": "connect_timeout",
+    "request_seconds": "request_timeout",
+    "call_seconds": "call_timeout",
+    "query_seconds": "query_timeout",
+    "run_seconds": "run_timeout",
+    "retry_wait_seconds": "max_retry_wait",
+}
+_LIMITS = {field.name: _RENAMED.get(field.name, field.name) for field in fields(Limits)}
+"""The flag of each limit."""
 
 _OPPOSITES = {
     "retries": ("no_retry", False),
@@ -67,36 +79,19 @@ def _plan(ctx: click.Context) -> Plan:
 
 
 def options_of(ctx: click.Context) -> Options:
-    """Give the options of `mcprun batch` as the Python interface has them."""
+    """Give the options of a command that asks a model, as the Python interface has them; others have their defaults."""
     given = ctx.params
     return Options(
         limits=_limits(given),
         headers=given["header"],
         server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
-        **{name: given[name] for name in _SAME},
+        **{name: given[name] for name in _SAME if name in given},
     )
 
 
 def _limits(given: dict[str, Any]) -> Limits:
-    return Limits(
-        connect_seconds=given["connect_timeout"],
-        request_seconds=given["request_timeout"],
-        call_seconds=given["call_timeout"],
-        query_seconds=given["query_timeout"],
-        run_seconds=given["run_timeout"],
-        restarts=given["restarts"],
-        retries=0 if given["no_retry"] else given["retries"],
-        retry_wait_seconds=given["max_retry_wait"],
-        max_turns=given["max_turns"],
-        max_calls=given["max_calls"],
-        max_sampling=given["max_sampling"],
-        max_result_bytes=given["max_result_bytes"],
-        max_tokens=given["max_tokens"],
-        concurrency=given["concurrency"],
-        max_failures=given["max_failures"],
-        budget_tokens=given["budget_tokens"],
-        budget_usd=given["budget_usd"],
-    )
+    known = {name: given[flag] for name, flag in _LIMITS.items() if flag in given}
+    return Limits(**known | ({"retries": 0} if given["no_retry"] else {}))
 
 
 def _take_up(ctx: click.Context) -> None:
@@ -127,6 +122,12 @@ def _take_up(ctx: click.Context) -> None:
 def _check(ctx: click.Context) -> None:
     """Refuse arguments that are missing, and flags that contradict each other."""
     given = ctx.params
+    if given["resume"] and given["prompts"] is None:
+        path = given["resume"].path
+        raise UsageError(
+            f"{path} is a chat, and only a person can go on with it; what was asked can be run again:"
+            f" mcprun batch {path / PROMPTS} SERVER"
+        )
     for name in ("prompts", "server"):
         if given[name] is None:
             raise click.UsageError(f"Missing argument '{name.upper()}'. A project may set it: {name} in mcprun.toml.")

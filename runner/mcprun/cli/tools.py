@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli import authoptions, options
+from mcprun.cli import authoptions, options, serveroptions
 from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode, UsageError
 
@@ -21,21 +21,14 @@ if TYPE_CHECKING:
 
 
 _SET = (
-    "server", "env", "header", *authoptions.NAMES, "env_files", "cwd", "python", "protocol", "roots", "max_sampling",
-    "connect_timeout", "redact",
+    "server", *serveroptions.NAMES, "roots", "max_sampling", "connect_timeout", "redact",
 )  # fmt: skip
 """What a project may set."""
 
 
 @click.command(cls=ServerCommand, only=_SET, short_help="List, lint and compare a server's tools.")
 @options.SERVER
-@options.ENV
-@options.HEADER
-@authoptions.authorization
-@options.ENV_FILE
-@options.CWD
-@options.PYTHON
-@options.PROTOCOL
+@serveroptions.reaching
 @click.option("--all", "wants_all", is_flag=True, help="List prompts, resources and templates of resources as well.")
 @options.ROOT
 @options.MAX_SAMPLING
