@@ -14,6 +14,7 @@ from mcprun.connect import Connector
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
 from mcprun.events import Event, QueryEnd, RunStart, Warned, Where
+from mcprun.heap import settled
 from mcprun.journal import Journal, new_directory
 from mcprun.judge import open_judge
 from mcprun.limits import AUTO, MAX_LOG_BYTES, Limits
@@ -171,9 +172,10 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                 emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(limits.concurrency, plan.prompts.runs)):
-                    group.create_task(work())
+            with settled():
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(limits.concurrency, plan.prompts.runs)):
+                        group.create_task(work())
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
 
