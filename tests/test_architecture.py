@@ -16,7 +16,7 @@ PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
     "pytest_plugin", "cli", "report", "trial", "api", "baseline", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
-    "link", "stdio", "streamable", "wire", "serverlog", "target",
+    "link", "stdio", "streamable", "pipes", "wire", "serverlog", "target",
     "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
     "expectations", "matchers", "aliases",
     "redact", "config", "events", "records", "ending", "heap", "together", "deadline", "limits", "errors",
