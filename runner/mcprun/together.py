@@ -13,6 +13,10 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     Raises what failed first in the order of `work`. Unlike `asyncio.TaskGroup` it never cancels the task that waits:
     before Python 3.11.4 that leaves a mark on it, with which no later `asyncio.timeout` raises `TimeoutError`.
     """
+    work = list(work)
+    if len(work) == 1:  # as most turns have it: no other task is needed
+        await work[0]
+        return
     tasks = [asyncio.create_task(one) for one in work]
     try:
         if tasks:
