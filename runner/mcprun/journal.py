@@ -30,21 +30,25 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def dumps(value: Any) -> str:
     """Write JSON compactly and readably.
 
     Text that UTF-8 can't hold (lone surrogates) is escaped, and numbers that JSON has none of, as a server may
     send them, become text: `"NaN"`, `"inf"`.
     """
+    return _encoded(value).decode()
+
+
+def _encoded(value: Any) -> bytes:
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return dumps(_finite(value))
-    try:
-        text.encode()
+        return _to_json(value).encode()
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"))
-    return text
+        return json.dumps(value, separators=(",", ":")).encode()
+    except ValueError:
+        return _encoded(_finite(value))
 
 
 def _finite(value: Any) -> Any:
@@ -103,11 +107,12 @@ class Journal:
             _lock(self._trace, path)
             _drop_torn_line(self._trace)
             self._transcripts = self._kept(keep)
+            self._end = self._transcripts.tell()
             self.log.touch()
         except OSError as error:
             raise UsageError(f"can't write {error.filename or path}: {error.strerror}") from None
-        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=dumps, flush=True)
-        self._write_event = jsonlines.Writer(self._trace, dumps=dumps, flush=True)
+        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=_encoded, flush=True)
+        self._write_event = jsonlines.Writer(self._trace, dumps=_encoded, flush=True)
 
     def __contains__(self, key: Key) -> bool:
         return key in self._places
@@ -134,8 +139,8 @@ class Journal:
 
     def keep(self, transcript: Transcript) -> None:
         """Write a transcript."""
-        self._places[transcript.id, transcript.repeat] = self._transcripts.tell()
-        self._write_transcript.write(transcript.line())
+        self._places[transcript.id, transcript.repeat] = self._end
+        self._end += self._write_transcript.write(transcript.line())
         self.tally.add(transcript)
 
     def write_queries(self, digests: Mapping[str, str]) -> None:
