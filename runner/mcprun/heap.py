@@ -15,6 +15,18 @@ _YOUNG = 5_000
 
 
 @contextmanager
+def growing() -> Iterator[None]:
+    """Keep the collector away while modules are imported, which make many objects and no garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
 def settled() -> Iterator[None]:
     """Keep the collector away from all that is there already, and let it come less often; undone at the end."""
     before = gc.get_threshold()

@@ -10,6 +10,7 @@ from typing import Self
 from mcprun.config import environment
 from mcprun.errors import UsageError
 from mcprun.events import Emit
+from mcprun.heap import growing
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
 from mcprun.records import ModelRecord, Usage
@@ -95,7 +96,8 @@ class Choice:
                 yield ReplayModel(run, scrubber, show)
         else:
             # About a second of imports, which no other model needs.
-            from mcprun.models.claude import open_claude
+            with growing():
+                from mcprun.models.claude import open_claude
 
             async with open_claude(
                 self.record.name,
