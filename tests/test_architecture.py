@@ -19,7 +19,7 @@ LAYERS = (
     "link", "stdio", "streamable", "pipes", "wire", "serverlog", "target",
     "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
     "expectations", "matchers", "aliases",
-    "redact", "config", "events", "records", "ending", "heap", "together", "deadline", "limits", "errors",
+    "redact", "config", "compact", "events", "records", "ending", "heap", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

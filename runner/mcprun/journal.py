@@ -12,16 +12,19 @@ import math
 import os
 import shutil
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import jsonlines
 
+from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, QueryEnd
-from mcprun.records import RunRecord, Tally, Transcript
+from mcprun.records import JsonObject, RunRecord, Tally, Transcript
 from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
 
 
@@ -100,7 +103,7 @@ class Journal:
         self.path = path
         self.log = path / LOG
         self.tally = Tally()
-        self._places: dict[Key, int] = {}
+        self._places = Numbers()
         self._is_broken = False
         try:
             self._trace = (path / TRACE).open("a+b")
@@ -115,7 +118,7 @@ class Journal:
         self._write_event = jsonlines.Writer(self._trace, dumps=_encoded, flush=True)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._places
+        return _name(key) in self._places
 
     def __len__(self) -> int:
         return len(self._places)
@@ -139,14 +142,13 @@ class Journal:
 
     def keep(self, transcript: Transcript) -> None:
         """Write a transcript."""
-        self._places[transcript.id, transcript.repeat] = self._end
+        self._places[_name((transcript.id, transcript.repeat))] = self._end
         self._end += self._write_transcript.write(transcript.line())
         self.tally.add(transcript)
 
     def write_queries(self, digests: Mapping[str, str]) -> None:
         """Note what was asked: each query's id and digest."""
-        lines = "".join(dumps({"id": name, "digest": digest}) + "\n" for name, digest in digests.items())
-        write_file(self.path / QUERIES, lines.encode())
+        write_lines(self.path / QUERIES, ({"id": name, "digest": digest} for name, digest in digests.items()))
 
     def write_prompts(self, source: IO[bytes]) -> None:
         """Keep a copy of prompts that can't be read again."""
@@ -166,8 +168,9 @@ class Journal:
         """Bring the transcripts into the given order, write the last `run.json`, and let go of the run."""
         try:
             _sync(self._transcripts)
-            wanted = [self._places[key] for key in order if key in self._places]
-            if wanted != sorted(wanted):
+            found = (self._places.get(_name(key)) for key in order)
+            wanted = array("Q", (offset for offset in found if offset is not None))
+            if any(one > other for one, other in pairwise(wanted)):
                 self._sort(wanted)
             self.write_record(record)
         finally:
@@ -195,7 +198,7 @@ class Journal:
             if path.exists():
                 for transcript, line in Run.lines(self.path):
                     if keep(transcript):
-                        self._places[transcript.id, transcript.repeat] = copy.tell()
+                        self._places[_name((transcript.id, transcript.repeat))] = copy.tell()
                         self.tally.add(transcript)
                         copy.write(line)
             _sync(copy)
@@ -262,6 +265,20 @@ def write_file(path: Path, data: bytes) -> None:
         stream.write(data)
         _sync(stream)
     new.replace(path)
+
+
+def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
+    """Write a JSONL file in one step, line by line."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as stream:
+        stream.writelines(_encoded(value) + b"\n" for value in values)
+        _sync(stream)
+    new.replace(path)
+
+
+def _name(key: Key) -> str:
+    query, repeat = key
+    return f"{repeat} {query}"
 
 
 def _sync(stream: IO[bytes]) -> None:

@@ -19,6 +19,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, Self
 
+from mcprun.compact import Digests, Numbers
 from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
 from mcprun.queries import BadQuery, Query, parse_query
@@ -180,7 +181,7 @@ def lines_of(path: Path, sha256: str) -> dict[str, int]:
 
 def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool) -> PromptsFile:
     problems: list[str] = []
-    digests: dict[str, str] = {}
+    digests = Digests()
     repeats: dict[str, int] = {}
     pass_rates: dict[str, float] = {}
     total = scripted = judged = 0
@@ -191,7 +192,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
             yield found
 
     for line, query in _selected(counted(), select):
-        digests[query.id] = query.digest
+        digests.add(query.id, query.digest)
         if query.repeat is not None:
             repeats[query.id] = query.repeat
         if query.expect.pass_rate is not None:
@@ -220,7 +221,7 @@ def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[
 
 def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple[int, Query]]:
     """Read a file's queries with their line numbers; what is wrong goes to `problems` and is passed over."""
-    lines: dict[str, int] = {}
+    lines = Numbers()
     same: Counter[str] = Counter()
     for line, value in values(source, _label(name), problems):
         try:
