@@ -34,6 +34,7 @@ from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
 from mcprun.target import Target
+from mcprun.together import meanwhile
 from mcprun.tools import Permit
 
 Take = Callable[[], Awaitable[tuple[Query, int] | None]]
@@ -138,9 +139,10 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
         protocol=plan.protocol,
     )
     async with (
+        meanwhile(plan.model.load()),  # about as long as a server takes to start
+        Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
         plan.model.open(limits, emit, plan.scrubber, show, _paid(plan)) as model,
         open_judge(plan.judge, model, limits, emit, show, _paid(plan)) as judge,
-        Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
     ):
         recorder.answered(servers.first)
         if plan.permit and not servers.first.tools.only(plan.permit).names:

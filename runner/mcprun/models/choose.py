@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -71,6 +73,15 @@ class Choice:
     manner: Manner = field(default_factory=Manner)
     shares_client: bool = False
 
+    async def load(self) -> None:
+        """Import what the model needs, in a thread, so that a server can be started meanwhile.
+
+        For Claude that is most of a second, which no other model needs.
+        """
+        if self.record.kind == "claude":
+            with growing():
+                await asyncio.to_thread(importlib.import_module, "mcprun.models.claude")
+
     @asynccontextmanager
     async def open(
         self,
@@ -95,9 +106,8 @@ class Choice:
             with closing(Run.read(self.record.name.removeprefix(_REPLAY))) as run:
                 yield ReplayModel(run, scrubber, show)
         else:
-            # About a second of imports, which no other model needs.
-            with growing():
-                from mcprun.models.claude import open_claude
+            await self.load()
+            from mcprun.models.claude import open_claude
 
             async with open_claude(
                 self.record.name,
