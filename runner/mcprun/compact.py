@@ -1,7 +1,7 @@
-"""A number for each of very many names, in about a fifth of the memory of a dict. Pure.
+"""A number for each of very many names, in about a third of the memory of a dict. Pure.
 
-A run of a million queries keeps three things of each: its digest, where its transcript stands, and in which line it was
-found. As a dict of text and numbers each of them takes some two hundred bytes.
+A run keeps three things of each query: its digest, where its transcript stands, and, while the file is checked, in which
+line it was found.
 """
 
 from __future__ import annotations
