@@ -7,10 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Elicit, ListRoots, Resolve
+from mcp_types import ListRootsResult
+from pydantic import BaseModel
 
 import mcprun
 from mcprun.events import Event, QueryEnd
@@ -47,6 +50,25 @@ def server() -> MCPServer:
     return made
 
 
+class Wish(BaseModel):
+    """What a guest is asked for."""
+
+    dish: str = "bread"
+
+
+async def place() -> ListRoots:
+    return ListRoots()
+
+
+async def wish() -> Elicit[Wish]:
+    return Elicit("What will it be?", Wish)
+
+
+async def order(place: Annotated[ListRootsResult, Resolve(place)], wish: Annotated[Wish, Resolve(wish)]) -> list[str]:
+    """Take an order."""
+    return [wish.dish, *(root.name or "" for root in place.roots)]
+
+
 def entries(folder: Path) -> list[str]:
     """Name what a folder holds."""
     return [entry.name for entry in folder.iterdir()]
@@ -79,6 +101,19 @@ async def test_a_server_in_this_process(server: MCPServer) -> None:
     assert (run.record.server.name, run.record.server.version) == ("adder", "1.2.3")
     assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)"}
     assert [event.transcript.id for event in events if isinstance(event, QueryEnd)] in (["add", "bad"], ["bad", "add"])
+
+
+@pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
+async def test_a_server_that_asks_in_this_process(server: MCPServer, folder: Path, protocol: str) -> None:
+    """The options of the command are there, and a query's own answers are, in both eras."""
+    server.add_tool(order)
+    queries = [script(("order", {}), id="own", elicit=[{"dish": "soup"}]), script(("order", {}), id="default")]
+    options = mcprun.Options(model="script", protocol=protocol, elicit="defaults", roots=[str(folder)])
+    run = await mcprun.run_batch(queries, server, options)
+    assert [one.calls[0].structured for one in run.transcripts()] == [
+        {"result": ["soup", folder.name]},
+        {"result": ["bread", folder.name]},
+    ]
 
 
 async def test_the_command_is_no_more_than_this(folder: Path) -> None:

@@ -15,10 +15,10 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "pytest_plugin", "cli", "report", "trial", "api", "baseline", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "server",
+    "pytest_plugin", "cli", "report", "trial", "api", "baseline", "merging", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "answers", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
     "link", "stdio", "streamable", "pipes", "wire", "serverlog", "target",
-    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "content", "prompts", "jsonl", "queries",
-    "expectations", "matchers", "aliases",
+    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "content", "prompts", "jsonl", "shard", "queries",
+    "elicitation", "expectations", "matchers", "aliases",
     "redact", "config", "compact", "events", "records", "ending", "heap", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""

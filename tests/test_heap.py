@@ -12,10 +12,15 @@ from mcprun.heap import growing, settled
 def test_a_run_that_ends_leaves_the_collector_as_it_was() -> None:
     """What was there is left alone while the context lasts, also when it ends with an error."""
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
-    with pytest.raises(KeyError), settled():
-        assert gc.get_freeze_count() > frozen
-        assert gc.get_threshold()[0] > before[0]
-        raise KeyError
+
+    def fail() -> None:
+        with settled():
+            assert gc.get_freeze_count() > frozen
+            assert gc.get_threshold()[0] > before[0]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
 
 

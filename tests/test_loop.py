@@ -1,9 +1,10 @@
-"""The loop, with doubles on both seams: a model of three lines and a server of five."""
+"""The loop, with doubles on both seams: a model of three lines and a server of a few more."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import pytest
@@ -45,7 +46,10 @@ class Answers:
     def __init__(self, answer: Callable[[JsonObject], Any]) -> None:
         self.answer = answer
 
-    async def call(self, tool: str, arguments: JsonObject, seconds: float) -> Answer:
+    def attend(self, asker: object) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    async def call(self, tool: str, arguments: JsonObject, seconds: float, caller: object) -> Answer:
         return cast("Answer", await self.answer(arguments))
 
 

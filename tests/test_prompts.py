@@ -29,7 +29,7 @@ BAD = (
     b'{"prompt": "c", "metadata": {"x": NaN}}\n'
     b'{"prompt": "d", "prompt": "e"}\n'
     b"[" + b"[" * 100_000 + b"\n"
-    b'{"prompt": "f", "promt": 1, "elicit": {}}'
+    b'{"prompt": "f", "promt": 1, "resources": {}}'
 )
 
 
@@ -47,7 +47,7 @@ def test_every_bad_line_is_named_in_one_go(tmp_path: Path) -> None:
         "p.jsonl:8: line: not JSON: the key 'prompt' stands twice in one object",
         "p.jsonl:9: line: not JSON: nested too deeply",
         "p.jsonl:10: promt: unknown key; did you mean 'prompt'?",
-        "p.jsonl:10: elicit: not supported yet",
+        "p.jsonl:10: resources: not supported yet",
     ]
 
 

@@ -174,6 +174,7 @@ def test_help_tells_every_command(tmp_path: Path) -> None:
         "bless",
         "diff",
         "init",
+        "merge",
         "report",
         "show",
         "tools",

@@ -80,7 +80,8 @@ class Attempts:
         try:
             async with AsyncExitStack() as stack:
                 with conversation.waiting_for("a server"):
-                    server = await stack.enter_async_context(self.servers.lease(alone=where.attempt > 1))
+                    alone = where.attempt > 1 or self._needs_it_alone(query, where)
+                    server = await stack.enter_async_context(self.servers.lease(alone=alone))
                 async with deadline:
                     await self.loop.converse(query, server, where, conversation, deadline)
                     await self._grade(query, where, conversation, deadline)
@@ -103,6 +104,10 @@ class Attempts:
             self.loop.emit(Warned(where=where, message=f"a fault of mcprun itself: {traceback.format_exc()}"))
             return QueryError(ErrorKind.FAULT, f"a fault of mcprun itself: {type(error).__name__}: {error}")
         return None
+
+    def _needs_it_alone(self, query: Query, where: Where) -> bool:
+        """Tell whether a query has answers of its own for a server that does not say which query it asks."""
+        return not self.servers.tells_whose and self.loop.answers.are_own(query, where)
 
     async def _grade(self, query: Query, where: Where, conversation: Conversation, deadline: Deadline) -> None:
         """Have an answer graded. One that was cut short is none, and fails for that."""
@@ -132,6 +137,8 @@ class Attempts:
             )
             checks = check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
             checks += conversation.judged
+            if conversation.unmet:
+                checks.append(Check(check="asked", passed=False, message="; ".join(conversation.unmet)))
             if self.fail_diverged and conversation.divergences:
                 checks.append(
                     Check(check="diverged", passed=False, message="; ".join(conversation.divergences.values()))
@@ -146,6 +153,7 @@ class Attempts:
             model=conversation.model,
             messages=conversation.messages,
             calls=conversation.calls,
+            asked=conversation.asked,
             text=conversation.text,
             checks=checks,
             turns=conversation.turns,
@@ -195,5 +203,6 @@ def _verdict(checks: list[Check], error: QueryError | RunError | None) -> Verdic
 
 
 def _total(conversation: Conversation) -> Usage | None:
-    told = [turn.usage for turn in conversation.turns if turn.usage]
+    usages = [*(turn.usage for turn in conversation.turns), *(asked.usage for asked in conversation.asked)]
+    told = [usage for usage in usages if usage]
     return sum(told[1:], start=told[0]) if told else None

@@ -102,7 +102,7 @@ def _slim(run: Run) -> Iterator[bytes]:
 
 
 def _without_messages(transcript: Transcript) -> Transcript:
-    return transcript.model_copy(update={"messages": [], "system": None, "prompt": "", "checks": []})
+    return transcript.model_copy(update={"messages": [], "asked": [], "system": None, "prompt": "", "checks": []})
 
 
 def _record(record: RunRecord, *, slim: bool) -> RunRecord:

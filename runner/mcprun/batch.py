@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mcprun.asking import Offers
 from mcprun.attempt import Attempts, untried
 from mcprun.connect import Connector
 from mcprun.ending import Ending
@@ -60,6 +61,7 @@ class Plan:
     system: str | None = None
     allow_tool_errors: bool = False
     permit: Permit = field(default_factory=Permit)
+    offers: Offers = field(default_factory=Offers)
     servers: int = 1
     fresh_server: bool = False
     pass_rate: float | None = None
@@ -137,6 +139,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
         most=limits.max_result_bytes,
         emit=emit,
         protocol=plan.protocol,
+        offers=plan.offers,
     )
     async with (
         meanwhile(plan.model.load()),  # about as long as a server takes to start
@@ -153,6 +156,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
             system=plan.system,
             emit=emit,
             permit=plan.permit,
+            offers=plan.offers,
             divergence=_divergence(model, plan.redactor),
             stop_diverged=plan.on_divergence == "stop",
         )

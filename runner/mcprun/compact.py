@@ -1,7 +1,7 @@
 """A number for each of very many names, in about a third of the memory of a dict. Pure.
 
-A run keeps three things of each query: its digest, where its transcript stands, and, while the file is checked, in which
-line it was found.
+A run keeps three things of each query: its digest, where its transcript stands, and, while the file is checked, in
+which line it was found.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -25,16 +26,20 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from mcprun import __version__, supervisor
+from mcprun.asking import Offers
+from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
-from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MAX_TOOL_PAGES, MODERN
+from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
 from mcprun.link import Link
+from mcprun.listening import heed, say_log_level
 from mcprun.records import JsonObject
 from mcprun.server import Server, first_problem
 from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
 from mcprun.streamable import streamable_http
 from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target
+from mcprun.toolpages import list_tools, relisted
 from mcprun.tools import ToolSet, changes
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
@@ -65,17 +70,26 @@ class _Found:
     listed: list[JsonObject]
     link: Link
     stderr: Stderr
+    desk: Desk
 
 
 class Connector:
     """Connects to one target as often as is asked, and remembers what the first negotiation (`protocol`) found out.
 
     The servers' stderr goes to `log`. `seconds` bounds starting, negotiating and listing; `most` bounds one message of
-    a server, in bytes.
+    a server, in bytes. `offers` is what servers that ask are offered.
     """
 
     def __init__(
-        self, target: Target, *, log: ServerLog, seconds: float, most: int, emit: Emit, protocol: str = AUTO
+        self,
+        target: Target,
+        *,
+        log: ServerLog,
+        seconds: float,
+        most: int,
+        emit: Emit,
+        protocol: str = AUTO,
+        offers: Offers | None = None,
     ) -> None:
         self._target = target
         self._log = log
@@ -88,6 +102,8 @@ class Connector:
         self._discovered: mcp_types.DiscoverResult | None = None
         self._tools: ToolSet | None = None
         self._noise = 0
+        self._offers = offers or Offers()
+        self._nobodys: Counter[str] = Counter()
 
     async def connect(self) -> Server:
         """Start or reach a server; whoever asked for it closes it.
@@ -103,7 +119,11 @@ class Connector:
         except BaseException:
             await found.link.close()
             raise
-        server = Server(number, found.client, tools, found.link, found.stderr)
+
+        async def relist(server: Server) -> ToolSet | None:
+            return await relisted(found.client, server, self._seconds, self._emit)
+
+        server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist)
         self._emit(
             ServerStart(
                 seconds=seconds,
@@ -160,19 +180,24 @@ class Connector:
             self._emit(ServerExit(server=number, died=link.is_down, log_offset=self._log.offset))
 
         link = Link(over)
+        desk = Desk(number, self._offers, self._emit, self._log.redactor.text, self._nobodys)
 
         async def enter(stack: AsyncExitStack) -> _Found:
             progress.step = "its answer to initialize"
-            client = await stack.enter_async_context(self._client(mode, self._reached(number, stack, progress, link)))
+            reached = self._reached(number, stack, progress, link)
+            client = await stack.enter_async_context(self._client(mode, reached, desk))
             if self._asked == MODERN and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
                 message = (
                     f"the server speaks {client.protocol_version}, and --protocol asks for {MODERN}: {self._target}"
                 )
                 raise RunError(ErrorKind.SERVER_START, message)
             progress.step = "its tools"
-            listed = await _list_tools(client)
+            await say_log_level(client, self._offers.log_level)
+            await stack.enter_async_context(heed(client, desk))
+            desk.is_stale = False
+            listed = await list_tools(client)
             self._remember(client)
-            return _Found(client, listed, link, stderr)
+            return _Found(client, listed, link, stderr, desk)
 
         return await link.open(enter)
 
@@ -185,13 +210,19 @@ class Connector:
                 self._emit(Warned(message=f"the server's tools are not what they were before it was restarted: {told}"))
         return self._tools
 
-    def _client(self, mode: str, server: Any) -> Client:
+    def _client(self, mode: str, server: Any, desk: Desk) -> Client:
         return Client(
             server,
             mode=mode,
             prior_discover=self._discovered,
             client_info=mcp_types.Implementation(name="mcprun", version=__version__),
             cache=None,
+            elicitation_callback=desk.elicit,
+            sampling_callback=desk.sample if self._offers.sampling else None,
+            list_roots_callback=desk.list_roots if self._offers.roots else None,
+            logging_callback=desk.log,
+            log_level=self._offers.log_level,
+            message_handler=desk.notified,
         )
 
     def _reached(self, number: int, stack: AsyncExitStack, progress: _Progress, link: Link) -> Any:
@@ -258,29 +289,6 @@ class Connector:
             case _:
                 message = f"can't connect to {target}: {str(error) or type(error).__name__}"
         return RunError(kind, message, stderr=progress.stderr.last_words)
-
-
-async def _list_tools(client: Client) -> list[JsonObject]:
-    """All pages of `tools/list`, as the wire has them. Raises `RunError` (`bad_tools`) for what can't be read."""
-    if client.server_capabilities.tools is None:
-        return []
-    tools: list[JsonObject] = []
-    cursor: str | None = None
-    seen: set[str] = set()
-    try:
-        for _ in range(MAX_TOOL_PAGES):
-            page = await client.list_tools(cursor=cursor)
-            tools += [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
-            cursor = page.next_cursor
-            if not cursor or cursor in seen:
-                return tools
-            seen.add(cursor)
-    except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]["input"]  # the tool itself, where a field of it is missing
-        named = f" (tool {wrong['name']!r})" if isinstance(wrong, dict) and "name" in wrong else ""
-        message = f"the server's tool list is invalid: {first_problem(error)}{named}"
-        raise RunError(ErrorKind.BAD_TOOLS, message) from None
-    raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list does not end: {MAX_TOOL_PAGES} pages were read")
 
 
 def _supervised(command: str, env: Mapping[str, str]) -> list[str]:

@@ -27,7 +27,7 @@ def tool_result(tool_use_id: str, result: JsonObject) -> JsonObject:
     Content"). An empty result has no `content`, since the API refuses empty blocks and lists.
     """
     block: JsonObject = {"type": "tool_result", "tool_use_id": tool_use_id}
-    content = [told for item in result.get("content", []) if (told := _block(item))]
+    content = blocks(result.get("content", []))
     if not content and result.get("structuredContent") is not None:
         content = [_text(json.dumps(result["structuredContent"], ensure_ascii=False))]
     if result.get("isError"):
@@ -36,6 +36,11 @@ def tool_result(tool_use_id: str, result: JsonObject) -> JsonObject:
     if content:
         block["content"] = content
     return block
+
+
+def blocks(content: list[JsonObject]) -> list[JsonObject]:
+    """Make content blocks of the Messages API of MCP content; what is empty has none."""
+    return [told for item in content if (told := _block(item))]
 
 
 def result_text(content: list[JsonObject]) -> str:

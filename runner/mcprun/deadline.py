@@ -18,28 +18,46 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.waited = 0.0
+        self._pauses = 0
+        self._began = 0.0
+        self._due: float | None = None
+        self._is_running = False
         self._timeout = asyncio.Timeout(None)
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
+        self._is_running = True
         self._timeout.reschedule(asyncio.get_running_loop().time() + self.seconds)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_running = False
         await self._timeout.__aexit__(kind, error, trace)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the clock for the length of the context. Pauses of one deadline do not overlap."""
-        loop = asyncio.get_running_loop()
-        began, due = loop.time(), self._timeout.when()
-        self._timeout.reschedule(None)
+        """Stop the clock for the length of the context. Pauses may overlap, and their time counts once."""
+        self._pauses += 1
+        if self._pauses == 1:
+            self._began, self._due = asyncio.get_running_loop().time(), self._timeout.when()
+            self._reschedule(None)
         try:
             yield
         finally:
-            pause = loop.time() - began
-            self.waited += pause
-            if due is not None:
-                self._timeout.reschedule(due + pause)
+            self._end_pause()
+
+    def _end_pause(self) -> None:
+        self._pauses -= 1
+        if self._pauses:
+            return
+        pause = asyncio.get_running_loop().time() - self._began
+        self.waited += pause
+        if self._due is not None:
+            self._reschedule(self._due + pause)
+
+    def _reschedule(self, when: float | None) -> None:
+        """Move the end, unless it has come: whoever pauses may outlast what it is paused in."""
+        if self._is_running and not self._timeout.expired():
+            self._timeout.reschedule(when)

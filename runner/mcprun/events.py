@@ -128,7 +128,11 @@ class Retry(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall(Event):
-    """One tool call. `call` numbers a query's calls from 0; `problem` is set where no proper result came."""
+    """One tool call. `call` numbers a query's calls from 0; `problem` is set where no proper result came.
+
+    `progress` counts the server's notifications of progress, if there were any. `cancelled` tells that it was given
+    up, and that the server was told so (MCP, "Cancellation").
+    """
 
     name: ClassVar[str] = "tool_call"
     call: int
@@ -136,8 +140,66 @@ class ToolCall(Event):
     input: JsonObject
     is_error: bool = False
     problem: str | None = None
+    progress: int | None = None
+    cancelled: bool | None = None
     server: int
     log_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerAsked(Event):
+    """A server asked for something (`kind`: elicitation, sampling or roots), and was answered.
+
+    Where no query is named, it can't be told whose it was. `message` is what it asked, `answer` the action of an
+    elicitation or the model's text; `reason` says why it got no more. Of a model that was asked there are its name, its
+    stop reason and its tokens.
+    """
+
+    name: ClassVar[str] = "asked"
+    server: int
+    kind: str
+    call: int | None = None
+    message: str | None = None
+    url: str | None = None
+    answer: str | None = None
+    content: JsonObject | None = None
+    reason: str | None = None
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLogged(Event):
+    """A log message that a server sent (MCP, "Logging"); as of no query where it can't be told whose it was."""
+
+    name: ClassVar[str] = "log"
+    server: int
+    call: int | None = None
+    level: str
+    logger: str | None = None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed(Event):
+    """How far a server says that a call has come (MCP, "Progress"); the first of a call are told, all are counted."""
+
+    name: ClassVar[str] = "progress"
+    server: int
+    call: int
+    progress: float
+    total: float | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolsChanged(Event):
+    """A server says that its tools have changed; or, with `changes`, they were listed again for the next query."""
+
+    name: ClassVar[str] = "tools_changed"
+    server: int
+    changes: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

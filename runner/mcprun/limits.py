@@ -49,6 +49,18 @@ MAX_LOG_BYTES = 100 * 1024 * 1024
 MAX_NOISE = 100
 """Lines of noise on stdout, and of warnings, that one run's trace holds; the rest is counted."""
 
+MAX_ASKED = 100
+"""Requests of a server, and its log messages, that are told of one query, and of none; more requests are refused."""
+
+MAX_PROGRESS = 20
+"""Notifications of progress that are told of one call; the rest is counted."""
+
+MAX_ROUNDS = 10
+"""Rounds in which a server may ask for input before it must answer a call; the MCP SDKs' own default."""
+
+MAX_SAMPLING = 10
+"""Times that the servers may ask the model during one query."""
+
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """One line of a prompts file: twice what the Messages API takes."""
 
@@ -78,6 +90,7 @@ class Limits:
     max_result_bytes: int = MAX_RESULT_BYTES
     max_turns: int = MAX_TURNS
     max_calls: int = MAX_CALLS
+    max_sampling: int = MAX_SAMPLING
     max_tokens: int = MAX_TOKENS
     concurrency: int = CONCURRENCY
     max_failures: int | None = None

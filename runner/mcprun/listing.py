@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mcprun.asking import Offers
 from mcprun.connect import Connector
 from mcprun.errors import RunError
 from mcprun.events import Event
@@ -25,11 +26,13 @@ async def list_server(
     seconds: float,
     watch: Callable[[Event], None] = lambda _: None,
     protocol: str = AUTO,
+    offers: Offers | None = None,
 ) -> ServerRecord:
     """Connect to a server, and give what it says, tools sorted by name, without secrets.
 
-    `seconds` bounds starting, negotiating and listing; `watch` is called with each event. Nothing is written: of the
-    server's stderr only the end is kept. When cancelled, it ends the server first.
+    `seconds` bounds starting, negotiating and listing; `watch` is called with each event. `offers` is what it is
+    offered if it asks, on which its tools may depend. Nothing is written: of its stderr only the end is kept. When
+    cancelled, it ends the server first.
     Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with that end when no connection comes about.
     """
 
@@ -37,7 +40,9 @@ async def list_server(
         watch(redactor.value(event))
 
     log = ServerLog(Path(os.devnull), redactor, MAX_LOG_BYTES)
-    connector = Connector(target, log=log, seconds=seconds, most=MAX_RESULT_BYTES, emit=emit, protocol=protocol)
+    connector = Connector(
+        target, log=log, seconds=seconds, most=MAX_RESULT_BYTES, emit=emit, protocol=protocol, offers=offers
+    )
     try:
         with sdk_logs(emit, redactor):
             server = await connector.connect()

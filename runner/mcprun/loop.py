@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from mcprun.answers import Answers, QueryAsker
+from mcprun.asking import Caller, Offers
 from mcprun.content import error_result, tool_result
 from mcprun.deadline import Deadline
 from mcprun.errors import QueryError, RequestError
@@ -19,7 +21,7 @@ from mcprun.events import Emit, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
 from mcprun.queries import Query
-from mcprun.records import Call, Check, JsonObject, Turn
+from mcprun.records import Asked, Call, Check, JsonObject, Turn
 from mcprun.server import Answer, Server
 from mcprun.together import together
 from mcprun.tools import Permit, ToolSet
@@ -41,6 +43,7 @@ class Conversation:
 
     `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
     a call, how it differs from the one that is played back; `judged` are the checks of the judge, if there was one.
+    `asked` is what the server asked, `unmet` says which of it the query's own answers should have answered.
     """
 
     model: str
@@ -50,6 +53,8 @@ class Conversation:
     stop: str = ""
     divergences: dict[int, str] = field(default_factory=dict)
     judged: list[Check] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
     _pending: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -83,6 +88,7 @@ class Conversation:
 class Loop:
     """What all conversations of a run share. `system` is for queries that bring none of their own.
 
+    `offers` is what servers that ask are offered.
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
     from the one that is played back, if one is; with `stop_diverged`, a conversation ends there.
     """
@@ -92,8 +98,14 @@ class Loop:
     system: str | None
     emit: Emit
     permit: Permit = field(default_factory=Permit)
+    offers: Offers = field(default_factory=Offers)
     divergence: Divergence | None = None
     stop_diverged: bool = False
+
+    @property
+    def answers(self) -> Answers:
+        """What servers that ask are answered by."""
+        return Answers(self.model, self.limits, self.offers)
 
     async def converse(
         self, query: Query, server: Server, where: Where, conversation: Conversation, deadline: Deadline
@@ -104,12 +116,17 @@ class Loop:
         model or the server can't go on, `RunError` when no query could.
         """
         tools = server.tools.only(self.permit).only(Permit(allow=tuple(query.tools or ())))
-        one = _Exchange(self, query, server, where, conversation, deadline, tools)
-        for content in query.user_messages:
-            conversation.messages.append({"role": "user", "content": content})
-            await one.run()
-            if conversation.stop not in _ANSWERED:
-                return
+        asker = self.answers.asker(query, where, deadline, conversation.turns)
+        one = _Exchange(self, query, server, where, conversation, deadline, tools, asker)
+        try:
+            with server.attend(asker):
+                for content in query.user_messages:
+                    conversation.messages.append({"role": "user", "content": content})
+                    await one.run()
+                    if conversation.stop not in _ANSWERED:
+                        return
+        finally:
+            conversation.asked, conversation.unmet = asker.in_order(), asker.unmet
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +140,7 @@ class _Exchange:
     conversation: Conversation
     deadline: Deadline
     tools: ToolSet
+    asker: QueryAsker
 
     async def run(self) -> None:
         """Let the model and the server answer each other until the model has ended its turn."""
@@ -218,24 +236,29 @@ class _Exchange:
     async def _answer(self, event: ToolCall, answers: dict[int, Answer]) -> None:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
         started = time.monotonic()
+        caller = Caller(self.asker, event.turn or 0, event.call, Deadline(self.loop.limits.call_seconds))
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
-                answer = await self._ask(event)
+                answer = await self._ask(event, caller)
         except (QueryError, asyncio.CancelledError) as error:
             told = str(error.kind) if isinstance(error, QueryError) else "cancelled"
+            event = replace(event, cancelled=told == "cancelled" or None, progress=caller.progress or None)
             self.loop.emit(replace(event, seconds=time.monotonic() - started, is_error=True, problem=told))
             raise
         answers[event.call] = answer
+        event = replace(event, cancelled=answer.cancelled or None, progress=caller.progress or None)
         self.loop.emit(
             replace(event, seconds=time.monotonic() - started, is_error=answer.is_error, problem=answer.problem)
         )
+        if self.asker.failure:  # the model could not be asked on the server's behalf, whatever that made of it
+            raise self.asker.failure
 
-    async def _ask(self, event: ToolCall) -> Answer:
+    async def _ask(self, event: ToolCall, caller: Caller) -> Answer:
         """Send a call to the server, unless the tool may not be used."""
         is_limited = self.loop.permit or self.query.tools
         if is_limited and event.tool not in self.tools.names.values():
             return Answer(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
-        return await self.server.call(event.tool, event.input, self.loop.limits.call_seconds)
+        return await self.server.call(event.tool, event.input, self.loop.limits.call_seconds, caller)
 
 
 def _call(event: ToolCall, answer: Answer) -> Call:

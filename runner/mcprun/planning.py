@@ -9,7 +9,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from mcprun.asking import LogLevel, Offers
 from mcprun.batch import Plan
+from mcprun.errors import UsageError
 from mcprun.limits import AUTO, Limits
 from mcprun.models import Manner
 from mcprun.models.choose import Account, choose, choose_judge, needs_script
@@ -18,6 +20,7 @@ from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
+from mcprun.shard import Shard
 from mcprun.target import InProcessTarget, Target, parse_target, secrets_of, started_otherwise, variables_of, with_more
 from mcprun.tools import Permit
 
@@ -35,13 +38,14 @@ if TYPE_CHECKING:
 class Options:
     """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
 
-    `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`,
-    `thinking` and `tool_choice` say how Claude answers (`models.Manner`). `filters` are patterns of ids and tags, of
-    which the first `limit` queries are run. `allow_tool` and `deny_tool` are patterns of tools; `read_only` leaves
-    those that say they change nothing. `env` (of a server that is started), all that `env_files` hold, and `headers`
-    (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python` say how a server is
-    started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `out` is the
-    run's folder. `scrub` and `ignore` say what does not count in a replay.
+    `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`, `thinking` and `tool_choice` say
+    how Claude answers (`models.Manner`). `filters` are patterns of ids and tags, of which the first `limit` queries are
+    run, of these the `shard` (`2/4`: the second of four parts). `allow_tool` and `deny_tool` are patterns of tools;
+    `read_only` leaves those that say they change nothing. `env` (of a server that is started), all that `env_files`
+    hold, and `headers` (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python`
+    say how a server is started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the
+    specification. `elicit` and `roots` (folders) are what servers that ask are answered, `log_level` is from which
+    level on they tell. `out` is the run's folder. `scrub` and `ignore` say what does not count in a replay.
     """
 
     model: str | None = None
@@ -53,6 +57,7 @@ class Options:
     system: str | None = None
     filters: Sequence[str] = ()
     limit: int | None = None
+    shard: str | None = None
     repeat: int = 1
     pass_rate: float | None = None
     allow_tool_errors: bool = False
@@ -66,6 +71,9 @@ class Options:
     cwd: str | None = None
     python: str | None = None
     protocol: str = AUTO
+    elicit: Literal["decline", "defaults", "script"] = "decline"
+    roots: Sequence[str] = ()
+    log_level: LogLevel | None = None
     servers: int = 1
     fresh_server: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -97,7 +105,7 @@ def make_plan(
     spec = options.model or account.model
     found = read_prompts(
         fspath(prompts),
-        Select(tuple(options.filters), options.limit),
+        Select(tuple(options.filters), options.limit, shard=Shard.parse(options.shard) if options.shard else None),
         need_script=needs_script(spec),
         kept=kept,
         repeat=options.repeat,
@@ -116,6 +124,7 @@ def make_plan(
             system=options.system,
             allow_tool_errors=options.allow_tool_errors,
             permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
+            offers=offers_of(options),
             servers=options.servers,
             fresh_server=options.fresh_server,
             pass_rate=options.pass_rate,
@@ -140,3 +149,21 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
     env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
     target = with_more(target, env={**env, **options.env}, headers=options.headers)
     return target, Redactor([*account.secrets, *secrets_of(target)], options.redact)
+
+
+def offers_of(options: Options) -> Offers:
+    """Read what servers that ask are offered. Raises `UsageError` for a root that is no folder."""
+    return Offers(
+        elicit=options.elicit,
+        sampling=options.limits.max_sampling > 0,
+        roots=tuple(map(_root, options.roots)),
+        log_level=options.log_level,
+    )
+
+
+def _root(folder: str) -> JsonObject:
+    """Make a root of a folder, as MCP has it: a `file:` URI and a name."""
+    path = Path(folder).resolve()
+    if not path.is_dir():
+        raise UsageError(f"--root {folder}: there is no such folder")
+    return {"uri": path.as_uri(), "name": path.name or str(path)}

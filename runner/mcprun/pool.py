@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
 from mcprun.connect import Connector
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.events import Emit, ServerRestart
@@ -48,6 +50,11 @@ class Pool:
     async def __aexit__(self, *error: object) -> None:
         await self._close()
 
+    @property
+    def tells_whose(self) -> bool:
+        """Whether the servers ask only for a call that they name: since MCP 2026-07-28 there is no other way."""
+        return self.first.protocol in MODERN_PROTOCOL_VERSIONS
+
     @asynccontextmanager
     async def lease(self, *, alone: bool = False) -> AsyncIterator[Server]:
         """Lend a server for the length of a query: the one with the fewest queries, `alone` or with others.
@@ -62,6 +69,8 @@ class Pool:
         place = await self._take(alone=alone)
         try:
             server = await self._alive(place)
+            server.desk.askers.is_alone = alone
+            await server.refresh()
             yield server
             place.failures = 0 if not server.dead else place.failures
         finally:
@@ -135,6 +144,7 @@ class Pool:
                     raise
                 detail = f"{error}; its stderr ends: {error.stderr}" if error.stderr else str(error)
                 raise QueryError(error.kind, detail) from None
+        server.desk.askers.is_alone = True
         try:
             yield server
         finally:

@@ -23,18 +23,20 @@ from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
 from mcprun.queries import BadQuery, Query, parse_query
 from mcprun.records import JsonObject
+from mcprun.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)
 class Select:
     """Which queries of a file to run: those whose id or a tag fits one of the patterns, and at most `limit`.
 
-    With `ids`, only these of them.
+    With `ids`, only these of them; with `shard`, its share of them.
     """
 
     patterns: tuple[str, ...] = ()
     limit: int | None = None
     ids: frozenset[str] | None = None
+    shard: Shard | None = None
 
     def __str__(self) -> str:
         return " or ".join(self.patterns)
@@ -42,7 +44,7 @@ class Select:
     @property
     def is_choosy(self) -> bool:
         """Whether it may leave anything out."""
-        return bool(self.patterns) or self.limit is not None or self.ids is not None
+        return bool(self.patterns) or any(one is not None for one in (self.limit, self.ids, self.shard))
 
     def takes(self, query: Query) -> bool:
         """Tell whether a query fits one of the patterns (`fnmatch`, case counts); no pattern fits all."""
@@ -100,7 +102,7 @@ class PromptsFile:
         """Leave out all queries but these; what is counted besides them stays as it was."""
         kept = frozenset(ids)
         digests = {name: digest for name, digest in self.digests.items() if name in kept}
-        return replace(self, digests=digests, select=replace(self.select, ids=kept))
+        return replace(self, digests=digests, select=replace(self.select, ids=kept, shard=None))
 
     def keys(self) -> Iterator[tuple[str, int]]:
         """Give each query's id with each of its repeats, in order."""
@@ -204,6 +206,10 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         raise PromptsError(problems)
     if not total:
         raise PromptsError([f"{_label(name)}:1: line: the file holds no query"])
+    if not digests and select.shard:
+        raise UsageError(
+            f"nothing to run: fewer queries of {_label(name)} are selected than there are shards ({select.shard})"
+        )
     if not digests:
         raise UsageError(f"nothing to run: none of the queries in {_label(name)} ({total}) fits {select}")
     return PromptsFile(name, _sha256(source), digests, total, scripted, judged, source, select, repeats, pass_rates)
@@ -215,7 +221,8 @@ def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[
     for line, query in queries:
         if select.takes(query) and (select.limit is None or taken < select.limit):
             taken += 1
-            yield line, query
+            if select.shard is None or select.shard.takes(taken - 1):
+                yield line, query
 
 
 def _queries(

@@ -24,6 +24,7 @@ from pydantic import (
 
 from mcprun import aliases
 from mcprun.aliases import Problem
+from mcprun.elicitation import ElicitAnswer
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.records import JsonObject
 
@@ -97,9 +98,12 @@ class ScriptTurn(Part):
 
 
 class Query(Part):
-    """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used."""
+    """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used.
 
-    not_yet = frozenset({"server_prompt", "resources", "elicit"})
+    `elicit` and `sampling` are what servers that ask are answered, in order: for the user, and for `--model script`.
+    """
+
+    not_yet = frozenset({"server_prompt", "resources"})
     id: Annotated[str, BeforeValidator(_check_id)] = ""
     prompt: Prompt | None = None
     prompts: list[Prompt] | None = Field(default=None, min_length=1)
@@ -113,6 +117,8 @@ class Query(Part):
     tags: list[str] = Field(default_factory=list)
     metadata: JsonObject = Field(default_factory=dict)
     script: list[ScriptTurn] | None = Field(default=None, min_length=1)
+    elicit: list[ElicitAnswer] | None = None
+    sampling: list[str] | None = None
     expect: Expect = Field(default_factory=Expect)
 
     @field_validator("script")
@@ -202,6 +208,7 @@ _PARTS: dict[tuple[str, ...], type[Part]] = {
     (): Query,
     ("script",): ScriptTurn,
     ("script", "calls"): ScriptCall,
+    ("elicit",): ElicitAnswer,
     ("expect",): Expect,
     ("expect", "text"): ExpectedText,
     ("expect", "calls"): ExpectedCall,

@@ -96,6 +96,23 @@ class Call(Record):
     diverged: bool = False
 
 
+class Asked(Record):
+    """What a server asked during a query (`kind`: elicitation or sampling), and what it was answered.
+
+    `request` holds the `params` of the wire, `answer` the result; `reason` says why there is none, or why it is no
+    more than that. `call` is the call that it was asked for, where that is known, `usage` the model's tokens.
+    """
+
+    fixed = frozenset({"kind"})
+    kind: Literal["elicitation", "sampling"]
+    turn: int
+    call: int | None = None
+    request: JsonObject
+    answer: JsonObject | None = None
+    reason: str | None = None
+    usage: Usage | None = None
+
+
 class Check(Record):
     """One expectation and whether it held; `message` says what was expected and what was got where not.
 
@@ -121,7 +138,8 @@ class Transcript(Record):
 
     `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed.
     `stop` is the last stop reason of the model, or ours: `max_turns`, `max_calls`, `diverged`, `timeout`,
-    `error`, `cancelled`.
+    `error`, `cancelled`. `asked` is what the server asked meanwhile; a transcript in which it asked nothing has no such
+    key.
     """
 
     fixed = frozenset({"id", "stop", "model"})
@@ -136,12 +154,20 @@ class Transcript(Record):
     model: str
     messages: list[JsonObject]
     calls: list[Call]
+    asked: list[Asked] = []
     text: str
     checks: list[Check]
     turns: list[Turn]
     attempts: int = 1
     usage: Usage | None = None
     error: ErrorInfo | None = None
+
+    def line(self) -> JsonObject:
+        """Give the record as the JSON object that is written."""
+        line = Record.line(self)
+        if not self.asked:
+            del line["asked"]
+        return line
 
     @property
     def cause(self) -> str:
@@ -218,14 +244,15 @@ class ServerRecord(Record):
 class PromptsRecord(Record):
     """Which prompts were asked: the file as the user named it, and the SHA-256 of its bytes.
 
-    `queries` were selected, which makes so many `runs`, repeats counted.
+    `queries` were selected, which makes so many `runs`, repeats counted; of a `shard`, such as `1/4`, its own.
     """
 
-    fixed = frozenset({"sha256"})
+    fixed = frozenset({"sha256", "shard"})
     file: str
     sha256: str
     queries: int
     runs: int = 0
+    shard: str | None = None
 
 
 class ModelRecord(Record):

@@ -41,7 +41,7 @@ _HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"rep
 """How the line of a transcript begins."""
 
 
-_REPLY = re.compile(rb'\{"event":"(?:model|judge)_call"')
+_REPLY = re.compile(rb'\{"event":"(?:(?:model|judge)_call|asked)"')
 """How the line of an event begins that tells of a model's reply."""
 
 
@@ -82,7 +82,7 @@ class Run:
             raise UsageError(f"can't read {path}: {error}") from None
 
     def replies(self) -> Iterator[tuple[str, Usage | None]]:
-        """Stream all that models replied, judges too, by the trace: each one's name, and the tokens if counted."""
+        """Stream all that models replied, to whoever asked, by the trace: each one's name, its tokens if counted."""
         try:
             with (self.path / TRACE).open("rb") as stream:
                 for line in stream:

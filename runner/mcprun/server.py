@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,10 +13,14 @@ import mcp_types
 from mcp import Client, MCPError
 from pydantic import TypeAdapter, ValidationError
 
+from mcprun.asking import Asker, Caller
 from mcprun.content import error_result, unsendable
+from mcprun.deadline import Deadline
+from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.link import Link
 from mcprun.records import JsonObject, ServerRecord
+from mcprun.rounds import RoundsError, asks_for_input, finished
 from mcprun.serverlog import Stderr
 from mcprun.tools import ToolSet
 from mcprun.wire import INVALID_ANSWER
@@ -35,10 +41,14 @@ _FAREWELLS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a call: an MCP `CallToolResult` (wire form), and the `problem` where we had to make it up."""
+    """What came of a call: an MCP `CallToolResult` (wire form), and the `problem` where we had to make it up.
+
+    `cancelled` tells that it was given up, and the server told so.
+    """
 
     result: JsonObject
     problem: str | None = None
+    cancelled: bool = False
 
     @property
     def is_error(self) -> bool:
@@ -47,18 +57,26 @@ class Answer:
 
 
 class Server:
-    """One live server. `tools` are its tools as they were when it was connected; `number` tells servers apart."""
+    """One live server. `tools` are its tools as they were listed last; `number` tells servers apart.
 
-    def __init__(self, number: int, client: Client, tools: ToolSet, link: Link, stderr: Stderr) -> None:
+    `desk` is where it asks and tells things; `relist` lists its tools again.
+    """
+
+    def __init__(
+        self, number: int, client: Client, tools: ToolSet, link: Link, stderr: Stderr, desk: Desk, relist: Relist
+    ) -> None:
         self.number = number
         self.tools = tools
+        self.desk = desk
+        self._relist = relist
+        self._relisting = asyncio.Lock()
         self.protocol = client.protocol_version
         self.name = client.server_info.name if client.server_info else None
         self.version = client.server_info.version if client.server_info else None
         self._session = client.session
         self._link = link
         self._stderr = stderr
-        self._checked = {tool["name"] for tool in tools.listed if "outputSchema" in tool}
+        self._checked = _checked(tools)
 
     @property
     def dead(self) -> bool:
@@ -78,32 +96,69 @@ class Server:
         """End the connection, and the server if it was started for it."""
         await self._link.close()
 
-    async def call(self, tool: str, arguments: JsonObject, seconds: float) -> Answer:
-        """Call a tool, for at most so many seconds.
+    def attend(self, asker: Asker) -> AbstractContextManager[None]:
+        """Have a query answer what this server asks, for as long as the context lasts."""
+        return self.desk.askers.attend(asker)
+
+    async def refresh(self) -> None:
+        """List the tools again, if the server has said that they changed; where that fails, the old list stays.
+
+        Who has taken `tools` before keeps what it has.
+        """
+        async with self._relisting:
+            if self.desk.is_stale and not self.dead:
+                self.desk.is_stale = False
+                self.tools = await self._relist(self) or self.tools
+                self._checked |= _checked(self.tools)
+
+    async def call(self, tool: str, arguments: JsonObject, seconds: float, caller: Caller | None = None) -> Answer:
+        """Call a tool, for at most so many seconds, or until the clock of the `caller` has run out.
 
         Whatever the server answers is an `Answer`, its errors and invalid results too: the model is told. So it
-        is when the arguments can't be sent as JSON.
+        is when the arguments can't be sent as JSON. What the server asks meanwhile is answered for the `caller`.
         Raises `QueryError` (`server_died`) when nobody is there to answer.
         """
         if problem := unsendable(arguments):
             return Answer(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
-        request = mcp_types.CallToolRequest(params=mcp_types.CallToolRequestParams(name=tool, arguments=arguments))
+        clock = caller.clock if caller else Deadline(seconds)
         try:
-            async with asyncio.timeout(seconds):
-                result = cast("JsonObject", await self._session.send_request(request, _WIRE))
+            with self.desk.askers.calling(caller):
+                async with clock:
+                    result = await self._result(tool, arguments, caller)
         except TimeoutError:
-            return Answer(error_result(f"No answer from {tool} within {seconds:g} s."), "timeout")
+            self.desk.askers.gave_up(caller)
+            return Answer(error_result(f"No answer from {tool} within {seconds:g} s."), "timeout", cancelled=True)
+        except asyncio.CancelledError:
+            self.desk.askers.gave_up(caller)
+            raise
         except MCPError as error:
             if self._is_farewell(error):
                 raise await self._died(tool) from None
             if error.code == INVALID_ANSWER:
                 return Answer(error_result(f"No result of {tool}: {error.message}."), "invalid answer")
+            self.desk.refused(caller, error)
             return Answer(error_result(error.message), f"json-rpc error {error.code}")
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise await self._died(tool) from None
         except ValidationError as error:
             return Answer(error_result(f"The server sent an invalid result: {first_problem(error)}."), "invalid result")
+        except RoundsError as error:
+            return Answer(error_result(f"No result of {tool}: {error}."), "input required")
         return await self._checked_answer(tool, result)
+
+    async def _result(self, tool: str, arguments: JsonObject, caller: Caller | None) -> JsonObject:
+        """Send the call, again as often as the server asks for input first."""
+        progress = self.desk.progress(caller)
+
+        async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
+            params = mcp_types.CallToolRequestParams(
+                name=tool, arguments=arguments, input_responses=responses, request_state=state
+            )
+            request = mcp_types.CallToolRequest(params=params)
+            return cast("JsonObject", await self._session.send_request(request, _WIRE, progress_callback=progress))
+
+        result = await send(None, None)
+        return await finished(self._session, result, send) if asks_for_input(result) else result
 
     def _is_farewell(self, error: MCPError) -> bool:
         """Tell the SDK's own words for a connection that failed from an error that the server answered with."""
@@ -120,8 +175,8 @@ class Server:
 
     async def _checked_answer(self, tool: str, result: JsonObject) -> Answer:
         if result.get("resultType", "complete") != "complete":
-            problem = f"the server asked for input ({result['resultType']}), which is not supported yet"
-            return Answer(error_result(problem), "input required")
+            problem = f"the server's result is of a kind that nobody asked for ({result['resultType']})"
+            return Answer(error_result(problem), "invalid result")
         if tool not in self._checked or result.get("isError"):
             return Answer(result)
         try:
@@ -132,6 +187,15 @@ class Server:
             told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {error}"}
             return Answer({**result, "content": [*result["content"], told], "isError": True}, "output schema")
         return Answer(result)
+
+
+Relist = Callable[[Server], Awaitable[ToolSet | None]]
+"""Lists a server's tools again, and tells of it; gives nothing where that can't be done."""
+
+
+def _checked(tools: ToolSet) -> set[str]:
+    """Name the tools whose results are to fit a schema."""
+    return {tool["name"] for tool in tools.listed if "outputSchema" in tool}
 
 
 def described(server: Server) -> ServerRecord:

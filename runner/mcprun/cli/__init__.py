@@ -14,6 +14,7 @@ from mcprun.cli.batch import batch
 from mcprun.cli.bless import bless
 from mcprun.cli.diff import diff
 from mcprun.cli.init import init
+from mcprun.cli.merge import merge
 from mcprun.cli.report import report
 from mcprun.cli.show import show
 from mcprun.cli.tools import tools
@@ -72,5 +73,5 @@ def main() -> None:
     """
 
 
-for command in (batch, diff, bless, show, report, tools, init, validate):
+for command in (batch, diff, bless, merge, show, report, tools, init, validate):
     main.add_command(command)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @options.CWD
 @options.PYTHON
 @options.PROTOCOL
+@options.ELICIT
+@options.ROOT
+@options.LOG_LEVEL
 @options.MODEL
 @options.BASE_URL
 @options.JUDGE_MODEL
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 @options.READ_ONLY
 @options.FILTER
 @options.LIMIT
+@options.SHARD
 @click.option("--out", metavar="DIR", help="Folder of the run.  [default: outputs/<date>-<time>-<prompts>]")
 @click.option("--allow-tool-errors", is_flag=True, help="Calls that come back as errors do not fail a query.")
 @options.CONCURRENCY
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
 )
 @options.MAX_TURNS
 @options.MAX_CALLS
+@options.MAX_SAMPLING
 @options.MAX_TOKENS
 @options.MAX_RESULT_BYTES
 @options.CONNECT_TIMEOUT

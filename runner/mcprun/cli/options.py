@@ -213,6 +213,35 @@ SYSTEM = click.option("--system", metavar="TEXT", help="System prompt of queries
 MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Most tokens of one reply, thinking included.")
 MAX_TURNS = _count("--max-turns", limits.MAX_TURNS, "Most turns of one query; at the limit it fails.")
 MAX_CALLS = _count("--max-calls", limits.MAX_CALLS, "Most tool calls of one query; at the limit it fails.")
+ELICIT = click.option(
+    "--elicit",
+    type=click.Choice(["decline", "defaults", "script"]),
+    default="decline",
+    show_default=True,
+    help="What servers are answered that ask the user for something: no, the defaults of their forms, or what stands in"
+    " the query. A query that has `elicit` answers by itself in any case.",
+)
+ROOT = click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    metavar="DIR",
+    shell_complete=files,
+    help="Tell servers that ask that they may work in this folder. May be given more than once.",
+)
+LOG_LEVEL = click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]),
+    help="Ask servers for log messages from this level on; they stand in the trace.  [default: what they send anyway]",
+)
+MAX_SAMPLING = click.option(
+    "--max-sampling",
+    type=click.IntRange(min=0),
+    default=limits.MAX_SAMPLING,
+    show_default=True,
+    metavar="N",
+    help="Let servers ask the model up to N times a query. With 0 they are told that there is none.",
+)
 MAX_RESULT_BYTES = click.option(
     "--max-result-bytes",
     type=click.IntRange(min=1024),
@@ -309,6 +338,11 @@ ON_DIVERGENCE = click.option(
 )
 
 LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N selected queries only.")
+SHARD = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Run the I-th of N parts of the selected queries, one on each machine; mcprun merge makes one run of them.",
+)
 FILTER = click.option(
     "--filter",
     "filters",

@@ -86,6 +86,7 @@ def _limits(given: dict[str, Any]) -> Limits:
         retry_wait_seconds=given["max_retry_wait"],
         max_turns=given["max_turns"],
         max_calls=given["max_calls"],
+        max_sampling=given["max_sampling"],
         max_result_bytes=given["max_result_bytes"],
         max_tokens=given["max_tokens"],
         concurrency=given["concurrency"],

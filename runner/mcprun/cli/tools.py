@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from mcprun.tools import ToolSet
 
 
-_SET = ("server", "env", "header", "env_files", "cwd", "python", "protocol", "connect_timeout", "redact")
+_SET = (
+    "server", "env", "header", "env_files", "cwd", "python", "protocol", "roots", "max_sampling", "connect_timeout",
+    "redact",
+)  # fmt: skip
 """What a project may set."""
 
 
@@ -31,6 +34,8 @@ _SET = ("server", "env", "header", "env_files", "cwd", "python", "protocol", "co
 @options.CWD
 @options.PYTHON
 @options.PROTOCOL
+@options.ROOT
+@options.MAX_SAMPLING
 @click.option(
     "--snapshot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="Write the tools to FILE, to be committed: it does not differ unless the tools do.",
@@ -67,9 +72,10 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     import asyncio
 
     from mcprun.errors import RunError
+    from mcprun.limits import Limits
     from mcprun.listing import list_server
     from mcprun.models.choose import Account
-    from mcprun.planning import Options, reach
+    from mcprun.planning import Options, offers_of, reach
     from mcprun.report.console import Console
     from mcprun.snapshot import read_tools, write_snapshot
     from mcprun.toolchanges import compare_tools
@@ -86,6 +92,8 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
         cwd=given["cwd"],
         python=given["python"],
         protocol=given["protocol"],
+        roots=given["roots"],
+        limits=Limits(max_sampling=given["max_sampling"]),
         redact=given["redact"],
         server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
     )
@@ -94,7 +102,9 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
-            listing = list_server(target, redactor, given["connect_timeout"], progress.handle, asked.protocol)
+            listing = list_server(
+                target, redactor, given["connect_timeout"], progress.handle, asked.protocol, offers_of(asked)
+            )
             server = asyncio.run(listing)
     except RunError as error:
         console.run_error(error)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcprun.checks import ENDED
-from mcprun.records import Call, JsonObject, Transcript
+from mcprun.records import Asked, Call, JsonObject, Transcript
 from mcprun.report.progress import STYLES
 from mcprun.report.terminal import cut, visible
 from mcprun.show import Show
@@ -30,6 +30,9 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
     for message in transcript.messages:
         if message["role"] == "assistant":
             yield from _assistant(message["content"], turn, transcript.calls)
+            for asked in transcript.asked:
+                if asked.turn == turn:
+                    yield from _asked(asked)
             turn += 1
         else:
             yield from _user(message["content"])
@@ -94,6 +97,26 @@ def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Itera
         tool, given = (call.tool, call.input) if call else (block["name"], block.get("input") or {})
         yield f"call {number}".strip(), Text.assemble((visible(tool), "cyan"), visible(Show().input(given)))
         yield _result(call)
+
+
+def _asked(asked: Asked) -> Iterator[Line]:
+    """What the server asked meanwhile, of the user or of the model, and what it was answered."""
+    request, answer = asked.request, asked.answer
+    if asked.kind == "elicitation":
+        told = " ".join(str(request[key]) for key in ("message", "url") if key in request)
+        given = answer["action"] if answer else "no answer"
+        if answer and answer.get("content") is not None:
+            given += f" {Show().input(answer['content'])}"
+    else:
+        told = "\n".join(_words(message["content"]) for message in request.get("messages", ()))
+        given = _words(answer["content"]) if answer else "no answer"
+    yield _said("server ?" if asked.call is None else f"call {asked.call} ?", told)
+    yield _said("→", f"{given} ({asked.reason})" if asked.reason else given, "yellow" if asked.reason else "")
+
+
+def _words(content: JsonObject | list[JsonObject]) -> str:
+    """Say what the content of a sampled message is: a block, or several."""
+    return "\n".join(map(_content, content if isinstance(content, list) else [content]))
 
 
 def _result(call: Call | None) -> Line:

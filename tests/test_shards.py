@@ -1,0 +1,189 @@
+"""A prompts file in parts, one on each machine, and one run of them all: as if one machine had run all queries."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.errors import UsageError
+from mcprun.shard import Shard, joined
+from tests.support.cli import RAW, Result, script, write_jsonl
+from tests.support.forks import Forks
+
+SERVER = """
+import sys
+from mcp.server import MCPServer
+server = MCPServer("says")
+
+@server.tool()
+def say(word: str) -> str:
+    print(f"heard {word}", file=sys.stderr, flush=True)
+    if word == "bad":
+        raise ValueError(word)
+    return word
+server.run()
+"""
+WORDS = ("one", "two", "bad", "four", "five", "six", "seven")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A server that repeats on stderr what it hears, and seven queries, one of which fails and one is repeated."""
+    (tmp_path / "says.py").write_text(SERVER)
+    queries = [script(("say", {"word": word}), id=word) for word in WORDS]
+    queries[3]["repeat"] = 3
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    return tmp_path
+
+
+def in_shards(mcprun: Forks, cwd: Path, of: int, *flags: str) -> list[Result]:
+    """Run each shard, into the folders `1`, `2`, …; the last one first, as it may be."""
+    done = [
+        mcprun.run("batch", "p.jsonl", "says.py", "--shard", f"{n}/{of}", "--out", str(n), *flags, cwd=cwd)
+        for n in range(of, 0, -1)
+    ]
+    return done[::-1]
+
+
+@given(st.lists(st.integers()), st.integers(1, 9))
+def test_each_is_in_one_part_and_the_parts_make_the_whole(values: list[int], of: int) -> None:
+    """Nothing is lost or doubled, the order is kept, and no part is larger than another by more than one."""
+    shards = [Shard(number, of) for number in range(1, of + 1)]
+    parts = [[value for place, value in enumerate(values) if shard.takes(place)] for shard in shards]
+    assert list(joined(parts)) == values
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "-1/2", "1/0", "1/2/3", "a/b", "1 / 2", "٣/٤"])
+def test_what_is_no_shard(text: str) -> None:
+    """It is said what is taken."""
+    with pytest.raises(UsageError, match="I/N, the I-th of N parts, such as 2/4"):
+        Shard.parse(text)
+
+
+def test_merged_shards_are_the_run_of_all(mcprun: Forks, folder: Path) -> None:
+    """The transcripts are the same bytes, the counts and rates the same, and each event is there once, in order."""
+    whole = mcprun.run("batch", "p.jsonl", "says.py", "--out", "whole", cwd=folder)
+    parts = in_shards(mcprun, folder, 3)
+    assert [one.record["prompts"]["shard"] for one in parts] == ["1/3", "2/3", "3/3"]
+    assert [one.record["counts"]["passed"] for one in parts] == [5, 2, 1]
+    merged = mcprun.run("merge", "3", "1", "2", "--out", "merged", cwd=folder)
+    assert (merged.code, whole.code) == (1, 1)
+    assert merged.bytes == whole.bytes
+    for key in ("state", "counts", "repeats", "prompts", "server", "limits"):
+        assert merged.record[key] == whole.record[key], key
+    assert merged.record["arguments"] | {"out": "whole"} == whole.record["arguments"]
+    assert (merged.run / "queries.jsonl").read_bytes() == (whole.run / "queries.jsonl").read_bytes()
+    times = [event["at"] for event in merged.trace]
+    assert times == sorted(times)
+    assert len(times) == sum(len(one.trace) for one in parts)
+
+
+def test_events_find_their_servers_and_what_they_said(mcprun: Forks, folder: Path) -> None:
+    """Servers are numbered through, and each call's offset is where the server's words about it begin."""
+    in_shards(mcprun, folder, 2, "--concurrency", "1", "--servers", "2")
+    merged = mcprun.run("merge", "1", "2", "--out", "merged", cwd=folder)
+    started = [event["server"] for event in merged.trace if event["event"] == "server_start"]
+    assert sorted(started) == [1, 2, 3, 4]
+    log = (merged.run / "server.log").read_bytes()
+    calls = [event for event in merged.trace if event["event"] == "tool_call"]
+    assert len(calls) == len(WORDS) + 2
+    assert all(log[event["log_offset"] :].startswith(f"heard {event['input']['word']}\n".encode()) for event in calls)
+
+
+def test_a_merged_run_is_a_run(mcprun: Forks, folder: Path) -> None:
+    """It is the latest one; it is reported, compared, blessed and played back like any other."""
+    in_shards(mcprun, folder, 2)
+    merged = mcprun.run("merge", "1", "2", "--junit", "j.xml", cwd=folder)
+    assert merged.run.parent == folder / "outputs"
+    assert (folder / "j.xml").read_text().count("<testcase") == len(WORDS) + 2
+    assert mcprun.run("bless", "latest", "base", cwd=folder).code == 0
+    again = mcprun.run(
+        "batch", "p.jsonl", "says.py", "--model", "replay:base", "--baseline", "base", "--shard", "2/2", cwd=folder
+    )
+    assert (again.code, sorted(again.verdicts)) == (0, ["four", "six", "two"])
+    assert mcprun.run("diff", "base", "latest", "--json", cwd=folder).code == 1  # a shard is not the whole
+    assert mcprun.run("report", merged.run, "--html", "r.html", cwd=folder).code == 0
+
+
+def test_a_shard_that_is_missing_can_be_done_later(mcprun: Forks, folder: Path) -> None:
+    """With --partial the rest is a run that was interrupted; resumed, it ends as the run of all."""
+    whole = mcprun.run("batch", "p.jsonl", "says.py", "--out", "whole", cwd=folder)
+    in_shards(mcprun, folder, 3)
+    refused = mcprun.run("merge", "1", "2", "--out", "merged", cwd=folder)
+    assert (refused.code, refused.stderr) == (2, "Error: missing: shard 3/3; --partial does without\n")
+    partial = mcprun.run("merge", "1", "2", "--out", "merged", "--partial", cwd=folder)
+    assert (partial.code, partial.record["state"]) == (3, "interrupted")
+    assert "mcprun batch --resume merged" in partial.stderr
+    resumed = mcprun.run("batch", "--resume", "merged", cwd=folder)
+    assert (resumed.code, resumed.bytes) == (1, whole.bytes)
+
+
+def test_a_shard_that_was_killed(mcprun: Forks, folder: Path) -> None:
+    """It is named, with how to go on; --partial takes what it has."""
+    in_shards(mcprun, folder, 2)
+    record = json.loads((folder / "2/run.json").read_text())
+    (folder / "2/run.json").write_text(json.dumps(record | {"state": "started", "counts": None, "finished": None}))
+    lines = (folder / "2/transcripts.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "2/transcripts.jsonl").write_bytes(lines[-1] + lines[0][:40])
+    refused = mcprun.run("merge", "1", "2", cwd=folder)
+    assert (refused.code, "2 is not finished: go on with it (mcprun batch --resume 2)" in refused.stderr) == (2, True)
+    partial = mcprun.run("merge", "1", "2", "--partial", cwd=folder)
+    assert list(partial.verdicts) == ["one", "bad", "five", "six", "seven"]
+
+
+def test_what_is_not_of_one_run(mcprun: Forks, folder: Path) -> None:
+    """Each reason is told, with the folders that do not go together; nothing is written."""
+    numbers = count()
+
+    def run(*flags: Any, prompts: str = "p.jsonl", server: Any = "says.py") -> str:
+        out = f"run{next(numbers)}"
+        assert mcprun.run("batch", prompts, server, *flags, "--out", out, cwd=folder).code in (0, 1)
+        return out
+
+    def told(*runs: str) -> str:
+        done = mcprun.run("merge", *runs, "--out", "merged", cwd=folder)
+        assert (done.code, (folder / "merged").exists()) == (2, False)
+        return done.stderr.removeprefix("Error: ").strip()
+
+    first = run("--shard", "1/2")
+    whole = run()
+    assert told(whole) == f"{whole} is no shard: batch makes one with --shard I/N"
+    again = run("--shard", "1/2")
+    assert told(first, again) == f"{first} and {again} are both shard 1/2"
+    third = run("--shard", "3/3")
+    assert told(first, third) == f"{first} and {third} are not of one run: the one is shard 1/2, the other 3/3"
+    filtered = run("--shard", "2/2", "--filter", "f*")
+    assert told(first, filtered) == f"{first} and {filtered} are not of one run: --filter was another"
+    twice = run("--shard", "2/2", "--repeat", "2")
+    assert told(first, twice) == f"{first} and {twice} are not of one run: --repeat was another"
+    replayed = run("--shard", "2/2", "--model", f"replay:{whole}")
+    assert told(first, replayed).endswith(f"script answered, and replay:{whole}")
+    write_jsonl(folder / "q.jsonl", *(script(("ok", {}), id=str(number)) for number in range(3)))
+    other = run("--shard", "2/2", prompts="q.jsonl", server=RAW)
+    assert told(first, other).endswith("p.jsonl was another file")
+    (folder / "says.py").write_text(SERVER.replace("def say(word: str)", "def say(word: str, loud: bool = False)"))
+    changed = run("--shard", "2/2")
+    assert told(first, changed).endswith("the server had other tools (changed: say)")
+
+
+def test_more_shards_than_queries(mcprun: Forks, folder: Path) -> None:
+    """A run in which no query ran is never green."""
+    done = mcprun.run("batch", "p.jsonl", "says.py", "--limit", "2", "--shard", "3/3", cwd=folder)
+    message = "nothing to run: fewer queries of p.jsonl are selected than there are shards (3/3)"
+    assert (done.code, done.stderr) == (2, f"Error: {message}\n")
+
+
+def test_prompts_from_stdin(mcprun: Forks, folder: Path) -> None:
+    """They are kept with each shard, and with what is made of them."""
+    queries = (folder / "p.jsonl").read_bytes()
+    for number in (1, 2):
+        mcprun.run("batch", "-", "says.py", "--shard", f"{number}/2", "--out", str(number), cwd=folder, input=queries)
+    merged = mcprun.run("merge", "1", "2", "--out", "merged", cwd=folder)
+    assert (merged.run / "prompts.jsonl").read_bytes() == queries
