@@ -15,15 +15,26 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "pytest_plugin", "cli", "report", "trial", "api", "baseline", "merging", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "loop", "answers", "models", "diff", "variants", "compare", "scrub", "prices", "pool", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
+    "pytest_plugin", "cli", "report", "trial", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "approval", "mending", "loop", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
     "link", "stdio", "streamable", "pipes", "wire", "serverlog", "target",
     "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "content", "prompts", "jsonl", "shard", "queries",
     "elicitation", "expectations", "matchers", "aliases",
-    "redact", "config", "compact", "events", "records", "ending", "heap", "together", "deadline", "limits", "errors",
+    "heard", "redact", "config", "compact", "events", "records", "ending", "heap", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 
-HEAVY = {"mcp", "mcp_types", "anthropic", "pydantic", "rich", "jsonschema", "httpx2", "jinja2", "rstr"}
+HEAVY = {
+    "mcp",
+    "mcp_types",
+    "anthropic",
+    "pydantic",
+    "rich",
+    "jsonschema",
+    "httpx2",
+    "jinja2",
+    "rstr",
+    "prompt_toolkit",
+}
 
 
 def part(module: str) -> str:
@@ -77,7 +88,8 @@ def imported(*command: str, cwd: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], *([name, "--help"] for name in ("batch", "init", "report", "show", "tools")), ["--version"]]
+    "command",
+    [["--help"], *([name, "--help"] for name in ("batch", "chat", "init", "report", "show", "tools")), ["--version"]],
 )
 def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     """Help is as quick as click itself, because nothing else is there yet."""

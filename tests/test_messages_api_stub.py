@@ -384,7 +384,7 @@ def test_a_body_is_a_json_object(api: MessagesApi, raw: bytes, expected: str) ->
         (request(top_p=1), "top_p: Extra inputs are not permitted"),
         (request(top_k=1), "top_k: Extra inputs are not permitted"),
         (request(mcp_servers=[]), "mcp_servers: Extra inputs are not permitted"),
-        (request(stream=True), "stream: this stub of the API does not stream"),
+        (request(stream="yes"), "stream: Input should be a valid boolean"),
         (request(system=[{"type": "text", "text": ""}]), f"system.0: {EMPTY_TEXT}"),
         (request(system=5), "system: Input should be a valid list"),
     ],

@@ -172,6 +172,7 @@ def test_help_tells_every_command(tmp_path: Path) -> None:
     assert re.findall(r"^  (\w+)  ", shown.stdout, re.MULTILINE) == [
         "batch",
         "bless",
+        "chat",
         "diff",
         "init",
         "merge",

@@ -49,7 +49,7 @@ class Attempts:
             error, seconds = await self._attempt(query, Where(query.id, repeat, number), conversation)
             died = isinstance(error, QueryError) and error.kind is ErrorKind.SERVER_DIED
             if not died or number == MOST_ATTEMPTS:
-                return self._transcript(query, repeat, number, conversation, error, seconds)
+                return self.transcript(query, repeat, number, conversation, error, seconds)
             number += 1
 
     async def _attempt(
@@ -115,7 +115,7 @@ class Attempts:
             with conversation.waiting_for("the judge"):
                 conversation.judged += await self.judge.grade(Exam(query, where, conversation, deadline))
 
-    def _transcript(
+    def transcript(
         self,
         query: Query,
         repeat: int,
@@ -124,6 +124,7 @@ class Attempts:
         error: QueryError | RunError | None,
         seconds: float,
     ) -> Transcript:
+        """Judge a conversation that took so many `seconds` of work, or that an `error` kept from its end."""
         usage = _total(conversation)
         checks: list[Check] = []
         if not error:

@@ -159,6 +159,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
             offers=plan.offers,
             divergence=_divergence(model, plan.redactor),
             stop_diverged=plan.on_divergence == "stop",
+            approve=model.approve if isinstance(model, ReplayModel) else None,
         )
         attempts = Attempts(
             loop, judge, servers, plan.allow_tool_errors, plan.on_divergence != "continue", show, ending

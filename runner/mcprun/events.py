@@ -240,6 +240,15 @@ class AttemptEnd(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeEnd(Event):
+    """In a chat, a message of the user is answered and the conversation may go on. `transcript` is how it stands."""
+
+    name: ClassVar[str] = "exchange_end"
+    unwritten: ClassVar[frozenset[str]] = frozenset({"where", "transcript"})
+    transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueryEnd(Event):
     """A query is done: its transcript is final. The trace holds only the verdict."""
 

@@ -23,7 +23,7 @@ import jsonlines
 
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
-from mcprun.events import Event, QueryEnd
+from mcprun.events import Event, ExchangeEnd, QueryEnd
 from mcprun.records import JsonObject, RunRecord, Tally, Transcript
 from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
 
@@ -110,7 +110,6 @@ class Journal:
             _lock(self._trace, path)
             _drop_torn_line(self._trace)
             self._transcripts = self._kept(keep)
-            self._end = self._transcripts.tell()
             self.log.touch()
         except OSError as error:
             raise UsageError(f"can't write {error.filename or path}: {error.strerror}") from None
@@ -135,16 +134,26 @@ class Journal:
         try:
             if isinstance(event, QueryEnd):
                 self.keep(event.transcript)
+            elif isinstance(event, ExchangeEnd):
+                self._put(event.transcript)
             self._write_event.write({"event": line.pop("event"), "at": now(), **line})
         except OSError:
             self._is_broken = True
             raise
 
     def keep(self, transcript: Transcript) -> None:
-        """Write a transcript."""
-        self._places[_name((transcript.id, transcript.repeat))] = self._end
-        self._end += self._write_transcript.write(transcript.line())
+        """Write a transcript that is final."""
+        self._put(transcript)
         self.tally.add(transcript)
+
+    def _put(self, transcript: Transcript) -> None:
+        """Write a transcript, in place of what was written of the same conversation when it was shorter."""
+        name = _name((transcript.id, transcript.repeat))
+        if name in self._places:
+            self._replace_last(self._places[name], _encoded(transcript.line()) + b"\n")
+            return
+        self._places[name] = self._transcripts.tell()
+        self._write_transcript.write(transcript.line())
 
     def write_queries(self, digests: Mapping[str, str]) -> None:
         """Note what was asked: each query's id and digest."""
@@ -181,6 +190,17 @@ class Journal:
         for stream in (self._transcripts, self._trace):
             with contextlib.suppress(OSError):  # what a full disk did not take
                 stream.close()
+
+    def _replace_last(self, place: int, line: bytes) -> None:
+        """Put another last line in place of that which begins at `place`, in one step: one of them is always there."""
+        path, copy_path = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
+        with path.open("rb") as source, copy_path.open("wb") as copy:
+            copy.write(source.read(place) + line)
+            _sync(copy)
+        self._transcripts.close()
+        copy_path.replace(path)
+        self._transcripts = path.open("ab")
+        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=_encoded, flush=True)
 
     def _sort(self, offsets: Iterable[int]) -> None:
         unsorted, ordered = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"

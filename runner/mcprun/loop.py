@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mcprun.answers import Answers, QueryAsker
 from mcprun.asking import Caller, Offers
@@ -29,12 +30,23 @@ from mcprun.tools import Permit, ToolSet
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
 
-_ANSWERED = frozenset({"end_turn", "stop_sequence"})
+ANSWERED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the user's next message may follow."""
 
 
 Divergence = Callable[[Query, Where, int, Call], str]
 """Says how the call with a number differs from what was recorded of the query; empty when it does not."""
+
+Approve = Callable[[ToolCall], Awaitable[str]]
+"""Is asked before a call is sent, for all of a turn at the same time. What it says is told in place of a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A turn whose calls are not all answered yet: the calls in order, and the answers so far by their numbers."""
+
+    calls: tuple[ToolCall, ...]
+    answers: dict[int, Answer] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -43,6 +55,7 @@ class Conversation:
 
     `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
     a call, how it differs from the one that is played back; `judged` are the checks of the judge, if there was one.
+    `under_way` is the turn whose calls are being made, or were when the conversation was cut short.
     `asked` is what the server asked, `unmet` says which of it the query's own answers should have answered.
     """
 
@@ -53,6 +66,7 @@ class Conversation:
     stop: str = ""
     divergences: dict[int, str] = field(default_factory=dict)
     judged: list[Check] = field(default_factory=list)
+    under_way: UnderWay | None = None
     asked: list[Asked] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)
     _pending: dict[str, float] = field(default_factory=dict)
@@ -90,7 +104,8 @@ class Loop:
 
     `offers` is what servers that ask are offered.
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
-    from the one that is played back, if one is; with `stop_diverged`, a conversation ends there.
+    from the one that is played back, if one is; with `stop_diverged`, a conversation ends there. `approve` is asked
+    before each call, and `hear` is called with what the model says while it comes.
     """
 
     model: Model
@@ -101,6 +116,8 @@ class Loop:
     offers: Offers = field(default_factory=Offers)
     divergence: Divergence | None = None
     stop_diverged: bool = False
+    approve: Approve | None = None
+    hear: Callable[[str], None] | None = None
 
     @property
     def answers(self) -> Answers:
@@ -108,25 +125,33 @@ class Loop:
         return Answers(self.model, self.limits, self.offers)
 
     async def converse(
-        self, query: Query, server: Server, where: Where, conversation: Conversation, deadline: Deadline
+        self,
+        query: Query,
+        server: Server,
+        where: Where,
+        conversation: Conversation,
+        deadline: Deadline,
+        messages: Sequence[str | list[Any]] | None = None,
     ) -> None:
         """Play a query's user messages one after the other, until the model ends its turn on the last.
 
-        Fills `conversation`; `deadline` is paused while a model waits to be asked. Raises `QueryError` when the
-        model or the server can't go on, `RunError` when no query could.
+        With `messages`, only these of them are played, since the others were said before. Fills `conversation`;
+        `deadline` is paused while a model waits to be asked. Raises `QueryError` when the model or the server can't go
+        on, `RunError` when no query could.
         """
         tools = server.tools.only(self.permit).only(Permit(allow=tuple(query.tools or ())))
         asker = self.answers.asker(query, where, deadline, conversation.turns)
         one = _Exchange(self, query, server, where, conversation, deadline, tools, asker)
+        before, unmet = conversation.asked, conversation.unmet
         try:
             with server.attend(asker):
-                for content in query.user_messages:
+                for content in query.user_messages if messages is None else messages:
                     conversation.messages.append({"role": "user", "content": content})
                     await one.run()
-                    if conversation.stop not in _ANSWERED:
+                    if conversation.stop not in ANSWERED:
                         return
         finally:
-            conversation.asked, conversation.unmet = asker.in_order(), asker.unmet
+            conversation.asked, conversation.unmet = [*before, *asker.in_order()], [*unmet, *asker.unmet]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +201,7 @@ class _Exchange:
             model=self.query.model,
             max_tokens=self.query.max_tokens or self.loop.limits.max_tokens,
             deadline=self.deadline,
+            hear=self.loop.hear,
         )
         event = ModelCall(where=self.where, turn=turn, model=self.query.model or self.loop.model.name)
         started = time.monotonic()
@@ -216,14 +242,16 @@ class _Exchange:
             )
             for number, (tool, arguments) in enumerate(asked, len(self.conversation.calls))
         ]
-        answers: dict[int, Answer] = {}
+        self.conversation.under_way = UnderWay(tuple(events))
+        answers = self.conversation.under_way.answers
         try:
             await together(self._answer(event, answers) for event in events)
         finally:
             # What was answered before the turn was cut short happened, and is told.
             self.conversation.calls.extend(
-                self._judged(_call(event, answers[event.call]), event) for event in events if event.call in answers
+                self._judged(call_of(event, answers[event.call]), event) for event in events if event.call in answers
             )
+        self.conversation.under_way = None
         return [tool_result(use["id"], answers[event.call].result) for use, event in zip(uses, events, strict=True)]
 
     def _judged(self, call: Call, event: ToolCall) -> Call:
@@ -235,11 +263,14 @@ class _Exchange:
 
     async def _answer(self, event: ToolCall, answers: dict[int, Answer]) -> None:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
+        refused = await self._refused(event)
         started = time.monotonic()
         caller = Caller(self.asker, event.turn or 0, event.call, Deadline(self.loop.limits.call_seconds))
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
-                answer = await self._ask(event, caller)
+                answer = refused or await self.server.call(
+                    event.tool, event.input, self.loop.limits.call_seconds, caller
+                )
         except (QueryError, asyncio.CancelledError) as error:
             told = str(error.kind) if isinstance(error, QueryError) else "cancelled"
             event = replace(event, cancelled=told == "cancelled" or None, progress=caller.progress or None)
@@ -253,15 +284,18 @@ class _Exchange:
         if self.asker.failure:  # the model could not be asked on the server's behalf, whatever that made of it
             raise self.asker.failure
 
-    async def _ask(self, event: ToolCall, caller: Caller) -> Answer:
-        """Send a call to the server, unless the tool may not be used."""
+    async def _refused(self, event: ToolCall) -> Answer | None:
+        """Give the answer to a call that is not sent: the tool may not be used, or somebody does not approve."""
         is_limited = self.loop.permit or self.query.tools
         if is_limited and event.tool not in self.tools.names.values():
             return Answer(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
-        return await self.server.call(event.tool, event.input, self.loop.limits.call_seconds, caller)
+        if self.loop.approve and (told := await self.loop.approve(event)):
+            return Answer(error_result(told), "not approved")
+        return None
 
 
-def _call(event: ToolCall, answer: Answer) -> Call:
+def call_of(event: ToolCall, answer: Answer) -> Call:
+    """Give a call with what came of it."""
     return Call(
         turn=event.turn or 0,
         tool=event.tool,

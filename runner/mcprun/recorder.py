@@ -84,6 +84,16 @@ class Recorder:
             self.journal.release()
             raise UsageError(str(_unwritable(self.journal.path, error))) from None
 
+    def prompted(self, prompts: PromptsFile) -> None:
+        """Write down what was asked so far, in a run whose prompts are not there before it begins."""
+        self.record = self.record.model_copy(update={"prompts": _described(prompts)})
+        try:
+            self.journal.write_queries(prompts.digests)
+            self.journal.write_prompts(prompts.source)
+            self.journal.write_record(self.record)
+        except OSError as error:
+            self._ending.end(_unwritable(self.journal.path, error))
+
     def emit(self, event: Event) -> None:
         """Hand an event to the journal, and to whoever watches."""
         event = self._redactor.value(event)
@@ -185,19 +195,23 @@ def head(
         started=earlier.started if earlier else now(),
         arguments=arguments,
         folder=str(Path.cwd()),
-        prompts=PromptsRecord(
-            file=prompts.name,
-            sha256=prompts.sha256,
-            queries=len(prompts),
-            runs=prompts.runs,
-            shard=str(prompts.select.shard) if prompts.select.shard else None,
-        ),
+        prompts=_described(prompts),
         model=model,
         judge=judge,
         limits=asdict(limits),
         versions=versions,
         server=earlier.server if earlier else None,
         seconds=earlier.seconds if earlier else None,
+    )
+
+
+def _described(prompts: PromptsFile) -> PromptsRecord:
+    return PromptsRecord(
+        file=prompts.name,
+        sha256=prompts.sha256,
+        queries=len(prompts),
+        runs=prompts.runs,
+        shard=str(prompts.select.shard) if prompts.select.shard else None,
     )
 
 

@@ -51,6 +51,8 @@ class Redactor:
         """Bytes that a secret may have, or what fits a pattern, as far as anybody can know."""
         if patterns := tuple(patterns):
             self.longest = max(self.longest, _LONGEST_FIT)
+        self._forms = forms
+        self.has_patterns = bool(patterns)
         self._patterns = [re.compile(literal)] if forms else []
         self._patterns += [compiled("--redact", pattern) for pattern in patterns]
 
@@ -60,6 +62,21 @@ class Redactor:
             if pattern.search(text):
                 text = pattern.sub(REDACTED, text)
         return text
+
+    def safe_end(self, text: str) -> int:
+        """Say how much of a text may be cleaned by itself, whatever follows: its end may be the beginning of a secret.
+
+        Only secrets are looked at, and not patterns.
+        """
+        literal = self._patterns[:1] if self._forms else []
+        found = [fit.span() for pattern in literal for fit in pattern.finditer(text)]
+        longest = max(map(len, self._forms), default=0)
+        for at in range(max(0, len(text) - longest), len(text)):
+            rest = text[at:]
+            is_within = any(start < at < end for start, end in found)
+            if not is_within and any(len(rest) < len(form) and form.startswith(rest) for form in self._forms):
+                return at
+        return len(text)
 
     def value(self, value: T) -> T:
         """Do the same in all strings of a JSON value, a record or an event; give the very same one if it has none."""

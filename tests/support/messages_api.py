@@ -2,7 +2,8 @@
 
 It stands where the API would stand (`--base-url`), refuses what the API refuses (`messages_rules`), and
 answers with what the test has put in: see `MessagesApi`. The helpers `text`, `calls`, `message` and `error`
-make single answers, `scripted` makes whole conversations. Only `POST /v1/messages` is spoken, and no streams.
+make single answers, `scripted` makes whole conversations. Only `POST /v1/messages` is spoken, and who asks for a
+stream gets one (`messages_stream`).
 """
 
 import copy
@@ -22,6 +23,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from tests.support.messages_rules import Block, mark, refusal
+from tests.support.messages_stream import Streamed, chunks
 
 Body = dict[str, Any]
 
@@ -48,16 +50,20 @@ the server stops (`silent`). Or it is closed after half of the body, of which th
 
 @dataclass(frozen=True)
 class HttpReply:
-    """One HTTP response: a dict goes out as JSON, text as it is. What `fails` does not arrive, or not whole."""
+    """One HTTP response: a dict goes out as JSON, text as it is. What `fails` does not arrive, or not whole.
+
+    With a `stream`, that goes out in place of the body, which is what it amounts to.
+    """
 
     status: int
     body: Body | str
     headers: Mapping[str, str] = field(default_factory=dict)
     fails: Failure | None = None
+    stream: Streamed | None = None
 
 
-Answer = Body | HttpReply
-"""Either part of a message, which the server completes, or a whole HTTP response."""
+Answer = Body | HttpReply | Streamed
+"""Part of a message, which the server completes, and maybe how it is streamed; or a whole HTTP response."""
 
 
 def error(
@@ -217,7 +223,12 @@ class MessagesApi:
             return error(404, "not_found_error", f"model: {body['model']}")
         try:
             answer = self._answer(body)
-            return answer if isinstance(answer, HttpReply) else self._issue(answer, body)
+            if isinstance(answer, HttpReply):
+                return answer
+            how = answer if isinstance(answer, Streamed) else Streamed(answer)
+            whole = self._issue(how.message, body)
+            assert isinstance(whole.body, dict)
+            return replace(whole, stream=replace(how, message=whole.body)) if body.get("stream") else whole
         except BaseException as fault:
             log.exception("the test's answer function failed")
             self.faults.append(fault)
@@ -338,6 +349,9 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.fails in ("drop", "reset") or self.server.api.closed.is_set():
             self.close_connection = True
             return
+        if reply.stream:
+            self._stream(reply, reply.stream)
+            return
         if isinstance(reply.body, str):
             kind, content = "text/plain; charset=utf-8", reply.body.encode()
         else:
@@ -351,6 +365,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             content = content[: len(content) // 2]
         self.wfile.write(content)
+
+    def _stream(self, reply: HttpReply, stream: Streamed) -> None:
+        """Send the events one by one, each as a chunk; a stream that breaks off lacks the last chunk."""
+        self.send_response(reply.status)
+        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **reply.headers}
+        for name, value in {**headers, "transfer-encoding": "chunked"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for chunk in chunks(stream):
+            self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+            self.wfile.flush()
+        if stream.breaks:
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
     def do_GET(self) -> None:
         """Refused like any request that is not for the one path there is."""

@@ -106,8 +106,8 @@ def _top_level(body: Any) -> Iterator[str]:
     yield from _fields(body, REQUIRED, "")
     if body["max_tokens"] < 1:
         yield "max_tokens: Input should be greater than or equal to 1"
-    if body.get("stream"):
-        yield "stream: this stub of the API does not stream"
+    if not isinstance(body.get("stream", False), bool):
+        yield "stream: Input should be a valid boolean"
 
 
 def _tools(tools: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ import click
 from mcprun import __version__
 from mcprun.cli.batch import batch
 from mcprun.cli.bless import bless
+from mcprun.cli.chat import chat
 from mcprun.cli.diff import diff
 from mcprun.cli.init import init
 from mcprun.cli.merge import merge
@@ -73,5 +74,5 @@ def main() -> None:
     """
 
 
-for command in (batch, diff, bless, merge, show, report, tools, init, validate):
+for command in (batch, diff, bless, merge, show, report, tools, chat, init, validate):
     main.add_command(command)

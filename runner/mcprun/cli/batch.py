@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @options.FILTER
 @options.LIMIT
 @options.SHARD
-@click.option("--out", metavar="DIR", help="Folder of the run.  [default: outputs/<date>-<time>-<prompts>]")
+@options.OUT
 @click.option("--allow-tool-errors", is_flag=True, help="Calls that come back as errors do not fail a query.")
 @options.CONCURRENCY
 @click.option(

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from mcprun.cli import reportoptions
+from mcprun.cli import options, reportoptions
 from mcprun.cli.completion import runs
 
 
 @click.command(short_help="Make one run of its shards.")
 @click.argument("shards", metavar="SHARD...", nargs=-1, required=True, shell_complete=runs)
-@click.option("--out", metavar="DIR", help="Folder of the run.  [default: outputs/<date>-<time>-<prompts>]")
+@options.OUT
 @click.option("--partial", is_flag=True, help="Do without missing shards, and take unfinished ones as they are.")
 @reportoptions.reports
 @click.pass_context

@@ -337,6 +337,7 @@ ON_DIVERGENCE = click.option(
     " there. --scrub and --ignore say what does not count.",
 )
 
+OUT = click.option("--out", metavar="DIR", help="Folder of the run.  [default: outputs/<date>-<time>-<prompts>]")
 LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N selected queries only.")
 SHARD = click.option(
     "--shard",

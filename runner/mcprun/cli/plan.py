@@ -60,7 +60,7 @@ def _plan(ctx: click.Context) -> Plan:
     model = plan.model
     if resume and ctx.get_parameter_source("model") is ParameterSource.DEFAULT_MAP:
         model = replace(model, record=resume.run.record.model)
-    return replace(plan, model=model, arguments=_arguments(ctx, server_args))
+    return replace(plan, model=model, arguments=arguments_of(ctx, server_args))
 
 
 def options_of(ctx: click.Context) -> Options:
@@ -156,7 +156,7 @@ def without_secret(name: str, value: Any) -> Any:
     return without_secrets(value) if isinstance(value, str) and "://" in value else value
 
 
-def _arguments(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, Any]:
+def arguments_of(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, Any]:
     """Give what `run.json` keeps of the command line, defaults left out; of URLs nothing that may be secret."""
     written: dict[str, Any] = {
         name: list(value) if isinstance(value, tuple) else value

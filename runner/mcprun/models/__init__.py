@@ -6,7 +6,7 @@ double that a test writes in three lines.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +37,7 @@ class Request:
     `turn` counts the conversation's replies so far, `calls` are those already made. `messages` and `system` have
     the shape of the Messages API; `model` is the name the query asks for, if any. `deadline` is the query's own:
     a model that has to wait before it can ask pauses it. With a `schema`, the answer's text is to be JSON that fits.
+    `hear`, if there is one, is called with the answer's text: piece by piece where it comes so, else all at once.
     """
 
     query: Query
@@ -50,6 +51,13 @@ class Request:
     max_tokens: int
     deadline: Deadline
     schema: JsonObject | None = None
+    hear: Callable[[str], None] | None = None
+
+    def told(self, reply: Reply) -> Reply:
+        """Have a reply heard that came all at once, if somebody listens; give it back."""
+        if self.hear and reply.text:
+            self.hear(reply.text)
+        return reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,11 @@ class Reply:
     model: str
     usage: Usage | None = None
     request_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All that is said in it."""
+        return "".join(block["text"] for block in self.content if block.get("type") == "text")
 
 
 class Model(Protocol):

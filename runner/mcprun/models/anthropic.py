@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -16,6 +16,7 @@ import httpx2
 
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
 from mcprun.models import Manner, Reply, Request
+from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
 
 
@@ -51,7 +52,10 @@ class AnthropicModel:
             yield cls(client, name, manner, request_seconds)
 
     async def reply(self, request: Request) -> Reply:
-        """Send one request, not streamed; see `Model.reply`."""
+        """Send one request, streamed where somebody hears it; see `Model.reply`.
+
+        An answer that breaks off after something of it was heard is not asked for again: it could only say it twice.
+        """
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
@@ -65,12 +69,42 @@ class AnthropicModel:
         if request.tools.definitions:
             parameters["tools"] = list(request.tools.definitions)
         with _told(request, parameters["model"], self._seconds):
+            if request.hear:
+                return await self._streamed(parameters, request.hear)
             # The HTTP client's time-out is one of silence; this one is of the whole request.
             async with asyncio.timeout(self._seconds):
                 response = await self._client.messages.with_raw_response.create(**parameters)
                 body = await response.json()
             # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
             return _reply(body, response.headers.get("request-id"))
+
+    async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
+        """Hand on the text as it comes; give the same reply as if it had come in one piece."""
+        assembly, is_heard = Assembly(), False
+        messages = self._client.messages.with_streaming_response
+        try:
+            async with asyncio.timeout(self._seconds), messages.create(**parameters, stream=True) as response:
+                async for event in anthropic.AsyncStream.raw_events(response.http_response):
+                    if event.data and (said := assembly.take(event.json())):
+                        is_heard = True
+                        hear(said)
+            if not assembly.is_whole:
+                raise RequestError(ErrorKind.API_ERROR, "the API's answer broke off", may_pass=True)
+            return _reply(assembly.body, response.headers.get("request-id"))
+        except (RequestError, httpx2.HTTPError, TimeoutError, ValueError) as error:
+            if not is_heard:
+                raise
+            raise _broken_off(error) from None
+
+
+def _broken_off(error: Exception) -> RequestError:
+    """Say that an answer ended before its end, though some of it was heard."""
+    is_late = isinstance(error, TimeoutError | httpx2.TimeoutException)
+    kind = ErrorKind.REQUEST_TIMEOUT if is_late else ErrorKind.API_ERROR
+    what = "no more of it came in time" if is_late else f"{error}"
+    if isinstance(error, RequestError):
+        kind = error.kind
+    return RequestError(kind, f"the answer broke off: {what}", may_pass=False)
 
 
 def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
@@ -144,10 +178,10 @@ def _told(request: Request, model: str, seconds: float) -> Iterator[None]:
     """Turn the SDK's errors into ours, by type and status."""
     try:
         yield
-    except (TimeoutError, anthropic.APITimeoutError):
+    except (TimeoutError, anthropic.APITimeoutError, httpx2.TimeoutException):
         message = f"the API did not answer within {seconds:g} s"
         raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=True) from None
-    except anthropic.APIConnectionError as error:
+    except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
         message = f"no connection to the API: {error.__cause__ or error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:

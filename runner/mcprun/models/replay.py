@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mcprun.compare import Lens
 from mcprun.errors import ErrorKind, QueryError
-from mcprun.events import Where
+from mcprun.events import ToolCall, Where
 from mcprun.models import Reply, Request
 from mcprun.queries import Query
 from mcprun.records import Call, JsonObject, Transcript
+from mcprun.refusals import refusal_of
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
 from mcprun.show import Show
@@ -38,11 +39,9 @@ class ReplayModel:
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         said = [message["content"] for message in recorded.messages if message["role"] == "assistant"]
         turn = recorded.turns[request.turn]
-        return Reply(
-            content=_for(request, said[request.turn], recorded),
-            stop_reason=turn.stop_reason,
-            model=recorded.model,
-            usage=turn.usage,
+        content = _for(request, said[request.turn], recorded)
+        return request.told(
+            Reply(content=content, stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
         )
 
     def divergence(self, query: Query, where: Where, number: int, call: Call) -> str:
@@ -56,6 +55,12 @@ class ReplayModel:
             return ""
         was, got = self._show.results(recorded.calls[number], call)
         return f"call {number}: {self._show.call(call)} was recorded with {was}, got {got}"
+
+    async def approve(self, event: ToolCall) -> str:
+        """Keep back a call that a person kept back when it was recorded: give what the model was told then."""
+        place = self._index.get((event.where.query, event.where.repeat)) if event.where else None
+        calls = self._run.at(place).calls if place is not None else []
+        return refusal_of(calls[event.call]) if event.call < len(calls) else ""
 
     def recorded(self, query: Query, where: Where) -> Transcript:
         """Give what was recorded of a query's repeat. Raises `QueryError` (`not_recorded`) where nothing was."""

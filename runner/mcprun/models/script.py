@@ -33,7 +33,7 @@ class ScriptModel:
             tool, arguments = request.tools.to_api(call.tool, arguments)
             content.append({"type": "tool_use", "id": f"call_{number}", "name": tool, "input": arguments})
         stop_reason = "tool_use" if turn.calls else "end_turn"
-        return Reply(content=content, stop_reason=stop_reason, model=self.name)
+        return request.told(Reply(content=content, stop_reason=stop_reason, model=self.name))
 
 
 def resolve(value: Any, calls: Sequence[Call]) -> Any:

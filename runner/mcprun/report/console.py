@@ -22,6 +22,7 @@ from mcprun.report.conversation import first_words, head, laid_out
 from mcprun.report.differences import as_json, lines, summary, tool_lines
 from mcprun.report.diffmarkdown import markdown
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
+from mcprun.report.talk import Teller
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.report.workflow import quieted
 from mcprun.rundir import Run
@@ -49,8 +50,12 @@ class _Stream(RichConsole):
         if self.color_system and any(style for _, style in parts):
             self.print(Text.assemble(*parts), soft_wrap=True)
             return
+        self.write("".join(text for text, _ in parts) + "\n")
+
+    def write(self, text: str) -> None:
+        """Write text as it is."""
         try:
-            self.file.write("".join(text for text, _ in parts) + "\n")
+            self.file.write(text)
         except BrokenPipeError:
             self.on_broken_pipe()
 
@@ -74,6 +79,15 @@ class Console:
         if self._quiet:
             return Watcher(self._err)
         return (LiveWatcher if self._err.is_terminal else PlainWatcher)(self._err)
+
+    def talk(self) -> Teller:
+        """Give what shows a chat while it goes on."""
+
+        def write(text: str) -> None:
+            self._out.write(text)
+            self._out.file.flush()
+
+        return Teller(self._out, self._err, write)
 
     @property
     def width(self) -> int:
@@ -112,6 +126,10 @@ class Console:
             self._out.print(line, soft_wrap=True)
         if done < all_:
             self._out.print(Text(f"Not done: {many(all_ - done, 'query')} of {all_}.", "yellow"), soft_wrap=True)
+        self.files(run)
+
+    def files(self, run: Run) -> None:
+        """Say where the files are."""
         self._out.print(Text(f"{run.path}: {_FILES}"), soft_wrap=True)
 
     def how_to_resume(self, run: Run) -> None:

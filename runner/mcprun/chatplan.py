@@ -1,0 +1,52 @@
+"""What `mcprun chat` is asked to do, as the plan of a run: everything that can be wrong is found before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mcprun.batch import Plan
+from mcprun.chat import prompts_of
+from mcprun.errors import UsageError
+from mcprun.models import Manner
+from mcprun.models.choose import Account, choose
+from mcprun.planning import Options, offers_of, reach
+from mcprun.records import JsonObject
+from mcprun.tools import Permit
+
+_NOBODY = (
+    "needs a model that can answer anything: set ANTHROPIC_API_KEY (in the environment or in .env) for Claude, or name"
+    " an endpoint that speaks the Messages API with --base-url and --model; scripts and recordings are played by mcprun"
+    " batch"
+)
+
+
+def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> Plan:
+    """Read what is asked, and the files that it names. Raises `UsageError`, also when nobody could answer.
+
+    `arguments` is what the user wrote, as `run.json` keeps it.
+    """
+    account = Account.find()
+    target, redactor = reach(server, options, account)
+    if options.limits.budget_usd is not None:
+        import mcprun.prices  # noqa: F401  says what to install where it is missing
+    if options.elicit == "script":
+        raise UsageError("--elicit script has queries answer what servers ask, and in a chat there are none yet")
+    spec = options.model or account.model
+    if not spec and not account.has_key:
+        raise UsageError(f"a chat {_NOBODY}")
+    model = choose(spec, account, all_scripted=False, base_url=options.base_url)
+    if model.record.kind in ("script", "replay"):
+        raise UsageError(f"the model is {model.record.name} ({model.record.chosen}), and a chat {_NOBODY}")
+    return Plan(
+        prompts=prompts_of([]),
+        target=target,
+        protocol=options.protocol,
+        model=replace(model, manner=Manner(effort=options.effort, thinking=options.thinking)),
+        limits=options.limits,
+        system=options.system,
+        permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
+        offers=offers_of(options),
+        out=options.out,
+        redactor=redactor,
+        arguments=arguments,
+    )

@@ -1,0 +1,129 @@
+"""`mcprun chat`: talk to a server by hand, and save what was asked as prompts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mcprun.cli import options
+from mcprun.cli.configured import ServerCommand
+from mcprun.errors import ExitCode
+
+_SET = (
+    "server", "env", "header", "env_files", "cwd", "python", "protocol", "model", "base_url", "system", "effort",
+    "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens", "max_result_bytes",
+    "roots", "log_level", "max_sampling",
+    "connect_timeout", "request_timeout", "call_timeout", "query_timeout", "restarts", "retries", "no_retry",
+    "max_retry_wait", "budget_tokens", "budget_usd", "redact",
+)  # fmt: skip
+"""What a project may set."""
+
+_SAME = (
+    "model", "base_url", "effort", "thinking", "system", "allow_tool", "deny_tool", "read_only", "env", "env_files",
+    "cwd", "python", "protocol", "elicit", "roots", "log_level", "redact", "out",
+)  # fmt: skip
+"""Options that have the same name as their flag."""
+
+
+@click.command(cls=ServerCommand, only=_SET, short_help="Talk to a server by hand; save what was asked as prompts.")
+@options.SERVER
+@options.ENV
+@options.HEADER
+@options.ENV_FILE
+@options.CWD
+@options.PYTHON
+@options.PROTOCOL
+@options.ELICIT
+@options.ROOT
+@options.LOG_LEVEL
+@options.MODEL
+@options.BASE_URL
+@options.SYSTEM
+@options.EFFORT
+@options.THINKING
+@options.ALLOW_TOOL
+@options.DENY_TOOL
+@options.READ_ONLY
+@click.option(
+    "--ask",
+    type=click.Choice(["all", "marked", "none"]),
+    default="marked",
+    show_default=True,
+    help="Ask before a call is sent: before each, before those of tools that are marked as destructive"
+    " (destructiveHint), or never.",
+)
+@options.OUT
+@options.MAX_TURNS
+@options.MAX_CALLS
+@options.MAX_SAMPLING
+@options.MAX_TOKENS
+@options.MAX_RESULT_BYTES
+@options.CONNECT_TIMEOUT
+@options.REQUEST_TIMEOUT
+@options.CALL_TIMEOUT
+@options.QUERY_TIMEOUT
+@options.RESTARTS
+@options.RETRIES
+@options.NO_RETRY
+@options.MAX_RETRY_WAIT
+@options.BUDGET_TOKENS
+@options.BUDGET_USD
+@options.REDACT
+@click.pass_context
+def chat(ctx: click.Context, /, **given: Any) -> None:
+    """Talk to the model about SERVER, with its tools, and write a run like any other.
+
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (a client's mcpServers configuration), or a command
+    line in quotes. What follows -- is handed to the server. Lines come from the terminal, or from a pipe.
+
+    \b
+      mcprun chat server.py
+      mcprun chat server.py --read-only --system 'Be brief.'
+      printf 'What is 2 + 3?\\nquit\\n' | mcprun chat server.py
+
+    What is typed is said to the model. /help lists what else can be typed: /tools, /save FILE, /new, quit. Ctrl-C stops
+    an answer. Each conversation is a query of the run; limits that are a query's hold for each answer here.
+
+    Exits with 0 at the end, with 2 when nobody could answer, with 3 when the chat could not go on, or a conversation
+    got no answer but an error.
+    """
+    import asyncio
+
+    from mcprun.chatplan import make_chat_plan
+    from mcprun.cli.plan import arguments_of
+    from mcprun.cli.talking import Talking
+    from mcprun.limits import Limits
+    from mcprun.planning import Options
+    from mcprun.report.console import Console
+    from mcprun.rundir import Run
+
+    server_args = ctx.meta.get(options.WithServerArgs.KEY, ())
+    limits = Limits(
+        connect_seconds=given["connect_timeout"],
+        request_seconds=given["request_timeout"],
+        call_seconds=given["call_timeout"],
+        query_seconds=given["query_timeout"],
+        restarts=given["restarts"],
+        retries=0 if given["no_retry"] else given["retries"],
+        retry_wait_seconds=given["max_retry_wait"],
+        max_turns=given["max_turns"],
+        max_calls=given["max_calls"],
+        max_sampling=given["max_sampling"],
+        max_result_bytes=given["max_result_bytes"],
+        max_tokens=given["max_tokens"],
+        budget_tokens=given["budget_tokens"],
+        budget_usd=given["budget_usd"],
+    )
+    asked = Options(
+        limits=limits, headers=given["header"], server_args=server_args, **{name: given[name] for name in _SAME}
+    )
+    console = Console()
+    talking = Talking(make_chat_plan(given["server"], asked, arguments_of(ctx, server_args)), given["ask"], console)
+    chat, last, error = asyncio.run(talking.talk())
+    if error:
+        console.run_error(error)
+    if chat:
+        console.files(Run(chat.path, chat.record))
+    is_error = error or (chat and chat.record.exit_code is ExitCode.ERROR)  # a person judges: nothing fails
+    ctx.exit(128 + last if last else ExitCode.ERROR if is_error else ExitCode.PASSED)

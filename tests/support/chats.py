@@ -1,0 +1,66 @@
+"""Chats: what the stand-in of the API answers to what is said, and the command as somebody talks to it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.cli import SERVERS, clean_environment
+from tests.support.messages_api import Answer, Body, MessagesApi
+
+KEY = "sk-ant-test"
+SHELF = SERVERS / "shelf.py"
+
+
+def answering(conversation: Mapping[str, Sequence[Answer]]) -> MessagesApi:
+    """Stand in for the API: to each message of the user, by its text, the turns that answer it."""
+
+    def answer(body: Body) -> Answer:
+        said: list[int] = [at for at, message in enumerate(body["messages"]) if isinstance(message["content"], str)]
+        text: str = body["messages"][said[-1]]["content"]
+        turn: int = sum(message["role"] == "assistant" for message in body["messages"][said[-1] :])
+        found: Answer = conversation[text][turn]
+        return found
+
+    return MessagesApi(answer)
+
+
+def environment(api: MessagesApi, state: Path) -> dict[str, str]:
+    """Give the variables of a chat with a stand-in; the history is written below `state`."""
+    return {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": api.url, "XDG_STATE_HOME": str(state)}
+
+
+@contextmanager
+def started(api: MessagesApi, folder: Path, *args: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a chat in a process of its own, with pipes for its streams; it is killed when the context ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mcprun", "chat", *map(str, args)],
+        cwd=folder, env=clean_environment() | environment(api, folder / "state"), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def say(process: subprocess.Popen[str], line: str) -> None:
+    """Type a line."""
+    assert process.stdin
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def until(process: subprocess.Popen[str], words: str) -> str:
+    """Read what is printed until a line holds these words; give all of it."""
+    assert process.stdout
+    read = ""
+    for line in process.stdout:
+        read += line
+        if words in line:
+            return read
+    raise AssertionError(f"{words!r} was never said:\n{read}")

@@ -1,0 +1,226 @@
+"""The parts of a chat that are pure: streams put together, secrets in pieces, conversations mended and saved."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.cli.chatcommands import Command, command_of, completions
+from mcprun.content import error_result
+from mcprun.events import ToolCall
+from mcprun.heard import Hearing
+from mcprun.loop import Conversation, UnderWay
+from mcprun.matchers import fits
+from mcprun.mending import Place, mend
+from mcprun.models.streaming import Assembly
+from mcprun.queries import parse_query
+from mcprun.records import Call, Transcript, Turn, Verdict
+from mcprun.redact import Redactor
+from mcprun.refusals import REFUSED, STOPPED, refusal_of
+from mcprun.saving import saved_query
+from mcprun.server import Answer
+from tests.support.messages_rules import refusal
+from tests.support.messages_stream import events
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text() | st.sampled_from(["$any", "$from"]), inner, max_size=2),
+    max_leaves=5,
+)  # fmt: skip
+INPUT = st.dictionaries(st.text(max_size=5) | st.sampled_from(["$regex", "$from"]), JSON, max_size=3)
+WORDS = st.text(max_size=30)
+
+BLOCKS = st.lists(
+    st.builds(lambda text: {"type": "text", "text": text}, WORDS)
+    | st.builds(lambda text: {"type": "text", "text": text, "citations": [{"cited_text": "a"}, {"cited_text": "b"}]}, WORDS)
+    | st.builds(lambda text, sign: {"type": "thinking", "thinking": text, "signature": sign}, WORDS, WORDS)
+    | st.builds(lambda data: {"type": "redacted_thinking", "data": data}, WORDS)
+    | st.builds(lambda given: {"type": "tool_use", "id": "toolu_1", "name": "add", "input": given}, INPUT)
+    | st.builds(lambda given: {"type": "web_search_tool_result", "tool_use_id": "a", "content": given}, st.lists(JSON, max_size=2)),
+    max_size=5,
+)  # fmt: skip
+
+
+@given(BLOCKS, st.sampled_from(["end_turn", "tool_use", "max_tokens"]))
+def test_a_stream_amounts_to_the_message(blocks: list[dict[str, Any]], stop: str) -> None:
+    """Put together, the events are the message that would have come in one piece; what was heard is its text."""
+    usage = {"input_tokens": 5, "output_tokens": 7, "cache_read_input_tokens": 1}
+    whole = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": blocks, "stop_reason": stop,
+             "stop_sequence": None, "usage": usage}  # fmt: skip
+    assembly = Assembly()
+    heard = [assembly.take(json.loads(json.dumps(event))) for event in events(whole)]
+    assert (assembly.is_whole, assembly.body) == (True, whole)
+    assert "".join(heard) == "".join(block["text"] for block in blocks if block["type"] == "text")
+
+
+@given(st.lists(st.fixed_dictionaries({"type": st.sampled_from(["message_start", "content_block_start", "content_block_delta",
+    "content_block_stop", "message_delta", "message_stop", "ping", "error", "news"])},
+    optional={"index": JSON, "delta": JSON, "message": JSON, "content_block": JSON, "usage": JSON}) | JSON, max_size=5))  # fmt: skip
+def test_a_stream_of_anything_is_an_error_at_worst(stream: list[Any]) -> None:
+    """Whatever comes in place of events, there is one kind of error for it."""
+    assembly = Assembly()
+    try:
+        for event in stream:
+            assembly.take(event)
+    except ValueError:
+        return
+
+
+@given(
+    st.lists(
+        st.sampled_from(["secret-one", "one-secret-more", "cret-onerous", "se", "-", "x", "\n", "one-"]), max_size=8
+    ),
+    st.data(),
+)
+def test_no_part_of_a_secret_is_shown(parts: list[str], data: st.DataObject) -> None:
+    """However the text is cut into pieces, what is shown is what the whole is cleaned to."""
+    redactor = Redactor(["secret-one", "one-secret-more", "cret-onerous"])
+    text, shown, hearing = "".join(parts), "", Hearing(redactor)
+    while text:
+        size = data.draw(st.integers(1, len(text)))
+        shown += hearing.take(text[:size])
+        text = text[size:]
+    assert shown + hearing.end() == redactor.text("".join(parts))
+
+
+def test_what_can_be_no_secret_is_shown_at_once() -> None:
+    """Only an end with which a secret may begin waits; with patterns, whole lines are shown."""
+    hearing = Hearing(Redactor(["secret-one"]))
+    assert [hearing.take(piece) for piece in ("a", "b s", "un", " secret-", "ten")] == [
+        "a",
+        "b ",
+        "sun",
+        " ",
+        "secret-ten",
+    ]
+    lines = Hearing(Redactor([], ["id=[0-9]+"]))
+    assert [lines.take("id="), lines.take("12"), lines.take("3\nand"), lines.end()] == ["", "", "[redacted]\n", "and"]
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+EXCHANGE = st.lists(st.tuples(WORDS, st.lists(st.tuples(st.sampled_from(["add", "burn"]), INPUT, st.sampled_from(["", REFUSED, STOPPED])), max_size=2)), min_size=1, max_size=3)  # fmt: skip
+
+
+@given(st.lists(EXCHANGE, min_size=1, max_size=3))
+def test_what_was_said_can_be_asked_again(
+    exchanges: list[list[tuple[str, list[tuple[str, dict[str, Any], str]]]]],
+) -> None:
+    """Of any conversation the saved line is a good query, expects what was sent, and makes nothing that was refused."""
+    messages: list[dict[str, Any]] = []
+    calls: list[Call] = []
+    turns: list[Turn] = []
+    for exchange in exchanges:
+        messages.append(said("Go on."))
+        for words, made in exchange:
+            content: list[dict[str, Any]] = [{"type": "text", "text": words}] if words.strip() else []
+            for tool, given_, told in made:
+                result = error_result(told) if told else {"content": []}
+                calls.append(
+                    Call(turn=len(turns), tool=tool, input=given_, is_error=bool(told), content=result["content"])
+                )
+            messages.append({"role": "assistant", "content": content})
+            turns.append(Turn(stop_reason="tool_use" if made else "end_turn"))
+    prompt: Any = ["Go on."] * len(exchanges) if len(exchanges) > 1 else "Go on."
+    transcript = Transcript(id="chat-1", verdict=Verdict.PASSED, stop="end_turn", prompt=prompt, model="m", messages=messages,
+                            calls=calls, text="", checks=[], turns=turns)  # fmt: skip
+    query = parse_query(saved_query(transcript))
+    sent = [call for call in calls if not refusal_of(call)]
+    expected = query.expect.calls or []
+    assert [call.tool for call in expected] == [call.tool for call in sent]
+    assert all(fits(one.input, call.input) for one, call in zip(expected, sent, strict=True))
+    if query.script:
+        scripted = [call for turn in query.script for call in turn.calls]
+        assert [(call.tool, call.input) for call in scripted] == [(call.tool, call.input) for call in sent]
+    else:
+        assert "$from" in json.dumps([call.input for call in sent])
+
+
+def use(name: str) -> dict[str, Any]:
+    return {"type": "tool_use", "id": name, "name": "add", "input": {}}
+
+
+@given(
+    st.booleans(),
+    st.integers(0, 2),
+    st.sets(st.integers(0, 2)),
+    st.sampled_from(["asking", "calling", "unmade", "said"]),
+)
+def test_a_mended_conversation_can_go_on(goes_on: bool, turns: int, answered: set[int], cut: str) -> None:
+    """Wherever an exchange is cut, the API takes the next message; calls that were made stay, each with its result."""
+    one = Conversation(model="m")
+    if goes_on:
+        one.messages += [said("Hi"), {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]}]
+        one.turns.append(Turn(stop_reason="end_turn"))
+        one.stop = "end_turn"
+    start = Place.of(one)
+    one.messages.append(said("Go."))
+    names = iter(f"toolu_{number}" for number in range(99))
+    for _ in range(turns):
+        block = use(next(names))
+        result = {"type": "tool_result", "tool_use_id": block["id"]}
+        one.messages += [{"role": "assistant", "content": [block]}, {"role": "user", "content": [result]}]
+        one.calls.append(Call(turn=len(one.turns), tool="add", input={}, is_error=False, content=[]))
+        one.turns.append(Turn(stop_reason="tool_use"))
+        one.stop = "tool_use"
+    made = turns
+    if cut in ("calling", "unmade"):
+        one.messages.append({"role": "assistant", "content": [use(next(names)) for _ in range(3)]})
+        one.turns.append(Turn(stop_reason="tool_use" if cut == "calling" else "max_tokens"))
+        one.stop = one.turns[-1].stop_reason
+    if cut == "calling":
+        begun = [ToolCall(turn=len(one.turns) - 1, call=turns + number, tool="add", input={}, server=1, log_offset=0) for number in range(3)]  # fmt: skip
+        one.under_way = UnderWay(tuple(begun), {turns + number: Answer({"content": []}) for number in answered})
+        one.calls += [Call(turn=len(one.turns) - 1, tool="add", input={}, is_error=False, content=[]) for _ in answered]
+        made += 3
+    if cut == "said":
+        one.messages.append({"role": "assistant", "content": [{"type": "text", "text": "I wo"}]})
+        one.turns.append(Turn(stop_reason="max_tokens"))
+        one.stop = "max_tokens"
+    is_kept = mend(one, start, told=STOPPED, why="stopped by the user")
+    assert is_kept == (bool(turns) or cut != "asking")
+    assert len(one.calls) == made
+    assert len(one.turns) == sum(message["role"] == "assistant" for message in one.messages)
+    assert len([call for call in one.calls if refusal_of(call)]) == (3 - len(answered) if cut == "calling" else 0)
+    assert refusal({"model": "m", "max_tokens": 1, "messages": [*one.messages, said("And?")]}) is None
+    if not is_kept:
+        assert Place.of(one) == start
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("hello", None),
+        ("/etc/hosts: what is it?", None),
+        ("quit the job", None),
+        ("quit", Command("quit")),
+        ("/EXIT", Command("quit")),
+        ("/new", Command("/new")),
+        ("/save  my file.jsonl", Command("/save", "my file.jsonl")),
+        ("/save! a", Command("/save!", "a")),
+        ("/", Command("/", "", "there is no /; /help tells what there is")),
+    ],
+)
+def test_what_is_a_command(text: str, command: Command | None) -> None:
+    """A word behind a slash is one, and `quit`; paths and sentences are said."""
+    assert command_of(text) == command
+
+
+@given(st.text())
+def test_any_line_is_a_command_or_said(text: str) -> None:
+    """Whatever is typed, nothing is raised, and only what begins with a slash can be wrong."""
+    command = command_of(text.strip())
+    assert not command or not command.problem or text.strip().startswith("/")
+
+
+@given(st.text(alphabet="/tol adsve ", max_size=8), st.lists(st.sampled_from(["add", "look", "/x", "to"]), max_size=3))
+def test_completions_go_on_with_what_stands_there(before: str, tools: list[str]) -> None:
+    """Each begins with the word that it replaces."""
+    for name, start in completions(before, tools):
+        assert name.startswith(before[len(before) + start :] if start else "")
