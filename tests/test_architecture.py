@@ -15,11 +15,12 @@ from tests.support.cli import QUICKSTART, clean_environment
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "pytest_plugin", "cli", "report", "trial", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "approval", "mending", "loop", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "connect", "toolpages", "server", "listening", "rounds", "desk", "asking",
-    "link", "stdio", "streamable", "pipes", "wire", "serverlog", "target",
-    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "content", "prompts", "jsonl", "shard", "queries",
+    "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "attempt", "judge", "grading", "approval", "mending", "loop", "opener", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "catalog", "connect", "unreached", "toolpages", "server", "listening", "rounds", "desk", "asking",
+    "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "pipes", "wire", "serverlog", "target", "catalogchanges", "oauthclient",
+    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "opening", "content", "prompts", "jsonl", "shard", "queries", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
-    "heard", "redact", "config", "compact", "events", "records", "ending", "heap", "together", "deadline", "limits", "errors",
+    "telemetry",
+    "heard", "redact", "config", "compact", "events", "tally", "records", "ending", "heap", "together", "deadline", "limits", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 
@@ -34,6 +35,7 @@ HEAVY = {
     "jinja2",
     "rstr",
     "prompt_toolkit",
+    "opentelemetry",
 }
 
 
@@ -89,7 +91,11 @@ def imported(*command: str, cwd: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "command",
-    [["--help"], *([name, "--help"] for name in ("batch", "chat", "init", "report", "show", "tools")), ["--version"]],
+    [
+        ["--help"],
+        *([name, "--help"] for name in ("batch", "chat", "init", "login", "logout", "report", "show", "tools")),
+        ["--version"],
+    ],
 )
 def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     """Help is as quick as click itself, because nothing else is there yet."""

@@ -17,6 +17,13 @@ from mcprun.examples import example
 from mcprun.samples import made_for, numbers, strings
 from tests.test_schema_changes import of, wholes
 
+UUID = "00000000-0000-4000-8000-000000000000"
+UUID_OF_ZOD = (
+    "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
+    f"|{UUID.replace('4', '0').replace('8', '0')}|ffffffff-ffff-ffff-ffff-ffffffffffff)$"
+)
+"""What servers written with zod 4 have for every id."""
+
 
 def made(schema: Any, **how: Any) -> Any:
     """Make an example that must be valid."""
@@ -81,6 +88,7 @@ def test_what_servers_write_has_an_example(schema: Any) -> None:
         ({"type": "string", "pattern": "^[A-Z]{2}-[0-9a-f]{4}$"}, "AA-aaaa"),
         ({"type": "string", "pattern": "^[^A-Z]{2}[^a-z]{4}$"}, "aaAAAA"),
         ({"type": "string", "minLength": 10}, "exampleexa"),
+        ({"type": "string", "format": "uuid", "pattern": UUID_OF_ZOD}, UUID),
         ({"type": "array", "items": {"type": "string"}, "minItems": 2, "uniqueItems": True}, ["example", "example-2"]),
         ({"type": "array", "prefixItems": [{"const": 1}], "items": {"type": "null"}, "minItems": 2}, [1, None]),
         ({"type": "object", "minProperties": 1}, {"example1": "example"}),
@@ -105,6 +113,11 @@ def test_names_say_what_is_meant_and_nothing_is_overwritten() -> None:
     common = ["https://example.com/", "user@example.com", "UTC", "2026-01-15"]
     assert list(made(schema, reads_only=True).values()) == [*common, "README.md", "README.md", ".", "example"]
     assert list(made(schema).values()) == [*common, "example.txt", "example.txt", "example", "example"]
+    where = {**of(path=text, file_path=text), "required": ["path", "file_path"]}
+    for tool in ("list_directory", "searchFiles", "directory_tree"):
+        assert made(where, tool=tool, reads_only=True) == {"path": ".", "file_path": "README.md"}
+    assert made(where, tool="create_folder") == {"path": "example", "file_path": "example.txt"}
+    assert made(where, tool="read_file", reads_only=True) == {"path": "README.md", "file_path": "README.md"}
     flags = {**of(force={"type": "boolean"}, dry_run={"type": "boolean"}), "required": ["force", "dry_run"]}
     assert made(flags) == {"force": False, "dry_run": True}
 
@@ -185,6 +198,14 @@ def test_text_is_made_for_a_pattern(pattern: str) -> None:
 def test_no_pattern_makes_text_without_end(pattern: str) -> None:
     """Repeats of repeats and references back are not followed, and what is no pattern has no text."""
     assert sum(map(len, made_for(pattern))) < 1000
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^([0-f]+)+x", "^([0-f]|-|.){36}x", "^" + "([0-f]|.)" * 36 + "x", "^" + ".?" * 36 + "x", "^.{0,36}x"]
+)
+def test_long_text_is_not_held_against_a_pattern_that_may_take_long(pattern: str) -> None:
+    """A UUID has so many characters that some patterns would never be done with it."""
+    assert UUID not in list(strings({"format": "uuid", "pattern": pattern}, "id", reads_only=True))
 
 
 def test_bounds_that_are_none_are_passed_over() -> None:

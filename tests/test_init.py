@@ -155,6 +155,17 @@ def hinted(name: str, **hints: bool) -> dict[str, Any]:
     return {"name": name, "inputSchema": schema, "annotations": {f"{key}Hint": value for key, value in hints.items()}}
 
 
+def test_what_runs_only_as_a_task_is_left_out(tmp_path: Path) -> None:
+    """It has no query, and the reason is told; batch leaves it out as well, with a warning."""
+    tool = {"name": "slow", "inputSchema": of(), "execution": {"taskSupport": "required"}}
+    server = catalog(tmp_path, tool, hinted("look", readOnly=True))
+    done = run_mcprun("init", "--no-workflow", *server, cwd=tmp_path)
+    why = "it can only be run as a task, which mcprun does not do"
+    assert (done.code, f"left out: slow  {why}" in done.stdout.splitlines()) == (0, True)
+    run = run_mcprun("batch", "prompts.jsonl", *server, cwd=tmp_path)
+    assert run.record["server"]["warnings"] == [f"tool 'slow' is left out: {why}"]
+
+
 def test_what_says_that_it_destroys_is_left_out(tmp_path: Path) -> None:
     """Unless that is asked for; tags tell what the annotations say, and only what reads is given what may be there."""
     server = catalog(
@@ -361,9 +372,9 @@ def test_the_workflow_installs_what_the_folder_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("server", "least", "wrong"), [
-    ("mcp-server-time", 2, {}),
+    ("mcp-server-time", 2, set()),
     ("mcp-server-git", 11, {"git_add", "git_status"}),
-    ("everything", 13, {"simulate-research-query"}),
+    ("everything", 12, set()),
 ])  # fmt: skip
 def test_real_servers(tmp_path: Path, server: str, least: int, wrong: set[str]) -> None:
     """After a trial the file is good and the first run is green, as foretold; what came back as an error is noted."""

@@ -15,9 +15,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-KEYS = st.sampled_from(
-    [*Query.model_fields, *Query.not_yet, "messages", "params", "query", "expected_tool_calls", "target", "typo"]
-)
+KEYS = st.sampled_from([*Query.model_fields, "messages", "params", "query", "expected_tool_calls", "target", "typo"])
 
 
 def problems(value: Any) -> list[tuple[str, str]]:
@@ -45,8 +43,31 @@ def test_a_made_id_depends_on_the_prompt_alone(prompt: str, metadata: dict[str, 
 
 
 def test_ids_differ_between_prompts() -> None:
-    """Two prompts make two ids."""
-    assert parse_query("a").id != parse_query("b").id
+    """Two prompts make two ids, and so does what is taken from the server."""
+    queries: list[Any] = [
+        "a",
+        "b",
+        {"server_prompt": "a"},
+        {"server_prompt": "b"},
+        {"server_prompt": {"name": "a", "arguments": {"c": "d"}}},
+        {"server_prompt": "a", "resources": ["a:b"]},
+        {"prompt": "a", "resources": ["a:b"]},
+        {"prompt": "a", "resources": ["a:c"]},
+    ]
+    assert len({parse_query(query).id for query in queries}) == len(queries)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"server_prompt": "a", "resources": "b:c"},
+        {"server_prompt": {"name": "a", "args": {}}, "resources": [{"uri": "b:c"}]},
+    ],
+)
+def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
+    """A bare name, a lone URI, and resources as a server lists them."""
+    query = parse_query(line)
+    assert query == parse_query({"server_prompt": {"name": "a", "arguments": {}}, "resources": ["b:c"]})
 
 
 @pytest.mark.parametrize(
@@ -81,7 +102,15 @@ def test_ids_differ_between_prompts() -> None:
         ({"prompt": "x", "scrip": []}, [("scrip", "unknown key; did you mean 'script'?")]),
         ({"prompt": "x", "zzz": 1}, [("zzz", "unknown key; put what is yours under 'metadata'")]),
         ({"prompt": "x", "repeat": 0}, [("repeat", "must be greater than or equal to 1")]),
-        ({"prompt": "x", "resources": []}, [("resources", "not supported yet")]),
+        ({"resources": ["a:b"]}, [("prompt", "is missing")]),
+        ({"prompt": "x", "resources": []}, [("resources", "must not be empty")]),
+        ({"prompt": "x", "resources": ["a:b", "notes.txt"]}, [("resources[1]", "must be a URI with a scheme, such as file:///notes.txt")]),
+        ({"prompt": "x", "resources": [{"uri": "a:b", "name": "c"}]}, [("resources[0]", "must be a string, not an object")]),
+        ({"server_prompt": {"arguments": {}}}, [("server_prompt.name", "is missing")]),
+        ({"server_prompt": {"name": "a", "arguments": {"n": 3}}}, [("server_prompt.arguments.n", "must be a string, not the number 3")]),
+        ({"server_prompt": {"name": "a", "argument": {}}}, [("server_prompt.argument", "unknown key; did you mean 'arguments'?")]),
+        ({"server_prompt": 3}, [("server_prompt", "must be an object, not the number 3")]),
+        ({"server_prompt": "a", "script": [{"text": "b"}, {"text": "c"}]}, [("script", "answers 2 of the user's messages, and there is 1: a turn without calls ends an answer")]),
         ({"prompt": "x", "elicit": {}}, [("elicit", "must be a list, not an object")]),
         ({"prompt": "x", "elicit": ["yes"]}, [("elicit[0].action", "must be 'accept', 'decline' or 'cancel'")]),
         ({"prompt": "x", "elicit": [{"action": "decline", "content": {}}]}, [("elicit[0]", "has content, which goes with accept, and its action is decline")]),

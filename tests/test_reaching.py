@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +44,44 @@ def test_what_is_neither_is_told_as_it_was(tmp_path: Path, prompts: Path, http_s
     """A wrong path is refused by both, and the first refusal is told."""
     done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/wrong", cwd=tmp_path)
     assert (done.code, done.stderr.count("Error: ")) == (3, 1)
-    assert "can't connect" in done.stderr or "refused to connect" in done.stderr
+    assert "refused to connect: status 404: Not Found (" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "told"),
+    [
+        (403, None, b"Access is only\nallowed at localhost", "status 403: Access is only allowed at localhost"),
+        (403, "text/plain; charset=utf-8", b"\x1b[2J" + b"x" * 10_000, "status 403: \\x1b[2J" + "x" * 296),
+        (401, "text/html", b"<html>", "status 401"),
+        (503, "text/plain", b"", "status 503"),
+        (400, "application/json", b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"No key"}}', "No key"),
+    ],
+)
+def test_why_a_server_at_a_url_refuses(tmp_path: Path, status: int, kind: str | None, body: bytes, told: str) -> None:
+    """HTTP's status and the plain text that comes with it, bounded, unless the answer is JSON-RPC's."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            if kind:
+                self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            done = run_mcprun("tools", f"http://127.0.0.1:{server.server_port}/mcp", cwd=tmp_path)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert (done.code, f"Error: the server refused to connect: {told} (http://" in done.stderr) == (3, True)
 
 
 @pytest.mark.parametrize(

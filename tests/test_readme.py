@@ -87,7 +87,7 @@ def test_what_the_judge_is_told_is_shown() -> None:
 
 def test_every_option_is_told_by_help(tmp_path: Path) -> None:
     """Each flag that the README names is one that the commands' `--help` explains."""
-    commands = ("batch", "bless", "chat", "diff", "init", "merge", "report", "tools")
+    commands = ("batch", "bless", "chat", "diff", "init", "login", "merge", "report", "tools")
     helps = [run_mcprun(command, "--help", cwd=tmp_path).stdout for command in commands]
     explained = "\n".join(squeezed("\n".join(helps)))
     own = set(re.findall(r"`(--[a-z-]+)", README)) - {"--extra"}

@@ -69,6 +69,17 @@ def test_a_server_that_does_not_start(tmp_path: Path, mode: str, message: str, s
     assert "resume" not in done.stderr  # there is nothing to go on with
 
 
+@pytest.mark.parametrize("words", [r"\033[31mfatal:\033[0m no key", r"fatal: no key\n"])
+def test_last_words_are_easily_read(tmp_path: Path, words: str) -> None:
+    """Colours are left out of what is shown, and how a server ended stands on a line of its own."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", script())
+    done = run_mcprun("batch", prompts, f"sh -c \"printf '{words}' >&2; exit 3\"", cwd=tmp_path)
+    assert done.code == 3
+    said = "  fatal: no key\n  [the server exited with code 3]\n"
+    assert f"stderr ends:\n{said}" in done.stderr
+    assert "\n[the server exited with code 3]\n" in (done.run / "server.log").read_text()
+
+
 def test_a_server_that_exits_on_the_probe_is_started_as_legacy(tmp_path: Path) -> None:
     """A server that can't bear the probe for newer protocols is started once more without it."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))

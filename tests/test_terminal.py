@@ -175,6 +175,8 @@ def test_help_tells_every_command(tmp_path: Path) -> None:
         "chat",
         "diff",
         "init",
+        "login",
+        "logout",
         "merge",
         "report",
         "show",

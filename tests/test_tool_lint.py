@@ -52,6 +52,7 @@ def test_what_the_api_refuses_is_an_error(listed: list[dict[str, Any]]) -> None:
         (argument({"description": "x"} | of(**{"a b": {"type": "null"}})), "error", "rewritten", "the API is sent the property key 'a_b_"),
         ({**GOOD, "inputSchema": {"required": ["a"]}}, "error", "rewritten", 'the schema is sent with "type": "object"'),
         (argument({"type": "null", "description": "x"}, oneOf=[{}]), "error", "rewritten", "the schema's top-level allOf, anyOf or oneOf"),
+        ({**GOOD, "execution": {"taskSupport": "required"}}, "warning", "task_only", "it can only be run as a task, which mcprun does not do"),
         ({**GOOD, "description": " \n"}, "warning", "no_description", "it has no description: a model has only its name to go by"),
         ({**GOOD, "description": "Add"}, "warning", "short_description", "its description only repeats its name"),
         ({**GOOD, "description": "Sums  up."}, "warning", "short_description", "its description hardly says anything: 'Sums up.'"),

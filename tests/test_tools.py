@@ -111,6 +111,18 @@ def test_what_cannot_be_sent_is_left_out_by_name(schema: Any, why: str) -> None:
     assert found.warnings == (f"tool 'bad' is left out: {why}",)
 
 
+def test_what_runs_only_as_a_task_is_left_out() -> None:
+    """A model would be refused whenever it calls such a tool; one that may be a task is called as any other."""
+    schema = {"type": "object"}
+    listed = [
+        {"name": support, "inputSchema": schema, "execution": {"taskSupport": support}}
+        for support in ("forbidden", "optional", "required")
+    ]
+    found = ToolSet.of([*listed, {"name": "silent", "inputSchema": schema, "execution": None}])
+    assert [tool["name"] for tool in found.definitions] == ["forbidden", "optional", "silent"]
+    assert found.warnings == ("tool 'required' is left out: it can only be run as a task, which mcprun does not do",)
+
+
 def test_tools_are_sorted_and_the_second_of_a_name_is_left_out() -> None:
     """The order is the names', so that a cached prompt stays warm; a name stands once."""
     found = ToolSet.of({"name": name, "inputSchema": {"type": "object"}} for name in ("b", "a", "b"))

@@ -40,6 +40,7 @@ class Canonical:
         self._split_messages()
         self._rename_expectations()
         self._rename_in_calls()
+        self._shape_inputs()
 
     def _rename(self, alias: str, name: str) -> None:
         if alias not in self.value:
@@ -143,6 +144,22 @@ class Canonical:
                 else turn
                 for turn in script
             ]
+
+    def _shape_inputs(self) -> None:
+        """Accept a bare name of a server's prompt, a lone URI, and resources as MCP's own lists have them."""
+        prompt, resources = self.value.get("server_prompt"), self.value.get("resources")
+        if isinstance(prompt, str):
+            self.value["server_prompt"] = {"name": prompt}
+        elif isinstance(prompt, dict) and "arguments" not in prompt:
+            self.value["server_prompt"] = {"arguments" if key == "args" else key: prompt[key] for key in prompt}
+        if isinstance(resources, str):
+            self.value["resources"] = [resources]
+        elif isinstance(resources, list):
+            self.value["resources"] = [_uri(one) for one in resources]
+
+
+def _uri(value: Any) -> Any:
+    return value["uri"] if isinstance(value, dict) and value.keys() == {"uri"} else value
 
 
 def _is_chat(value: Any) -> bool:

@@ -140,10 +140,8 @@ class Attempts:
             checks += conversation.judged
             if conversation.unmet:
                 checks.append(Check(check="asked", passed=False, message="; ".join(conversation.unmet)))
-            if self.fail_diverged and conversation.divergences:
-                checks.append(
-                    Check(check="diverged", passed=False, message="; ".join(conversation.divergences.values()))
-                )
+            if self.fail_diverged and (told := conversation.diverged.values()):
+                checks.append(Check(check="diverged", passed=False, message="; ".join(told)))
         return Transcript(
             id=query.id,
             repeat=repeat,
@@ -153,6 +151,7 @@ class Attempts:
             system=query.system or self.loop.system,
             model=conversation.model,
             messages=conversation.messages,
+            given=conversation.given,
             calls=conversation.calls,
             asked=conversation.asked,
             text=conversation.text,

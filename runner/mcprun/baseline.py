@@ -96,13 +96,14 @@ def _replace(run: Run, place: Path, old: Path, *, slim: bool) -> None:
 
 
 def _slim(run: Run) -> Iterator[bytes]:
-    """Give the transcripts without what was said; the model's last words stay."""
+    """Give the transcripts without what was said; what the server gave, and the model's last words, stay."""
     for transcript, _ in Run.lines(run.path):
         yield f"{dumps(_without_messages(transcript).line())}\n".encode()
 
 
 def _without_messages(transcript: Transcript) -> Transcript:
-    return transcript.model_copy(update={"messages": [], "asked": [], "system": None, "prompt": "", "checks": []})
+    given = transcript.messages[: transcript.begins]
+    return transcript.model_copy(update={"messages": given, "asked": [], "system": None, "prompt": "", "checks": []})
 
 
 def _record(record: RunRecord, *, slim: bool) -> RunRecord:

@@ -19,7 +19,7 @@ from mcprun.heap import settled
 from mcprun.journal import Journal, new_directory
 from mcprun.judge import open_judge
 from mcprun.limits import AUTO, MAX_LOG_BYTES, Limits
-from mcprun.loop import Divergence, Loop
+from mcprun.loop import Divergence, GivenDivergence, Loop
 from mcprun.models import Model
 from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
@@ -27,7 +27,7 @@ from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query
 from mcprun.recorder import Recorder, head
-from mcprun.records import JsonObject, RunRecord, Usage
+from mcprun.records import JsonObject, RunRecord, Said, Usage
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
@@ -35,6 +35,7 @@ from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
 from mcprun.target import Target
+from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
 from mcprun.together import meanwhile
 from mcprun.tools import Permit
 
@@ -49,7 +50,8 @@ class Plan:
     `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
     the `scrubber` takes out does not count there. `pass_rate` is the share of a query's repeats that must pass, for
     queries that say nothing themselves. With `resume`, an earlier run goes on; else a new one is written
-    to the folder `out`, or one of its own, which `outputs/latest` then names if it `is_latest`.
+    to the folder `out`, or one of its own, which `outputs/latest` then names if it `is_latest`. With `otel`, spans are
+    exported.
     """
 
     prompts: PromptsFile
@@ -71,6 +73,7 @@ class Plan:
     redactor: Redactor = field(default_factory=Redactor)
     scrubber: Scrubber = field(default_factory=Scrubber)
     on_divergence: Literal["continue", "fail", "stop"] = "continue"
+    otel: bool = False
     arguments: JsonObject = field(default_factory=dict)
 
 
@@ -101,15 +104,20 @@ async def run_plan(
     earlier = plan.resume.run.record if plan.resume else None
     judge = plan.judge.record if plan.judge else None
     record = head(plan.prompts, model, judge, plan.limits, plan.arguments, earlier)
-    recorder = Recorder(_journal(plan), record, plan.redactor, watch, ending, is_latest=plan.is_latest)
+    telemetry = open_telemetry(model, plan.redactor.text) if plan.otel else NoTelemetry()
+    recorder = Recorder(
+        _journal(plan), record, plan.redactor, watch, ending, is_latest=plan.is_latest, telemetry=telemetry
+    )
     recorder.begin(plan.prompts)
     try:
         recorder.emit(
             RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
         )
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
-        with sdk_logs(recorder.emit, plan.redactor), ending.within(seconds, too_long):
-            await ending.over(asyncio.create_task(_work(plan, recorder, ending, take)))
+        with sdk_logs(recorder.emit, plan.redactor):
+            async with telemetry.running(recorder.emit):
+                with ending.within(seconds, too_long):
+                    await ending.over(asyncio.create_task(_work(plan, recorder, ending, take, telemetry)))
         if not ending.reason and len(recorder.journal) < plan.prompts.runs:
             lost = plan.prompts.runs - len(recorder.journal)
             raise RunError(ErrorKind.FAULT, f"{lost} of the queries were lost; this is a fault of mcprun itself")
@@ -125,7 +133,7 @@ async def run_plan(
     return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
-async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | None) -> None:
+async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | None, telemetry: Telemetry) -> None:
     """Start the servers and let workers take one query after the other. Raises `RunError`."""
     limits, journal, emit = plan.limits, recorder.journal, recorder.emit
     if len(journal) == plan.prompts.runs:
@@ -158,6 +166,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
             permit=plan.permit,
             offers=plan.offers,
             divergence=_divergence(model, plan.redactor),
+            given_divergence=_given_divergence(model, plan.redactor),
             stop_diverged=plan.on_divergence == "stop",
             approve=model.approve if isinstance(model, ReplayModel) else None,
         )
@@ -174,9 +183,10 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                 if ending.reason:
                     return
                 started = time.monotonic()
-                transcript = await attempts.run(query, repeat)
-                where = Where(query.id, repeat, transcript.attempts)
-                emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
+                with telemetry.query(query.id, repeat):
+                    transcript = await attempts.run(query, repeat)
+                    where = Where(query.id, repeat, transcript.attempts)
+                    emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
         try:
             with settled():
@@ -208,6 +218,17 @@ def _divergence(model: Model, redactor: Redactor) -> Divergence | None:
     if not isinstance(model, ReplayModel):
         return None
     return lambda query, where, number, call: model.divergence(query, where, number, redactor.value(call))
+
+
+def _given_divergence(model: Model, redactor: Redactor) -> GivenDivergence | None:
+    """Hold what the server gives to begin with against a recording, as `_divergence` does with calls."""
+    if not isinstance(model, ReplayModel):
+        return None
+
+    def differs(query: Query, where: Where, given: list[JsonObject]) -> str:
+        return model.given_divergence(query, where, redactor.value(Said(messages=given)).messages)
+
+    return differs
 
 
 def _stop_at(most: int | None, failures: int, ending: Ending) -> None:

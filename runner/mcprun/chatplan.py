@@ -7,9 +7,8 @@ from dataclasses import replace
 from mcprun.batch import Plan
 from mcprun.chat import prompts_of
 from mcprun.errors import UsageError
-from mcprun.models import Manner
 from mcprun.models.choose import Account, choose
-from mcprun.planning import Options, offers_of, reach
+from mcprun.planning import Options, manner_of, offers_of, reach
 from mcprun.records import JsonObject
 from mcprun.tools import Permit
 
@@ -26,12 +25,13 @@ def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> Plan
     `arguments` is what the user wrote, as `run.json` keeps it.
     """
     account = Account.find()
+    spec = options.model or account.model
+    account = account.at_clouds(spec, None, options.base_url)
     target, redactor = reach(server, options, account)
     if options.limits.budget_usd is not None:
         import mcprun.prices  # noqa: F401  says what to install where it is missing
     if options.elicit == "script":
         raise UsageError("--elicit script has queries answer what servers ask, and in a chat there are none yet")
-    spec = options.model or account.model
     if not spec and not account.has_key:
         raise UsageError(f"a chat {_NOBODY}")
     model = choose(spec, account, all_scripted=False, base_url=options.base_url)
@@ -41,7 +41,7 @@ def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> Plan
         prompts=prompts_of([]),
         target=target,
         protocol=options.protocol,
-        model=replace(model, manner=Manner(effort=options.effort, thinking=options.thinking)),
+        model=replace(model, manner=manner_of(options)),
         limits=options.limits,
         system=options.system,
         permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),

@@ -19,7 +19,7 @@ ASPECTS = ("verdict", "calls", "results", "tools", "text", "usage")
 
 DEFAULT_ASPECTS = frozenset(ASPECTS[:4])
 
-What = Literal["verdict", "stop", "call_added", "call_removed", "input", "result", "text", "usage"]
+What = Literal["verdict", "stop", "prompt", "call_added", "call_removed", "input", "result", "text", "usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,14 @@ class Change:
 class Seen:
     """What of a transcript is compared, cleaned.
 
-    `calls` hold `tool`, `input`, `result` and `is_error`, `text` the model's last words, `stop` how it ended.
+    `calls` hold `tool`, `input`, `result` and `is_error`, `text` the model's last words, `stop` how it ended, `given`
+    the messages that the server's own prompt and resources made.
     """
 
     calls: Sequence[JsonObject]
     text: Any = None
     stop: str | None = None
+    given: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,27 @@ class Lens:
             cleaned = self.scrubber.clean({"calls": calls}).get("calls", [])
             calls = [call for call in cleaned if isinstance(call, dict)]  # the others are ignored
         text = self.scrubber.clean({"text": transcript["text"]}).get("text") if "text" in self.aspects else None
-        return Seen(calls, text, stop_of(transcript) if "verdict" in self.aspects else None)
+        given = given_of(transcript) if "results" in self.aspects else None
+        if given and self.scrubber:
+            given = self.scrubber.clean({"messages": given}).get("messages")
+        return Seen(calls, text, stop_of(transcript) if "verdict" in self.aspects else None, given)
 
     def changes(self, base: JsonObject, head: JsonObject) -> Iterator[Change]:
         """Give what changed from one transcript to the other, in order."""
         if "verdict" in self.aspects and base["verdict"] != head["verdict"]:
             yield Change("verdict", base["verdict"], head["verdict"])
-        if "text" in self.aspects or stop_of(base) != stop_of(head) or not same(base["calls"], head["calls"]):
+        is_same = same(base["calls"], head["calls"]) and same(given_of(base), given_of(head))
+        if "text" in self.aspects or stop_of(base) != stop_of(head) or not is_same:
             yield from self.seen_changes(self.seen(base), self.seen(head))
         if "usage" in self.aspects and (before := spent(base)) != (after := spent(head)):
             yield Change("usage", before, after)
 
     def seen_changes(self, base: Seen, head: Seen) -> Iterator[Change]:
-        """Give what changed in how it ended, in the calls, and in what the model said."""
+        """Give what changed in how it ended, in what the server gave, in the calls, and in what the model said."""
         if base.stop != head.stop:
             yield Change("stop", base.stop, head.stop)
+        if base.given and head.given and not same(base.given, head.given):
+            yield Change("prompt", base.given, head.given)
         if self.aspects & {"calls", "results"}:
             for before, after in align(base.calls, head.calls):
                 yield from self._call_changes(base.calls, before, head.calls, after)
@@ -160,6 +168,14 @@ def stop_of(transcript: JsonObject) -> str:
     """Say how a conversation stopped: the stop reason, and the kind of the error if there was one."""
     error = transcript["error"]
     return f"{transcript['stop']} ({error.get('kind')})" if error else str(transcript["stop"])
+
+
+def given_of(transcript: JsonObject) -> list[Any]:
+    """Give the messages that the server's own prompt and resources made."""
+    match transcript:
+        case {"given": {"messages": int(count)}, "messages": [*messages]}:
+            return messages[:count]
+    return []
 
 
 def result_of(call: JsonObject) -> Any:

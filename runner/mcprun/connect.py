@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import mcp_types
 from mcp import Client, MCPError
 from mcp.client.sse import sse_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import ValidationError
 
 from mcprun import __version__, supervisor
 from mcprun.asking import Offers
+from mcprun.authorizer import Authorizer
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
@@ -34,13 +35,15 @@ from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
 from mcprun.records import JsonObject
-from mcprun.server import Server, first_problem
+from mcprun.server import Server
 from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
 from mcprun.streamable import streamable_http
-from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target
+from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
+from mcprun.tokenstore import TokenStore
 from mcprun.toolpages import list_tools, relisted
 from mcprun.tools import ToolSet, changes
+from mcprun.unreached import Progress, explained
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
 """What a client raises when the other side is gone before the handshake is over."""
@@ -51,15 +54,6 @@ _NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
 
 _SHOWN = 1000
 """Characters of a line of noise that the trace holds."""
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far a connection has come: what it waits for, who speaks on stderr, and with which status it was refused."""
-
-    stderr: Stderr
-    step: str = "it to start"
-    refused: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +98,9 @@ class Connector:
         self._noise = 0
         self._offers = offers or Offers()
         self._nobodys: Counter[str] = Counter()
+        self._auth: Authorizer | None = None
+        if isinstance(target, HttpTarget) and not brings_authorization(target):
+            self._auth = Authorizer(target, TokenStore.find(), log.redactor, emit)
 
     async def connect(self) -> Server:
         """Start or reach a server; whoever asked for it closes it.
@@ -123,7 +120,7 @@ class Connector:
         async def relist(server: Server) -> ToolSet | None:
             return await relisted(found.client, server, self._seconds, self._emit)
 
-        server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist)
+        server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist, self._refusal)
         self._emit(
             ServerStart(
                 seconds=seconds,
@@ -141,19 +138,23 @@ class Connector:
         """Connect within the deadline, and try once more what an older server may understand.
 
         A server that exits on the probe for newer protocols is started again; one at a URL that refuses to be posted
-        to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP).
+        to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP). Where it
+        does not, the first refusal is told.
         """
-        progress = _Progress(self._log.stderr())
+        progress = Progress(self._log.stderr())
+        if self._auth:
+            self._auth.problem = ""
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._seconds):
                 try:
                     return await self._open(number, self._mode, progress)
-                except _EXITS:
+                except _EXITS as first:
                     late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
                     older = self._older(progress)
                     if older is None or late:
                         raise
+                    refusal = first
                     before, self._target = self._target, older
                 progress.stderr = self._log.stderr()
                 try:
@@ -161,10 +162,13 @@ class Connector:
                 except _EXITS:
                     self._target = before
                     raise
+                except (httpx2.HTTPStatusError, httpx2.SSEError):
+                    self._target = before
+                    raise refusal from None
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
-            raise self._explained(error, progress) from None
+            raise explained(error, progress, self._target, self._seconds, self._refusal()) from None
 
-    def _older(self, progress: _Progress) -> Target | None:
+    def _older(self, progress: Progress) -> Target | None:
         """Say how the target may be reached that an older server stands behind, if it may."""
         match self._target:
             case StdioTarget() if self._mode == self._asked == AUTO:
@@ -173,7 +177,7 @@ class Connector:
                 return replace(self._target, transport="sse")
         return None
 
-    async def _open(self, number: int, mode: str, progress: _Progress) -> _Found:
+    async def _open(self, number: int, mode: str, progress: Progress) -> _Found:
         stderr = progress.stderr
 
         def over(link: Link) -> None:
@@ -225,13 +229,13 @@ class Connector:
             message_handler=desk.notified,
         )
 
-    def _reached(self, number: int, stack: AsyncExitStack, progress: _Progress, link: Link) -> Any:
+    def _reached(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
         """Give what the SDK's client is to speak to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
             return self._target.server
         return link.watched(self._transport(number, stack, progress, link))
 
-    def _transport(self, number: int, stack: AsyncExitStack, progress: _Progress, link: Link) -> Any:
+    def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
         match self._target:
             case StdioTarget(_, command, args, env, cwd):
                 return Stdio(
@@ -243,13 +247,15 @@ class Connector:
                     lambda line: self._tell_noise(number, line),
                 ).open()
             case HttpTarget(url, headers, "sse"):
-                return sse_client(url, headers=dict(headers))
-            case HttpTarget(url, headers, _):
+                return sse_client(url, headers=dict(headers), auth=self._auth)
+            case HttpTarget(url, headers):
 
-                def refused(status: int) -> None:
-                    progress.refused = status
+                def refused(status: int, words: str) -> None:
+                    progress.refused, progress.words = status, words
 
-                return streamable_http(url, headers, most=self._most, expired=link.ended, refused=refused)
+                return streamable_http(
+                    url, headers, most=self._most, expired=link.ended, refused=refused, auth=self._auth
+                )
 
     def _tell_noise(self, number: int, line: str) -> None:
         self._noise += 1
@@ -263,32 +269,9 @@ class Connector:
         else:
             self._mode = LEGACY
 
-    def _explained(self, error: Exception, progress: _Progress) -> RunError:
-        """Say in one message why no connection came about."""
-        target = self._target
-        kind, message = ErrorKind.SERVER_START, ""
-        match error:
-            case RunError():
-                kind, message = error.kind, str(error)
-            case TimeoutError():
-                kind = ErrorKind.CONNECT_TIMEOUT
-                message = f"the server did not answer within {self._seconds:g} s, waiting for {progress.step}: {target}"
-            case FileNotFoundError() if isinstance(target, StdioTarget):
-                if target.cwd and not Path(target.cwd).is_dir():
-                    message = f"the server's working folder is not there: {target.cwd}"
-                else:
-                    message = f"command not found: {target.command}"
-            case PermissionError() if isinstance(target, StdioTarget):
-                message = f"not allowed to run {target.command}"
-            case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
-                message = f"the server exited before it answered: {target}"
-            case MCPError():
-                message = f"the server refused to connect: {error.message} ({target})"
-            case ValidationError():
-                message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
-            case _:
-                message = f"can't connect to {target}: {str(error) or type(error).__name__}"
-        return RunError(kind, message, stderr=progress.stderr.last_words)
+    def _refusal(self) -> str:
+        """Say why a server at a URL lets nobody in, if it does not."""
+        return self._auth.problem if self._auth else ""
 
 
 def _supervised(command: str, env: Mapping[str, str]) -> list[str]:

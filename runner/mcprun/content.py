@@ -40,7 +40,7 @@ def tool_result(tool_use_id: str, result: JsonObject) -> JsonObject:
 
 def blocks(content: list[JsonObject]) -> list[JsonObject]:
     """Make content blocks of the Messages API of MCP content; what is empty has none."""
-    return [told for item in content if (told := _block(item))]
+    return [told for item in content if (told := _told(item))]
 
 
 def result_text(content: list[JsonObject]) -> str:
@@ -64,6 +64,17 @@ def unsendable(value: Any) -> str | None:
     return f"nested more than {MOST_DEPTH} deep" if depth(value) > MOST_DEPTH else None
 
 
+def message_block(item: JsonObject) -> JsonObject | None:
+    """Make the content block of a message that holds what an MCP content block does; `None` for an empty text.
+
+    Raises `ValueError` that names what the API has no block for: audio, other image types, binary resources.
+    """
+    sent = _sent(item)
+    if isinstance(sent, str):
+        raise ValueError(sent)
+    return sent
+
+
 def depth(value: Any) -> int:
     """Count the levels of nesting of a JSON value."""
     if isinstance(value, dict):
@@ -73,14 +84,21 @@ def depth(value: Any) -> int:
     return 1 + max(map(depth, value), default=0)
 
 
-def _block(item: JsonObject) -> JsonObject | None:
+def _told(item: JsonObject) -> JsonObject | None:
+    """Make a block of any content, of words where there is none for it."""
+    sent = _sent(item)
+    return _text(f"[{sent}; it can't be shown to the model]") if isinstance(sent, str) else sent
+
+
+def _sent(item: JsonObject) -> JsonObject | str | None:
+    """Make the block that shows the content, or name what can't be shown."""
     match item:
         case {"type": "text", "text": str(text)}:
             return _text(text) if text.strip() else None
         case {"type": "image", "data": str(data), "mimeType": str(mime)}:
             return _binary(data, mime, "image")
         case {"type": "audio", "data": str(data), "mimeType": str(mime)}:
-            return _text(f"[audio: {mime}, {_size(data)}; it can't be shown to the model]")
+            return f"audio: {mime}, {_size(data)}"
         case {"type": "resource_link", "uri": str(uri)}:
             return _text(_link(uri, item))
         case {"type": "resource", "resource": {"uri": str(uri), "text": str(text)}}:
@@ -98,7 +116,7 @@ def _link(uri: str, item: JsonObject) -> str:
     return f"[resource link {uri}: {', '.join(facts)}]" if facts else f"[resource link {uri}]"
 
 
-def _blob(uri: str, blob: str, mime: str) -> JsonObject:
+def _blob(uri: str, blob: str, mime: str) -> JsonObject | str:
     """Show a binary resource as image, document or text where its type allows."""
     if mime.startswith("text/") or mime == "application/json":
         try:
@@ -108,11 +126,11 @@ def _blob(uri: str, blob: str, mime: str) -> JsonObject:
     return _binary(blob, mime, f"resource {uri}")
 
 
-def _binary(data: str, mime: str, what: str) -> JsonObject:
+def _binary(data: str, mime: str, what: str) -> JsonObject | str:
     kind = "image" if mime in IMAGE_TYPES else "document" if mime == "application/pdf" else None
     if kind and _is_base64(data):
         return {"type": kind, "source": {"type": "base64", "media_type": mime, "data": data}}
-    return _text(f"[{what}: {mime}, {_size(data)}; it can't be shown to the model]")
+    return f"{what}: {mime}, {_size(data)}"
 
 
 def _is_base64(data: str) -> bool:

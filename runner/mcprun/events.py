@@ -147,6 +147,29 @@ class ToolCall(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptGet(Event):
+    """A prompt of the server was asked for (`prompts/get`); `problem` is set where it could not be had."""
+
+    name: ClassVar[str] = "prompt_get"
+    prompt: str
+    arguments: JsonObject
+    problem: str | None = None
+    server: int
+    log_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceRead(Event):
+    """A resource of the server was read (`resources/read`); `problem` is set where it could not be."""
+
+    name: ClassVar[str] = "resource_read"
+    uri: str
+    problem: str | None = None
+    server: int
+    log_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAsked(Event):
     """A server asked for something (`kind`: elicitation, sampling or roots), and was answered.
 

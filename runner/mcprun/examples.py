@@ -40,11 +40,12 @@ _MOST_CHARACTERS, _MOST_DEPTH = 5000, 20
 _TYPES = ("object", "string", "integer", "number", "boolean", "array", "null")
 
 
-def example(schema: Any, *, reads_only: bool = False) -> Any:
+def example(schema: Any, *, tool: str = "", reads_only: bool = False) -> Any:
     """Make a JSON value that a schema allows: of an object what is required, and what it is not valid without.
 
-    Text is chosen by the names of properties, for a tool that only reads (`reads_only`) or for any other. Nothing is
-    fetched: references must be local. Raises `ValueError`, which says why, where no value is found.
+    Text is chosen by the names of properties and of the `tool` that it is for, and whether that only reads
+    (`reads_only`). Nothing is fetched: references must be local. Raises `ValueError`, which says why, where no value is
+    found.
     """
     if depth(schema) > MOST_SCHEMA_DEPTH:
         raise ValueError(f"the schema is nested more than {MOST_SCHEMA_DEPTH} deep")
@@ -54,7 +55,7 @@ def example(schema: Any, *, reads_only: bool = False) -> Any:
         raise ValueError(f"the schema is not valid at {error.json_path}: {error.message[:200]}") from None
     if weight(schema) > _MOST_STEPS:
         raise ValueError("the schema has too many alternatives to be tried")
-    maker = _Maker(schema, reads_only=reads_only)
+    maker = _Maker(schema, tool, reads_only=reads_only)
     for value in maker.values(schema):
         return value
     raise ValueError("none of the values that were tried fits the schema")
@@ -63,8 +64,9 @@ def example(schema: Any, *, reads_only: bool = False) -> Any:
 class _Maker:
     """Tries values for the schemas of one document."""
 
-    def __init__(self, root: Any, *, reads_only: bool) -> None:
+    def __init__(self, root: Any, tool: str, *, reads_only: bool) -> None:
         self._root = root
+        self._tool = tool
         self._reads_only = reads_only
         self._steps = 0
         self._views = Views(root)
@@ -108,7 +110,7 @@ class _Maker:
             case "array":
                 yield from self._lists(view, name, nth, level)
             case "string":
-                yield from strings(view, name, reads_only=self._reads_only)
+                yield from strings(view, name, tool=self._tool, reads_only=self._reads_only)
             case "integer" | "number":
                 yield from numbers(view, nth, whole=kind == "integer")
             case "boolean":

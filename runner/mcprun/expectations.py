@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import jsonschema
 from jsonschema.exceptions import SchemaError
@@ -14,10 +14,9 @@ from mcprun.records import JsonObject
 
 
 class Part(BaseModel):
-    """A part of a query. `not_yet` names keys of the design that are refused until they do something."""
+    """A part of a query."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    not_yet: ClassVar[frozenset[str]] = frozenset()
 
 
 def _good_matchers(value: Any) -> Any:

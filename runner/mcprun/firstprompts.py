@@ -17,6 +17,7 @@ from mcprun.examples import example
 from mcprun.matchers import is_matcher
 from mcprun.queries import parse_query
 from mcprun.records import Call, JsonObject, Transcript
+from mcprun.tools import TASK_ONLY, is_task_only
 
 _PURPOSE = 200
 """Characters of a title or a description that a prompt holds."""
@@ -65,6 +66,8 @@ def first_prompts(
         seen.add(name)
         if not name:
             left_out[name] = "it has no name"
+        elif is_task_only(tool):
+            left_out[name] = TASK_ONLY
         elif _kind(tool) == "destructive" and not is_destructive_wanted:
             left_out[name] = "it says that it is destructive; --destructive takes it in"
         else:
@@ -103,7 +106,7 @@ def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:
     try:
         if not isinstance(schema, dict):
             raise ValueError("its input schema is no object")
-        query = _with_input(tool, name, example({**schema, "type": "object"}, reads_only=kind == "read-only"))
+        query = _with_input(tool, name, _example(tool["name"], schema, kind))
         parse_query(query)
     except ValueError as error:  # a schema without an example, or a query that would mean something else
         why = str(error)
@@ -111,6 +114,12 @@ def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:
         why = f"no input was found: {_plain(why, _REASON)}"
         query = _noted(_with_input(tool, name, {}), f"{why}; {_MEND}")
     return query | ({"tags": [kind]} if kind else {}), why
+
+
+def _example(name: str, schema: JsonObject, kind: str) -> JsonObject:
+    """Make an input. Raises `ValueError` where none is found."""
+    found: JsonObject = example({**schema, "type": "object"}, tool=name, reads_only=kind == "read-only")
+    return found
 
 
 def _with_input(tool: JsonObject, name: str, arguments: JsonObject) -> JsonObject:

@@ -63,7 +63,8 @@ def verdict(reply: Reply) -> tuple[bool | None, str]:
 
 def _told(conversation: Conversation) -> Iterator[JsonObject]:
     turn = 0
-    for message in conversation.messages:
+    begins = conversation.given.messages if conversation.given else 0
+    for at, message in enumerate(conversation.messages):
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for block in blocks:
@@ -72,7 +73,7 @@ def _told(conversation: Conversation) -> Iterator[JsonObject]:
                     yield {message["role"]: _cut(text)}
                 case {"type": "image" | "document" as kind}:
                     yield {message["role"]: f"[{kind}]"}
-        if message["role"] == "assistant":
+        if message["role"] == "assistant" and at >= begins:
             yield from (_call(call) for call in conversation.calls if call.turn == turn)
             turn += 1
 

@@ -24,8 +24,9 @@ import jsonlines
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
-from mcprun.records import JsonObject, RunRecord, Tally, Transcript
+from mcprun.records import JsonObject, RunRecord, Transcript
 from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
+from mcprun.tally import Tally
 
 
 def now() -> str:
@@ -122,15 +123,17 @@ class Journal:
     def __len__(self) -> int:
         return len(self._places)
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: Event, trace_id: str | None = None) -> None:
         """Take an event: all go to the trace, a finished query's transcript is kept first.
+
+        `trace_id` names the trace of OpenTelemetry that its query has, if it has one.
 
         Raises `OSError` when the disk takes no more, and from then on takes nothing: what comes later must not be
         written behind a torn line.
         """
         if self._is_broken:
             return
-        line = event.line()
+        line = event.line() | ({"trace_id": trace_id} if trace_id else {})
         try:
             if isinstance(event, QueryEnd):
                 self.keep(event.transcript)

@@ -124,9 +124,8 @@ class RecordedJudge:
         Raises `QueryError` (`not_recorded`) for a rubric that was not graded then, and for a conversation that has
         diverged: of that one, nobody has judged anything.
         """
-        if exam.conversation.divergences:
-            number = min(exam.conversation.divergences)
-            message = f"call {number} brought something else than what was judged: --judge-model MODEL asks anew"
+        if where := next(iter(exam.conversation.diverged), None):
+            message = f"{where} brought something else than what was judged: --judge-model MODEL asks anew"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         recorded = self.recording.recorded(exam.query, exam.where)
         known = {check.rubric: check for check in recorded.checks if check.rubric}
@@ -156,7 +155,7 @@ async def open_judge(
         assert isinstance(model, ReplayModel)  # noqa: S101  `choose_judge` has seen to it
         yield RecordedJudge(model)
     elif choice.shares_client:
-        yield ModelJudge(model, choice.record.name, limits.max_tokens, show, emit)
+        yield ModelJudge(model, choice.api_name, limits.max_tokens, show, emit)
     else:
         async with choice.open(limits, emit, Scrubber(), show, earlier) as own:
-            yield ModelJudge(own, choice.record.name, limits.max_tokens, show, emit)
+            yield ModelJudge(own, choice.api_name, limits.max_tokens, show, emit)

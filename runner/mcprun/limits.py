@@ -71,6 +71,9 @@ MAX_TOOL_PAGES = 100
 AUTO, LEGACY, MODERN = "auto", "legacy", "2026-07-28"
 """Which protocol is spoken: what a first negotiation finds out, that of servers before 2026-07-28, or that version."""
 
+PROVIDERS = ("bedrock", "vertex", "foundry")
+"""Who else offers Claude: `--model bedrock:NAME` names one of them, and the model as it calls it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

@@ -21,8 +21,9 @@ from mcprun.errors import QueryError, RequestError
 from mcprun.events import Emit, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
+from mcprun.opener import Opener
 from mcprun.queries import Query
-from mcprun.records import Asked, Call, Check, JsonObject, Turn
+from mcprun.records import Asked, Call, Check, Given, JsonObject, Turn
 from mcprun.server import Answer, Server
 from mcprun.together import together
 from mcprun.tools import Permit, ToolSet
@@ -36,6 +37,9 @@ ANSWERED = frozenset({"end_turn", "stop_sequence"})
 
 Divergence = Callable[[Query, Where, int, Call], str]
 """Says how the call with a number differs from what was recorded of the query; empty when it does not."""
+
+GivenDivergence = Callable[[Query, Where, list[JsonObject]], str]
+"""Says how what the server gives to begin with differs from what was recorded of the query; empty when it does not."""
 
 Approve = Callable[[ToolCall], Awaitable[str]]
 """Is asked before a call is sent, for all of a turn at the same time. What it says is told in place of a result."""
@@ -56,6 +60,8 @@ class Conversation:
     `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
     a call, how it differs from the one that is played back; `judged` are the checks of the judge, if there was one.
     `under_way` is the turn whose calls are being made, or were when the conversation was cut short.
+    `given` counts the messages that the server's own prompt or resources made, and `given_divergence` says how they
+    differ from those that are played back.
     `asked` is what the server asked, `unmet` says which of it the query's own answers should have answered.
     """
 
@@ -65,6 +71,8 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
     stop: str = ""
     divergences: dict[int, str] = field(default_factory=dict)
+    given: Given | None = None
+    given_divergence: str = ""
     judged: list[Check] = field(default_factory=list)
     under_way: UnderWay | None = None
     asked: list[Asked] = field(default_factory=list)
@@ -74,8 +82,15 @@ class Conversation:
     @property
     def text(self) -> str:
         """The text of the model's last turn."""
-        last = next((message for message in reversed(self.messages) if message["role"] == "assistant"), None)
+        own = self.messages[self.given.messages :] if self.given else self.messages
+        last = next((message for message in reversed(own) if message["role"] == "assistant"), None)
         return "".join(block["text"] for block in last["content"] if block.get("type") == "text") if last else ""
+
+    @property
+    def diverged(self) -> dict[str, str]:
+        """What brought something else than was recorded, and how it differs, in order: `call 2`, `the server's …`."""
+        given = {"the server's prompt or resource": self.given_divergence} if self.given_divergence else {}
+        return given | {f"call {number}": self.divergences[number] for number in sorted(self.divergences)}
 
     @property
     def pending(self) -> str:
@@ -104,8 +119,9 @@ class Loop:
 
     `offers` is what servers that ask are offered.
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
-    from the one that is played back, if one is; with `stop_diverged`, a conversation ends there. `approve` is asked
-    before each call, and `hear` is called with what the model says while it comes.
+    from the one that is played back, if one is, `given_divergence` how what it began with does; with `stop_diverged`, a
+    conversation ends there. `approve` is asked before each call, and `hear` is called with what the model says while it
+    comes.
     """
 
     model: Model
@@ -115,6 +131,7 @@ class Loop:
     permit: Permit = field(default_factory=Permit)
     offers: Offers = field(default_factory=Offers)
     divergence: Divergence | None = None
+    given_divergence: GivenDivergence | None = None
     stop_diverged: bool = False
     approve: Approve | None = None
     hear: Callable[[str], None] | None = None
@@ -145,13 +162,34 @@ class Loop:
         before, unmet = conversation.asked, conversation.unmet
         try:
             with server.attend(asker):
-                for content in query.user_messages if messages is None else messages:
+                if messages is None:
+                    messages = await self._user_messages(query, server, where, conversation)
+                for content in messages:
                     conversation.messages.append({"role": "user", "content": content})
                     await one.run()
                     if conversation.stop not in ANSWERED:
                         return
         finally:
             conversation.asked, conversation.unmet = [*before, *asker.in_order()], [*unmet, *asker.unmet]
+
+    async def _user_messages(
+        self, query: Query, server: Server, where: Where, conversation: Conversation
+    ) -> list[str | list[Any]]:
+        """Give what the user says; what comes before it, where the server gives it, stands in `conversation` then."""
+        if not query.takes_from_server:
+            return query.user_messages
+        opener = Opener(server, where, self.emit, self.limits.call_seconds, conversation.waiting_for)
+        given = await opener.open(query)
+        told = self.given_divergence(query, where, given) if self.given_divergence else ""
+        conversation.given = Given(messages=len(given), diverged=bool(told))
+        conversation.given_divergence = told
+        if told and self.stop_diverged:
+            conversation.messages += given
+            conversation.stop = "diverged"
+            return []
+        *before, last = given
+        conversation.messages += before
+        return [last["content"], *query.user_messages[1:]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from pathlib import Path
 from mcprun.errors import UsageError
 from mcprun.journal import dumps, mark_latest, new_directory, write_file
 from mcprun.prompts import stem_of
-from mcprun.records import JsonObject, PromptsRecord, RunRecord, Tally
+from mcprun.records import JsonObject, PromptsRecord, RunRecord
 from mcprun.rundir import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
 from mcprun.shard import Shard, joined
+from mcprun.tally import Tally
 from mcprun.tools import changes
 
 _OWN = ("shard", "out")

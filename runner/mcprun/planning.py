@@ -11,17 +11,28 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from mcprun.asking import LogLevel, Offers
 from mcprun.batch import Plan
+from mcprun.config import environment
 from mcprun.errors import UsageError
 from mcprun.limits import AUTO, Limits
 from mcprun.models import Manner
 from mcprun.models.choose import Account, choose, choose_judge, needs_script
+from mcprun.oauthclient import given_value, machine
 from mcprun.prompts import Select, as_file, read_prompts
 from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
 from mcprun.shard import Shard
-from mcprun.target import InProcessTarget, Target, parse_target, secrets_of, started_otherwise, variables_of, with_more
+from mcprun.target import (
+    InProcessTarget,
+    Target,
+    authorized,
+    parse_target,
+    secrets_of,
+    started_otherwise,
+    variables_of,
+    with_more,
+)
 from mcprun.tools import Permit
 
 if TYPE_CHECKING:
@@ -39,13 +50,15 @@ class Options:
     """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
 
     `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`, `thinking` and `tool_choice` say
-    how Claude answers (`models.Manner`). `filters` are patterns of ids and tags, of which the first `limit` queries are
+    how Claude answers (`models.Manner`), `bare_api` that only what every endpoint of the Messages API knows is sent.
+    `filters` are patterns of ids and tags, of which the first `limit` queries are
     run, of these the `shard` (`2/4`: the second of four parts). `allow_tool` and `deny_tool` are patterns of tools;
     `read_only` leaves those that say they change nothing. `env` (of a server that is started), all that `env_files`
-    hold, and `headers` (of one at a URL) are secrets, `redact` holds regular expressions of others. `cwd` and `python`
-    say how a server is started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the
-    specification. `elicit` and `roots` (folders) are what servers that ask are answered, `log_level` is from which
-    level on they tell. `out` is the run's folder. `scrub` and `ignore` say what does not count in a replay.
+    hold, and `headers` (of one at a URL) are secrets; `token` is shown to a URL, or one that the `oauth_` client gets
+    (`oauthclient.py`). `redact` holds regular expressions of others. `cwd` and `python` say how a server is started,
+    `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `elicit` and `roots`
+    (folders) are what servers that ask are answered, `log_level` is from which level on they tell. `out` is the run's
+    folder. `scrub` and `ignore` say what does not count in a replay. `otel` has OpenTelemetry spans exported.
     """
 
     model: str | None = None
@@ -54,6 +67,7 @@ class Options:
     effort: str | None = None
     thinking: str | None = None
     tool_choice: str | None = None
+    bare_api: bool = False
     system: str | None = None
     filters: Sequence[str] = ()
     limit: int | None = None
@@ -66,6 +80,14 @@ class Options:
     read_only: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    token: str | None = None
+    oauth_client_id: str | None = None
+    oauth_client_secret: str | None = None
+    oauth_private_key: str | None = None
+    oauth_algorithm: str | None = None
+    oauth_assertion: str | None = None
+    oauth_scope: str | None = None
+    oauth_issuer: str | None = None
     server_args: Sequence[str] = ()
     env_files: Sequence[str] = ()
     cwd: str | None = None
@@ -82,6 +104,7 @@ class Options:
     scrub: Sequence[str] = ()
     ignore: Sequence[str] = ()
     out: str | None = None
+    otel: bool = False
 
 
 def make_plan(
@@ -97,12 +120,13 @@ def make_plan(
     With `resume` an earlier run goes on, whose prompts may have been `kept`.
     """
     account = Account.find()
-    target, redactor = reach(server, options, account)
+    spec, judge = options.model or account.model, options.judge_model or account.judge_model
     if options.limits.budget_usd is not None:
-        import mcprun.prices  # noqa: F401  says what to install where it is missing
+        import mcprun.prices  # says what to install where it is missing
+    if options.otel:
+        import mcprun.telemetry.export  # noqa: F401  the same
     if not isinstance(prompts, str | PathLike):
         prompts, kept = "-", as_file(prompts)
-    spec = options.model or account.model
     found = read_prompts(
         fspath(prompts),
         Select(tuple(options.filters), options.limit, shard=Shard.parse(options.shard) if options.shard else None),
@@ -112,14 +136,16 @@ def make_plan(
     )
     with ExitStack() as stack:
         stack.enter_context(found)
+        account = account.at_clouds(spec, judge if found.judged else None, options.base_url)
+        target, redactor = reach(server, options, account)
         model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
-        manner = Manner(effort=options.effort, thinking=options.thinking, tool_choice=options.tool_choice)
+        model = replace(model, manner=manner_of(options))
         plan = Plan(
             prompts=found,
             target=target,
             protocol=options.protocol,
-            model=replace(model, manner=manner),
-            judge=choose_judge(options.judge_model or account.judge_model, model, found.judged),
+            model=model,
+            judge=choose_judge(judge, model, found.judged),
             limits=options.limits,
             system=options.system,
             allow_tool_errors=options.allow_tool_errors,
@@ -133,10 +159,20 @@ def make_plan(
             scrubber=Scrubber.of(options.scrub, options.ignore),
             on_divergence=options.on_divergence,
             redactor=redactor,
+            otel=options.otel,
             arguments={"prompts": found.name, "server": str(target)},
         )
         stack.pop_all()  # the prompts stay open for whoever runs the plan
     return plan
+
+
+def manner_of(options: Options) -> Manner:
+    """Say how Claude is to answer. Raises `UsageError` for what a bare API does not know."""
+    if options.bare_api and (options.effort or options.thinking):
+        raise UsageError("--bare-api sends neither effort nor thinking: leave out --effort and --thinking, or it")
+    return Manner(
+        effort=options.effort, thinking=options.thinking, tool_choice=options.tool_choice, bare=options.bare_api
+    )
 
 
 def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target, Redactor]:
@@ -148,6 +184,18 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
     target = started_otherwise(target, python=options.python, cwd=options.cwd)
     env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
     target = with_more(target, env={**env, **options.env}, headers=options.headers)
+    variables = environment()
+    client = machine(
+        variables,
+        client_id=options.oauth_client_id,
+        client_secret=options.oauth_client_secret,
+        private_key=options.oauth_private_key,
+        algorithm=options.oauth_algorithm,
+        assertion=options.oauth_assertion,
+        scope=options.oauth_scope,
+        issuer=options.oauth_issuer,
+    )
+    target = authorized(target, token=given_value(options.token, variables), client=client)
     return target, Redactor([*account.secrets, *secrets_of(target)], options.redact)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 
 from mcprun.errors import UsageError
@@ -15,19 +16,26 @@ except ImportError:
 
 _PROVIDER = "anthropic"
 
+_PAID = {"bedrock": "aws", "vertex": "google", "foundry": "azure"}
+"""What genai-prices calls who is paid."""
 
-def price(model: str, usage: Usage) -> float | None:
-    """Give what a reply costs in US dollars; `None` when the model's price is not known."""
+
+def price(model: str, usage: Usage, kind: str = "claude") -> float | None:
+    """Give what a reply costs in US dollars; `None` when the model's price is not known.
+
+    `kind` is who is paid, as in `ModelRecord`; where a provider's own price is not known, the API's stands for it.
+    """
     counted = genai_prices.Usage(
         input_tokens=usage.read,  # those that were cached are counted among them
         output_tokens=usage.output_tokens,
         cache_write_tokens=usage.cache_creation_input_tokens,
         cache_read_tokens=usage.cache_read_input_tokens,
     )
-    try:
-        return float(genai_prices.calc_price(counted, model, provider_id=_PROVIDER).total_price)
-    except LookupError:
-        return None
+    for provider in (_PAID.get(kind), _PROVIDER):
+        if provider:
+            with suppress(LookupError):
+                return float(genai_prices.calc_price(counted, model, provider_id=provider).total_price)
+    return None
 
 
 @cache

@@ -1,7 +1,7 @@
 """A query: one line of a prompts file, checked. The format stands in the README under "Queries".
 
 `parse_query` takes a line's JSON value and gives a `Query`, or raises `BadQuery` with every problem named by
-the field as the user wrote it. Keys whose behaviour is not built yet are refused, never taken and ignored.
+the field as the user wrote it. Unknown keys are refused, never taken and ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from mcprun import aliases
 from mcprun.aliases import Problem
 from mcprun.elicitation import ElicitAnswer
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
+from mcprun.limits import PROVIDERS
 from mcprun.records import JsonObject
+from mcprun.serverinput import ServerPrompt, Uri, from_server
 
 _BLOCK_TYPES = ("text", "image", "document")
 
@@ -69,6 +71,8 @@ def _check_id(value: Any) -> Any:
 def _no_keyword(value: str) -> str:
     if value == "script" or value.startswith("replay:"):
         raise ValueError("must name a model of the API: script and replay are chosen for the whole run")
+    if value.partition(":")[0] in PROVIDERS:
+        raise ValueError("must name a model alone: its provider is chosen for the whole run")
     return value
 
 
@@ -103,10 +107,11 @@ class Query(Part):
     `elicit` and `sampling` are what servers that ask are answered, in order: for the user, and for `--model script`.
     """
 
-    not_yet = frozenset({"server_prompt", "resources"})
     id: Annotated[str, BeforeValidator(_check_id)] = ""
     prompt: Prompt | None = None
     prompts: list[Prompt] | None = Field(default=None, min_length=1)
+    server_prompt: ServerPrompt | None = None
+    resources: list[Uri] | None = Field(default=None, min_length=1)
     system: str | None = None
     model: Annotated[str, Field(min_length=1), AfterValidator(_no_keyword)] | None = None
     max_tokens: Count | None = None
@@ -141,7 +146,7 @@ class Query(Part):
         if self.script is None:
             return self
         answers = sum(not turn.calls for turn in self.script) + bool(self.script[-1].calls)
-        asked = len(self.user_messages)
+        asked = len(self.user_messages) or 1
         if answers != asked:
             raise ValueError(
                 f"script: answers {answers} of the user's messages, and there {'is' if asked == 1 else 'are'} {asked}:"
@@ -151,7 +156,7 @@ class Query(Part):
 
     @model_validator(mode="after")
     def _has_one_prompt(self) -> Self:
-        if self.prompt is None and self.prompts is None:
+        if self.prompt is None and self.prompts is None and self.server_prompt is None:
             raise ValueError("prompt: is missing")
         if self.prompt is not None and self.prompts is not None:
             raise ValueError("prompts: says the same as 'prompt', which is there too: keep one")
@@ -159,8 +164,15 @@ class Query(Part):
 
     @property
     def user_messages(self) -> list[str | list[Any]]:
-        """What the user says, one message after the other."""
-        return self.prompts if self.prompts is not None else [self.prompt or ""]
+        """What the user says, one message after the other; nothing where only the server's prompt is played."""
+        if self.prompts is not None:
+            return self.prompts
+        return [] if self.prompt is None else [self.prompt]
+
+    @property
+    def takes_from_server(self) -> bool:
+        """Whether the conversation begins with what the server gives."""
+        return self.server_prompt is not None or self.resources is not None
 
     @property
     def digest(self) -> str:
@@ -170,14 +182,22 @@ class Query(Part):
 
     @property
     def said(self) -> str | list[Any]:
-        """The prompt as the prompts file has it: text, content blocks, or a list of user messages."""
-        return self.prompts if self.prompts is not None else (self.prompt or "")
+        """The prompt as the prompts file has it: text, content blocks, or a list of user messages.
+
+        Where something is taken from the server, it is a list, which names that first (`from_server`).
+        """
+        own = self.prompts if self.prompts is not None else (self.prompt or "")
+        if not self.takes_from_server:
+            return own
+        taken = list(from_server(self.server_prompt, self.resources or ()))
+        return [*taken, *(own if isinstance(own, list) else [own] if own else [])]
 
 
 def parse_query(value: Any) -> Query:
     """Check one line's JSON value: an object, or a bare string, which is a prompt.
 
-    Raises `BadQuery` with every problem. A query without an `id` gets one made of its prompt's hash.
+    Raises `BadQuery` with every problem. A query without an `id` gets one made of the hash of what is said: its prompt,
+    and what it takes from the server.
     """
     if isinstance(value, str):
         value = {"prompt": value}
@@ -206,6 +226,7 @@ def _made_id(query: Query) -> str:
 
 _PARTS: dict[tuple[str, ...], type[Part]] = {
     (): Query,
+    ("server_prompt",): ServerPrompt,
     ("script",): ScriptTurn,
     ("script", "calls"): ScriptCall,
     ("elicit",): ElicitAnswer,
@@ -243,9 +264,7 @@ def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
 def _unknown_key(location: tuple[str | int, ...]) -> str:
     *parents, key = location
     part = _PARTS[tuple(name for name in parents if isinstance(name, str))]
-    if key in part.not_yet:
-        return "not supported yet"
-    known = [*part.model_fields, *part.not_yet, *(aliases.KNOWN if part is Query else ())]
+    known = [*part.model_fields, *(aliases.KNOWN if part is Query else ())]
     close = difflib.get_close_matches(str(key), known, n=1)
     if close:
         return f"unknown key; did you mean {close[0]!r}?"

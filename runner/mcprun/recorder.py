@@ -33,13 +33,14 @@ from mcprun.redact import Redactor
 from mcprun.repeats import summed_up
 from mcprun.rundir import Run
 from mcprun.server import Server, described
+from mcprun.telemetry import NoTelemetry, Telemetry
 from mcprun.tools import changes
 
 
 class Recorder:
     """Keeps the journal and the record of one run. A disk that takes no more ends the run, by `ending`.
 
-    A run that `is_latest` is what `outputs/latest` names from now on.
+    A run that `is_latest` is what `outputs/latest` names from now on. `telemetry` knows the trace of a query.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Recorder:
         ending: Ending,
         *,
         is_latest: bool = True,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.journal = journal
         self.record = redactor.value(record)
         self._redactor = redactor
-        self._watchers = [watch]
+        self._telemetry = telemetry or NoTelemetry()
+        self._watchers = [self._telemetry.handle, watch]
         self._ending = ending
         self._started = time.monotonic()
         self._is_latest = is_latest
@@ -98,7 +101,7 @@ class Recorder:
         """Hand an event to the journal, and to whoever watches."""
         event = self._redactor.value(event)
         try:
-            self.journal.handle(event)
+            self.journal.handle(event, self._telemetry.trace_id(event.where) if event.where else None)
         except OSError as error:
             self._ending.end(_unwritable(self.journal.path, error))
         for watcher in self._watchers:

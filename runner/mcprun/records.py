@@ -133,10 +133,28 @@ class ErrorInfo(Record):
     message: str
 
 
+class Said(Record):
+    """Messages alone, so that they can be cleaned as those of a transcript are."""
+
+    shaped = frozenset({"messages"})
+    messages: list[JsonObject]
+
+
+class Given(Record):
+    """What a query took from the server to begin with: the first so many `messages` of its transcript hold it.
+
+    `diverged` tells, in a replay, that something else came than was recorded.
+    """
+
+    messages: int = Field(ge=0)
+    diverged: bool = False
+
+
 class Transcript(Record):
     """What was said in a query's last attempt: one line of `transcripts.jsonl`.
 
-    `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed.
+    `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed. Where the
+    first of them came of the server's own prompt or resources, `given` counts those; it is absent in all others.
     `stop` is the last stop reason of the model, or ours: `max_turns`, `max_calls`, `diverged`, `timeout`,
     `error`, `cancelled`. `asked` is what the server asked meanwhile; a transcript in which it asked nothing has no such
     key.
@@ -153,6 +171,7 @@ class Transcript(Record):
     system: str | None = None
     model: str
     messages: list[JsonObject]
+    given: Given | None = None
     calls: list[Call]
     asked: list[Asked] = []
     text: str
@@ -167,7 +186,19 @@ class Transcript(Record):
         line = Record.line(self)
         if not self.asked:
             del line["asked"]
+        if not self.given:
+            del line["given"]
         return line
+
+    @property
+    def begins(self) -> int:
+        """The place in `messages` from which on an assistant's message is a turn of the model."""
+        return self.given.messages if self.given else 0
+
+    @property
+    def diverged(self) -> int:
+        """How many of the calls, and of what was given, brought something else than was recorded."""
+        return sum(call.diverged for call in self.calls) + bool(self.given and self.given.diverged)
 
     @property
     def cause(self) -> str:
@@ -256,12 +287,17 @@ class PromptsRecord(Record):
 
 
 class ModelRecord(Record):
-    """Which model answered, or graded: the kind of source, its name, and how it was chosen."""
+    """Which model answered, or graded: the kind of source (`claude`, or its provider), its name, how it was chosen."""
 
     fixed = frozenset({"kind", "name", "chosen"})
-    kind: Literal["claude", "script", "replay"]
+    kind: Literal["claude", "bedrock", "vertex", "foundry", "script", "replay"]
     name: str
     chosen: str
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a model is asked, over the network; scripts and recordings are not."""
+        return self.kind not in ("script", "replay")
 
 
 class RunRecord(Record):
@@ -308,38 +344,3 @@ class RunRecord(Record):
             return ExitCode.FAILED
         is_whole = self.state == "finished" and not self.error and not counts.error and not counts.skipped
         return ExitCode.PASSED if is_whole else ExitCode.ERROR
-
-
-class Tally:
-    """Counts transcripts as they come; the end of a run and a later reader use the same sums."""
-
-    def __init__(self) -> None:
-        self._verdicts = dict.fromkeys(Verdict, 0)
-        self._calls = self._tool_errors = self._diverged = self._turns = 0
-        self._usage: Usage | None = None
-
-    def add(self, transcript: Transcript) -> None:
-        """Count one more."""
-        self._verdicts[transcript.verdict] += 1
-        self._calls += len(transcript.calls)
-        self._tool_errors += sum(call.is_error for call in transcript.calls)
-        self._diverged += sum(call.diverged for call in transcript.calls)
-        self._turns += len(transcript.turns)
-        if transcript.usage:
-            self._usage = (self._usage or Usage()) + transcript.usage
-
-    @property
-    def failures(self) -> int:
-        """How many queries were tried to their end and did not pass."""
-        return self._verdicts[Verdict.FAILED] + self._verdicts[Verdict.ERROR]
-
-    def counts(self) -> Counts:
-        """Give the totals so far."""
-        return Counts(
-            **{verdict.value: count for verdict, count in self._verdicts.items()},
-            calls=self._calls,
-            tool_errors=self._tool_errors,
-            diverged=self._diverged,
-            turns=self._turns,
-            usage=self._usage,
-        )

@@ -45,16 +45,23 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets for form in _forms(secret) if len(form) >= LEAST}
-        literal = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
-        self.longest = max((len(form.encode()) for form in forms), default=0)
+        self._given = [compiled("--redact", pattern) for pattern in patterns]
+        self.longest = _LONGEST_FIT if self._given else 0
         """Bytes that a secret may have, or what fits a pattern, as far as anybody can know."""
-        if patterns := tuple(patterns):
-            self.longest = max(self.longest, _LONGEST_FIT)
-        self._forms = forms
-        self.has_patterns = bool(patterns)
-        self._patterns = [re.compile(literal)] if forms else []
-        self._patterns += [compiled("--redact", pattern) for pattern in patterns]
+        self._forms: set[str] = set()
+        self.has_patterns = bool(self._given)
+        self._patterns = self._given
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Replace these as well from now on: tokens come while a run goes on."""
+        forms = {form for secret in secrets for form in _forms(secret) if len(form) >= LEAST}
+        if forms <= self._forms:
+            return
+        self._forms |= forms
+        self.longest = max(self.longest, *(len(form.encode()) for form in forms))
+        literal = "|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True))
+        self._patterns = [re.compile(literal), *self._given]
 
     def text(self, text: str) -> str:
         """Replace what must not be seen; give the very same text when there is nothing."""

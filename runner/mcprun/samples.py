@@ -21,6 +21,9 @@ LONGEST = 2000
 _SHORT = 30
 """Characters of text that is held against a pattern: some patterns take time that doubles with each character."""
 
+_MOST_BRANCHES = 8
+"""Alternatives of a pattern that longer text is held against as well."""
+
 _PATTERN_LENGTH = 500
 _MOST_REPEATS = 1000
 """Characters of a pattern that text is made for, and the repeats that it may ask for, multiplied."""
@@ -50,6 +53,7 @@ _NAMES = {
     "timezone": "UTC", "tz": "UTC", "language": "en", "lang": "en", "locale": "en", "uuid": _UUID,
 }  # fmt: skip
 _FOLDERS = frozenset({"directory", "dir", "folder", "cwd", "root", "repo", "repository", "workspace"})
+_OF_FOLDERS = _FOLDERS | {"directories", "folders", "list", "ls", "search", "tree"}
 _FILES = frozenset({"file", "files", "filename", "filenames", "path", "paths", "filepath"})
 
 _PATTERN_TEXTS = (
@@ -59,18 +63,19 @@ _PATTERN_TEXTS = (
 """What is tried where a pattern must fit, before text is made from the pattern itself."""
 
 
-def strings(schema: JsonObject, name: str, *, reads_only: bool) -> Iterator[str]:
+def strings(schema: JsonObject, name: str, *, tool: str = "", reads_only: bool) -> Iterator[str]:
     """Give text for an argument, the likeliest first. `schema` is a schema of text, with all that it refers to.
 
     A tool that only reads (`reads_only`) may be given what is there in most places, `README.md` and the folder
-    itself; any other is given names that hardly exist, so that nothing is overwritten.
+    itself; any other is given names that hardly exist, so that nothing is overwritten. What only says that it is a path
+    is one of a folder where the name of the `tool` says so.
     """
     pattern, least = schema.get("pattern"), _length(schema.get("minLength"), 0)
     most = _length(schema.get("maxLength"), LONGEST)
-    likely = [FORMATS.get(str(schema.get("format")), ""), _named(name, reads_only), _EXAMPLE]
+    likely = [FORMATS.get(str(schema.get("format")), ""), _named(name, tool, reads_only), _EXAMPLE]
     texts = list(dict.fromkeys(filter(None, likely)))
     if isinstance(pattern, str):
-        texts = [text for text in (*texts, *_PATTERN_TEXTS) if len(text) <= _SHORT]
+        texts = [text for text in (*texts, *_PATTERN_TEXTS) if len(text) <= _SHORT or _is_quick(pattern)]
         yield from (text for text in texts if least <= len(text) <= most)
         yield from made_for(pattern)
         return
@@ -82,6 +87,15 @@ def strings(schema: JsonObject, name: str, *, reads_only: bool) -> Iterator[str]
     for number in range(2, 10):
         if least <= len(more := f"{_EXAMPLE}-{number}") <= most:
             yield more
+
+
+def _is_quick(pattern: str) -> bool:
+    """Tell whether a pattern is surely no work, however long the text: as that of a UUID, it repeats only characters.
+
+    Each as often as it says, and never a group.
+    """
+    varies = re.search(r"[*+?]|\{\d*,|\)\{", pattern.replace("(?:", "("))
+    return not varies and pattern.count("|") <= _MOST_BRANCHES and len(pattern) <= _PATTERN_LENGTH
 
 
 def made_for(pattern: str) -> Iterator[str]:
@@ -143,14 +157,19 @@ def numbers(schema: JsonObject, nth: int, *, whole: bool) -> Iterator[int | floa
             yield number
 
 
-def _named(name: str, reads_only: bool) -> str:
+def _named(name: str, tool: str, reads_only: bool) -> str:
     """Give what an argument's name asks for: the last of its words that says anything counts."""
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name[:LONGEST]).lower())
-    if _FOLDERS.intersection(words):
+    words = _words(name)
+    is_path = words[-1:] in (["path"], ["paths"]) and not _FILES.intersection(words[:-1])
+    if _FOLDERS.intersection(words) or (is_path and _OF_FOLDERS.intersection(_words(tool))):
         return "." if reads_only else _EXAMPLE
     if _FILES.intersection(words):
         return "README.md" if reads_only else "example.txt"
     return next((_NAMES[word] for word in reversed(words) if word in _NAMES), "")
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name[:LONGEST]).lower())
 
 
 def _length(value: Any, otherwise: int) -> int:

@@ -39,6 +39,22 @@ _FAREWELLS = frozenset(
 """Errors that the SDK makes itself: nobody answered the call, and that is never a tool's failure."""
 
 
+TIMEOUT = "timeout"
+"""The `problem` of what was not answered in time."""
+
+
+class NoResult(Exception):  # noqa: N818  it is an outcome, told by whoever asked, and no error of the program
+    """A request that is no call came to no result, and the server is still there; `str()` of it says why.
+
+    `problem` says in which way, `code` is JSON-RPC's where the server answered with an error.
+    """
+
+    def __init__(self, message: str, problem: str, code: int | None = None) -> None:
+        self.problem = problem
+        self.code = code
+        super().__init__(message)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a call: an MCP `CallToolResult` (wire form), and the `problem` where we had to make it up.
@@ -59,11 +75,20 @@ class Answer:
 class Server:
     """One live server. `tools` are its tools as they were listed last; `number` tells servers apart.
 
-    `desk` is where it asks and tells things; `relist` lists its tools again.
+    `desk` is where it asks and tells things; `relist` lists its tools again. `refusal` says why it lets nobody in any
+    more, if it does not.
     """
 
     def __init__(
-        self, number: int, client: Client, tools: ToolSet, link: Link, stderr: Stderr, desk: Desk, relist: Relist
+        self,
+        number: int,
+        client: Client,
+        tools: ToolSet,
+        link: Link,
+        stderr: Stderr,
+        desk: Desk,
+        relist: Relist,
+        refusal: Callable[[], str] = str,
     ) -> None:
         self.number = number
         self.tools = tools
@@ -74,8 +99,10 @@ class Server:
         self.name = client.server_info.name if client.server_info else None
         self.version = client.server_info.version if client.server_info else None
         self._session = client.session
+        self._capabilities = client.server_capabilities
         self._link = link
         self._stderr = stderr
+        self._refusal = refusal
         self._checked = _checked(tools)
 
     @property
@@ -95,6 +122,38 @@ class Server:
     async def close(self) -> None:
         """End the connection, and the server if it was started for it."""
         await self._link.close()
+
+    def has(self, capability: str) -> bool:
+        """Tell whether the server says that it has a capability, such as `prompts` or `resources`."""
+        return getattr(self._capabilities, capability) is not None
+
+    async def request(self, request: mcp_types.Request[Any, Any], what: str, seconds: float) -> JsonObject:
+        """Send a request that is no call, for at most so many seconds; give its result as the wire has it.
+
+        Raises `NoResult` where there is none, `QueryError` (`server_died`) when nobody is there to answer.
+        """
+
+        async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
+            more = {"input_responses": responses, "request_state": state} if responses or state else {}
+            again = request.model_copy(update={"params": request.params.model_copy(update=more)})
+            return cast("JsonObject", await self._session.send_request(again, _WIRE))
+
+        try:
+            async with asyncio.timeout(seconds):
+                result = await send(None, None)
+                return await finished(self._session, result, send) if asks_for_input(result) else result
+        except TimeoutError:
+            raise NoResult(f"no answer to {what} within {seconds:g} s", TIMEOUT) from None
+        except MCPError as error:
+            if self._is_farewell(error):
+                raise await self._died(what) from None
+            raise NoResult(error.message, f"json-rpc error {error.code}", error.code) from None
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            raise await self._died(what) from None
+        except ValidationError as error:
+            raise NoResult(f"the server sent an invalid result: {first_problem(error)}", "invalid result") from None
+        except RoundsError as error:
+            raise NoResult(str(error), "input required") from None
 
     def attend(self, asker: Asker) -> AbstractContextManager[None]:
         """Have a query answer what this server asks, for as long as the context lasts."""
@@ -169,6 +228,8 @@ class Server:
         """Say which call met the server's end, and what was said last: often the only text with the cause."""
         self._link.ended()
         await self._link.gone()
+        if refusal := self._refusal():
+            return QueryError(ErrorKind.SERVER_DIED, f"the server did not let {tool} be called: {refusal}")
         said = self.last_words()
         message = f"the server went away during {tool}" + (f"; its stderr ends: {said}" if said else "")
         return QueryError(ErrorKind.SERVER_DIED, message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,12 @@ _LINE_BYTES = 65_536
 """A line that is longer is written in pieces."""
 
 _READ_BYTES = 262_144
+
+_HOW_IT_ENDED = re.compile(rb"\[the server (?:exited with code|was killed by) [\w ]+\]\n")
+"""What the supervisor tells last."""
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Select Graphic Rendition (ECMA-48, 8.3.117): as plain text it says nothing."""
 
 
 class ServerLog:
@@ -105,9 +112,9 @@ class Stderr:
 
     @property
     def last_words(self) -> str:
-        """The end of what this server has said."""
+        """The end of what this server has said, without its colours."""
         self.read()
-        return (self._end + self._line.decode("utf-8", "replace")).strip()
+        return _COLOURS.sub("", self._end + self._line.decode("utf-8", "replace")).strip()
 
     def hand_over(self) -> None:
         """Leave the writing end to the server, which has its own by now."""
@@ -129,7 +136,7 @@ class Stderr:
             if not data:
                 self._close()
                 return
-            lines, newline, self._line = (self._line + data).rpartition(b"\n")
+            lines, newline, self._line = _parted(self._line + data)
             if (
                 len(self._line) > _LINE_BYTES
             ):  # a secret may stand where it is cut: as much as one can be long stays back
@@ -154,3 +161,11 @@ class Stderr:
 
     def _keep(self, data: bytes) -> None:
         self._end = (self._end + self._log.write(data.decode("utf-8", "replace")))[-_STDERR_BYTES:]
+
+
+def _parted(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Part the lines that have ended from what comes after; how the server ended stands on a line of its own."""
+    start = data.rfind(b"[the server ")
+    if start > 0 and data[start - 1 : start] != b"\n" and _HOW_IT_ENDED.fullmatch(data, start):
+        data = data[:start] + b"\n" + data[start:]
+    return data.rpartition(b"\n")

@@ -1,12 +1,13 @@
 """What a server says of itself and its tools, kept in a file to be committed and compared with.
 
 A snapshot is JSON that does not differ unless the server does: tools sorted by name, two spaces deep, a line break at
-the end. `schema` is the version of the format.
+the end. `schema` is the version of the format. One that was made with `--all` holds prompts and resources as well.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,38 @@ from pydantic import ValidationError
 from mcprun.content import MOST_DEPTH, depth
 from mcprun.errors import UsageError
 from mcprun.journal import dumps, write_file
-from mcprun.records import SCHEMA, JsonObject, ServerRecord
+from mcprun.records import SCHEMA, JsonObject, Record, ServerRecord
 from mcprun.rundir import Run
 
 _KEPT = ("name", "version", "protocol", "tools")
 
 
-def write_snapshot(path: Path, server: ServerRecord) -> None:
+class Catalog(Record):
+    """What a server offers besides tools, as the wire has it, each list sorted by what its items are known by."""
+
+    shaped = frozenset({"prompts", "resources", "resource_templates"})
+    prompts: list[JsonObject]
+    resources: list[JsonObject]
+    resource_templates: list[JsonObject]
+
+
+KEYS = {"prompts": "name", "resources": "uri", "resource_templates": "uriTemplate"}
+"""The lists of `Catalog`, and the key by which their items are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a snapshot or a run holds of a server; `catalog` only where it was asked for."""
+
+    tools: list[JsonObject]
+    catalog: Catalog | None = None
+
+
+def write_snapshot(path: Path, server: ServerRecord, catalog: Catalog | None = None) -> None:
     """Write a snapshot, or replace it, in one step. Raises `UsageError` where nothing can be written."""
     told = {key: getattr(server, key) for key in _KEPT}
     told["tools"] = in_order(server.tools)
+    told |= catalog.line() if catalog else {}
     text = json.dumps({"schema": SCHEMA, **told}, ensure_ascii=False, indent=2)
     try:
         write_file(path, f"{text}\n".encode())
@@ -32,19 +55,21 @@ def write_snapshot(path: Path, server: ServerRecord) -> None:
         raise UsageError(f"can't write {path}: {error.strerror}") from None
 
 
-def read_tools(name: str) -> list[JsonObject]:
-    """Read the tools of a snapshot, or of a run (its folder, its name under `outputs/`, `latest`), sorted by name.
+def read_kept(name: str) -> Kept:
+    """Read a snapshot, or the tools of a run (its folder, its name under `outputs/`, `latest`), sorted by name.
 
-    Raises `UsageError` where there are none.
+    Raises `UsageError` where there are no tools.
     """
     path = Path(name)
     if not path.is_file() or path.name == "latest":
         run = Run.read(name)
         if run.record.server is None:
             raise UsageError(f"{run.path} has no tools: its server did not start")
-        return in_order(run.record.server.tools)
+        return Kept(in_order(run.record.server.tools))
     try:
-        return in_order(ServerRecord.model_validate(_json(path)).tools)
+        found = _json(path)
+        tools = in_order(ServerRecord.model_validate(found).tools)
+        return Kept(tools, sorted_catalog(Catalog.model_validate(found)) if KEYS.keys() & found.keys() else None)
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in wrong["loc"])
@@ -69,11 +94,17 @@ def _json(path: Path) -> Any:
     return found
 
 
-def in_order(tools: list[JsonObject]) -> list[JsonObject]:
-    """Sort tools by name, and write numbers that JSON has none of as the files have them.
+def in_order(tools: list[JsonObject], key: str = "name", what: str = "tool") -> list[JsonObject]:
+    """Sort tools by name, or other things by a key, and write numbers that JSON has none of as the files have them.
 
     Raises `ValueError` for a tool without a name.
     """
-    if not all(isinstance(tool.get("name"), str) for tool in tools):
-        raise ValueError("a tool has no name")
-    return sorted(json.loads(dumps(tools)), key=lambda tool: tool["name"])
+    if not all(isinstance(tool.get(key), str) for tool in tools):
+        raise ValueError(f"a {what} has no {key}")
+    return sorted(json.loads(dumps(tools)), key=lambda tool: tool[key])
+
+
+def sorted_catalog(catalog: Catalog) -> Catalog:
+    """Sort prompts, resources and templates, as `in_order` does with tools."""
+    lists = {name: in_order(getattr(catalog, name), key, name[:-1]) for name, key in KEYS.items()}
+    return Catalog(**lists)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import anyio
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
+
+from mcprun.bounded import Begun, Bounded
 
 _HTTP_SECONDS = 30.0
 """Connecting, writing, and waiting for a free connection: the MCP SDK's own default."""
@@ -17,6 +20,9 @@ _DELETE_SECONDS = 2.0
 
 _SESSION = "mcp-session-id"
 
+_WORDS_SECONDS, _WORDS_BYTES = 2.0, 300
+"""How long, and how much, of what is said with a refusal is read."""
+
 
 @asynccontextmanager
 async def streamable_http(
@@ -25,13 +31,16 @@ async def streamable_http(
     *,
     most: int,
     expired: Callable[[], None],
-    refused: Callable[[int], None],
+    refused: Callable[[int, str], None],
+    auth: httpx2.Auth | None = None,
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Give the streams of messages to and from a server at a URL.
 
     A call's deadline is the caller's: reading has no time-out of its own, but for the end of a session. One answer
     has at most `most` bytes. `expired` is called when the server no longer knows the session (status 404), which it
-    tells with an error like any other; `refused` with the status of each refusal (4xx) outside a session.
+    tells with an error like any other; `refused` with the status of each refusal (4xx, 5xx) outside a session, and with
+    what is said there in plain text, which the SDK does not tell. `auth` adds to each request what the server wants to
+    see.
     """
 
     async def hurry(request: httpx2.Request) -> None:
@@ -42,17 +51,18 @@ async def streamable_http(
         request = response.request
         if response.status_code == 404 and request.method == "POST" and _SESSION in request.headers:
             expired()
-        elif response.is_client_error and request.method == "POST":
-            refused(response.status_code)
+        elif response.is_error and request.method == "POST" and _SESSION not in request.headers:
+            refused(response.status_code, await _words(response))
         if response.headers.get("content-encoding", "identity") != "identity":
-            response.stream = _Bounded(response.stream, 0)  # a megabyte may unfold to gigabytes
-        elif "json" in response.headers.get("content-type", ""):
-            response.stream = _Bounded(response.stream, most)
+            response.stream = Bounded(response.stream, 0)  # a megabyte may unfold to gigabytes
+        elif response.is_error or "json" in response.headers.get("content-type", ""):
+            response.stream = Bounded(response.stream, most)
 
     async with (
         httpx2.AsyncClient(
             headers={"accept-encoding": "identity", **headers},
             timeout=httpx2.Timeout(_HTTP_SECONDS, read=None),
+            auth=auth,
             event_hooks={"request": [hurry], "response": [look]},
         ) as client,
         streamable_http_client(url, http_client=client, max_sse_event_size=most) as streams,
@@ -60,22 +70,12 @@ async def streamable_http(
         yield streams
 
 
-class _Bounded(httpx2.AsyncByteStream):
-    """A body that is read up to a bound; the SDK tells the caller what it raises behind it."""
-
-    def __init__(self, body: Any, most: int) -> None:
-        self._body = body
-        self._most = most
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        length = 0
-        async for part in self._body:
-            length += len(part)
-            if not self._most:
-                raise httpx2.StreamError("it is compressed, and nobody asked for that")
-            if length > self._most:
-                raise httpx2.StreamError(f"it has more than the {self._most:,} bytes that --max-result-bytes allows")
-            yield part
-
-    async def aclose(self) -> None:
-        await self._body.aclose()
+async def _words(response: httpx2.Response) -> str:
+    """Read the beginning of a body that is plain text, as a line; of any other, nothing: the SDK reads JSON."""
+    if response.headers.get("content-type", "text/plain").split(";")[0].strip() != "text/plain":
+        return ""
+    data = b""
+    response.stream = body = Begun(response.stream)  # whoever asks with authorization reads it as well
+    with anyio.move_on_after(_WORDS_SECONDS), suppress(httpx2.HTTPError):
+        data = await body.beginning(_WORDS_BYTES)
+    return " ".join(data[:_WORDS_BYTES].decode("utf-8", "replace").split())

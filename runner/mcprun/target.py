@@ -23,6 +23,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from mcprun.errors import REDACTED, UsageError
+from mcprun.oauthclient import OAuthClient, registered
 from mcprun.records import JsonObject
 
 _NODE = (".js", ".mjs", ".cjs")
@@ -49,11 +50,17 @@ class StdioTarget:
 
 @dataclass(frozen=True, slots=True)
 class HttpTarget:
-    """A server that runs already."""
+    """A server that runs already.
+
+    `client` gets tokens for it with nobody there; `registered` is the client that a person logs in by, where its
+    configuration names one.
+    """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     transport: Literal["http", "sse"] = "http"
+    client: OAuthClient | None = None
+    registered: OAuthClient | None = None
 
     def __str__(self) -> str:
         """Give the URL without what may be secret in it."""
@@ -88,7 +95,29 @@ def secrets_of(target: Target) -> list[str]:
     credentials = [value.split(maxsplit=1)[1] for value in values if " " in value.strip()]  # behind Bearer or Basic
     found = [*values, *credentials, parts.password, parts.query]
     found += [value for _, value in parse_qsl(parts.query)]
+    found += [secret for client in (target.client, target.registered) if client for secret in client.secrets]
     return [value for value in found if value]
+
+
+def brings_authorization(target: HttpTarget) -> bool:
+    """Tell whether a target shows the server something by itself: a header, or a user and password in its URL."""
+    return "authorization" in {name.lower() for name in target.headers} or "@" in urlsplit(target.url).netloc
+
+
+def authorized(target: Target, *, token: str | None, client: OAuthClient | None) -> Target:
+    """Have a server at a URL shown a token, or one that a client gets.
+
+    Raises `UsageError` for a server that is started, and where both are given, or a header besides.
+    """
+    if token is None and client is None:
+        return target
+    if not isinstance(target, HttpTarget):
+        raise UsageError(f"--token and --oauth options go with a URL, and {target} is started: give it --env")
+    if (token and client) or brings_authorization(target):
+        raise UsageError("choose one: --token, --oauth-client-id, or an Authorization header")
+    if token:
+        return replace(target, headers={**target.headers, "Authorization": f"Bearer {token}"})
+    return replace(target, client=client)
 
 
 def without_secrets(url: str) -> str:
@@ -254,7 +283,8 @@ def _configured(file: Path, name: str, args: Sequence[str]) -> Target:
         if args:
             raise UsageError(f"{where} runs already: it can't be given arguments ({shlex.join(args)})")
         headers = _strings(entry.get("headers", {}), f"{where}: headers")
-        return _http(entry["url"], f"{where}: url", headers, sse=entry.get("type") == "sse")
+        target = _http(entry["url"], f"{where}: url", headers, sse=entry.get("type") == "sse")
+        return replace(target, registered=registered(entry, where))
     command, own = entry.get("command"), entry.get("args", [])
     if not isinstance(command, str) or not command:
         raise UsageError(f"{where} has neither a command nor a url")

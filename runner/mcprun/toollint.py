@@ -15,7 +15,7 @@ from typing import Any, Literal
 from mcprun.content import depth
 from mcprun.records import JsonObject
 from mcprun.schemas import referred
-from mcprun.tools import ToolSet
+from mcprun.tools import TASK_ONLY, ToolSet, is_task_only
 
 CHARACTERS_PER_TOKEN = 3.5
 """Characters of compact JSON that make about one token. JSON has more tokens than prose, of which 4 make one."""
@@ -61,7 +61,7 @@ class Finding:
 
 def lint(tools: ToolSet) -> list[Finding]:
     """Find what is wrong with a server's tools: errors first, then in the order of the tools' names."""
-    errors = [Finding(note.tool, note.rule, "error", note.words) for note in tools.notes]
+    errors = [Finding(note.tool, note.rule, "error", note.words) for note in tools.notes if note.rule != "task_only"]
     warnings = [
         Finding(tool["name"], rule, "warning", message)
         for tool in _first_of_each_name(tools.listed)
@@ -97,6 +97,8 @@ def _first_of_each_name(listed: Iterable[JsonObject]) -> Iterable[JsonObject]:
 
 def _of_one(tool: JsonObject) -> Iterator[tuple[str, str]]:
     """Look at one tool by itself; give rules and messages."""
+    if is_task_only(tool):
+        yield "task_only", TASK_ONLY
     yield from _description(tool)
     schema = tool.get("inputSchema")
     if isinstance(schema, dict):

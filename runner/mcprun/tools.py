@@ -19,17 +19,19 @@ from mcprun.schemas import InputSchema, fit, stand_in
 _NAME_LENGTH = 128
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
+TASK_ONLY = "it can only be run as a task, which mcprun does not do"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the API would not have taken of a tool as the server lists it, and what was done about it."""
+    """What could not be sent to the API of a tool as the server lists it, and what was done about it."""
 
     tool: str
-    rule: Literal["repeated", "left_out", "renamed", "rewritten"]
+    rule: Literal["repeated", "left_out", "task_only", "renamed", "rewritten"]
     words: str
 
     def __str__(self) -> str:
-        mark = " " if self.rule in ("repeated", "left_out") else ": "
+        mark = ": " if self.rule in ("renamed", "rewritten") else " "
         return f"tool {self.tool!r}{mark}{self.words}"
 
 
@@ -87,6 +89,9 @@ class ToolSet:
                 notes.append(Note(name, "repeated", "is listed twice; the second one is left out"))
                 continue
             seen.add(name)
+            if is_task_only(tool):
+                notes.append(Note(name, "task_only", f"is left out: {TASK_ONLY}"))
+                continue
             try:
                 schema = fit(tool["inputSchema"])
             except ValueError as error:
@@ -130,6 +135,12 @@ class ToolSet:
         """
         sent = next((sent for sent, name in self.names.items() if name == tool), tool)
         return sent, self.schemas[tool].to_api(arguments) if tool in self.schemas else arguments
+
+
+def is_task_only(tool: JsonObject) -> bool:
+    """Tell whether a plain call is of no use (MCP 2025-11-25, "Tasks": `execution.taskSupport`)."""
+    execution = tool.get("execution")
+    return isinstance(execution, dict) and execution.get("taskSupport") == "required"
 
 
 def changes(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> str:

@@ -161,4 +161,4 @@ def _key(seen: Seen, lens: Lens) -> str:
     calls = (
         [[call.get("tool"), *(_canonical(call.get(name)) for name in names)] for call in seen.calls] if names else []
     )
-    return json.dumps([calls, seen.text, seen.stop], sort_keys=True)
+    return json.dumps([calls, seen.text, seen.stop, _canonical(seen.given)], sort_keys=True)

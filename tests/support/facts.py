@@ -14,12 +14,12 @@ from mcprun.records import (
     ModelRecord,
     PromptsRecord,
     RunRecord,
-    Tally,
     Transcript,
     Verdict,
 )
 from mcprun.repeats import summed_up
 from mcprun.report.facts import Against, Facts
+from mcprun.tally import Tally
 
 EVIL = "\x1b[2J<b>&\"'|`@me ]]> --> ##[error]x\r\n::error::y \u202e\ufffe\U0001f600 ``` [a](javascript:b) www.x.de"
 """Text as a hostile server would have it."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from tests.support.loopback import accepts, end, free_port
 
 PACKAGES = (
     "@modelcontextprotocol/server-everything@~2026.8.31",
@@ -19,8 +19,6 @@ PACKAGES = (
 CACHE = Path(__file__).parents[2] / ".cache" / "npm"
 
 _INSTALL_SECONDS = 300.0
-_START_SECONDS = 30.0
-_STOP_SECONDS = 10.0
 
 
 def missing() -> list[str]:
@@ -28,27 +26,27 @@ def missing() -> list[str]:
     return [command for command in ("node", "npm") if not shutil.which(command)]
 
 
-def node_modules() -> Path:
-    """Install the packages, unless they are there; give the folder that they are in.
+def node_modules(folder: Path = CACHE, packages: Sequence[str] = PACKAGES) -> Path:
+    """Install packages into a folder, unless they are there; give the folder that they are in.
 
     Test runs at the same time wait for each other. An install that was cut short is done again.
     """
-    CACHE.mkdir(parents=True, exist_ok=True)
-    done = CACHE / "installed.txt"
-    wanted = "\n".join(PACKAGES)
-    with (CACHE / "lock").open("w") as lock:
+    folder.mkdir(parents=True, exist_ok=True)
+    done = folder / "installed.txt"
+    wanted = "\n".join(packages)
+    with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, or its process ends
         if not (done.is_file() and done.read_text() == wanted):
             done.unlink(missing_ok=True)
-            _install()
+            _install(folder, packages)
             done.write_text(wanted)
-    return CACHE / "node_modules"
+    return folder / "node_modules"
 
 
-def _install() -> None:
+def _install(folder: Path, packages: Sequence[str]) -> None:
     options = ["--no-audit", "--no-fund", "--no-package-lock"]
     npm = subprocess.run(
-        ["npm", "install", "--prefix", str(CACHE), *options, *PACKAGES],
+        ["npm", "install", "--prefix", str(folder), *options, *packages],
         capture_output=True,
         text=True,
         timeout=_INSTALL_SECONDS,
@@ -63,7 +61,7 @@ def everything_over_http(transport: str, log: Path) -> Iterator[int]:
     """Start server-everything with a network transport, give its port, and end it by its id."""
     script = node_modules() / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
     for _ in range(5):  # a free port may be taken by the time that the server asks for it
-        port = _free_port()
+        port = free_port()
         with log.open("wb") as output:
             process = subprocess.Popen(
                 ["node", str(script), transport],
@@ -72,36 +70,9 @@ def everything_over_http(transport: str, log: Path) -> Iterator[int]:
                 stderr=subprocess.STDOUT,
             )
         try:
-            if _accepts(process, port):
+            if accepts(process, port):
                 yield port
                 return
         finally:
-            _end(process)
+            end(process)
     raise RuntimeError(f"server-everything does not start:\n{log.read_text()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _accepts(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until connections are accepted, or the process has ended, or it is too late."""
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.05)
-            return False
-    return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -17,11 +17,11 @@ from mcprun.records import (
     RepeatsRecord,
     RunRecord,
     ServerRecord,
-    Tally,
     Transcript,
     Turn,
     Verdict,
 )
+from mcprun.tally import Tally
 
 JsonObject = dict[str, Any]
 

@@ -15,6 +15,7 @@ from mcprun.cli.bless import bless
 from mcprun.cli.chat import chat
 from mcprun.cli.diff import diff
 from mcprun.cli.init import init
+from mcprun.cli.login import login, logout
 from mcprun.cli.merge import merge
 from mcprun.cli.report import report
 from mcprun.cli.show import show
@@ -74,5 +75,5 @@ def main() -> None:
     """
 
 
-for command in (batch, diff, bless, merge, show, report, tools, chat, init, validate):
+for command in (batch, diff, bless, merge, show, report, tools, chat, init, validate, login, logout):
     main.add_command(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli import options, reportoptions
+from mcprun.cli import authoptions, modeloptions, options, reportoptions
 from mcprun.cli.completion import files
 from mcprun.cli.configured import ServerCommand
 from mcprun.heap import growing
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.argument("server", metavar="SERVER", required=False, shell_complete=files)
 @options.ENV
 @options.HEADER
+@authoptions.authorization
 @options.ENV_FILE
 @options.CWD
 @options.PYTHON
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
 @options.ELICIT
 @options.ROOT
 @options.LOG_LEVEL
-@options.MODEL
-@options.BASE_URL
-@options.JUDGE_MODEL
+@modeloptions.MODEL
+@modeloptions.BASE_URL
+@modeloptions.BARE_API
+@modeloptions.JUDGE_MODEL
 @options.SYSTEM
-@options.EFFORT
-@options.THINKING
-@options.TOOL_CHOICE
+@modeloptions.EFFORT
+@modeloptions.THINKING
+@modeloptions.TOOL_CHOICE
 @options.ALLOW_TOOL
 @options.DENY_TOOL
 @options.READ_ONLY
@@ -82,6 +84,11 @@ if TYPE_CHECKING:
 @options.ON_DIVERGENCE
 @options.SCRUB
 @options.IGNORE
+@click.option(
+    "--otel",
+    is_flag=True,
+    help="Export OpenTelemetry spans over OTLP/HTTP, as the variables OTEL_* say.  [needs: pip install 'mcprun[otel]']",
+)
 @options.RESUME
 @options.RETRY_ERRORS
 @options.FORCE

@@ -6,22 +6,22 @@ from typing import Any
 
 import click
 
-from mcprun.cli import options
+from mcprun.cli import authoptions, modeloptions, options
 from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode
 
 _SET = (
-    "server", "env", "header", "env_files", "cwd", "python", "protocol", "model", "base_url", "system", "effort",
-    "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens", "max_result_bytes",
-    "roots", "log_level", "max_sampling",
+    "server", "env", "header", "env_files", "cwd", "python", "protocol", "model", "base_url", "bare_api", "system",
+    "effort", "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens",
+    "max_result_bytes", "roots", "log_level", "max_sampling", *authoptions.NAMES,
     "connect_timeout", "request_timeout", "call_timeout", "query_timeout", "restarts", "retries", "no_retry",
     "max_retry_wait", "budget_tokens", "budget_usd", "redact",
 )  # fmt: skip
 """What a project may set."""
 
 _SAME = (
-    "model", "base_url", "effort", "thinking", "system", "allow_tool", "deny_tool", "read_only", "env", "env_files",
-    "cwd", "python", "protocol", "elicit", "roots", "log_level", "redact", "out",
+    "model", "base_url", "bare_api", "effort", "thinking", "system", "allow_tool", "deny_tool", "read_only", "env",
+    "env_files", "cwd", "python", "protocol", "elicit", "roots", "log_level", "redact", "out", *authoptions.NAMES,
 )  # fmt: skip
 """Options that have the same name as their flag."""
 
@@ -30,6 +30,7 @@ _SAME = (
 @options.SERVER
 @options.ENV
 @options.HEADER
+@authoptions.authorization
 @options.ENV_FILE
 @options.CWD
 @options.PYTHON
@@ -37,11 +38,12 @@ _SAME = (
 @options.ELICIT
 @options.ROOT
 @options.LOG_LEVEL
-@options.MODEL
-@options.BASE_URL
+@modeloptions.MODEL
+@modeloptions.BASE_URL
+@modeloptions.BARE_API
 @options.SYSTEM
-@options.EFFORT
-@options.THINKING
+@modeloptions.EFFORT
+@modeloptions.THINKING
 @options.ALLOW_TOOL
 @options.DENY_TOOL
 @options.READ_ONLY

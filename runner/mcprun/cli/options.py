@@ -156,50 +156,6 @@ def _count(flag: str, default: int, what: str) -> Callable[[_Command], _Command]
     return click.option(flag, type=click.IntRange(min=1), default=default, show_default=True, metavar="N", help=what)
 
 
-MODEL = click.option(
-    "--model",
-    metavar="MODEL",
-    help="A model's API name, script (the queries' own scripts), or replay:RUN (play back a recorded run)."
-    "  [env: MCPRUN_MODEL; default: Claude when there is a key, else script when every query has one]",
-)
-BASE_URL = click.option(
-    "--base-url",
-    metavar="URL",
-    help="Ask an endpoint that speaks the Messages API.  [env: ANTHROPIC_BASE_URL]",
-)
-JUDGE_MODEL = click.option(
-    "--judge-model",
-    metavar="MODEL",
-    help="Who grades queries with a `judge`: a model's API name, or none to leave them ungraded.  [env:"
-    " MCPRUN_JUDGE_MODEL; default: in a replay what was recorded, else the model that answers, else Claude]",
-)
-EFFORT = click.option(
-    "--effort",
-    type=click.Choice(["low", "medium", "high", "xhigh", "max"]),
-    help="How much work Claude puts into an answer.  [default: the model's own]",
-)
-
-
-def _thinking(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is None or value in ("adaptive", "disabled") or (value.isdecimal() and int(value) >= _LEAST_THINKING):
-        return value
-    raise click.BadParameter(f"{value!r} is neither adaptive nor disabled, nor a number from {_LEAST_THINKING:,} on")
-
-
-_LEAST_THINKING = 1024
-"""Tokens: the API takes no smaller budget."""
-
-THINKING = click.option(
-    "--thinking",
-    callback=_thinking,
-    metavar="adaptive|disabled|TOKENS",
-    help="Whether Claude thinks, and with how many tokens.  [default: as the model does]",
-)
-TOOL_CHOICE = click.option(
-    "--tool-choice",
-    metavar="any|none|TOOL",
-    help="In a query's first turn, have Claude call some tool, none, or this one.  [default: what it chooses]",
-)
 ALLOW_TOOL = click.option(
     "--allow-tool", multiple=True, metavar="PATTERN", help="Let the model use tools whose names fit, and no others."
 )

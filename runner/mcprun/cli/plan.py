@@ -12,8 +12,11 @@ from click.core import ParameterSource
 
 from mcprun.batch import Plan
 from mcprun.cli import options
+from mcprun.cli.authoptions import SECRETS
+from mcprun.config import environment
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import RETRIES, Limits
+from mcprun.oauthclient import as_kept
 from mcprun.planning import Options, make_plan
 from mcprun.resume import Resume
 from mcprun.target import without_secrets
@@ -149,10 +152,14 @@ def _kept(ctx: click.Context, resume: Resume) -> Path | None:
 
 def without_secret(name: str, value: Any) -> Any:
     """Give a parameter's value as it may be shown."""
+    if value is None:
+        return None
     if name == "env":
         return [f"{one}={REDACTED}" for one in value]
     if name == "header":
         return [f"{one}: {REDACTED}" for one in value]
+    if name in SECRETS:
+        return as_kept(name, value, environment())
     return without_secrets(value) if isinstance(value, str) and "://" in value else value
 
 
@@ -167,6 +174,6 @@ def arguments_of(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, 
         written["env"] = [
             name if os.environ.get(name) == value else f"{name}={REDACTED}" for name, value in written["env"].items()
         ]
-    for name in {"header", "server", "base_url"} & written.keys():
+    for name in {"header", "server", "base_url", *SECRETS} & written.keys():
         written[name] = without_secret(name, written[name])
     return {**written, "server_args": list(server_args)} if server_args else written

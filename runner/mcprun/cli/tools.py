@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli import options
+from mcprun.cli import authoptions, options
 from mcprun.cli.configured import ServerCommand
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from mcprun.records import ServerRecord
     from mcprun.report.console import Console
+    from mcprun.snapshot import Catalog
     from mcprun.toolchanges import ToolChange
     from mcprun.toollint import Finding
     from mcprun.tools import ToolSet
 
 
 _SET = (
-    "server", "env", "header", "env_files", "cwd", "python", "protocol", "roots", "max_sampling", "connect_timeout",
-    "redact",
+    "server", "env", "header", *authoptions.NAMES, "env_files", "cwd", "python", "protocol", "roots", "max_sampling",
+    "connect_timeout", "redact",
 )  # fmt: skip
 """What a project may set."""
 
@@ -30,10 +31,12 @@ _SET = (
 @options.SERVER
 @options.ENV
 @options.HEADER
+@authoptions.authorization
 @options.ENV_FILE
 @options.CWD
 @options.PYTHON
 @options.PROTOCOL
+@click.option("--all", "wants_all", is_flag=True, help="List prompts, resources and templates of resources as well.")
 @options.ROOT
 @options.MAX_SAMPLING
 @click.option(
@@ -45,7 +48,12 @@ _SET = (
     "--lint", "wants_lint", is_flag=True, help="Say what the API would refuse, or a model would stumble over."
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 on any change or finding, and not only on the bad ones.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: server, tools, changes, findings.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object: server, tools, what else, changes, findings.",
+)
 @options.CONNECT_TIMEOUT
 @options.REDACT
 @click.pass_context
@@ -57,6 +65,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
 
     \b
       mcprun tools server.py
+      mcprun tools server.py --all
       mcprun tools server.py --snapshot tools.json
       mcprun tools server.py --against tools.json
       mcprun tools server.py --against latest --strict
@@ -71,13 +80,14 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     """
     import asyncio
 
+    from mcprun.catalogchanges import compare_catalogs
     from mcprun.errors import RunError
     from mcprun.limits import Limits
-    from mcprun.listing import list_server
+    from mcprun.listing import list_all
     from mcprun.models.choose import Account
     from mcprun.planning import Options, offers_of, reach
     from mcprun.report.console import Console
-    from mcprun.snapshot import read_tools, write_snapshot
+    from mcprun.snapshot import read_kept, write_snapshot
     from mcprun.toolchanges import compare_tools
     from mcprun.toollint import lint
     from mcprun.tools import ToolSet
@@ -88,6 +98,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     asked = Options(
         env=given["env"],
         headers=given["header"],
+        **{name: given[name] for name in authoptions.NAMES},
         env_files=given["env_files"],
         cwd=given["cwd"],
         python=given["python"],
@@ -98,23 +109,32 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
         server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
     )
     target, redactor = reach(given["server"], asked, Account.find())
-    before = redactor.value(read_tools(given["against"])) if given["against"] else None
+    before = redactor.value(read_kept(given["against"])) if given["against"] else None
+    lists_all = given["wants_all"] or bool(before and before.catalog)
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
-            listing = list_server(
-                target, redactor, given["connect_timeout"], progress.handle, asked.protocol, offers_of(asked)
+            listing = list_all(
+                target,
+                redactor,
+                given["connect_timeout"],
+                progress.handle,
+                asked.protocol,
+                offers_of(asked),
+                lists_all=lists_all,
             )
-            server = asyncio.run(listing)
+            server, catalog = asyncio.run(listing)
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
     if snapshot:
-        write_snapshot(snapshot, server)
-    offered = ToolSet.of(server.tools)
-    changes = compare_tools(before, server.tools) if before is not None else None
-    findings = lint(offered) if given["wants_lint"] else None
-    _tell(console, server, offered, changes, findings, snapshot, as_json=given["as_json"])
+        write_snapshot(snapshot, server, catalog)
+    tools = ToolSet.of(server.tools)
+    changes = compare_tools(before.tools, server.tools) if before else None
+    if before and before.catalog and catalog and changes is not None:
+        changes += compare_catalogs(before.catalog, catalog)
+    findings = lint(tools) if given["wants_lint"] else None
+    _tell(console, server, tools, catalog, changes, findings, snapshot, as_json=given["as_json"])
     bad = [*(change.breaking for change in changes or ()), *(one.severity == "error" for one in findings or ())]
     ctx.exit(ExitCode.FAILED if any(bad) or (given["strict"] and bad) else ExitCode.PASSED)
 
@@ -122,7 +142,8 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
 def _tell(
     console: Console,
     server: ServerRecord,
-    offered: ToolSet,
+    tools: ToolSet,
+    catalog: Catalog | None,
     changes: list[ToolChange] | None,
     findings: list[Finding] | None,
     snapshot: Path | None,
@@ -130,16 +151,19 @@ def _tell(
     as_json: bool,
 ) -> None:
     """Print what was asked for: the list, when it was nothing else."""
-    from mcprun.report import toollist
+    from mcprun.report import cataloglist, toollist
 
     if as_json:
-        console.json(toollist.as_json(server, offered, changes, findings))
+        console.json(toollist.as_json(server, tools, catalog, changes, findings))
         return
     if changes is None and findings is None and snapshot is None:
-        console.lines(toollist.listed(server, offered, console.width))
+        console.lines(toollist.listed(server, tools, console.width))
+        if catalog:
+            console.lines(cataloglist.listed(catalog, console.width))
     if findings is not None:
-        console.lines(toollist.found(findings, offered))
+        console.lines(toollist.found(findings, tools))
     if changes is not None:
         console.lines(toollist.changed(changes))
     if snapshot is not None:
-        console.lines([toollist.totals(offered, f"{snapshot}: ")])
+        more = f", {cataloglist.counted(catalog)}" if catalog else ""
+        console.lines([toollist.totals(tools, f"{snapshot}: ", more)])

@@ -23,11 +23,13 @@ class Manner:
 
     `effort` is `low` to `max`. `thinking` is `adaptive`, `disabled`, or a budget of tokens. `tool_choice` is `any`,
     `none` or a tool's name: for a query's first turn, since a model that must call a tool could never end its turn.
+    With `bare`, nothing is sent but what every endpoint of the Messages API knows: no caching, no `output_config`.
     """
 
     effort: str | None = None
     thinking: str | None = None
     tool_choice: str | None = None
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

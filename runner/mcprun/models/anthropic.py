@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
-from typing import Any, Self
+from typing import Any
 
 import anthropic
 import httpx2
 
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
 from mcprun.models import Manner, Reply, Request
+from mcprun.models.caching import Caching, marked
+from mcprun.models.clients import Client
 from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
 
@@ -23,33 +24,29 @@ from mcprun.records import Usage
 class AnthropicModel:
     """Answers over HTTP. The SDK's own retries are off: retrying is one layer's business, and not this one's."""
 
-    def __init__(self, client: anthropic.AsyncAnthropic, name: str, manner: Manner, request_seconds: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        manner: Manner,
+        request_seconds: float,
+        *,
+        caching: Caching = "request",
+        refusals: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """Ask with a client.
+
+        `request_seconds` bounds each request. `caching` says where the mark goes by which the prompt is cached;
+        `refusals` are the errors of a provider's library when it has no credentials.
+        """
         self._client = client
         self._manner = manner
         self._seconds = request_seconds
+        self._caching = caching
+        self._refusals = refusals
+        # Bedrock streams in a form of its own, and not in the events of the Messages API.
+        self._is_streaming = not isinstance(client, anthropic.AsyncAnthropicBedrock)
         self.name = name
-
-    @classmethod
-    @asynccontextmanager
-    async def open(
-        cls,
-        name: str,
-        *,
-        api_key: str | None,
-        auth_token: str | None,
-        base_url: str | None,
-        manner: Manner,
-        request_seconds: float,
-    ) -> AsyncIterator[Self]:
-        """Make the client and close its connections in the end. `request_seconds` bounds each request."""
-        async with anthropic.AsyncAnthropic(
-            api_key=api_key,
-            auth_token=auth_token,
-            base_url=base_url,
-            max_retries=0,
-            timeout=request_seconds,
-        ) as client:
-            yield cls(client, name, manner, request_seconds)
 
     async def reply(self, request: Request) -> Reply:
         """Send one request, streamed where somebody hears it; see `Model.reply`.
@@ -60,23 +57,22 @@ class AnthropicModel:
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
             # An empty reply was said but can't be sent back: the API refuses empty content.
-            "messages": [message for message in request.messages if message["content"]],
-            "cache_control": {"type": "ephemeral"},
+            **marked([message for message in request.messages if message["content"]], self._caching),
             **_mannered(self._manner, request),
         }
         if request.system:
             parameters["system"] = request.system
         if request.tools.definitions:
             parameters["tools"] = list(request.tools.definitions)
-        with _told(request, parameters["model"], self._seconds):
-            if request.hear:
+        with _told(request, parameters["model"], self._seconds, self._refusals):
+            if request.hear and self._is_streaming:
                 return await self._streamed(parameters, request.hear)
             # The HTTP client's time-out is one of silence; this one is of the whole request.
             async with asyncio.timeout(self._seconds):
                 response = await self._client.messages.with_raw_response.create(**parameters)
                 body = await response.json()
             # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
-            return _reply(body, response.headers.get("request-id"))
+            return request.told(_reply(body, _request_id(response.headers), is_bare=self._manner.bare))
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
         """Hand on the text as it comes; give the same reply as if it had come in one piece."""
@@ -90,7 +86,7 @@ class AnthropicModel:
                         hear(said)
             if not assembly.is_whole:
                 raise RequestError(ErrorKind.API_ERROR, "the API's answer broke off", may_pass=True)
-            return _reply(assembly.body, response.headers.get("request-id"))
+            return _reply(assembly.body, _request_id(response.headers), is_bare=self._manner.bare)
         except (RequestError, httpx2.HTTPError, TimeoutError, ValueError) as error:
             if not is_heard:
                 raise
@@ -111,7 +107,7 @@ def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
     """Give the parameters that say how to answer."""
     parameters: dict[str, Any] = {}
     config: dict[str, Any] = {"effort": manner.effort} if manner.effort else {}
-    if request.schema:
+    if request.schema and not manner.bare:
         config["format"] = {"type": "json_schema", "schema": request.schema}
     if config:
         parameters["output_config"] = config
@@ -126,19 +122,26 @@ def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
     return parameters
 
 
-def _reply(body: Any, request_id: str | None) -> Reply:
-    """Read a message of the API. Raises `RequestError` when it is none."""
+def _reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> Reply:
+    """Read a message of the API. Raises `RequestError` when it is none.
+
+    Some endpoints (`is_bare`) give no stop reason: what they say then tells whether calls are meant.
+    """
     if isinstance(body, dict) and body.get("type") == "error" and isinstance(body.get("error"), dict):
         raise _error_in_200(body["error"], request_id)
     try:
-        content, stop_reason, model = body["content"], body["stop_reason"], body["model"]
+        content, stop_reason, model = body["content"], body.get("stop_reason"), body["model"]
         counted = {key: value for key, value in (body.get("usage") or {}).items() if value is not None}
         usage = Usage.model_validate(counted) if "output_tokens" in counted else None
-        if not isinstance(content, list) or not isinstance(stop_reason, str):
-            raise TypeError("content or stop_reason")
+        if not isinstance(content, list):
+            raise TypeError("content")
         for number, block in enumerate(content):
             if not _is_proper(block):
                 raise TypeError(f"content[{number}]")
+        if stop_reason is None and is_bare:
+            stop_reason = "tool_use" if any(block["type"] == "tool_use" for block in content) else "end_turn"
+        if not isinstance(stop_reason, str):
+            raise TypeError("stop_reason")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"the API's answer is no message: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True, request_id=request_id) from None
@@ -173,9 +176,14 @@ def _is_proper(block: Any) -> bool:
     return False
 
 
+def _request_id(headers: httpx2.Headers) -> str | None:
+    """Find the API's name for a request, which Bedrock tells in a header of its own."""
+    return headers.get("request-id") or headers.get("x-amzn-requestid")
+
+
 @contextlib.contextmanager
-def _told(request: Request, model: str, seconds: float) -> Iterator[None]:
-    """Turn the SDK's errors into ours, by type and status."""
+def _told(request: Request, model: str, seconds: float, refusals: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn the SDK's errors into ours, by type and status; `refusals` are those of a provider's credentials."""
     try:
         yield
     except (TimeoutError, anthropic.APITimeoutError, httpx2.TimeoutException):
@@ -186,6 +194,8 @@ def _told(request: Request, model: str, seconds: float) -> Iterator[None]:
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
         raise _status_error(error, request, model) from None
+    except refusals as error:
+        raise RunError(ErrorKind.API_REFUSED, f"no credentials for the API: {error}") from None
     except (anthropic.APIError, ValueError, RecursionError) as error:
         message = f"the API's answer can't be read: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
@@ -193,19 +203,21 @@ def _told(request: Request, model: str, seconds: float) -> Iterator[None]:
 
 def _status_error(error: anthropic.APIStatusError, request: Request, model: str) -> QueryError | RunError:
     """Tell what a status means: for this request, for this query, or for the whole run."""
-    what = f"{error.status_code} {error.type or ''}".strip() + f": {error.api_message or error.message}"
-    if error.request_id:
-        what += f" (request {error.request_id})"
+    said = _words(error)
+    request_id = _request_id(error.response.headers)
+    what = f"{error.status_code} {error.type or ''}".strip() + f": {said or error.message}"
+    if request_id:
+        what += f" (request {request_id})"
 
     def failed(kind: ErrorKind, message: str, *, may_pass: bool) -> RequestError:
-        said = error.response.headers.get("x-should-retry")  # the API's own word comes before what we make of it
+        told = error.response.headers.get("x-should-retry")  # the API's own word comes before what we make of it
         return RequestError(
             kind,
             f"{message}: {what}",
-            may_pass=said == "true" if said in ("true", "false") else may_pass,
+            may_pass=told == "true" if told in ("true", "false") else may_pass,
             retry_after=_retry_after(error.response.headers),
             status=error.status_code,
-            request_id=error.request_id,
+            request_id=request_id,
         )
 
     match error.status_code:
@@ -213,8 +225,10 @@ def _status_error(error: anthropic.APIStatusError, request: Request, model: str)
             return RunError(ErrorKind.API_REFUSED, f"the API refused the key: {what}")
         case 402:
             return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
-        case 400 if "credit balance is too low" in (error.api_message or ""):  # older deployments have no 402
+        case 400 if "credit balance is too low" in said:  # older deployments have no 402
             return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
+        case 400 if "model identifier is invalid" in said and not request.model:  # Bedrock's word for a 404
+            return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}: {what}")
         case 404 if request.model:  # the query's own model: other queries may be fine
             return failed(ErrorKind.API_REFUSED, f"the API does not know the query's model {model!r}", may_pass=False)
         case 404:
@@ -223,11 +237,19 @@ def _status_error(error: anthropic.APIStatusError, request: Request, model: str)
             return failed(ErrorKind.THROTTLED, "the API is throttling", may_pass=True)
         case status if status >= 500 or status in (408, 409):
             return failed(ErrorKind.API_ERROR, "the API failed", may_pass=True)
-        case 400 if (error.api_message or "").startswith(
-            "tools."
-        ):  # the API has no code for it; worst, it's not run-wide
+        case 400 if "cache_control" in said and not request.model:
+            return RunError(
+                ErrorKind.API_REFUSED, f"the API does not take cache_control, which --bare-api leaves out: {what}"
+            )
+        case 400 if said.startswith("tools."):  # the API has no code for it; worst, it's not run-wide
             return RunError(ErrorKind.BAD_TOOLS, f"the API refused the tool list: {what}")
     return failed(ErrorKind.API_REFUSED, "the API refused the request", may_pass=False)
+
+
+def _words(error: anthropic.APIStatusError) -> str:
+    """Give the API's own words for an error: within `error`, or alone as Bedrock says them."""
+    alone = error.body.get("message") if isinstance(error.body, dict) else None
+    return error.api_message or (alone if isinstance(alone, str) else "")
 
 
 def _retry_after(headers: httpx2.Headers) -> float | None:

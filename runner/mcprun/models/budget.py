@@ -18,10 +18,11 @@ class Budget:
     """Counts what is spent: tokens of all kinds, and US dollars. `None` is no limit.
 
     What is not known is counted high, and told once with `emit`: tokens that the API did not count, and models
-    whose price nobody knows.
+    whose price nobody knows. `kind` is who is paid, as in `ModelRecord`.
     """
 
-    def __init__(self, tokens: int | None, usd: float | None, emit: Emit) -> None:
+    def __init__(self, tokens: int | None, usd: float | None, emit: Emit, kind: str = "claude") -> None:
+        self._kind = kind
         self._most_tokens, self._most_usd = tokens, usd
         self._emit = emit
         self._warned: set[str] = set()
@@ -34,7 +35,7 @@ class Budget:
             return
         from mcprun.prices import dearest, price
 
-        cost = price(model, usage)
+        cost = price(model, usage, self._kind)
         if cost is None:
             self._warn(f"no price is known for {model}: it is counted as {dearest()}, which costs most")
             cost = price(dearest(), usage) or 0.0

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from mcprun.config import environment
@@ -15,6 +15,7 @@ from mcprun.events import Emit
 from mcprun.heap import growing
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
+from mcprun.models.clouds import Cloud, find, split
 from mcprun.records import ModelRecord, Usage
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
@@ -35,6 +36,8 @@ class Account:
     base_url: str | None = None
     model: str | None = None
     judge_model: str | None = None
+    known: Mapping[str, str] = field(default_factory=dict, repr=False)
+    clouds: Mapping[str, Cloud] = field(default_factory=dict)
 
     @classmethod
     def find(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -50,12 +53,24 @@ class Account:
             base_url=value("ANTHROPIC_BASE_URL"),
             model=value("MCPRUN_MODEL"),
             judge_model=value("MCPRUN_JUDGE_MODEL"),
+            known=known,
         )
+
+    def at_clouds(self, spec: str | None, judge: str | None, base_url: str | None) -> Self:
+        """Look for what the providers need that the model and its judge name; `base_url` is the model's.
+
+        Raises `UsageError` where something is missing.
+        """
+        found = {cloud.kind: cloud for cloud in [find(spec or "", self.known, base_url)] if cloud}
+        if judge and split(judge)[0] not in found and (cloud := find(judge, self.known)):
+            found[cloud.kind] = cloud
+        return replace(self, clouds=found)
 
     @property
     def secrets(self) -> list[str]:
         """What must not be seen."""
-        return [secret for secret in (self.api_key, self.auth_token) if secret]
+        clouds = (secret for cloud in self.clouds.values() for secret in cloud.secrets)
+        return [secret for secret in (self.api_key, self.auth_token, *clouds) if secret]
 
     @property
     def has_key(self) -> bool:
@@ -73,12 +88,17 @@ class Choice:
     manner: Manner = field(default_factory=Manner)
     shares_client: bool = False
 
+    @property
+    def api_name(self) -> str:
+        """The model's name as the API has it, without its provider."""
+        return split(self.record.name)[1] if self.record.is_asked else self.record.name
+
     async def load(self) -> None:
         """Import what the model needs, in a thread, so that a server can be started meanwhile.
 
         For Claude that is most of a second, which no other model needs.
         """
-        if self.record.kind == "claude":
+        if self.record.is_asked:
             with growing():
                 await asyncio.to_thread(importlib.import_module, "mcprun.models.claude")
 
@@ -110,10 +130,11 @@ class Choice:
             from mcprun.models.claude import open_claude
 
             async with open_claude(
-                self.record.name,
+                self.api_name,
                 api_key=self.account.api_key,
                 auth_token=None if self.account.api_key else self.account.auth_token,
                 base_url=self.base_url or self.account.base_url,
+                cloud=self.account.clouds.get(self.record.kind),
                 manner=self.manner,
                 limits=limits,
                 emit=emit,
@@ -130,12 +151,13 @@ def needs_script(spec: str | None) -> bool:
 def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None = None) -> Choice:
     """Choose the model: `spec` is `--model` or `MCPRUN_MODEL`, a model's API name, `script` or `replay:RUN`.
 
+    The name may have a provider before it (`bedrock:NAME`), at which `account` must have looked (`Account.at_clouds`).
     Without one: Claude when there is a key, the scripts when every query has one. Raises `UsageError` when
     neither is there, with the three ways on; when a named model has no key; when a recording can't be read, or
     is slim; when there is a `base_url` and nobody to ask there.
     """
     choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
-    if base_url and choice.record.kind != "claude" and not spec:  # a project may set it for all its runs
+    if base_url and not choice.record.is_asked and not spec:  # a project may set it for all its runs
         raise UsageError(f"--base-url names an API, and the model is {choice.record.name} ({choice.record.chosen})")
     return choice
 
@@ -146,21 +168,23 @@ def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
     Without one: in a replay what was recorded, else the run's own Claude, else the default one when there is a key.
     Raises `UsageError` when nobody can be asked.
     """
-    account, base_url = model.account, model.base_url
+    account = model.account
     if not judged or spec == "none":
         return None
     if not spec and model.record.kind == "replay":
         return Choice(model.record, account)
-    if not account.has_key:
+    is_own = not spec and model.record.is_asked
+    name = spec or (model.record.name if is_own else DEFAULT_MODEL)
+    kind = split(name)[0] or "claude"
+    if kind == "claude" and not account.has_key:
         raise UsageError(
             f"a model grades {judged:,} of the queries (expect.judge), and there is no API key: set ANTHROPIC_API_KEY,"
             " play back a run that was graded, or leave them ungraded with --judge-model none"
         )
-    is_claude = model.record.kind == "claude"
-    name = spec or (model.record.name if is_claude else DEFAULT_MODEL)
-    why = "asked for" if spec else "the run's own model" if is_claude else "there is an API key"
-    record = ModelRecord.model_validate({"kind": "claude", "name": name, "chosen": why})
-    return Choice(record, account, base_url, shares_client=is_claude)
+    why = "asked for" if spec else "the run's own model" if is_own else "there is an API key"
+    record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
+    is_shared = kind == model.record.kind
+    return Choice(record, account, model.base_url if is_shared else None, manner=model.manner, shares_client=is_shared)
 
 
 def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None) -> Choice:
@@ -176,6 +200,8 @@ def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url:
                 " the run that it was made of, or make it a baseline without --slim"
             )
         return _chosen("replay", f"{_REPLAY}{run.path}", "asked for", account)
+    if spec and (kind := split(spec)[0]):
+        return _chosen(kind, spec, "asked for", account, base_url)
     if spec and not account.has_key:
         raise UsageError(
             f"the model {spec} needs an API key: set ANTHROPIC_API_KEY in the environment or in .env"

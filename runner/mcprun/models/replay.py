@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mcprun.compare import Lens
+from typing import Any
+
+from mcprun.compare import Lens, same
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import ToolCall, Where
 from mcprun.models import Reply, Request
@@ -37,7 +39,9 @@ class ReplayModel:
         if request.turn >= len(recorded.turns):
             message = f"the recording of {recorded.id} ends after {len(recorded.turns)} turns ({recorded.stop})"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        said = [message["content"] for message in recorded.messages if message["role"] == "assistant"]
+        said = [
+            message["content"] for message in recorded.messages[recorded.begins :] if message["role"] == "assistant"
+        ]
         turn = recorded.turns[request.turn]
         content = _for(request, said[request.turn], recorded)
         return request.told(
@@ -56,6 +60,21 @@ class ReplayModel:
         was, got = self._show.results(recorded.calls[number], call)
         return f"call {number}: {self._show.call(call)} was recorded with {was}, got {got}"
 
+    def given_divergence(self, query: Query, where: Where, messages: list[JsonObject]) -> str:
+        """Say how what the server gives to begin with differs from what it gave when the query was recorded."""
+        recorded = self.recorded(query, where)
+        before = recorded.messages[: recorded.begins]
+        lens = Lens(frozenset({"results"}), self._scrubber)
+        seen = (
+            lens.seen({"calls": [], "messages": one, "given": {"messages": len(one)}}) for one in (before, messages)
+        )
+        was, got = (one.given for one in seen)
+        if same(was, got):
+            return ""
+        texts = _texts(was), _texts(got)
+        was, got = self._show.texts(*texts) if texts[0] != texts[1] else self._show.both(was, got)
+        return f"the server's prompt or resources were recorded with {was}, gave {got}"
+
     async def approve(self, event: ToolCall) -> str:
         """Keep back a call that a person kept back when it was recorded: give what the model was told then."""
         place = self._index.get((event.where.query, event.where.repeat)) if event.where else None
@@ -72,6 +91,13 @@ class ReplayModel:
             message = f"{query.id} was recorded for another prompt: mcprun show {self._run.path} {query.id} tells it"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
+
+
+def _texts(messages: Any) -> str:
+    """Join the texts of messages; what was taken out of them may have left anything."""
+    contents = [message.get("content") for message in messages or () if isinstance(message, dict)]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    return "\n".join(str(block.get("text", "")) for block in blocks if isinstance(block, dict))
 
 
 def _for(request: Request, content: list[JsonObject], recorded: Transcript) -> list[JsonObject]:

@@ -13,6 +13,7 @@ from mcprun.checks import ENDED
 from mcprun.records import Asked, Call, JsonObject, Transcript
 from mcprun.report.progress import STYLES
 from mcprun.report.terminal import cut, visible
+from mcprun.serverinput import FROM_SERVER
 from mcprun.show import Show
 
 _SHOWN = 4000
@@ -27,8 +28,10 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
     if transcript.system:
         yield _said("system", transcript.system)
     turn = 0
-    for message in transcript.messages:
-        if message["role"] == "assistant":
+    for at, message in enumerate(transcript.messages):
+        if at < transcript.begins:
+            yield from _user(message["content"], message["role"])
+        elif message["role"] == "assistant":
             yield from _assistant(message["content"], turn, transcript.calls)
             for asked in transcript.asked:
                 if asked.turn == turn:
@@ -71,19 +74,23 @@ def head(transcript: Transcript) -> Text:
 
 
 def first_words(prompt: str | list[Any]) -> str:
-    """Give the text that a prompt begins with: text, content blocks, or a list of either."""
+    """Give the text that a prompt begins with: text, content blocks, or a list of either.
+
+    What is taken from the server is named only where nothing else is said.
+    """
     if isinstance(prompt, str):
         return prompt
-    first = prompt[0] if prompt else ""
+    own = [item for item in prompt if not (isinstance(item, dict) and item.get("type") in FROM_SERVER)]
+    first = (own or prompt or [""])[0]
     return _block(first) if isinstance(first, dict) else first_words(first)
 
 
-def _user(content: str | list[JsonObject]) -> Iterator[Line]:
-    """What the user said; results of tools are shown with their calls."""
+def _user(content: str | list[JsonObject], who: str = "user") -> Iterator[Line]:
+    """What the user said, or in a server's prompt the assistant; results of tools are shown with their calls."""
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     for block in blocks:
         if block.get("type") != "tool_result":
-            yield _said("user", _block(block))
+            yield _said(who, _block(block))
 
 
 def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Iterator[Line]:
@@ -134,6 +141,10 @@ def _block(block: JsonObject) -> str:
             return text
         case {"type": "thinking", "thinking": str(text)}:
             return text or "(thinking)"
+        case {"type": "server_prompt", "name": str(name)}:
+            return f"[server prompt {name}]"
+        case {"type": "resource", "uri": str(uri)}:
+            return f"[resource {uri}]"
     return f"[{block.get('type')}]"
 
 

@@ -80,17 +80,21 @@ def _items(transcript: Transcript, room: _Room) -> Iterator[JsonObject]:
         yield _said("system", room.text(transcript.system))
     calls = list(enumerate(transcript.calls))
     turn = 0
-    for message in transcript.messages:
+    for at, message in enumerate(transcript.messages):
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        if message["role"] == "assistant":
+        if at < transcript.begins:
+            yield from (_block(message["role"], block, room) for block in blocks)
+        elif message["role"] == "assistant":
             made = [(number, call) for number, call in calls if call.turn == turn]
             yield from _turn(turn, transcript.turns, room)
             yield from _assistant(blocks, made, room)
             turn += 1
         else:
             yield from (_block("user", block, room) for block in blocks if block.get("type") != "tool_result")
-    if not transcript.messages:  # a slim baseline keeps the calls, a query that was not started has none
+    if (
+        len(transcript.messages) <= transcript.begins
+    ):  # a slim baseline keeps the calls, a query that was not started has none
         yield from (_call(number, call, room) for number, call in calls)
         if transcript.text:
             yield _said("model", room.text(transcript.text))

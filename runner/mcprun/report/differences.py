@@ -112,7 +112,8 @@ def told(change: Change) -> Iterator[Pair]:
         for sign, value, fails in zip("-+", (change.before, change.after), change.are_errors, strict=True):
             yield sign, f"{'error: ' if fails else ''}{_short(_plain(value))}"
         return
-    for path, before, after in leaves(change.before, change.after, "error" if change.are_errors[0] else ""):
+    root = "messages" if change.what == "prompt" else "error" if change.are_errors[0] else ""
+    for path, before, after in leaves(change.before, change.after, root):
         at = f"{one_line(path, _PLACE)}: " if path else ""
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
             if at:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mcprun.errors import ExitCode
 from mcprun.prompts import lines_of, stem_of
-from mcprun.records import Counts, RunRecord, Tally, Transcript, Verdict
+from mcprun.records import Counts, RunRecord, Transcript, Verdict
 from mcprun.rundir import LOG, Key, Run
+from mcprun.tally import Tally
 
 _LOG_BYTES = 4096
 """How much of `server.log` a report shows: its end, where the cause usually stands."""

@@ -104,8 +104,8 @@ def share(part: int, whole: int) -> str:
     return "more than 99.99 %" if percent == "100" and part < whole else f"{percent} %"
 
 
-def cost(replies: Iterable[tuple[str, Usage | None]]) -> tuple[float | None, str]:
-    """Give what replies cost in US dollars, each priced by itself, or why that is not known."""
+def cost(replies: Iterable[tuple[str, Usage | None]], kind: str = "claude") -> tuple[float | None, str]:
+    """Give what replies cost in US dollars, each priced by itself, or why that is not known; `kind` is who is paid."""
     try:
         from mcprun.prices import price
     except UsageError:
@@ -114,7 +114,7 @@ def cost(replies: Iterable[tuple[str, Usage | None]]) -> tuple[float | None, str
     for model, usage in replies:
         if usage is None:
             return None, "not known: a reply did not tell its tokens"
-        dollars = price(model, usage)
+        dollars = price(model, usage, kind)
         if dollars is None:
             return None, f"not known: {one_line(model, 80)} has no known price"
         total += dollars
@@ -158,7 +158,9 @@ def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) 
         yield Tile("passed", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,}")
     yield Tile("calls", f"{counts.calls:,}", f"{many(counts.tool_errors, 'tool error')}, {many(counts.turns, 'turn')}")
     if record.model.kind == "replay":
-        yield Tile("diverged", f"{counts.diverged:,}", "calls that brought something else than was recorded")
+        yield Tile(
+            "diverged", f"{counts.diverged:,}", "calls and prompts that brought something else than was recorded"
+        )
     if usage := counts.usage:
         recorded = "recorded, " if record.model.kind == "replay" else ""
         yield Tile("tokens", f"{usage.total:,}", f"{recorded}{usage.read:,} in, {usage.output_tokens:,} out")
@@ -174,9 +176,9 @@ def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) 
 
 def _cost(run: Run, *, is_traced: bool) -> Tile:
     kind = run.record.model.kind
-    if kind != "claude":
+    if not run.record.model.is_asked:
         return Tile("cost", "none", f"a {kind} asks no API")
-    dollars, why = cost(run.replies()) if is_traced else (None, "not known without a trace")
+    dollars, why = cost(run.replies(), kind) if is_traced else (None, "not known without a trace")
     return Tile("cost", "?" if dollars is None else f"${dollars:,.4f}" if dollars < 1 else f"${dollars:,.2f}", why)
 
 

@@ -90,7 +90,7 @@ class Rows:
         yield len(transcript.turns)
         yield len(transcript.calls)
         yield sum(call.is_error for call in transcript.calls)
-        yield sum(call.diverged for call in transcript.calls)
+        yield transcript.diverged
         yield transcript.usage.total if transcript.usage else None
         yield round(times.seconds, 6) if times and times.seconds is not None else None
         yield [self._tools.setdefault(tool, len(self._tools)) for tool in tools]

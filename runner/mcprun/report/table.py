@@ -41,7 +41,7 @@ def _row(transcript: Transcript, facts: Facts) -> Iterator[object]:
     yield f"{seconds:.3f}" if seconds is not None else None
     yield from (transcript.attempts, len(transcript.turns), len(transcript.calls))
     yield sum(call.is_error for call in transcript.calls)
-    yield sum(call.diverged for call in transcript.calls)
+    yield transcript.diverged
     yield from (usage.read, usage.output_tokens) if usage else (None, None)
     yield transcript.model
     yield one_line("; ".join(causes(transcript)), _CAUSE)

@@ -44,7 +44,7 @@ class QueryTimes:
     """The times of a query's last time in the run: the whole, and its spans; `dropped` of them are not kept.
 
     `waited` is how much of it was back-off and waiting for the rate limit. `log_offset` is where the text of the last
-    call with a problem begins in `server.log`.
+    call with a problem, or of a prompt or resource that could not be had, begins in `server.log`.
     """
 
     round: int
@@ -115,6 +115,8 @@ class Timings:
             tool.seconds.append(seconds)
             if event.get("is_error"):
                 one.log_offset = event.get("log_offset")
+        elif name in ("prompt_get", "resource_read") and event.get("problem"):
+            one.log_offset = event.get("log_offset")
         if name in _KINDS:
             if len(one.spans) < MOST_SPANS:
                 one.spans.append(_span(event, seconds))

@@ -14,6 +14,7 @@ from rich.text import Text
 from mcprun.records import JsonObject, ServerRecord
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.schemas import referred
+from mcprun.snapshot import KEYS, Catalog
 from mcprun.toolchanges import ToolChange
 from mcprun.toollint import Finding, token_costs
 from mcprun.tools import ToolSet
@@ -57,9 +58,9 @@ def listed(server: ServerRecord, tools: ToolSet, width: int) -> Iterator[Rendera
     yield totals(tools)
 
 
-def totals(tools: ToolSet, before: str = "") -> Text:
+def totals(tools: ToolSet, before: str = "", after: str = "") -> Text:
     """Count the tools, and what their definitions cost: `17 tools, about 2,300 tokens`."""
-    return Text(f"{visible(before)}{_counted(tools)}", "bold" if not before else "")
+    return Text(f"{visible(before)}{_counted(tools)}{after}", "bold" if not before else "")
 
 
 def changed(changes: Sequence[ToolChange]) -> Iterator[Text]:
@@ -83,14 +84,19 @@ def found(findings: Sequence[Finding], tools: ToolSet) -> Iterator[Text]:
 
 
 def as_json(
-    server: ServerRecord, tools: ToolSet, changes: list[ToolChange] | None, findings: list[Finding] | None
+    server: ServerRecord,
+    tools: ToolSet,
+    catalog: Catalog | None,
+    changes: list[ToolChange] | None,
+    findings: list[Finding] | None,
 ) -> JsonObject:
-    """Give everything as a JSON object; `changes` and `findings` are `null` when nobody asked for them."""
+    """Give everything as a JSON object; what nobody asked for is `null`: what else there is, changes, findings."""
     costs = token_costs(tools)
     return {
         "server": {"name": server.name, "version": server.version, "protocol": server.protocol},
         "tools": server.tools,
         "tokens": {"total": sum(costs.values()), "tools": costs},
+        **(catalog.line() if catalog else dict.fromkeys(KEYS)),
         "changes": None if changes is None else [asdict(change) for change in changes],
         "findings": None if findings is None else [asdict(finding) for finding in findings],
     }

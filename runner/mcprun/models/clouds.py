@@ -1,0 +1,183 @@
+"""Claude at other providers: Amazon Bedrock, Google Vertex AI, Microsoft Foundry. What each one's client is made of.
+
+What is missing is found before anything runs. Of the SDK nothing is imported here, of a provider's own library only
+when its credentials have to be looked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from mcprun.errors import UsageError
+
+Known = Mapping[str, str]
+"""The environment, and what `.env` sets besides."""
+
+_GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """A provider that can be asked: `kind` is its name here, `title` its own.
+
+    `settings` are arguments of the SDK's client, `secrets` what of them must not be seen. `refusals` are the errors
+    that the provider's library raises when it has no credentials after all.
+    """
+
+    kind: str
+    title: str
+    settings: Mapping[str, Any] = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    refusals: tuple[type[Exception], ...] = ()
+
+
+def split(spec: str) -> tuple[str | None, str]:
+    """Take the provider off a model's name: `bedrock:NAME`; `None` is for names that stand alone."""
+    kind, mark, name = spec.partition(":")
+    return (kind, name) if mark and kind in _FINDERS else (None, spec)
+
+
+def find(spec: str, known: Known, base_url: str | None = None) -> Cloud | None:
+    """Find what is needed to ask the model `spec`; `None` when it names no provider.
+
+    `base_url` comes before the provider's own variable. Raises `UsageError` when something is missing, with what to set
+    or to install.
+    """
+    kind, name = split(spec)
+    if kind is None:
+        return None
+    if not name:
+        raise UsageError(f"name the model as the provider does: {kind}:NAME")
+    return _FINDERS[kind](spec, known, base_url)
+
+
+def _bedrock(spec: str, known: Known, base_url: str | None) -> Cloud:
+    """Amazon Bedrock's InvokeModel; a key of Bedrock's own, or whatever boto3 finds to sign requests with."""
+    key = _value(known, "AWS_BEARER_TOKEN_BEDROCK")
+    region = _value(known, "AWS_REGION") or _value(known, "AWS_DEFAULT_REGION")
+    url = _url(base_url, known, "ANTHROPIC_BEDROCK_BASE_URL")
+    if key and region:
+        return Cloud(
+            kind="bedrock", title="Bedrock", settings={"api_key": key, "aws_region": region, **url}, secrets=(key,)
+        )
+    if key:
+        raise UsageError(f"the model {spec} needs a region: set AWS_REGION, such as us-east-1")
+    boto3 = _library("boto3", "bedrock", spec)
+    broken = importlib.import_module("botocore.exceptions").BotoCoreError
+    signing = {
+        name: value
+        for name, value in (
+            ("aws_access_key", _value(known, "AWS_ACCESS_KEY_ID")),
+            ("aws_secret_key", _value(known, "AWS_SECRET_ACCESS_KEY")),
+            ("aws_session_token", _value(known, "AWS_SESSION_TOKEN")),
+        )
+        if value
+    }
+    if not signing and (profile := _value(known, "AWS_PROFILE")):
+        signing = {"aws_profile": profile}
+    try:
+        session = boto3.Session(
+            region_name=region,
+            profile_name=signing.get("aws_profile"),
+            aws_access_key_id=signing.get("aws_access_key"),
+            aws_secret_access_key=signing.get("aws_secret_key"),
+            aws_session_token=signing.get("aws_session_token"),
+        )
+        found = session.get_credentials()
+        frozen = found.get_frozen_credentials() if found else None
+    except (broken, ValueError) as error:
+        raise UsageError(f"no AWS credentials for the model {spec}: {error}") from None
+    if frozen is None:
+        raise UsageError(
+            f"the model {spec} needs AWS credentials: set AWS_BEARER_TOKEN_BEDROCK, or AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    if not session.region_name:
+        raise UsageError(f"the model {spec} needs a region: set AWS_REGION, such as us-east-1")
+    return Cloud(
+        kind="bedrock",
+        title="Bedrock",
+        settings={"aws_region": session.region_name, **signing, **url},
+        secrets=tuple(secret for secret in (frozen.access_key, frozen.secret_key, frozen.token) if secret),
+        refusals=(broken,),
+    )
+
+
+def _vertex(spec: str, known: Known, base_url: str | None) -> Cloud:
+    """Google Vertex AI; an access token as gcloud takes one, or the application default credentials."""
+    region, project = _value(known, "CLOUD_ML_REGION"), _value(known, "ANTHROPIC_VERTEX_PROJECT_ID")
+    url = _url(base_url, known, "ANTHROPIC_VERTEX_BASE_URL")
+    if not region:
+        raise UsageError(f"the model {spec} needs a region: set CLOUD_ML_REGION, such as global")
+    settings: dict[str, Any] = {}
+    refusals: tuple[type[Exception], ...] = ()
+    token = _value(known, "CLOUDSDK_AUTH_ACCESS_TOKEN")
+    if token:
+        settings["access_token"] = token
+    else:
+        auth = _library("google.auth", "vertex", spec)
+        _library("google.auth.transport.requests", "vertex", spec)
+        failed = importlib.import_module("google.auth.exceptions").GoogleAuthError
+        try:
+            credentials, own = auth.default(scopes=[_GOOGLE_SCOPE])
+        except failed as error:
+            raise UsageError(
+                f"the model {spec} needs Google credentials: set CLOUDSDK_AUTH_ACCESS_TOKEN or"
+                f" GOOGLE_APPLICATION_CREDENTIALS, or run gcloud auth application-default login ({_first_line(error)})"
+            ) from None
+        settings["credentials"] = credentials
+        refusals = (failed,)
+        project = project or own
+    if not project:
+        raise UsageError(f"the model {spec} needs a project: set ANTHROPIC_VERTEX_PROJECT_ID")
+    return Cloud(
+        kind="vertex",
+        title="Vertex AI",
+        settings={"region": region, "project_id": project, **settings, **url},
+        secrets=(token,) if token else (),
+        refusals=refusals,
+    )
+
+
+def _foundry(spec: str, known: Known, base_url: str | None) -> Cloud:
+    """Microsoft Foundry, with a key."""
+    key, resource = _value(known, "ANTHROPIC_FOUNDRY_API_KEY"), _value(known, "ANTHROPIC_FOUNDRY_RESOURCE")
+    place = _url(base_url, known, "ANTHROPIC_FOUNDRY_BASE_URL") or ({"resource": resource} if resource else {})
+    if not key:
+        raise UsageError(f"the model {spec} needs a key: set ANTHROPIC_FOUNDRY_API_KEY")
+    if not place:
+        raise UsageError(
+            f"the model {spec} needs a place: set ANTHROPIC_FOUNDRY_RESOURCE, the name of your resource, or"
+            " ANTHROPIC_FOUNDRY_BASE_URL"
+        )
+    return Cloud(kind="foundry", title="Foundry", settings={"api_key": key, **place}, secrets=(key,))
+
+
+_FINDERS: Mapping[str, Callable[[str, Known, str | None], Cloud]] = MappingProxyType(
+    {"bedrock": _bedrock, "vertex": _vertex, "foundry": _foundry}
+)
+
+
+def _value(known: Known, name: str) -> str | None:
+    return known.get(name, "").strip() or None
+
+
+def _url(base_url: str | None, known: Known, name: str) -> dict[str, str]:
+    url = base_url or _value(known, name)
+    return {"base_url": url} if url else {}
+
+
+def _library(name: str, extra: str, spec: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        needed = name.split(".transport")[0]
+        raise UsageError(f"the model {spec} needs {needed}: pip install 'mcprun[{extra}]'") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,155 @@
+"""Asks the server for what a query takes from it: its own prompt (`prompts/get`), and resources (`resources/read`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import mcp_types
+
+from mcprun.catalog import list_prompts, list_resources, list_templates, names
+from mcprun.errors import ErrorKind, QueryError
+from mcprun.events import Emit, PromptGet, ResourceRead, Where
+from mcprun.opening import opening, prompt_messages, resource_blocks
+from mcprun.queries import Query
+from mcprun.records import JsonObject
+from mcprun.server import TIMEOUT, NoResult, Server
+from mcprun.serverinput import ServerPrompt
+from mcprun.show import Show
+
+_WORDS = 500
+"""Characters of a server's own words that a message repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens one conversation. Each request to the server may take so many `seconds`; `waiting_for` notes what is."""
+
+    server: Server
+    where: Where
+    emit: Emit
+    seconds: float
+    waiting_for: Callable[[str], AbstractContextManager[None]]
+
+    async def open(self, query: Query) -> list[JsonObject]:
+        """Give what the conversation begins with, as messages of the Messages API, the last one the user's.
+
+        Resources come first, in the order of the query, then the messages of the server's prompt, then the user's own.
+        Raises `QueryError`: `server_died`, `request_timeout`, or `prompts` for what the server does not have, does not
+        give, or gives in a form that no conversation can begin with.
+        """
+        blocks = [block for uri in query.resources or () for block in await self._read(uri)]
+        given = await self._get(query.server_prompt) if query.server_prompt else []
+        try:
+            return opening(blocks, given, next(iter(query.user_messages), None))
+        except ValueError as error:  # of resources there is always something, and of the user
+            raise _refused(f"{_prompt(query.server_prompt)} can't be played: {error}") from None
+
+    async def _get(self, asked: ServerPrompt) -> list[JsonObject]:
+        """Get the server's prompt."""
+        event = PromptGet(
+            where=self.where,
+            prompt=asked.name,
+            arguments=asked.arguments,
+            server=self.server.number,
+            log_offset=self.server.log_offset,
+        )
+        params = mcp_types.GetPromptRequestParams(name=asked.name, arguments=asked.arguments or None)
+        try:
+            result = await self._ask(event, mcp_types.GetPromptRequest(params=params), "prompts", _prompt(asked))
+        except NoResult as error:
+            raise _refused(await self._why_no_prompt(asked, error)) from None
+        try:
+            return prompt_messages(result)
+        except ValueError as error:
+            raise _refused(f"{_prompt(asked)} can't be played: {error}") from None
+
+    async def _read(self, uri: str) -> list[JsonObject]:
+        """Read a resource."""
+        event = ResourceRead(where=self.where, uri=uri, server=self.server.number, log_offset=self.server.log_offset)
+        request = mcp_types.ReadResourceRequest(params=mcp_types.ReadResourceRequestParams(uri=uri))
+        try:
+            result = await self._ask(event, request, "resources", _resource(uri))
+        except NoResult as error:
+            raise _refused(await self._why_no_resource(uri, error)) from None
+        try:
+            return resource_blocks(result)
+        except ValueError as error:
+            raise _refused(f"{_resource(uri)} can't be sent: {error}") from None
+
+    async def _ask(
+        self,
+        event: PromptGet | ResourceRead,
+        request: mcp_types.GetPromptRequest | mcp_types.ReadResourceRequest,
+        capability: str,
+        what: str,
+    ) -> JsonObject:
+        """Send a request, and tell of it. Raises `NoResult` where the server gives nothing, `QueryError` as `open`."""
+        if not self.server.has(capability):
+            raise _refused(f"the server has no {capability}, and the query asks for {what}")
+        started = time.monotonic()
+
+        def tell(problem: str | None = None) -> None:
+            self.emit(replace(event, seconds=time.monotonic() - started, problem=problem))
+
+        try:
+            with self.waiting_for(what):
+                result = await self.server.request(request, what, self.seconds)
+        except NoResult as error:
+            tell(error.problem)
+            if error.problem == TIMEOUT:
+                raise QueryError(ErrorKind.REQUEST_TIMEOUT, str(error)) from None
+            raise
+        except (QueryError, asyncio.CancelledError) as error:
+            tell(str(error.kind) if isinstance(error, QueryError) else "cancelled")
+            raise
+        tell()
+        return result
+
+    async def _why_no_prompt(self, asked: ServerPrompt, error: NoResult) -> str:
+        """Say why a prompt could not be had, and what there is in its place."""
+        what = f"{_prompt(asked)} could not be had: {_said(error)}"
+        try:
+            listed = await list_prompts(self.server, self.seconds)
+        except NoResult:
+            return what
+        found = next((one for one in listed if one["name"] == asked.name), None)
+        if found is None:
+            return f"no {_prompt(asked)}; the server has: {names(listed, 'name')}"
+        arguments = found.get("arguments") or []
+        missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
+        return f"{_prompt(asked)} needs arguments that are missing: {names(missing, 'name')}" if missing else what
+
+    async def _why_no_resource(self, uri: str, error: NoResult) -> str:
+        """Say why a resource could not be read, and what there is in its place."""
+        what = f"{_resource(uri)} could not be read: {_said(error)}"
+        try:
+            listed = await list_resources(self.server, self.seconds)
+            templates = await list_templates(self.server, self.seconds)
+        except NoResult:
+            return what
+        if any(one["uri"] == uri for one in listed):
+            return what
+        more = f"; templates: {names(templates, 'uriTemplate')}" if templates else ""
+        return f"no {_resource(uri)} ({_said(error)}); the server has: {names(listed, 'uri')}{more}"
+
+
+def _prompt(asked: ServerPrompt | None) -> str:
+    return f"prompt {Show().value(asked.name if asked else '')}"
+
+
+def _resource(uri: str) -> str:
+    return f"resource {Show().value(uri)}"
+
+
+def _said(error: NoResult) -> str:
+    """Give a server's own words on one line."""
+    return " ".join(str(error).split())[:_WORDS]
+
+
+def _refused(message: str) -> QueryError:
+    """Make the error of a query that asks for what the server does not give: none of the kinds is nearer."""
+    return QueryError(ErrorKind.PROMPTS, message)

@@ -1,0 +1,159 @@
+"""Where a person comes back to after a login: a port of this machine (RFC 8252, section 7.3), or what they paste."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import parse_qs, urlsplit
+
+from mcp.client.auth import AuthorizationCodeResult, OAuthFlowError
+
+from mcprun.errors import UsageError
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_PATH = "/callback"
+_MOST_BYTES = 16_384
+_SECONDS = 10.0
+"""A browser that has connected sends its request in this time."""
+
+_DONE = "You are logged in, and may close this page."
+_REFUSED = "You are not logged in; the terminal says why. You may close this page."
+_STRANGE = "This is not the answer that was waited for."
+
+_HEAD = """HTTP/1.1 {status}\r
+Content-Type: text/html; charset=utf-8\r
+Content-Security-Policy: default-src 'none'\r
+Cache-Control: no-store\r
+Referrer-Policy: no-referrer\r
+Content-Length: {length}\r
+Connection: close\r
+\r
+"""
+
+
+def answer_of(query: str, state: str) -> AuthorizationCodeResult | None:
+    """Read the query of a redirected URL; `None` for one that is not the answer to this login.
+
+    Raises `OAuthFlowError` for a login that the authorization server refuses (RFC 6749, section 4.1.2.1).
+    """
+    found = {key: values[0] for key, values in parse_qs(query).items()}
+    if found.get("state") != state:
+        return None
+    if error := found.get("error"):
+        why = found.get("error_description")
+        raise OAuthFlowError(f"the authorization server answers {error}" + (f": {why}" if why else ""))
+    if not found.get("code"):
+        return None
+    return AuthorizationCodeResult(code=found["code"], state=state, iss=found.get("iss"))
+
+
+class Redirects:
+    """Waits for the answer to one login, from a browser that was redirected to `uri`, or from a person."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._state: str | None = None
+        self._answer: asyncio.Future[AuthorizationCodeResult] = asyncio.get_running_loop().create_future()
+        self._answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())  # it may come too late
+
+    async def answer(self, state: str) -> AuthorizationCodeResult:
+        """Wait for the answer that has this `state`. Raises `OAuthFlowError` when it is a refusal."""
+        self._state = state
+        return await self._answer
+
+    def take(self, url: str) -> str | None:
+        """Take a URL, or its query, that a person pasted; say what is wrong with it, if anything is."""
+        query = urlsplit(url).query or url.lstrip("?")
+        page, _ = self._taken(query)
+        return None if page != _STRANGE else "it is not the URL that this login was answered with"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request of a browser."""
+        try:
+            async with asyncio.timeout(_SECONDS):
+                line = (await reader.readline()).decode("latin-1").split()
+                while (await reader.readline()).strip():  # the headers say nothing that matters
+                    pass
+                page, status = _STRANGE, "404 Not Found"
+                if len(line) > 1 and line[0] == "GET" and urlsplit(line[1]).path == urlsplit(self.uri).path:
+                    page, status = self._taken(urlsplit(line[1]).query)
+                body = f"<!doctype html><title>mcprun</title><p>{page}</p>\n".encode()
+                writer.write(_HEAD.format(status=status, length=len(body)).encode() + body)
+                await writer.drain()
+        except (TimeoutError, ValueError, ConnectionError):
+            pass  # no browser of ours: whoever it is may try again
+        finally:
+            writer.close()
+
+    def _taken(self, query: str) -> tuple[str, str]:
+        """Give the page and the status that an answer deserves. What did not come of this login is passed over."""
+        try:
+            answer = answer_of(query, self._state) if self._state else None
+        except OAuthFlowError as error:
+            if not self._answer.done():
+                self._answer.set_exception(error)
+            return _REFUSED, "200 OK"
+        if answer is None:
+            return _STRANGE, "400 Bad Request"
+        if not self._answer.done():
+            self._answer.set_result(answer)
+        return _DONE, "200 OK"
+
+
+@asynccontextmanager
+async def listening(port: int | None, uri: str | None) -> AsyncIterator[Redirects]:
+    """Listen for a browser at a redirect URI: the one that was registered, else one on a port, else on a free one.
+
+    A URI of another machine is not listened for: what comes there can be pasted. Raises `UsageError` for a URI that is
+    none, and for a port that is taken.
+    """
+    host, path = "127.0.0.1", _PATH
+    if uri:
+        try:
+            parts = urlsplit(uri)
+            host, path, port = parts.hostname or "", parts.path or "/", parts.port or 80
+        except ValueError:
+            host = ""
+        if not host or parts.scheme not in ("http", "https"):
+            raise UsageError(f"{uri} is no redirect URI")
+        if host not in LOOPBACK or parts.scheme != "http":
+            yield Redirects(uri)
+            return
+    found: list[Redirects] = []
+    try:
+        server = await asyncio.start_server(lambda *it: found[0].serve(*it), host, port or 0, limit=_MOST_BYTES)
+    except OSError as error:
+        raise UsageError(f"can't listen on port {port}: {error.strerror or error}") from None
+    async with server:
+        found.append(Redirects(uri or f"http://{host}:{server.sockets[0].getsockname()[1]}{path}"))
+        yield found[0]
+
+
+async def pasted() -> AsyncIterator[str]:
+    """Give the lines that come on stdin. A thread reads them that nobody waits for: reading can't be cancelled."""
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def tell(line: str | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody wants it any more
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+
+    def read() -> None:
+        rest = b""
+        with suppress(OSError, ValueError):
+            while data := os.read(sys.stdin.fileno(), _MOST_BYTES):
+                *whole, rest = (rest + data).split(b"\n")
+                for line in whole:
+                    tell(line.decode("utf-8", "replace").strip())
+        if rest:
+            tell(rest.decode("utf-8", "replace").strip())
+        tell(None)
+
+    threading.Thread(target=read, name="pasted", daemon=True).start()
+    while (line := await lines.get()) is not None:
+        if line:
+            yield line

@@ -1,0 +1,178 @@
+"""Where spans go: to a collector over OTLP/HTTP, cleaned of secrets, never in the way of the run.
+
+All of it is configured by the variables of the OpenTelemetry specification
+(https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/). A process that has a tracer
+provider of its own, such as a program that uses the Python interface, keeps it: spans go where its others go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from mcprun import __version__
+from mcprun.errors import UsageError
+
+try:
+    from opentelemetry import trace
+    from opentelemetry.context import Context
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+    from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.trace import ProxyTracerProvider, Status
+    from opentelemetry.util.types import Attributes, AttributeValue
+except ImportError:
+    raise UsageError("--otel needs OpenTelemetry: pip install 'mcprun[otel]'") from None
+
+_FLUSH_SECONDS = 5.0
+"""How long the end of a run waits for the collector."""
+
+_LONGEST = 4096
+"""Characters of one text of a span: what servers say of their errors may be long."""
+
+_SPOKEN = "http/protobuf"
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """A tracer, and what brings its spans away: nothing where the process has seen to that itself."""
+
+    tracer: trace.Tracer
+    outlet: Outlet | None = None
+
+
+class Outlet(SpanExporter):
+    """Hands spans on without secrets, and counts those that were lost. `why` is the first reason."""
+
+    def __init__(self, inner: SpanExporter) -> None:
+        self.cleaners: list[Callable[[str], str]] = []
+        self.lost = 0
+        self.why = ""
+        self._inner = inner
+        self._processor: BatchSpanProcessor | None = None
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send some spans; called in a thread of OpenTelemetry's."""
+        try:
+            result = self._inner.export([self._cleaned(span) for span in spans])
+        except Exception as error:  # noqa: BLE001  older exporters raise what the network raises
+            self.why = self.why or self.clean(str(error))
+            result = SpanExportResult.FAILURE
+        if result is not SpanExportResult.SUCCESS:
+            self.lost += len(spans)
+        return result
+
+    def shutdown(self) -> None:
+        """End the connection."""
+        self._inner.shutdown()
+
+    def processor(self) -> BatchSpanProcessor:
+        """Make what gathers spans for it."""
+        self._processor = BatchSpanProcessor(self)
+        return self._processor
+
+    async def flush(self) -> bool:
+        """Send what is left. False when that takes too long; it may then arrive later, or never."""
+        done = threading.Event()
+
+        def send() -> None:
+            if self._processor:
+                self._processor.force_flush()  # its own time-out is not heeded
+            done.set()
+
+        threading.Thread(target=send, name="otel-flush", daemon=True).start()
+        return await asyncio.to_thread(done.wait, _FLUSH_SECONDS)
+
+    def clean(self, text: str) -> str:
+        """Take secrets out, and bound it."""
+        for cleaner in self.cleaners:
+            text = cleaner(text)
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+    def _cleaned(self, span: ReadableSpan) -> ReadableSpan:
+        status = span.status
+        return ReadableSpan(
+            name=self.clean(span.name),
+            context=span.context,
+            parent=span.parent,
+            resource=span.resource,
+            attributes=self._attributes(span.attributes),
+            events=[Event(one.name, self._attributes(one.attributes), one.timestamp) for one in span.events],
+            links=span.links,
+            kind=span.kind,
+            status=Status(status.status_code, self.clean(status.description)) if status.description else status,
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+
+    def _attributes(self, attributes: Attributes) -> Mapping[str, AttributeValue]:
+        return {
+            name: self.clean(value) if isinstance(value, str) else value for name, value in (attributes or {}).items()
+        }
+
+
+class _Named(SpanProcessor):
+    """Gives the MCP SDK's span of a call the names that conventions have for it (`gen_ai.tool.name`)."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  OpenTelemetry's own
+        method = (span.attributes or {}).get("mcp.method.name")
+        if method == "tools/call" and span.kind is trace.SpanKind.CLIENT:
+            tool = span.name.partition(f"{method} ")[2]
+            span.set_attributes({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool})
+
+
+class _Log(logging.Handler):
+    """Keeps the first thing that OpenTelemetry complains of, which would go to stderr else."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        super().__init__(logging.WARNING)
+        self._outlet = outlet
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._outlet.why = self._outlet.why or self._outlet.clean(record.getMessage())
+
+
+def exporting(clean: Callable[[str], str]) -> Exporting:
+    """Give a tracer whose spans are exported, without what `clean` takes out.
+
+    Raises `UsageError` for a protocol other than the one that is spoken.
+    """
+    protocol = (
+        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or _SPOKEN
+    )
+    if protocol != _SPOKEN:
+        raise UsageError(f"--otel speaks {_SPOKEN}, and OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}")
+    outlet = None if _is_provided() else _outlet()
+    if outlet:
+        outlet.cleaners.append(clean)
+        outlet.lost, outlet.why = 0, ""
+    return Exporting(trace.get_tracer("mcprun", __version__), outlet)
+
+
+_ours: list[Outlet] = []
+"""The outlet of this process, once there is one: a process has one tracer provider, for good."""
+
+
+def _is_provided() -> bool:
+    return not _ours and not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
+
+
+@cache
+def _outlet() -> Outlet:
+    """Set up OpenTelemetry for this process."""
+    outlet = Outlet(OTLPSpanExporter())
+    resource = Resource.create({"service.name": "mcprun", "service.version": __version__})
+    provider = TracerProvider(resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+    provider.add_span_processor(_Named())
+    provider.add_span_processor(outlet.processor())
+    logging.getLogger("opentelemetry").addHandler(_Log(outlet))
+    trace.set_tracer_provider(provider)
+    _ours.append(outlet)
+    return outlet

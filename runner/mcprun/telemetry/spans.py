@@ -1,0 +1,130 @@
+"""The spans of a run: one of its own, to which connections belong, and the root of a trace for each query.
+
+Names are those of the semantic conventions for generative AI (`invoke_agent`, `gen_ai.*`) and for MCP (`mcp.*`), as the
+package opentelemetry-semantic-conventions has them; `mcprun.*` is what they have no name for. Model requests and calls
+are spans of the SDKs, below the root: they take the context that is current in the task which asks. No prompt, answer
+or result stands in a span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, format_trace_id, use_span
+
+from mcprun.events import AttemptEnd, Emit, Event, QueryEnd, Retry, ServerStart, Warned, Where
+from mcprun.records import ModelRecord, Transcript
+from mcprun.telemetry.export import Exporting
+
+_PROVIDERS = {
+    "claude": "anthropic",
+    "bedrock": "aws.bedrock",
+    "vertex": "gcp.vertex_ai",
+    "foundry": "anthropic",
+}
+"""`gen_ai.provider.name`, as the anthropic SDK tells it; scripts and recordings are no provider's."""
+
+_AGENT = "mcprun"
+
+
+class Spans:
+    """Makes the spans, and tells what becomes of each query; see `Telemetry`."""
+
+    def __init__(self, exporting: Exporting, model: ModelRecord) -> None:
+        self._tracer, self._outlet = exporting.tracer, exporting.outlet
+        self._model = model
+        self._run: Span | None = None
+        self._protocol: str | None = None
+        self._open: dict[tuple[str, int], Span] = {}
+
+    @asynccontextmanager
+    async def running(self, emit: Emit) -> AsyncIterator[None]:
+        """Make the span of the run; send what is left at its end, within a bound, and warn once of what was lost."""
+        try:
+            with self._tracer.start_as_current_span("mcprun batch") as span:
+                self._run = span
+                yield
+        finally:
+            if self._outlet:
+                is_sent = await self._outlet.flush()
+                if self._outlet.lost or not is_sent:
+                    lost = f"{self._outlet.lost:,} spans were lost" if is_sent else "the collector does not answer"
+                    emit(Warned(message=f"--otel: {lost}: {self._outlet.why}".removesuffix(": ")))
+
+    @contextmanager
+    def query(self, query: str, repeat: int) -> Iterator[None]:
+        """Make a root span, and let it be the current one."""
+        span = self._tracer.start_span(
+            f"invoke_agent {_AGENT}",
+            context=Context(),  # a trace of its own
+            kind=SpanKind.INTERNAL,
+            links=[Link(self._run.get_span_context())] if self._run else [],
+            attributes={
+                "gen_ai.operation.name": "invoke_agent",
+                "gen_ai.agent.name": _AGENT,
+                "mcprun.query.id": query,
+                "mcprun.query.repeat": repeat,
+            },
+        )
+        if provider := _PROVIDERS.get(self._model.kind):
+            span.set_attribute("gen_ai.provider.name", provider)
+        if self._protocol:
+            span.set_attribute("mcp.protocol.version", self._protocol)
+        self._open[query, repeat] = span
+        try:
+            with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+                yield
+        finally:
+            del self._open[query, repeat]
+
+    def handle(self, event: Event) -> None:
+        """Tell of an event on the span that it belongs to."""
+        if isinstance(event, ServerStart):
+            self._protocol = event.protocol
+        span = self._open.get((event.where.query, event.where.repeat)) if event.where else None
+        if not span:
+            return
+        match event:
+            case Retry():
+                span.add_event("retry", {"error.type": _kind(event.error), "mcprun.wait": event.wait})
+            case AttemptEnd(where=Where(attempt=attempt)):
+                span.add_event("attempt_end", {"mcprun.attempt": attempt, "mcprun.stop": event.stop})
+            case QueryEnd():
+                _end(span, event.transcript)
+
+    def trace_id(self, where: Where) -> str | None:
+        """Give the id of a query's trace; there is none when OpenTelemetry is switched off (`OTEL_SDK_DISABLED`)."""
+        span = self._open.get((where.query, where.repeat))
+        context = span.get_span_context() if span else None
+        return format_trace_id(context.trace_id) if context and context.is_valid else None
+
+
+def _end(span: Span, transcript: Transcript) -> None:
+    """Tell how a query ended. A check that does not hold is no error: the query was completed."""
+    span.set_attributes(
+        {
+            "gen_ai.request.model": transcript.model,
+            "mcprun.verdict": str(transcript.verdict),
+            "mcprun.stop": transcript.stop,
+            "mcprun.attempts": transcript.attempts,
+            "mcprun.calls": len(transcript.calls),
+        }
+    )
+    if usage := transcript.usage:
+        span.set_attributes(
+            {
+                "gen_ai.usage.input_tokens": usage.read,
+                "gen_ai.usage.output_tokens": usage.output_tokens,
+                "gen_ai.usage.cache_read.input_tokens": usage.cache_read_input_tokens,
+            }
+        )
+    if transcript.error:
+        span.set_attribute("error.type", str(transcript.error.kind))
+        span.set_status(Status(StatusCode.ERROR, transcript.error.message))
+
+
+def _kind(error: str) -> str:
+    """Take the kind out of what an event says of an error: its words may hold content."""
+    return error.partition(":")[0]

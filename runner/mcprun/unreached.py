@@ -1,0 +1,68 @@
+"""Why no connection to a server came about, in one message that names the cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import mcp_types
+from mcp import MCPError
+from pydantic import ValidationError
+
+from mcprun.errors import ErrorKind, RunError
+from mcprun.server import first_problem
+from mcprun.serverlog import Stderr
+from mcprun.target import StdioTarget, Target
+
+_UNAUTHORIZED = 401
+_REFUSED = "it refuses the authorization that it was given (401)"
+
+_STAND_INS = frozenset({"Server returned an error response", "Not Found"})
+"""What the SDK makes of a refusal that is no JSON-RPC."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a connection has come: what it waits for, who speaks on stderr, and how it was refused."""
+
+    stderr: Stderr
+    step: str = "it to start"
+    refused: int | None = None
+    words: str = ""
+
+
+def explained(error: Exception, progress: Progress, target: Target, seconds: float, refusal: str) -> RunError:
+    """Say why a target was not reached within its `seconds`; `refusal` is why it lets nobody in, if that is known."""
+    kind, message = ErrorKind.SERVER_START, ""
+    refusal = refusal or (_REFUSED if progress.refused == _UNAUTHORIZED else "")
+    match error:
+        case RunError():
+            kind, message = error.kind, str(error)
+        case _ if refusal:
+            message = f"can't connect to {target}: {refusal}"
+        case TimeoutError():
+            kind = ErrorKind.CONNECT_TIMEOUT
+            message = f"the server did not answer within {seconds:g} s, waiting for {progress.step}: {target}"
+        case FileNotFoundError() if isinstance(target, StdioTarget):
+            if target.cwd and not Path(target.cwd).is_dir():
+                message = f"the server's working folder is not there: {target.cwd}"
+            else:
+                message = f"command not found: {target.command}"
+        case PermissionError() if isinstance(target, StdioTarget):
+            message = f"not allowed to run {target.command}"
+        case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
+            message = f"the server exited before it answered: {target}"
+        case MCPError():
+            message = f"the server refused to connect: {_said(error, progress)} ({target})"
+        case ValidationError():
+            message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
+        case _:
+            message = f"can't connect to {target}: {str(error) or type(error).__name__}"
+    return RunError(kind, message, stderr=progress.stderr.last_words)
+
+
+def _said(error: MCPError, progress: Progress) -> str:
+    """Give a refusal's words: HTTP's status and what came with it, where the SDK has put words of its own."""
+    if progress.refused is None or error.message not in _STAND_INS:
+        return error.message
+    return ": ".join(filter(None, (f"status {progress.refused}", progress.words)))

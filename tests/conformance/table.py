@@ -1,0 +1,60 @@
+"""What came of the trials: the table of results, and what in it is not as it is known to be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from tests.conformance.suite import Outcome
+
+HEAD = ("scenario", "protocol", "verdict", "checks", "why not")
+BEGIN = "<!-- made by `python -m tests.conformance --write`: begin -->\n"
+END = "<!-- end -->\n"
+
+Row = tuple[str, str, str, str, str]
+
+
+def rows(outcomes: Iterable[Outcome], known: Mapping[str, str]) -> Iterator[Row]:
+    """Give a row for each scenario; one for several versions of the protocol, where they came out the same."""
+    for (scenario, verdict, checks), same in groupby(outcomes, _result):
+        protocols = ", ".join(outcome.trial.protocol for outcome in same)
+        yield scenario, protocols, verdict, checks, "" if verdict == "passed" else known.get(scenario, "")
+
+
+def _result(outcome: Outcome) -> tuple[str, str, str]:
+    return outcome.trial.scenario, outcome.verdict, f"{outcome.held} of {outcome.checks}"
+
+
+def unexpected(outcomes: Sequence[Outcome], known: Mapping[str, str]) -> list[str]:
+    """Say what is not as it is known to be: what has no reason not to pass, and what passes in spite of one."""
+    tried = {outcome.trial.scenario for outcome in outcomes}
+    wanting = {outcome.trial.scenario for outcome in outcomes if outcome.verdict != "passed"}
+    return [
+        *(f"{name} did not pass" for name in sorted(wanting - known.keys())),
+        *(f"{name} passed, and known.py says why it can't" for name in sorted((tried & known.keys()) - wanting)),
+    ]
+
+
+def markdown(table: Iterable[Row]) -> str:
+    """Write the table for a document, between two marks."""
+    lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
+    lines += [f"| `{scenario}` | {' | '.join(rest)} |" for scenario, *rest in table]
+    return BEGIN + "\n".join(lines) + "\n" + END
+
+
+def put(document: str, written: str) -> str:
+    """Replace the table of a document. Raises `ValueError` when it has none."""
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("the document has no place for the table")
+    return before + written + after
+
+
+def taken(document: str) -> list[Row]:
+    """Read the rows of a document's table."""
+    lines = document.partition(BEGIN)[2].partition(END)[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return [
+        (scenario.strip("`"), protocols, verdict, checks, why) for scenario, protocols, verdict, checks, why in cells
+    ]

@@ -1,0 +1,303 @@
+"""An MCP server that wants authorization, and its authorization server, on one free port that it prints on stdout.
+
+The argument is a JSON object of switches; see `Switches`. Whoever asks for authorization is let in at once: the
+authorization endpoint redirects without a page. Each request is a line of the file `log`.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlencode
+
+import jwt
+import uvicorn
+from mcp.server import MCPServer
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+
+
+@dataclass(frozen=True)
+class Switches:
+    """`prm` is where protected resource metadata are (header, path, root, none), `metadata` where the authorization
+    server's are (rfc8414, oidc, none), below `issuer`. `deny` answers a login with an error."""
+
+    log: str
+    transport: str = "http"
+    prm: str = "header"
+    metadata: str = "rfc8414"
+    issuer: str = ""
+    resource: str | None = None
+    methods: list[str] = field(default_factory=lambda: ["client_secret_basic", "client_secret_post", "none"])
+    registers: bool = True
+    documents: bool = False
+    challenge_scope: str | None = None
+    prm_scopes: list[str] | None = None
+    expires_in: int | None = 3600
+    rotates: bool = True
+    public: bool = False
+    deny: bool = False
+    json: bool = False
+    assertion: str | None = None
+    keys: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+
+
+switches = Switches(**json.loads(sys.argv[1]))
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+path = "/sse" if switches.transport == "sse" else "/mcp"
+issuer = f"{origin}{switches.issuer}"
+clients: dict[str, dict[str, Any]] = {}
+codes: dict[str, dict[str, str]] = {}
+access: dict[str, dict[str, Any]] = {}
+refresh: dict[str, dict[str, Any]] = {}
+together = 0
+everybody = asyncio.Event()
+
+server = MCPServer("guarded", version="1.0.0")
+
+
+@server.tool()
+async def echo(text: str) -> str:
+    """Say it again."""
+    return text
+
+
+@server.tool()
+async def deep(text: str) -> str:
+    """Say it again, to those who have the scope `deep`."""
+    return text
+
+
+@server.tool()
+async def meet(count: int) -> str:
+    """Wait until so many callers are here at the same time."""
+    global together
+    together += 1
+    if together == count:
+        everybody.set()
+    await everybody.wait()
+    return "met"
+
+
+def note(**what: Any) -> None:
+    with Path(switches.log).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(what) + "\n")
+
+
+async def resource_metadata(request: Request) -> Response:
+    note(path=request.url.path)
+    where = {"header": "/elsewhere", "path": f"/.well-known/oauth-protected-resource{path}"}
+    where["root"] = "/.well-known/oauth-protected-resource"
+    if request.url.path != where.get(switches.prm):
+        return PlainTextResponse("not here", 404)
+    body: dict[str, Any] = {"resource": switches.resource or f"{origin}{path}", "authorization_servers": [issuer]}
+    if switches.prm_scopes is not None:
+        body["scopes_supported"] = switches.prm_scopes
+    return JSONResponse(body)
+
+
+async def metadata(request: Request) -> Response:
+    note(path=request.url.path)
+    kind = "oidc" if "openid" in request.url.path else "rfc8414"
+    if kind != switches.metadata:
+        return PlainTextResponse("not here", 404)
+    body: dict[str, Any] = {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": switches.methods,
+        "client_id_metadata_document_supported": switches.documents,
+    }
+    if switches.registers:
+        body["registration_endpoint"] = f"{issuer}/register"
+    return JSONResponse(body)
+
+
+async def register(request: Request) -> Response:
+    body = await request.json()
+    note(path=request.url.path, redirect_uris=body["redirect_uris"], name=body.get("client_name"))
+    if not switches.registers:
+        return PlainTextResponse("not here", 404)
+    method = switches.methods[0]
+    client = {**body, "client_id": f"client-{len(clients)}", "token_endpoint_auth_method": method}
+    if method != "none":
+        client["client_secret"] = secrets.token_hex(16)
+    clients[client["client_id"]] = client
+    return JSONResponse(client, 201)
+
+
+async def authorize(request: Request) -> Response:
+    asked = dict(request.query_params)
+    note(path=request.url.path, **{key: asked.get(key) for key in ("client_id", "scope", "resource", "redirect_uri")})
+    client = clients.get(asked["client_id"])
+    if client and asked["redirect_uri"] not in client["redirect_uris"]:
+        return PlainTextResponse("that is not your redirect URI", 400)
+    if asked["code_challenge_method"] != "S256":
+        return PlainTextResponse("PKCE is wanted", 400)
+    answer = {"state": asked["state"]}
+    if switches.deny:
+        answer |= {"error": "access_denied", "error_description": "not \x1b[31mtoday"}
+    else:
+        answer["code"] = secrets.token_hex(16)
+        codes[answer["code"]] = asked
+    return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(answer)}", 302)
+
+
+def refused(why: str, status: int = 400) -> Response:
+    note(refused=why)
+    return JSONResponse({"error": why}, status)
+
+
+def client_of(request: Request, form: dict[str, str]) -> tuple[str, str] | None:
+    """Give the id of the client and how it showed who it is; nothing if it could not."""
+    basic = request.headers.get("authorization", "")
+    if "client_assertion" in form:
+        claims = jwt.decode(form["client_assertion"], options={"verify_signature": False})
+        try:
+            jwt.decode(
+                form["client_assertion"],
+                switches.keys[claims["sub"]],
+                algorithms=["RS256", "ES256"],
+                audience=issuer,
+                issuer=claims["sub"],
+                options={"require": ["exp", "iat", "jti"]},
+            )
+        except (KeyError, jwt.PyJWTError) as error:
+            note(assertion=str(error))
+            return None
+        return claims["sub"], "private_key_jwt"
+    if basic.startswith("Basic "):
+        name, secret = map(unquote, base64.b64decode(basic[6:]).decode().split(":"))
+        method = "client_secret_basic"
+    else:
+        name, secret = form.get("client_id", ""), form.get("client_secret", "")
+        method = "client_secret_post" if secret else "none"
+    known = switches.secrets.get(name, clients.get(name, {}).get("client_secret", ""))
+    if method not in switches.methods or (known and known != secret) or (method == "none" and known):
+        return None
+    return name, method
+
+
+async def token(request: Request) -> Response:
+    form = {key: str(value) for key, value in (await request.form()).items()}
+    shown = client_of(request, form)
+    kind = form["grant_type"]
+    note(
+        path=request.url.path,
+        grant=kind,
+        method=shown and shown[1],
+        scope=form.get("scope"),
+        resource=form.get("resource"),
+    )
+    if shown is None:
+        return refused("invalid_client", 401)
+    scope = form.get("scope")
+    if kind == "authorization_code":
+        asked = codes.pop(form["code"], None)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=").decode()
+        if not asked or digest != asked["code_challenge"] or asked["redirect_uri"] != form["redirect_uri"]:
+            return refused("invalid_grant")
+        scope = asked.get("scope")
+    elif kind == "refresh_token":
+        before = refresh.pop(form["refresh_token"], None)
+        if before is None:
+            return refused("invalid_grant")
+        scope = before["scope"]
+    elif kind.endswith(":jwt-bearer") and form["assertion"] != switches.assertion:
+        return refused("invalid_grant")
+    elif shown[1] == "none":
+        return refused("unauthorized_client")
+    body: dict[str, Any] = {"access_token": f"access-{secrets.token_hex(16)}", "token_type": "bearer"}
+    ends = time.time() + switches.expires_in if switches.expires_in is not None else None
+    access[body["access_token"]] = {"scope": scope or "", "ends": ends}
+    if kind in ("authorization_code", "refresh_token"):
+        body["refresh_token"] = f"refresh-{secrets.token_hex(16)}"
+        refresh[body["refresh_token"]] = {"scope": scope}
+    if switches.expires_in is not None:
+        body["expires_in"] = switches.expires_in
+    if scope:
+        body["scope"] = scope
+    return JSONResponse(body)
+
+
+async def revoke(request: Request) -> Response:
+    """Forget all access tokens, or refresh tokens as well."""
+    access.clear()
+    if request.path_params["what"] == "all":
+        refresh.clear()
+    return PlainTextResponse("done")
+
+
+def challenge(status: int, **fields: str | None) -> Response:
+    if switches.prm == "header":
+        fields["resource_metadata"] = f"{origin}/elsewhere"
+    told = ", ".join(f'{key}="{value}"' for key, value in fields.items() if value)
+    return PlainTextResponse("who are you?", status, headers={"www-authenticate": f"Bearer {told}".strip()})
+
+
+def guarded(app: Any) -> Any:
+    async def guard(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        body = await request.body() if request.method == "POST" else b""
+        sent = False
+
+        async def again() -> dict[str, Any]:
+            nonlocal sent
+            if sent or request.method != "POST":
+                return dict(await receive())
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        shown = request.headers.get("authorization", "").removeprefix("Bearer ")
+        held = access.get(shown)
+        is_over = held is None or (held["ends"] is not None and time.time() > held["ends"])
+        is_call = b'"tools/call"' in body
+        if is_over and not (switches.public and not is_call):
+            note(path=path, status=401)
+            await challenge(401, scope=switches.challenge_scope)(scope, again, send)
+        elif is_call and b'"deep"' in body and held and "deep" not in held["scope"].split():
+            note(path=path, status=403)
+            await challenge(403, error="insufficient_scope", scope="deep")(scope, again, send)
+        else:
+            await app(scope, again, send)
+
+    return guard
+
+
+async def main() -> None:
+    app: Any = (
+        server.sse_app() if switches.transport == "sse" else server.streamable_http_app(json_response=switches.json)
+    )
+    routes = [
+        Route("/elsewhere", resource_metadata),
+        Route("/.well-known/oauth-protected-resource{rest:path}", resource_metadata),
+        Route("/.well-known/{kind:path}", metadata),
+        Route(f"{switches.issuer}/.well-known/openid-configuration", metadata),
+        Route(f"{switches.issuer}/register", register, methods=["POST"]),
+        Route(f"{switches.issuer}/authorize", authorize),
+        Route(f"{switches.issuer}/token", token, methods=["POST"]),
+        Route("/revoke/{what}", revoke, methods=["POST"]),
+        Mount("/", guarded(app)),
+    ]
+    whole = Starlette(routes=routes, lifespan=app.router.lifespan_context)
+    print(listener.getsockname()[1], flush=True)
+    await uvicorn.Server(uvicorn.Config(whole, log_level="warning")).serve(sockets=[listener])
+
+
+asyncio.run(main())

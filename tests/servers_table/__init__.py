@@ -1,0 +1,1 @@
+"""Real servers from npm and PyPI, tried: the table of the README, and what makes it."""

@@ -1,0 +1,60 @@
+"""Installs a candidate, once a machine, into a folder of its own below `.cache/servers`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+
+from tests.release.environments import BrokenError, make, run
+from tests.servers_table.candidates import Candidate
+
+CACHE = Path(__file__).parents[2] / ".cache" / "servers"
+
+_NPM = ("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What was installed: the program that starts the server, and the version of the package."""
+
+    program: Path
+    version: str
+
+
+def install(candidate: Candidate) -> Installed:
+    """Install a candidate, unless it is there. Raises `BrokenError`, with what npm or pip said.
+
+    No script of a package from npm is run. A package from PyPI gets a virtual environment of its own: some servers
+    need another version of the MCP SDK than mcprun does. An install that was cut short is done again.
+    """
+    folder = CACHE / candidate.registry.lower() / re.sub(r"[^a-z0-9.-]+", "_", candidate.package.lower())
+    done = folder / "installed.txt"
+    wanted = "\n".join(candidate.requirements)
+    if not (done.is_file() and done.read_text() == wanted):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        if candidate.registry == "npm":
+            run(*_NPM, "--prefix", folder, *candidate.requirements, cwd=folder)
+        else:
+            environment = make(Path(sys.executable), folder / "venv")
+            environment.run("pip", "install", "-q", *candidate.requirements, cwd=folder)
+        done.write_text(wanted)
+    return _from_npm(candidate, folder) if candidate.registry == "npm" else _from_pypi(candidate, folder)
+
+
+def _from_npm(candidate: Candidate, folder: Path) -> Installed:
+    about = json.loads((folder / "node_modules" / candidate.package / "package.json").read_bytes())
+    bins = about["bin"] if isinstance(about["bin"], dict) else {candidate.package.rpartition("/")[2]: about["bin"]}
+    return Installed(folder / "node_modules" / ".bin" / (candidate.program or next(iter(bins))), about["version"])
+
+
+def _from_pypi(candidate: Candidate, folder: Path) -> Installed:
+    (packages,) = (folder / "venv" / "lib").glob("python3*/site-packages")
+    for found in distributions(name=candidate.package, path=[str(packages)]):
+        return Installed(folder / "venv" / "bin" / (candidate.program or candidate.package), found.version)
+    raise BrokenError(f"{candidate.package} was installed, and is not there")

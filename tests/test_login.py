@@ -1,0 +1,309 @@
+"""`mcprun login` and `mcprun logout`: a person logs in once, in a browser or by hand, and what may go wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp.client.auth import OAuthFlowError
+from mcp.client.auth.utils import extract_field_from_www_auth
+
+from mcprun.errors import UsageError
+from mcprun.grants import Key
+from mcprun.oauthclient import OAuthClient, registered
+from mcprun.oauthflow import challenge_for
+from mcprun.redirects import answer_of
+from tests.support.cli import clean_environment, run_mcprun, script
+from tests.support.loopback import free_port
+from tests.support.oauth import Guarded, guarded
+from tests.test_authorization import batch, log_in, server, switched
+
+__all__ = ["server"]
+
+
+@contextmanager
+def logging_in(server: Guarded, *args: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Begin a login without a browser, and give the command and the URL that it names."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "mcprun", "login", server.url, "--no-browser", *args],
+        cwd=server.folder, env=clean_environment() | server.env, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as command:  # fmt: skip
+        assert command.stderr
+        try:
+            said = re.fullmatch(r"Log in here: (\S+)\n", command.stderr.readline())
+            assert said
+            yield command, said[1]
+        finally:
+            command.kill()
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def answered_with(url: str) -> str:
+    """Go to the authorization server, and give the URL that it redirects to, which is not followed."""
+    with pytest.raises(urllib.error.HTTPError) as found:
+        urllib.request.build_opener(_Stay).open(url)
+    found.value.close()
+    return str(found.value.headers["location"])
+
+
+def status_of(url: str) -> int:
+    """Give the status of a page."""
+    try:
+        with urllib.request.urlopen(url) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+@switched(
+    {},
+    {"transport": "sse", "prm": "root"},
+    {"prm": "path", "metadata": "oidc", "issuer": "/tenant"},
+    {"prm": "none", "methods": ["none"]},
+    {"prm": "none", "metadata": "none", "methods": ["client_secret_post"]},
+    {"public": True},
+)
+def test_a_login_in_a_browser(server: Guarded) -> None:
+    """The client is registered with the very URI that is listened on; later commands need nothing more."""
+    done = log_in(server)
+    assert done.code == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith(f"Logged in to {server.url}; the tokens are in {server.store}/")
+    assert done.stdout.splitlines()[1:] == ["guarded 1.0.0 has 3 tools"]
+    (registration,), (asked,), (token,) = map(server.asked, ("register", "authorize", "token"))
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback", asked["redirect_uri"])
+    assert registration["redirect_uris"] == [asked["redirect_uri"]]
+    assert asked["resource"] == token["resource"] == server.url
+    again = batch(server)
+    assert (again.code, again.verdicts) == (0, {"q": "passed"})
+    assert len(server.asked("authorize")) == 1
+
+
+def test_a_login_by_hand(server: Guarded) -> None:
+    """Where the browser is on another machine, the URL that it ends up at is pasted; others are passed over."""
+    with logging_in(server) as (command, url):
+        answer = answered_with(url)
+        said = ["http://127.0.0.1/callback?code=1&state=2", "", "nonsense", answer]
+        _, stderr = command.communicate("\n".join(said) + "\n", timeout=60)
+        assert (command.returncode, stderr.count("Try again: ")) == (0, 2)
+    assert batch(server).code == 0
+
+
+def test_the_port_takes_no_answer_but_that_of_this_login(server: Guarded) -> None:
+    """Another state, another path, no code: refused, and waited on. What is not asked for ends no login."""
+    with logging_in(server) as (command, url):
+        answer = answered_with(url)
+        place, _, query = answer.partition("?")
+        strangers = [
+            f"{place}?code=1&state=2",
+            f"{place}?{query.replace('code=', 'other=')}",
+            f"{place}x?{query}",
+            place,
+        ]
+        assert [status_of(stranger) for stranger in strangers] == [400, 400, 404, 400]
+        with urllib.request.urlopen(answer) as page:
+            assert page.headers["content-security-policy"] == "default-src 'none'"
+            assert b"You are logged in, and may close this page." in page.read()
+        assert command.wait(60) == 0
+
+
+def test_a_port_of_ones_own(server: Guarded) -> None:
+    """`--port` is what a client was registered with, and `--redirect-uri` is sent as it stands."""
+    for args, uri in (
+        (["--port", "47613"], "http://127.0.0.1:47613/callback"),
+        (["--redirect-uri", "http://localhost:47613/oauth"], "http://localhost:47613/oauth"),
+    ):
+        assert log_in(server, "--oauth-client-id", "by-hand", *args).code == 0
+        asked = server.asked("authorize")[-1]
+        assert (asked["client_id"], asked["redirect_uri"]) == ("by-hand", uri)
+    assert server.asked("register") == []
+
+
+def test_a_redirect_uri_of_another_machine_is_pasted(server: Guarded) -> None:
+    """Nothing is listened for that could not come."""
+    with logging_in(server, "--oauth-client-id", "by-hand", "--redirect-uri", "https://example.com/done") as (
+        command,
+        url,
+    ):
+        command.communicate(answered_with(url), timeout=60)
+        assert command.returncode == 0
+
+
+@switched({"registers": False, "documents": True})
+def test_a_client_that_a_document_describes(server: Guarded) -> None:
+    """Where the authorization server reads documents, the URL is the client's id; without one there is no client."""
+    assert log_in(server, "--client-metadata-url", "https://example.com/client.json").code == 0
+    assert server.asked("authorize")[0]["client_id"] == "https://example.com/client.json"
+    done = log_in(server)
+    assert (done.code, "if it registers no clients by itself, give --oauth-client-id" in done.stderr) == (3, True)
+    wrong = log_in(server, "--client-metadata-url", "http://example.com/client.json")
+    assert (wrong.code, "must be a valid HTTPS URL" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"oauth": {"clientId": "robot", "clientSecret": "s3cret-of-robot", "callbackPort": 0}},
+        {"auth": {"CLIENT_ID": "robot", "CLIENT_SECRET": "s3cret-of-robot", "scopes": ["one", "two"]}},
+    ],
+)
+def test_the_client_of_a_configuration(server: Guarded, entry: dict[str, Any]) -> None:
+    """It is taken as others write it, and a run of the same server has its tokens."""
+    port = free_port()
+    if "oauth" in entry:
+        entry["oauth"]["callbackPort"] = port
+    (server.folder / "mcp.json").write_text(json.dumps({"mcpServers": {"it": {"url": server.url, **entry}}}))
+    done = run_mcprun("login", "mcp.json", cwd=server.folder, env=server.env)
+    assert done.code == 0, done.stderr
+    (asked,) = server.asked("authorize")
+    assert asked["client_id"] == "robot"
+    assert asked["scope"] == ("one two" if "auth" in entry else None)
+    assert (f":{port}/" in asked["redirect_uri"]) == ("oauth" in entry)
+    assert run_mcprun("tools", "mcp.json#it", cwd=server.folder, env=server.env).code == 0
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+@switched({"deny": True})
+def test_a_login_that_is_refused(server: Guarded) -> None:
+    """The reason is told, with what would colour the terminal made visible."""
+    done = log_in(server)
+    assert done.code == 3
+    assert done.stderr.endswith("the authorization server answers access_denied: not \\x1b[31mtoday\n")
+    assert server.kept == []
+
+
+def test_a_login_that_nobody_does(server: Guarded) -> None:
+    """It ends by itself."""
+    done = log_in(server, "--no-browser", "--timeout", "0.5")
+    assert (done.code, done.stderr.splitlines()[-1]) == (
+        3,
+        f"Error: nobody has logged in to {server.url} within 0.5 s, the --timeout",
+    )
+
+
+def test_a_login_gets_the_scopes_that_a_run_lacked(server: Guarded) -> None:
+    """The error of a run says which, and logging in with them lets the call through."""
+    assert log_in(server).code == 0
+    query = script(("deep", {"text": "x"}))
+    done = batch(server, query=query)
+    assert done.code == 3
+    assert f"mcprun login {server.url} --oauth-scope deep" in done.transcripts[0]["error"]["message"]
+    assert log_in(server, "--oauth-scope", "deep").code == 0
+    assert batch(server, query=query).verdicts == {"q": "passed"}
+
+
+def test_tokens_are_listed_and_forgotten(tmp_path: Path) -> None:
+    """`--list` names servers without what may be secret, `logout` forgets one or all, clients included."""
+    with guarded(tmp_path, {}) as server:
+        assert log_in(server).code == 0
+        run_mcprun("tools", server.url, "--oauth-client-id", "robot", cwd=tmp_path, env=server.robot)
+
+        def said(*args: str) -> list[str]:
+            done = run_mcprun(*args, cwd=tmp_path, env=server.env)
+            assert (done.code, done.stderr) == (0, "")
+            return done.stdout.splitlines()
+
+        assert said("login", "--list") == [server.url, f"{server.url}  (robot)"]
+        assert said("logout", server.url) == [f"Forgot {server.url}", f"Forgot {server.url} (robot)"]
+        assert said("logout", server.url) == said("logout", "--all") == ["There were no tokens."]
+        assert batch(server).code == 3
+        assert log_in(server).code == 0
+        assert said("logout", "--all") == [f"Forgot {server.url}"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["login"], "Missing argument 'SERVER'."),
+        (["login", "npx something"], "npx something is started by mcprun: nobody logs in to it"),
+        (["login", "http://x", "--header", "Authorization: b"], "http://x is shown an Authorization header"),
+        (["login", "http://x", "--redirect-uri", "nowhere"], "nowhere is no redirect URI"),
+        (["login", "http://x", "--oauth-client-secret", "a"], "--oauth-client-secret goes with --oauth-client-id"),
+        (["logout"], "give SERVER, or --all"),
+    ],
+)
+def test_what_can_not_be_meant(tmp_path: Path, args: list[str], message: str) -> None:
+    """It is said before anybody is sent anywhere."""
+    done = run_mcprun(*args, cwd=tmp_path)
+    assert (done.code, f"Error: {message}" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    """It can't say where to log in."""
+    done = run_mcprun("login", "http://127.0.0.1:1/mcp", cwd=tmp_path)
+    assert (done.code, done.stderr.startswith("Error: can't log in to http://127.0.0.1:1/mcp: ")) == (3, True)
+
+
+@given(query=st.text(max_size=20), state=st.text(st.characters(min_codepoint=48, max_codepoint=122), min_size=8))
+def test_no_query_is_an_answer_without_the_state(query: str, state: str) -> None:
+    """Whatever a stranger sends, it is passed over."""
+    assert answer_of(query, state) is None
+
+
+def test_what_an_answer_says() -> None:
+    """A code with the state is the answer, with the issuer where it is named (RFC 9207); an error is raised."""
+    answer = answer_of("code=a%2Bb&state=s&iss=https%3A%2F%2Fx", "s")
+    assert answer
+    assert (answer.code, answer.state, answer.iss) == ("a+b", "s", "https://x")
+    with pytest.raises(OAuthFlowError, match="answers access_denied: no"):
+        answer_of("error=access_denied&error_description=no&state=s", "s")
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "scope", "expected"),
+    [
+        (None, "", None, (401, None, None)),
+        (401, 'Bearer scope="a b", resource_metadata="http://x/y"', None, (401, "a b", "http://x/y")),
+        (401, 'Bearer scope="a b", resource_metadata="http://x/y"', "c", (401, "c", "http://x/y")),
+        (403, 'Bearer error="insufficient_scope", scope="a"', "c", (403, "c a", None)),
+        (403, "Bearer error=insufficient_scope, scope=a", None, (403, "a", None)),
+    ],
+)
+def test_the_refusal_that_the_sdk_is_shown(
+    status: int | None, header: str, scope: str | None, expected: tuple[int, str | None, str | None]
+) -> None:
+    """Scopes that somebody asks for take the place of the server's, and are added to for a call that needs more."""
+    request = httpx2.Request("POST", "http://x")
+    refusal = httpx2.Response(status, headers={"www-authenticate": header}, request=request) if status else None
+    shown = challenge_for("http://x", refusal, scope)
+    found = [extract_field_from_www_auth(shown, name) for name in ("scope", "resource_metadata")]
+    assert (shown.status_code, *found) == expected
+
+
+def test_entries_of_configurations() -> None:
+    """What is no client is none; what is one, but of other types, is refused."""
+    assert registered({"url": "x"}, "f") is None
+    assert registered({"oauth": True}, "f") is None
+    assert registered({"oauth": {"clientId": "a"}}, "f") == OAuthClient(client_id="a")
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"clientId": 1},
+        {"clientSecret": []},
+        {"callbackPort": "x"},
+        {"callbackPort": 0},
+    )
+    for wrong in wrongs:
+        with pytest.raises(UsageError, match=r"^f: "):
+            registered({"oauth": wrong}, "f")
+
+
+def test_a_server_is_the_same_however_it_is_written() -> None:
+    """Case of scheme and host, a fragment and a user make no other server; a path and a query do."""
+    assert Key.of("HTTP://u:p@Example.COM/MCP?a#b") == Key.of("http://example.com/MCP?a")
+    assert len({Key.of(f"http://x/{path}") for path in ("", "a", "A", "a?b")}) == 4

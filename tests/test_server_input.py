@@ -1,0 +1,347 @@
+"""A query's prompt and resources that come from the server itself, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.content import message_block
+from mcprun.grading import case
+from mcprun.loop import Conversation
+from mcprun.opening import merged, opening, prompt_messages
+from mcprun.report.dialogue import dialogue
+from mcprun.rundir import Run
+from tests.support import npm
+from tests.support.cli import SERVERS, Result, run_mcprun, squeezed, write_jsonl
+from tests.support.messages_api import MessagesApi, text
+from tests.support.messages_rules import refusal
+from tests.test_content import blocks
+
+LIBRARY, ODD = SERVERS / "library.py", SERVERS / "odd_library.py"
+BRIEF = {"name": "brief", "arguments": {"topic": "owls"}}
+
+
+def query(**more: Any) -> dict[str, Any]:
+    """Make a query whose script says one word."""
+    return {"id": "q", "script": [{"text": "Done."}], **more}
+
+
+def played(tmp_path: Path, server: Path, *args: str, **more: Any) -> Result:
+    """Run one query; `args` go to the server."""
+    return run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", query(**more)), server, "--", *args, cwd=tmp_path)
+
+
+def texts(transcript: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Give the role of each message, and the texts in it."""
+    said = [(message["role"], message["content"]) for message in transcript["messages"]]
+    return [
+        (role, [content] if isinstance(content, str) else [block.get("text", block["type"]) for block in content])
+        for role, content in said
+    ]
+
+
+@pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
+def test_both_eras_give_prompts_and_resources(tmp_path: Path, protocol: str) -> None:
+    """Resources come first, then the server's prompt, then the query's own; neighbours of a role are one message."""
+    taken = {
+        "resources": ["library://rules", "library://plan", "library://books/7"],
+        "server_prompt": {"name": "lesson"},
+    }
+    prompts = write_jsonl(tmp_path / "p.jsonl", query(prompt="And 9 * 9?", **taken))
+    done = run_mcprun("batch", prompts, LIBRARY, "--protocol", protocol, cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    (transcript,) = done.transcripts
+    assert texts(transcript) == [
+        ("user", ["[resource library://rules]\nBe quiet.", "image", "[resource library://books/7]\nBook 7 is quiet.", "What is 2 + 2?"]),
+        ("assistant", ["4.", "That was easy."]),
+        ("user", ["Now a harder one.", "What is 7 * 8?", "And 9 * 9?"]),
+        ("assistant", ["Done."]),
+    ]  # fmt: skip
+    assert transcript["given"] == {"messages": 3, "diverged": False}
+    assert transcript["prompt"] == [
+        *({"type": "resource", "uri": uri} for uri in taken["resources"]),
+        {"type": "server_prompt", "name": "lesson", "arguments": {}},
+        "And 9 * 9?",
+    ]
+    assert (len(transcript["turns"]), transcript["text"]) == (1, "Done.")
+
+
+def test_a_server_prompt_needs_no_other(tmp_path: Path) -> None:
+    """Its arguments go to the server, the events tell of it, and a made id does not change."""
+    for _ in range(2):
+        prompts = write_jsonl(tmp_path / "p.jsonl", {"server_prompt": BRIEF, "script": [{"text": "Owls."}]})
+        done = run_mcprun("batch", prompts, LIBRARY, cwd=tmp_path)
+    (transcript,) = done.transcripts
+    assert texts(transcript)[0] == ("user", ["Write briefly about owls, in a dry tone, in a quiet room."])
+    (event,) = [event for event in done.trace if event["event"] == "prompt_get"]
+    assert event | {"at": "", "seconds": 0, "query": ""} == {
+        "event": "prompt_get", "at": "", "query": "", "repeat": 1, "attempt": 1, "seconds": 0,
+        "prompt": "brief", "arguments": {"topic": "owls"}, "server": 1, "log_offset": 0,
+    }  # fmt: skip
+    assert run_mcprun("batch", prompts, LIBRARY, "--model", "replay:latest", cwd=tmp_path).bytes == done.bytes
+
+
+def test_several_prompts_follow_in_their_turns(tmp_path: Path) -> None:
+    """Resources stand before the first of them, and a server's assistant may speak right before it."""
+    taken = {"resources": ["library://rules"], "server_prompt": "unfinished", "prompts": ["a", "b"]}
+    done = played(tmp_path, LIBRARY, **taken, script=[{"text": "One."}, {"text": "Two."}])
+    (transcript,) = done.transcripts
+    assert texts(transcript) == [
+        ("user", ["[resource library://rules]\nBe quiet.", "Hello."]),
+        ("assistant", ["Hello, what would you like?"]),
+        ("user", ["a"]),
+        ("assistant", ["One."]),
+        ("user", ["b"]),
+        ("assistant", ["Two."]),
+    ]
+    assert transcript["given"]["messages"] == 3
+
+
+def test_the_api_is_sent_what_the_transcript_holds(tmp_path: Path) -> None:
+    """The stub of the API, which refuses what the API would, takes it; the model's turn is told from the server's."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", {"id": "q", "server_prompt": "lesson"})
+    with MessagesApi(lambda _: text("56.")) as api:
+        env = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "sk-ant-test"}
+        done = run_mcprun("batch", prompts, LIBRARY, cwd=tmp_path, env=env)
+    (transcript,) = done.transcripts
+    assert (done.code, transcript["text"]) == (0, "56.")
+    assert [request.body["messages"] for request in api.requests] == [transcript["messages"][:-1]]
+    shown = squeezed(run_mcprun("show", "latest", "q", cwd=tmp_path).stdout)
+    assert [line.split()[0] for line in shown[1:7]] == ["user", "assistant", "assistant", "user", "user", "model"]
+
+
+def test_a_judge_and_a_page_tell_the_turns_of_the_model(tmp_path: Path) -> None:
+    """What the assistant says in a server's prompt is no turn: calls stand with the turn that made them."""
+    turns = [{"calls": [{"tool": "echo", "input": {"text": "56"}}]}, {"text": "56"}]
+    done = played(tmp_path, LIBRARY, server_prompt="lesson", script=turns)
+    transcript = next(done_transcript for done_transcript, _ in Run.lines(done.run))
+    items = dialogue(transcript)["items"]
+    assert [item.get("who") or item["kind"] for item in items] == [
+        "user", "assistant", "assistant", "user", "user", "turn", "call", "turn", "model",
+    ]  # fmt: skip
+    conversation = Conversation(
+        model="m", messages=transcript.messages, calls=transcript.calls, turns=transcript.turns, given=transcript.given
+    )
+    told = json.loads(case("rubric", conversation))["conversation"]
+    assert [next(iter(one)) for one in told] == ["user", "assistant", "assistant", "user", "user", "call", "assistant"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"server_prompt": "nope"}, 'prompts: no prompt "nope"; the server has: brief, lesson, illustrated, '),
+        ({"server_prompt": "brief"}, 'prompts: prompt "brief" needs arguments that are missing: topic'),
+        ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be played: it begins with the assistant, '),
+        ({"server_prompt": "unfinished"}, 'prompts: prompt "unfinished" can\'t be played: it ends with the assistant: '),
+        ({"server_prompt": "painting", "prompt": "x"}, 'prompts: prompt "painting" can\'t be played: message 1 holds what the API does not take of the assistant: image'),
+        ({"server_prompt": "song"}, 'prompts: prompt "song" can\'t be played: message 0 holds what the API does not take: audio: audio/wav, 70 bytes'),
+        ({"server_prompt": "silence"}, 'prompts: prompt "silence" can\'t be played: it holds nothing'),
+        ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: no resource "library://nope" (Unknown resource: library://nope); the server has: library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
+        ({"resources": ["library://archive"], "prompt": "x"}, 'prompts: resource "library://archive" can\'t be sent: the API does not take resource library://archive: application/zip, 4 bytes'),
+        ({"server_prompt": "deadly"}, 'server_died: the server went away during prompt "deadly"; its stderr ends: fatal: the roof fell in'),
+    ],
+)  # fmt: skip
+def test_what_the_server_does_not_give_is_an_error(tmp_path: Path, more: dict[str, Any], message: str) -> None:
+    """It has a kind, and says what there is; nothing was said to a model."""
+    done = played(tmp_path, LIBRARY, **more)
+    (transcript,) = done.transcripts
+    assert (done.code, transcript["verdict"], transcript["turns"], transcript["stop"]) == (3, "error", [], "error")
+    assert f"{transcript['error']['kind']}: {transcript['error']['message']}".startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("mode", "more", "message"),
+    [
+        ("bare", {"server_prompt": "x"}, 'the server has no prompts, and the query asks for prompt "x"'),
+        ("bare", {"resources": ["a:b"], "prompt": "x"}, 'the server has no resources, and the query asks for resource "a:b"'),
+        ("plain", {"resources": ["a:b"], "prompt": "x"}, 'resource "a:b" can\'t be sent: it holds nothing'),
+        ("invalid", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be had: the server sent an invalid result: messages.0.role'),
+        ("refuses", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be had: \x1b[2J\u202e[red]evil[/red] line'),
+        ("refuses", {"resources": ["thing:0a"], "prompt": "x"}, 'resource "thing:0a" could not be read: \x1b[2J'),
+    ],
+)  # fmt: skip
+def test_odd_servers_are_errors_of_the_query(tmp_path: Path, mode: str, more: dict[str, Any], message: str) -> None:
+    """Whatever a server answers, its words reach the terminal only with their controls made visible."""
+    done = played(tmp_path, ODD, mode, **more)
+    assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "prompts")
+    assert done.transcripts[0]["error"]["message"].startswith(message)
+    assert not any(character in done.stdout + done.stderr for character in "\x1b\u202e")
+
+
+@pytest.mark.parametrize("flag", ["--call-timeout", "--query-timeout"])
+def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path, flag: str) -> None:
+    """The time of a call bounds it, and that of the query; the event tells how it ended."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt="x"))
+    done = run_mcprun("batch", prompts, ODD, flag, "0.2", "--", "hangs", cwd=tmp_path)
+    kind, problem = ("request_timeout", "timeout") if flag == "--call-timeout" else ("query_timeout", "cancelled")
+    (transcript,) = done.transcripts
+    assert (done.code, transcript["stop"], transcript["error"]["kind"]) == (3, "timeout", kind)
+    assert 'waiting for prompt "x" (for 0.' in transcript["error"]["message"]
+    assert [event["problem"] for event in done.trace if event["event"] == "prompt_get"] == [problem]
+
+
+def test_a_dead_server_takes_no_other_query_down(tmp_path: Path) -> None:
+    """A prompt that kills it is tried again alone, and ends as `server_died`; another query passes."""
+    deadly, other = query(server_prompt="deadly"), query(resources=["library://rules"], prompt="x")
+    prompts = write_jsonl(tmp_path / "p.jsonl", deadly, {**other, "id": "other"})
+    done = run_mcprun("batch", prompts, LIBRARY, cwd=tmp_path)
+    assert done.verdicts == {"q": "error", "other": "passed"}
+    assert done.transcripts[0]["attempts"] == 3
+
+
+def both_versions(tmp_path: Path, *args: str) -> Result:
+    """Record three queries against one version of the server, and replay them against another."""
+    prompts = write_jsonl(
+        tmp_path / "p.jsonl",
+        query(server_prompt=BRIEF),
+        {**query(resources=["library://rules"], prompt="Sum up."), "id": "rules"},
+        {**query(server_prompt="lesson"), "id": "same"},
+    )
+    assert run_mcprun("batch", prompts, LIBRARY, "--out", "base", cwd=tmp_path).code == 0
+    replay = ["--model", "replay:base", "--out", "head"]
+    return run_mcprun("batch", prompts, LIBRARY, *replay, *args, "--", "loud", cwd=tmp_path)
+
+
+def test_a_changed_prompt_is_told(tmp_path: Path) -> None:
+    """By `diff`, of a slim baseline as well, by the count of what diverged, and not where it is ignored."""
+    done = both_versions(tmp_path)
+    assert (done.code, done.record["counts"]["diverged"]) == (0, 2)
+    assert [one["given"]["diverged"] for one in done.transcripts] == [True, True, False]
+    expected = [
+        "~ q passed",
+        "prompt",
+        "- messages[0].content[0].text: Write briefly about owls, in a dry tone, in a quiet room.",
+        "+ messages[0].content[0].text: Write briefly about owls, in a dry tone, in a loud room.",
+        "~ rules passed", "prompt", "messages[0].content[0].text:", "[resource library://rules]", "- Be quiet.", "+ Be loud.",
+        "2 changed, 1 same",
+    ]  # fmt: skip
+    run_mcprun("bless", "base", "slim", "--slim", cwd=tmp_path)
+    for base in ("base", "slim"):
+        told = run_mcprun("diff", base, "head", cwd=tmp_path)
+        assert (told.code, squeezed(told.stdout)) == (1, expected)
+    assert run_mcprun("diff", "base", "head", "--ignore", "messages[0].content", cwd=tmp_path).code == 0
+    assert run_mcprun("diff", "base", "head", "--scrub", "quiet|loud", cwd=tmp_path).code == 0
+    page = run_mcprun("diff", "base", "head", "--html", "d.html", cwd=tmp_path)
+    assert page.code == 1
+    assert "in a loud room" in (tmp_path / "d.html").read_text()
+
+
+def test_repeats_with_a_changed_prompt_go_another_way(tmp_path: Path) -> None:
+    """All repeats of HEAD are a variant that BASE never had."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt=BRIEF))
+    for out, word in (("base", "quiet"), ("head", "loud")):
+        run_mcprun("batch", prompts, LIBRARY, "--repeat", "2", "--out", out, "--", word, cwd=tmp_path)
+    told = squeezed(run_mcprun("diff", "base", "head", cwd=tmp_path).stdout)
+    assert told[:3] == ["~ q 2/2 passed", "new in 2 of 2 runs, such as repeat 1", "prompt"]
+
+
+@pytest.mark.parametrize(("policy", "turns"), [("fail", 1), ("stop", 0)])
+def test_a_diverged_prompt_fails_or_stops(tmp_path: Path, policy: str, turns: int) -> None:
+    """As a diverged call does; what the server gives now stands in the transcript."""
+    done = both_versions(tmp_path, "--on-divergence", policy)
+    first, _, same = done.transcripts
+    assert (done.code, first["verdict"], len(first["turns"]), same["verdict"]) == (1, "failed", turns, "passed")
+    assert first["checks"][-1]["message"] == (
+        "the server's prompt or resources were recorded with 'Write briefly about owls, in a dry tone, in a quiet room.',"
+        " gave 'Write briefly about owls, in a dry tone, in a loud room.'"
+    )
+    assert texts(first)[0] == ("user", ["Write briefly about owls, in a dry tone, in a loud room."])
+
+
+def test_scrubbed_prompts_and_secrets_do_not_diverge(tmp_path: Path) -> None:
+    """What is taken out of a recording differs from nothing: neither by `--scrub` nor by `--redact`."""
+    assert both_versions(tmp_path, "--scrub", "quiet|loud").record["counts"]["diverged"] == 0
+    prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt="lesson"))
+    hidden = ["--redact", "text|easily"]
+    run_mcprun("batch", prompts, LIBRARY, *hidden, "--out", "a", cwd=tmp_path)
+    again = run_mcprun("batch", prompts, LIBRARY, *hidden, "--model", "replay:a", "--out", "b", cwd=tmp_path)
+    assert (again.code, again.record["counts"]["diverged"]) == (0, 0)
+
+
+def test_a_recording_of_other_arguments_is_not_played(tmp_path: Path) -> None:
+    """What is taken from the server is a part of the prompt: with another one, nothing was recorded."""
+    both_versions(tmp_path)
+    other = {**BRIEF, "arguments": {"topic": "cats"}}
+    prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt=other))
+    done = run_mcprun("batch", prompts, LIBRARY, "--model", "replay:base", cwd=tmp_path)
+    assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "not_recorded")
+    assert "q was recorded for another prompt" in done.transcripts[0]["error"]["message"]
+
+
+@pytest.mark.slow
+def test_server_everything_gives_prompts_and_resources(tmp_path: Path) -> None:
+    """Plain, with arguments, with a resource embedded, static and by template; its blobs are text."""
+    if missing := npm.missing():
+        pytest.skip(f"{' and '.join(missing)} not installed: servers from npm need it")
+    server = f"node {npm.node_modules()}/@modelcontextprotocol/server-everything/dist/index.js"
+    embedded = {"name": "resource-prompt", "arguments": {"resourceType": "Text", "resourceId": "1"}}
+    prompts = write_jsonl(
+        tmp_path / "p.jsonl",
+        {**query(server_prompt="simple-prompt"), "id": "simple"},
+        {**query(server_prompt={"name": "args-prompt", "arguments": {"city": "Oslo"}}), "id": "arguments"},
+        {**query(server_prompt=embedded), "id": "embedded"},
+        {**query(resources=["demo://resource/dynamic/text/1"], prompt="x"), "id": "template"},
+        {**query(server_prompt={"name": "args-prompt"}), "id": "missing"},
+    )
+    done = run_mcprun("batch", prompts, server, cwd=tmp_path)
+    assert done.verdicts == dict.fromkeys(("simple", "arguments", "embedded", "template"), "passed") | {
+        "missing": "error"
+    }
+    assert done.transcripts[-1]["error"]["message"] == 'prompt "args-prompt" needs arguments that are missing: city'
+    assert "Oslo" in done.transcripts[1]["messages"][0]["content"][0]["text"]
+    assert "[resource demo://resource/dynamic/text/1]" in json.dumps(done.transcripts[3]["messages"][0])
+    listed = run_mcprun("tools", server, "--all", cwd=tmp_path).stdout
+    assert "args-prompt{city, state?}" in listed
+    assert "demo://resource/dynamic/text/{resourceId}" in listed
+
+
+spoken = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(["user", "assistant"]),
+        "content": st.text(max_size=5) | st.lists(st.builds(lambda word: {"type": "text", "text": word}, st.text(min_size=1)), max_size=3),
+    }
+)  # fmt: skip
+
+
+@given(st.lists(spoken, max_size=8))
+def test_merging_loses_nothing(messages: list[dict[str, Any]]) -> None:
+    """Roles alternate, no message is empty, and every block keeps its role and its place."""
+
+    def flat(some: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+        return [
+            (one["role"], block)
+            for one in some
+            for block in (
+                one["content"]
+                if isinstance(one["content"], list)
+                else [{"type": "text", "text": one["content"]}] * bool(one["content"])
+            )
+        ]
+
+    made = merged(messages)
+    assert all(one["content"] for one in made)
+    assert all(one["role"] != other["role"] for one, other in pairwise(made))
+    assert flat(made) == flat(messages)
+
+
+@given(
+    st.lists(st.builds(lambda role, item: {"role": role, "content": item}, st.sampled_from(["user", "assistant"]), blocks), max_size=5),
+    st.none() | st.just("Go on."),
+)  # fmt: skip
+def test_what_a_server_prompts_is_taken_by_the_api_or_refused(said: list[dict[str, Any]], prompt: str | None) -> None:
+    """Either a reason is given, or the API takes messages that hold all of it in order."""
+    try:
+        given_ = prompt_messages({"messages": said})
+        messages = opening([], given_, prompt)
+    except ValueError:
+        return
+    assert refusal({"model": "m", "max_tokens": 1, "messages": messages}) is None
+    expected = [told for one in said if (told := message_block(one["content"]))]
+    expected += [{"type": "text", "text": prompt}] if prompt else []
+    assert [block for message in messages for block in message["content"]] == expected

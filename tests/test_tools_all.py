@@ -1,0 +1,139 @@
+"""`mcprun tools --all`: prompts, resources and templates, listed, kept and compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun.catalog import names
+from mcprun.catalogchanges import compare_catalogs
+from mcprun.snapshot import Catalog
+from tests.support.cli import RAW, run_mcprun, squeezed
+from tests.test_server_input import LIBRARY, ODD
+
+
+def catalog(**lists: list[dict[str, Any]]) -> Catalog:
+    """Make what a server offers, of the lists that are given."""
+    return Catalog(**{"prompts": [], "resources": [], "resource_templates": [], **lists})
+
+
+@pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
+def test_everything_is_listed(tmp_path: Path, protocol: str) -> None:
+    """After the tools, what else there is: optional arguments are marked, descriptions are cut to their first line."""
+    done = run_mcprun("tools", LIBRARY, "--all", "--protocol", protocol, cwd=tmp_path)
+    shown = squeezed(done.stdout)
+    assert (done.code, shown[1:5]) == (
+        0,
+        ["echo{text: string} Say it again.", "1 tool, about 51 tokens", "9 prompts", "brief{topic, tone?} Ask for a short text."],
+    )  # fmt: skip
+    assert shown[-7:] == [
+        "4 resources",
+        "library://archive archive, application/zip: Give bytes that the API has no block for.",
+        "library://paper paper, application/pdf: Give a PDF.",
+        "library://plan plan, image/png: Give a picture.",
+        "library://rules rules, text/plain: Give the rules of the house.",
+        "1 resource template",
+        "library://books/{number} book, text/plain: Give a book by its number.",
+    ]
+    assert "prompts" not in run_mcprun("tools", LIBRARY, cwd=tmp_path).stdout
+
+
+def test_all_pages_are_read(tmp_path: Path) -> None:
+    """Each list is sorted, whatever page an item was on; `--json` holds it, and `null` where nobody asked."""
+    told = json.loads(run_mcprun("tools", ODD, "--all", "--json", "--", "pages", cwd=tmp_path).stdout)
+    for key, name, item in (
+        ("prompts", "name", "prompt"),
+        ("resources", "uri", "thing"),
+        ("resource_templates", "uriTemplate", "many"),
+    ):
+        assert [one[name] for one in told[key]] == [f"{item}:{page}{letter}" for page in range(3) for letter in "ab"]
+    plain = json.loads(run_mcprun("tools", ODD, "--json", "--", "pages", cwd=tmp_path).stdout)
+    assert [plain[key] for key in ("prompts", "resources", "resource_templates")] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "counts"),
+    [("bare", "0 prompts, 0 resources, 0 resource templates"), ("no-templates", "2 prompts, 2 resources, 0 resource templates")],
+)  # fmt: skip
+def test_what_a_server_does_not_know_is_none(tmp_path: Path, mode: str, counts: str) -> None:
+    """A capability that is not there is not asked for, and an unknown method is an empty list."""
+    done = run_mcprun("tools", ODD, "--all", "--snapshot", "a.json", "--", mode, cwd=tmp_path)
+    assert (done.code, done.stdout) == (0, f"a.json: 0 tools, about 0 tokens, {counts}\n")
+
+
+def test_a_list_without_end_is_an_error(tmp_path: Path) -> None:
+    """As one of tools is."""
+    done = run_mcprun("tools", ODD, "--all", "--", "endless", cwd=tmp_path)
+    assert (done.code, done.stdout) == (3, "")
+    assert "the list of prompts does not end: 100 pages were read" in done.stderr
+
+
+def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    """Controls are shown, and what is long is cut."""
+    done = run_mcprun("tools", ODD, "--all", "--", "evil", cwd=tmp_path, env={"COLUMNS": "80"})
+    assert done.code == 0
+    assert not any(character in done.stdout + done.stderr for character in "\x1b\u202e")
+    assert r"\x1b[2J\u202e[red]evil[/red] line" in "".join(done.stdout.split("\n")).replace("  ", "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_what_is_gone_or_new_is_told(tmp_path: Path) -> None:
+    """A snapshot that holds prompts and resources is compared with them, and one that does not is not."""
+    kept = run_mcprun("tools", LIBRARY, "--all", "--snapshot", "all.json", cwd=tmp_path)
+    assert kept.stdout == "all.json: 1 tool, about 51 tokens, 9 prompts, 4 resources, 1 resource template\n"
+    same = run_mcprun("tools", LIBRARY, "--against", "all.json", "--strict", "--snapshot", "again.json", cwd=tmp_path)
+    assert (same.code, same.stdout.splitlines()[0]) == (0, "no changes")
+    assert (tmp_path / "all.json").read_bytes() == (tmp_path / "again.json").read_bytes()
+    told = json.loads((tmp_path / "all.json").read_text())
+    told["prompts"] = [one for one in told["prompts"] if one["name"] != "song"] + [{"name": "zoo"}]
+    told["resources"][0]["uri"] = "library://gone"
+    told["resource_templates"] = []
+    (tmp_path / "all.json").write_text(json.dumps(told))
+    done = run_mcprun("tools", LIBRARY, "--against", "all.json", cwd=tmp_path)
+    assert (done.code, done.stdout.splitlines()) == (
+        1,
+        [
+            "✗ prompt zoo  gone",
+            "✗ resource library://gone  gone; looks like it was renamed to library://archive",
+            "~ prompt song  new",
+            "~ resource template library://books/{number}  new",
+            "2 breaking, 2 harmless changes",
+        ],
+    )
+    run_mcprun("tools", LIBRARY, "--snapshot", "tools.json", cwd=tmp_path)
+    assert "prompts" not in json.loads((tmp_path / "tools.json").read_text())
+    assert run_mcprun("tools", LIBRARY, "--all", "--against", "tools.json", "--strict", cwd=tmp_path).code == 0
+
+
+def test_a_broken_snapshot_is_one_message(tmp_path: Path) -> None:
+    """One that holds a prompt without a name, or only some of the lists."""
+    for lists, message in (
+        ({"prompts": [{}], "resources": [], "resource_templates": []}, "a prompt has no name"),
+        ({"prompts": []}, "resources: Field required"),
+    ):
+        (tmp_path / "a.json").write_text(json.dumps({"protocol": "x", "tools": [], **lists}))
+        done = run_mcprun("tools", RAW, "--against", "a.json", cwd=tmp_path)
+        assert (done.code, done.stderr) == (2, f"Error: a.json is no snapshot: {message}\n")
+
+
+def test_arguments_of_prompts_are_compared() -> None:
+    """A new one that is required breaks who plays the prompt; what varies with a resource's content does not count."""
+    before = catalog(
+        prompts=[{"name": "p", "arguments": [{"name": "a"}]}], resources=[{"uri": "u:v", "name": "n", "size": 1}]
+    )
+    after = catalog(
+        prompts=[{"name": "p", "arguments": [{"name": "a"}, {"name": "b", "required": True}]}],
+        resources=[{"uri": "u:v", "name": "n", "size": 2}],
+    )  # fmt: skip
+    (change,) = compare_catalogs(before, after)
+    assert (change.tool, change.kind, change.breaking) == ("prompt p", "input_required", True)
+    assert compare_catalogs(after, after) == []
+
+
+def test_names_are_bounded() -> None:
+    """So many are told, each cut; of none it is said."""
+    assert names([], "name") == "none"
+    assert names([{"name": f"{number}{'x' * 100}"} for number in range(12)], "name").endswith("x and 2 more")
