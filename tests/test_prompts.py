@@ -46,8 +46,8 @@ def test_every_bad_line_is_named_in_one_go(tmp_path: Path) -> None:
         "p.jsonl:7: line: not JSON: NaN is no JSON",
         "p.jsonl:8: line: not JSON: the key 'prompt' stands twice in one object",
         "p.jsonl:9: line: not JSON: nested too deeply",
-        "p.jsonl:10: promt: unknown key; did you mean 'prompt'?",
         "p.jsonl:10: resources: must be a list, not an object",
+        "p.jsonl:10: promt: unknown key; did you mean 'prompt'?",
     ]
 
 

@@ -132,6 +132,17 @@ def test_a_judge_and_a_page_tell_the_turns_of_the_model(tmp_path: Path) -> None:
     assert [next(iter(one)) for one in told] == ["user", "assistant", "assistant", "user", "user", "call", "assistant"]
 
 
+@pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
+def test_a_prompt_may_ask_before_it_is_given(tmp_path: Path, protocol: str) -> None:
+    """The query's own answers are given, as to a call; what was asked stands in the transcript."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt="ticket", elicit=["accept"]))
+    done = run_mcprun("batch", prompts, LIBRARY, "--protocol", protocol, cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    (transcript,) = done.transcripts
+    assert texts(transcript)[0] == ("user", ["The ticket: accept."])
+    assert [(one["kind"], one["call"]) for one in transcript["asked"]] == [("elicitation", None)]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -213,6 +224,7 @@ def test_a_changed_prompt_is_told(tmp_path: Path) -> None:
     done = both_versions(tmp_path)
     assert (done.code, done.record["counts"]["diverged"]) == (0, 2)
     assert [one["given"]["diverged"] for one in done.transcripts] == [True, True, False]
+    assert [one["text"] for one in done.transcripts] == ["Done."] * 3
     expected = [
         "~ q passed",
         "prompt",

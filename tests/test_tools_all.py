@@ -27,7 +27,7 @@ def test_everything_is_listed(tmp_path: Path, protocol: str) -> None:
     shown = squeezed(done.stdout)
     assert (done.code, shown[1:5]) == (
         0,
-        ["echo{text: string} Say it again.", "1 tool, about 51 tokens", "9 prompts", "brief{topic, tone?} Ask for a short text."],
+        ["echo{text: string} Say it again.", "1 tool, about 51 tokens", "10 prompts", "brief{topic, tone?} Ask for a short text."],
     )  # fmt: skip
     assert shown[-7:] == [
         "4 resources",
@@ -83,7 +83,7 @@ def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
 def test_what_is_gone_or_new_is_told(tmp_path: Path) -> None:
     """A snapshot that holds prompts and resources is compared with them, and one that does not is not."""
     kept = run_mcprun("tools", LIBRARY, "--all", "--snapshot", "all.json", cwd=tmp_path)
-    assert kept.stdout == "all.json: 1 tool, about 51 tokens, 9 prompts, 4 resources, 1 resource template\n"
+    assert kept.stdout == "all.json: 1 tool, about 51 tokens, 10 prompts, 4 resources, 1 resource template\n"
     same = run_mcprun("tools", LIBRARY, "--against", "all.json", "--strict", "--snapshot", "again.json", cwd=tmp_path)
     assert (same.code, same.stdout.splitlines()[0]) == (0, "no changes")
     assert (tmp_path / "all.json").read_bytes() == (tmp_path / "again.json").read_bytes()

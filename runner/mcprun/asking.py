@@ -81,14 +81,15 @@ class Asker(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Caller:
-    """One call in flight. `clock` bounds it, and stands still while its server waits for an answer.
+    """One call in flight, or (`call` is `None`) the request for a prompt or resource.
 
-    `progress` counts the server's notifications of it.
+    `clock` bounds it, and stands still while its server waits for an answer. `progress` counts the server's
+    notifications of it.
     """
 
     asker: Asker
     turn: int
-    call: int
+    call: int | None
     clock: Deadline
     progress: int = 0
 

@@ -210,7 +210,7 @@ class Progressed(Event):
 
     name: ClassVar[str] = "progress"
     server: int
-    call: int
+    call: int | None
     progress: float
     total: float | None = None
     message: str | None = None

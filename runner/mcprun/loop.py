@@ -163,7 +163,7 @@ class Loop:
         try:
             with server.attend(asker):
                 if messages is None:
-                    messages = await self._user_messages(query, server, where, conversation)
+                    messages = await self._user_messages(query, server, where, conversation, asker)
                 for content in messages:
                     conversation.messages.append({"role": "user", "content": content})
                     await one.run()
@@ -173,12 +173,12 @@ class Loop:
             conversation.asked, conversation.unmet = [*before, *asker.in_order()], [*unmet, *asker.unmet]
 
     async def _user_messages(
-        self, query: Query, server: Server, where: Where, conversation: Conversation
+        self, query: Query, server: Server, where: Where, conversation: Conversation, asker: QueryAsker
     ) -> list[str | list[Any]]:
         """Give what the user says; what comes before it, where the server gives it, stands in `conversation` then."""
         if not query.takes_from_server:
             return query.user_messages
-        opener = Opener(server, where, self.emit, self.limits.call_seconds, conversation.waiting_for)
+        opener = Opener(server, where, asker, self.emit, self.limits.call_seconds, conversation.waiting_for)
         given = await opener.open(query)
         told = self.given_divergence(query, where, given) if self.given_divergence else ""
         conversation.given = Given(messages=len(given), diverged=bool(told))

@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 
 import mcp_types
 
+from mcprun.answers import QueryAsker
+from mcprun.asking import Caller
 from mcprun.catalog import list_prompts, list_resources, list_templates, names
+from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Emit, PromptGet, ResourceRead, Where
 from mcprun.opening import opening, prompt_messages, resource_blocks
@@ -26,10 +29,14 @@ _WORDS = 500
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Opens one conversation. Each request to the server may take so many `seconds`; `waiting_for` notes what is."""
+    """Opens one conversation. Each request to the server may take so many `seconds`; `waiting_for` notes what is.
+
+    What the server asks before it gives something is answered by the `asker`.
+    """
 
     server: Server
     where: Where
+    asker: QueryAsker
     emit: Emit
     seconds: float
     waiting_for: Callable[[str], AbstractContextManager[None]]
@@ -91,15 +98,17 @@ class Opener:
         if not self.server.has(capability):
             raise _refused(f"the server has no {capability}, and the query asks for {what}")
         started = time.monotonic()
+        caller = Caller(self.asker, 0, None, Deadline(self.seconds))
 
         def tell(problem: str | None = None) -> None:
             self.emit(replace(event, seconds=time.monotonic() - started, problem=problem))
 
         try:
             with self.waiting_for(what):
-                result = await self.server.request(request, what, self.seconds)
+                result = await self.server.request(request, what, self.seconds, caller)
         except NoResult as error:
             tell(error.problem)
+            self._raise_failure()
             if error.problem == TIMEOUT:
                 raise QueryError(ErrorKind.REQUEST_TIMEOUT, str(error)) from None
             raise
@@ -107,7 +116,13 @@ class Opener:
             tell(str(error.kind) if isinstance(error, QueryError) else "cancelled")
             raise
         tell()
+        self._raise_failure()
         return result
+
+    def _raise_failure(self) -> None:
+        """End the query where the model could not be asked on the server's behalf, whatever that made of it."""
+        if self.asker.failure:
+            raise self.asker.failure
 
     async def _why_no_prompt(self, asked: ServerPrompt, error: NoResult) -> str:
         """Say why a prompt could not be had, and what there is in its place."""

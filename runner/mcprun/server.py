@@ -127,9 +127,12 @@ class Server:
         """Tell whether the server says that it has a capability, such as `prompts` or `resources`."""
         return getattr(self._capabilities, capability) is not None
 
-    async def request(self, request: mcp_types.Request[Any, Any], what: str, seconds: float) -> JsonObject:
+    async def request(
+        self, request: mcp_types.Request[Any, Any], what: str, seconds: float, caller: Caller | None = None
+    ) -> JsonObject:
         """Send a request that is no call, for at most so many seconds; give its result as the wire has it.
 
+        What the server asks meanwhile is answered for the `caller`, whose clock comes first, as that of a call does.
         Raises `NoResult` where there is none, `QueryError` (`server_died`) when nobody is there to answer.
         """
 
@@ -139,11 +142,16 @@ class Server:
             return cast("JsonObject", await self._session.send_request(again, _WIRE))
 
         try:
-            async with asyncio.timeout(seconds):
-                result = await send(None, None)
-                return await finished(self._session, result, send) if asks_for_input(result) else result
+            with self.desk.askers.calling(caller):
+                async with caller.clock if caller else Deadline(seconds):
+                    result = await send(None, None)
+                    return await finished(self._session, result, send) if asks_for_input(result) else result
         except TimeoutError:
+            self.desk.askers.gave_up(caller)
             raise NoResult(f"no answer to {what} within {seconds:g} s", TIMEOUT) from None
+        except asyncio.CancelledError:
+            self.desk.askers.gave_up(caller)
+            raise
         except MCPError as error:
             if self._is_farewell(error):
                 raise await self._died(what) from None

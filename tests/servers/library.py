@@ -9,6 +9,7 @@ import sys
 
 import mcp_types as types
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.prompts.base import AssistantMessage, Message, UserMessage
 
 WORD = sys.argv[1] if len(sys.argv) > 1 else "quiet"
@@ -88,6 +89,19 @@ def song() -> list[Message]:
 def silence() -> list[Message]:
     """Say nothing."""
     return [UserMessage("")]
+
+
+@server.prompt()
+async def ticket(ctx: Context) -> str | types.InputRequiredResult:
+    """Ask the user to go to a URL first, in the way of either era."""
+    message, url = "Please pay.", "https://pay.example/"
+    if ctx.protocol_version != "2026-07-28":
+        return f"The ticket: {(await ctx.elicit_url(message, url, 'bill-1')).action}."
+    if ctx.input_responses is None:
+        request = types.ElicitRequest(params=types.ElicitRequestURLParams(message=message, url=url))
+        return types.InputRequiredResult(input_requests={"pay": request}, request_state="asked")
+    (answer,) = ctx.input_responses.values()
+    return f"The ticket: {answer.action if isinstance(answer, types.ElicitResult) else '?'}."
 
 
 @server.prompt()
