@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from mcprun.together import together
+from mcprun.together import meanwhile, together
 
 
 class Work:
@@ -64,3 +64,18 @@ async def test_a_cancellation_takes_all_with_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiter
     assert work.ended == ["a cancelled", "b cancelled"]
+
+
+async def test_what_is_done_meanwhile_ends_with_the_context() -> None:
+    """It goes on besides, is cancelled when it is not done, and its failure is nobody's here."""
+    work, event = Work(), asyncio.Event()
+    async with meanwhile(work.waits("a", event)):
+        event.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert work.ended == ["a"]
+    async with meanwhile(work.waits("b", asyncio.Event())):
+        await asyncio.sleep(0)
+    async with meanwhile(work.fails(ValueError("one"))):
+        await asyncio.sleep(0)
+    assert work.ended == ["a", "b cancelled"]

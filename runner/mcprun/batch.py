@@ -15,6 +15,7 @@ from mcprun.connect import Connector
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
 from mcprun.events import Emit, Event, QueryEnd, RunStart, Warned, Where
+from mcprun.heap import settled
 from mcprun.journal import Journal, new_directory
 from mcprun.judge import open_judge
 from mcprun.limits import AUTO, MAX_LOG_BYTES, Limits
@@ -35,6 +36,7 @@ from mcprun.serverlog import ServerLog
 from mcprun.show import Show
 from mcprun.target import Target
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
+from mcprun.together import meanwhile
 from mcprun.tools import Permit
 
 Take = Callable[[], Awaitable[tuple[Query, int] | None]]
@@ -152,9 +154,10 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
     show = Show(plan.redactor.text)
     connector = connector_of(plan, journal, emit)
     async with (
+        meanwhile(plan.model.load()),  # about as long as a server takes to start
+        Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
         plan.model.open(limits, emit, plan.scrubber, show, _paid(plan)) as model,
         open_judge(plan.judge, model, limits, emit, show, _paid(plan)) as judge,
-        Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
     ):
         recorder.answered(servers.first)
         if plan.permit and not servers.first.tools.only(plan.permit).names:
@@ -190,9 +193,10 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                     emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(limits.concurrency, plan.prompts.runs)):
-                    group.create_task(work())
+            with settled():
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(limits.concurrency, plan.prompts.runs)):
+                        group.create_task(work())
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
 

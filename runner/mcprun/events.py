@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar
 
 from mcprun.records import JsonObject, Transcript, Usage
@@ -37,10 +38,10 @@ class Event:
         line: JsonObject = {"event": self.name}
         if self.where:
             line |= {"query": self.where.query, "repeat": self.where.repeat, "attempt": self.where.attempt}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None and field.name not in self.unwritten:
-                line[field.name] = _plain(value)
+        for name in _written(type(self)):  # type: ignore[arg-type]  # mypy looks at the hash of an instance
+            value = getattr(self, name)
+            if value is not None:
+                line[name] = _plain(value)
         return line
 
 
@@ -285,6 +286,11 @@ class QueryEnd(Event):
 
 Emit = Callable[[Event], None]
 """How the engine tells what happens. Called in the event loop's thread, in order of happening."""
+
+
+@cache
+def _written(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.name not in kind.unwritten)
 
 
 def _plain(value: Any) -> Any:

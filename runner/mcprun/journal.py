@@ -12,16 +12,19 @@ import math
 import os
 import shutil
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import jsonlines
 
+from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
-from mcprun.records import RunRecord, Transcript
+from mcprun.records import JsonObject, RunRecord, Transcript
 from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
 from mcprun.tally import Tally
 
@@ -31,21 +34,25 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def dumps(value: Any) -> str:
     """Write JSON compactly and readably.
 
     Text that UTF-8 can't hold (lone surrogates) is escaped, and numbers that JSON has none of, as a server may
     send them, become text: `"NaN"`, `"inf"`.
     """
+    return _encoded(value).decode()
+
+
+def _encoded(value: Any) -> bytes:
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return dumps(_finite(value))
-    try:
-        text.encode()
+        return _to_json(value).encode()
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"))
-    return text
+        return json.dumps(value, separators=(",", ":")).encode()
+    except ValueError:
+        return _encoded(_finite(value))
 
 
 def _finite(value: Any) -> Any:
@@ -97,7 +104,7 @@ class Journal:
         self.path = path
         self.log = path / LOG
         self.tally = Tally()
-        self._places: dict[Key, int] = {}
+        self._places = Numbers()
         self._is_broken = False
         try:
             self._trace = (path / TRACE).open("a+b")
@@ -107,11 +114,11 @@ class Journal:
             self.log.touch()
         except OSError as error:
             raise UsageError(f"can't write {error.filename or path}: {error.strerror}") from None
-        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=dumps, flush=True)
-        self._write_event = jsonlines.Writer(self._trace, dumps=dumps, flush=True)
+        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=_encoded, flush=True)
+        self._write_event = jsonlines.Writer(self._trace, dumps=_encoded, flush=True)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._places
+        return _name(key) in self._places
 
     def __len__(self) -> int:
         return len(self._places)
@@ -144,17 +151,16 @@ class Journal:
 
     def _put(self, transcript: Transcript) -> None:
         """Write a transcript, in place of what was written of the same conversation when it was shorter."""
-        key = (transcript.id, transcript.repeat)
-        if key in self._places:
-            self._replace_last(self._places[key], (dumps(transcript.line()) + "\n").encode())
+        name = _name((transcript.id, transcript.repeat))
+        if name in self._places:
+            self._replace_last(self._places[name], _encoded(transcript.line()) + b"\n")
             return
-        self._places[key] = self._transcripts.tell()
+        self._places[name] = self._transcripts.tell()
         self._write_transcript.write(transcript.line())
 
     def write_queries(self, digests: Mapping[str, str]) -> None:
         """Note what was asked: each query's id and digest."""
-        lines = "".join(dumps({"id": name, "digest": digest}) + "\n" for name, digest in digests.items())
-        write_file(self.path / QUERIES, lines.encode())
+        write_lines(self.path / QUERIES, ({"id": name, "digest": digest} for name, digest in digests.items()))
 
     def write_prompts(self, source: IO[bytes]) -> None:
         """Keep a copy of prompts that can't be read again."""
@@ -174,8 +180,9 @@ class Journal:
         """Bring the transcripts into the given order, write the last `run.json`, and let go of the run."""
         try:
             _sync(self._transcripts)
-            wanted = [self._places[key] for key in order if key in self._places]
-            if wanted != sorted(wanted):
+            found = (self._places.get(_name(key)) for key in order)
+            wanted = array("Q", (offset for offset in found if offset is not None))
+            if any(one > other for one, other in pairwise(wanted)):
                 self._sort(wanted)
             self.write_record(record)
         finally:
@@ -196,7 +203,7 @@ class Journal:
         self._transcripts.close()
         copy_path.replace(path)
         self._transcripts = path.open("ab")
-        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=dumps, flush=True)
+        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=_encoded, flush=True)
 
     def _sort(self, offsets: Iterable[int]) -> None:
         unsorted, ordered = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
@@ -214,7 +221,7 @@ class Journal:
             if path.exists():
                 for transcript, line in Run.lines(self.path):
                     if keep(transcript):
-                        self._places[transcript.id, transcript.repeat] = copy.tell()
+                        self._places[_name((transcript.id, transcript.repeat))] = copy.tell()
                         self.tally.add(transcript)
                         copy.write(line)
             _sync(copy)
@@ -281,6 +288,20 @@ def write_file(path: Path, data: bytes) -> None:
         stream.write(data)
         _sync(stream)
     new.replace(path)
+
+
+def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
+    """Write a JSONL file in one step, line by line."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as stream:
+        stream.writelines(_encoded(value) + b"\n" for value in values)
+        _sync(stream)
+    new.replace(path)
+
+
+def _name(key: Key) -> str:
+    query, repeat = key
+    return f"{repeat} {query}"
 
 
 def _sync(stream: IO[bytes]) -> None:

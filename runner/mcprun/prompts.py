@@ -12,13 +12,13 @@ import json
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, Self
 
+from mcprun.compact import Digests, Numbers
 from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
 from mcprun.queries import BadQuery, Query, parse_query
@@ -120,7 +120,7 @@ class PromptsFile:
     def queries(self) -> Iterator[Query]:
         """Stream the selected queries, in order. Raises `UsageError` when the file is no longer what was checked."""
         problems: list[str] = []
-        found = _selected(_queries(self.name, self.source, problems), self.select)
+        found = _selected(_queries(self.name, self.source, problems, is_checked=True), self.select)
         for (_, query), expected in zip_longest(found, self.digests.items(), fillvalue=(None, None)):
             if not isinstance(query, Query) or (query.id, query.digest) != expected or problems:
                 raise UsageError(
@@ -182,7 +182,7 @@ def lines_of(path: Path, sha256: str) -> dict[str, int]:
 
 def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool) -> PromptsFile:
     problems: list[str] = []
-    digests: dict[str, str] = {}
+    digests = Digests()
     repeats: dict[str, int] = {}
     pass_rates: dict[str, float] = {}
     total = scripted = judged = 0
@@ -193,7 +193,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
             yield found
 
     for line, query in _selected(counted(), select):
-        digests[query.id] = query.digest
+        digests.add(query.id, query.digest)
         if query.repeat is not None:
             repeats[query.id] = query.repeat
         if query.expect.pass_rate is not None:
@@ -225,10 +225,14 @@ def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[
                 yield line, query
 
 
-def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tuple[int, Query]]:
-    """Read a file's queries with their line numbers; what is wrong goes to `problems` and is passed over."""
-    lines: dict[str, int] = {}
-    same: Counter[str] = Counter()
+def _queries(
+    name: str, source: IO[bytes], problems: list[str], *, is_checked: bool = False
+) -> Iterator[tuple[int, Query]]:
+    """Read a file's queries with their line numbers; what is wrong goes to `problems` and is passed over.
+
+    Of one that `is_checked`, ids are not held against each other again.
+    """
+    lines, same = Numbers(), Numbers()
     for line, value in values(source, _label(name), problems):
         try:
             query = parse_query(value)
@@ -236,13 +240,14 @@ def _queries(name: str, source: IO[bytes], problems: list[str]) -> Iterator[tupl
             problems.extend(f"{_label(name)}:{line}: {field}: {problem}" for field, problem in bad.problems)
             continue
         if not (isinstance(value, dict) and _has_id(value)):
-            same[query.id] += 1
+            same[query.id] = same.get(query.id, 0) + 1
             if same[query.id] > 1:  # the same prompt again: HASH-2, HASH-3, …
                 query = query.model_copy(update={"id": f"{query.id}-{same[query.id]}"})
-        if query.id in lines:
+        if not is_checked and query.id in lines:
             problems.append(f"{_label(name)}:{line}: id: {query.id!r} is already the id of line {lines[query.id]}")
             continue
-        lines[query.id] = line
+        if not is_checked:
+            lines[query.id] = line
         yield line, query
 
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
+from functools import cache
+from operator import is_
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -27,6 +29,9 @@ _FIXED = frozenset({"type", "role", "id", "tool_use_id"})
 
 _SHAPED = frozenset({"content", "source", "resource"})
 """Keys of messages and content blocks under which there are more of them."""
+
+_UNTOUCHED = frozenset({int, float, bool, type(None)})
+"""Types of values that hold no text."""
 
 T = TypeVar("T")
 
@@ -87,17 +92,24 @@ class Redactor:
         return cast("T", self._value(value))
 
     def _value(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str:  # most of what there is, and so first
+            return self.text(value)
+        if kind in _UNTOUCHED:
+            return value
+        if kind is dict:
+            return self._mapping(value)
         match value:
+            case list() | tuple():
+                return _sequence(value, [self._value(item) for item in value])
+            case Record():
+                return self._record(value)
             case StrEnum():
                 return value
             case str():
                 return self.text(value)
             case Mapping():
                 return self._mapping(value)
-            case list() | tuple():
-                return _sequence(value, [self._value(item) for item in value])
-            case Record():
-                return self._record(value)
             case _ if is_dataclass(value) and not isinstance(value, type):
                 return self._dataclass(value)
         return value
@@ -105,18 +117,17 @@ class Redactor:
     def _mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         """Clean an object of somebody else's, its keys as well; those that become the same are numbered."""
         changed: dict[str, Any] = {}
+        is_same = True
         for key, item in value.items():
-            clean = self._value(key)
-            changed[clean if clean not in changed else f"{clean} {len(changed)}"] = self._value(item)
-        pairs = zip(changed.items(), value.items(), strict=True)
-        is_same = all(new is old and one is other for (new, one), (old, other) in pairs)
+            clean, new = self._value(key), self._value(item)
+            is_same = is_same and clean is key and new is item
+            changed[clean if clean not in changed else f"{clean} {len(changed)}"] = new
         return value if is_same else changed
 
     def _record(self, record: Record) -> Record:
         """Clean a record: its fields, and within them what is not of a format of ours or of a protocol."""
         changed = {}
-        for name in type(record).model_fields:
-            old = getattr(record, name)
+        for name, old in record.__dict__.items():
             if name in record.fixed:
                 continue
             new = self._shaped(old) if name in record.shaped else self._value(old)
@@ -136,19 +147,27 @@ class Redactor:
             else self._value(item)
             for key, item in value.items()
         }  # fmt: skip
-        return value if all(changed[key] is item for key, item in value.items()) else changed
+        return value if all(map(is_, changed.values(), value.values())) else changed
 
     def _dataclass(self, value: Any) -> Any:
         """Look into the fields of an event; where it belongs to (`Where`) is told by ids."""
-        old = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "where"}
-        changed = {name: new for name, item in old.items() if (new := self._value(item)) is not item}
+        changed = {}
+        for name in _names(type(value)):  # type: ignore[arg-type]  # mypy looks at the hash of an instance
+            old = getattr(value, name)
+            new = self._value(old)
+            if new is not old:
+                changed[name] = new
         return replace(value, **changed) if changed else value
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.name != "where")
 
 
 def _sequence(value: Any, items: list[Any]) -> Any:
     """Give the very same list or tuple when its items are."""
-    is_same = all(new is old for new, old in zip(items, value, strict=True))
-    return value if is_same else type(value)(items)
+    return value if all(map(is_, items, value)) else type(value)(items)
 
 
 def _forms(secret: str) -> Iterator[str]:

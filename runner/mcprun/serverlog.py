@@ -7,7 +7,6 @@ in the file, and what it said last, can be asked at any moment: what is still in
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 from pathlib import Path
@@ -37,7 +36,8 @@ class ServerLog:
     def __init__(self, path: Path, redactor: Redactor, most: int) -> None:
         self._path = path
         self.redactor = redactor
-        self._left = most - (path.stat().st_size if path.exists() else 0)
+        self._size = self._size_on_disk()
+        self._left = most - self._size
         self._open: set[Stderr] = set()
 
     @property
@@ -45,7 +45,7 @@ class ServerLog:
         """Where the next byte will stand."""
         for stderr in tuple(self._open):
             stderr.read()
-        return self._path.stat().st_size if self._path.exists() else 0
+        return self._size
 
     def stderr(self) -> Stderr:
         """Make the stderr of one server; a context manager."""
@@ -62,9 +62,16 @@ class ServerLog:
                 )
             self._left -= len(data)
             # On a full disk the end is still shown; the run has its own word for what can't be written.
-            with contextlib.suppress(OSError), self._path.open("ab") as file:
-                file.write(data)
+            try:
+                with self._path.open("ab") as file:
+                    file.write(data)
+                self._size += len(data)
+            except OSError:
+                self._size = self._size_on_disk()
         return text
+
+    def _size_on_disk(self) -> int:
+        return self._path.stat().st_size if self._path.exists() else 0
 
     def opened(self, stderr: Stderr) -> None:
         """Note that a server may say something."""

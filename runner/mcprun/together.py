@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 
@@ -13,6 +14,10 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     Raises what failed first in the order of `work`. Unlike `asyncio.TaskGroup` it never cancels the task that waits:
     before Python 3.11.4 that leaves a mark on it, with which no later `asyncio.timeout` raises `TimeoutError`.
     """
+    work = list(work)
+    if len(work) == 1:  # as most turns have it: no other task is needed
+        await work[0]
+        return
     tasks = [asyncio.create_task(one) for one in work]
     try:
         if tasks:
@@ -25,3 +30,16 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     for task in tasks:
         if not task.cancelled() and (error := task.exception()):
             raise error
+
+
+@asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do something besides the context; it is ended with it. Whoever needs what it brings asks for it again."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # it is not lost: whoever asks again meets it

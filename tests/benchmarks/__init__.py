@@ -1,1 +1,6 @@
-"""Benchmarks: `python -m tests.benchmarks`. Each figure is a ratio of two commands, measured in turns within one run."""
+"""Benchmarks: `python -m tests.benchmarks`. Each figure is a ratio of two things, measured in turns within one run."""
+
+from pathlib import Path
+
+SERVER = Path(__file__).with_name("server.py")
+"""The MCP server that is called."""

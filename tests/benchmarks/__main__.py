@@ -9,10 +9,17 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.benchmarks import diffing
+from tests.benchmarks import calls, diffing, latency, memory, overhead, startup
 from tests.benchmarks.ratios import Figure
 
-SUITES = {"diff": diffing.figures}
+SUITES = {
+    "overhead": overhead.figures,
+    "latency": latency.figures,
+    "calls": calls.figures,
+    "startup": startup.figures,
+    "memory": memory.figures,
+    "diff": diffing.figures,
+}
 
 
 def main() -> int:
@@ -25,14 +32,15 @@ def main() -> int:
     if unknown := [name for name in given.suites if name not in SUITES]:
         parser.error(f"there is no suite {unknown[0]}; there are {', '.join(SUITES)}")
     figures: list[Figure] = []
-    print(f"{'what':<42} {'ratio':>6} {'least':>6} {'most':>6} {'allowed':>8}   seconds")
+    print(f"{'what':<50} {'ratio':>6} {'least':>6} {'most':>6} {'allowed':>8}   what was measured")
     for name in given.suites or SUITES:
         with tempfile.TemporaryDirectory() as folder:
             for figure in SUITES[name](Path(folder), given.rounds):
                 figures.append(figure)
                 mark = "" if figure.is_kept else "  BROKEN"
                 numbers = f"{figure.median:6.2f} {figure.least:6.2f} {figure.most:6.2f} {figure.allowed:8.2f}"
-                print(f"{figure.name:<42} {numbers}   {figure.seconds[0]:.2f} / {figure.seconds[1]:.2f}{mark}")
+                values = f"{figure.values[0]:.2f} / {figure.values[1]:.2f} {figure.unit}"
+                print(f"{figure.name:<50} {numbers}   {values}{mark}")
                 sys.stdout.flush()
     if given.json:
         Path(given.json).write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")

@@ -1,27 +1,31 @@
-"""Measures how much longer one command takes than another: in turns, several times, the median of the ratios."""
+"""Measures how much more one thing takes than another: in turns, several times, the median of the ratios."""
 
 from __future__ import annotations
 
 import os
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+Measured = Callable[[], float]
+"""Does something once and gives what it took."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A measured ratio: the median over all rounds, with the least and the most; `allowed` is what is promised.
 
-    `seconds` are the medians of processor time of the command and of what it is held against.
+    `values` are the medians of what was measured and of what it is held against, in `unit`.
     """
 
     name: str
     median: float
     least: float
     most: float
-    seconds: tuple[float, float]
+    values: tuple[float, float]
     allowed: float
+    unit: str = "s of processor"
 
     @property
     def is_kept(self) -> bool:
@@ -29,12 +33,19 @@ class Figure:
         return self.median <= self.allowed
 
 
+def compare(
+    name: str, one: Measured, other: Measured, *, allowed: float, rounds: int, unit: str = "s of processor"
+) -> Figure:
+    """Do one and the other in turns, and hold them against each other."""
+    taken = [(one(), other()) for _ in range(rounds)]
+    ratios = [left / right for left, right in taken]
+    left, right = (statistics.median(side) for side in zip(*taken, strict=True))
+    return Figure(name, statistics.median(ratios), min(ratios), max(ratios), (left, right), allowed, unit)
+
+
 def measure(name: str, command: Sequence[str], floor: Sequence[str], *, allowed: float, rounds: int) -> Figure:
     """Run a command and its floor in turns, and compare the processor time that each takes with its children."""
-    taken = [(_seconds(command), _seconds(floor)) for _ in range(rounds)]
-    ratios = [one / other for one, other in taken]
-    one, other = (statistics.median(side) for side in zip(*taken, strict=True))
-    return Figure(name, statistics.median(ratios), min(ratios), max(ratios), (one, other), allowed)
+    return compare(name, lambda: _seconds(command), lambda: _seconds(floor), allowed=allowed, rounds=rounds)
 
 
 def _seconds(command: Sequence[str]) -> float:

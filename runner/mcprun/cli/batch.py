@@ -10,6 +10,7 @@ import click
 from mcprun.cli import modeloptions, options, reportoptions, serveroptions
 from mcprun.cli.completion import files
 from mcprun.cli.configured import ServerCommand
+from mcprun.heap import growing
 
 if TYPE_CHECKING:
     from mcprun.batch import Plan
@@ -110,16 +111,17 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     if given["show_config"]:
         _show_config(ctx)
         return
-    import asyncio
+    with growing():
+        import asyncio
 
-    from mcprun.batch import run_plan
-    from mcprun.cli.plan import plan_of
-    from mcprun.cli.reports import Reports
-    from mcprun.cli.signals import Signals
-    from mcprun.ending import Ending
-    from mcprun.errors import NOT_BEGUN, ErrorKind, ExitCode
-    from mcprun.report.console import Console
-    from mcprun.rundir import Run
+        from mcprun.batch import run_plan
+        from mcprun.cli.plan import plan_of
+        from mcprun.cli.reports import Reports
+        from mcprun.cli.signals import Signals
+        from mcprun.ending import Ending
+        from mcprun.errors import NOT_BEGUN, ErrorKind, ExitCode
+        from mcprun.report.console import Console
+        from mcprun.rundir import Run
 
     plan = plan_of(ctx)
     baseline = Run.read(given["baseline"]) if given["baseline"] else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
@@ -10,6 +12,7 @@ from typing import Self
 from mcprun.config import environment
 from mcprun.errors import UsageError
 from mcprun.events import Emit
+from mcprun.heap import growing
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
 from mcprun.models.clouds import Cloud, find, split
@@ -90,6 +93,15 @@ class Choice:
         """The model's name as the API has it, without its provider."""
         return split(self.record.name)[1] if self.record.is_asked else self.record.name
 
+    async def load(self) -> None:
+        """Import what the model needs, in a thread, so that a server can be started meanwhile.
+
+        For Claude that is most of a second, which no other model needs.
+        """
+        if self.record.is_asked:
+            with growing():
+                await asyncio.to_thread(importlib.import_module, "mcprun.models.claude")
+
     @asynccontextmanager
     async def open(
         self,
@@ -114,7 +126,7 @@ class Choice:
             with closing(Run.read(self.record.name.removeprefix(_REPLAY))) as run:
                 yield ReplayModel(run, scrubber, show)
         else:
-            # About a second of imports, which no other model needs.
+            await self.load()
             from mcprun.models.claude import open_claude
 
             async with open_claude(

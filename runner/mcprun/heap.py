@@ -1,0 +1,39 @@
+"""How Python looks for garbage while a run goes on: not again and again in what lives as long as the process.
+
+The SDKs' modules are hundreds of thousands of objects, and conversations in flight are thousands that are still needed
+when the collector comes by. What is not part of a cycle is freed at once, with or without it.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_YOUNG = 5_000
+"""New objects after which the collector looks at them (Python's own: 700)."""
+
+
+@contextmanager
+def growing() -> Iterator[None]:
+    """Keep the collector away while modules are imported, which make many objects and no garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """Keep the collector away from all that is there already, and let it come less often; undone at the end."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(max(_YOUNG, before[0]) if before[0] else 0, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -1,0 +1,114 @@
+"""The two directions of a server's stdio, as the streams that the SDK's client speaks to.
+
+They do the work of the SDK's memory streams and the tasks behind them where it is asked for: a message costs no switch
+of tasks on its way out, and those that came together are handed on together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Self
+
+import anyio
+from mcp.shared.message import SessionMessage
+
+from mcprun.wire import Lines, read_message
+
+READ_BYTES = 262_144
+
+_ENDLESS = 20
+"""A line that goes on for so many times the bound has no end: the connection is of no more use to anybody."""
+
+
+class _Stream:
+    """What both directions share: whoever leaves the context closes it."""
+
+    is_closed = False
+
+    async def aclose(self) -> None:
+        """Take and give nothing more. The pipe itself is the process's."""
+        self.is_closed = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+
+class Incoming(_Stream):
+    """What the server says, until its stdout ends. `most` bounds a message, in bytes.
+
+    `noise` is told of each line that is no message, with why; `endless` of how many bytes a line has that never ends.
+    """
+
+    def __init__(
+        self,
+        stdout: asyncio.StreamReader,
+        most: int,
+        noise: Callable[[bytes, str], None],
+        endless: Callable[[int], None],
+    ) -> None:
+        self._stdout = stdout
+        self._most = most
+        self._noise = noise
+        self._endless = endless
+        self._lines = Lines(most)
+        self._messages: deque[SessionMessage | Exception] = deque()
+        self._is_over = False
+
+    async def receive(self) -> SessionMessage | Exception:
+        """Wait for the next message. Raises `anyio.EndOfStream` when there is none."""
+        while not self._messages:
+            if self.is_closed:
+                raise anyio.ClosedResourceError
+            if self._is_over:
+                raise anyio.EndOfStream
+            data = await self._stdout.read(READ_BYTES)
+            self._is_over = not data
+            self._take(data)
+        return self._messages.popleft()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    def _take(self, data: bytes) -> None:
+        for line in self._lines.feed(data):
+            try:
+                self._messages.append(SessionMessage(read_message(line, self._most)))
+            except ValueError as error:
+                self._noise(line if isinstance(line, bytes) else line.head, str(error))
+        if self._lines.pending > _ENDLESS * self._most:
+            self._endless(self._lines.pending)
+            self._is_over = True
+
+
+class Outgoing(_Stream):
+    """What the client says.
+
+    A server that does not listen is as good as ended, and is made to, by `deaf`. What it said before is still read,
+    and until then nobody is told: its answers may stand in the pipe, and the end of its stdout comes behind them.
+    """
+
+    def __init__(self, stdin: asyncio.StreamWriter, deaf: Callable[[], None]) -> None:
+        self._stdin = stdin
+        self._deaf = deaf
+
+    async def send(self, message: SessionMessage) -> None:
+        """Write a message, whole, and wait while the pipe is full. Raises `anyio.ClosedResourceError`."""
+        if self.is_closed:
+            raise anyio.ClosedResourceError
+        text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+        try:
+            self._stdin.write(text.encode() + b"\n")
+            await self._stdin.drain()
+        except (ConnectionError, RuntimeError):
+            self._deaf()

@@ -1,0 +1,90 @@
+"""A Messages API that costs nothing: `python -m tests.benchmarks.api [SECONDS]` prints its URL and answers each request.
+
+A request without a tool result gets a call of `add`, one with a result gets the end of the turn, after so many seconds.
+It reads no more of HTTP than the SDK's client writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.support.cli import ROOT
+
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+
+def _answer(content: list[dict[str, Any]], stop_reason: str) -> bytes:
+    body = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-5-5",
+        "content": content, "stop_reason": stop_reason, "stop_sequence": None,
+        "usage": {
+            "input_tokens": 900, "output_tokens": 60,
+            "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
+        },
+    }  # fmt: skip
+    data = json.dumps(body).encode()
+    head = (
+        f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_1\r\ncontent-length: {len(data)}\r\n\r\n"
+    )
+    return head.encode() + data
+
+
+_CALL = _answer([{"type": "tool_use", "id": "toolu_1", "name": "add", "input": {"a": 2, "b": 3}}], "tool_use")
+_END = _answer([{"type": "text", "text": "2 + 3 is 5."}], "end_turn")
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, kept alive; a request is answered when all of it has come."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while (end := self._data.find(b"\r\n\r\n") + 4) > 3:
+            length = _LENGTH.search(self._data, 0, end)
+            whole = end + (int(length[1]) if length else 0)
+            if len(self._data) < whole:
+                return
+            answer = _END if b'"tool_result"' in self._data[end:whole] else _CALL
+            self._data = self._data[whole:]
+            if self._seconds:
+                asyncio.get_running_loop().call_later(self._seconds, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
+
+
+@contextmanager
+def serving(seconds: float = 0.0) -> Iterator[str]:
+    """Run the API in a process of its own for the length of the context; give its URL."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.benchmarks.api", str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+async def main(seconds: float) -> None:
+    """Serve until the process is ended."""
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(seconds), "127.0.0.1", 0)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0))

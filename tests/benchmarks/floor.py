@@ -1,0 +1,89 @@
+"""What the SDKs alone cost: the same requests and calls at the same concurrency, and nothing else.
+
+`python -m tests.benchmarks.floor talk URL QUERIES CONCURRENCY` asks a Messages API and calls what it asks for;
+`python -m tests.benchmarks.floor call CALLS CONCURRENCY` only calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+
+from tests.benchmarks import SERVER
+
+
+async def talk(url: str, queries: int, concurrency: int) -> None:
+    """Hold so many conversations."""
+    from anthropic import AsyncAnthropic
+
+    async with AsyncAnthropic(api_key="none", base_url=url, max_retries=0) as api, _client() as client:
+        tools: list[Any] = [
+            {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+            for tool in (await client.list_tools()).tools
+        ]
+
+        async def converse(number: int) -> None:
+            messages: list[Any] = [{"role": "user", "content": f"What is {number} + 3?"}]
+            while True:
+                reply = await api.messages.create(
+                    model="claude-sonnet-5-5",
+                    max_tokens=16_000,
+                    messages=messages,
+                    tools=tools,
+                    cache_control={"type": "ephemeral"},
+                )
+                messages.append({"role": "assistant", "content": reply.content})
+                uses = [block for block in reply.content if block.type == "tool_use"]
+                if not uses:
+                    return
+                results = await asyncio.gather(*(client.call_tool(use.name, use.input) for use in uses))
+                told = [
+                    {
+                        "type": "tool_result",
+                        "tool_use_id": use.id,
+                        "content": [{"type": "text", "text": one.text} for one in result.content if one.type == "text"],
+                    }
+                    for use, result in zip(uses, results, strict=True)
+                ]
+                messages.append({"role": "user", "content": told})
+
+        await _each(queries, concurrency, converse)
+
+
+async def call(calls: int, concurrency: int) -> None:
+    """Make so many calls."""
+    async with _client() as client:
+        await client.list_tools()
+
+        async def one(number: int) -> None:
+            await client.call_tool("add", {"a": number, "b": 3})
+
+        await _each(calls, concurrency, one)
+
+
+async def _each(count: int, concurrency: int, work: Callable[[int], Awaitable[None]]) -> None:
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            await work(number)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(worker())
+
+
+def _client() -> Client:
+    return Client(StdioServerParameters(command=sys.executable, args=[str(SERVER)]))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["talk", url, queries, concurrency]:
+            asyncio.run(talk(url, int(queries), int(concurrency)))
+        case ["call", calls, concurrency]:
+            asyncio.run(call(int(calls), int(concurrency)))

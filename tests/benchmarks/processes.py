@@ -1,0 +1,51 @@
+"""What a process costs by itself, whatever it starts: processor time, wall time, memory. Linux, for its `/proc`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one process took: seconds of processor time of its own, seconds from start to end, megabytes at the peak.
+
+    The peak is that of its biggest child where a child is bigger (wait4(2)).
+    """
+
+    processor: float
+    wall: float
+    megabytes: float
+
+
+def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Cost:
+    """Run a command to its end and give what it cost, without what its children did.
+
+    Raises `RuntimeError` when it does not exit with 0.
+    """
+    started = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout
+        said = process.stdout.read()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its numbers are still there
+        wall = time.monotonic() - started
+        processor = _own_seconds(process.pid)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}: {said.decode()[-2000:]}")
+    return Cost(processor, wall, used.ru_maxrss / 1024)
+
+
+def _own_seconds(process: int) -> float:
+    """Read utime and stime, which leave out the children (proc_pid_stat(5)); rusage of an ended process has them."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -1,0 +1,54 @@
+"""An MCP server that costs little: one tool, `add`, on bare JSON lines. Standard library only.
+
+As servers of the SDKs have it, the tool has an output schema, and the result stands there as text as well. With an
+argument, each call computes for so many seconds.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+NUMBER = {"type": "number"}
+TOOLS = [
+    {
+        "name": "add",
+        "description": "Add two numbers.",
+        "inputSchema": {"type": "object", "properties": {"a": NUMBER, "b": NUMBER}, "required": ["a", "b"]},
+        "outputSchema": {"type": "object", "properties": {"result": NUMBER}, "required": ["result"]},
+    }
+]
+
+
+def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+    """Give the result of a request; nothing for a method that is not known."""
+    match method:
+        case "initialize":
+            about = {"name": "adder", "version": "1"}
+            return {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": about}
+        case "tools/list":
+            return {"tools": TOOLS}
+        case "tools/call":
+            numbers = params["arguments"]
+            found = numbers["a"] + numbers["b"]
+            return {"content": [{"type": "text", "text": str(found)}], "structuredContent": {"result": found}}
+    return None
+
+
+def main(seconds: float) -> None:
+    """Answer until stdin ends."""
+    for line in sys.stdin.buffer:
+        message = json.loads(line)
+        if "id" not in message:
+            continue
+        result = result_of(message["method"], message.get("params") or {})
+        if seconds and message["method"] == "tools/call":
+            until = time.process_time() + seconds
+            while time.process_time() < until:
+                pass
+        said = {"result": result} if result else {"error": {"code": -32601, "message": "Method not found"}}
+        sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **said}) + "\n")
+        sys.stdout.flush()
+
+
+main(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0)

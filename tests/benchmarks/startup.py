@@ -1,0 +1,41 @@
+"""How quick the command is there: its help against importing click, what reads runs against importing the MCP SDK.
+
+That the latter take about half of it shows that they import no SDK.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.benchmarks.batches import SCRIPT, batch, prompts
+from tests.benchmarks.processes import cost_of
+from tests.benchmarks.ratios import Figure, compare
+from tests.support.cli import clean_environment
+
+TIMES = 10
+"""One start takes hundredths of a second: so many are measured together."""
+
+
+def figures(folder: Path, rounds: int) -> Iterator[Figure]:
+    """Measure help, and the commands that read runs of ten queries."""
+    batch(folder, prompts(folder, 10), *SCRIPT, out=folder / "run")
+    mcprun = (sys.executable, "-m", "mcprun")
+    for name, command, imported, allowed in (
+        ("--help", ("--help",), "click", 2.0),
+        ("show", ("show", "run"), "mcp", 0.6),
+        ("diff", ("diff", "run", "run"), "mcp", 0.6),
+        ("report", ("report", "run", "--junit", "-"), "mcp", 0.6),
+    ):
+        yield compare(
+            f"startup: {name}, and importing {imported}",
+            lambda command=command: _together(folder, *mcprun, *command),  # type: ignore[misc]
+            lambda imported=imported: _together(folder, sys.executable, "-c", f"import {imported}"),  # type: ignore[misc]
+            allowed=allowed,
+            rounds=rounds,
+        )
+
+
+def _together(folder: Path, *command: str) -> float:
+    return sum(cost_of(command, cwd=folder, env=clean_environment()).processor for _ in range(TIMES))
