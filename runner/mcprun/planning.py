@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 class Options:
     """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
 
-    `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`, `thinking` and `tool_choice` say
+    `model` and `judge_model` are what `--model` and `--judge-model` take; with `batch_api` both are asked in batches.
+    `effort`, `thinking` and `tool_choice` say
     how Claude answers (`models.Manner`). `filters` are patterns of ids and tags, of which the first `limit` queries are
     run, of these the `shard` (`2/4`: the second of four parts). `allow_tool` and `deny_tool` are patterns of tools;
     `read_only` leaves those that say they change nothing. `env` (of a server that is started), all that `env_files`
@@ -50,6 +51,7 @@ class Options:
 
     model: str | None = None
     judge_model: str | None = None
+    batch_api: bool = False
     base_url: str | None = None
     effort: str | None = None
     thinking: str | None = None
@@ -96,6 +98,8 @@ def make_plan(
 
     With `resume` an earlier run goes on, whose prompts may have been `kept`.
     """
+    if options.batch_api:
+        options = replace(options, limits=_batched(options))
     account = Account.find()
     target, redactor = reach(server, options, account)
     if options.limits.budget_usd is not None:
@@ -113,12 +117,17 @@ def make_plan(
     with ExitStack() as stack:
         stack.enter_context(found)
         model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
+        if options.batch_api and model.record.kind != "claude":
+            raise UsageError(
+                f"--batch-api sends what Claude is asked in batches, and the model is {model.record.name}"
+                f" ({model.record.chosen})"
+            )
         manner = Manner(effort=options.effort, thinking=options.thinking, tool_choice=options.tool_choice)
         plan = Plan(
             prompts=found,
             target=target,
             protocol=options.protocol,
-            model=replace(model, manner=manner),
+            model=replace(model, manner=manner, is_batched=options.batch_api),
             judge=choose_judge(options.judge_model or account.judge_model, model, found.judged),
             limits=options.limits,
             system=options.system,
@@ -167,3 +176,15 @@ def _root(folder: str) -> JsonObject:
     if not path.is_dir():
         raise UsageError(f"--root {folder}: there is no such folder")
     return {"uri": path.as_uri(), "name": path.name or str(path)}
+
+
+def _batched(options: Options) -> Limits:
+    """Give the limits of a run whose turns go through batches, which take up to a day.
+
+    No server is told that it may ask the model: a call could not wait for that. A server of its own for each of
+    thousands of queries would be too many.
+    """
+    limits = replace(options.limits, max_sampling=0)
+    if options.fresh_server and limits.batch_queries is None:
+        limits = replace(limits, batch_queries=limits.concurrency)
+    return limits

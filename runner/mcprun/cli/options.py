@@ -167,6 +167,25 @@ BASE_URL = click.option(
     metavar="URL",
     help="Ask an endpoint that speaks the Messages API.  [env: ANTHROPIC_BASE_URL]",
 )
+BATCH_API = click.option(
+    "--batch-api",
+    is_flag=True,
+    help="Have Claude's turns go through Message Batches, at half the price. All queries that wait make a batch,"
+    " which takes from minutes to a day; --resume goes on with one that is pending.",
+)
+BATCH_QUERIES = click.option(
+    "--batch-queries",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --batch-api: queries in flight at once, while --concurrency bounds those that call tools."
+    "  [default: 2,000; with --fresh-server that of --concurrency]",
+)
+BATCH_WAIT = _seconds(
+    "--batch-wait",
+    limits.BATCH_WAIT_SECONDS,
+    "With --batch-api: send a batch, though some queries are still at work, when none has joined it for so long.",
+)
+BATCH_POLL = _seconds("--batch-poll", limits.BATCH_POLL_SECONDS, "With --batch-api: longest wait between looks at it.")
 JUDGE_MODEL = click.option(
     "--judge-model",
     metavar="MODEL",

@@ -24,7 +24,7 @@ class AnthropicModel:
     """Answers over HTTP. The SDK's own retries are off: retrying is one layer's business, and not this one's."""
 
     def __init__(self, client: anthropic.AsyncAnthropic, name: str, manner: Manner, request_seconds: float) -> None:
-        self._client = client
+        self.client = client
         self._manner = manner
         self._seconds = request_seconds
         self.name = name
@@ -56,6 +56,19 @@ class AnthropicModel:
 
         An answer that breaks off after something of it was heard is not asked for again: it could only say it twice.
         """
+        parameters = self.parameters(request)
+        with told(request.model, parameters["model"], self._seconds):
+            if request.hear:
+                return await self._streamed(parameters, request.hear)
+            # The HTTP client's time-out is one of silence; this one is of the whole request.
+            async with asyncio.timeout(self._seconds):
+                response = await self.client.messages.with_raw_response.create(**parameters)
+                body = await response.json()
+            # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
+            return read_reply(body, response.headers.get("request-id"))
+
+    def parameters(self, request: Request) -> dict[str, Any]:
+        """Give the body of a request, as the Messages API has it."""
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
@@ -68,20 +81,12 @@ class AnthropicModel:
             parameters["system"] = request.system
         if request.tools.definitions:
             parameters["tools"] = list(request.tools.definitions)
-        with _told(request, parameters["model"], self._seconds):
-            if request.hear:
-                return await self._streamed(parameters, request.hear)
-            # The HTTP client's time-out is one of silence; this one is of the whole request.
-            async with asyncio.timeout(self._seconds):
-                response = await self._client.messages.with_raw_response.create(**parameters)
-                body = await response.json()
-            # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
-            return _reply(body, response.headers.get("request-id"))
+        return parameters
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
         """Hand on the text as it comes; give the same reply as if it had come in one piece."""
         assembly, is_heard = Assembly(), False
-        messages = self._client.messages.with_streaming_response
+        messages = self.client.messages.with_streaming_response
         try:
             async with asyncio.timeout(self._seconds), messages.create(**parameters, stream=True) as response:
                 async for event in anthropic.AsyncStream.raw_events(response.http_response):
@@ -90,7 +95,7 @@ class AnthropicModel:
                         hear(said)
             if not assembly.is_whole:
                 raise RequestError(ErrorKind.API_ERROR, "the API's answer broke off", may_pass=True)
-            return _reply(assembly.body, response.headers.get("request-id"))
+            return read_reply(assembly.body, response.headers.get("request-id"))
         except (RequestError, httpx2.HTTPError, TimeoutError, ValueError) as error:
             if not is_heard:
                 raise
@@ -126,7 +131,7 @@ def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
     return parameters
 
 
-def _reply(body: Any, request_id: str | None) -> Reply:
+def read_reply(body: Any, request_id: str | None) -> Reply:
     """Read a message of the API. Raises `RequestError` when it is none."""
     if isinstance(body, dict) and body.get("type") == "error" and isinstance(body.get("error"), dict):
         raise _error_in_200(body["error"], request_id)
@@ -174,8 +179,8 @@ def _is_proper(block: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _told(request: Request, model: str, seconds: float) -> Iterator[None]:
-    """Turn the SDK's errors into ours, by type and status."""
+def told(asked_for: str | None, model: str, seconds: float) -> Iterator[None]:
+    """Turn the SDK's errors into ours, by type and status. `asked_for` is the model that a query names, if any."""
     try:
         yield
     except (TimeoutError, anthropic.APITimeoutError, httpx2.TimeoutException):
@@ -185,13 +190,13 @@ def _told(request: Request, model: str, seconds: float) -> Iterator[None]:
         message = f"no connection to the API: {error.__cause__ or error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
-        raise _status_error(error, request, model) from None
+        raise _status_error(error, asked_for, model) from None
     except (anthropic.APIError, ValueError, RecursionError) as error:
         message = f"the API's answer can't be read: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
 
 
-def _status_error(error: anthropic.APIStatusError, request: Request, model: str) -> QueryError | RunError:
+def _status_error(error: anthropic.APIStatusError, asked_for: str | None, model: str) -> QueryError | RunError:
     """Tell what a status means: for this request, for this query, or for the whole run."""
     what = f"{error.status_code} {error.type or ''}".strip() + f": {error.api_message or error.message}"
     if error.request_id:
@@ -215,7 +220,7 @@ def _status_error(error: anthropic.APIStatusError, request: Request, model: str)
             return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
         case 400 if "credit balance is too low" in (error.api_message or ""):  # older deployments have no 402
             return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
-        case 404 if request.model:  # the query's own model: other queries may be fine
+        case 404 if asked_for:  # the query's own model: other queries may be fine
             return failed(ErrorKind.API_REFUSED, f"the API does not know the query's model {model!r}", may_pass=False)
         case 404:
             return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}, or the URL: {what}")

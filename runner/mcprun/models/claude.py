@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from mcprun.events import Emit
-from mcprun.limits import Limits
+from mcprun.limits import BATCH_QUERIES, Limits
 from mcprun.models import Manner, Model
 from mcprun.models.anthropic import AnthropicModel
+from mcprun.models.batched import BatchModel
 from mcprun.models.budget import Budget, BudgetedModel
 from mcprun.models.retry import RetryingModel
 from mcprun.models.throttle import Throttle
-from mcprun.records import Usage
+from mcprun.models.waves import Waves
+from mcprun.records import Paid, Usage
 
 
 @asynccontextmanager
@@ -25,9 +27,13 @@ async def open_claude(
     manner: Manner,
     limits: Limits,
     emit: Emit,
-    earlier: Iterable[tuple[str, Usage | None]],
+    earlier: Iterable[Paid],
+    waves: Waves | None = None,
 ) -> AsyncIterator[Model]:
-    """Make the model with this name. `earlier` are the replies already paid for: each one's model and tokens."""
+    """Make the model with this name. `earlier` are the replies already paid for: each one's model and tokens.
+
+    With `waves`, its turns go through Message Batches.
+    """
     async with AnthropicModel.open(
         name,
         api_key=api_key,
@@ -37,7 +43,15 @@ async def open_claude(
         request_seconds=limits.request_seconds,
     ) as model:
         budget = Budget(limits.budget_tokens, limits.budget_usd, emit)
-        for paid, usage in earlier:
-            budget.spend(paid, usage or Usage(output_tokens=limits.max_tokens))
-        budgeted = BudgetedModel(model, budget)  # each try is paid for
-        yield RetryingModel(budgeted, Throttle(limits.concurrency), limits.retries, limits.retry_wait_seconds, emit)
+        for paid in earlier:
+            usage = paid.usage or Usage(output_tokens=limits.max_tokens)
+            budget.spend(paid.model, usage, is_batched=paid.is_batched)
+        async with AsyncExitStack() as stack:
+            asked: Model = model
+            throttle = Throttle(limits.concurrency)
+            if waves:
+                most = limits.batch_queries or BATCH_QUERIES
+                asked = await stack.enter_async_context(BatchModel(model, waves, limits, emit))
+                throttle = Throttle(most, least=most)  # one that sends less makes more batches, and no less of them
+            budgeted = BudgetedModel(asked, budget)  # each try is paid for
+            yield RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)
