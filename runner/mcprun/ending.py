@@ -17,12 +17,13 @@ class Ending:
 
     `reason` is the first that was given: once there is one, no further query is started. Those in flight end by
     themselves after `stop`, and are cancelled by `end`. Before the run `is_busy` with queries there is nothing to wait
-    for, and both are the same.
+    for, and both are the same. One that `is_abandoned` leaves nothing behind that somebody else works on.
     """
 
     def __init__(self) -> None:
         self.reason: RunError | None = None
         self.is_busy = False
+        self.is_abandoned = False
         self._is_cut = False
         self._work: asyncio.Task[None] | None = None
 

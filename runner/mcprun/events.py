@@ -90,13 +90,14 @@ class Noise(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall(Event):
-    """One model request and its answer, or the `error` that came in its place."""
+    """One model request and its answer, or the `error` that came in its place; `batch` is the one that it came with."""
 
     name: ClassVar[str] = "model_call"
     model: str
     stop_reason: str | None = None
     usage: Usage | None = None
     request_id: str | None = None
+    batch: str | None = None
     status: int | None = None
     error: str | None = None
 
@@ -111,7 +112,29 @@ class JudgeCall(Event):
     stop_reason: str | None = None
     usage: Usage | None = None
     request_id: str | None = None
+    batch: str | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSent(Event):
+    """A Message Batch is being processed; told before anybody waits for it.
+
+    `requests` holds one object a request: its `custom_id`, and of whom it is (`query`, `repeat`, `attempt`, `turn`).
+    """
+
+    name: ClassVar[str] = "batch_sent"
+    batch: str
+    requests: list[JsonObject]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEnded(Event):
+    """The results of a Message Batch were taken, after `seconds`; `counts` are the kinds of results."""
+
+    name: ClassVar[str] = "batch_ended"
+    batch: str
+    counts: JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from mcprun.answers import Answers, QueryAsker
 from mcprun.asking import Caller, Offers
 from mcprun.content import error_result, tool_result
 from mcprun.conversation import Conversation, UnderWay
-from mcprun.deadline import Deadline
+from mcprun.deadline import Deadline, Gate
 from mcprun.errors import QueryError, RequestError
 from mcprun.events import Emit, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
@@ -65,6 +66,7 @@ class Loop:
     divergence: Divergence | None = None
     given_divergence: GivenDivergence | None = None
     stop_diverged: bool = False
+    gate: Gate | None = None
     approve: Approve | None = None
     hear: Callable[[str], None] | None = None
 
@@ -149,7 +151,7 @@ class _Exchange:
                 conversation.stop = "max_calls"
                 return
             if uses and reply.stop_reason in _CALLING:
-                conversation.messages.append({"role": "user", "content": await self._results(uses)})
+                conversation.messages.append({"role": "user", "content": await self._called(uses)})
                 if self.loop.stop_diverged and any(call.diverged for call in conversation.calls):
                     conversation.stop = "diverged"
                     return
@@ -193,9 +195,15 @@ class _Exchange:
                 stop_reason=reply.stop_reason,
                 usage=reply.usage,
                 request_id=reply.request_id,
+                batch=reply.batch,
             )
         )
         return reply
+
+    async def _called(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
+        """Run a turn's calls, when there is a place for it; see `_results`."""
+        async with self.loop.gate.passed(self.deadline) if self.loop.gate else nullcontext():
+            return await self._results(uses)
 
     async def _results(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
         """Run a turn's calls at the same time; give their `tool_result` blocks in the order they were asked."""

@@ -14,10 +14,14 @@ from mcprun.errors import ErrorKind, RunError
 
 
 class Signals:
-    """Hands the signals that come on to the run's `ending`, and tells of them with `note`; `last` came last."""
+    """Hands the signals that come on to the run's `ending`, and tells of them with `note`; `last` came last.
 
-    def __init__(self, ending: Ending, note: Callable[[str], None]) -> None:
+    Of a run that `is_batched` nothing in flight would end soon, and all of it is found again by who goes on.
+    """
+
+    def __init__(self, ending: Ending, note: Callable[[str], None], *, is_batched: bool = False) -> None:
         self.last = 0
+        self._is_batched = is_batched
         self._ending = ending
         self._note = note
 
@@ -34,7 +38,15 @@ class Signals:
         is_first = not self.last
         self.last = number
         reason = RunError(ErrorKind.CANCELLED, f"interrupted by {signal.Signals(number).name}")
-        if number == signal.SIGINT and is_first:
+        if number == signal.SIGINT and self._is_batched:
+            self._ending.is_abandoned = not is_first
+            self._ending.end(reason)
+            self._note(
+                "Stopping: batches that are pending stay so. Ctrl-C again cancels them."
+                if is_first
+                else "Stopping: batches that are pending are cancelled."
+            )
+        elif number == signal.SIGINT and is_first:
             self._ending.stop(reason)
             self._note("Stopping: queries in flight may end, no other is started. Ctrl-C again cancels them.")
         else:
