@@ -58,8 +58,10 @@ def test_all_that_wait_make_a_batch(tmp_path: Path) -> None:
     assert sizes(api) == [5, 5, 2]
     assert untied(done) == untied(usual)
     sent = [event for event in done.trace if event["event"] == "batch_sent"]
-    assert [len(event["requests"]) for event in sent] == [5, 5, 2]
-    assert {(one["query"], one["turn"]) for one in sent[2]["requests"]} == {("q1", 2), ("q3", 2)}
+    asked = [event for event in done.trace if event["event"] == "batch_asked"]
+    assert [event["size"] for event in sent] == [5, 5, 2]
+    assert [event["wave"] for event in sent] == [event["wave"] for event in asked]
+    assert {(one["query"], one["turn"]) for one in asked[2]["requests"]} == {("q1", 2), ("q3", 2)}
     assert [event["counts"] for event in done.trace if event["event"] == "batch_ended"] == [
         {"succeeded": 5}, {"succeeded": 5}, {"succeeded": 2}
     ]  # fmt: skip

@@ -117,15 +117,25 @@ class JudgeCall(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchSent(Event):
-    """A Message Batch is being processed; told before anybody waits for it.
+class BatchAsked(Event):
+    """A `wave` of requests is about to be sent; told before, so that its batch can be found though its id is lost.
 
     `requests` holds one object a request: its `custom_id`, and of whom it is (`query`, `repeat`, `attempt`, `turn`).
     """
 
-    name: ClassVar[str] = "batch_sent"
-    batch: str
+    name: ClassVar[str] = "batch_asked"
+    wave: str
     requests: list[JsonObject]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSent(Event):
+    """A wave is being processed as a Message Batch of `size` requests; told before anybody waits for it."""
+
+    name: ClassVar[str] = "batch_sent"
+    wave: str
+    batch: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +149,10 @@ class BatchEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry(Event):
-    """A try at a model request failed and is made again after `wait` seconds; `tried` counts from 1."""
+    """A try at a model request failed and is made again after `wait` seconds; `tried` counts from 1.
+
+    So is a look at a batch, which belongs to no query.
+    """
 
     name: ClassVar[str] = "retry"
     tried: int

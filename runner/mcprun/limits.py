@@ -55,6 +55,15 @@ BATCH_POLL_SECONDS = 60.0
 BATCH_LOST_SECONDS = 25 * 3600.0
 """A batch that has not been heard of for so long has ended: the API gives up after 24 hours."""
 
+BATCH_SKEW_SECONDS = 600.0
+"""How far the clock of this machine may be from the API's when a batch is searched for by the time it was created."""
+
+BATCHES_LISTED = 10_000
+"""Batches that are searched through, the newest first, for one whose id is not known."""
+
+BATCH_LIST_TRIES = 6
+"""Times that the API is asked for such a list before it is done without."""
+
 BATCH_TRIES = 3
 """Batches that a request may be in, where the API cancels it or does not come to it in time."""
 

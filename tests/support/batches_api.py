@@ -1,7 +1,7 @@
 """The part of the stub that plays the Message Batches API: `/v1/messages/batches` and what stands below it.
 
 A batch ends when it was looked at `looks` times; each of its requests is answered as if it had come by itself. Results
-come in reverse order. See `MessagesApi.batches`.
+come in reverse order, and batches are listed in pages of a few. See `MessagesApi.batches`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,19 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 Body = dict[str, Any]
 Outcome = tuple[int, Body | str]
 """A status and what goes with it."""
+
+Fault = Literal["500", "drop", "reset", "truncate"]
+"""A failure of the API, or how its answer does not arrive, as `messages_api.Failure` has it."""
+
+_PAGE = 2
+"""Batches that a page of the list holds."""
 
 
 @dataclass
@@ -27,13 +34,16 @@ class Batch:
     looks: int
     status: str = "in_progress"
     results: list[Body] = field(default_factory=list)
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass
 class Batches:
     """The batches of a server at `url`; `answer` says what a request is answered by itself: a status and a body.
 
-    `fate` may say otherwise of a request, by the number of its batch and its body: `expired` or `canceled`.
+    `fate` may say otherwise of a request, by the number of its batch and its body: `expired` or `canceled`. `faults`
+    holds what the next answers of an endpoint (`create`, `look`, `results`, `list`) meet with. `created` is called
+    with each batch that is made, before its answer is sent.
     """
 
     answer: Callable[[Body], Outcome]
@@ -41,18 +51,29 @@ class Batches:
     most_requests: int = 100_000
     most_bytes: int = 256_000_000
     fate: Callable[[int, Body], str | None] = lambda _, __: None
+    faults: dict[str, list[Fault]] = field(default_factory=dict)
+    created: Callable[[Batch], None] = lambda _: None
     all: list[Batch] = field(default_factory=list)
     url: str = ""
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def respond(self, method: str, path: str, body: Any) -> Outcome:
-        """Play one endpoint of the API."""
-        steps = path.partition("?")[0].removeprefix("/v1/messages/batches").strip("/").split("/")
+    def respond(self, method: str, path: str, body: Any) -> tuple[Outcome, Fault | None]:
+        """Play one endpoint of the API; what fails is done all the same, and its answer does not arrive."""
+        place, _, query = path.removeprefix("/v1/messages/batches").partition("?")
+        steps = place.strip("/").split("/")
+        name = {("POST", 1): "create", ("GET", 1): "list" if steps == [""] else "look"}.get(
+            (method, len(steps)), steps[-1]
+        )
+        outcome = self._respond(method, steps, query, body)
+        left = self.faults.get(name)
+        return outcome, left.pop(0) if left else None
+
+    def _respond(self, method: str, steps: list[str], query: str, body: Any) -> Outcome:
         match method, steps:
             case "POST", [""]:
                 return self._create(body)
             case "GET", [""]:
-                return 200, {"data": [self._told(one) for one in reversed(self.all)], "has_more": False}
+                return 200, self._list(query)
             case _, [name, *rest] if found := next((one for one in self.all if one.id == name), None):
                 match method, rest:
                     case "GET", []:
@@ -79,7 +100,16 @@ class Batches:
         batch = Batch(f"msgbatch_01{next(self._numbers):022}", {one["custom_id"]: one["params"] for one in requests}, 0)
         batch.looks = self.looks
         self.all.append(batch)
+        self.created(batch)
         return 200, self._told(batch)
+
+    def _list(self, query: str) -> Body:
+        """One page, the newest first; `after_id` is the last one of the page before."""
+        newest = self.all[::-1]
+        if after := re.search("after_id=([^&]+)", query):
+            newest = newest[[one.id for one in newest].index(after[1]) + 1 :]
+        page = [self._told(one) for one in newest[:_PAGE]]
+        return {"data": page, "has_more": len(newest) > _PAGE, "last_id": page[-1]["id"] if page else None}
 
     def _look(self, batch: Batch) -> None:
         batch.looks -= 1
@@ -104,8 +134,8 @@ class Batches:
             "type": "message_batch",
             "processing_status": batch.status,
             "request_counts": {"processing": 0 if has_ended else len(batch.requests), **counts},
-            "created_at": "2026-11-24T00:00:00Z",
-            "expires_at": "2026-11-25T00:00:00Z",
+            "created_at": batch.created.isoformat(),
+            "expires_at": batch.created.isoformat(),
             "results_url": f"{self.url}/v1/messages/batches/{batch.id}/results" if has_ended else None,
         }
 

@@ -222,7 +222,10 @@ class MessagesApi:
             return error(400, "invalid_request_error", "anthropic-version: header is required")
         if is_of_batches:
             with self._batching:
-                return HttpReply(*self.batches.respond(method, path, body))
+                outcome, fault = self.batches.respond(method, path, body)
+            if fault == "500":
+                return error(500, "api_error", "Internal server error")
+            return HttpReply(*outcome, fails=fault)
         if body is None:
             return error(400, "invalid_request_error", "The request body is not valid JSON")
         return self._message(body)

@@ -5,35 +5,43 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import secrets
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Coroutine, Iterable
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import anthropic
 
 from mcprun.errors import ErrorKind, McprunError, QueryError, RequestError
-from mcprun.events import BatchEnded, BatchSent, Emit, Warned
+from mcprun.events import BatchAsked, BatchEnded, BatchSent, Emit, Warned
 from mcprun.limits import BATCH_TRIES, Limits
 from mcprun.models import Reply, Request
 from mcprun.models.anthropic import AnthropicModel
-from mcprun.models.batches import Batches, answered
-from mcprun.models.kept import Kept, Spool
+from mcprun.models.batches import Batches
+from mcprun.models.earlier import Earlier
+from mcprun.models.kept import Kept, Lost
+from mcprun.models.outcomes import answered
 from mcprun.models.waves import Room, Waiting, Waves
+from mcprun.records import JsonObject
 
-_DIGEST = 48
-"""Hexadecimal digits of a request's hash that its `custom_id` begins with; the API takes 64 characters."""
+_DIGEST, _WAVE = 40, 8
+"""A `custom_id` is so many hexadecimal digits of the request's hash, so many random bytes that its wave has for a name,
+and its number there: with the strokes between them 64 characters at most, which is what the API takes."""
+
+_WRAPPING = 100
+"""Bytes of a batch that each request takes besides its own."""
 
 _PATIENCE_SECONDS = 60.0
-"""How long the end of a run waits for the id of a batch that is just being sent: without it, it would be paid twice."""
+"""How long the end of a run waits for the id of a batch that is just being sent."""
 
 
 class BatchModel:
     """Asks what `model` would ask, in batches; an async context manager, at whose end pending batches are left alone.
 
-    Only when the run was abandoned they are cancelled. `emit` is told of each batch before anybody waits for it.
+    Only when the run was abandoned they are cancelled. `emit` is told of each wave before it is sent, and of its batch
+    before anybody waits for it.
     """
 
     def __init__(
@@ -41,19 +49,19 @@ class BatchModel:
     ) -> None:
         self.name = model.name
         self._model = model
-        self._batches = Batches(client, model.name, limits.request_seconds, limits.batch_poll)
+        self._batches = Batches(client, model.name, limits.request_seconds, limits.batch_poll, emit)
         self._ending = waves.ending
-        self._retries = limits.retries
         self._emit = emit
         self._kept = Kept(waves.earlier)
         self._room = Room(waves.flight, limits.batch_wait, self._send)
+        seconds = limits.request_seconds
+        self._earlier = Earlier(self._kept, self._batches, self._room, model.name, seconds, emit)
         self._sending: set[asyncio.Task[None]] = set()
         self._work: set[asyncio.Task[None]] = set()
         self._pending: dict[str, int] = {}
-        self._spools: dict[str, asyncio.Task[Spool | None]] = {}
-        self._aside: dict[str, list[Waiting]] = {}
 
     async def __aenter__(self) -> Self:
+        await self._earlier.search(self._kept.lost)
         return self
 
     async def __aexit__(
@@ -62,14 +70,12 @@ class BatchModel:
         self._room.close()
         if self._sending:
             await asyncio.wait(self._sending, timeout=_PATIENCE_SECONDS)
-        left: list[asyncio.Task[None] | asyncio.Task[Spool | None]] = [*self._sending, *self._work]
-        left += self._spools.values()
+        left = [*self._sending, *self._work]
         for task in left:
             task.cancel()
-        for found in await asyncio.gather(*left, return_exceptions=True):
-            if isinstance(found, Spool):
-                found.close()
-        for batch, requests in self._pending.items():
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._earlier.close()
+        for batch, requests in (self._earlier.pending | self._pending).items():
             await self._leave(batch, requests)
 
     async def reply(self, request: Request) -> Reply:
@@ -79,12 +85,11 @@ class BatchModel:
         digest = hashlib.sha256(text).hexdigest()[:_DIGEST]
 
         def waiting() -> Waiting:
-            return Waiting(request.where, request.turn, body, len(text), digest, request.model)
+            return Waiting(request.where, request.turn, body, len(text) + _WRAPPING, digest, request.model)
 
         with request.deadline.paused():
-            while claimed := self._kept.claim(request.where, digest):
-                if reply := await self._earlier(waiting(), *claimed):
-                    return request.told(reply)
+            if reply := await self._earlier.reply(waiting()):
+                return request.told(reply)
             for _ in range(BATCH_TRIES):
                 one = waiting()
                 self._room.join(one)
@@ -94,18 +99,13 @@ class BatchModel:
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=False)
 
     def _send(self, wave: list[Waiting]) -> None:
-        task = asyncio.create_task(self._through(wave))
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        self._start(self._through(wave), self._work)
 
     async def _through(self, wave: list[Waiting]) -> None:
-        """Send a wave, wait for its batch, and hand out the results. What fails is told to all who still wait."""
-        names = {f"{one.digest}-{number}": one for number, one in enumerate(wave)}
+        """Send a wave; what hinders that is told to all who wait."""
         try:
-            sending = asyncio.create_task(self._create(names))
-            self._sending.add(sending)
-            sending.add_done_callback(self._sending.discard)
-            await asyncio.shield(sending)  # the end of the run must not lose the id of what is paid for
+            # The end of the run must not lose the id of what is paid for.
+            await asyncio.shield(self._start(self._create(wave), self._sending))
         except RequestError as error:
             if error.status == 413 and len(wave) > 1:
                 self._send(wave[: len(wave) // 2])
@@ -115,27 +115,43 @@ class BatchModel:
         except Exception as error:  # noqa: BLE001  who waits must hear of it, whatever it is
             self._fail(wave, error)
 
-    async def _create(self, names: dict[str, Waiting]) -> None:
-        """Send a batch, and write down which it is before it is waited for."""
-        batch = await self._batches.create([{"custom_id": name, "params": one.body} for name, one in names.items()])
-        where = [
-            {"custom_id": name, "query": one.where.query, "repeat": one.where.repeat, "attempt": one.where.attempt,
-             "turn": one.turn}
-            for name, one in names.items()
-        ]  # fmt: skip
+    async def _create(self, wave: list[Waiting]) -> None:
+        """Send a batch, and write down which it is before it is waited for.
+
+        Where it is not known whether the API has it, it is searched for: who asks again is answered from there.
+        """
+        name = secrets.token_hex(_WAVE)
+        names = {f"{one.digest}-{name}-{number}": one for number, one in enumerate(wave)}
+        asked = Lost(datetime.now(UTC), [_told(custom_id, one) for custom_id, one in names.items()])
+        self._emit(BatchAsked(wave=name, requests=list(asked.requests)))
+        try:
+            batch = await self._batches.create([{"custom_id": name, "params": one.body} for name, one in names.items()])
+        except RequestError as error:
+            if error.may_pass and error.kind is not ErrorKind.THROTTLED:
+                await self._earlier.search([asked])
+            raise
         self._pending[batch] = len(names)
-        self._emit(BatchSent(batch=batch, requests=where))
-        task = asyncio.create_task(self._wait(batch, names))
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        self._earlier.know(batch)
+        self._emit(BatchSent(wave=name, batch=batch, size=len(names)))
+        self._start(self._wait(batch, names), self._work)
 
     async def _wait(self, batch: str, names: dict[str, Waiting]) -> None:
+        """Wait for a batch, and hand each result to who waits for it as it comes."""
         started = asyncio.get_running_loop().time()
         waiting, counts = dict(names), Counter[str]()
+
+        def take(custom_id: str, result: JsonObject) -> None:
+            if one := waiting.pop(custom_id, None):
+                counts[str(result.get("type"))] += 1
+                try:
+                    _answer(one, answered(result, batch, custom_id, one.asked_for, self.name))
+                except McprunError as error:
+                    self._fail([one], error)
+
         try:
             await self._batches.ended(batch)
             self._room.release(names.values())
-            await self._hand_out(batch, waiting, counts)
+            await self._batches.results(batch, take)
         except Exception as error:  # noqa: BLE001  who waits must hear of it, whatever it is
             self._fail(waiting.values(), error)
             if not isinstance(error, QueryError):
@@ -145,55 +161,6 @@ class BatchModel:
         seconds = asyncio.get_running_loop().time() - started
         self._emit(BatchEnded(batch=batch, counts=dict(counts), seconds=seconds))
         self._pending.pop(batch)
-
-    async def _hand_out(self, batch: str, waiting: dict[str, Waiting], counts: Counter[str]) -> None:
-        """Give each result to who waits for it, as it comes; where they break off, read again what is left."""
-        for tried in range(self._retries + 1):
-            try:
-                async for name, result in self._batches.results(batch):
-                    if one := waiting.pop(name, None):
-                        counts[str(result.get("type"))] += 1
-                        try:
-                            _answer(one, answered(result, batch, name, one.asked_for, self.name))
-                        except McprunError as error:
-                            self._fail([one], error)
-            except RequestError as error:
-                if not error.may_pass or tried == self._retries:
-                    raise
-            else:
-                return
-
-    async def _earlier(self, one: Waiting, batch: str, name: str) -> Reply | None:
-        """Give the result that a batch of an earlier process has for a request, if it has one."""
-        if batch not in self._spools:
-            self._spools[batch] = asyncio.create_task(self._spool(batch))
-        if not self._spools[batch].done():
-            self._aside.setdefault(batch, []).append(one)
-            self._room.aside(one)
-        spool = await asyncio.shield(self._spools[batch])
-        result = spool.get(name) if spool else None
-        if not result or result.get("type") != "succeeded":
-            return None
-        with suppress(QueryError):  # what can't be read is asked again
-            if reply := answered(result, batch, name, one.asked_for, self.name):
-                return replace(reply, is_counted=(batch, name) in self._kept.counted)
-        return None
-
-    async def _spool(self, batch: str) -> Spool | None:
-        """Fetch the results of an earlier batch, once it has ended; `None` when they are not to be had any more."""
-        spool = Spool()
-        try:
-            self._pending[batch] = self._kept.sizes[batch]
-            await self._batches.ended(batch)
-            async for name, result in self._batches.results(batch):
-                spool.put(name, result)
-        except QueryError as error:
-            self._emit(Warned(message=f"what the batch {batch} brought is asked again: {error}"))
-            return None
-        finally:
-            self._room.release(self._aside.pop(batch, []))
-        self._pending.pop(batch, None)
-        return spool
 
     async def _leave(self, batch: str, requests: int) -> None:
         """Tell of a batch that is still pending at the end of the run, and cancel it if that is wanted."""
@@ -212,6 +179,20 @@ class BatchModel:
         for one in wave:
             if not one.answer.done():
                 one.answer.set_exception(error)
+
+    def _start(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+        """Start a task, and hold it among others until it is done."""
+        task = asyncio.create_task(work)
+        among.add(task)
+        task.add_done_callback(among.discard)
+        return task
+
+
+def _told(custom_id: str, one: Waiting) -> JsonObject:
+    where = one.where
+    return {
+        "custom_id": custom_id, "query": where.query, "repeat": where.repeat, "attempt": where.attempt, "turn": one.turn
+    }  # fmt: skip
 
 
 def _answer(one: Waiting, reply: Reply | None) -> None:

@@ -1,50 +1,67 @@
 """The Message Batches API, through the anthropic SDK: send a batch, wait until it has ended, read its results.
 
-See https://docs.claude.com/en/docs/build-with-claude/batch-processing.
+See https://docs.claude.com/en/docs/build-with-claude/batch-processing. What is paid for is not given up because a
+request for it fails: looks at a batch and its results are asked for again, for up to a day.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import anthropic
-import httpx2
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    RetryError,
+    retry_if_exception,
+    retry_if_result,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential,
+)
+from tenacity.stop import StopBaseT
 
 from mcprun.errors import ErrorKind, RequestError
-from mcprun.limits import BATCH_LOST_SECONDS
-from mcprun.models import Reply
-from mcprun.models.anthropic import read_reply, told
+from mcprun.events import Emit, Retry
+from mcprun.limits import BATCH_LIST_TRIES, BATCH_LOST_SECONDS, BATCHES_LISTED
+from mcprun.models.anthropic import told
+from mcprun.models.outcomes import result_of
 from mcprun.records import JsonObject
 
 _DOUBLINGS = 6
 """A batch is looked at first after a 64th of the longest wait: small ones are often done within minutes."""
 
-_STATUS = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "timeout_error": 504,
-    "overloaded_error": 529,
-}
-"""The HTTP status that the API has for each type of error; others are its own failures (500)."""
+_PAGE = 100
+"""Batches that are listed with one request."""
+
+Take = Callable[[str, JsonObject], None]
+"""Takes a result: its `custom_id` and its `result`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A batch as the API lists it: when it was created there, and how many requests it has. It tells no `custom_id`."""
+
+    id: str
+    created: datetime
+    requests: int
 
 
 class Batches:
-    """Speaks to the API. `model` names the run's model in messages, `seconds` bounds a request, `poll` a wait."""
+    """Speaks to the API. `model` names the run's model in messages, `seconds` bounds a request, `poll` a wait.
 
-    def __init__(self, client: anthropic.AsyncAnthropic, model: str, seconds: float, poll: float) -> None:
+    `emit` is told of what fails and is tried again.
+    """
+
+    def __init__(self, client: anthropic.AsyncAnthropic, model: str, seconds: float, poll: float, emit: Emit) -> None:
         self._client = client
         self._model = model
         self._seconds = seconds
         self._poll = poll
+        self._emit = emit
 
     async def create(self, requests: Sequence[JsonObject]) -> str:
         """Send requests, each a `custom_id` and its `params`; give the batch's id. Raises as `Model.reply` does."""
@@ -56,49 +73,25 @@ class Batches:
     async def ended(self, batch: str) -> None:
         """Wait until a batch has ended: look at it, at first often, then every `poll` seconds.
 
-        A look that fails says nothing of the batch, which is paid for, so it is looked at again, for up to a day.
         Raises `RequestError` when the API does not know it or it never ends, `RunError` when the key is refused.
         """
-        clock = asyncio.get_running_loop().time
-        given_up, wait = clock() + BATCH_LOST_SECONDS, self._poll / 2**_DOUBLINGS
-        while clock() < given_up:
-            try:
-                if await self._has_ended(batch):
-                    return
-            except RequestError as error:
-                if not error.may_pass:
-                    raise
-                wait = max(wait, min(error.retry_after or 0.0, self._poll))
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, self._poll)
-        raise RequestError(ErrorKind.REQUEST_TIMEOUT, f"the batch {batch} did not end within a day", may_pass=False)
+        try:
+            await self._retrying(stop_after_delay(BATCH_LOST_SECONDS))(self._has_ended, batch)
+        except RetryError:
+            message = f"the batch {batch} did not end within a day"
+            raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=False) from None
 
-    async def _has_ended(self, batch: str) -> bool:
-        with told(None, self._model, self._seconds):
-            async with asyncio.timeout(self._seconds):
-                try:
-                    found = await self._client.messages.batches.retrieve(batch)
-                except anthropic.NotFoundError:
-                    raise _unknown(batch) from None
-        return found.processing_status == "ended"
+    async def results(self, batch: str, take: Take) -> None:
+        """Have `take` called with each result of a batch that has ended, in whatever order.
 
-    async def results(self, batch: str) -> AsyncIterator[tuple[str, JsonObject]]:
-        """Stream the results of a batch that has ended, in whatever order: each one's `custom_id` and `result`.
-
-        Raises `RequestError` when it breaks off, or can't be read.
+        Where they break off they are read from the beginning, so that `take` gets some of them again. Raises
+        `RequestError` when they are not to be had.
         """
-        with told(None, self._model, self._seconds):
-            try:
-                async with self._client.messages.batches.with_streaming_response.results(batch) as response:
-                    rest = b""
-                    async for chunk in response.iter_bytes():
-                        *lines, rest = (rest + chunk).split(b"\n")
-                        for line in lines:
-                            yield _result(line)
-                    if rest.strip():
-                        yield _result(rest)
-            except anthropic.NotFoundError:
-                raise _unknown(batch) from None
+        await self._retrying(stop_after_delay(BATCH_LOST_SECONDS))(self._read, batch, take)
+
+    async def since(self, when: datetime) -> list[Listed]:
+        """List the batches that were created since then, the newest first. Raises as `Model.reply` does."""
+        return await self._retrying(stop_after_attempt(BATCH_LIST_TRIES))(self._list, when)
 
     async def cancel(self, batch: str) -> None:
         """Have a batch cancelled. What of it is done already is kept, and paid for."""
@@ -106,38 +99,81 @@ class Batches:
             async with asyncio.timeout(self._seconds):
                 await self._client.messages.batches.cancel(batch)
 
+    async def _has_ended(self, batch: str) -> bool:
+        with told(None, self._model, self._seconds):
+            async with asyncio.timeout(self._seconds):
+                try:
+                    found = await self._client.messages.batches.retrieve(batch)
+                except anthropic.NotFoundError:
+                    raise _unknown(f"the batch {batch}") from None
+        return found.processing_status == "ended"
 
-def answered(result: JsonObject, batch: str, custom_id: str, asked_for: str | None, model: str) -> Reply | None:
-    """Read a request's result; `None` when the batch ended before it came to it (`canceled`, `expired`).
+    async def _read(self, batch: str, take: Take) -> None:
+        with told(None, self._model, self._seconds):
+            try:
+                async with self._client.messages.batches.with_streaming_response.results(batch) as response:
+                    rest = b""
+                    async for chunk in response.iter_bytes():
+                        *lines, rest = (rest + chunk).split(b"\n")
+                        for line in lines:
+                            take(*result_of(line))
+                    if rest.strip():
+                        take(*result_of(rest))
+            except anthropic.NotFoundError:
+                raise _unknown(f"the batch {batch}") from None
 
-    An error is raised as if it had come by itself, with the HTTP status that is the API's for it.
-    """
-    match result:
-        case {"type": "succeeded", "message": message}:
-            return replace(read_reply(message, custom_id), batch=batch)
-        case {"type": "canceled" | "expired"}:
-            return None
-        case {"type": "errored", "error": {"error": {"type": str(kind)}} as body}:
-            with told(asked_for, model, 0.0):
-                raise _status_error(kind, body)
-    raise RequestError(ErrorKind.API_ERROR, f"a result of the batch {batch} can't be read", may_pass=True)
+    async def _list(self, when: datetime) -> list[Listed]:
+        listed: list[Listed] = []
+        with told(None, self._model, self._seconds):
+            async with asyncio.timeout(self._seconds):
+                try:
+                    async for batch in self._client.messages.batches.list(limit=_PAGE):
+                        if batch.created_at < when or len(listed) == BATCHES_LISTED:
+                            break
+                        counts = batch.request_counts
+                        requests = counts.processing + counts.succeeded + counts.errored + counts.canceled
+                        listed.append(Listed(batch.id, batch.created_at, requests + counts.expired))
+                except anthropic.NotFoundError:
+                    raise _unknown("a list of batches") from None
+        return listed
+
+    def _retrying(self, stop: StopBaseT) -> AsyncRetrying:
+        """Ask again while the answer is `False`, or an error that may pass."""
+        return AsyncRetrying(
+            stop=stop,
+            retry=retry_if_result(lambda answer: answer is False)
+            | retry_if_exception(lambda error: isinstance(error, RequestError) and error.may_pass),
+            wait=self._wait,
+            before_sleep=self._told,
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Double the wait each time, up to `poll`; heed what the API asks for, within the same bound."""
+        error = _error(state)
+        asked = error.retry_after if error and error.retry_after else 0.0
+        doubled = wait_exponential(multiplier=self._poll / 2**_DOUBLINGS, max=self._poll)(state)
+        return max(doubled, min(asked, self._poll))
+
+    def _told(self, state: RetryCallState) -> None:
+        if error := _error(state):
+            told = f"{error.kind}: {error}"
+            self._emit(
+                Retry(
+                    tried=state.attempt_number,
+                    error=told,
+                    status=error.status,
+                    request_id=error.request_id,
+                    wait=state.upcoming_sleep,
+                )
+            )
 
 
-def _status_error(kind: str, body: Any) -> anthropic.APIStatusError:
-    status = _STATUS.get(kind, 500)
-    headers = {"request-id": body["request_id"]} if isinstance(body.get("request_id"), str) else {}
-    response = httpx2.Response(status, headers=headers, request=httpx2.Request("POST", "/v1/messages"))
-    return anthropic.APIStatusError(str(body["error"].get("message")), response=response, body=body)
+def _error(state: RetryCallState) -> RequestError | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, RequestError) else None
 
 
-def _result(line: bytes) -> tuple[str, JsonObject]:
-    found = json.loads(line)
-    if not (
-        isinstance(found, dict) and isinstance(found.get("custom_id"), str) and isinstance(found.get("result"), dict)
-    ):
-        raise ValueError("a line of the results is none")
-    return found["custom_id"], found["result"]
-
-
-def _unknown(batch: str) -> RequestError:
-    return RequestError(ErrorKind.API_ERROR, f"the API does not know the batch {batch}", may_pass=False)
+def _unknown(what: str) -> RequestError:
+    return RequestError(ErrorKind.API_ERROR, f"the API does not know {what}", may_pass=False)

@@ -124,7 +124,7 @@ class _TellingWatcher(Watcher):
 
     def sent(self, event: BatchSent) -> None:
         """Name the batch, by which its owner finds it at the API as well."""
-        words = f"Waiting for the batch {event.batch}: {many(len(event.requests), 'request')}"
+        words = f"Waiting for the batch {event.batch}: {many(event.size, 'request')}"
         self.console.print(Text(visible(words), "dim"), soft_wrap=True)
 
 
