@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +14,9 @@ from hypothesis import strategies as st
 
 from mcprun.events import Where
 from mcprun.models import waves
-from mcprun.models.waves import Flight, Room, Waiting
+from mcprun.models.kept import Lost
+from mcprun.models.waves import Flight, Room, Waiting, measured
+from tests.support import virtual_time
 
 
 def waiting(number: int, size: int = 1) -> Waiting:
@@ -36,6 +42,26 @@ def test_a_wave_goes_out_when_all_wait(queries: int, landing: int) -> None:
         room.close()
 
     asyncio.run(run())
+
+
+def test_a_wave_does_not_wait_for_ever_for_who_works() -> None:
+    """So many seconds after the last one has joined it goes out by itself; each that joins begins them anew."""
+
+    async def run() -> None:
+        clock = asyncio.get_running_loop().time
+        sent: list[tuple[float, list[Waiting]]] = []
+        room = Room(Flight(9), 10, lambda wave: sent.append((clock(), wave)))
+        some = [waiting(number) for number in range(3)]
+        room.join(some[0])
+        await asyncio.sleep(9)
+        room.join(some[1])
+        await asyncio.sleep(30)
+        room.join(some[2])
+        await asyncio.sleep(30)
+        room.close()
+        assert sent == [(19, some[:2]), (49, some[2:])]
+
+    virtual_time.run(run())
 
 
 def test_those_whose_batch_is_out_count_as_waiting() -> None:
@@ -95,3 +121,22 @@ def test_no_batch_is_above_the_bounds(sizes: list[int]) -> None:
         patch.setattr(waves, "BATCH_REQUESTS", 5)
         patch.setattr(waves, "BATCH_BYTES", 20)
         asyncio.run(run())
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.text())))
+def test_no_request_takes_more_than_it_was_measured(body: dict[str, Any]) -> None:
+    """As it goes over the wire, with a `custom_id` of the API's 64 characters; digests leave room in it for the rest."""
+    digest, size = measured(body)
+    sent = json.dumps({"custom_id": "x" * 64, "params": body}, ensure_ascii=False, separators=(",", ":"))
+    assert len(sent.encode(errors="surrogatepass")) + len(",") <= size
+    assert digest == measured(dict(reversed(body.items())))[0]
+    assert len(f"{digest}-{secrets.token_hex(8)}-{99_999}") <= 64
+
+
+@given(st.floats(-2000, 2000), st.integers(0, 2))
+def test_a_lost_batch_is_known_by_time_and_size(seconds: float, size: int) -> None:
+    """One that was created while it was sent, as clocks may differ by ten minutes, and holds as many requests."""
+    lost = Lost(datetime(2026, 1, 1, tzinfo=UTC), [{}])
+    created = lost.at + timedelta(seconds=seconds)
+    assert lost.may_be(created, size, 30) == (size == 1 and -600 <= (created - lost.at).total_seconds() <= 630)
+    assert not lost.may_be(created, size, 30) or created >= lost.earliest

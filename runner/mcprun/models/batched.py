@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import secrets
 from collections import Counter
 from collections.abc import Coroutine, Iterable
@@ -23,15 +21,11 @@ from mcprun.models.batches import Batches
 from mcprun.models.earlier import Earlier
 from mcprun.models.kept import Kept, Lost
 from mcprun.models.outcomes import answered
-from mcprun.models.waves import Room, Waiting, Waves
+from mcprun.models.waves import Room, Waiting, Waves, measured
 from mcprun.records import JsonObject
 
-_DIGEST, _WAVE = 40, 8
-"""A `custom_id` is so many hexadecimal digits of the request's hash, so many random bytes that its wave has for a name,
-and its number there: with the strokes between them 64 characters at most, which is what the API takes."""
-
-_WRAPPING = 100
-"""Bytes of a batch that each request takes besides its own."""
+_WAVE = 8
+"""Random bytes, of which a wave has its name. A `custom_id` is the request's digest, this name and a number."""
 
 _PATIENCE_SECONDS = 60.0
 """How long the end of a run waits for the id of a batch that is just being sent."""
@@ -81,11 +75,10 @@ class BatchModel:
     async def reply(self, request: Request) -> Reply:
         """Wait for the request's result, off the query's clock; see `Model.reply`."""
         body = self._model.parameters(request)
-        text = json.dumps(body, sort_keys=True).encode()
-        digest = hashlib.sha256(text).hexdigest()[:_DIGEST]
+        digest, size = measured(body)
 
         def waiting() -> Waiting:
-            return Waiting(request.where, request.turn, body, len(text) + _WRAPPING, digest, request.model)
+            return Waiting(request.where, request.turn, body, size, digest, request.model)
 
         with request.deadline.paused():
             if reply := await self._earlier.reply(waiting()):

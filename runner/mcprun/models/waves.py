@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -12,6 +14,12 @@ from mcprun.limits import BATCH_BYTES, BATCH_REQUESTS
 from mcprun.models import Reply
 from mcprun.records import JsonObject
 from mcprun.rundir import Run
+
+_DIGEST = 40
+"""Hexadecimal digits of a request's hash that its `custom_id` begins with; the API takes 64 characters in all."""
+
+_WRAPPING = 100
+"""Bytes that stand around a request in a batch, its `custom_id` among them."""
 
 
 class Flight:
@@ -55,6 +63,12 @@ class Waiting:
     digest: str
     asked_for: str | None
     answer: asyncio.Future[Reply | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+def measured(body: JsonObject) -> tuple[str, int]:
+    """Give a request's digest, by which it is known again, and how many bytes of a batch it takes at most."""
+    text = json.dumps(body, sort_keys=True).encode()
+    return hashlib.sha256(text).hexdigest()[:_DIGEST], len(text) + _WRAPPING
 
 
 class Room:
