@@ -5,16 +5,22 @@ No model answers here: what is said is what the tests put in.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp.server import MCPServer
 
+import mcprun
 from mcprun.prices import price
 from mcprun.records import Usage
+from tests.support.batches_api import Batch
 from tests.support.cli import RAW, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, prompt_of, text, turn_of
 
@@ -114,6 +120,87 @@ def test_an_error_means_what_it_means_alone(tmp_path: Path) -> None:
     assert [event["status"] for event in done.trace if event["event"] == "retry"] == [529]
 
 
+async def test_a_wave_does_not_wait_for_a_long_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `--batch-wait` it goes out without the query that is still at work, which here waits for just that."""
+    server, went_out = MCPServer("slow"), threading.Event()
+
+    @server.tool()
+    async def ok(n: int) -> str:
+        """Come back for an even number when the odd one's next turn was sent."""
+        if n == 0:
+            await asyncio.to_thread(went_out.wait)
+        return "ok"
+
+    def answer(body: Body) -> Answer:
+        if prompt_of(body) == "Query 1" and turn_of(body) == 1:
+            went_out.set()
+        return said(body)
+
+    monkeypatch.chdir(tmp_path)
+    with MessagesApi(answer) as api:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
+        limits = mcprun.Limits(batch_wait=0.05, batch_poll=0.05, call_seconds=20)
+        options = mcprun.Options(base_url=api.url, batch_api=True, limits=limits)
+        run = await mcprun.run_batch(["Query 0", "Query 1"], server, options)
+        went_out.set()
+    assert run.record.exit_code == 0  # else the call had ended in its time-out
+    assert sizes(api)[:2] == [2, 1]
+
+
+def test_looks_and_results_are_asked_for_again(tmp_path: Path) -> None:
+    """A look that fails, and results that break off in the middle, cost no request a second time."""
+    with MessagesApi(said) as api:
+        api.batches.faults = {
+            "look": ["500", "drop", "reset", "truncate"],
+            "results": ["500", "truncate", "drop", "reset", "truncate"],
+        }
+        done = ask(tmp_path, api, *FLAGS, "--no-retry")
+    assert api.batches.faults == {"look": [], "results": []}
+    assert (done.code, set(done.verdicts.values()), sizes(api)) == (0, {"passed"}, [5, 5, 2])
+    assert len([event for event in done.trace if event["event"] == "retry" and "query" not in event]) == 9
+
+
+def test_a_batch_whose_id_did_not_arrive_is_found(tmp_path: Path) -> None:
+    """It is among those that the API lists, behind another one that fits as well and holds nothing of this run."""
+    with MessagesApi(said) as api:
+        api.batches.created = lambda batch: api.batches.all.append(others(batch))
+        api.batches.faults = {"create": ["drop"], "list": ["500"]}
+        done = ask(tmp_path, api, *FLAGS, "--max-retry-wait", "0.01", queries=2)
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    assert sizes(api) == [2, 2, 2, 2, 1, 1]
+    assert f"the batch {api.batches.all[0].id} is waited for: it may be one whose id did not arrive" in done.stderr
+    sent = [event["batch"] for event in done.trace if event["event"] == "batch_sent"]
+    assert sent == [batch.id for batch in api.batches.all[2::2]]
+
+
+def others(batch: Batch) -> Batch:
+    """Another run's batch of the same size and time, in which each request has expired."""
+    other = Batch(batch.id.replace("_01", "_02"), {f"other-{name}": {} for name in batch.requests}, 0, "ended")
+    other.results = [{"custom_id": name, "result": {"type": "expired"}} for name in other.requests]
+    return other
+
+
+def test_killed_before_the_id_arrived(tmp_path: Path) -> None:
+    """The wave stands in the trace before it is sent: who goes on finds its batch by that, and pays nothing twice."""
+    killed = threading.Event()
+    with MessagesApi(said) as api:
+
+        def kill(_: Batch) -> None:
+            if not killed.is_set():
+                process.kill()
+                process.wait()
+                killed.set()
+
+        api.batches.created = kill
+        process = begun(tmp_path, api)
+        process.communicate()
+        assert killed.is_set()
+        end_all(api)
+        done = ask(tmp_path, api, "--resume", "run")
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    assert sizes(api) == [5, 5, 2]
+
+
 def test_a_batch_that_is_too_large_is_halved(tmp_path: Path) -> None:
     """The API's own bound comes before what is known of it here."""
     with MessagesApi(said) as api:
@@ -132,29 +219,36 @@ def test_no_more_than_so_many_are_in_flight(tmp_path: Path) -> None:
 
 def test_waiting_for_a_batch_is_off_the_clock(tmp_path: Path) -> None:
     """A query's deadline that is shorter than a batch takes does not end it."""
-    with MessagesApi(said) as api:
-        api.batches.looks = 12
+    with MessagesApi(lambda _: text("Done.")) as api:
+        api.batches.looks = 11
         done = ask(tmp_path, api, *FLAGS, "--batch-poll", "0.3", "--query-timeout", "1.5", queries=2)
     assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
     assert all(event["waited"] > 1.5 for event in done.trace if event["event"] == "attempt_end")
 
 
-def started(folder: Path, api: MessagesApi, *flags: str, batches: int = 1) -> subprocess.Popen[str]:
-    """Start a run, and wait until it tells of its so-manieth batch, which does not end."""
-    if batches == 1:
-        end_none(api)
+WAITING, SEARCHING = "Waiting for the batch", "is waited for: it may be one whose id did not arrive"
+
+
+def started(folder: Path, api: MessagesApi, *flags: str, told: Sequence[str] = (WAITING,)) -> subprocess.Popen[str]:
+    """Start a run, and wait until it has told all that."""
+    process, left = begun(folder, api, *flags), list(told)
+    assert process.stderr
+    for line in process.stderr:
+        for one in left[:]:
+            if one in line:
+                left.remove(one)
+                break
+        if not left:
+            return process
+    raise AssertionError(f"it did not tell {left}")
+
+
+def begun(folder: Path, api: MessagesApi, *flags: str) -> subprocess.Popen[str]:
+    """Start a run."""
     write_jsonl(folder / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(QUERIES)))
     command = [sys.executable, "-m", "mcprun", "batch", "p.jsonl", str(RAW), *FLAGS, *flags]
     env = {**clean_environment(), **key(api)}
-    process = subprocess.Popen(
-        command, cwd=folder, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    assert process.stderr
-    for line in process.stderr:
-        batches -= line.startswith("Waiting for the batch")
-        if not batches:
-            return process
-    raise AssertionError("so many batches were not sent")
+    return subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
 def end_all(api: MessagesApi) -> None:
@@ -167,6 +261,7 @@ def end_all(api: MessagesApi) -> None:
 def test_killed_while_a_batch_is_pending(tmp_path: Path) -> None:
     """What is pending is not sent a second time: the run that goes on waits for it, and ends as any other."""
     with MessagesApi(said) as api:
+        end_none(api)
         process = started(tmp_path, api)
         process.kill()
         process.communicate()
@@ -180,7 +275,7 @@ def test_what_earlier_batches_brought_is_not_paid_twice(tmp_path: Path) -> None:
     """Killed in the second wave, a run asks nothing of the first one again; budgets count it once."""
     with MessagesApi(said) as api:
         api.batches.fate = lambda number, _: end_none(api) if number == 0 else None
-        process = started(tmp_path, api, batches=2)
+        process = started(tmp_path, api, told=(WAITING, WAITING))
         process.kill()
         process.communicate()
         end_all(api)
@@ -202,6 +297,7 @@ def end_none(api: MessagesApi) -> None:
 def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
     """Ctrl-C ends the run at once, and says which batch is pending and how to go on."""
     with MessagesApi(said) as api:
+        end_none(api)
         process = started(tmp_path, api)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate()
@@ -216,20 +312,25 @@ def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
 
 
 def test_a_second_interrupt_cancels_the_batch(tmp_path: Path) -> None:
-    """Ctrl-C twice gives up what is pending; who goes on all the same asks it again."""
+    """Ctrl-C twice gives up what is pending, but not what may be another run's; who goes on asks it again."""
     with MessagesApi(said) as api:
-        process = started(tmp_path, api, "--", "lingers")
+        end_none(api)
+        api.batches.most_bytes = 3000  # so that two are sent
+        api.batches.faults = {"create": [None, "drop"]}
+        process = started(tmp_path, api, "--", "lingers", told=(WAITING, SEARCHING))
         process.send_signal(signal.SIGINT)
         assert process.stderr
         assert process.stderr.readline().startswith("Stopping: batches that are pending stay so.")
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate()
-        (batch,) = api.batches.all
-        assert (process.returncode, batch.status) == (130, "canceling")
-        assert f"the batch {batch.id} (5 requests) was cancelled" in stderr
+        other, batch = api.batches.all
+        assert (process.returncode, batch.status, other.status) == (130, "canceling", "in_progress")
+        assert f"the batch {batch.id} ({len(batch.requests)} requests) was cancelled" in stderr
+        assert other.id not in stderr
+        api.batches.most_bytes = 256_000_000
         end_all(api)
         assert ask(tmp_path, api, "--resume", "run").code == 0
-    assert sizes(api) == [5, 5, 5, 2]
+    assert sum(sizes(api)) == 12 + len(batch.requests)
 
 
 def test_budgets_count_half_the_price(tmp_path: Path) -> None:

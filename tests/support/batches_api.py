@@ -51,7 +51,7 @@ class Batches:
     most_requests: int = 100_000
     most_bytes: int = 256_000_000
     fate: Callable[[int, Body], str | None] = lambda _, __: None
-    faults: dict[str, list[Fault]] = field(default_factory=dict)
+    faults: dict[str, list[Fault | None]] = field(default_factory=dict)
     created: Callable[[Batch], None] = lambda _: None
     all: list[Batch] = field(default_factory=list)
     url: str = ""
