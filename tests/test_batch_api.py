@@ -163,7 +163,7 @@ def test_looks_and_results_are_asked_for_again(tmp_path: Path) -> None:
 def test_a_batch_whose_id_did_not_arrive_is_found(tmp_path: Path) -> None:
     """It is among those that the API lists, behind another one that fits as well and holds nothing of this run."""
     with MessagesApi(said) as api:
-        api.batches.created = lambda batch: api.batches.all.append(others(batch))
+        api.batches.heard = lambda what, batch: api.batches.all.append(others(batch)) if what == "create" else None
         api.batches.faults = {"create": ["drop"], "list": ["500"]}
         done = ask(tmp_path, api, *FLAGS, "--max-retry-wait", "0.01", queries=2)
     assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
@@ -185,13 +185,13 @@ def test_killed_before_the_id_arrived(tmp_path: Path) -> None:
     killed = threading.Event()
     with MessagesApi(said) as api:
 
-        def kill(_: Batch) -> None:
+        def kill(*_: Any) -> None:
             if not killed.is_set():
                 process.kill()
                 process.wait()
                 killed.set()
 
-        api.batches.created = kill
+        api.batches.heard = kill
         process = begun(tmp_path, api)
         process.communicate()
         assert killed.is_set()
@@ -317,7 +317,10 @@ def test_a_second_interrupt_cancels_the_batch(tmp_path: Path) -> None:
         end_none(api)
         api.batches.most_bytes = 3000  # so that two are sent
         api.batches.faults = {"create": [None, "drop"]}
-        process = started(tmp_path, api, "--", "lingers", told=(WAITING, SEARCHING))
+        looked = threading.Event()
+        api.batches.heard = lambda what, one: looked.set() if (what, one) == ("look", api.batches.all[0]) else None
+        process = started(tmp_path, api, "--max-retry-wait", "0.01", "--", "lingers", told=(WAITING, SEARCHING))
+        assert looked.wait(60)
         process.send_signal(signal.SIGINT)
         assert process.stderr
         assert process.stderr.readline().startswith("Stopping: batches that are pending stay so.")

@@ -42,8 +42,8 @@ class Batches:
     """The batches of a server at `url`; `answer` says what a request is answered by itself: a status and a body.
 
     `fate` may say otherwise of a request, by the number of its batch and its body: `expired` or `canceled`. `faults`
-    holds what the next answers of an endpoint (`create`, `look`, `results`, `list`) meet with. `created` is called
-    with each batch that is made, before its answer is sent.
+    holds what the next answers of an endpoint (`create`, `look`, `results`, `list`) meet with. `heard` is called when a
+    batch was created, or is looked at, before the answer is sent.
     """
 
     answer: Callable[[Body], Outcome]
@@ -52,7 +52,7 @@ class Batches:
     most_bytes: int = 256_000_000
     fate: Callable[[int, Body], str | None] = lambda _, __: None
     faults: dict[str, list[Fault | None]] = field(default_factory=dict)
-    created: Callable[[Batch], None] = lambda _: None
+    heard: Callable[[str, Batch], None] = lambda _, __: None
     all: list[Batch] = field(default_factory=list)
     url: str = ""
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -100,7 +100,7 @@ class Batches:
         batch = Batch(f"msgbatch_01{next(self._numbers):022}", {one["custom_id"]: one["params"] for one in requests}, 0)
         batch.looks = self.looks
         self.all.append(batch)
-        self.created(batch)
+        self.heard("create", batch)
         return 200, self._told(batch)
 
     def _list(self, query: str) -> Body:
@@ -112,6 +112,7 @@ class Batches:
         return {"data": page, "has_more": len(newest) > _PAGE, "last_id": page[-1]["id"] if page else None}
 
     def _look(self, batch: Batch) -> None:
+        self.heard("look", batch)
         batch.looks -= 1
         if batch.status == "ended" or batch.looks > 0:
             return
