@@ -78,13 +78,13 @@ class Resume:
         leaves out what is done.
         """
         before, after = self.run.digests, prompts.digests
-        if before is after:  # as they were then, so they are known now
-            return after
-        difference = Difference.between(before, after)
+        difference = None if before is after else Difference.between(before, after)
         if difference and not self.force:
             self._refuse(prompts, difference)
         if not self.force and self.run.record.prompts.runs > prompts.runs:
             self._refuse_fewer(prompts)
+        if not difference:
+            return after
         return frozenset(name for name in after if before.get(name) == after[name])
 
     def keeps(self, transcript: Outline) -> bool:
