@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ import jsonlines
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
+from mcprun.outline import Outline
 from mcprun.records import JsonObject, RunRecord, Transcript
 from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
 from mcprun.tally import Tally
@@ -100,7 +101,7 @@ class Journal:
     what stays and what comes. Raises `UsageError` when another process writes this run, or nobody may.
     """
 
-    def __init__(self, path: Path, keep: Callable[[Transcript], bool] = lambda _: False) -> None:
+    def __init__(self, path: Path, keep: Callable[[Outline], bool] = lambda _: False) -> None:
         self.path = path
         self.log = path / LOG
         self.tally = Tally()
@@ -117,8 +118,8 @@ class Journal:
         self._write_transcript = jsonlines.Writer(self._transcripts, dumps=_encoded, flush=True)
         self._write_event = jsonlines.Writer(self._trace, dumps=_encoded, flush=True)
 
-    def __contains__(self, key: Key) -> bool:
-        return _name(key) in self._places
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, tuple) and _name(key) in self._places
 
     def __len__(self) -> int:
         return len(self._places)
@@ -214,19 +215,29 @@ class Journal:
             _sync(copy)
         ordered.replace(unsorted)
 
-    def _kept(self, keep: Callable[[Transcript], bool]) -> IO[bytes]:
-        """Copy what is to stay, and put the copy in place at once."""
+    def _kept(self, keep: Callable[[Outline], bool]) -> IO[bytes]:
+        """Open the transcripts with what is to stay. Where that is all that is there, it is not written again."""
+        path, offset, dropped = self.path / TRANSCRIPTS, 0, set[int]()
+        with path.open("a+b") as stream:
+            _drop_torn_line(stream)
+        for number, (outline, line) in enumerate(Run.outlines(self.path)):
+            if keep(outline):
+                self._places[_name((outline.id, outline.repeat))] = offset
+                self.tally.add(outline)
+                offset += len(line)
+            else:
+                dropped.add(number)
+        if dropped:
+            self._drop(dropped)
+        return path.open("ab")
+
+    def _drop(self, numbers: Container[int]) -> None:
+        """Copy all transcripts but these, by the number of their line, and put the copy in place at once."""
         path, copy_path = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
-        with copy_path.open("wb") as copy:
-            if path.exists():
-                for transcript, line in Run.lines(self.path):
-                    if keep(transcript):
-                        self._places[_name((transcript.id, transcript.repeat))] = copy.tell()
-                        self.tally.add(transcript)
-                        copy.write(line)
+        with path.open("rb") as source, copy_path.open("wb") as copy:
+            copy.writelines(line for number, line in enumerate(source) if number not in numbers)
             _sync(copy)
         copy_path.replace(path)
-        return path.open("ab")
 
 
 def latest_run() -> Path | None:
