@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.records import Paid, Usage
+from mcprun.paid import Paid
+from mcprun.records import Usage
 from mcprun.report.dialogue import dialogue
 from mcprun.report.html import report
 from mcprun.report.latency import latency

@@ -25,11 +25,12 @@ from mcprun.models import Model
 from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
 from mcprun.models.waves import Flight, Waves
+from mcprun.paid import Paid
 from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query
 from mcprun.recorder import Recorder, head
-from mcprun.records import JsonObject, Paid, RunRecord, Said
+from mcprun.records import JsonObject, RunRecord, Said
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber

@@ -17,8 +17,9 @@ from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
 from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
+from mcprun.paid import Paid
 from mcprun.queries import Query
-from mcprun.records import Check, Paid
+from mcprun.records import Check
 from mcprun.scrub import Scrubber
 from mcprun.show import Show
 from mcprun.tools import ToolSet

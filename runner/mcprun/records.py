@@ -8,7 +8,7 @@ same script or recording give the same bytes.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -62,11 +62,6 @@ class Usage(Record):
         """All tokens of the input, also those that stand in the cache."""
         return self.input_tokens + self.cache_creation_input_tokens + self.cache_read_input_tokens
 
-    @property
-    def cached(self) -> float:
-        """The share of the input, from 0 to 1, that was read from the cache of prompts."""
-        return self.cache_read_input_tokens / self.read if self.read else 0.0
-
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
@@ -74,14 +69,6 @@ class Usage(Record):
             cache_creation_input_tokens=self.cache_creation_input_tokens + other.cache_creation_input_tokens,
             cache_read_input_tokens=self.cache_read_input_tokens + other.cache_read_input_tokens,
         )
-
-
-class Paid(NamedTuple):
-    """A reply that was paid for: who gave it, its tokens where they were counted, whether it came with a batch."""
-
-    model: str
-    usage: Usage | None
-    is_batched: bool = False
 
 
 class Turn(Record):

@@ -28,7 +28,8 @@ from pydantic import ValidationError
 from mcprun.compact import Digests
 from mcprun.errors import UsageError
 from mcprun.outline import Outline
-from mcprun.records import JsonObject, Paid, RunRecord, Transcript, Usage
+from mcprun.paid import Paid
+from mcprun.records import JsonObject, RunRecord, Transcript, Usage
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"

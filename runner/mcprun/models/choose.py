@@ -17,7 +17,8 @@ from mcprun.limits import Limits
 from mcprun.models import Manner, Model
 from mcprun.models.clouds import Cloud, find, split
 from mcprun.models.waves import Waves
-from mcprun.records import ModelRecord, Paid
+from mcprun.paid import Paid
+from mcprun.records import ModelRecord
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
 from mcprun.show import Show

@@ -19,7 +19,8 @@ from mcprun.models.clouds import Cloud
 from mcprun.models.retry import RetryingModel
 from mcprun.models.throttle import Throttle
 from mcprun.models.waves import Waves
-from mcprun.records import Paid, Usage
+from mcprun.paid import Paid
+from mcprun.records import Usage
 
 
 @asynccontextmanager

@@ -8,7 +8,8 @@ from pathlib import PurePath
 
 from mcprun.errors import UsageError
 from mcprun.limits import BATCH_SHARE
-from mcprun.records import Counts, Paid, RepeatsRecord, RunRecord, Verdict
+from mcprun.paid import Paid
+from mcprun.records import Counts, RepeatsRecord, RunRecord, Verdict
 from mcprun.report.latency import Latency, latency
 from mcprun.report.terminal import duration, many, moment, one_line
 from mcprun.report.timings import Timings, ToolTimes, quantile
@@ -112,13 +113,13 @@ def cost(replies: Iterable[Paid], kind: str = "claude") -> tuple[float | None, s
     except UsageError:
         return None, "not known without pip install 'mcprun[prices]'"
     total = 0.0
-    for model, usage, is_batched in replies:
-        if usage is None:
+    for reply in replies:
+        if reply.usage is None:
             return None, "not known: a reply did not tell its tokens"
-        dollars = price(model, usage, kind)
+        dollars = price(reply.model, reply.usage, kind)
         if dollars is None:
-            return None, f"not known: {one_line(model, 80)} has no known price"
-        total += dollars * (BATCH_SHARE if is_batched else 1)
+            return None, f"not known: {one_line(reply.model, 80)} has no known price"
+        total += dollars * (BATCH_SHARE if reply.is_batched else 1)
     return total, "all attempts"
 
 
