@@ -211,10 +211,32 @@ def test_a_batch_that_is_too_large_is_halved(tmp_path: Path) -> None:
 
 
 def test_no_more_than_so_many_are_in_flight(tmp_path: Path) -> None:
-    """`--batch-queries` bounds those that wait; `--concurrency` only those that call tools."""
+    """`--batch-queries` bounds those that wait."""
     with MessagesApi(said) as api:
         done = ask(tmp_path, api, *FLAGS, "--batch-queries", "2", "--concurrency", "1")
     assert (done.code, max(sizes(api))) == (0, 2)
+
+
+async def test_no_more_than_so_many_use_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All wait for the same batch, but only `--concurrency` of them call tools at once, and those do."""
+    server, two, at_once = MCPServer("pairs"), asyncio.Barrier(2), [0, 0]
+
+    @server.tool()
+    async def ok(n: int) -> str:
+        """Come back when there are two."""
+        at_once[0] += 1
+        at_once[1] = max(at_once)
+        await two.wait()
+        at_once[0] -= 1
+        return "ok"
+
+    monkeypatch.chdir(tmp_path)
+    with MessagesApi(said) as api:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
+        limits = mcprun.Limits(concurrency=2, batch_wait=600, batch_poll=0.05, call_seconds=20)
+        options = mcprun.Options(base_url=api.url, batch_api=True, limits=limits)
+        run = await mcprun.run_batch(["Query 0", "Query 2", "Query 4", "Query 6"], server, options)
+    assert (run.record.exit_code, sizes(api), at_once) == (0, [4, 4], [0, 2])
 
 
 def test_waiting_for_a_batch_is_off_the_clock(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
             divergence=_divergence(model, plan.redactor),
             given_divergence=_given_divergence(model, plan.redactor),
             stop_diverged=plan.on_divergence == "stop",
-            gate=Gate(limits.concurrency),
+            gate=Gate(limits.concurrency) if plan.model.is_batched else None,
             approve=model.approve if isinstance(model, ReplayModel) else None,
         )
         attempts = Attempts(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,8 +53,8 @@ class Loop:
     `offers` is what servers that ask are offered.
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
     from the one that is played back, if one is, `given_divergence` how what it began with does; with `stop_diverged`, a
-    conversation ends there. `approve` is asked before each call, and `hear` is called with what the model says while it
-    comes.
+    conversation ends there. A `gate` bounds how many use a server at once. `approve` is asked before each call, and
+    `hear` is called with what the model says while it comes.
     """
 
     model: Model
@@ -74,6 +74,10 @@ class Loop:
     def answers(self) -> Answers:
         """What servers that ask are answered by."""
         return Answers(self.model, self.limits, self.offers)
+
+    def passed(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:
+        """Wait until the server may be used, off the clock of a `deadline`."""
+        return self.gate.passed(deadline) if self.gate else nullcontext()
 
     async def converse(
         self,
@@ -97,7 +101,8 @@ class Loop:
         try:
             with server.attend(asker):
                 if messages is None:
-                    messages = await self._user_messages(query, server, where, conversation, asker)
+                    async with self.passed(deadline):
+                        messages = await self._user_messages(query, server, where, conversation, asker)
                 for content in messages:
                     conversation.messages.append({"role": "user", "content": content})
                     await one.run()
@@ -202,7 +207,7 @@ class _Exchange:
 
     async def _called(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
         """Run a turn's calls, when there is a place for it; see `_results`."""
-        async with self.loop.gate.passed(self.deadline) if self.loop.gate else nullcontext():
+        async with self.loop.passed(self.deadline):
             return await self._results(uses)
 
     async def _results(self, uses: Sequence[JsonObject]) -> list[JsonObject]:

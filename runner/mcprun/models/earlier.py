@@ -102,6 +102,7 @@ class Earlier:
             await self._batches.ended(batch)
             await self._batches.results(batch, spool.put)
         except QueryError as error:
+            spool.close()
             self._emit(Warned(message=f"what the batch {batch} brought is asked again: {error}"))
             return None
         finally:
