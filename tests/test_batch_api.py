@@ -325,7 +325,7 @@ def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
         _, stderr = process.communicate()
         (batch,) = api.batches.all
         assert (process.returncode, batch.status) == (130, "in_progress")
-        assert "Stopping: batches that are pending stay so. Ctrl-C again cancels them." in stderr
+        assert "Stopping: batches that are pending stay so. Ctrl-C again, within 3 s, cancels them." in stderr
         assert f"the batch {batch.id} (5 requests) is still pending: --resume takes its results" in stderr
         assert "mcprun batch --resume run" in stderr
         end_all(api)
@@ -341,7 +341,7 @@ def test_a_second_interrupt_cancels_the_batch(tmp_path: Path) -> None:
         api.batches.faults = {"create": [None, "drop"]}
         looked = threading.Event()
         api.batches.heard = lambda what, one: looked.set() if (what, one) == ("look", api.batches.all[0]) else None
-        process = started(tmp_path, api, "--max-retry-wait", "0.01", "--", "lingers", told=(WAITING, SEARCHING))
+        process = started(tmp_path, api, "--max-retry-wait", "0.01", told=(WAITING, SEARCHING))
         assert looked.wait(60)
         process.send_signal(signal.SIGINT)
         assert process.stderr

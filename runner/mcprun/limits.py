@@ -67,6 +67,9 @@ BATCH_LIST_TRIES = 6
 BATCH_TRIES = 3
 """Batches that a request may be in, where the API cancels it or does not come to it in time."""
 
+BATCH_REGRET_SECONDS = 3.0
+"""How long a run that was interrupted waits for a second Ctrl-C before it leaves its pending batches alone."""
+
 BATCH_SHARE = 0.5
 """What a token costs in a Message Batch, of its price."""
 

@@ -11,6 +11,7 @@ from typing import Any
 from mcprun.batch import Result
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
+from mcprun.limits import BATCH_REGRET_SECONDS
 
 
 class Signals:
@@ -39,16 +40,22 @@ class Signals:
         self.last = number
         reason = RunError(ErrorKind.CANCELLED, f"interrupted by {signal.Signals(number).name}")
         if number == signal.SIGINT and self._is_batched:
-            self._ending.is_abandoned = not is_first
-            self._ending.end(reason)
-            self._note(
-                "Stopping: batches that are pending stay so. Ctrl-C again cancels them."
-                if is_first
-                else "Stopping: batches that are pending are cancelled."
-            )
+            self._take_of_batches(reason, is_first=is_first)
         elif number == signal.SIGINT and is_first:
             self._ending.stop(reason)
             self._note("Stopping: queries in flight may end, no other is started. Ctrl-C again cancels them.")
         else:
             self._ending.end(reason)
             self._note("Ending: queries in flight are cancelled, servers are closed.")
+
+    def _take_of_batches(self, reason: RunError, *, is_first: bool) -> None:
+        if is_first:
+            self._ending.patience = BATCH_REGRET_SECONDS
+            self._note(
+                "Stopping: batches that are pending stay so."
+                f" Ctrl-C again, within {BATCH_REGRET_SECONDS:g} s, cancels them."
+            )
+        else:
+            self._ending.abandon()
+            self._note("Stopping: batches that are pending are cancelled.")
+        self._ending.end(reason)

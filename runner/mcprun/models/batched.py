@@ -69,8 +69,10 @@ class BatchModel:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         await self._earlier.close()
-        for batch, requests in (self._earlier.pending | self._pending).items():
-            await self._leave(batch, requests)
+        pending = self._earlier.pending | self._pending
+        is_abandoned = bool(pending) and await self._ending.abandoned()
+        for batch, requests in pending.items():
+            await self._leave(batch, requests, is_cancelled=is_abandoned)
 
     async def reply(self, request: Request) -> Reply:
         """Wait for the request's result, off the query's clock; see `Model.reply`."""
@@ -115,10 +117,12 @@ class BatchModel:
         """
         name = secrets.token_hex(_WAVE)
         names = {f"{one.digest}-{name}-{number}": one for number, one in enumerate(wave)}
-        asked = Lost(datetime.now(UTC), [_told(custom_id, one) for custom_id, one in names.items()])
-        self._emit(BatchAsked(wave=name, requests=list(asked.requests)))
+        told = [_told(custom_id, one) for custom_id, one in names.items()]
+        asked = Lost(datetime.now(UTC), told)
+        self._emit(BatchAsked(wave=name, requests=told))
+        requests = [{"custom_id": custom_id, "params": one.body} for custom_id, one in names.items()]
         try:
-            batch = await self._batches.create([{"custom_id": name, "params": one.body} for name, one in names.items()])
+            batch = await self._batches.create(requests)
         except RequestError as error:
             if error.may_pass and error.kind is not ErrorKind.THROTTLED:
                 await self._earlier.search([asked])
@@ -155,10 +159,10 @@ class BatchModel:
         self._emit(BatchEnded(batch=batch, counts=dict(counts), seconds=seconds))
         self._pending.pop(batch)
 
-    async def _leave(self, batch: str, requests: int) -> None:
+    async def _leave(self, batch: str, requests: int, *, is_cancelled: bool) -> None:
         """Tell of a batch that is still pending at the end of the run, and cancel it if that is wanted."""
         told = f"the batch {batch} ({requests:,} requests) is still pending: --resume takes its results"
-        if self._ending.is_abandoned:
+        if is_cancelled:
             try:
                 await self._batches.cancel(batch)
                 told = f"the batch {batch} ({requests:,} requests) was cancelled"
