@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import jsonlines
+from pydantic_core import to_json
 
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
@@ -42,18 +43,27 @@ def dumps(value: Any) -> str:
     """Write JSON compactly and readably.
 
     Text that UTF-8 can't hold (lone surrogates) is escaped, and numbers that JSON has none of, as a server may
-    send them, become text: `"NaN"`, `"inf"`.
+    send them, become text: `"nan"`, `"inf"`.
     """
     return _encoded(value).decode()
 
 
 def _encoded(value: Any) -> bytes:
     try:
+        data = to_json(value)
+    except ValueError:  # lone surrogates, or nested deeper than it goes
+        return _patiently_encoded(value)
+    return _patiently_encoded(value) if b"NaN" in data or b"Infinity" in data else data
+
+
+def _patiently_encoded(value: Any) -> bytes:
+    """Write what the quick way can't, or must not, write."""
+    try:
         return _to_json(value).encode()
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":")).encode()
     except ValueError:
-        return _encoded(_finite(value))
+        return _patiently_encoded(_finite(value))
 
 
 def _finite(value: Any) -> Any:
