@@ -7,18 +7,24 @@ SIGKILL, so that tests can choose any moment of a run, and choose the same one a
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any, ClassVar, Self
 
 from tests.support.cli import ROOT, SECONDS, Result, clean_environment, run_of
+
+LATE = ("anyio._backends._asyncio", "dotenv", "h11", "httpcore2", "mcp.client.auth", "truststore")
+"""What is imported by the first event loop, the first request and the first login."""
 
 
 class Forks:
@@ -89,18 +95,9 @@ class Forks:
 def serve() -> None:
     """Take jobs until stdin ends."""
     import mcprun
-    import mcprun.cli.plan
-    import mcprun.cli.signals
-    import mcprun.models.anthropic
-    import mcprun.models.budget
-    import mcprun.models.replay
-    import mcprun.models.retry
-    import mcprun.models.script
-    import mcprun.prices
-    import mcprun.report.console
-    import mcprun.report.html
-    import mcprun.report.htmldiff
 
+    import_all(mcprun)
+    gc.freeze()  # a fork that collects garbage need not go through what it has inherited
     package = str(Path(mcprun.__file__).parent)
     for line in sys.stdin:
         job = json.loads(line)
@@ -114,6 +111,15 @@ def serve() -> None:
         with os.fdopen(reader) as told:
             lines = int(told.read() or 0)
         print(json.dumps({"code": code, "lines": lines}), flush=True)
+
+
+def import_all(package: ModuleType) -> None:
+    """Import all modules of mcprun, and what its libraries import only when they are used."""
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if module.name.rpartition(".")[2] != "__main__" and ".pytest_plugin" not in module.name:
+            importlib.import_module(module.name)
+    for name in LATE:
+        importlib.import_module(name)
 
 
 def ended(child: int) -> int | None:
