@@ -19,6 +19,7 @@ from mcprun.pytest_plugin.settings import split
 from mcprun.records import Verdict
 from tests.support.cli import PROMPTS, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
 from tests.support.facts import transcript
+from tests.support.forks import Forks
 from tests.test_architecture import HEAVY
 
 pytest_plugins = ["pytester"]
@@ -26,6 +27,8 @@ pytest_plugins = ["pytester"]
 IDS = ["add", "add-twice", "divide", "divide-by-zero", "note", "two-questions"]
 SERVER = ("--mcp-server", "quickstart.py")
 WRONG: dict[str, Any] = {"expect": {"text": {"contains": "six"}}}
+
+QUICK = ("-p", "no:asyncio", "-p", "no:hypothesispytest", "-W", "error")
 
 DYING = """
 import os, signal, sys
@@ -55,14 +58,20 @@ server.run()
 class Suite:
     """A folder with tests, and pytest run in it as its users do."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, forks: Forks) -> None:
         self.path = pytester.path
         self._pytester = pytester
+        self._forks = forks
 
     def run(self, *args: str) -> pytest.RunResult:
-        """Run pytest in a process of its own; any warning is an error."""
-        quick = ("-p", "no:asyncio", "-p", "no:hypothesispytest", "-W", "error")
-        return self._pytester.runpytest_subprocess(*quick, *args, timeout=120)
+        """Run pytest in a process of its own, which has imported what others import late; any warning is an error."""
+        late = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
+        code, stdout, stderr = self._forks.pytest(*QUICK, *late, *args, cwd=self.path)
+        return pytest.RunResult(code, stdout.splitlines(), stderr.splitlines(), duration=0)
+
+    def run_anew(self, *args: str) -> pytest.RunResult:
+        """Run pytest in a process that has imported nothing yet."""
+        return self._pytester.runpytest_subprocess(*QUICK, *args, timeout=120)
 
     def write(self, name: str, text: str) -> Path:
         """Write a file."""
@@ -92,13 +101,13 @@ class Suite:
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mcprun: Forks) -> Suite:
     """A folder that holds the quickstart, and an environment that holds nothing of ours."""
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MCPRUN_MODEL", "PYTEST_ADDOPTS", "VIRTUAL_ENV"):
         monkeypatch.delenv(name, raising=False)
     for name in ("quickstart.jsonl", "quickstart.py"):
         (pytester.path / name).write_bytes((PROMPTS / name).read_bytes())
-    return Suite(pytester)
+    return Suite(pytester, mcprun)
 
 
 def test_each_query_is_a_test(suite: Suite) -> None:
@@ -285,7 +294,7 @@ def test_it_is_inert(suite: Suite) -> None:
         "test_it.py", "import pathlib, sys\ndef test_it(): pathlib.Path('modules').write_text(' '.join(sys.modules))"
     )
     suite.write("data.jsonl", "no prompts\n")
-    done = suite.run(*SERVER, "-p", "no:anyio", "-p", "no:xdist")
+    done = suite.run_anew(*SERVER, "-p", "no:anyio", "-p", "no:xdist")
     done.assert_outcomes(passed=1)
     imported = (suite.path / "modules").read_text().split()
     assert "mcprun.pytest_plugin" in imported
