@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mcprun.rundir import Run
-from tests.support.cli import RAW, ROOT, Result, run_mcprun, script, write_jsonl
+from tests.support.cli import RAW, Result, run_mcprun, script, write_jsonl
 from tests.support.forks import Forks
+from tests.support.shop import REGRESSION, good, recorded
 
-REGRESSION = ROOT / "prompts" / "regression"
+__all__ = ["good", "recorded"]
+
 PROMPTS = REGRESSION / "regression.jsonl"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """The run of the good shop, beside the baseline that it was made."""
-    folder = tmp_path_factory.mktemp("shop")
-    done = run_mcprun("batch", PROMPTS, REGRESSION / "shop.py", "--out", "good", cwd=folder)
-    assert run_mcprun("bless", "good", "baseline", cwd=folder).code == 0
-    return done
+def baseline(recorded: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the run of the good shop a baseline."""
+    folder = tmp_path_factory.mktemp("baseline")
+    assert run_mcprun("bless", recorded.run, "baseline", cwd=folder).code == 0
+    return folder / "baseline"
 
 
 @pytest.fixture(autouse=True)
-def good(made: Result, tmp_path: Path) -> Result:
-    """A copy of that run and of its baseline, for each test."""
-    for name in ("good", "baseline"):
-        shutil.copytree(made.run.parent / name, tmp_path / name)
-    return replace(made, run=tmp_path / "good")
+def kept(baseline: Path, good: Result, tmp_path: Path) -> None:
+    """Give each test a copy of the baseline, beside the run that it was made of."""
+    shutil.copytree(baseline, tmp_path / "baseline")
 
 
 def compared(folder: Path, version: str, *flags: str) -> Result:
@@ -79,7 +77,7 @@ def test_what_gets_better_is_none(tmp_path: Path) -> None:
     assert (done.code, "~ q  failed → passed" in done.stdout) == (0, True)
 
 
-def test_a_slim_baseline(tmp_path: Path, made: Result) -> None:
+def test_a_slim_baseline(tmp_path: Path, recorded: Result) -> None:
     """It is smaller, compares the same, and holds nothing of the machine that made it."""
     told = run_mcprun("bless", "good", "slim", "--slim", cwd=tmp_path)
     assert (told.code, told.stdout.startswith("slim: 3 transcripts of good, ")) == (0, True)
@@ -87,7 +85,7 @@ def test_a_slim_baseline(tmp_path: Path, made: Result) -> None:
     assert sizes["slim"] < sizes["baseline"]
     assert run_mcprun("diff", "slim", "good", cwd=tmp_path).stdout == "3 same\n"
     assert run_mcprun("diff", "slim", "good", "--text", "--usage", cwd=tmp_path).code == 0
-    assert str(made.run.parent).encode() not in (tmp_path / "slim" / "run.json").read_bytes()
+    assert str(recorded.run.parent).encode() not in (tmp_path / "slim" / "run.json").read_bytes()
 
 
 def test_what_is_not_blessed(tmp_path: Path, good: Result) -> None:
@@ -155,7 +153,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     done = run_mcprun("bless", "good", "link", "--slim", cwd=tmp_path)
     assert (done.code, (tmp_path / "link").is_symlink()) == (0, True)
     assert Run.read(str(tmp_path / "deep" / "kept")).record.slim
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["deep", "good", "link"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["deep", "good", "link", "outputs"]
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["kept"]
 
 
@@ -167,7 +165,7 @@ def test_what_can_not_be_written_leaves_nothing(tmp_path: Path) -> None:
     refused = run_mcprun("bless", "good", "baseline", "--force", cwd=tmp_path)
     assert (refused.code, "holds a line that is no transcript" in refused.stderr) == (2, True)
     assert {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir()} == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["baseline", "good"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["baseline", "good", "outputs"]
 
 
 def test_a_kill_loses_no_baseline(mcprun: Forks, tmp_path: Path) -> None:
