@@ -222,6 +222,31 @@ def test_prompts_of_stdin_are_there_again(mcprun: Forks, tmp_path: Path, prompts
     assert (tmp_path / "run" / "prompts.jsonl").read_text(encoding="utf-8") == lines
 
 
+def test_what_is_done_is_not_read_again(mcprun: Forks, tmp_path: Path) -> None:
+    """Of a file with the same bytes, only what is left is parsed: ids that were made, blank lines and repeats fit."""
+    lines = [json.dumps({"prompt": "again", "script": [{"text": "hi"}]})] * 3 + [json.dumps(script(id="last"))]
+    (tmp_path / "p.jsonl").write_bytes(b"\xef\xbb\xbf\n" + "\r\n\n".join(lines).encode())
+    whole = mcprun.run("batch", "p.jsonl", RAW, "--out", "whole", "--repeat", "2", cwd=tmp_path)
+    mcprun.run("batch", "p.jsonl", RAW, "--out", "run", "--repeat", "2", cwd=tmp_path)
+    record = tmp_path / "run" / "run.json"
+    record.write_text(json.dumps({**json.loads(record.read_bytes()), "state": "started"}))
+    kept = whole.bytes.splitlines(keepends=True)
+    (tmp_path / "run" / "transcripts.jsonl").write_bytes(b"".join(kept[:1] + kept[2:4]))
+    same(mcprun.run("batch", "--resume", "run", cwd=tmp_path), whole)
+
+
+def test_a_digest_that_differs_is_found(mcprun: Forks, tmp_path: Path) -> None:
+    """What is left is held against what was noted of it, also where the whole file is not checked again."""
+    write_jsonl(tmp_path / "p.jsonl", script(id="a"), script(id="b"))
+    done = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path)
+    (done.run / "transcripts.jsonl").write_bytes(done.bytes.splitlines(keepends=True)[0])
+    noted = (done.run / "queries.jsonl").read_text().splitlines()
+    (done.run / "queries.jsonl").write_text(f'{noted[0]}\n{{"id":"b","digest":"0000000000000000"}}\n')
+    again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert again.code == 3
+    assert "p.jsonl was changed while it was being run" in again.stderr
+
+
 def test_one_process_at_a_time(tmp_path: Path, mcprun: Forks) -> None:
     """While one mcprun is at work on a run, a second one is refused; when it is gone, however it went, it is not."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"), script(("hang", {}), id="b"))

@@ -203,7 +203,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
 
 def _in_order(prompts: PromptsFile, journal: Journal) -> Take:
     """Give what is not done yet, in the order of the file."""
-    left = ((query, repeat) for query, repeat in prompts.repeated() if (query.id, repeat) not in journal)
+    left = prompts.left(journal)
 
     async def take() -> tuple[Query, int] | None:
         return next(left, None)

@@ -13,17 +13,19 @@ import os
 import shutil
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import jsonlines
+from pydantic_core import to_json
 
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
+from mcprun.outline import Outline
 from mcprun.records import JsonObject, RunRecord, Transcript
 from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
 from mcprun.tally import Tally
@@ -41,18 +43,27 @@ def dumps(value: Any) -> str:
     """Write JSON compactly and readably.
 
     Text that UTF-8 can't hold (lone surrogates) is escaped, and numbers that JSON has none of, as a server may
-    send them, become text: `"NaN"`, `"inf"`.
+    send them, become text: `"nan"`, `"inf"`.
     """
     return _encoded(value).decode()
 
 
 def _encoded(value: Any) -> bytes:
     try:
+        data = to_json(value)
+    except ValueError:  # lone surrogates, or nested deeper than it goes
+        return _patiently_encoded(value)
+    return _patiently_encoded(value) if b"NaN" in data or b"Infinity" in data else data
+
+
+def _patiently_encoded(value: Any) -> bytes:
+    """Write what the quick way can't, or must not, write."""
+    try:
         return _to_json(value).encode()
     except UnicodeEncodeError:
         return json.dumps(value, separators=(",", ":")).encode()
     except ValueError:
-        return _encoded(_finite(value))
+        return _patiently_encoded(_finite(value))
 
 
 def _finite(value: Any) -> Any:
@@ -100,7 +111,7 @@ class Journal:
     what stays and what comes. Raises `UsageError` when another process writes this run, or nobody may.
     """
 
-    def __init__(self, path: Path, keep: Callable[[Transcript], bool] = lambda _: False) -> None:
+    def __init__(self, path: Path, keep: Callable[[Outline], bool] = lambda _: False) -> None:
         self.path = path
         self.log = path / LOG
         self.tally = Tally()
@@ -117,8 +128,8 @@ class Journal:
         self._write_transcript = jsonlines.Writer(self._transcripts, dumps=_encoded, flush=True)
         self._write_event = jsonlines.Writer(self._trace, dumps=_encoded, flush=True)
 
-    def __contains__(self, key: Key) -> bool:
-        return _name(key) in self._places
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, tuple) and _name(key) in self._places
 
     def __len__(self) -> int:
         return len(self._places)
@@ -214,19 +225,29 @@ class Journal:
             _sync(copy)
         ordered.replace(unsorted)
 
-    def _kept(self, keep: Callable[[Transcript], bool]) -> IO[bytes]:
-        """Copy what is to stay, and put the copy in place at once."""
+    def _kept(self, keep: Callable[[Outline], bool]) -> IO[bytes]:
+        """Open the transcripts with what is to stay. Where that is all that is there, it is not written again."""
+        path, offset, dropped = self.path / TRANSCRIPTS, 0, set[int]()
+        with path.open("a+b") as stream:
+            _drop_torn_line(stream)
+        for number, (outline, line) in enumerate(Run.outlines(self.path)):
+            if keep(outline):
+                self._places[_name((outline.id, outline.repeat))] = offset
+                self.tally.add(outline)
+                offset += len(line)
+            else:
+                dropped.add(number)
+        if dropped:
+            self._drop(dropped)
+        return path.open("ab")
+
+    def _drop(self, numbers: Container[int]) -> None:
+        """Copy all transcripts but these, by the number of their line, and put the copy in place at once."""
         path, copy_path = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
-        with copy_path.open("wb") as copy:
-            if path.exists():
-                for transcript, line in Run.lines(self.path):
-                    if keep(transcript):
-                        self._places[_name((transcript.id, transcript.repeat))] = copy.tell()
-                        self.tally.add(transcript)
-                        copy.write(line)
+        with path.open("rb") as source, copy_path.open("wb") as copy:
+            copy.writelines(line for number, line in enumerate(source) if number not in numbers)
             _sync(copy)
         copy_path.replace(path)
-        return path.open("ab")
 
 
 def latest_run() -> Path | None:

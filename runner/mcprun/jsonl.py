@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections.abc import Iterator
@@ -17,21 +18,14 @@ def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple
 
     What is wrong goes to `problems`, as `LABEL:LINE: line: what is wrong`, and is passed over.
     """
-    source.seek(0)
     line = 0
 
     def numbered() -> Iterator[bytes]:
         nonlocal line
-        while raw := source.readline(MAX_LINE_BYTES):
-            line += 1
-            if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
-                problems.append(f"{label}:{line}: line: has more than {MAX_LINE_BYTES:,} bytes")
-                while (rest := source.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-                    pass
-                raw = b"\n"
+        for line, raw in lines(source, label, problems):  # noqa: B007  whoever reads a value wants its line
             yield raw
 
-    reader = jsonlines.Reader(numbered(), loads=_strict_loads)
+    reader = jsonlines.Reader(numbered(), loads=loads)
     while True:
         try:
             value = reader.read(allow_none=True, skip_empty=True)
@@ -43,8 +37,28 @@ def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple
             yield line, value
 
 
-def _strict_loads(text: str | bytes) -> Any:
-    """Read JSON as its standard has it: no NaN, no key twice, no nesting that would exhaust the stack."""
+def lines(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[int, bytes]]:
+    """Read a file's lines with their numbers, without a BOM.
+
+    One that is too long goes to `problems`, and is given as an empty one.
+    """
+    source.seek(0)
+    line = 0
+    while raw := source.readline(MAX_LINE_BYTES):
+        line += 1
+        if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            problems.append(f"{label}:{line}: line: has more than {MAX_LINE_BYTES:,} bytes")
+            while (rest := source.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                pass
+            raw = b"\n"
+        yield line, raw if line > 1 else raw.removeprefix(codecs.BOM_UTF8)
+
+
+def loads(text: str | bytes) -> Any:
+    """Read JSON as its standard has it: no NaN, no key twice, no nesting that would exhaust the stack.
+
+    Raises `ValueError`.
+    """
     try:
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_object)
     except RecursionError:

@@ -69,7 +69,7 @@ def _parts(runs: Sequence[Run], *, partial: bool) -> list[_Part]:
         shard = Shard.parse(run.record.prompts.shard)
         if shard.number in found:
             raise UsageError(f"{found[shard.number].run.path} and {run.path} are both shard {shard}")
-        found[shard.number] = _Part(shard, run, run.digests())
+        found[shard.number] = _Part(shard, run, run.digests)
     parts = [found[number] for number in sorted(found)]
     first, *others = parts
     for other in others:

@@ -132,6 +132,7 @@ def make_plan(
         Select(tuple(options.filters), options.limit, shard=Shard.parse(options.shard) if options.shard else None),
         need_script=needs_script(spec),
         kept=kept,
+        known=resume.known() if resume else None,
         repeat=options.repeat,
     )
     with ExitStack() as stack:

@@ -12,15 +12,16 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, NoReturn, Self
 
 from mcprun.compact import Digests, Numbers
 from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
+from mcprun.known import Known
 from mcprun.queries import BadQuery, Query, parse_query
 from mcprun.records import JsonObject
 from mcprun.shard import Shard
@@ -64,7 +65,7 @@ class PromptsFile:
     id, in order, `total` how many queries it holds, `scripted` how many of the selected ones have a script. It holds
     the file open for the second reading, and closes it as a context manager. `is_stream` tells that it came on stdin
     or from a pipe, and can't be read again from where it came. Each query is run `repeat` times, or as often as it says
-    itself (`repeats`); `pass_rates` are the shares of passes that queries ask for.
+    itself (`repeats`); `pass_rates` are the shares of passes that queries ask for. What it holds may be `known`.
     """
 
     name: str
@@ -79,6 +80,7 @@ class PromptsFile:
     pass_rates: Mapping[str, float] = field(default_factory=dict)
     is_stream: bool = False
     repeat: int = 1
+    known: Known | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +94,13 @@ class PromptsFile:
     @property
     def runs(self) -> int:
         """How many runs of queries that makes, repeats counted."""
-        return sum(map(self.repeats_of, self.digests))
+        own = {name: times for name, times in self.repeats.items() if name in self.digests}
+        return self.repeat * (len(self) - len(own)) + sum(own.values())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all that the file holds is selected, and no query asks for repeats or a pass rate."""
+        return len(self) == self.total and not self.select.is_choosy and not self.repeats and not self.pass_rates
 
     def repeats_of(self, name: str) -> int:
         """Tell how often a query is run."""
@@ -102,15 +110,28 @@ class PromptsFile:
         """Leave out all queries but these; what is counted besides them stays as it was."""
         kept = frozenset(ids)
         digests = {name: digest for name, digest in self.digests.items() if name in kept}
-        return replace(self, digests=digests, select=replace(self.select, ids=kept, shard=None))
+        return replace(self, digests=digests, select=replace(self.select, ids=kept, shard=None), known=None)
 
     def keys(self) -> Iterator[tuple[str, int]]:
         """Give each query's id with each of its repeats, in order."""
         return ((name, repeat) for name in self.digests for repeat in range(1, self.repeats_of(name) + 1))
 
-    def repeated(self) -> Iterator[tuple[Query, int]]:
-        """Stream the queries, each as often as it is run, with the number of the repeat."""
-        return ((query, repeat) for query in self.queries() for repeat in range(1, self.repeats_of(query.id) + 1))
+    def left(self, done: Container[tuple[str, int]]) -> Iterator[tuple[Query, int]]:
+        """Stream the queries, each as often as it is run, with the number of the repeat, but for what is done.
+
+        Raises `UsageError` when the file is no longer what was checked.
+        """
+
+        def undone(name: str) -> Iterator[int]:
+            return (repeat for repeat in range(1, self.repeats_of(name) + 1) if (name, repeat) not in done)
+
+        found = self._unchecked(self.known, undone) if self.known else self.queries()
+        return ((query, repeat) for query in found for repeat in undone(query.id))
+
+    def _unchecked(self, known: Known, undone: Callable[[str], Iterator[int]]) -> Iterator[Query]:
+        """Stream the queries of a known file that have anything left to do."""
+        for query in known.queries(self.source, lambda name: not any(undone(name))):
+            yield query or self._raise_changed()
 
     @property
     def stem(self) -> str:
@@ -123,10 +144,12 @@ class PromptsFile:
         found = _selected(_queries(self.name, self.source, problems, is_checked=True), self.select)
         for (_, query), expected in zip_longest(found, self.digests.items(), fillvalue=(None, None)):
             if not isinstance(query, Query) or (query.id, query.digest) != expected or problems:
-                raise UsageError(
-                    f"{_label(self.name)} was changed while it was being run: what is left of it is not run"
-                )
-            yield query
+                self._raise_changed()
+            else:
+                yield query
+
+    def _raise_changed(self) -> NoReturn:
+        raise UsageError(f"{_label(self.name)} was changed while it was being run: what is left of it is not run")
 
 
 def read_prompts(
@@ -135,16 +158,32 @@ def read_prompts(
     *,
     need_script: bool = False,
     kept: Path | IO[bytes] | None = None,
+    known: Known | None = None,
     repeat: int = 1,
 ) -> PromptsFile:
     """Open and check a prompts file; `-` is stdin, or what is `kept` in its place. Queries are run `repeat` times.
 
+    Where all is selected of a file that is `known`, it is not checked again.
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
     is bad, and when a selected query has no script though the run needs one (`need_script`).
     """
     source, is_stream = _open(str(kept or name)) if isinstance(kept, Path | None) else (kept, True)
     try:
-        found = _checked(name, source, select or Select(), need_script=need_script)
+        select = select or Select()
+        if known and not select.is_choosy and known.sha256 == _sha256(source):
+            found = PromptsFile(
+                name,
+                known.sha256,
+                known.digests,
+                len(known.digests),
+                known.scripted,
+                known.judged,
+                source,
+                select,
+                known=known,
+            )
+        else:
+            found = _checked(name, source, select, need_script=need_script)
         return replace(found, is_stream=is_stream or kept is not None, repeat=repeat)
     except UsageError:
         source.close()

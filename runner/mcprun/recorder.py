@@ -77,7 +77,8 @@ class Recorder:
         can be written.
         """
         try:
-            self.journal.write_queries(prompts.digests)
+            if not prompts.known:
+                self.journal.write_queries(prompts.digests)
             if prompts.is_stream and not self._holds_secrets(prompts.source):
                 self.journal.write_prompts(prompts.source)
             self.journal.write_record(self.record)
@@ -136,9 +137,8 @@ class Recorder:
         try:
             if reason and reason.kind not in (ErrorKind.CANCELLED, ErrorKind.OUTPUT):
                 with suppress(UsageError):  # the prompts file is gone or changed
-                    for query, repeat in prompts.repeated():
-                        if (query.id, repeat) not in journal:
-                            journal.keep(self._redactor.value(untried(query, repeat, reason)))
+                    for query, repeat in prompts.left(journal):
+                        journal.keep(self._redactor.value(untried(query, repeat, reason)))
             counts = journal.tally.counts()
             is_done = counts.done == prompts.runs
             self.record = self.record.model_copy(
@@ -215,6 +215,8 @@ def _described(prompts: PromptsFile) -> PromptsRecord:
         queries=len(prompts),
         runs=prompts.runs,
         shard=str(prompts.select.shard) if prompts.select.shard else None,
+        scripted=prompts.scripted if prompts.is_plain else None,
+        judged=prompts.judged if prompts.is_plain else None,
     )
 
 

@@ -275,7 +275,9 @@ class ServerRecord(Record):
 class PromptsRecord(Record):
     """Which prompts were asked: the file as the user named it, and the SHA-256 of its bytes.
 
-    `queries` were selected, which makes so many `runs`, repeats counted; of a `shard`, such as `1/4`, its own.
+    `queries` were selected, which makes so many `runs`, repeats counted; of a `shard`, such as `1/4`, its own. Where
+    that is all that the file holds, and no query asks for repeats, `scripted` and `judged` count those with a script
+    and with a rubric: a run that goes on need not check the file again.
     """
 
     fixed = frozenset({"sha256", "shard"})
@@ -284,6 +286,8 @@ class PromptsRecord(Record):
     queries: int
     runs: int = 0
     shard: str | None = None
+    scripted: int | None = None
+    judged: int | None = None
 
 
 class ModelRecord(Record):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from mcprun import __version__
 from mcprun.errors import UsageError
+from mcprun.known import Known
+from mcprun.outline import Outline
 from mcprun.prompts import PromptsFile
-from mcprun.records import Transcript, Verdict
+from mcprun.records import Verdict
 from mcprun.rundir import Run
 
 
@@ -57,29 +60,45 @@ class Resume:
     retry_errors: bool = False
     force: bool = False
 
-    def checked(self, prompts: PromptsFile) -> frozenset[str]:
+    def known(self) -> Known | None:
+        """Give what this mcprun has found the prompts to hold, if it was a whole file that is simple enough."""
+        record = self.run.record
+        prompts = record.prompts
+        if prompts.scripted is None or prompts.judged is None or record.versions.get("mcprun") != __version__:
+            return None
+        digests = self.run.digests
+        if len(digests) != prompts.queries:
+            return None
+        return Known(prompts.sha256, digests, prompts.scripted, prompts.judged)
+
+    def checked(self, prompts: PromptsFile) -> Container[str]:
         """Give the ids of the queries that are still the same.
 
         Raises `UsageError` that names what is not, unless it is to go on all the same; and when what is selected
         leaves out what is done.
         """
-        before, after = self.run.digests(), prompts.digests
-        difference = Difference.between(before, after)
+        before, after = self.run.digests, prompts.digests
+        difference = None if before is after else Difference.between(before, after)
         if difference and not self.force:
             self._refuse(prompts, difference)
         if not self.force and self.run.record.prompts.runs > prompts.runs:
             self._refuse_fewer(prompts)
+        if not difference:
+            return after
         return frozenset(name for name in after if before.get(name) == after[name])
 
-    def keeps(self, transcript: Transcript) -> bool:
+    def keeps(self, transcript: Outline) -> bool:
         """Tell whether a query is done, or has to be tried again."""
         if transcript.verdict is Verdict.ERROR:
             return not self.retry_errors
         return transcript.verdict is not Verdict.SKIPPED
 
+    def _done(self) -> Iterator[Outline]:
+        return (one for one, _ in Run.outlines(self.run.path) if self.keeps(one))
+
     def _refuse_fewer(self, prompts: PromptsFile) -> None:
         """Say which queries were run more often than they are to be now."""
-        done = (one for one in self.run.transcripts() if self.keeps(one) and one.id in prompts.digests)
+        done = (one for one in self._done() if one.id in prompts.digests)
         if lost := dict.fromkeys(one.id for one in done if one.repeat > prompts.repeats_of(one.id)):
             raise UsageError(
                 f"{self.run.path} has more repeats of {_some(lost)} done than are asked for now:"
@@ -94,7 +113,7 @@ class Resume:
                 f"{prompts.name} is not what {path} was begun with: {difference}."
                 " Put it back, or give --force to go on with what still matches"
             )
-        done = {transcript.id for transcript in self.run.transcripts() if self.keeps(transcript)}
+        done = {one.id for one in self._done()}
         if lost := [name for name in difference.removed if name in done]:
             raise UsageError(
                 f"--filter or --limit leave out what {path} has done already ({_some(lost)}):"

@@ -19,12 +19,15 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
 from pydantic import ValidationError
 
+from mcprun.compact import Digests
 from mcprun.errors import UsageError
+from mcprun.outline import Outline
 from mcprun.records import JsonObject, RunRecord, Transcript, Usage
 
 OUTPUTS = Path("outputs")
@@ -73,13 +76,18 @@ class Run:
         """Where the prompts stand that came on stdin, if they did."""
         return self.path / PROMPTS
 
-    def digests(self) -> dict[str, str]:
-        """Read each query's digest by its id, in the order of the prompts file."""
-        path = self.path / QUERIES
+    @cached_property
+    def digests(self) -> Digests:
+        """Each query's digest by its id, in the order of the file. Raises `UsageError` when they can't be read."""
+        path, digests = self.path / QUERIES, Digests()
         try:
-            return {line["id"]: line["digest"] for line in map(json.loads, path.read_bytes().splitlines())}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            with path.open("rb") as stream:
+                for line in stream:
+                    query = json.loads(line)
+                    digests.add(query["id"], query["digest"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UsageError(f"can't read {path}: {error}") from None
+        return digests
 
     def replies(self) -> Iterator[tuple[str, Usage | None]]:
         """Stream all that models replied, to whoever asked, by the trace: each one's name, its tokens if counted."""
@@ -151,13 +159,12 @@ class Run:
 
         A torn last line was never finished and does not count. Raises `UsageError` for another that is none.
         """
-        try:
-            with (path / TRANSCRIPTS).open("rb") as stream:
-                for line in stream:
-                    if line.endswith(b"\n"):
-                        yield _transcript(line, path), line
-        except OSError as error:
-            raise UsageError(f"can't read {path / TRANSCRIPTS}: {error.strerror}") from None
+        return ((_transcript(line, path), line) for line in _whole_lines(path))
+
+    @staticmethod
+    def outlines(path: Path) -> Iterator[tuple[Outline, bytes]]:
+        """Stream the outlines of a run's transcripts with the lines they stand in, as `lines` does."""
+        return ((_outline(line, path), line) for line in _whole_lines(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,15 +263,35 @@ def _event(line: bytes, path: Path) -> JsonObject:
     return dict(event)
 
 
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with (path / TRANSCRIPTS).open("rb") as stream:
+            yield from (line for line in stream if line.endswith(b"\n"))
+    except OSError as error:
+        raise UsageError(f"can't read {path / TRANSCRIPTS}: {error.strerror}") from None
+
+
 def _transcript(line: bytes, path: Path) -> Transcript:
-    wrong = f"{path / TRANSCRIPTS} holds a line that is no transcript"
     try:
         return Transcript.model_validate(json.loads(line))
-    except ValidationError as error:
-        field = ".".join(str(step) for step in error.errors(include_url=False)[0]["loc"])
-        raise UsageError(f"{wrong}: {field}") from None
     except ValueError as error:
-        raise UsageError(f"{wrong}: {error}") from None
+        raise _no_transcript(path, error) from None
+
+
+def _outline(line: bytes, path: Path) -> Outline:
+    try:
+        return Outline.model_validate_json(line)
+    except ValueError as error:
+        raise _no_transcript(path, error) from None
+
+
+def _no_transcript(path: Path, error: ValueError) -> UsageError:
+    """Say which field is wrong, or what is no JSON."""
+    why: object = error
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        why = ".".join(map(str, first["loc"])) or first["msg"]
+    return UsageError(f"{path / TRANSCRIPTS} holds a line that is no transcript: {why}")
 
 
 def _find(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mcprun.outline import Outline
 from mcprun.records import Counts, Transcript, Usage, Verdict
 
 
@@ -13,7 +14,7 @@ class Tally:
         self._calls = self._tool_errors = self._diverged = self._turns = 0
         self._usage: Usage | None = None
 
-    def add(self, transcript: Transcript) -> None:
+    def add(self, transcript: Transcript | Outline) -> None:
         """Count one more."""
         self._verdicts[transcript.verdict] += 1
         self._calls += len(transcript.calls)

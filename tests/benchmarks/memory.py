@@ -6,11 +6,14 @@ done is resumed.
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
 from tests.benchmarks.batches import prompts
 from tests.benchmarks.processes import Cost, cost_of
@@ -38,6 +41,14 @@ run = asyncio.run(mcprun.run_batch(sys.argv[1], server, options, resume=resume))
 sys.exit(run.record.exit_code)
 """
 
+
+class Place(TypedDict):
+    """What `Popen` takes."""
+
+    cwd: Path
+    env: dict[str, str]
+
+
 READ = """
 import json, sys
 for name in sys.argv[1:]:
@@ -60,7 +71,7 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
     file, run = prompts(folder, LONG), folder / f"run-{LONG}"
     yield compare(
         f"memory: resuming with {SHORT} of {LONG:,} to do",
-        lambda: _resume(folder).processor,
+        lambda: resume(folder, LONG).processor,
         lambda: cost_of([sys.executable, "-c", READ, str(file), str(run / "transcripts.jsonl")]).processor,
         allowed=RESUMING,
         rounds=rounds,
@@ -73,18 +84,22 @@ def _run(folder: Path, queries: int) -> Cost:
     return _python(folder, str(prompts(folder, queries)), str(out))
 
 
-def _resume(folder: Path) -> Cost:
-    """Undo the end of the long run, and go on with it."""
-    run = folder / f"run-{LONG}"
+def resume(folder: Path, queries: int) -> Cost:
+    """Undo the end of a run of so many queries, and go on with it."""
+    run = folder / f"run-{queries}"
     record = json.loads((run / "run.json").read_bytes())
     (run / "run.json").write_text(json.dumps({**record, "state": "started", "counts": None}))
     transcripts = run / "transcripts.jsonl"
-    kept = transcripts.read_bytes().splitlines(keepends=True)[: LONG - SHORT]
-    transcripts.write_bytes(b"".join(kept))
-    return _python(folder, str(prompts(folder, LONG)), str(folder / "unused"), str(run))
+    with transcripts.open("rb") as lines:
+        kept = sum(len(line) for line in itertools.islice(lines, queries - SHORT))
+    os.truncate(transcripts, kept)
+    return _python(folder, str(folder / f"prompts-{queries}-1.jsonl"), str(folder / "unused"), str(run))
 
 
 def _python(folder: Path, *arguments: str) -> Cost:
-    return cost_of(
-        [sys.executable, "-c", RUN, *arguments], cwd=folder, env=clean_environment() | {"PYTHONPATH": str(ROOT)}
-    )
+    return cost_of([sys.executable, "-c", RUN, *arguments], **place(folder))
+
+
+def place(folder: Path) -> Place:
+    """Give where the programs of this module are run, and with which variables."""
+    return {"cwd": folder, "env": clean_environment() | {"PYTHONPATH": str(ROOT)}}

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+_TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,14 @@ def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
     if process.returncode:
         raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}: {said.decode()[-2000:]}")
     return Cost(processor, wall, used.ru_maxrss / 1024)
+
+
+def resident(process: int) -> float:
+    """Give how many megabytes a process holds now (proc_pid_statm(5)); 0 when it has ended."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE / 2**20
+    except (OSError, IndexError):
+        return 0.0
 
 
 def _own_seconds(process: int) -> float:

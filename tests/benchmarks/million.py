@@ -1,0 +1,72 @@
+"""A run of a million queries: what memory it holds at a tenth and at the end, and how soon it is resumed.
+
+Scripts against a server in the same process. Takes more than a quarter of an hour, so it is only run when it is named.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.benchmarks import memory
+from tests.benchmarks.batches import prompts
+from tests.benchmarks.processes import cost_of, resident
+from tests.benchmarks.ratios import Figure, compare
+
+QUERIES = 1_000_000
+FLAT = 1.5
+"""Of each query its digest and the place of its transcript are kept, about 80 bytes; nothing else may grow."""
+
+SECONDS = 0.5
+"""How often is looked at how far the run is."""
+
+
+def figures(folder: Path, rounds: int) -> Iterator[Figure]:
+    """Measure once whatever the rounds."""
+    file, run = prompts(folder, QUERIES), folder / f"run-{QUERIES}"
+    at_a_tenth, at_the_end = _profile(folder, file, run)
+    yield compare(
+        f"million: memory at the end, and at {QUERIES // 10:,}",
+        lambda: at_the_end,
+        lambda: at_a_tenth,
+        allowed=FLAT,
+        rounds=1,
+        unit="MB",
+    )
+    yield compare(
+        f"million: resuming with {memory.SHORT:,} to do",
+        lambda: memory.resume(folder, QUERIES).processor,
+        lambda: cost_of([sys.executable, "-c", memory.READ, str(file), str(run / "transcripts.jsonl")]).processor,
+        allowed=memory.RESUMING,
+        rounds=1,
+    )
+
+
+def _profile(folder: Path, file: Path, run: Path) -> tuple[float, float]:
+    """Run all, and give the megabytes that the process holds when a tenth is done, and the most that it then holds."""
+    shutil.rmtree(run, ignore_errors=True)
+    transcripts, size, at_a_tenth, most = run / "transcripts.jsonl", 0, 0.0, 0.0
+    with subprocess.Popen([sys.executable, "-c", memory.RUN, str(file), str(run)], **memory.place(folder)) as process:
+        while process.poll() is None:
+            time.sleep(SECONDS)
+            now = resident(process.pid)
+            most = max(most, now)
+            size = size or _size(transcripts, QUERIES // 1_000)
+            if not at_a_tenth and size and transcripts.stat().st_size >= size * 100:
+                at_a_tenth = most = now
+    if process.returncode or not at_a_tenth:
+        raise RuntimeError(f"a run of {QUERIES:,} queries ended with {process.returncode}")
+    return at_a_tenth, most
+
+
+def _size(transcripts: Path, lines: int) -> int:
+    """Give how many bytes so many transcripts take, as soon as they are there."""
+    if not transcripts.exists():
+        return 0
+    with transcripts.open("rb") as stream:
+        sizes = [len(line) for line, _ in zip(stream, range(lines), strict=False)]
+    return sum(sizes) if len(sizes) == lines else 0
