@@ -16,6 +16,7 @@ from mcprun.heap import growing
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
 from mcprun.models.clouds import Cloud, find, split
+from mcprun.models.throttle import Throttle
 from mcprun.records import ModelRecord, Usage
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
@@ -110,11 +111,13 @@ class Choice:
         scrubber: Scrubber,
         show: Show,
         earlier: Iterable[tuple[str, Usage | None]] = (),
+        throttle: Throttle | None = None,
     ) -> AsyncIterator[Model]:
         """Make the model. Claude comes with its retries and its budget, within `limits`; `emit` is told of them.
 
         `earlier` are the replies that earlier processes took of the budget: the model of each, and its tokens. A
-        recording takes out what the `scrubber` takes out before it compares, and tells of differences by `show`.
+        recording takes out what the `scrubber` takes out before it compares, and tells of differences by `show`. A
+        `throttle` is one that others obey as well.
         """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
@@ -139,6 +142,7 @@ class Choice:
                 limits=limits,
                 emit=emit,
                 earlier=earlier,
+                throttle=throttle,
             ) as model:
                 yield model
 

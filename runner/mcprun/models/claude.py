@@ -30,10 +30,11 @@ async def open_claude(
     limits: Limits,
     emit: Emit,
     earlier: Iterable[tuple[str, Usage | None]],
+    throttle: Throttle | None = None,
 ) -> AsyncIterator[Model]:
     """Make the model with this name, of the API or of a provider (`cloud`).
 
-    `earlier` are the replies already paid for: each one's model and tokens.
+    `earlier` are the replies already paid for: each one's model and tokens. Without a `throttle` it has its own.
     """
     seconds = limits.request_seconds
     async with open_client(api_key, auth_token, base_url, cloud, seconds) as client:
@@ -43,4 +44,5 @@ async def open_claude(
         for paid, usage in earlier:
             budget.spend(paid, usage or Usage(output_tokens=limits.max_tokens))
         budgeted = BudgetedModel(model, budget)  # each try is paid for
-        yield RetryingModel(budgeted, Throttle(limits.concurrency), limits.retries, limits.retry_wait_seconds, emit)
+        throttle = throttle or Throttle(limits.concurrency)
+        yield RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)
