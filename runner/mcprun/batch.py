@@ -36,7 +36,8 @@ class Plan(Setup):
 
     `pass_rate` is the share of a query's repeats that must pass, for queries that say nothing themselves. With
     `resume`, an earlier run goes on; else a new one is written to the folder `out`, or one of its own, which
-    `outputs/latest` then names if it `is_latest`. With `otel`, spans are exported.
+    `outputs/latest` then names if it `is_latest`. With `otel`, spans are exported. `ray` is the address of a Ray
+    cluster, over whose `ray_actors` the queries are spread.
     """
 
     prompts: PromptsFile
@@ -45,6 +46,8 @@ class Plan(Setup):
     is_latest: bool = True
     resume: Resume | None = None
     otel: bool = False
+    ray: str | None = None
+    ray_actors: int | None = None
     arguments: JsonObject = field(default_factory=dict)
 
 
@@ -136,9 +139,13 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
 
 
 def _workplace(plan: Plan, recorder: Recorder, ending: Ending) -> AbstractAsyncContextManager[Workplace]:
-    """Say where the queries are run."""
+    """Choose where the queries are run: in this process, or on Ray."""
     log = ServerLog(recorder.journal.log, plan.redactor, MAX_LOG_BYTES)
-    return workplace(plan, log, recorder.emit, ending, lambda: _paid(plan))
+    if plan.ray is None:
+        return workplace(plan, log, recorder.emit, ending, lambda: _paid(plan))
+    from mcprun.ray import on_ray
+
+    return on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, _paid(plan))
 
 
 def _in_order(prompts: PromptsFile, journal: Journal) -> Take:

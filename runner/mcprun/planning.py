@@ -58,7 +58,8 @@ class Options:
     (`oauthclient.py`). `redact` holds regular expressions of others. `cwd` and `python` say how a server is started,
     `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `elicit` and `roots`
     (folders) are what servers that ask are answered, `log_level` is from which level on they tell. `out` is the run's
-    folder. `scrub` and `ignore` say what does not count in a replay. `otel` has OpenTelemetry spans exported.
+    folder. `scrub` and `ignore` say what does not count in a replay. `otel` has OpenTelemetry spans exported. `ray` is
+    the address of a Ray cluster (`HOST:PORT`, `auto` or `local`), over whose `ray_actors` the queries are spread.
     """
 
     model: str | None = None
@@ -105,6 +106,8 @@ class Options:
     ignore: Sequence[str] = ()
     out: str | None = None
     otel: bool = False
+    ray: str | None = None
+    ray_actors: int | None = None
 
 
 def make_plan(
@@ -125,6 +128,8 @@ def make_plan(
         import mcprun.prices  # says what to install where it is missing
     if options.otel:
         import mcprun.telemetry.export  # noqa: F401  the same
+    if options.ray is not None:
+        _check_ray(options, server)
     if not isinstance(prompts, str | PathLike):
         prompts, kept = "-", as_file(prompts)
     found = read_prompts(
@@ -161,10 +166,23 @@ def make_plan(
             on_divergence=options.on_divergence,
             redactor=redactor,
             otel=options.otel,
+            ray=options.ray,
+            ray_actors=options.ray_actors,
             arguments={"prompts": found.name, "server": str(target)},
         )
         stack.pop_all()  # the prompts stay open for whoever runs the plan
     return plan
+
+
+def _check_ray(options: Options, server: AnyServer) -> None:
+    """Refuse what does not go with Ray, and an address where there is no cluster. Raises `UsageError`."""
+    from mcprun.raycluster import check_address  # says what to install where it is missing
+
+    if options.otel:
+        raise UsageError("--otel tells of the queries of one process: leave it out, or --ray")
+    if not isinstance(server, str | PathLike):
+        raise UsageError("the actors of --ray can't reach a server in this process: name one to start, or a URL")
+    check_address(options.ray or "", options.limits.connect_seconds)
 
 
 def manner_of(options: Options) -> Manner:

@@ -133,6 +133,8 @@ def _check(ctx: click.Context) -> None:
             raise click.UsageError(f"Missing argument '{name.upper()}'. A project may set it: {name} in mcprun.toml.")
     if given["fresh_server"] and given["servers"] > 1:
         raise click.UsageError("--servers shares servers among queries and --fresh-server does not: choose one")
+    if given["ray_actors"] and given["ray"] is None:
+        raise UsageError("--ray-actors says how --ray spreads the queries: give both")
     if given["resume"] and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--resume goes on in the run's own folder: --out can't give it another")
     if not given["resume"] and (given["retry_errors"] or given["force"]):
