@@ -226,15 +226,15 @@ def counted(emit: Emit, limits: Limits, kind: str, ending: Ending, earlier: Iter
         return emit
     budget = Budget(limits.budget_tokens, limits.budget_usd, emit, kind)
 
-    def spend(model: str, usage: Usage | None) -> None:
-        budget.spend(model, usage or Usage(output_tokens=limits.max_tokens))
+    def spend(model: str, usage: Usage | None, *, is_batched: bool = False) -> None:
+        budget.spend(model, usage or Usage(output_tokens=limits.max_tokens), is_batched=is_batched)
         try:
             budget.check()
         except RunError as error:
             ending.stop(error)
 
     for paid in earlier:
-        spend(paid.model, paid.usage)
+        spend(paid.model, paid.usage, is_batched=paid.is_batched)
 
     def told(event: Event) -> None:
         emit(event)

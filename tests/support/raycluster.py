@@ -38,7 +38,7 @@ def main() -> None:
     import ray
 
     store = 100 * 1024 * 1024
-    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=store, _node_ip_address="127.0.0.1")
+    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=store)
     print(ray.get_runtime_context().gcs_address, file=os.fdopen(os.dup(1), "w"), flush=True)
     sys.stdin.read()
     ray.shutdown()
