@@ -41,6 +41,9 @@ def test_a_key_means_claude(tmp_path: Path) -> None:
     assert first["model"] == "claude-sonnet-5-5"
     assert first["max_tokens"] == 16000
     assert first["cache_control"] == {"type": "ephemeral"}
+    assert [tool.get("cache_control") for tool in first["tools"]] == [None] * (len(first["tools"]) - 1) + [
+        {"type": "ephemeral"}  # what all queries share is written where each can read it
+    ]
     assert [tool["name"] for tool in first["tools"]] == sorted(tool["name"] for tool in first["tools"])
     assert first["tools"] == second["tools"]
     assert [sent["role"] for sent in second["messages"]] == ["user", "assistant", "user"]

@@ -15,7 +15,7 @@ import httpx2
 
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
 from mcprun.models import Manner, Reply, Request
-from mcprun.models.caching import Caching, marked
+from mcprun.models.caching import Caching, marked, shared
 from mcprun.models.clients import Client
 from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
@@ -76,7 +76,7 @@ class AnthropicModel:
         if request.system:
             parameters["system"] = request.system
         if request.tools.definitions:
-            parameters["tools"] = list(request.tools.definitions)
+            parameters["tools"] = shared(request.tools.definitions, self._caching)
         return parameters
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:

@@ -2,7 +2,8 @@
 
 The Messages API and Foundry take `cache_control` for the whole request, and put the mark themselves. Bedrock and
 Vertex AI refuse it there (400, "Extra inputs are not permitted") and take it on a block
-(https://platform.claude.com/docs/en/build-with-claude/prompt-caching).
+(https://platform.claude.com/docs/en/build-with-claude/prompt-caching). All take another one behind the tools, which all
+queries share: only what ends at a mark is written, and no other prompt could read what ends behind this one's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ def caching(cloud: Cloud | None, manner: Manner) -> Caching:
     if manner.bare:
         return "none"
     return "block" if cloud and cloud.kind in ("bedrock", "vertex") else "request"
+
+
+def shared(tools: Sequence[JsonObject], where: Caching) -> list[JsonObject]:
+    """Give the parameter `tools` of a request, which is what comes first in a prompt, with a mark on the last."""
+    return [*tools[:-1], *({**tool, **_MARK} if where != "none" else tool for tool in tools[-1:])]
 
 
 def marked(messages: Sequence[JsonObject], where: Caching) -> JsonObject:
