@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mcprun
-from tests.benchmarks import alternatives
+from tests.benchmarks import alternatives, latency, overhead
 from tests.benchmarks.alternatives import MODEL, Alternative
 from tests.benchmarks.api import Asked, asked, serving
 from tests.benchmarks.batches import batch, floor, prompts
@@ -68,27 +68,28 @@ def ways(folder: Path, url: str) -> list[Way]:
         Way(
             "the bare loop of both SDKs",
             lambda: floor("talk", url, QUERIES, CONCURRENCY),
-            wall=1.25,
-            processor=1.5,
-            megabytes=1.25,
+            wall=latency.ALLOWED,
+            processor=overhead.ALLOWED,
+            megabytes=overhead.ALLOWED,
         ),
         *(Way(other.name, lambda other=other: _run(other, folder)) for other in others),  # type: ignore[misc]
     ]
 
 
-def checked(way: Way, url: str) -> Cost:
+def checked(way: Way, url: str, queries: int = QUERIES) -> Cost:
     """Run all queries, and see at the API that they were: two turns each, and a result that is no error."""
     before = asked(url)
     cost = way.run()
-    if (seen := asked(url) - before) != Asked(first=QUERIES, results=QUERIES):
-        raise RuntimeError(f"{way.name} did not run {QUERIES} queries of two turns: {seen}")
+    if (seen := asked(url) - before) != Asked(first=queries, results=queries):
+        raise RuntimeError(f"{way.name} did not run {queries} queries of two turns: {seen}")
     return cost
 
 
 def table(measured: Sequence[Figure]) -> Iterator[str]:
     """Lay out the figures, three for each other way, as a table in Markdown: mcprun, then the others."""
     threes = [measured[at : at + 3] for at in range(0, len(measured), 3)]
-    yield "| 200 queries of two turns, 50 ms an answer, concurrency 16 | wall | processor | memory | times mcprun's wall |"
+    what = f"{QUERIES} queries of two turns, {SECONDS * 1000:.0f} ms an answer, concurrency {CONCURRENCY}"
+    yield f"| {what} | wall | processor | memory | times mcprun's wall |"
     yield "|---|---|---|---|---|"
     for wall, processor, memory in itertools.islice(threes, 1):
         yield _line(f"mcprun {mcprun.__version__}", wall.values[0], processor.values[0], memory.values[0], 1.0)

@@ -1,4 +1,4 @@
-"""Installs a candidate, once a machine, into a folder of its own below `.cache/servers`."""
+"""Installs a candidate, once a machine, into a folder of its own below `.cache/servers`, or another."""
 
 from __future__ import annotations
 
