@@ -51,6 +51,6 @@ def test_the_table_holds_mcprun_and_each_other_way() -> None:
     }
     figures = [figure("beside: other 1.2", pairs, allowed=1.0, unit=unit) for unit, pairs in taken.items()]
     assert list(table(figures))[2:] == [
-        f"| mcprun {mcprun.__version__} | 2.5 s | 1.0 s | 100 MB | 1.0 |",
-        "| other 1.2 | 8.0 s | 3.0 s | 250 MB | 3.0 |",
+        f"| mcprun {mcprun.__version__} | 2.5 s | 1.0 s | 100 MB | 1.00 |",
+        "| other 1.2 | 8.0 s | 3.0 s | 250 MB | 3.00 |",
     ]

@@ -99,7 +99,7 @@ def table(measured: Sequence[Figure]) -> Iterator[str]:
 
 
 def _line(name: str, wall: float, processor: float, memory: float, times: float) -> str:
-    return f"| {name} | {wall:.1f} s | {processor:.1f} s | {memory:.0f} MB | {times:.1f} |"
+    return f"| {name} | {wall:.1f} s | {processor:.1f} s | {memory:.0f} MB | {times:.2f} |"
 
 
 def _run(other: Alternative, folder: Path) -> Cost:
