@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def children() -> dict[int, str]:
     return found
 
 
+def ended(pids: Iterable[int], seconds: float) -> None:
+    """Wait until one of these processes has ended, or so long; a wait that turns in circles would take its core away."""
+    with ExitStack() as stack:
+        ends = select.poll()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                end = os.pidfd_open(pid)
+                stack.callback(os.close, end)
+                ends.register(end, select.POLLIN)
+        ends.poll(max(0.0, seconds) * 1000)
+
+
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
     """Fail a test that leaves a process behind, its own or one that its servers started."""
@@ -49,7 +62,7 @@ def no_process_is_left() -> Iterator[None]:
     while (
         left := {pid: line for pid, line in children().items() if pid not in before}
     ) and time.monotonic() < deadline:
-        os.sched_yield()
+        ended(left, deadline - time.monotonic())
     assert left == {}
 
 

@@ -17,16 +17,27 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.support.cli import Result, clean_environment, run_mcprun, script, write_jsonl
-from tests.support.oauth import SECRET, Guarded, guarded
+from tests.support.oauth import SECRET, Guarded, begun_again, guarded
 
 CALL = script(("echo", {"text": "let in"}))
 
 
-@pytest.fixture
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Guarded]:
-    """Run a server that wants authorization, with the switches that the test is given."""
-    with guarded(tmp_path, getattr(request, "param", {})) as running:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """Run a server that wants authorization, which can begin again for each test."""
+    with guarded(tmp_path_factory.mktemp("guarded"), {}) as running:
         yield running
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, running: Guarded, tmp_path: Path) -> Iterator[Guarded]:
+    """Give a server that knows nobody yet, with the switches that the test is given."""
+    switches = getattr(request, "param", {})
+    if "json" in switches:
+        with guarded(tmp_path, switches) as other:
+            yield other
+    else:
+        yield begun_again(running, tmp_path, switches)
 
 
 def switched(*cases: dict[str, Any]) -> pytest.MarkDecorator:
@@ -121,7 +132,7 @@ def test_a_machine_gets_a_token_by_its_secret(server: Guarded) -> None:
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ec"])
-def test_a_machine_gets_a_token_by_its_key(tmp_path: Path, kind: str) -> None:
+def test_a_machine_gets_a_token_by_its_key(running: Guarded, tmp_path: Path, kind: str) -> None:
     """The server verifies what was signed; with another key nobody is let in."""
     key: Any = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
     other = ec.generate_private_key(ec.SECP256R1())
@@ -129,13 +140,13 @@ def test_a_machine_gets_a_token_by_its_key(tmp_path: Path, kind: str) -> None:
         pem = one.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (tmp_path / name).write_bytes(pem)
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    with guarded(tmp_path, {"keys": {"robot": public}}) as server:
-        wrong = batch(server, "--oauth-client-id", "robot", "--oauth-private-key", "other.pem")
-        assert (wrong.code, "no token was given: Token exchange failed (401)" in wrong.stderr) == (3, True)
-        done = batch(server, "--oauth-client-id", "robot", "--oauth-private-key", "key.pem")
-        assert (done.code, done.verdicts) == (0, {"q": "passed"})
-        assert [line["method"] for line in server.asked("token")][-1] == "private_key_jwt"
-        assert done.record["arguments"]["oauth_private_key"] == "key.pem"
+    server = begun_again(running, tmp_path, {"keys": {"robot": public}})
+    wrong = batch(server, "--oauth-client-id", "robot", "--oauth-private-key", "other.pem")
+    assert (wrong.code, "no token was given: Token exchange failed (401)" in wrong.stderr) == (3, True)
+    done = batch(server, "--oauth-client-id", "robot", "--oauth-private-key", "key.pem")
+    assert (done.code, done.verdicts) == (0, {"q": "passed"})
+    assert [line["method"] for line in server.asked("token")][-1] == "private_key_jwt"
+    assert done.record["arguments"]["oauth_private_key"] == "key.pem"
 
 
 @switched({"assertion": "said-by-the-identity-provider"})

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
 from mcprun.rundir import Run
-from tests.support.cli import RAW, ROOT, Result, run_mcprun, script, write_jsonl
+from tests.support.cli import RAW, Result, run_mcprun, script, write_jsonl
 from tests.support.forks import Forks
+from tests.support.shop import REGRESSION, good, recorded
 
-REGRESSION = ROOT / "prompts" / "regression"
+__all__ = ["good", "recorded"]
+
 PROMPTS = REGRESSION / "regression.jsonl"
 
 
+@pytest.fixture(scope="module")
+def baseline(recorded: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the run of the good shop a baseline."""
+    folder = tmp_path_factory.mktemp("baseline")
+    assert run_mcprun("bless", recorded.run, "baseline", cwd=folder).code == 0
+    return folder / "baseline"
+
+
 @pytest.fixture(autouse=True)
-def good(tmp_path: Path) -> Result:
-    """The run of the good shop, and the baseline that it was made."""
-    done = run_mcprun("batch", PROMPTS, REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
-    assert run_mcprun("bless", "good", "baseline", cwd=tmp_path).code == 0
-    return done
+def kept(baseline: Path, good: Result, tmp_path: Path) -> None:
+    """Give each test a copy of the baseline, beside the run that it was made of."""
+    shutil.copytree(baseline, tmp_path / "baseline")
 
 
 def compared(folder: Path, version: str, *flags: str) -> Result:
@@ -68,7 +77,7 @@ def test_what_gets_better_is_none(tmp_path: Path) -> None:
     assert (done.code, "~ q  failed → passed" in done.stdout) == (0, True)
 
 
-def test_a_slim_baseline(tmp_path: Path, good: Result) -> None:
+def test_a_slim_baseline(tmp_path: Path, recorded: Result) -> None:
     """It is smaller, compares the same, and holds nothing of the machine that made it."""
     told = run_mcprun("bless", "good", "slim", "--slim", cwd=tmp_path)
     assert (told.code, told.stdout.startswith("slim: 3 transcripts of good, ")) == (0, True)
@@ -76,7 +85,7 @@ def test_a_slim_baseline(tmp_path: Path, good: Result) -> None:
     assert sizes["slim"] < sizes["baseline"]
     assert run_mcprun("diff", "slim", "good", cwd=tmp_path).stdout == "3 same\n"
     assert run_mcprun("diff", "slim", "good", "--text", "--usage", cwd=tmp_path).code == 0
-    assert str(tmp_path).encode() not in (tmp_path / "slim" / "run.json").read_bytes()
+    assert str(recorded.run.parent).encode() not in (tmp_path / "slim" / "run.json").read_bytes()
 
 
 def test_what_is_not_blessed(tmp_path: Path, good: Result) -> None:

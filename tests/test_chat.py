@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 
 from tests.support.chats import KEY, SHELF, answering, environment, say, started, until
-from tests.support.cli import QUICKSTART, ROOT, SERVERS, Result, normalised, read_jsonl, run_mcprun
+from tests.support.cli import (
+    QUICKSTART,
+    RAW,
+    ROOT,
+    SERVERS,
+    Result,
+    normalised,
+    read_jsonl,
+    run_mcprun,
+    script,
+    write_jsonl,
+)
 from tests.support.messages_api import Answer, HttpReply, MessagesApi, calls, error, message, text
 from tests.support.messages_stream import Streamed
 
@@ -68,14 +79,14 @@ def test_a_chat_is_a_run_like_any_other(tmp_path: Path) -> None:
 def test_nobody_goes_on_with_a_chat(tmp_path: Path) -> None:
     """`--resume` says so, and what to do in its place, which works."""
     with answering({"Hi": [text("Hello.")]}) as api:
-        done = chat(tmp_path, api, "Hi\nquit\n", QUICK, "--out", "talk")
+        done = chat(tmp_path, api, "Hi\nquit\n", RAW, "--out", "talk")
     resumed = run_mcprun("batch", "--resume", "talk", cwd=tmp_path)
     assert (done.code, resumed.code) == (0, 2)
     assert resumed.stderr == (
         "Error: talk is a chat, and only a person can go on with it; what was asked can be run again:"
         " mcprun batch talk/prompts.jsonl SERVER\n"
     )
-    assert run_mcprun("batch", "talk/prompts.jsonl", QUICK, cwd=tmp_path).verdicts == {"chat-1": "passed"}
+    assert run_mcprun("batch", "talk/prompts.jsonl", RAW, cwd=tmp_path).verdicts == {"chat-1": "passed"}
 
 
 def test_what_is_saved_runs_without_a_model(tmp_path: Path) -> None:
@@ -97,19 +108,19 @@ def test_nothing_is_replaced_unless_it_is_said(tmp_path: Path) -> None:
     """`/save` leaves a file that is there, `/save!` replaces it; before anything was answered there is nothing to save."""
     (tmp_path / "mine").write_text("precious")
     with answering({"Hi": [text("Hello.")]}) as api:
-        done = chat(tmp_path, api, "/save new\nHi\n/save mine\n/save no/such\n", QUICK)
+        done = chat(tmp_path, api, "/save new\nHi\n/save mine\n/save no/such\n", RAW)
         assert (tmp_path / "mine").read_text() == "precious"
         assert not (tmp_path / "new").exists()
         for words in ("nothing to save", "mine is there already: /save! mine", "can't write no/such"):
             assert words in done.stderr
-        chat(tmp_path, api, "Hi\n/save! mine\n", QUICK)
+        chat(tmp_path, api, "Hi\n/save! mine\n", RAW)
     assert [query["prompt"] for query in read_jsonl(tmp_path / "mine")] == ["Hi"]
 
 
 def test_a_new_conversation_knows_nothing_of_the_last(tmp_path: Path) -> None:
     """After `/new` the model is sent what was said since."""
     with answering({"Hi": [text("Hello.")], "Ho": [text("Yes?")]}) as api:
-        chat(tmp_path, api, "Hi\n/new\n/new\nHo\n", QUICK)
+        chat(tmp_path, api, "Hi\n/new\n/new\nHo\n", RAW)
     assert [len(request.body["messages"]) for request in api.requests] == [1, 1]
 
 
@@ -126,7 +137,7 @@ def test_a_new_conversation_knows_nothing_of_the_last(tmp_path: Path) -> None:
 def test_wrong_commands_are_told_and_never_said(tmp_path: Path, typed: str, words: str) -> None:
     """A command that is none says what is meant, and the model hears nothing of it."""
     with answering({}) as api:
-        done = chat(tmp_path, api, f"{typed}\n", QUICK)
+        done = chat(tmp_path, api, f"{typed}\n", RAW)
     assert (done.code, api.requests) == (0, [])
     assert words in done.stderr
 
@@ -219,7 +230,7 @@ def test_a_server_that_dies_is_told_and_started_again(tmp_path: Path) -> None:
 def test_an_api_that_fails_costs_one_message(tmp_path: Path, answer: Answer, words: str) -> None:
     """The message is taken back, what was answered before stays, and the next one is answered as if nothing had been."""
     with answering({"Hi": [text("Hello.")], "Fail.": [answer], "Ho": [text("Yes?")]}) as api:
-        done = chat(tmp_path, api, "Hi\nFail.\nHo\n", QUICK, "--no-retry")
+        done = chat(tmp_path, api, "Hi\nFail.\nHo\n", RAW, "--no-retry")
     assert done.code == 0
     assert words in done.stderr
     assert "The message is taken back." in done.stderr
@@ -236,7 +247,7 @@ def test_only_what_nobody_has_heard_is_asked_for_again(tmp_path: Path) -> None:
         return Streamed(text("one two three"), after=0 if len(tried) == 1 else 1, error="overloaded_error")
 
     with MessagesApi(answer) as api:
-        done = chat(tmp_path, api, "Hi\n", QUICK, "--max-retry-wait", "0.01")
+        done = chat(tmp_path, api, "Hi\n", RAW, "--max-retry-wait", "0.01")
     assert (len(tried), done.code, done.verdicts) == (2, 3, {"chat-1": "error"})
     assert "one two" in done.stdout
     assert "asking again in" in done.stderr
@@ -246,7 +257,7 @@ def test_a_refused_key_ends_the_chat(tmp_path: Path) -> None:
     """What no message could get past is one error, and the run says so."""
     with answering({}) as api:
         env = environment(api, tmp_path) | {"ANTHROPIC_API_KEY": "sk-ant-wrong"}
-        done = run_mcprun("chat", QUICK, cwd=tmp_path, env=env, input="Hi\nHo\n")
+        done = run_mcprun("chat", RAW, cwd=tmp_path, env=env, input="Hi\nHo\n")
     assert (done.code, len(api.requests), done.record["error"]["kind"]) == (3, 1, "api_refused")
     assert done.stderr.count("the API refused the key") == 1
 
@@ -254,8 +265,9 @@ def test_a_refused_key_ends_the_chat(tmp_path: Path) -> None:
 @pytest.mark.parametrize("args", [(), ("--model", "script"), ("--model", "replay:good")])
 def test_nobody_to_talk_to(tmp_path: Path, args: tuple[str, ...]) -> None:
     """Without a key, and with a script or a recording, nothing is begun; the message says how to go on."""
-    run_mcprun("batch", *QUICKSTART, "--out", "good", cwd=tmp_path)
-    done = run_mcprun("chat", QUICK, *args, "--out", "run", cwd=tmp_path, input="Hi\n")
+    write_jsonl(tmp_path / "p.jsonl", script())
+    run_mcprun("batch", "p.jsonl", RAW, "--out", "good", cwd=tmp_path)
+    done = run_mcprun("chat", RAW, *args, "--out", "run", cwd=tmp_path, input="Hi\n")
     assert (done.code, (tmp_path / "run").exists()) == (2, False)
     assert "set ANTHROPIC_API_KEY" in done.stderr
     assert "--base-url" in done.stderr
@@ -264,7 +276,7 @@ def test_nobody_to_talk_to(tmp_path: Path, args: tuple[str, ...]) -> None:
 def test_a_server_that_does_not_start(tmp_path: Path) -> None:
     """It is one message with the server's own words, exit 3, and `latest` stays what it was."""
     with answering({}) as api:
-        done = chat(tmp_path, api, "Hi\n", SERVERS / "raw.py", "--", "exit")
+        done = chat(tmp_path, api, "Hi\n", RAW, "--", "exit")
     assert done.code == 3
     assert "fatal: DATABASE_URL is not set" in done.stderr
     assert not (tmp_path / "outputs" / "latest").exists()
@@ -273,7 +285,7 @@ def test_a_server_that_does_not_start(tmp_path: Path) -> None:
 def test_a_chat_in_which_nothing_is_said(tmp_path: Path) -> None:
     """It ends well, and is not what `latest` names."""
     with answering({}) as api:
-        done = chat(tmp_path, api, "\n  \nexit\n", QUICK)
+        done = chat(tmp_path, api, "\n  \nexit\n", RAW)
     assert (done.code, done.record["state"]) == (0, "finished")
     assert not (tmp_path / "outputs" / "latest").exists()
 
@@ -329,7 +341,7 @@ def test_an_interrupt_stops_the_answer_and_not_the_chat(tmp_path: Path) -> None:
         api.closed.wait(60)
 
     slow = Streamed(text("never to be heard to its end"), after=2, wait=wait)
-    with answering({"Slow.": [slow], "Hi": [text("Hello.")]}) as api, started(api, tmp_path, QUICK) as process:
+    with answering({"Slow.": [slow], "Hi": [text("Hello.")]}) as api, started(api, tmp_path, RAW) as process:
         say(process, "Slow.")
         assert heard.wait(60)
         process.send_signal(signal.SIGINT)
@@ -367,7 +379,7 @@ def test_an_interrupted_call_is_an_error_that_the_model_is_told(tmp_path: Path) 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_chat_that_waits(tmp_path: Path, number: signal.Signals, code: int) -> None:
     """Where there is nothing to stop but the chat, it ends; what was answered is a finished run."""
-    with answering({"Hi": [text("Hello.")]}) as api, started(api, tmp_path, QUICK) as process:
+    with answering({"Hi": [text("Hello.")]}) as api, started(api, tmp_path, RAW) as process:
         say(process, "Hi")
         until(process, "Hello.")
         say(process, "/run")
@@ -391,7 +403,7 @@ def test_a_chat_that_is_killed_loses_no_answer(tmp_path: Path) -> None:
         "Ho": [text("Yes?")],
         "Slow.": [Streamed(text("never"), wait=wait)],
     }
-    with answering(said) as api, started(api, tmp_path, QUICK) as process:
+    with answering(said) as api, started(api, tmp_path, RAW) as process:
         for line in said:
             say(process, line)
         assert asked.wait(60)
@@ -400,7 +412,7 @@ def test_a_chat_that_is_killed_loses_no_answer(tmp_path: Path) -> None:
     shown = run_mcprun("show", "latest", "chat-1", cwd=tmp_path)
     assert (shown.code, "Yes?" in shown.stdout) == (0, True)
     prompts = tmp_path / "outputs" / "latest" / "prompts.jsonl"
-    replay = run_mcprun("batch", prompts, QUICK, "--model", "replay:latest", cwd=tmp_path)
+    replay = run_mcprun("batch", prompts, RAW, "--model", "replay:latest", cwd=tmp_path)
     assert (replay.code, replay.transcripts[0]["prompt"]) == (0, ["Hi", "Ho"])
 
 

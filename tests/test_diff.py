@@ -26,10 +26,11 @@ from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.scrub import SCRUBS, Scrubber, parse_path
 from mcprun.toolchanges import ToolChange
 from mcprun.variants import Rate
-from tests.support.cli import ROOT, Result, run_mcprun, write_jsonl
+from tests.support.cli import Result, run_mcprun, write_jsonl
+from tests.support.shop import REGRESSION, good, recorded
 from tests.test_queries import JSON
 
-REGRESSION = ROOT / "prompts" / "regression"
+__all__ = ["good", "recorded"]
 ALL = frozenset(ASPECTS)
 
 calls = st.lists(
@@ -432,14 +433,6 @@ def test_no_markdown_is_too_long(count: int, length: int, letter: str, has_tools
 
 
 # The command. --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Result:
-    """The run of the good shop."""
-    done = run_mcprun("batch", REGRESSION / "regression.jsonl", REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
-    assert done.code == 0
-    return done
 
 
 def replayed(folder: Path, version: str) -> Result:

@@ -13,6 +13,7 @@ import pytest
 
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
+from tests.support import virtual_time
 from tests.support.cli import RAW, script, write_jsonl
 from tests.support.forks import Forks
 
@@ -165,3 +166,17 @@ async def test_what_ends_in_time_is_not_ended() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert ending.reason is None
+
+
+@pytest.mark.parametrize(("second", "told"), [(2.0, (2.0, True)), (4.0, (3.0, False))])
+def test_a_run_may_be_abandoned_for_a_while(second: float, told: tuple[float, bool]) -> None:
+    """What others work on is left to them when the patience is over, and not when the run is abandoned before."""
+
+    async def run() -> tuple[float, bool]:
+        loop, ending = asyncio.get_running_loop(), Ending()
+        ending.patience = 3.0
+        loop.call_later(second, ending.abandon)
+        is_abandoned = await ending.abandoned()
+        return loop.time(), is_abandoned
+
+    assert virtual_time.run(run()) == told

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.paid import Paid
 from mcprun.records import Usage
 from mcprun.report.dialogue import dialogue
 from mcprun.report.html import report
@@ -367,10 +368,11 @@ def test_what_a_run_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_has_no_price() -> None:
     """An unknown model, and a reply whose tokens nobody told, leave the whole unknown."""
-    known = ("claude-sonnet-4-5", Usage(input_tokens=1000))
+    known = Paid("claude-sonnet-4-5", Usage(input_tokens=1000))
     assert cost([known]) == (0.003, "all attempts")
-    assert cost([known, ("nobody's", Usage(input_tokens=1))]) == (None, "not known: nobody's has no known price")
-    assert cost([known, ("claude-sonnet-4-5", None)]) == (None, "not known: a reply did not tell its tokens")
+    assert cost([known._replace(is_batched=True)]) == (0.0015, "all attempts")
+    assert cost([known, Paid("nobody's", Usage(input_tokens=1))]) == (None, "not known: nobody's has no known price")
+    assert cost([known, Paid("claude-sonnet-4-5", None)]) == (None, "not known: a reply did not tell its tokens")
 
 
 # Side by side. -------------------------------------------------------------------------------------------

@@ -43,21 +43,21 @@ def mcprun_lines(file: Path) -> Iterator[list[str]]:
 
 def test_a_server_has_a_smoke_test_with_two_commands(tmp_path: Path) -> None:
     """One query a tool, and a workflow; the commands that come next are told, and they work."""
-    (tmp_path / "server.py").write_bytes(SERVER.read_bytes())
-    done = run_mcprun("init", "server.py", "--try", cwd=tmp_path)
+    (tmp_path / "server.py").write_bytes(RAW.read_bytes())
+    done = run_mcprun("init", "server.py", "--try", "--tool", "ok", "--tool", "sorry", cwd=tmp_path)
     assert (done.code, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "prompts.jsonl: 4 queries, for the tools of quickstart 1.0.0",
+        "prompts.jsonl: 2 queries, for the tools of raw 0",
         ".github/workflows/mcprun.yml: runs them on each push, in GitHub Actions",
-        "! read_note  came back as an error: Error executing tool read_note",
-        "Each was tried twice: 4 pass. To be mended: 1 query, see metadata.todo.",
+        "! sorry  came back as an error: I can't",
+        "Each was tried twice: 2 pass. To be mended: 1 query, see metadata.todo.",
         "Next:",
         "  mcprun batch prompts.jsonl server.py --fresh-server",
         "  mcprun bless latest baseline",
     ]
     assert sorted(file.name for file in tmp_path.iterdir()) == [".github", "prompts.jsonl", "server.py"]
     valid = run_mcprun("validate", "prompts.jsonl", cwd=tmp_path)
-    assert (valid.code, valid.stdout) == (0, "prompts.jsonl: 4 queries, all with a script\n")
+    assert (valid.code, valid.stdout) == (0, "prompts.jsonl: 2 queries, all with a script\n")
     for line in done.stdout.splitlines()[-2:]:
         assert run_mcprun(*shlex.split(line)[1:], cwd=tmp_path).code == 0
     replay, script = mcprun_lines(tmp_path / WORKFLOW)

@@ -27,10 +27,10 @@ from mcprun.oauthflow import challenge_for
 from mcprun.redirects import answer_of
 from tests.support.cli import clean_environment, run_mcprun, script
 from tests.support.loopback import free_port
-from tests.support.oauth import Guarded, guarded
-from tests.test_authorization import batch, log_in, server, switched
+from tests.support.oauth import Guarded
+from tests.test_authorization import batch, log_in, running, server, switched
 
-__all__ = ["server"]
+__all__ = ["running", "server"]
 
 
 @contextmanager
@@ -209,23 +209,22 @@ def test_a_login_gets_the_scopes_that_a_run_lacked(server: Guarded) -> None:
     assert batch(server, query=query).verdicts == {"q": "passed"}
 
 
-def test_tokens_are_listed_and_forgotten(tmp_path: Path) -> None:
+def test_tokens_are_listed_and_forgotten(server: Guarded) -> None:
     """`--list` names servers without what may be secret, `logout` forgets one or all, clients included."""
-    with guarded(tmp_path, {}) as server:
-        assert log_in(server).code == 0
-        run_mcprun("tools", server.url, "--oauth-client-id", "robot", cwd=tmp_path, env=server.robot)
+    assert log_in(server).code == 0
+    run_mcprun("tools", server.url, "--oauth-client-id", "robot", cwd=server.folder, env=server.robot)
 
-        def said(*args: str) -> list[str]:
-            done = run_mcprun(*args, cwd=tmp_path, env=server.env)
-            assert (done.code, done.stderr) == (0, "")
-            return done.stdout.splitlines()
+    def said(*args: str) -> list[str]:
+        done = run_mcprun(*args, cwd=server.folder, env=server.env)
+        assert (done.code, done.stderr) == (0, "")
+        return done.stdout.splitlines()
 
-        assert said("login", "--list") == [server.url, f"{server.url}  (robot)"]
-        assert said("logout", server.url) == [f"Forgot {server.url}", f"Forgot {server.url} (robot)"]
-        assert said("logout", server.url) == said("logout", "--all") == ["There were no tokens."]
-        assert batch(server).code == 3
-        assert log_in(server).code == 0
-        assert said("logout", "--all") == [f"Forgot {server.url}"]
+    assert said("login", "--list") == [server.url, f"{server.url}  (robot)"]
+    assert said("logout", server.url) == [f"Forgot {server.url}", f"Forgot {server.url} (robot)"]
+    assert said("logout", server.url) == said("logout", "--all") == ["There were no tokens."]
+    assert batch(server).code == 3
+    assert log_in(server).code == 0
+    assert said("logout", "--all") == [f"Forgot {server.url}"]
 
 
 @pytest.mark.parametrize(

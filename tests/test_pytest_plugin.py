@@ -17,15 +17,20 @@ from hypothesis import strategies as st
 from mcprun.pytest_plugin import telling
 from mcprun.pytest_plugin.settings import split
 from mcprun.records import Verdict
-from tests.support.cli import PROMPTS, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
+from tests.support.cli import QUICKSTART, RAW, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
 from tests.support.facts import transcript
+from tests.support.forks import Forks
 from tests.test_architecture import HEAVY
 
 pytest_plugins = ["pytester"]
 
 IDS = ["add", "add-twice", "divide", "divide-by-zero", "note", "two-questions"]
 SERVER = ("--mcp-server", "quickstart.py")
+BARE = ("--mcp-server", RAW.name)
+"""A server that starts at once, for queries that need no more of one."""
 WRONG: dict[str, Any] = {"expect": {"text": {"contains": "six"}}}
+
+QUICK = ("-p", "no:asyncio", "-p", "no:hypothesispytest", "-W", "error")
 
 DYING = """
 import os, signal, sys
@@ -55,14 +60,20 @@ server.run()
 class Suite:
     """A folder with tests, and pytest run in it as its users do."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, forks: Forks) -> None:
         self.path = pytester.path
         self._pytester = pytester
+        self._forks = forks
 
     def run(self, *args: str) -> pytest.RunResult:
-        """Run pytest in a process of its own; any warning is an error."""
-        quick = ("-p", "no:asyncio", "-p", "no:hypothesispytest", "-W", "error")
-        return self._pytester.runpytest_subprocess(*quick, *args, timeout=120)
+        """Run pytest in a process of its own, which has imported what others import late; any warning is an error."""
+        late = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
+        code, stdout, stderr = self._forks.pytest(*QUICK, *late, *args, cwd=self.path)
+        return pytest.RunResult(code, stdout.splitlines(), stderr.splitlines(), duration=0)
+
+    def run_anew(self, *args: str) -> pytest.RunResult:
+        """Run pytest in a process that has imported nothing yet."""
+        return self._pytester.runpytest_subprocess(*QUICK, *args, timeout=120)
 
     def write(self, name: str, text: str) -> Path:
         """Write a file."""
@@ -92,13 +103,13 @@ class Suite:
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
-    """A folder that holds the quickstart, and an environment that holds nothing of ours."""
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mcprun: Forks) -> Suite:
+    """A folder that holds the quickstart and a bare server, and an environment that holds nothing of ours."""
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MCPRUN_MODEL", "PYTEST_ADDOPTS", "VIRTUAL_ENV"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("quickstart.jsonl", "quickstart.py"):
-        (pytester.path / name).write_bytes((PROMPTS / name).read_bytes())
-    return Suite(pytester)
+    for file in (*QUICKSTART, RAW):
+        (pytester.path / file.name).write_bytes(file.read_bytes())
+    return Suite(pytester, mcprun)
 
 
 def test_each_query_is_a_test(suite: Suite) -> None:
@@ -128,9 +139,8 @@ def test_a_failure_reads_like_mcpruns_own(suite: Suite) -> None:
 
 def test_an_error_is_none_of_the_failures(suite: Suite) -> None:
     """A query that could not be completed is an error of pytest, with its kind and the server's stderr; so in JUnit."""
-    suite.write("dying.py", DYING)
     suite.prompts(script(("die", {}), id="dies"), script(id="wrong", **WRONG), script(id="fine"))
-    done = suite.run("prompts.jsonl", "--mcp-server", "dying.py", "--junitxml=junit.xml")
+    done = suite.run("prompts.jsonl", *BARE, "--junitxml=junit.xml")
     assert done.ret == 1
     done.assert_outcomes(errors=1, failed=1, passed=1)
     done.stdout.fnmatch_lines(
@@ -138,7 +148,7 @@ def test_an_error_is_none_of_the_failures(suite: Suite) -> None:
             "*ERROR at setup of dies*",
             "error: server_died: the server went away during die;*",
             "The server's stderr ends:",
-            "  the disk is on fire",
+            "  fatal: out of cheese",
             "  *exited with code 3*",
             "ERROR prompts.jsonl::dies - Failed: error: server_died: *",
         ]
@@ -209,13 +219,11 @@ def test_stopping_at_the_first_failure(suite: Suite, flags: tuple[str, ...]) -> 
 
 def test_last_failed_and_failed_first(suite: Suite) -> None:
     """What failed or erred last time is run alone, or before the others."""
-    suite.write("dying.py", DYING)
     suite.prompts(script(id="fine"), script(id="wrong", **WRONG), script(("die", {}), id="dies"))
-    server = ("--mcp-server", "dying.py")
-    assert suite.run("prompts.jsonl", *server).ret == 1
-    last = suite.run("prompts.jsonl", *server, "--lf", "-v")
+    assert suite.run("prompts.jsonl", *BARE).ret == 1
+    last = suite.run("prompts.jsonl", *BARE, "--lf", "-v")
     last.assert_outcomes(failed=1, errors=1, deselected=1)
-    first = suite.run("prompts.jsonl", *server, "--ff", "-v")
+    first = suite.run("prompts.jsonl", *BARE, "--ff", "-v")
     first.stdout.fnmatch_lines(["*::wrong FAILED*", "*::dies ERROR*", "*::fine PASSED*"])
 
 
@@ -231,7 +239,7 @@ def test_several_workers(suite: Suite, dist: str, workers: int) -> None:
 def test_a_failure_in_a_worker_reads_the_same(suite: Suite) -> None:
     """Whatever it says has come through to the process that reports."""
     suite.prompts(script(id="wrong", text="\ud800 \x1b[2J", **WRONG))
-    done = suite.run("prompts.jsonl", *SERVER, "-n2")
+    done = suite.run("prompts.jsonl", *BARE, "-n2")
     assert done.ret == 1
     done.stdout.fnmatch_lines(
         [r"model    \ud800 \x1b*2J", "FAILED prompts.jsonl::wrong - Failed: expected text with 'six'*"]
@@ -241,7 +249,7 @@ def test_a_failure_in_a_worker_reads_the_same(suite: Suite) -> None:
 def test_collecting_runs_nothing(suite: Suite) -> None:
     """The names are listed, and no folder is made."""
     suite.prompts(script(id="one", repeat=3), script(id="rated", repeat=3, expect={"pass_rate": 0.5}))
-    done = suite.run("prompts.jsonl", *SERVER, "--collect-only", "-q")
+    done = suite.run("prompts.jsonl", *BARE, "--collect-only", "-q")
     assert done.outlines[:4] == [f"prompts.jsonl::{name}" for name in ("one", "one[2]", "one[3]", "rated")]
     assert not (suite.path / "outputs").exists()
 
@@ -254,7 +262,7 @@ def test_repeats_that_may_fail_are_one_test(suite: Suite) -> None:
         script(id="each", repeat=2, **WRONG),
     ]
     suite.prompts(*queries)
-    done = suite.run("prompts.jsonl", *SERVER, "-v")
+    done = suite.run("prompts.jsonl", *BARE, "-v")
     done.assert_outcomes(passed=1, failed=3)
     done.stdout.fnmatch_lines(["0/2 passed, 0%; asked for 50%"])
     done.stdout.fnmatch_lines(["FAILED prompts.jsonl::each[[]2[]] - *"])
@@ -264,7 +272,7 @@ def test_repeats_that_may_fail_are_one_test(suite: Suite) -> None:
 def test_a_bad_prompts_file(suite: Suite) -> None:
     """Every bad line is told as mcprun tells it, and pytest exits with 2."""
     suite.prompts(script(id="a"), {"prompt": ""}, {"prompt": "x", "expct": {}})
-    done = suite.run("prompts.jsonl", *SERVER)
+    done = suite.run("prompts.jsonl", *BARE)
     assert done.ret == 2
     told = run_mcprun("validate", "prompts.jsonl", cwd=suite.path).stderr
     assert len(told.splitlines()) == 2
@@ -285,7 +293,7 @@ def test_it_is_inert(suite: Suite) -> None:
         "test_it.py", "import pathlib, sys\ndef test_it(): pathlib.Path('modules').write_text(' '.join(sys.modules))"
     )
     suite.write("data.jsonl", "no prompts\n")
-    done = suite.run(*SERVER, "-p", "no:anyio", "-p", "no:xdist")
+    done = suite.run_anew(*SERVER, "-p", "no:anyio", "-p", "no:xdist")
     done.assert_outcomes(passed=1)
     imported = (suite.path / "modules").read_text().split()
     assert "mcprun.pytest_plugin" in imported
@@ -370,9 +378,8 @@ def test_an_interrupt_of_workers_leaves_nothing(suite: Suite) -> None:
 def test_a_run_that_ends_early(suite: Suite) -> None:
     """What takes the run with it, and what it did not come to, are errors; none of it is passed or skipped."""
     suite.write("mcprun.toml", "restarts = 0\n")
-    suite.write("dying.py", DYING)
     suite.prompts(script(id="fine"), script(("die", {}), id="dies"), script(id="after"), script(id="last"))
-    done = suite.run("prompts.jsonl", "--mcp-server", "dying.py")
+    done = suite.run("prompts.jsonl", *BARE)
     assert done.ret == 1
     done.assert_outcomes(passed=1, errors=3)
     done.stdout.fnmatch_lines(
@@ -390,11 +397,11 @@ def test_a_folder_that_nobody_may_write(suite: Suite) -> None:
     assert done.stdout.str().count("\ncan't make the run's folder ") == 6
 
 
-@pytest.mark.parametrize("tag", ["skip", "xfail", "skipif", "_private", "a tag", "area:math", "(x)"])
-def test_a_tag_is_a_name_and_nothing_else(suite: Suite, tag: str) -> None:
+def test_a_tag_is_a_name_and_nothing_else(suite: Suite) -> None:
     """Whatever it is called, the query is run and judged."""
-    suite.prompts(script(id="wrong", tags=[tag], **WRONG))
-    suite.run("prompts.jsonl", *SERVER, "--strict-markers").assert_outcomes(failed=1)
+    tags = ("skip", "xfail", "skipif", "_private", "a tag", "area:math", "(x)")
+    suite.prompts(*(script(id=f"wrong-{number}", tags=[tag], **WRONG) for number, tag in enumerate(tags)))
+    suite.run("prompts.jsonl", *BARE, "--strict-markers").assert_outcomes(failed=len(tags))
 
 
 def test_a_long_conversation_is_cut_short() -> None:
@@ -428,7 +435,7 @@ def pytest_runtest_protocol(item, nextitem):
 """,
     )
     suite.prompts(script(id="one"), script(id="two"))
-    assert suite.run("prompts.jsonl", *SERVER).ret == 0
+    assert suite.run("prompts.jsonl", *BARE).ret == 0
     assert [[one["id"] for one in read_jsonl(run / "transcripts.jsonl")] for run in suite.runs] == [
         ["one"],
         ["one", "two"],

@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import ROOT, SERVERS, Result, run_mcprun, script, write_jsonl
+from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
+from tests.support.shop import REGRESSION, good, recorded
 
-REGRESSION = ROOT / "prompts" / "regression"
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Result:
-    """The recorded run."""
-    done = run_mcprun("batch", REGRESSION / "regression.jsonl", REGRESSION / "shop.py", "--out", "good", cwd=tmp_path)
-    assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
-    return done
+__all__ = ["good", "recorded"]
 
 
 def replay(folder: Path, server: str, *flags: str) -> Result:

@@ -143,27 +143,33 @@ def test_a_prompt_may_ask_before_it_is_given(tmp_path: Path, protocol: str) -> N
     assert [(one["kind"], one["call"]) for one in transcript["asked"]] == [("elicitation", None)]
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ({"server_prompt": "nope"}, 'prompts: no prompt "nope"; the server has: brief, lesson, illustrated, '),
-        ({"server_prompt": "brief"}, 'prompts: prompt "brief" needs arguments that are missing: topic'),
-        ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be played: it begins with the assistant, '),
-        ({"server_prompt": "unfinished"}, 'prompts: prompt "unfinished" can\'t be played: it ends with the assistant: '),
-        ({"server_prompt": "painting", "prompt": "x"}, 'prompts: prompt "painting" can\'t be played: message 1 holds what the API does not take of the assistant: image'),
-        ({"server_prompt": "song"}, 'prompts: prompt "song" can\'t be played: message 0 holds what the API does not take: audio: audio/wav, 70 bytes'),
-        ({"server_prompt": "silence"}, 'prompts: prompt "silence" can\'t be played: it holds nothing'),
-        ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: no resource "library://nope" (Unknown resource: library://nope); the server has: library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
-        ({"resources": ["library://archive"], "prompt": "x"}, 'prompts: resource "library://archive" can\'t be sent: the API does not take resource library://archive: application/zip, 4 bytes'),
-        ({"server_prompt": "deadly"}, 'server_died: the server went away during prompt "deadly"; its stderr ends: fatal: the roof fell in'),
-    ],
+NOT_GIVEN: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"server_prompt": "nope"}, 'prompts: no prompt "nope"; the server has: brief, lesson, illustrated, '),
+    ({"server_prompt": "brief"}, 'prompts: prompt "brief" needs arguments that are missing: topic'),
+    ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be played: it begins with the assistant, '),
+    ({"server_prompt": "unfinished"}, 'prompts: prompt "unfinished" can\'t be played: it ends with the assistant: '),
+    ({"server_prompt": "painting", "prompt": "x"}, 'prompts: prompt "painting" can\'t be played: message 1 holds what the API does not take of the assistant: image'),
+    ({"server_prompt": "song"}, 'prompts: prompt "song" can\'t be played: message 0 holds what the API does not take: audio: audio/wav, 70 bytes'),
+    ({"server_prompt": "silence"}, 'prompts: prompt "silence" can\'t be played: it holds nothing'),
+    ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: no resource "library://nope" (Unknown resource: library://nope); the server has: library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
+    ({"resources": ["library://archive"], "prompt": "x"}, 'prompts: resource "library://archive" can\'t be sent: the API does not take resource library://archive: application/zip, 4 bytes'),
 )  # fmt: skip
-def test_what_the_server_does_not_give_is_an_error(tmp_path: Path, more: dict[str, Any], message: str) -> None:
+
+
+@pytest.fixture(scope="module")
+def not_given(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Run all queries for which the server does not give what they ask for."""
+    folder = tmp_path_factory.mktemp("not-given")
+    queries = ({**query(**more), "id": str(number)} for number, (more, _) in enumerate(NOT_GIVEN))
+    return run_mcprun("batch", write_jsonl(folder / "p.jsonl", *queries), LIBRARY, cwd=folder)
+
+
+@pytest.mark.parametrize("number", range(len(NOT_GIVEN)), ids=[str(more) for more, _ in NOT_GIVEN])
+def test_what_the_server_does_not_give_is_an_error(not_given: Result, number: int) -> None:
     """It has a kind, and says what there is; nothing was said to a model."""
-    done = played(tmp_path, LIBRARY, **more)
-    (transcript,) = done.transcripts
-    assert (done.code, transcript["verdict"], transcript["turns"], transcript["stop"]) == (3, "error", [], "error")
-    assert f"{transcript['error']['kind']}: {transcript['error']['message']}".startswith(message)
+    transcript = not_given.transcripts[number]
+    assert (not_given.code, transcript["verdict"], transcript["turns"], transcript["stop"]) == (3, "error", [], "error")
+    assert f"{transcript['error']['kind']}: {transcript['error']['message']}".startswith(NOT_GIVEN[number][1])
 
 
 @pytest.mark.parametrize(
@@ -202,26 +208,38 @@ def test_a_dead_server_takes_no_other_query_down(tmp_path: Path) -> None:
     deadly, other = query(server_prompt="deadly"), query(resources=["library://rules"], prompt="x")
     prompts = write_jsonl(tmp_path / "p.jsonl", deadly, {**other, "id": "other"})
     done = run_mcprun("batch", prompts, LIBRARY, cwd=tmp_path)
-    assert done.verdicts == {"q": "error", "other": "passed"}
-    assert done.transcripts[0]["attempts"] == 3
+    assert (done.code, done.verdicts) == (3, {"q": "error", "other": "passed"})
+    first = done.transcripts[0]
+    assert (first["attempts"], first["turns"], first["stop"], first["error"]["kind"]) == (3, [], "error", "server_died")
+    assert first["error"]["message"].startswith(
+        'the server went away during prompt "deadly"; its stderr ends: fatal: the roof fell in'
+    )
 
 
-def both_versions(tmp_path: Path, *args: str) -> Result:
-    """Record three queries against one version of the server, and replay them against another."""
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Record three queries against one version of the server; give the run."""
+    folder = tmp_path_factory.mktemp("quiet")
     prompts = write_jsonl(
-        tmp_path / "p.jsonl",
+        folder / "p.jsonl",
         query(server_prompt=BRIEF),
         {**query(resources=["library://rules"], prompt="Sum up."), "id": "rules"},
         {**query(server_prompt="lesson"), "id": "same"},
     )
-    assert run_mcprun("batch", prompts, LIBRARY, "--out", "base", cwd=tmp_path).code == 0
-    replay = ["--model", "replay:base", "--out", "head"]
-    return run_mcprun("batch", prompts, LIBRARY, *replay, *args, "--", "loud", cwd=tmp_path)
+    done = run_mcprun("batch", prompts, LIBRARY, cwd=folder)
+    assert done.code == 0
+    return done.run
 
 
-def test_a_changed_prompt_is_told(tmp_path: Path) -> None:
+def replayed(base: Path, tmp_path: Path, *args: str) -> Result:
+    """Play the run back against another version of the server."""
+    replay = ["--model", f"replay:{base}", "--out", "head"]
+    return run_mcprun("batch", base.parents[1] / "p.jsonl", LIBRARY, *replay, *args, "--", "loud", cwd=tmp_path)
+
+
+def test_a_changed_prompt_is_told(tmp_path: Path, base: Path) -> None:
     """By `diff`, of a slim baseline as well, by the count of what diverged, and not where it is ignored."""
-    done = both_versions(tmp_path)
+    done = replayed(base, tmp_path)
     assert (done.code, done.record["counts"]["diverged"]) == (0, 2)
     assert [one["given"]["diverged"] for one in done.transcripts] == [True, True, False]
     assert [one["text"] for one in done.transcripts] == ["Done."] * 3
@@ -233,13 +251,13 @@ def test_a_changed_prompt_is_told(tmp_path: Path) -> None:
         "~ rules passed", "prompt", "messages[0].content[0].text:", "[resource library://rules]", "- Be quiet.", "+ Be loud.",
         "2 changed, 1 same",
     ]  # fmt: skip
-    run_mcprun("bless", "base", "slim", "--slim", cwd=tmp_path)
-    for base in ("base", "slim"):
-        told = run_mcprun("diff", base, "head", cwd=tmp_path)
+    run_mcprun("bless", base, "slim", "--slim", cwd=tmp_path)
+    for run in (base, "slim"):
+        told = run_mcprun("diff", run, "head", cwd=tmp_path)
         assert (told.code, squeezed(told.stdout)) == (1, expected)
-    assert run_mcprun("diff", "base", "head", "--ignore", "messages[0].content", cwd=tmp_path).code == 0
-    assert run_mcprun("diff", "base", "head", "--scrub", "quiet|loud", cwd=tmp_path).code == 0
-    page = run_mcprun("diff", "base", "head", "--html", "d.html", cwd=tmp_path)
+    assert run_mcprun("diff", base, "head", "--ignore", "messages[0].content", cwd=tmp_path).code == 0
+    assert run_mcprun("diff", base, "head", "--scrub", "quiet|loud", cwd=tmp_path).code == 0
+    page = run_mcprun("diff", base, "head", "--html", "d.html", cwd=tmp_path)
     assert page.code == 1
     assert "in a loud room" in (tmp_path / "d.html").read_text()
 
@@ -254,9 +272,9 @@ def test_repeats_with_a_changed_prompt_go_another_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("policy", "turns"), [("fail", 1), ("stop", 0)])
-def test_a_diverged_prompt_fails_or_stops(tmp_path: Path, policy: str, turns: int) -> None:
+def test_a_diverged_prompt_fails_or_stops(tmp_path: Path, base: Path, policy: str, turns: int) -> None:
     """As a diverged call does; what the server gives now stands in the transcript."""
-    done = both_versions(tmp_path, "--on-divergence", policy)
+    done = replayed(base, tmp_path, "--on-divergence", policy)
     first, _, same = done.transcripts
     assert (done.code, first["verdict"], len(first["turns"]), same["verdict"]) == (1, "failed", turns, "passed")
     assert first["checks"][-1]["message"] == (
@@ -266,9 +284,9 @@ def test_a_diverged_prompt_fails_or_stops(tmp_path: Path, policy: str, turns: in
     assert texts(first)[0] == ("user", ["Write briefly about owls, in a dry tone, in a loud room."])
 
 
-def test_scrubbed_prompts_and_secrets_do_not_diverge(tmp_path: Path) -> None:
+def test_scrubbed_prompts_and_secrets_do_not_diverge(tmp_path: Path, base: Path) -> None:
     """What is taken out of a recording differs from nothing: neither by `--scrub` nor by `--redact`."""
-    assert both_versions(tmp_path, "--scrub", "quiet|loud").record["counts"]["diverged"] == 0
+    assert replayed(base, tmp_path, "--scrub", "quiet|loud").record["counts"]["diverged"] == 0
     prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt="lesson"))
     hidden = ["--redact", "text|easily"]
     run_mcprun("batch", prompts, LIBRARY, *hidden, "--out", "a", cwd=tmp_path)
@@ -276,12 +294,11 @@ def test_scrubbed_prompts_and_secrets_do_not_diverge(tmp_path: Path) -> None:
     assert (again.code, again.record["counts"]["diverged"]) == (0, 0)
 
 
-def test_a_recording_of_other_arguments_is_not_played(tmp_path: Path) -> None:
+def test_a_recording_of_other_arguments_is_not_played(tmp_path: Path, base: Path) -> None:
     """What is taken from the server is a part of the prompt: with another one, nothing was recorded."""
-    both_versions(tmp_path)
     other = {**BRIEF, "arguments": {"topic": "cats"}}
     prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt=other))
-    done = run_mcprun("batch", prompts, LIBRARY, "--model", "replay:base", cwd=tmp_path)
+    done = run_mcprun("batch", prompts, LIBRARY, "--model", f"replay:{base}", cwd=tmp_path)
     assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "not_recorded")
     assert "q was recorded for another prompt" in done.transcripts[0]["error"]["message"]
 

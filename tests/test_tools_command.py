@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from mcprun.report.toollist import signature, type_words
 from tests.support import npm
 from tests.support.cli import RAW, clean_environment, run_mcprun, squeezed
-from tests.test_diff import REGRESSION
+from tests.support.shop import REGRESSION
 from tests.test_tool_changes import lists
 
 SHOP, RENAMED = REGRESSION / "shop.py", REGRESSION / "shop_renamed.py"

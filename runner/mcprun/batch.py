@@ -12,6 +12,7 @@ from typing import Literal
 from mcprun.asking import Offers
 from mcprun.attempt import Attempts, untried
 from mcprun.connect import Connector
+from mcprun.deadline import Gate
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
 from mcprun.events import Emit, Event, QueryEnd, RunStart, Warned, Where
@@ -23,11 +24,13 @@ from mcprun.loop import Divergence, GivenDivergence, Loop
 from mcprun.models import Model
 from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
+from mcprun.models.waves import Flight, Waves
+from mcprun.paid import Paid
 from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query
 from mcprun.recorder import Recorder, head
-from mcprun.records import JsonObject, RunRecord, Said, Usage
+from mcprun.records import JsonObject, RunRecord, Said
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
@@ -152,11 +155,13 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
     if len(journal) == plan.prompts.runs:
         return
     show = Show(plan.redactor.text)
+    flight = Flight(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
+    waves = Waves(flight, ending, plan.resume.run if plan.resume else None)
     connector = connector_of(plan, journal, emit)
     async with (
         meanwhile(plan.model.load()),  # about as long as a server takes to start
         Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
-        plan.model.open(limits, emit, plan.scrubber, show, _paid(plan)) as model,
+        plan.model.open(limits, emit, plan.scrubber, show, _paid(plan), waves) as model,
         open_judge(plan.judge, model, limits, emit, show, _paid(plan)) as judge,
     ):
         recorder.answered(servers.first)
@@ -172,6 +177,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
             divergence=_divergence(model, plan.redactor),
             given_divergence=_given_divergence(model, plan.redactor),
             stop_diverged=plan.on_divergence == "stop",
+            gate=Gate(limits.concurrency) if plan.model.is_batched else None,
             approve=model.approve if isinstance(model, ReplayModel) else None,
         )
         attempts = Attempts(
@@ -195,8 +201,8 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
         try:
             with settled():
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(limits.concurrency, plan.prompts.runs)):
-                        group.create_task(work())
+                    for _ in range(flight.queries):
+                        group.create_task(work()).add_done_callback(flight.land)
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
 
@@ -211,7 +217,7 @@ def _in_order(prompts: PromptsFile, journal: Journal) -> Take:
     return take
 
 
-def _paid(plan: Plan) -> Iterator[tuple[str, Usage | None]]:
+def _paid(plan: Plan) -> Iterator[Paid]:
     """Give what earlier processes have spent of this run's budget."""
     has_budget = plan.limits.budget_tokens is not None or plan.limits.budget_usd is not None
     return plan.resume.run.replies() if plan.resume and has_budget else iter(())

@@ -1,10 +1,10 @@
-"""A deadline that stands still while there is nothing to do but wait: for a rate limit, for a restarting server."""
+"""A deadline that stands still while there is nothing to do but wait: for a rate limit, for a batch, at a gate."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -61,3 +61,23 @@ class Deadline:
         """Move the end, unless it has come: whoever pauses may outlast what it is paused in."""
         if self._is_running and not self._timeout.expired():
             self._timeout.reschedule(when)
+
+
+class Gate:
+    """Lets so many through at once; who has to wait before it does so off the clock."""
+
+    def __init__(self, places: int) -> None:
+        self._places = asyncio.Semaphore(places)
+
+    @asynccontextmanager
+    async def passed(self, deadline: Deadline) -> AsyncIterator[None]:
+        """Hold a place for the length of the context; `deadline` is paused until there is one."""
+        if self._places.locked():
+            with deadline.paused():
+                await self._places.acquire()
+        else:
+            await self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mcprun.errors import ErrorKind, RunError
 
@@ -17,12 +17,15 @@ class Ending:
 
     `reason` is the first that was given: once there is one, no further query is started. Those in flight end by
     themselves after `stop`, and are cancelled by `end`. Before the run `is_busy` with queries there is nothing to wait
-    for, and both are the same.
+    for, and both are the same. What somebody else works on is left to them, if the run is not abandoned within
+    `patience`, seconds from when it has nothing else to do.
     """
 
     def __init__(self) -> None:
         self.reason: RunError | None = None
         self.is_busy = False
+        self.patience = 0.0
+        self._is_abandoned = asyncio.Event()
         self._is_cut = False
         self._work: asyncio.Task[None] | None = None
 
@@ -36,6 +39,17 @@ class Ending:
         """Start nothing more, and cancel what is in flight."""
         self.reason = self.reason or reason
         self._cut()
+
+    def abandon(self) -> None:
+        """Have nothing left to others."""
+        self._is_abandoned.set()
+
+    async def abandoned(self) -> bool:
+        """Tell whether nothing is left to others, when that is certain."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.patience):
+                await self._is_abandoned.wait()
+        return self._is_abandoned.is_set()
 
     def _cut(self) -> None:
         if not self._is_cut:

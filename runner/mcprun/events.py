@@ -90,13 +90,14 @@ class Noise(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall(Event):
-    """One model request and its answer, or the `error` that came in its place."""
+    """One model request and its answer, or the `error` that came in its place; `batch` is the one that it came with."""
 
     name: ClassVar[str] = "model_call"
     model: str
     stop_reason: str | None = None
     usage: Usage | None = None
     request_id: str | None = None
+    batch: str | None = None
     status: int | None = None
     error: str | None = None
 
@@ -111,12 +112,47 @@ class JudgeCall(Event):
     stop_reason: str | None = None
     usage: Usage | None = None
     request_id: str | None = None
+    batch: str | None = None
     error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchAsked(Event):
+    """A `wave` of requests is about to be sent; told before, so that its batch can be found though its id is lost.
+
+    `requests` holds one object a request: its `custom_id`, and of whom it is (`query`, `repeat`, `attempt`, `turn`).
+    """
+
+    name: ClassVar[str] = "batch_asked"
+    wave: str
+    requests: list[JsonObject]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSent(Event):
+    """A wave is being processed as a Message Batch of `size` requests; told before anybody waits for it."""
+
+    name: ClassVar[str] = "batch_sent"
+    wave: str
+    batch: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEnded(Event):
+    """The results of a Message Batch were taken, after `seconds`; `counts` are the kinds of results."""
+
+    name: ClassVar[str] = "batch_ended"
+    batch: str
+    counts: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retry(Event):
-    """A try at a model request failed and is made again after `wait` seconds; `tried` counts from 1."""
+    """A try at a model request failed and is made again after `wait` seconds; `tried` counts from 1.
+
+    So is a look at a batch, which belongs to no query.
+    """
 
     name: ClassVar[str] = "retry"
     tried: int

@@ -17,8 +17,9 @@ from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
 from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
+from mcprun.paid import Paid
 from mcprun.queries import Query
-from mcprun.records import Check, Usage
+from mcprun.records import Check
 from mcprun.scrub import Scrubber
 from mcprun.show import Show
 from mcprun.tools import ToolSet
@@ -107,6 +108,7 @@ class ModelJudge:
                 stop_reason=reply.stop_reason,
                 usage=reply.usage,
                 request_id=reply.request_id,
+                batch=reply.batch,
             )
         )
         return reply
@@ -143,7 +145,7 @@ async def open_judge(
     limits: Limits,
     emit: Emit,
     show: Show,
-    earlier: Iterable[tuple[str, Usage | None]],
+    earlier: Iterable[Paid],
 ) -> AsyncIterator[Judge | None]:
     """Make the judge of a run, if it has one. `model` is the run's own: another Claude is asked by the same client.
 

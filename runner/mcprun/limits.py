@@ -40,6 +40,39 @@ RETRY_WAIT_SECONDS = 60.0
 CONCURRENCY = 8
 """Queries in flight at once."""
 
+BATCH_QUERIES = 2000
+"""Queries in flight at once when their turns go through Message Batches: nearly all of them wait, none works."""
+
+BATCH_REQUESTS, BATCH_BYTES = 100_000, 256_000_000
+"""What one Message Batch may hold (https://docs.claude.com/en/docs/build-with-claude/batch-processing)."""
+
+BATCH_WAIT_SECONDS = 10.0
+"""A batch goes out although some queries are still working when nothing more has joined it for so long."""
+
+BATCH_POLL_SECONDS = 60.0
+"""The longest wait between two looks at a batch, which may take from minutes to a day."""
+
+BATCH_LOST_SECONDS = 25 * 3600.0
+"""A batch that has not been heard of for so long has ended: the API gives up after 24 hours."""
+
+BATCH_SKEW_SECONDS = 600.0
+"""How far the clock of this machine may be from the API's when a batch is searched for by the time it was created."""
+
+BATCHES_LISTED = 10_000
+"""Batches that are searched through, the newest first, for one whose id is not known."""
+
+BATCH_LIST_TRIES = 6
+"""Times that the API is asked for such a list before it is done without."""
+
+BATCH_TRIES = 3
+"""Batches that a request may be in, where the API cancels it or does not come to it in time."""
+
+BATCH_REGRET_SECONDS = 3.0
+"""How long a run that was interrupted waits for a second Ctrl-C before it leaves its pending batches alone."""
+
+BATCH_SHARE = 0.5
+"""What a token costs in a Message Batch, of its price."""
+
 MAX_RESULT_BYTES = 10 * 1024 * 1024
 """One message of a server, a tool's result above all. The Messages API takes requests of up to 32 MB."""
 
@@ -79,6 +112,8 @@ PROVIDERS = ("bedrock", "vertex", "foundry")
 class Limits:
     """The bounds of one run; `None` is no bound. A query's own `timeout`, `max_turns` and `max_tokens` come first.
 
+    `concurrency` is how many queries work at once: those that wait for a batch do not, and of them there may be
+    `batch_queries` in all. `batch_wait` and `batch_poll` are seconds.
     `budget_tokens`, `budget_usd` (US dollars) and `max_failures` (queries that did not pass) are of the whole run.
     """
 
@@ -96,6 +131,13 @@ class Limits:
     max_sampling: int = MAX_SAMPLING
     max_tokens: int = MAX_TOKENS
     concurrency: int = CONCURRENCY
+    batch_queries: int | None = None
+    batch_wait: float = BATCH_WAIT_SECONDS
+    batch_poll: float = BATCH_POLL_SECONDS
     max_failures: int | None = None
     budget_tokens: int | None = None
     budget_usd: float | None = None
+
+    def in_flight(self, *, is_batched: bool) -> int:
+        """How many queries may be in flight at once, those included that wait for a batch."""
+        return (self.batch_queries or BATCH_QUERIES) if is_batched else self.concurrency

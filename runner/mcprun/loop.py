@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from mcprun.answers import Answers, QueryAsker
 from mcprun.asking import Caller, Offers
 from mcprun.content import error_result, tool_result
 from mcprun.conversation import Conversation, UnderWay
-from mcprun.deadline import Deadline
+from mcprun.deadline import Deadline, Gate
 from mcprun.errors import QueryError, RequestError
 from mcprun.events import Emit, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
@@ -52,8 +53,8 @@ class Loop:
     `offers` is what servers that ask are offered.
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
     from the one that is played back, if one is, `given_divergence` how what it began with does; with `stop_diverged`, a
-    conversation ends there. `approve` is asked before each call, and `hear` is called with what the model says while it
-    comes.
+    conversation ends there. A `gate` bounds how many use a server at once. `approve` is asked before each call, and
+    `hear` is called with what the model says while it comes.
     """
 
     model: Model
@@ -65,6 +66,7 @@ class Loop:
     divergence: Divergence | None = None
     given_divergence: GivenDivergence | None = None
     stop_diverged: bool = False
+    gate: Gate | None = None
     approve: Approve | None = None
     hear: Callable[[str], None] | None = None
 
@@ -72,6 +74,10 @@ class Loop:
     def answers(self) -> Answers:
         """What servers that ask are answered by."""
         return Answers(self.model, self.limits, self.offers)
+
+    def passed(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:
+        """Wait until the server may be used, off the clock of a `deadline`."""
+        return self.gate.passed(deadline) if self.gate else nullcontext()
 
     async def converse(
         self,
@@ -95,7 +101,8 @@ class Loop:
         try:
             with server.attend(asker):
                 if messages is None:
-                    messages = await self._user_messages(query, server, where, conversation, asker)
+                    async with self.passed(deadline):
+                        messages = await self._user_messages(query, server, where, conversation, asker)
                 for content in messages:
                     conversation.messages.append({"role": "user", "content": content})
                     await one.run()
@@ -149,7 +156,7 @@ class _Exchange:
                 conversation.stop = "max_calls"
                 return
             if uses and reply.stop_reason in _CALLING:
-                conversation.messages.append({"role": "user", "content": await self._results(uses)})
+                conversation.messages.append({"role": "user", "content": await self._called(uses)})
                 if self.loop.stop_diverged and any(call.diverged for call in conversation.calls):
                     conversation.stop = "diverged"
                     return
@@ -193,9 +200,15 @@ class _Exchange:
                 stop_reason=reply.stop_reason,
                 usage=reply.usage,
                 request_id=reply.request_id,
+                batch=reply.batch,
             )
         )
         return reply
+
+    async def _called(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
+        """Run a turn's calls, when there is a place for it; see `_results`."""
+        async with self.loop.passed(self.deadline):
+            return await self._results(uses)
 
     async def _results(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
         """Run a turn's calls at the same time; give their `tool_result` blocks in the order they were asked."""

@@ -15,7 +15,7 @@ from mcprun.config import environment
 from mcprun.errors import UsageError
 from mcprun.limits import AUTO, Limits
 from mcprun.models import Manner
-from mcprun.models.choose import Account, choose, choose_judge, needs_script
+from mcprun.models.choose import Account, Choice, choose, choose_judge, needs_script
 from mcprun.oauthclient import given_value, machine
 from mcprun.prompts import Select, as_file, read_prompts
 from mcprun.records import JsonObject
@@ -50,9 +50,9 @@ class Options:
     """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
 
     `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`, `thinking` and `tool_choice` say
-    how Claude answers (`models.Manner`), `bare_api` that only what every endpoint of the Messages API knows is sent.
-    `filters` are patterns of ids and tags, of which the first `limit` queries are
-    run, of these the `shard` (`2/4`: the second of four parts). `allow_tool` and `deny_tool` are patterns of tools;
+    how Claude answers (`models.Manner`), `bare_api` that only what every endpoint of the Messages API knows is sent,
+    `batch_api` that it is asked in batches. `filters` are patterns of ids and tags, of which the first `limit` queries
+    are run, of these the `shard` (`2/4`: the second of four parts). `allow_tool` and `deny_tool` are patterns of tools;
     `read_only` leaves those that say they change nothing. `env` (of a server that is started), all that `env_files`
     hold, and `headers` (of one at a URL) are secrets; `token` is shown to a URL, or one that the `oauth_` client gets
     (`oauthclient.py`). `redact` holds regular expressions of others. `cwd` and `python` say how a server is started,
@@ -63,6 +63,7 @@ class Options:
 
     model: str | None = None
     judge_model: str | None = None
+    batch_api: bool = False
     base_url: str | None = None
     effort: str | None = None
     thinking: str | None = None
@@ -119,6 +120,8 @@ def make_plan(
 
     With `resume` an earlier run goes on, whose prompts may have been `kept`.
     """
+    if options.batch_api:
+        options = replace(options, limits=_batched(options))
     account = Account.find()
     spec, judge = options.model or account.model, options.judge_model or account.judge_model
     if options.limits.budget_usd is not None:
@@ -140,7 +143,7 @@ def make_plan(
         account = account.at_clouds(spec, judge if found.judged else None, options.base_url)
         target, redactor = reach(server, options, account)
         model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
-        model = replace(model, manner=manner_of(options))
+        model = replace(model, manner=manner_of(options), is_batched=is_batched(options, model))
         plan = Plan(
             prompts=found,
             target=target,
@@ -165,6 +168,16 @@ def make_plan(
         )
         stack.pop_all()  # the prompts stay open for whoever runs the plan
     return plan
+
+
+def is_batched(options: Options, model: Choice) -> bool:
+    """Tell whether the model is asked in batches. Raises `UsageError` where there are none."""
+    if options.batch_api and model.record.kind != "claude":
+        name = f"{model.record.name} ({model.record.chosen})"
+        raise UsageError(f"--batch-api asks Claude in batches, at Anthropic's own API, and the model is {name}")
+    if options.batch_api and options.bare_api:
+        raise UsageError("--bare-api sends only what every endpoint knows, and --batch-api needs batches: choose one")
+    return options.batch_api
 
 
 def manner_of(options: Options) -> Manner:
@@ -216,3 +229,15 @@ def _root(folder: str) -> JsonObject:
     if not path.is_dir():
         raise UsageError(f"--root {folder}: there is no such folder")
     return {"uri": path.as_uri(), "name": path.name or str(path)}
+
+
+def _batched(options: Options) -> Limits:
+    """Give the limits of a run whose turns go through batches, which take up to a day.
+
+    No server is told that it may ask the model: a call could not wait for that. A server of its own for each of
+    thousands of queries would be too many.
+    """
+    limits = replace(options.limits, max_sampling=0)
+    if options.fresh_server and limits.batch_queries is None:
+        limits = replace(limits, batch_queries=limits.concurrency)
+    return limits

@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from mcprun.compact import Digests
 from mcprun.errors import UsageError
 from mcprun.outline import Outline
+from mcprun.paid import Paid
 from mcprun.records import JsonObject, RunRecord, Transcript, Usage
 
 OUTPUTS = Path("outputs")
@@ -89,16 +90,24 @@ class Run:
             raise UsageError(f"can't read {path}: {error}") from None
         return digests
 
-    def replies(self) -> Iterator[tuple[str, Usage | None]]:
-        """Stream all that models replied, to whoever asked, by the trace: each one's name, its tokens if counted."""
+    def replies(self) -> Iterator[Paid]:
+        """Stream all that models replied, to whoever asked, by the trace.
+
+        What came with a batch counts once, however often it was taken from there.
+        """
+        taken: set[tuple[str, str | None]] = set()
         try:
             with (self.path / TRACE).open("rb") as stream:
                 for line in stream:
                     if _REPLY.match(line) and line.endswith(b"\n"):
                         event = json.loads(line)
                         if "stop_reason" in event:
-                            usage = event.get("usage")
-                            yield event["model"], Usage.model_validate(usage) if usage else None
+                            usage, batch = event.get("usage"), event.get("batch")
+                            if batch and (batch, event.get("request_id")) in taken:
+                                continue
+                            if batch:
+                                taken.add((batch, event.get("request_id")))
+                            yield Paid(event["model"], Usage.model_validate(usage) if usage else None, bool(batch))
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"can't read {self.path / TRACE}: {error}") from None
 

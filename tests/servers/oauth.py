@@ -1,7 +1,8 @@
 """An MCP server that wants authorization, and its authorization server, on one free port that it prints on stdout.
 
 The argument is a JSON object of switches; see `Switches`. Whoever asks for authorization is let in at once: the
-authorization endpoint redirects without a page. Each request is a line of the file `log`.
+authorization endpoint redirects without a page. Each request is a line of the file `log`. Whoever posts other switches
+to `/begin` has a server that knows nobody, as if it had been started with them: one process does for many tests.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import secrets
 import socket
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from starlette.routing import Mount, Route
 @dataclass(frozen=True)
 class Switches:
     """`prm` is where protected resource metadata are (header, path, root, none), `metadata` where the authorization
-    server's are (rfc8414, oidc, none), below `issuer`. `deny` answers a login with an error."""
+    server's are (rfc8414, oidc, none), below `issuer`. `deny` answers a login with an error. `json` holds from the start."""
 
     log: str
     transport: str = "http"
@@ -52,19 +54,28 @@ class Switches:
     secrets: dict[str, str] = field(default_factory=dict)
 
 
-switches = Switches(**json.loads(sys.argv[1]))
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
+listener.listen()  # who comes before the server is ready waits for it
 origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
-path = "/sse" if switches.transport == "sse" else "/mcp"
-issuer = f"{origin}{switches.issuer}"
-clients: dict[str, dict[str, Any]] = {}
-codes: dict[str, dict[str, str]] = {}
-access: dict[str, dict[str, Any]] = {}
-refresh: dict[str, dict[str, Any]] = {}
-together = 0
-everybody = asyncio.Event()
 
+
+class World:
+    """What the server is told to be, and whom it knows."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.switches = Switches(**told)
+        self.path = "/sse" if self.switches.transport == "sse" else "/mcp"
+        self.issuer = f"{origin}{self.switches.issuer}"
+        self.clients: dict[str, dict[str, Any]] = {}
+        self.codes: dict[str, dict[str, str]] = {}
+        self.access: dict[str, dict[str, Any]] = {}
+        self.refresh: dict[str, dict[str, Any]] = {}
+        self.together = 0
+        self.everybody = asyncio.Event()
+
+
+world = World(json.loads(sys.argv[1]))
 server = MCPServer("guarded", version="1.0.0")
 
 
@@ -83,76 +94,79 @@ async def deep(text: str) -> str:
 @server.tool()
 async def meet(count: int) -> str:
     """Wait until so many callers are here at the same time."""
-    global together
-    together += 1
-    if together == count:
-        everybody.set()
-    await everybody.wait()
+    here = world
+    here.together += 1
+    if here.together == count:
+        here.everybody.set()
+    await here.everybody.wait()
     return "met"
 
 
 def note(**what: Any) -> None:
-    with Path(switches.log).open("a", encoding="utf-8") as file:
+    with Path(world.switches.log).open("a", encoding="utf-8") as file:
         file.write(json.dumps(what) + "\n")
 
 
 async def resource_metadata(request: Request) -> Response:
     note(path=request.url.path)
-    where = {"header": "/elsewhere", "path": f"/.well-known/oauth-protected-resource{path}"}
+    where = {"header": "/elsewhere", "path": f"/.well-known/oauth-protected-resource{world.path}"}
     where["root"] = "/.well-known/oauth-protected-resource"
-    if request.url.path != where.get(switches.prm):
+    if request.url.path != where.get(world.switches.prm):
         return PlainTextResponse("not here", 404)
-    body: dict[str, Any] = {"resource": switches.resource or f"{origin}{path}", "authorization_servers": [issuer]}
-    if switches.prm_scopes is not None:
-        body["scopes_supported"] = switches.prm_scopes
+    body: dict[str, Any] = {
+        "resource": world.switches.resource or f"{origin}{world.path}",
+        "authorization_servers": [world.issuer],
+    }
+    if world.switches.prm_scopes is not None:
+        body["scopes_supported"] = world.switches.prm_scopes
     return JSONResponse(body)
 
 
 async def metadata(request: Request) -> Response:
     note(path=request.url.path)
     kind = "oidc" if "openid" in request.url.path else "rfc8414"
-    if kind != switches.metadata:
+    if kind != world.switches.metadata:
         return PlainTextResponse("not here", 404)
     body: dict[str, Any] = {
-        "issuer": issuer,
-        "authorization_endpoint": f"{issuer}/authorize",
-        "token_endpoint": f"{issuer}/token",
+        "issuer": world.issuer,
+        "authorization_endpoint": f"{world.issuer}/authorize",
+        "token_endpoint": f"{world.issuer}/token",
         "code_challenge_methods_supported": ["S256"],
-        "token_endpoint_auth_methods_supported": switches.methods,
-        "client_id_metadata_document_supported": switches.documents,
+        "token_endpoint_auth_methods_supported": world.switches.methods,
+        "client_id_metadata_document_supported": world.switches.documents,
     }
-    if switches.registers:
-        body["registration_endpoint"] = f"{issuer}/register"
+    if world.switches.registers:
+        body["registration_endpoint"] = f"{world.issuer}/register"
     return JSONResponse(body)
 
 
 async def register(request: Request) -> Response:
     body = await request.json()
     note(path=request.url.path, redirect_uris=body["redirect_uris"], name=body.get("client_name"))
-    if not switches.registers:
+    if not world.switches.registers:
         return PlainTextResponse("not here", 404)
-    method = switches.methods[0]
-    client = {**body, "client_id": f"client-{len(clients)}", "token_endpoint_auth_method": method}
+    method = world.switches.methods[0]
+    client = {**body, "client_id": f"client-{len(world.clients)}", "token_endpoint_auth_method": method}
     if method != "none":
         client["client_secret"] = secrets.token_hex(16)
-    clients[client["client_id"]] = client
+    world.clients[client["client_id"]] = client
     return JSONResponse(client, 201)
 
 
 async def authorize(request: Request) -> Response:
     asked = dict(request.query_params)
     note(path=request.url.path, **{key: asked.get(key) for key in ("client_id", "scope", "resource", "redirect_uri")})
-    client = clients.get(asked["client_id"])
+    client = world.clients.get(asked["client_id"])
     if client and asked["redirect_uri"] not in client["redirect_uris"]:
         return PlainTextResponse("that is not your redirect URI", 400)
     if asked["code_challenge_method"] != "S256":
         return PlainTextResponse("PKCE is wanted", 400)
     answer = {"state": asked["state"]}
-    if switches.deny:
+    if world.switches.deny:
         answer |= {"error": "access_denied", "error_description": "not \x1b[31mtoday"}
     else:
         answer["code"] = secrets.token_hex(16)
-        codes[answer["code"]] = asked
+        world.codes[answer["code"]] = asked
     return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(answer)}", 302)
 
 
@@ -169,9 +183,9 @@ def client_of(request: Request, form: dict[str, str]) -> tuple[str, str] | None:
         try:
             jwt.decode(
                 form["client_assertion"],
-                switches.keys[claims["sub"]],
+                world.switches.keys[claims["sub"]],
                 algorithms=["RS256", "ES256"],
-                audience=issuer,
+                audience=world.issuer,
                 issuer=claims["sub"],
                 options={"require": ["exp", "iat", "jti"]},
             )
@@ -185,8 +199,8 @@ def client_of(request: Request, form: dict[str, str]) -> tuple[str, str] | None:
     else:
         name, secret = form.get("client_id", ""), form.get("client_secret", "")
         method = "client_secret_post" if secret else "none"
-    known = switches.secrets.get(name, clients.get(name, {}).get("client_secret", ""))
-    if method not in switches.methods or (known and known != secret) or (method == "none" and known):
+    known = world.switches.secrets.get(name, world.clients.get(name, {}).get("client_secret", ""))
+    if method not in world.switches.methods or (known and known != secret) or (method == "none" and known):
         return None
     return name, method
 
@@ -206,46 +220,63 @@ async def token(request: Request) -> Response:
         return refused("invalid_client", 401)
     scope = form.get("scope")
     if kind == "authorization_code":
-        asked = codes.pop(form["code"], None)
+        asked = world.codes.pop(form["code"], None)
         digest = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=").decode()
         if not asked or digest != asked["code_challenge"] or asked["redirect_uri"] != form["redirect_uri"]:
             return refused("invalid_grant")
         scope = asked.get("scope")
     elif kind == "refresh_token":
-        before = refresh.pop(form["refresh_token"], None)
+        before = world.refresh.pop(form["refresh_token"], None)
         if before is None:
             return refused("invalid_grant")
         scope = before["scope"]
-    elif kind.endswith(":jwt-bearer") and form["assertion"] != switches.assertion:
+    elif kind.endswith(":jwt-bearer") and form["assertion"] != world.switches.assertion:
         return refused("invalid_grant")
     elif shown[1] == "none":
         return refused("unauthorized_client")
     body: dict[str, Any] = {"access_token": f"access-{secrets.token_hex(16)}", "token_type": "bearer"}
-    ends = time.time() + switches.expires_in if switches.expires_in is not None else None
-    access[body["access_token"]] = {"scope": scope or "", "ends": ends}
+    ends = time.time() + world.switches.expires_in if world.switches.expires_in is not None else None
+    world.access[body["access_token"]] = {"scope": scope or "", "ends": ends}
     if kind in ("authorization_code", "refresh_token"):
         body["refresh_token"] = f"refresh-{secrets.token_hex(16)}"
-        refresh[body["refresh_token"]] = {"scope": scope}
-    if switches.expires_in is not None:
-        body["expires_in"] = switches.expires_in
+        world.refresh[body["refresh_token"]] = {"scope": scope}
+    if world.switches.expires_in is not None:
+        body["expires_in"] = world.switches.expires_in
     if scope:
         body["scope"] = scope
     return JSONResponse(body)
 
 
+async def begin(request: Request) -> Response:
+    """Be another server."""
+    global world
+    world = World(await request.json())
+    return PlainTextResponse("done")
+
+
 async def revoke(request: Request) -> Response:
     """Forget all access tokens, or refresh tokens as well."""
-    access.clear()
+    world.access.clear()
     if request.path_params["what"] == "all":
-        refresh.clear()
+        world.refresh.clear()
     return PlainTextResponse("done")
 
 
 def challenge(status: int, **fields: str | None) -> Response:
-    if switches.prm == "header":
+    if world.switches.prm == "header":
         fields["resource_metadata"] = f"{origin}/elsewhere"
     told = ", ".join(f'{key}="{value}"' for key, value in fields.items() if value)
     return PlainTextResponse("who are you?", status, headers={"www-authenticate": f"Bearer {told}".strip()})
+
+
+def below_issuer(name: str, method: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    """Serve an endpoint of the authorization server, below its issuer as that is now and nowhere else."""
+
+    async def serve(request: Request) -> Response:
+        is_there = request.url.path == f"{world.switches.issuer}/{name}"
+        return await endpoint(request) if is_there else PlainTextResponse("not here", 404)
+
+    return Route(f"/{{below:path}}{name}", serve, methods=[method])
 
 
 def guarded(app: Any) -> Any:
@@ -265,14 +296,14 @@ def guarded(app: Any) -> Any:
             return {"type": "http.request", "body": body, "more_body": False}
 
         shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-        held = access.get(shown)
+        held = world.access.get(shown)
         is_over = held is None or (held["ends"] is not None and time.time() > held["ends"])
         is_call = b'"tools/call"' in body
-        if is_over and not (switches.public and not is_call):
-            note(path=path, status=401)
-            await challenge(401, scope=switches.challenge_scope)(scope, again, send)
+        if is_over and not (world.switches.public and not is_call):
+            note(path=world.path, status=401)
+            await challenge(401, scope=world.switches.challenge_scope)(scope, again, send)
         elif is_call and b'"deep"' in body and held and "deep" not in held["scope"].split():
-            note(path=path, status=403)
+            note(path=world.path, status=403)
             await challenge(403, error="insufficient_scope", scope="deep")(scope, again, send)
         else:
             await app(scope, again, send)
@@ -281,21 +312,20 @@ def guarded(app: Any) -> Any:
 
 
 async def main() -> None:
-    app: Any = (
-        server.sse_app() if switches.transport == "sse" else server.streamable_http_app(json_response=switches.json)
-    )
+    streamable, sse = server.streamable_http_app(json_response=world.switches.json), server.sse_app()
     routes = [
         Route("/elsewhere", resource_metadata),
         Route("/.well-known/oauth-protected-resource{rest:path}", resource_metadata),
         Route("/.well-known/{kind:path}", metadata),
-        Route(f"{switches.issuer}/.well-known/openid-configuration", metadata),
-        Route(f"{switches.issuer}/register", register, methods=["POST"]),
-        Route(f"{switches.issuer}/authorize", authorize),
-        Route(f"{switches.issuer}/token", token, methods=["POST"]),
+        below_issuer(".well-known/openid-configuration", "GET", metadata),
+        below_issuer("register", "POST", register),
+        below_issuer("authorize", "GET", authorize),
+        below_issuer("token", "POST", token),
+        Route("/begin", begin, methods=["POST"]),
         Route("/revoke/{what}", revoke, methods=["POST"]),
-        Mount("/", guarded(app)),
+        Mount("/", guarded(Starlette(routes=[*streamable.routes, *sse.routes]))),
     ]
-    whole = Starlette(routes=routes, lifespan=app.router.lifespan_context)
+    whole = Starlette(routes=routes, lifespan=streamable.router.lifespan_context)
     print(listener.getsockname()[1], flush=True)
     await uvicorn.Server(uvicorn.Config(whole, log_level="warning")).serve(sockets=[listener])
 

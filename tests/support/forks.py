@@ -1,5 +1,7 @@
 """Runs the command in forks of one process that has imported everything: a run costs what it does, not its imports.
 
+So is pytest run, with mcprun's plugin.
+
 `python -m tests.support.forks` is that process. It takes one job a line on stdin and answers with the exit code.
 A job may ask to be killed: `kill` is the number of the line of mcprun's own code at which the fork sends itself
 SIGKILL, so that tests can choose any moment of a run, and choose the same one again.
@@ -7,18 +9,25 @@ SIGKILL, so that tests can choose any moment of a run, and choose the same one a
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, ClassVar, Self
 
 from tests.support.cli import ROOT, SECONDS, Result, clean_environment, run_of
+
+LATE = (
+    "anyio._backends._asyncio", "dotenv", "h11", "httpcore2", "mcp.client.auth", "mcp.server", "pytest", "truststore"
+)  # fmt: skip
+"""What is imported by the first event loop, the first request, the first login, and the first test of a query."""
 
 
 class Forks:
@@ -57,15 +66,20 @@ class Forks:
         kill: int | None = None,
     ) -> Result:
         """Run `mcprun ARGS` in the folder `cwd`, as `run_mcprun` does."""
-        code, stdout, stderr, _ = self._run(args, cwd, env, input, kill)
+        code, stdout, stderr, _ = self._run("mcprun", args, cwd, env, input, kill)
         return Result(code, stdout, stderr, run_of(stdout, cwd))
+
+    def pytest(self, *args: str, cwd: Path) -> tuple[int, str, str]:
+        """Run `pytest ARGS` in the folder `cwd`; give the exit code and what was printed, stdout and stderr."""
+        return self._run("pytest", args, cwd, None, b"", None)[:3]
 
     def lines(self, *args: str | Path, cwd: Path) -> int:
         """Run a command to its end and count the lines of mcprun's code that it takes, some of them many times."""
-        return self._run(args, cwd, None, b"", 0)[3]
+        return self._run("mcprun", args, cwd, None, b"", 0)[3]
 
     def _run(
         self,
+        program: str,
         args: tuple[str | Path, ...],
         cwd: Path,
         env: Mapping[str, str] | None,
@@ -77,43 +91,43 @@ class Forks:
         with tempfile.TemporaryDirectory() as folder:
             files = {name: str(Path(folder, name)) for name in ("stdin", "stdout", "stderr")}
             Path(files["stdin"]).write_bytes(input.encode() if isinstance(input, str) else input)
-            job = {"args": [str(arg) for arg in args], "cwd": str(cwd), "kill": kill, **files}
+            job = {"program": program, "args": [str(arg) for arg in args], "cwd": str(cwd), "kill": kill, **files}
             self._process.stdin.write(json.dumps({**job, "env": clean_environment() | dict(env or {})}) + "\n")
             self._process.stdin.flush()
             answer = json.loads(self._process.stdout.readline())
             stdout, stderr = (Path(files[name]).read_bytes().decode() for name in ("stdout", "stderr"))
-        assert answer["code"] is not None, f"mcprun {job['args']} did not end within {SECONDS} s:\n{stderr}"
+        assert answer["code"] is not None, f"{program} {job['args']} did not end within {SECONDS} s:\n{stderr}"
         return answer["code"], stdout, stderr, answer["lines"]
 
 
 def serve() -> None:
     """Take jobs until stdin ends."""
     import mcprun
-    import mcprun.cli.plan
-    import mcprun.cli.signals
-    import mcprun.models.anthropic
-    import mcprun.models.budget
-    import mcprun.models.replay
-    import mcprun.models.retry
-    import mcprun.models.script
-    import mcprun.prices
-    import mcprun.report.console
-    import mcprun.report.html
-    import mcprun.report.htmldiff
 
-    package = str(Path(mcprun.__file__).parent)
+    package = Path(mcprun.__file__).parent
+    import_all(package)
+    gc.freeze()  # a fork that collects garbage need not go through what it has inherited
     for line in sys.stdin:
         job = json.loads(line)
         reader, writer = os.pipe()
         child = os.fork()
         if not child:
             os.close(reader)
-            run(job, writer, package)
+            run(job, writer, str(package))
         os.close(writer)
         code = ended(child)
         with os.fdopen(reader) as told:
             lines = int(told.read() or 0)
         print(json.dumps({"code": code, "lines": lines}), flush=True)
+
+
+def import_all(package: Path) -> None:
+    """Import all modules of mcprun but its plugin, which pytest imports, and what libraries import when they are used."""
+    files = (file.relative_to(package.parent).with_suffix("") for file in sorted(package.rglob("*.py")))
+    names = [".".join(file.parts).removesuffix(".__init__") for file in files]
+    for name in (*names, *LATE):
+        if not name.startswith((f"{package.name}.pytest_plugin", f"{package.name}.__main__")):
+            importlib.import_module(name)
 
 
 def ended(child: int) -> int | None:
@@ -133,7 +147,7 @@ def ended(child: int) -> int | None:
 
 
 def run(job: dict[str, Any], lines: int, package: str) -> None:
-    """Be mcprun, in a fork; write how many lines of it were run to the pipe `lines`."""
+    """Be mcprun (or pytest), in a fork; write how many lines of mcprun were run to the pipe `lines`."""
     counted = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -154,12 +168,12 @@ def run(job: dict[str, Any], lines: int, package: str) -> None:
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             file = os.open(job[name], os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT, 0o600)
             os.dup2(file, number)
-        from mcprun.cli import main
-
+        sys.path[0] = job["cwd"]
+        main = program(job["program"])
         if job["kill"] is not None:
             sys.settrace(trace)
         try:
-            main(job["args"], prog_name="mcprun")
+            main(job["args"])
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         sys.settrace(None)
@@ -168,6 +182,17 @@ def run(job: dict[str, Any], lines: int, package: str) -> None:
         os.write(lines, str(counted).encode())
     finally:
         os._exit(code)
+
+
+def program(name: str) -> Callable[[list[str]], object]:
+    """Give what runs a program with these arguments, and raises SystemExit at its end."""
+    if name == "pytest":
+        import pytest
+
+        return lambda args: sys.exit(pytest.main(args))
+    from mcprun.cli import main
+
+    return lambda args: main(args, prog_name="mcprun")
 
 
 if __name__ == "__main__":

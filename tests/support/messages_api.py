@@ -2,13 +2,14 @@
 
 It stands where the API would stand (`--base-url`), refuses what the API refuses (`messages_rules`), and
 answers with what the test has put in: see `MessagesApi`. The helpers `text`, `calls`, `message` and `error`
-make single answers, `scripted` makes whole conversations. Only `POST /v1/messages` is spoken, and who asks for a
+make single answers, `scripted` makes whole conversations. Only `POST /v1/messages` is spoken, and batches of it (`batches_api`), and who asks for a
 stream gets one (`messages_stream`).
 """
 
 import copy
 import json
 import logging
+import re
 import struct
 import sys
 import threading
@@ -22,6 +23,7 @@ from socketserver import TCPServer
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from tests.support.batches_api import Batches
 from tests.support.messages_rules import Block, mark, refusal
 from tests.support.messages_stream import Streamed, chunks
 
@@ -165,10 +167,12 @@ class MessagesApi:
             prefix: count(1) for prefix in ("req_01", "msg_01", "toolu_01", "srvtoolu_01", "signature_01")
         }
         self._lock = threading.Lock()
+        self._batching = threading.Lock()
+        self.batches = Batches(self._in_batch)
 
     def __enter__(self) -> Self:
         self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = self.batches.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = _thread(self._server.serve_forever, 0.02)
         self._thread.start()
         return self
@@ -208,15 +212,26 @@ class MessagesApi:
 
     def _reply(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> HttpReply:
         """The reply to a request: the first refusal that fits it, else what `answer` says."""
-        if method != "POST" or path.partition("?")[0] != "/v1/messages":
+        is_of_batches = re.fullmatch(r"/v1/messages/batches(/.*)?", path.partition("?")[0])
+        if not is_of_batches and (method != "POST" or path.partition("?")[0] != "/v1/messages"):
             return error(404, "not_found_error", "Not found")
         bearer = f"Bearer {self._api_key}"  # how the SDK sends a key; others send it in x-api-key
         if headers.get("x-api-key") != self._api_key and headers.get("authorization") != bearer:
             return error(401, "authentication_error", "invalid x-api-key")
         if not headers.get("anthropic-version"):
             return error(400, "invalid_request_error", "anthropic-version: header is required")
+        if is_of_batches:
+            with self._batching:
+                outcome, fault = self.batches.respond(method, path, body)
+            if fault == "500":
+                return error(500, "api_error", "Internal server error")
+            return HttpReply(*outcome, fails=fault)
         if body is None:
             return error(400, "invalid_request_error", "The request body is not valid JSON")
+        return self._message(body)
+
+    def _message(self, body: Any) -> HttpReply:
+        """The reply to a request for one message, by itself or in a batch."""
         if (refused := refusal(body, self._issued)) is not None:
             return error(400, "invalid_request_error", refused)
         if body["model"] in self._unknown_models:
@@ -233,6 +248,10 @@ class MessagesApi:
             log.exception("the test's answer function failed")
             self.faults.append(fault)
             return error(400, "invalid_request_error", f"the test's answer function failed: {fault!r}")
+
+    def _in_batch(self, body: Body) -> tuple[int, Body | str]:
+        reply = self._message(body)
+        return reply.status, reply.body
 
     def _issue(self, answer: Body, body: Body) -> HttpReply:
         """A message made whole, and remembered so that it can be known again when it comes back."""

@@ -76,17 +76,31 @@ class Guarded:
         return [json.loads(file.read_bytes()) for file in sorted(self.store.glob("*.json"))]
 
 
+def told(folder: Path, switches: Mapping[str, Any]) -> bytes:
+    """Give what the server is to be told: these switches, and that its log is in the folder."""
+    return json.dumps({"log": str(folder / "log.jsonl"), "secrets": {"robot": SECRET}, **switches}).encode()
+
+
 @contextmanager
 def guarded(folder: Path, switches: Mapping[str, Any]) -> Iterator[Guarded]:
     """Run a server with these switches, which tells in the folder what it was asked."""
-    said = {"log": str(folder / "log.jsonl"), "secrets": {"robot": SECRET}, **switches}
     with subprocess.Popen(
-        [sys.executable, SERVERS / "oauth.py", json.dumps(said)],
+        [sys.executable, SERVERS / "oauth.py", told(folder, switches)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment(),
     ) as process:  # fmt: skip
         assert process.stdout
         try:
-            port = int(process.stdout.readline())
-            yield Guarded(port, "/sse" if switches.get("transport") == "sse" else "/mcp", folder)
+            yield at(int(process.stdout.readline()), folder, switches)
         finally:
             process.send_signal(signal.SIGKILL)
+
+
+def at(port: int, folder: Path, switches: Mapping[str, Any]) -> Guarded:
+    """Describe the server with these switches at a port."""
+    return Guarded(port, "/sse" if switches.get("transport") == "sse" else "/mcp", folder)
+
+
+def begun_again(running: Guarded, folder: Path, switches: Mapping[str, Any]) -> Guarded:
+    """Have the server forget everybody and be one with these switches: as good as a new one, and there at once."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/begin", told(folder, switches)):
+        return at(running.port, folder, switches)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 @modeloptions.MODEL
 @modeloptions.BASE_URL
 @modeloptions.BARE_API
+@modeloptions.BATCH_API
+@options.BATCH_QUERIES
+@options.BATCH_WAIT
+@options.BATCH_POLL
 @modeloptions.JUDGE_MODEL
 @options.SYSTEM
 @modeloptions.EFFORT
@@ -129,7 +133,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     console = Console(quiet=given["quiet"], is_taken=reports.take_stdout)
     with plan.prompts, console.progress() as progress:
         ending = Ending()
-        signals = Signals(ending, progress.note)
+        signals = Signals(ending, progress.note, is_batched=plan.model.is_batched)
         result = asyncio.run(signals.heeded(run_plan(plan, progress.handle, ending)))
     run, error = Run(result.path, result.record), result.error
     if error:

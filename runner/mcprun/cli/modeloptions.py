@@ -22,6 +22,12 @@ BARE_API = click.option(
     help="Send only what every endpoint of the Messages API knows: no caching, no schema for the judge. Take an answer"
     " without a stop reason.",
 )
+BATCH_API = click.option(
+    "--batch-api",
+    is_flag=True,
+    help="Have Claude's turns go through Message Batches, at half the price. All queries that wait make a batch,"
+    " which takes from minutes to a day; --resume goes on with one that is pending.",
+)
 JUDGE_MODEL = click.option(
     "--judge-model",
     metavar="MODEL",

@@ -230,6 +230,19 @@ REDACT = click.option(
     " are. May be given more than once.",
 )
 CONCURRENCY = _count("--concurrency", limits.CONCURRENCY, "Queries in flight at once.")
+BATCH_QUERIES = click.option(
+    "--batch-queries",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --batch-api: queries in flight at once, while --concurrency bounds those that call tools."
+    "  [default: 2,000; with --fresh-server that of --concurrency]",
+)
+BATCH_WAIT = _seconds(
+    "--batch-wait",
+    limits.BATCH_WAIT_SECONDS,
+    "With --batch-api: send a batch, though some queries are still at work, when none has joined it for so long.",
+)
+BATCH_POLL = _seconds("--batch-poll", limits.BATCH_POLL_SECONDS, "With --batch-api: longest wait between looks at it.")
 CONNECT_TIMEOUT = _seconds("--connect-timeout", limits.CONNECT_SECONDS, "Starting the server and listing its tools.")
 REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "One model request.")
 CALL_TIMEOUT = _seconds("--call-timeout", limits.CALL_SECONDS, "One tool call; the model is told when it is over.")

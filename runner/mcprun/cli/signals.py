@@ -11,13 +11,18 @@ from typing import Any
 from mcprun.batch import Result
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
+from mcprun.limits import BATCH_REGRET_SECONDS
 
 
 class Signals:
-    """Hands the signals that come on to the run's `ending`, and tells of them with `note`; `last` came last."""
+    """Hands the signals that come on to the run's `ending`, and tells of them with `note`; `last` came last.
 
-    def __init__(self, ending: Ending, note: Callable[[str], None]) -> None:
+    Of a run that `is_batched` nothing in flight would end soon, and all of it is found again by who goes on.
+    """
+
+    def __init__(self, ending: Ending, note: Callable[[str], None], *, is_batched: bool = False) -> None:
         self.last = 0
+        self._is_batched = is_batched
         self._ending = ending
         self._note = note
 
@@ -34,9 +39,23 @@ class Signals:
         is_first = not self.last
         self.last = number
         reason = RunError(ErrorKind.CANCELLED, f"interrupted by {signal.Signals(number).name}")
-        if number == signal.SIGINT and is_first:
+        if number == signal.SIGINT and self._is_batched:
+            self._take_of_batches(reason, is_first=is_first)
+        elif number == signal.SIGINT and is_first:
             self._ending.stop(reason)
             self._note("Stopping: queries in flight may end, no other is started. Ctrl-C again cancels them.")
         else:
             self._ending.end(reason)
             self._note("Ending: queries in flight are cancelled, servers are closed.")
+
+    def _take_of_batches(self, reason: RunError, *, is_first: bool) -> None:
+        if is_first:
+            self._ending.patience = BATCH_REGRET_SECONDS
+            self._note(
+                "Stopping: batches that are pending stay so."
+                f" Ctrl-C again, within {BATCH_REGRET_SECONDS:g} s, cancels them."
+            )
+        else:
+            self._ending.abandon()
+            self._note("Stopping: batches that are pending are cancelled.")
+        self._ending.end(reason)

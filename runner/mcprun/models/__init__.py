@@ -66,7 +66,9 @@ class Request:
 class Reply:
     """One turn: content blocks and stop reason of the Messages API, and which model it was.
 
-    `usage` is `None` where no tokens were counted. Blocks go back to the API untouched.
+    `usage` is `None` where no tokens were counted. Blocks go back to the API untouched. `batch` is the Message Batch
+    that it came with, if any; then `request_id` is its `custom_id`, and it `is_counted` when an earlier process of the
+    run was told of it, and its tokens with it.
     """
 
     content: list[JsonObject]
@@ -74,6 +76,8 @@ class Reply:
     model: str
     usage: Usage | None = None
     request_id: str | None = None
+    batch: str | None = None
+    is_counted: bool = False
 
     @property
     def text(self) -> str:

@@ -53,6 +53,19 @@ class AnthropicModel:
 
         An answer that breaks off after something of it was heard is not asked for again: it could only say it twice.
         """
+        parameters = self.parameters(request)
+        with told(request.model, parameters["model"], self._seconds, self._refusals):
+            if request.hear and self._is_streaming:
+                return await self._streamed(parameters, request.hear)
+            # The HTTP client's time-out is one of silence; this one is of the whole request.
+            async with asyncio.timeout(self._seconds):
+                response = await self._client.messages.with_raw_response.create(**parameters)
+                body = await response.json()
+            # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
+            return request.told(read_reply(body, _request_id(response.headers), is_bare=self._manner.bare))
+
+    def parameters(self, request: Request) -> dict[str, Any]:
+        """Give the body of a request, as the Messages API has it."""
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
@@ -64,15 +77,7 @@ class AnthropicModel:
             parameters["system"] = request.system
         if request.tools.definitions:
             parameters["tools"] = list(request.tools.definitions)
-        with _told(request, parameters["model"], self._seconds, self._refusals):
-            if request.hear and self._is_streaming:
-                return await self._streamed(parameters, request.hear)
-            # The HTTP client's time-out is one of silence; this one is of the whole request.
-            async with asyncio.timeout(self._seconds):
-                response = await self._client.messages.with_raw_response.create(**parameters)
-                body = await response.json()
-            # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
-            return request.told(_reply(body, _request_id(response.headers), is_bare=self._manner.bare))
+        return parameters
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
         """Hand on the text as it comes; give the same reply as if it had come in one piece."""
@@ -86,7 +91,7 @@ class AnthropicModel:
                         hear(said)
             if not assembly.is_whole:
                 raise RequestError(ErrorKind.API_ERROR, "the API's answer broke off", may_pass=True)
-            return _reply(assembly.body, _request_id(response.headers), is_bare=self._manner.bare)
+            return read_reply(assembly.body, _request_id(response.headers), is_bare=self._manner.bare)
         except (RequestError, httpx2.HTTPError, TimeoutError, ValueError) as error:
             if not is_heard:
                 raise
@@ -122,7 +127,7 @@ def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
     return parameters
 
 
-def _reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> Reply:
+def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> Reply:
     """Read a message of the API. Raises `RequestError` when it is none.
 
     Some endpoints (`is_bare`) give no stop reason: what they say then tells whether calls are meant.
@@ -182,8 +187,13 @@ def _request_id(headers: httpx2.Headers) -> str | None:
 
 
 @contextlib.contextmanager
-def _told(request: Request, model: str, seconds: float, refusals: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turn the SDK's errors into ours, by type and status; `refusals` are those of a provider's credentials."""
+def told(
+    asked_for: str | None, model: str, seconds: float, refusals: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turn the SDK's errors into ours, by type and status.
+
+    `asked_for` is the model that a query names, if any; `refusals` are the errors of a provider's credentials.
+    """
     try:
         yield
     except (TimeoutError, anthropic.APITimeoutError, httpx2.TimeoutException):
@@ -193,7 +203,7 @@ def _told(request: Request, model: str, seconds: float, refusals: tuple[type[Exc
         message = f"no connection to the API: {error.__cause__ or error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
-        raise _status_error(error, request, model) from None
+        raise _status_error(error, asked_for, model) from None
     except refusals as error:
         raise RunError(ErrorKind.API_REFUSED, f"no credentials for the API: {error}") from None
     except (anthropic.APIError, ValueError, RecursionError) as error:
@@ -201,7 +211,7 @@ def _told(request: Request, model: str, seconds: float, refusals: tuple[type[Exc
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
 
 
-def _status_error(error: anthropic.APIStatusError, request: Request, model: str) -> QueryError | RunError:
+def _status_error(error: anthropic.APIStatusError, asked_for: str | None, model: str) -> QueryError | RunError:
     """Tell what a status means: for this request, for this query, or for the whole run."""
     said = _words(error)
     request_id = _request_id(error.response.headers)
@@ -227,9 +237,9 @@ def _status_error(error: anthropic.APIStatusError, request: Request, model: str)
             return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
         case 400 if "credit balance is too low" in said:  # older deployments have no 402
             return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
-        case 400 if "model identifier is invalid" in said and not request.model:  # Bedrock's word for a 404
+        case 400 if "model identifier is invalid" in said and not asked_for:  # Bedrock's word for a 404
             return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}: {what}")
-        case 404 if request.model:  # the query's own model: other queries may be fine
+        case 404 if asked_for:  # the query's own model: other queries may be fine
             return failed(ErrorKind.API_REFUSED, f"the API does not know the query's model {model!r}", may_pass=False)
         case 404:
             return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}, or the URL: {what}")
@@ -237,7 +247,7 @@ def _status_error(error: anthropic.APIStatusError, request: Request, model: str)
             return failed(ErrorKind.THROTTLED, "the API is throttling", may_pass=True)
         case status if status >= 500 or status in (408, 409):
             return failed(ErrorKind.API_ERROR, "the API failed", may_pass=True)
-        case 400 if "cache_control" in said and not request.model:
+        case 400 if "cache_control" in said and not asked_for:
             return RunError(
                 ErrorKind.API_REFUSED, f"the API does not take cache_control, which --bare-api leaves out: {what}"
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Warned
+from mcprun.limits import BATCH_SHARE
 from mcprun.models import Model, Reply, Request
 from mcprun.records import Usage
 
@@ -28,8 +29,8 @@ class Budget:
         self._warned: set[str] = set()
         self.tokens, self.usd = 0, 0.0
 
-    def spend(self, model: str, usage: Usage) -> None:
-        """Count one reply, or all of an earlier process."""
+    def spend(self, model: str, usage: Usage, *, is_batched: bool = False) -> None:
+        """Count one reply; one that came with a batch costs half."""
         self.tokens += usage.total
         if self._most_usd is None:
             return
@@ -39,7 +40,7 @@ class Budget:
         if cost is None:
             self._warn(f"no price is known for {model}: it is counted as {dearest()}, which costs most")
             cost = price(dearest(), usage) or 0.0
-        self.usd += cost
+        self.usd += cost * (BATCH_SHARE if is_batched else 1)
 
     def spend_unknown(self, model: str, request: Request) -> None:
         """Count a reply whose tokens the API did not count."""
@@ -79,8 +80,10 @@ class BudgetedModel:
         """Give the next turn; raises `RunError` (`budget`) when the budget is spent."""
         self.budget.check()
         reply = await self.model.reply(request)
+        if reply.is_counted:
+            return reply
         if reply.usage:
-            self.budget.spend(reply.model, reply.usage)
+            self.budget.spend(reply.model, reply.usage, is_batched=reply.batch is not None)
         else:
             self.budget.spend_unknown(reply.model, request)
         return reply

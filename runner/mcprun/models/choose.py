@@ -16,7 +16,9 @@ from mcprun.heap import growing
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
 from mcprun.models.clouds import Cloud, find, split
-from mcprun.records import ModelRecord, Usage
+from mcprun.models.waves import Waves
+from mcprun.paid import Paid
+from mcprun.records import ModelRecord
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
 from mcprun.show import Show
@@ -80,13 +82,17 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The model of a run, or its judge, and why it is that one. A judge may share the client of the run's model."""
+    """The model of a run, or its judge, and why it is that one. A judge may share the client of the run's model.
+
+    One that `is_batched` is asked through Message Batches.
+    """
 
     record: ModelRecord
     account: Account
     base_url: str | None = None
     manner: Manner = field(default_factory=Manner)
     shares_client: bool = False
+    is_batched: bool = False
 
     @property
     def api_name(self) -> str:
@@ -109,12 +115,14 @@ class Choice:
         emit: Emit,
         scrubber: Scrubber,
         show: Show,
-        earlier: Iterable[tuple[str, Usage | None]] = (),
+        earlier: Iterable[Paid] = (),
+        waves: Waves | None = None,
     ) -> AsyncIterator[Model]:
         """Make the model. Claude comes with its retries and its budget, within `limits`; `emit` is told of them.
 
         `earlier` are the replies that earlier processes took of the budget: the model of each, and its tokens. A
         recording takes out what the `scrubber` takes out before it compares, and tells of differences by `show`.
+        Batches go by the `waves` of the run.
         """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
@@ -139,6 +147,7 @@ class Choice:
                 limits=limits,
                 emit=emit,
                 earlier=earlier,
+                waves=waves if self.is_batched else None,
             ) as model:
                 yield model
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anthropic
 
 from mcprun.events import Emit
-from mcprun.limits import Limits
+from mcprun.limits import BATCH_QUERIES, Limits
 from mcprun.models import Manner, Model
 from mcprun.models.anthropic import AnthropicModel
+from mcprun.models.batched import BatchModel
 from mcprun.models.budget import Budget, BudgetedModel
 from mcprun.models.caching import caching
 from mcprun.models.clients import open_client
 from mcprun.models.clouds import Cloud
 from mcprun.models.retry import RetryingModel
 from mcprun.models.throttle import Throttle
+from mcprun.models.waves import Waves
+from mcprun.paid import Paid
 from mcprun.records import Usage
 
 
@@ -29,18 +34,27 @@ async def open_claude(
     manner: Manner,
     limits: Limits,
     emit: Emit,
-    earlier: Iterable[tuple[str, Usage | None]],
+    earlier: Iterable[Paid],
+    waves: Waves | None = None,
 ) -> AsyncIterator[Model]:
     """Make the model with this name, of the API or of a provider (`cloud`).
 
-    `earlier` are the replies already paid for: each one's model and tokens.
+    `earlier` are the replies already paid for. With `waves`, turns go through Message Batches, which only the API has.
     """
     seconds = limits.request_seconds
     async with open_client(api_key, auth_token, base_url, cloud, seconds) as client:
         refusals = cloud.refusals if cloud else ()
         model = AnthropicModel(client, name, manner, seconds, caching=caching(cloud, manner), refusals=refusals)
         budget = Budget(limits.budget_tokens, limits.budget_usd, emit, cloud.kind if cloud else "claude")
-        for paid, usage in earlier:
-            budget.spend(paid, usage or Usage(output_tokens=limits.max_tokens))
-        budgeted = BudgetedModel(model, budget)  # each try is paid for
-        yield RetryingModel(budgeted, Throttle(limits.concurrency), limits.retries, limits.retry_wait_seconds, emit)
+        for paid in earlier:
+            usage = paid.usage or Usage(output_tokens=limits.max_tokens)
+            budget.spend(paid.model, usage, is_batched=paid.is_batched)
+        async with AsyncExitStack() as stack:
+            asked: Model = model
+            throttle = Throttle(limits.concurrency)
+            if waves and isinstance(client, anthropic.AsyncAnthropic):
+                most = limits.batch_queries or BATCH_QUERIES
+                asked = await stack.enter_async_context(BatchModel(model, client, waves, limits, emit))
+                throttle = Throttle(most, least=most)  # one that sends less makes more batches, and no less of them
+            budgeted = BudgetedModel(asked, budget)  # each try is paid for
+            yield RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)

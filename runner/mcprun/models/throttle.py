@@ -17,10 +17,11 @@ class Throttle:
 
     Additive up, multiplicative down, as TCP does it: a whole round of good answers adds one request, and a
     throttled one halves them, once a round, since the requests that were sent together are refused together.
+    The limit is never less than `least`.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, least: int = 1) -> None:
+        self._most, self._least = most, least
         self._limit = float(most)
         self._in_flight = 0
         self._round = 0
@@ -51,7 +52,7 @@ class Throttle:
         except RequestError as error:
             if error.kind is ErrorKind.THROTTLED and round_ == self._round:
                 self._round += 1
-                self._limit = max(1.0, self._limit * _CUT)
+                self._limit = max(self._least, self._limit * _CUT)
             raise
         else:
             self._limit = min(self._most, self._limit + 1 / self._limit)

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from mcprun.diff import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
+from mcprun.paid import cached
 from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import first_words, head, laid_out
 from mcprun.report.differences import as_json, lines, summary, tool_lines
@@ -28,7 +29,7 @@ from mcprun.report.workflow import quieted
 from mcprun.rundir import Run
 from mcprun.toolchanges import ToolChange
 
-_WIDE = 76
+_WIDE = 84
 """Columns that the totals need to stand in one row."""
 
 _REPEATS = 20
@@ -237,6 +238,7 @@ def _cells(record: RunRecord) -> Iterator[tuple[str, str, str]]:
     if usage := counts.usage:
         recorded = ", recorded" if record.model.kind == "replay" else ""
         yield f"tokens in/out{recorded}", f"{usage.read:,} / {usage.output_tokens:,}", ""
+        yield "cache", f"{cached(usage):.0%}", ""
     else:
         yield "tokens", "none", "dim"
     yield "seconds", f"{record.seconds:,.1f}" if record.seconds is not None else "?", ""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from mcprun.errors import UsageError
-from mcprun.records import Counts, RepeatsRecord, RunRecord, Usage, Verdict
+from mcprun.limits import BATCH_SHARE
+from mcprun.paid import Paid
+from mcprun.records import Counts, RepeatsRecord, RunRecord, Verdict
 from mcprun.report.latency import Latency, latency
 from mcprun.report.terminal import duration, many, moment, one_line
 from mcprun.report.timings import Timings, ToolTimes, quantile
@@ -104,20 +106,20 @@ def share(part: int, whole: int) -> str:
     return "more than 99.99 %" if percent == "100" and part < whole else f"{percent} %"
 
 
-def cost(replies: Iterable[tuple[str, Usage | None]], kind: str = "claude") -> tuple[float | None, str]:
+def cost(replies: Iterable[Paid], kind: str = "claude") -> tuple[float | None, str]:
     """Give what replies cost in US dollars, each priced by itself, or why that is not known; `kind` is who is paid."""
     try:
         from mcprun.prices import price
     except UsageError:
         return None, "not known without pip install 'mcprun[prices]'"
     total = 0.0
-    for model, usage in replies:
-        if usage is None:
+    for reply in replies:
+        if reply.usage is None:
             return None, "not known: a reply did not tell its tokens"
-        dollars = price(model, usage, kind)
+        dollars = price(reply.model, reply.usage, kind)
         if dollars is None:
-            return None, f"not known: {one_line(model, 80)} has no known price"
-        total += dollars
+            return None, f"not known: {one_line(reply.model, 80)} has no known price"
+        total += dollars * (BATCH_SHARE if reply.is_batched else 1)
     return total, "all attempts"
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from mcprun.events import Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, Warned
+from mcprun.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, Warned
 from mcprun.records import Transcript, Verdict
 from mcprun.report.terminal import many, one_line, visible
 
@@ -64,6 +64,8 @@ class Watcher:
             self.ended(event.transcript, event.seconds or 0.0)
         elif isinstance(event, Warned):
             self.note(f"Warning: {visible(event.message)}")
+        elif isinstance(event, BatchSent):
+            self.sent(event)
         elif isinstance(event, ServerRestart):
             self.restarted(event)
         elif isinstance(event, Noise | SdkLog) and event.name not in self._warned:
@@ -72,6 +74,9 @@ class Watcher:
 
     def begun(self, event: RunStart) -> None:
         """The run begins, or goes on."""
+
+    def sent(self, event: BatchSent) -> None:
+        """A batch is out, and may take long."""
 
     def restarted(self, event: ServerRestart) -> None:
         """A server is started again: said when it happens first, and whenever there is a wait to be explained."""
@@ -115,6 +120,11 @@ class _TellingWatcher(Watcher):
         """Count what is to be run, and name who answers."""
         done = f", {event.done:,} of them done already" if event.done else ""
         words = f"{many(event.queries, 'query')}{done}; model: {event.model} ({event.chosen})"
+        self.console.print(Text(visible(words), "dim"), soft_wrap=True)
+
+    def sent(self, event: BatchSent) -> None:
+        """Name the batch, by which its owner finds it at the API as well."""
+        words = f"Waiting for the batch {event.batch}: {many(event.size, 'request')}"
         self.console.print(Text(visible(words), "dim"), soft_wrap=True)
 
 

@@ -1,0 +1,438 @@
+"""Turns that go through Message Batches: whole commands against a local stand-in of that API.
+
+No model answers here: what is said is what the tests put in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.server import MCPServer
+
+import mcprun
+from mcprun.prices import price
+from mcprun.records import Usage
+from tests.support.batches_api import Batch
+from tests.support.cli import RAW, Result, clean_environment, run_mcprun, script, write_jsonl
+from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, prompt_of, text, turn_of
+
+QUERIES = 5
+FLAGS = ("--batch-api", "--batch-wait", "600", "--batch-poll", "0.05", "--out", "run")
+
+
+def said(body: Body) -> Answer:
+    """Two turns a query: a call, and an answer that names the query; of an odd one three."""
+    number = int(prompt_of(body).removeprefix("Query "))
+    if turn_of(body) <= number % 2:
+        return {**calls(("ok", {"n": number})), "usage": {"cache_read_input_tokens": 300, "input_tokens": 100}}
+    return {**text(f"Query {number} is done."), "usage": {"cache_creation_input_tokens": 100, "input_tokens": 0}}
+
+
+def ask(folder: Path, api: MessagesApi, *args: str | Path, queries: int = QUERIES, **more: Any) -> Result:
+    """Run queries that are numbered from 0, or go on with a run."""
+    write_jsonl(folder / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}", **more} for n in range(queries)))
+    what = () if "--resume" in args else ("p.jsonl", RAW)
+    return run_mcprun("batch", *what, *args, cwd=folder, env=key(api))
+
+
+def key(api: MessagesApi) -> dict[str, str]:
+    """The environment of somebody who has a key."""
+    return {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+
+
+def sizes(api: MessagesApi) -> list[int]:
+    """How many requests each batch had."""
+    return [len(batch.requests) for batch in api.batches.all]
+
+
+def test_all_that_wait_make_a_batch(tmp_path: Path) -> None:
+    """A wave is one batch, results come in any order, and the transcripts are those of a run without batches."""
+    with MessagesApi(said) as api:
+        done = ask(tmp_path, api, *FLAGS)
+        alone = [one for one in api.requests if one.path.partition("?")[0] == "/v1/messages"]
+    with MessagesApi(said) as api_alone:
+        usual = ask(tmp_path, api_alone, "--out", "usual", "--concurrency", "1")
+    assert (done.code, set(done.verdicts.values()), alone) == (0, {"passed"}, [])
+    assert sizes(api) == [5, 5, 2]
+    assert untied(done) == untied(usual)
+    sent = [event for event in done.trace if event["event"] == "batch_sent"]
+    asked = [event for event in done.trace if event["event"] == "batch_asked"]
+    assert [event["size"] for event in sent] == [5, 5, 2]
+    assert [event["wave"] for event in sent] == [event["wave"] for event in asked]
+    assert {(one["query"], one["turn"]) for one in asked[2]["requests"]} == {("q1", 2), ("q3", 2)}
+    assert [event["counts"] for event in done.trace if event["event"] == "batch_ended"] == [
+        {"succeeded": 5}, {"succeeded": 5}, {"succeeded": 2}
+    ]  # fmt: skip
+    assert f"Waiting for the batch {sent[0]['batch']}: 5 requests" in done.stderr
+
+
+def untied(run: Result) -> bytes:
+    """The bytes of the transcripts, but for the ids of calls, which the stand-in numbers as it is asked."""
+    ids = [block["id"] for one in run.transcripts for message in one["messages"] if message["role"] == "assistant"
+           for block in message["content"] if block["type"] == "tool_use"]  # fmt: skip
+    told = run.bytes
+    for number, name in enumerate(ids):
+        told = told.replace(name.encode(), f"id-{number}".encode())
+    return told
+
+
+def test_what_was_not_come_to_is_asked_again(tmp_path: Path) -> None:
+    """Requests that expired or were canceled are in the next batch; after three it is the query's error."""
+    fates = {"Query 0": "expired", "Query 1": "canceled"}
+    with MessagesApi(said) as api:
+        api.batches.fate = lambda number, body: fates.get(prompt_of(body)) if number == 0 else None
+        done = ask(tmp_path, api, *FLAGS)
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    assert sum(sizes(api)) == 12 + 2
+    with MessagesApi(said) as api:
+        api.batches.fate = lambda _, __: "expired"
+        done = ask(tmp_path, api, *FLAGS[:-1], "never", queries=1)
+    assert (done.code, sizes(api)) == (3, [1, 1, 1])
+    assert done.transcripts[0]["error"] == {
+        "kind": "api_error", "message": "the API did not come to the request in 3 batches"
+    }  # fmt: skip
+
+
+def test_an_error_means_what_it_means_alone(tmp_path: Path) -> None:
+    """What may pass is tried again by the retries, what the API refuses is the query's error."""
+    seen: list[str] = []
+
+    def answer(body: Body) -> Answer:
+        seen.append(prompt_of(body))
+        if prompt_of(body) == "Query 0" and seen.count("Query 0") == 1:
+            return error(529, "overloaded_error", "Overloaded")
+        return error(400, "invalid_request_error", "No.") if prompt_of(body) == "Query 1" else said(body)
+
+    with MessagesApi(answer) as api:
+        done = ask(tmp_path, api, *FLAGS, "--max-retry-wait", "0.01", queries=3)
+    assert done.verdicts == {"q0": "passed", "q1": "error", "q2": "passed"}
+    wrong = done.transcripts[1]["error"]
+    assert wrong["kind"] == "api_refused"
+    assert wrong["message"].startswith("the API refused the request: 400 invalid_request_error: No.")
+    assert [event["status"] for event in done.trace if event["event"] == "retry"] == [529]
+
+
+async def test_a_wave_does_not_wait_for_a_long_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `--batch-wait` it goes out without the query that is still at work, which here waits for just that."""
+    server, went_out = MCPServer("slow"), threading.Event()
+
+    @server.tool()
+    async def ok(n: int) -> str:
+        """Come back for an even number when the odd one's next turn was sent."""
+        if n == 0:
+            await asyncio.to_thread(went_out.wait)
+        return "ok"
+
+    def answer(body: Body) -> Answer:
+        if prompt_of(body) == "Query 1" and turn_of(body) == 1:
+            went_out.set()
+        return said(body)
+
+    monkeypatch.chdir(tmp_path)
+    with MessagesApi(answer) as api:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
+        limits = mcprun.Limits(batch_wait=0.05, batch_poll=0.05, call_seconds=20)
+        options = mcprun.Options(base_url=api.url, batch_api=True, limits=limits)
+        run = await mcprun.run_batch(["Query 0", "Query 1"], server, options)
+        went_out.set()
+    assert run.record.exit_code == 0  # else the call had ended in its time-out
+    assert sizes(api)[:2] == [2, 1]
+
+
+def test_looks_and_results_are_asked_for_again(tmp_path: Path) -> None:
+    """A look that fails, and results that break off in the middle, cost no request a second time."""
+    with MessagesApi(said) as api:
+        api.batches.faults = {
+            "look": ["500", "drop", "reset", "truncate"],
+            "results": ["500", "truncate", "drop", "reset", "truncate"],
+        }
+        done = ask(tmp_path, api, *FLAGS, "--no-retry")
+    assert api.batches.faults == {"look": [], "results": []}
+    assert (done.code, set(done.verdicts.values()), sizes(api)) == (0, {"passed"}, [5, 5, 2])
+    assert len([event for event in done.trace if event["event"] == "retry" and "query" not in event]) == 9
+
+
+def test_a_batch_whose_id_did_not_arrive_is_found(tmp_path: Path) -> None:
+    """It is among those that the API lists, behind another one that fits as well and holds nothing of this run."""
+    with MessagesApi(said) as api:
+        api.batches.heard = lambda what, batch: api.batches.all.append(others(batch)) if what == "create" else None
+        api.batches.faults = {"create": ["drop"], "list": ["500"]}
+        done = ask(tmp_path, api, *FLAGS, "--max-retry-wait", "0.01", queries=2)
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    assert sizes(api) == [2, 2, 2, 2, 1, 1]
+    assert f"the batch {api.batches.all[0].id} is waited for: it may be one whose id did not arrive" in done.stderr
+    sent = [event["batch"] for event in done.trace if event["event"] == "batch_sent"]
+    assert sent == [batch.id for batch in api.batches.all[2::2]]
+
+
+def others(batch: Batch) -> Batch:
+    """Another run's batch of the same size and time, in which each request has expired."""
+    other = Batch(batch.id.replace("_01", "_02"), {f"other-{name}": {} for name in batch.requests}, 0, "ended")
+    other.results = [{"custom_id": name, "result": {"type": "expired"}} for name in other.requests]
+    return other
+
+
+def test_killed_before_the_id_arrived(tmp_path: Path) -> None:
+    """The wave stands in the trace before it is sent: who goes on finds its batch by that, and pays nothing twice."""
+    killed = threading.Event()
+    with MessagesApi(said) as api:
+
+        def kill(*_: Any) -> None:
+            if not killed.is_set():
+                process.kill()
+                process.wait()
+                killed.set()
+
+        api.batches.heard = kill
+        process = begun(tmp_path, api)
+        process.communicate()
+        assert killed.is_set()
+        end_all(api)
+        done = ask(tmp_path, api, "--resume", "run")
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    assert sizes(api) == [5, 5, 2]
+
+
+def test_a_batch_that_is_too_large_is_halved(tmp_path: Path) -> None:
+    """The API's own bound comes before what is known of it here."""
+    with MessagesApi(said) as api:
+        api.batches.most_bytes = 3000
+        done = ask(tmp_path, api, *FLAGS, queries=8)
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    assert max(sizes(api)) < 8
+
+
+def test_no_more_than_so_many_are_in_flight(tmp_path: Path) -> None:
+    """`--batch-queries` bounds those that wait."""
+    with MessagesApi(said) as api:
+        done = ask(tmp_path, api, *FLAGS, "--batch-queries", "2", "--concurrency", "1")
+    assert (done.code, max(sizes(api))) == (0, 2)
+
+
+async def test_no_more_than_so_many_use_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All wait for the same batch, but only `--concurrency` of them call tools at once, and those do."""
+    server, two, at_once = MCPServer("pairs"), asyncio.Barrier(2), [0, 0]
+
+    @server.tool()
+    async def ok(n: int) -> str:
+        """Come back when there are two."""
+        at_once[0] += 1
+        at_once[1] = max(at_once)
+        await two.wait()
+        at_once[0] -= 1
+        return "ok"
+
+    monkeypatch.chdir(tmp_path)
+    with MessagesApi(said) as api:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
+        limits = mcprun.Limits(concurrency=2, batch_wait=600, batch_poll=0.05, call_seconds=20)
+        options = mcprun.Options(base_url=api.url, batch_api=True, limits=limits)
+        run = await mcprun.run_batch(["Query 0", "Query 2", "Query 4", "Query 6"], server, options)
+    assert (run.record.exit_code, sizes(api), at_once) == (0, [4, 4], [0, 2])
+
+
+def test_waiting_for_a_batch_is_off_the_clock(tmp_path: Path) -> None:
+    """A query's deadline that is shorter than a batch takes does not end it."""
+    with MessagesApi(lambda _: text("Done.")) as api:
+        api.batches.looks = 11
+        done = ask(tmp_path, api, *FLAGS, "--batch-poll", "0.3", "--query-timeout", "1.5", queries=2)
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    assert all(event["waited"] > 1.5 for event in done.trace if event["event"] == "attempt_end")
+
+
+WAITING, SEARCHING = "Waiting for the batch", "is waited for: it may be one whose id did not arrive"
+
+
+def started(folder: Path, api: MessagesApi, *flags: str, told: Sequence[str] = (WAITING,)) -> subprocess.Popen[str]:
+    """Start a run, and wait until it has told all that."""
+    process, left = begun(folder, api, *flags), list(told)
+    assert process.stderr
+    for line in process.stderr:
+        for one in left[:]:
+            if one in line:
+                left.remove(one)
+                break
+        if not left:
+            return process
+    raise AssertionError(f"it did not tell {left}")
+
+
+def begun(folder: Path, api: MessagesApi, *flags: str) -> subprocess.Popen[str]:
+    """Start a run."""
+    write_jsonl(folder / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(QUERIES)))
+    command = [sys.executable, "-m", "mcprun", "batch", "p.jsonl", str(RAW), *FLAGS, *flags]
+    env = {**clean_environment(), **key(api)}
+    return subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def end_all(api: MessagesApi) -> None:
+    """Have the API come to an end of what is pending, and of what comes."""
+    api.batches.looks = 1
+    for batch in api.batches.all:
+        batch.looks = 1
+
+
+def test_killed_while_a_batch_is_pending(tmp_path: Path) -> None:
+    """What is pending is not sent a second time: the run that goes on waits for it, and ends as any other."""
+    with MessagesApi(said) as api:
+        end_none(api)
+        process = started(tmp_path, api)
+        process.kill()
+        process.communicate()
+        end_all(api)
+        done = ask(tmp_path, api, "--resume", "run")
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    assert sizes(api) == [5, 5, 2]
+
+
+def test_what_earlier_batches_brought_is_not_paid_twice(tmp_path: Path) -> None:
+    """Killed in the second wave, a run asks nothing of the first one again; budgets count it once."""
+    with MessagesApi(said) as api:
+        api.batches.fate = lambda number, _: end_none(api) if number == 0 else None
+        process = started(tmp_path, api, told=(WAITING, WAITING))
+        process.kill()
+        process.communicate()
+        end_all(api)
+        done = ask(tmp_path, api, "--resume", "run", "--budget-tokens", "1000000")
+        asked = [params for batch in api.batches.all for params in batch.requests.values()]
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    assert sizes(api) == [5, 5, 2]
+    assert len({str(body["messages"]) for body in asked}) == len(asked)
+    replies = [(event["batch"], event["request_id"]) for event in done.trace if event["event"] == "model_call"
+               and "batch" in event]  # fmt: skip
+    assert len(set(replies)) == 12
+
+
+def end_none(api: MessagesApi) -> None:
+    """From now on, no new batch ends."""
+    api.batches.looks = 1_000_000
+
+
+def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
+    """Ctrl-C ends the run at once, and says which batch is pending and how to go on."""
+    with MessagesApi(said) as api:
+        end_none(api)
+        process = started(tmp_path, api)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate()
+        (batch,) = api.batches.all
+        assert (process.returncode, batch.status) == (130, "in_progress")
+        assert "Stopping: batches that are pending stay so. Ctrl-C again, within 3 s, cancels them." in stderr
+        assert f"the batch {batch.id} (5 requests) is still pending: --resume takes its results" in stderr
+        assert "mcprun batch --resume run" in stderr
+        end_all(api)
+        assert ask(tmp_path, api, "--resume", "run").code == 0
+    assert sizes(api) == [5, 5, 2]
+
+
+def test_a_second_interrupt_cancels_the_batch(tmp_path: Path) -> None:
+    """Ctrl-C twice gives up what is pending, but not what may be another run's; who goes on asks it again."""
+    with MessagesApi(said) as api:
+        end_none(api)
+        api.batches.most_bytes = 3000  # so that two are sent
+        api.batches.faults = {"create": [None, "drop"]}
+        looked = threading.Event()
+        api.batches.heard = lambda what, one: looked.set() if (what, one) == ("look", api.batches.all[0]) else None
+        process = started(tmp_path, api, "--max-retry-wait", "0.01", told=(WAITING, SEARCHING))
+        assert looked.wait(60)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        assert process.stderr.readline().startswith("Stopping: batches that are pending stay so.")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate()
+        other, batch = api.batches.all
+        assert (process.returncode, batch.status, other.status) == (130, "canceling", "in_progress")
+        assert f"the batch {batch.id} ({len(batch.requests)} requests) was cancelled" in stderr
+        assert other.id not in stderr
+        api.batches.most_bytes = 256_000_000
+        end_all(api)
+        assert ask(tmp_path, api, "--resume", "run").code == 0
+    assert sum(sizes(api)) == 12 + len(batch.requests)
+
+
+def test_budgets_count_half_the_price(tmp_path: Path) -> None:
+    """What stops a run at the full price does not stop one whose turns cost half; one more wave does."""
+    usage = {"input_tokens": 1_000_000, "output_tokens": 0}
+    queries = (*FLAGS[:-1],)
+
+    def answer(_: Body) -> Answer:
+        return {**text("x"), "usage": usage}
+
+    whole = price("claude-sonnet-5-5", Usage(**usage))
+    assert whole
+    for share, code in ((0.9, 0), (0.4, 3)):
+        with MessagesApi(answer) as api:
+            done = ask(
+                tmp_path,
+                api,
+                *queries,
+                f"run-{share}",
+                "--batch-queries",
+                "1",
+                "--budget-usd",
+                str(whole * share),
+                queries=2,
+            )
+        assert done.code == code, done.stderr
+
+
+@pytest.mark.parametrize("model", ["script", "replay:whole", "bedrock:claude"])
+def test_only_claude_is_asked_in_batches(tmp_path: Path, model: str) -> None:
+    """Scripts and recordings cost nothing, and providers have other batches: refused before anything runs."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    run_mcprun("batch", "p.jsonl", RAW, "--out", "whole", cwd=tmp_path)
+    env = {"AWS_BEARER_TOKEN_BEDROCK": "any", "AWS_REGION": "any"}
+    done = run_mcprun("batch", "p.jsonl", RAW, "--model", model, "--batch-api", cwd=tmp_path, env=env)
+    assert done.code == 2
+    assert done.stderr == (
+        f"Error: --batch-api asks Claude in batches, at Anthropic's own API, and the model is {model} (asked for)\n"
+    )
+
+
+def test_a_bare_api_has_no_batches(tmp_path: Path) -> None:
+    """What every endpoint knows does not hold them: to ask for both is refused."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    flags = ("--model", "local", "--batch-api", "--bare-api")
+    done = run_mcprun("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, env={"ANTHROPIC_API_KEY": "any"})
+    assert done.code == 2
+    assert done.stderr.startswith("Error: --bare-api sends only what every endpoint knows")
+
+
+def test_servers_may_not_ask_the_model(tmp_path: Path) -> None:
+    """A call can't wait for a batch: to ask for both is refused."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    done = run_mcprun("batch", "p.jsonl", RAW, "--batch-api", "--max-sampling", "3", cwd=tmp_path)
+    assert done.code == 2
+    assert "--max-sampling lets servers ask the model" in done.stderr
+
+
+def test_a_judge_waits_for_batches_as_well(tmp_path: Path) -> None:
+    """It is asked by the same client, and its requests are in batches like the turns."""
+
+    def answer(body: Body) -> Answer:
+        is_judge = "output_config" in body
+        return text('{"reason": "fine", "passed": true}') if is_judge else text("Done.")
+
+    with MessagesApi(answer) as api:
+        done = ask(tmp_path, api, *FLAGS, expect={"judge": "It is fine."})
+    assert (done.code, sizes(api)) == (0, [5, 5])
+
+
+def test_the_share_that_was_read_from_the_cache(tmp_path: Path) -> None:
+    """It stands in the totals of every run that counted tokens."""
+    with MessagesApi(said) as api:
+        done = ask(tmp_path, api, "--out", "run", queries=2)
+    shown = run_mcprun("show", "run", cwd=tmp_path)
+    usage = done.record["counts"]["usage"]
+    share = usage["cache_read_input_tokens"] / (sum(usage.values()) - usage["output_tokens"])
+    for told in (done.stdout, shown.stdout):
+        assert " cache " in told
+        assert f" {share:.0%} " in told

@@ -1,0 +1,142 @@
+"""When a wave goes out: at once when all wait, at the API's bounds, and never twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.events import Where
+from mcprun.models import waves
+from mcprun.models.kept import Lost
+from mcprun.models.waves import Flight, Room, Waiting, measured
+from tests.support import virtual_time
+
+
+def waiting(number: int, size: int = 1) -> Waiting:
+    """Somebody's first turn."""
+    return Waiting(Where(f"q{number}"), 0, {}, size, "digest", None)
+
+
+@given(st.integers(1, 20), st.integers(0, 20))
+def test_a_wave_goes_out_when_all_wait(queries: int, landing: int) -> None:
+    """Neither earlier nor later: the last one to join sends it, or the end of the last that does not."""
+
+    async def run() -> None:
+        sent: list[list[Waiting]] = []
+        flight = Flight(queries + landing)
+        room = Room(flight, 600, sent.append)
+        for number in range(queries):
+            assert sent == []
+            room.join(waiting(number))
+        for _ in range(landing):
+            assert sent == []
+            flight.land()
+        assert [len(wave) for wave in sent] == [queries]
+        room.close()
+
+    asyncio.run(run())
+
+
+def test_a_wave_does_not_wait_for_ever_for_who_works() -> None:
+    """So many seconds after the last one has joined it goes out by itself; each that joins begins them anew."""
+
+    async def run() -> None:
+        clock = asyncio.get_running_loop().time
+        sent: list[tuple[float, list[Waiting]]] = []
+        room = Room(Flight(9), 10, lambda wave: sent.append((clock(), wave)))
+        some = [waiting(number) for number in range(3)]
+        room.join(some[0])
+        await asyncio.sleep(9)
+        room.join(some[1])
+        await asyncio.sleep(30)
+        room.join(some[2])
+        await asyncio.sleep(30)
+        room.close()
+        assert sent == [(19, some[:2]), (49, some[2:])]
+
+    virtual_time.run(run())
+
+
+def test_those_whose_batch_is_out_count_as_waiting() -> None:
+    """A late one does not wait for them; when their batch has ended they are at work, and waited for."""
+
+    async def run() -> None:
+        sent: list[list[Waiting]] = []
+        room = Room(Flight(2), 600, sent.append)
+        first, late = waiting(0), waiting(1)
+        room.join(first)
+        room.send()
+        room.join(late)
+        assert sent == [[first], [late]]
+        room.release([first, late])
+        room.join(again := waiting(0))
+        assert len(sent) == 2
+        room.join(other := waiting(1))
+        assert sent[2:] == [[again, other]]
+        room.close()
+
+    asyncio.run(run())
+
+
+def test_who_does_not_wait_any_more_is_not_sent() -> None:
+    """What was cancelled while it waited is not paid for."""
+
+    async def run() -> None:
+        sent: list[list[Waiting]] = []
+        room = Room(Flight(9), 600, sent.append)
+        gone, there = waiting(0), waiting(1)
+        room.join(gone)
+        gone.answer.cancel()
+        room.join(there)
+        room.send()
+        room.send()
+        assert sent == [[there]]
+        room.close()
+
+    asyncio.run(run())
+
+
+@given(st.lists(st.integers(1, 10), min_size=1, max_size=40))
+def test_no_batch_is_above_the_bounds(sizes: list[int]) -> None:
+    """Neither its bytes nor its requests; and each request is in one batch, in order."""
+
+    async def run() -> None:
+        sent: list[list[Waiting]] = []
+        room = Room(Flight(len(sizes)), 600, sent.append)
+        those = [waiting(number, size) for number, size in enumerate(sizes)]
+        for one in those:
+            room.join(one)
+        assert [one for wave in sent for one in wave] == those
+        assert all(len(wave) <= 5 and sum(one.size for one in wave) <= 20 for wave in sent)
+        room.close()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waves, "BATCH_REQUESTS", 5)
+        patch.setattr(waves, "BATCH_BYTES", 20)
+        asyncio.run(run())
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.text())))
+def test_no_request_takes_more_than_it_was_measured(body: dict[str, Any]) -> None:
+    """As it goes over the wire, with a `custom_id` of the API's 64 characters; digests leave room in it for the rest."""
+    digest, size = measured(body)
+    sent = json.dumps({"custom_id": "x" * 64, "params": body}, ensure_ascii=False, separators=(",", ":"))
+    assert len(sent.encode(errors="surrogatepass")) + len(",") <= size
+    assert digest == measured(dict(reversed(body.items())))[0]
+    assert len(f"{digest}-{secrets.token_hex(8)}-{99_999}") <= 64
+
+
+@given(st.floats(-2000, 2000), st.integers(0, 2))
+def test_a_lost_batch_is_known_by_time_and_size(seconds: float, size: int) -> None:
+    """One that was created while it was sent, as clocks may differ by ten minutes, and holds as many requests."""
+    lost = Lost(datetime(2026, 1, 1, tzinfo=UTC), [{}])
+    created = lost.at + timedelta(seconds=seconds)
+    assert lost.may_be(created, size, 30) == (size == 1 and -600 <= (created - lost.at).total_seconds() <= 630)
+    assert not lost.may_be(created, size, 30) or created >= lost.earliest
