@@ -188,6 +188,24 @@ def test_working_does_count() -> None:
 # Whole commands. ----------------------------------------------------------------------------------------
 
 RAW = SERVERS / "raw.py"
+
+
+def test_a_throttle_obeys_another_one() -> None:
+    """It waits, and lets half as many through; what the other says again during the pause only makes it longer."""
+
+    async def obeyed() -> tuple[int, bool, list[float], float]:
+        told: list[float] = []
+        throttle = Throttle(16, told.append)
+        throttle.obey(5)
+        throttle.obey(9)
+        before = throttle.is_open
+        await throttle.opened()
+        throttle.pause(1)
+        return throttle.limit, before, told, asyncio.get_running_loop().time()
+
+    assert virtual_time.run(obeyed()) == (8, False, [1], 9)
+
+
 BRIEFLY = {"retry-after-ms": "20"}
 
 

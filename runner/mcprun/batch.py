@@ -5,78 +5,51 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from mcprun.asking import Offers
-from mcprun.attempt import Attempts, untried
-from mcprun.connect import Connector
-from mcprun.deadline import Gate
+from mcprun.attempt import untried
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
-from mcprun.events import Emit, Event, QueryEnd, RunStart, Warned, Where
+from mcprun.events import Event, QueryEnd, RunStart, Where
 from mcprun.heap import settled
 from mcprun.journal import Journal, new_directory
-from mcprun.judge import open_judge
-from mcprun.limits import AUTO, MAX_LOG_BYTES, Limits
-from mcprun.loop import Divergence, GivenDivergence, Loop
-from mcprun.models import Model
-from mcprun.models.choose import Choice
-from mcprun.models.replay import ReplayModel
+from mcprun.limits import MAX_LOG_BYTES
 from mcprun.models.waves import Flight, Waves
 from mcprun.paid import Paid
-from mcprun.pool import Pool
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query
 from mcprun.recorder import Recorder, head
-from mcprun.records import JsonObject, RunRecord, Said
-from mcprun.redact import Redactor
+from mcprun.records import JsonObject, RunRecord
 from mcprun.resume import Resume
-from mcprun.scrub import Scrubber
 from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
-from mcprun.show import Show
-from mcprun.target import Target
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
-from mcprun.together import meanwhile
-from mcprun.tools import Permit
+from mcprun.workplace import Setup, Workplace, workplace
 
 Take = Callable[[], Awaitable[tuple[Query, int] | None]]
 """Waits for what is to be run next: a query and the repeat; nothing when that was all."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Setup):
     """All that a run is asked to do. `arguments` is what the user wrote, kept in `run.json` as it is.
 
-    `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
-    the `scrubber` takes out does not count there. `pass_rate` is the share of a query's repeats that must pass, for
-    queries that say nothing themselves. With `resume`, an earlier run goes on; else a new one is written
-    to the folder `out`, or one of its own, which `outputs/latest` then names if it `is_latest`. With `otel`, spans are
-    exported.
+    `pass_rate` is the share of a query's repeats that must pass, for queries that say nothing themselves. With
+    `resume`, an earlier run goes on; else a new one is written to the folder `out`, or one of its own, which
+    `outputs/latest` then names if it `is_latest`. With `otel`, spans are exported. `ray` is the address of a Ray
+    cluster, over whose `ray_actors` the queries are spread.
     """
 
     prompts: PromptsFile
-    target: Target
-    protocol: str = AUTO
-    model: Choice
-    judge: Choice | None = None
-    limits: Limits = field(default_factory=Limits)
-    system: str | None = None
-    allow_tool_errors: bool = False
-    permit: Permit = field(default_factory=Permit)
-    offers: Offers = field(default_factory=Offers)
-    servers: int = 1
-    fresh_server: bool = False
     pass_rate: float | None = None
     out: str | None = None
     is_latest: bool = True
     resume: Resume | None = None
-    redactor: Redactor = field(default_factory=Redactor)
-    scrubber: Scrubber = field(default_factory=Scrubber)
-    on_divergence: Literal["continue", "fail", "stop"] = "continue"
     otel: bool = False
+    ray: str | None = None
+    ray_actors: int | None = None
     arguments: JsonObject = field(default_factory=dict)
 
 
@@ -136,53 +109,14 @@ async def run_plan(
     return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
-def connector_of(plan: Plan, journal: Journal, emit: Emit) -> Connector:
-    """Make what connects to the plan's server, whose stderr goes to the journal's log."""
-    return Connector(
-        plan.target,
-        log=ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES),
-        seconds=plan.limits.connect_seconds,
-        most=plan.limits.max_result_bytes,
-        emit=emit,
-        protocol=plan.protocol,
-        offers=plan.offers,
-    )
-
-
 async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | None, telemetry: Telemetry) -> None:
     """Start the servers and let workers take one query after the other. Raises `RunError`."""
     limits, journal, emit = plan.limits, recorder.journal, recorder.emit
     if len(journal) == plan.prompts.runs:
         return
-    show = Show(plan.redactor.text)
     flight = Flight(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
-    waves = Waves(flight, ending, plan.resume.run if plan.resume else None)
-    connector = connector_of(plan, journal, emit)
-    async with (
-        meanwhile(plan.model.load()),  # about as long as a server takes to start
-        Pool(connector, size=plan.servers, fresh=plan.fresh_server, restarts=limits.restarts, emit=emit) as servers,
-        plan.model.open(limits, emit, plan.scrubber, show, _paid(plan), waves) as model,
-        open_judge(plan.judge, model, limits, emit, show, _paid(plan)) as judge,
-    ):
-        recorder.answered(servers.first)
-        if plan.permit and not servers.first.tools.only(plan.permit).names:
-            emit(Warned(message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"))
-        loop = Loop(
-            model=model,
-            limits=limits,
-            system=plan.system,
-            emit=emit,
-            permit=plan.permit,
-            offers=plan.offers,
-            divergence=_divergence(model, plan.redactor),
-            given_divergence=_given_divergence(model, plan.redactor),
-            stop_diverged=plan.on_divergence == "stop",
-            gate=Gate(limits.concurrency) if plan.model.is_batched else None,
-            approve=model.approve if isinstance(model, ReplayModel) else None,
-        )
-        attempts = Attempts(
-            loop, judge, servers, plan.allow_tool_errors, plan.on_divergence != "continue", show, ending
-        )
+    async with _workplace(plan, recorder, ending, flight) as place:
+        recorder.answered(place.about)
         take = take or _in_order(plan.prompts, journal)
 
         async def work() -> None:
@@ -194,7 +128,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                     return
                 started = time.monotonic()
                 with telemetry.query(query.id, repeat):
-                    transcript = await attempts.run(query, repeat)
+                    transcript = await place.run(query, repeat)
                     where = Where(query.id, repeat, transcript.attempts)
                     emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
@@ -205,6 +139,19 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                         group.create_task(work()).add_done_callback(flight.land)
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
+
+
+def _workplace(
+    plan: Plan, recorder: Recorder, ending: Ending, flight: Flight
+) -> AbstractAsyncContextManager[Workplace]:
+    """Choose where the queries are run: in this process, or on Ray."""
+    log = ServerLog(recorder.journal.log, plan.redactor, MAX_LOG_BYTES)
+    if plan.ray is None:
+        waves = Waves(flight, ending, plan.resume.run if plan.resume else None)
+        return workplace(plan, log, recorder.emit, ending, lambda: _paid(plan), waves=waves)
+    from mcprun.ray import on_ray
+
+    return on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, _paid(plan))
 
 
 def _in_order(prompts: PromptsFile, journal: Journal) -> Take:
@@ -221,24 +168,6 @@ def _paid(plan: Plan) -> Iterator[Paid]:
     """Give what earlier processes have spent of this run's budget."""
     has_budget = plan.limits.budget_tokens is not None or plan.limits.budget_usd is not None
     return plan.resume.run.replies() if plan.resume and has_budget else iter(())
-
-
-def _divergence(model: Model, redactor: Redactor) -> Divergence | None:
-    """Hold live calls against a recording, if one is played back: without secrets, as the recording is."""
-    if not isinstance(model, ReplayModel):
-        return None
-    return lambda query, where, number, call: model.divergence(query, where, number, redactor.value(call))
-
-
-def _given_divergence(model: Model, redactor: Redactor) -> GivenDivergence | None:
-    """Hold what the server gives to begin with against a recording, as `_divergence` does with calls."""
-    if not isinstance(model, ReplayModel):
-        return None
-
-    def differs(query: Query, where: Where, given: list[JsonObject]) -> str:
-        return model.given_divergence(query, where, redactor.value(Said(messages=given)).messages)
-
-    return differs
 
 
 def _stop_at(most: int | None, failures: int, ending: Ending) -> None:

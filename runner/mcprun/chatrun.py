@@ -7,17 +7,21 @@ from contextlib import asynccontextmanager
 
 from mcprun.approval import Approval, Ask, Person
 from mcprun.attempt import Attempts, untried
-from mcprun.batch import Plan, connector_of
+from mcprun.batch import Plan
 from mcprun.chat import NAME, Chat, prompts_of
 from mcprun.ending import Ending
 from mcprun.errors import RunError
 from mcprun.events import Event, RunStart
 from mcprun.journal import Journal, new_directory
+from mcprun.limits import MAX_LOG_BYTES
 from mcprun.loop import Loop
 from mcprun.pool import Pool
 from mcprun.recorder import Recorder, head
 from mcprun.sdklog import sdk_logs
+from mcprun.server import described
+from mcprun.serverlog import ServerLog
 from mcprun.show import Show
+from mcprun.workplace import connector_of
 
 
 @asynccontextmanager
@@ -39,13 +43,13 @@ async def open_chat(
     try:
         recorder.emit(RunStart(queries=0, done=0, model=model.name, chosen=model.chosen))
         show = Show(plan.redactor.text)
-        connector = connector_of(plan, journal, recorder.emit)
+        connector = connector_of(plan, ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES), recorder.emit)
         with sdk_logs(recorder.emit, plan.redactor):
             async with (
                 plan.model.open(limits, recorder.emit, plan.scrubber, show) as answerer,
                 Pool(connector, restarts=limits.restarts, emit=recorder.emit) as servers,
             ):
-                recorder.answered(servers.first)
+                recorder.answered(described(servers.first))
                 loop = Loop(
                     model=answerer,
                     limits=limits,

@@ -57,6 +57,16 @@ class RunStart(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActorStart(Event):
+    """With `--ray`, an actor is ready: its number, and the process and the node (its IP address) that it is on."""
+
+    name: ClassVar[str] = "actor_start"
+    actor: int
+    pid: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStart(Event):
     """A server answered. `server` numbers the servers of a run; `log_offset` is where its stderr begins."""
 

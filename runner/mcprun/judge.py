@@ -17,6 +17,7 @@ from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
 from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
+from mcprun.models.throttle import Throttle
 from mcprun.paid import Paid
 from mcprun.queries import Query
 from mcprun.records import Check
@@ -146,10 +147,12 @@ async def open_judge(
     emit: Emit,
     show: Show,
     earlier: Iterable[Paid],
+    throttle: Throttle | None = None,
 ) -> AsyncIterator[Judge | None]:
     """Make the judge of a run, if it has one. `model` is the run's own: another Claude is asked by the same client.
 
-    `earlier` is what earlier processes have spent of the budget, of which the judge takes its part.
+    `earlier` is what earlier processes have spent of the budget, of which the judge takes its part. A `throttle` is
+    one that others obey as well.
     """
     if choice is None:
         yield None
@@ -159,5 +162,5 @@ async def open_judge(
     elif choice.shares_client:
         yield ModelJudge(model, choice.api_name, limits.max_tokens, show, emit)
     else:
-        async with choice.open(limits, emit, Scrubber(), show, earlier) as own:
+        async with choice.open(limits, emit, Scrubber(), show, earlier, throttle=throttle) as own:
             yield ModelJudge(own, choice.api_name, limits.max_tokens, show, emit)

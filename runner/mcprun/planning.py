@@ -58,7 +58,8 @@ class Options:
     (`oauthclient.py`). `redact` holds regular expressions of others. `cwd` and `python` say how a server is started,
     `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `elicit` and `roots`
     (folders) are what servers that ask are answered, `log_level` is from which level on they tell. `out` is the run's
-    folder. `scrub` and `ignore` say what does not count in a replay. `otel` has OpenTelemetry spans exported.
+    folder. `scrub` and `ignore` say what does not count in a replay. `otel` has OpenTelemetry spans exported. `ray` is
+    the address of a Ray cluster (`HOST:PORT`, `auto` or `local`), over whose `ray_actors` the queries are spread.
     """
 
     model: str | None = None
@@ -106,6 +107,8 @@ class Options:
     ignore: Sequence[str] = ()
     out: str | None = None
     otel: bool = False
+    ray: str | None = None
+    ray_actors: int | None = None
 
 
 def make_plan(
@@ -128,6 +131,8 @@ def make_plan(
         import mcprun.prices  # says what to install where it is missing
     if options.otel:
         import mcprun.telemetry.export  # noqa: F401  the same
+    if options.ray is not None:
+        _check_ray(options, server)
     if not isinstance(prompts, str | PathLike):
         prompts, kept = "-", as_file(prompts)
     found = read_prompts(
@@ -164,6 +169,8 @@ def make_plan(
             on_divergence=options.on_divergence,
             redactor=redactor,
             otel=options.otel,
+            ray=options.ray,
+            ray_actors=options.ray_actors,
             arguments={"prompts": found.name, "server": str(target)},
         )
         stack.pop_all()  # the prompts stay open for whoever runs the plan
@@ -178,6 +185,19 @@ def is_batched(options: Options, model: Choice) -> bool:
     if options.batch_api and options.bare_api:
         raise UsageError("--bare-api sends only what every endpoint knows, and --batch-api needs batches: choose one")
     return options.batch_api
+
+
+def _check_ray(options: Options, server: AnyServer) -> None:
+    """Refuse what does not go with Ray, and an address where there is no cluster. Raises `UsageError`."""
+    from mcprun.raycluster import check_address  # says what to install where it is missing
+
+    if options.otel:
+        raise UsageError("--otel tells of the queries of one process: leave it out, or --ray")
+    if not isinstance(server, str | PathLike):
+        raise UsageError("the actors of --ray can't reach a server in this process: name one to start, or a URL")
+    if options.batch_api:
+        raise UsageError("--batch-api gathers what --ray spreads over processes: choose one")
+    check_address(options.ray or "", options.limits.connect_seconds)
 
 
 def manner_of(options: Options) -> Manner:

@@ -26,13 +26,13 @@ from mcprun.records import (
     PromptsRecord,
     RepeatsRecord,
     RunRecord,
+    ServerRecord,
     Transcript,
     Verdict,
 )
 from mcprun.redact import Redactor
 from mcprun.repeats import summed_up
 from mcprun.rundir import Run
-from mcprun.server import Server, described
 from mcprun.telemetry import NoTelemetry, Telemetry
 from mcprun.tools import changes
 
@@ -111,9 +111,9 @@ class Recorder:
             except (Exception, SystemExit):  # noqa: BLE001  a display that broke must not stop the run it displays
                 self._watchers.remove(watcher)
 
-    def answered(self, server: Server) -> None:
+    def answered(self, about: ServerRecord) -> None:
         """Write down what answers; say so when it is not what answered an earlier process."""
-        before, about = self.record.server, self._redactor.value(described(server))
+        before, about = self.record.server, self._redactor.value(about)
         if before and (told := changes(before.tools, about.tools)):
             self.emit(Warned(message=f"the server's tools are not what they were when the run was begun: {told}"))
         self.record = self.record.model_copy(update={"server": about})

@@ -63,12 +63,15 @@ class ServerLog:
             self._left -= len(data)
             # On a full disk the end is still shown; the run has its own word for what can't be written.
             try:
-                with self._path.open("ab") as file:
-                    file.write(data)
+                self._append(data)
                 self._size += len(data)
             except OSError:
                 self._size = self._size_on_disk()
         return text
+
+    def _append(self, data: bytes) -> None:
+        with self._path.open("ab") as file:
+            file.write(data)
 
     def _size_on_disk(self) -> int:
         return self._path.stat().st_size if self._path.exists() else 0

@@ -87,6 +87,8 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Export OpenTelemetry spans over OTLP/HTTP, as the variables OTEL_* say.  [needs: pip install 'mcprun[otel]']",
 )
+@options.RAY
+@options.RAY_ACTORS
 @options.RESUME
 @options.RETRY_ERRORS
 @options.FORCE

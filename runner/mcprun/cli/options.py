@@ -313,6 +313,20 @@ SHARD = click.option(
     metavar="I/N",
     help="Run the I-th of N parts of the selected queries, one on each machine; mcprun merge makes one run of them.",
 )
+RAY = click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Spread the queries over the actors of a Ray cluster: of HOST:PORT, of the one that this machine belongs to"
+    " (auto), or of one that is started here (local, which may be left out).  [needs: pip install 'mcprun[ray]']",
+)
+RAY_ACTORS = click.option(
+    "--ray-actors",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --ray: actors, among which --concurrency and --servers are divided.  [default: the cluster's CPUs]",
+)
 FILTER = click.option(
     "--filter",
     "filters",

@@ -135,6 +135,8 @@ def _check(ctx: click.Context) -> None:
         raise click.UsageError("--servers shares servers among queries and --fresh-server does not: choose one")
     if given["batch_api"] and ctx.get_parameter_source("max_sampling") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--max-sampling lets servers ask the model, and with --batch-api none could wait for it")
+    if given["ray_actors"] and given["ray"] is None:
+        raise UsageError("--ray-actors says how --ray spreads the queries: give both")
     if given["resume"] and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--resume goes on in the run's own folder: --out can't give it another")
     if not given["resume"] and (given["retry_errors"] or given["force"]):

@@ -16,6 +16,7 @@ from mcprun.heap import growing
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
 from mcprun.models.clouds import Cloud, find, split
+from mcprun.models.throttle import Throttle
 from mcprun.models.waves import Waves
 from mcprun.paid import Paid
 from mcprun.records import ModelRecord
@@ -116,13 +117,15 @@ class Choice:
         scrubber: Scrubber,
         show: Show,
         earlier: Iterable[Paid] = (),
+        *,
         waves: Waves | None = None,
+        throttle: Throttle | None = None,
     ) -> AsyncIterator[Model]:
         """Make the model. Claude comes with its retries and its budget, within `limits`; `emit` is told of them.
 
         `earlier` are the replies that earlier processes took of the budget: the model of each, and its tokens. A
         recording takes out what the `scrubber` takes out before it compares, and tells of differences by `show`.
-        Batches go by the `waves` of the run.
+        Batches go by the `waves` of the run. A `throttle` is one that others obey as well.
         """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
@@ -148,6 +151,7 @@ class Choice:
                 emit=emit,
                 earlier=earlier,
                 waves=waves if self.is_batched else None,
+                throttle=throttle,
             ) as model:
                 yield model
 

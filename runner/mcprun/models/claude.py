@@ -36,10 +36,12 @@ async def open_claude(
     emit: Emit,
     earlier: Iterable[Paid],
     waves: Waves | None = None,
+    throttle: Throttle | None = None,
 ) -> AsyncIterator[Model]:
     """Make the model with this name, of the API or of a provider (`cloud`).
 
     `earlier` are the replies already paid for. With `waves`, turns go through Message Batches, which only the API has.
+    Without a `throttle` it has its own.
     """
     seconds = limits.request_seconds
     async with open_client(api_key, auth_token, base_url, cloud, seconds) as client:
@@ -51,7 +53,7 @@ async def open_claude(
             budget.spend(paid.model, usage, is_batched=paid.is_batched)
         async with AsyncExitStack() as stack:
             asked: Model = model
-            throttle = Throttle(limits.concurrency)
+            throttle = throttle or Throttle(limits.concurrency)
             if waves and isinstance(client, anthropic.AsyncAnthropic):
                 most = limits.batch_queries or BATCH_QUERIES
                 asked = await stack.enter_async_context(BatchModel(model, client, waves, limits, emit))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from mcprun.errors import ErrorKind, RequestError
@@ -18,10 +18,14 @@ class Throttle:
     Additive up, multiplicative down, as TCP does it: a whole round of good answers adds one request, and a
     throttled one halves them, once a round, since the requests that were sent together are refused together.
     The limit is never less than `least`.
+
+    `tell` is called with the seconds of each pause: where requests are sent from other processes as well, theirs must
+    `obey` it.
     """
 
-    def __init__(self, most: int, least: int = 1) -> None:
+    def __init__(self, most: int, tell: Callable[[float], None] = lambda _: None, *, least: int = 1) -> None:
         self._most, self._least = most, least
+        self._tell = tell
         self._limit = float(most)
         self._in_flight = 0
         self._round = 0
@@ -35,7 +39,14 @@ class Throttle:
 
     def pause(self, seconds: float) -> None:
         """Let nobody send before so many seconds have passed."""
-        self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + seconds)
+        self._wait(seconds)
+        self._tell(seconds)
+
+    def obey(self, seconds: float) -> None:
+        """Do as if a request had been throttled here, since one was in another process; a pause halves but once."""
+        if self._left <= 0:
+            self._cut()
+        self._wait(seconds)
 
     @property
     def is_open(self) -> bool:
@@ -51,8 +62,7 @@ class Throttle:
             yield
         except RequestError as error:
             if error.kind is ErrorKind.THROTTLED and round_ == self._round:
-                self._round += 1
-                self._limit = max(self._least, self._limit * _CUT)
+                self._cut()
             raise
         else:
             self._limit = min(self._most, self._limit + 1 / self._limit)
@@ -69,6 +79,13 @@ class Throttle:
                 continue
             async with self._changed:
                 await self._changed.wait()
+
+    def _cut(self) -> None:
+        self._round += 1
+        self._limit = max(self._least, self._limit * _CUT)
+
+    def _wait(self, seconds: float) -> None:
+        self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + seconds)
 
     @property
     def _left(self) -> float:

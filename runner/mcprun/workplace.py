@@ -1,0 +1,146 @@
+"""Where queries are run: the servers, the model and the judge, and all that the tries at queries share.
+
+A run has one in its own process; with `--ray` there is one in each actor (`ray.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mcprun.asking import Offers
+from mcprun.attempt import Attempts
+from mcprun.connect import Connector
+from mcprun.deadline import Gate
+from mcprun.ending import Ending
+from mcprun.events import Emit, Warned, Where
+from mcprun.judge import open_judge
+from mcprun.limits import AUTO, Limits
+from mcprun.loop import Divergence, GivenDivergence, Loop
+from mcprun.models import Model
+from mcprun.models.choose import Choice
+from mcprun.models.replay import ReplayModel
+from mcprun.models.throttle import Throttle
+from mcprun.models.waves import Waves
+from mcprun.paid import Paid
+from mcprun.pool import Pool
+from mcprun.queries import Query
+from mcprun.records import JsonObject, Said, ServerRecord, Transcript
+from mcprun.redact import Redactor
+from mcprun.scrub import Scrubber
+from mcprun.server import described
+from mcprun.serverlog import ServerLog
+from mcprun.show import Show
+from mcprun.target import Target
+from mcprun.together import meanwhile
+from mcprun.tools import Permit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What queries are run with, wherever that is: plain values, which can be sent to another machine.
+
+    `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
+    the `scrubber` takes out does not count there.
+    """
+
+    target: Target
+    protocol: str = AUTO
+    model: Choice
+    judge: Choice | None = None
+    limits: Limits = field(default_factory=Limits)
+    system: str | None = None
+    allow_tool_errors: bool = False
+    permit: Permit = field(default_factory=Permit)
+    offers: Offers = field(default_factory=Offers)
+    servers: int = 1
+    fresh_server: bool = False
+    redactor: Redactor = field(default_factory=Redactor)
+    scrubber: Scrubber = field(default_factory=Scrubber)
+    on_divergence: Literal["continue", "fail", "stop"] = "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """A place that is ready: what answers there (`about`), and how to `run` a query's repeat (see `Attempts.run`)."""
+
+    about: ServerRecord
+    run: Callable[[Query, int], Awaitable[Transcript]]
+
+
+@asynccontextmanager
+async def workplace(
+    setup: Setup,
+    log: ServerLog,
+    emit: Emit,
+    ending: Ending,
+    earlier: Callable[[], Iterable[Paid]] = tuple,
+    *,
+    waves: Waves | None = None,
+    throttle: Throttle | None = None,
+) -> AsyncIterator[Workplace]:
+    """Start the servers and make the model; end them with the context. Raises `RunError`.
+
+    The servers' stderr goes to `log`. `earlier` gives the replies that earlier processes took of the budget. Batches
+    go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one.
+    """
+    limits, show = setup.limits, Show(setup.redactor.text)
+    connector = connector_of(setup, log, emit)
+    async with (
+        meanwhile(setup.model.load()),  # about as long as a server takes to start
+        Pool(connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit) as servers,
+        setup.model.open(limits, emit, setup.scrubber, show, earlier(), waves=waves, throttle=throttle) as model,
+        open_judge(setup.judge, model, limits, emit, show, earlier(), throttle) as judge,
+    ):
+        if setup.permit and not servers.first.tools.only(setup.permit).names:
+            emit(Warned(message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"))
+        loop = Loop(
+            model=model,
+            limits=limits,
+            system=setup.system,
+            emit=emit,
+            permit=setup.permit,
+            offers=setup.offers,
+            divergence=_divergence(model, setup.redactor),
+            given_divergence=_given_divergence(model, setup.redactor),
+            stop_diverged=setup.on_divergence == "stop",
+            gate=Gate(limits.concurrency) if setup.model.is_batched else None,
+            approve=model.approve if isinstance(model, ReplayModel) else None,
+        )
+        attempts = Attempts(
+            loop, judge, servers, setup.allow_tool_errors, setup.on_divergence != "continue", show, ending
+        )
+        yield Workplace(described(servers.first), attempts.run)
+
+
+def connector_of(setup: Setup, log: ServerLog, emit: Emit) -> Connector:
+    """Make what connects to the server, whose stderr goes to `log`."""
+    return Connector(
+        setup.target,
+        log=log,
+        seconds=setup.limits.connect_seconds,
+        most=setup.limits.max_result_bytes,
+        emit=emit,
+        protocol=setup.protocol,
+        offers=setup.offers,
+    )
+
+
+def _divergence(model: Model, redactor: Redactor) -> Divergence | None:
+    """Hold live calls against a recording, if one is played back: without secrets, as the recording is."""
+    if not isinstance(model, ReplayModel):
+        return None
+    return lambda query, where, number, call: model.divergence(query, where, number, redactor.value(call))
+
+
+def _given_divergence(model: Model, redactor: Redactor) -> GivenDivergence | None:
+    """Hold what the server gives to begin with against a recording, as `_divergence` does with calls."""
+    if not isinstance(model, ReplayModel):
+        return None
+
+    def differs(query: Query, where: Where, given: list[JsonObject]) -> str:
+        return model.given_divergence(query, where, redactor.value(Said(messages=given)).messages)
+
+    return differs
