@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.benchmarks import calls, diffing, latency, memory, million, overhead, startup
+from tests.benchmarks import beside, calls, diffing, latency, memory, million, overhead, startup
 from tests.benchmarks.ratios import Figure
 
 SUITES = {
@@ -20,8 +20,11 @@ SUITES = {
     "memory": memory.figures,
     "diff": diffing.figures,
     "million": million.figures,
+    "beside": beside.figures,
 }
-ONLY_WHEN_NAMED = ("million",)
+ONLY_WHEN_NAMED = ("million", "beside")
+TABLES = {"beside": beside.table}
+"""How figures that belong together are laid out below them."""
 
 
 def main() -> int:
@@ -40,6 +43,7 @@ def main() -> int:
     figures: list[Figure] = []
     print(f"{'what':<50} {'ratio':>6} {'least':>6} {'most':>6} {'allowed':>8}   what was measured")
     for name in given.suites or [name for name in SUITES if name not in ONLY_WHEN_NAMED]:
+        before = len(figures)
         with tempfile.TemporaryDirectory() as folder:
             for figure in SUITES[name](Path(folder), given.rounds):
                 figures.append(figure)
@@ -48,6 +52,8 @@ def main() -> int:
                 values = f"{figure.values[0]:.2f} / {figure.values[1]:.2f} {figure.unit}"
                 print(f"{figure.name:<50} {numbers}   {values}{mark}")
                 sys.stdout.flush()
+        if name in TABLES:
+            print("", *TABLES[name](figures[before:]), "", sep="\n")
     if given.json:
         Path(given.json).write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
     return 0 if all(figure.is_kept for figure in figures) else 1

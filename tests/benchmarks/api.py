@@ -1,7 +1,7 @@
 """A Messages API that costs nothing: `python -m tests.benchmarks.api [SECONDS]` prints its URL and answers each request.
 
 A request without a tool result gets a call of `add`, one with a result gets the end of the turn, after so many seconds.
-It reads no more of HTTP than the SDK's client writes.
+A GET gets the counts of both, at once. It reads no more of HTTP than the SDKs' clients write.
 """
 
 from __future__ import annotations
@@ -11,13 +11,30 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from tests.support.cli import ROOT
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_IS_ERROR = re.compile(rb'"is_error": *true')
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How many requests came: first ones, those with a result of a call, and those with one that is an error."""
+
+    first: int = 0
+    results: int = 0
+    errors: int = 0
+
+    def __sub__(self, before: Asked) -> Asked:
+        """Give what came after `before` was counted."""
+        return Asked(self.first - before.first, self.results - before.results, self.errors - before.errors)
 
 
 def _answer(content: list[dict[str, Any]], stop_reason: str) -> bytes:
@@ -29,6 +46,10 @@ def _answer(content: list[dict[str, Any]], stop_reason: str) -> bytes:
             "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
         },
     }  # fmt: skip
+    return _response(body)
+
+
+def _response(body: dict[str, Any]) -> bytes:
     data = json.dumps(body).encode()
     head = (
         f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_1\r\ncontent-length: {len(data)}\r\n\r\n"
@@ -43,8 +64,9 @@ _END = _answer([{"type": "text", "text": "2 + 3 is 5."}], "end_turn")
 class _Connection(asyncio.Protocol):
     """One connection, kept alive; a request is answered when all of it has come."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, counts: Counter[str]) -> None:
         self._seconds = seconds
+        self._counts = counts
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,12 +80,21 @@ class _Connection(asyncio.Protocol):
             whole = end + (int(length[1]) if length else 0)
             if len(self._data) < whole:
                 return
-            answer = _END if b'"tool_result"' in self._data[end:whole] else _CALL
-            self._data = self._data[whole:]
-            if self._seconds:
-                asyncio.get_running_loop().call_later(self._seconds, self._transport.write, answer)
+            request, self._data = self._data[:whole], self._data[whole:]
+            if request.startswith(b"GET "):
+                self._transport.write(_response(dict(self._counts)))
+            elif self._seconds:
+                asyncio.get_running_loop().call_later(self._seconds, self._transport.write, self._answer_to(request))
             else:
-                self._transport.write(answer)
+                self._transport.write(self._answer_to(request))
+
+    def _answer_to(self, request: bytes) -> bytes:
+        if b'"tool_result"' not in request:
+            self._counts["first"] += 1
+            return _CALL
+        self._counts["results"] += 1
+        self._counts["errors"] += bool(_IS_ERROR.search(request))
+        return _END
 
 
 @contextmanager
@@ -79,9 +110,16 @@ def serving(seconds: float = 0.0) -> Iterator[str]:
             process.terminate()
 
 
+def asked(url: str) -> Asked:
+    """Ask the API at a URL how often it was asked until now."""
+    with urllib.request.urlopen(url) as answer:
+        return Asked(**json.load(answer))
+
+
 async def main(seconds: float) -> None:
     """Serve until the process is ended."""
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(seconds), "127.0.0.1", 0)
+    counts: Counter[str] = Counter()
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(seconds, counts), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 

@@ -1,4 +1,4 @@
-"""What a process costs by itself, whatever it starts: processor time, wall time, memory. Linux, for its `/proc`."""
+"""What a process costs by itself, and with what it starts: processor time, wall time, memory. Linux, for its `/proc`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ _TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 class Cost:
     """What one process took: seconds of processor time of its own, seconds from start to end, megabytes at the peak.
 
-    The peak is that of its biggest child where a child is bigger (wait4(2)).
+    The peak is that of its biggest child where a child is bigger. `together` is the processor time with that of its
+    children, and theirs, as far as they were waited for (wait4(2)).
     """
 
     processor: float
     wall: float
     megabytes: float
+    together: float
 
 
 def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Cost:
-    """Run a command to its end and give what it cost, without what its children did.
+    """Run a command to its end and give what it cost.
 
     Raises `RuntimeError` when it does not exit with 0.
     """
@@ -42,7 +44,7 @@ def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}: {said.decode()[-2000:]}")
-    return Cost(processor, wall, used.ru_maxrss / 1024)
+    return Cost(processor, wall, used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
 
 
 def resident(process: int) -> float:

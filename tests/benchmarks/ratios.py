@@ -37,7 +37,11 @@ def compare(
     name: str, one: Measured, other: Measured, *, allowed: float, rounds: int, unit: str = "s of processor"
 ) -> Figure:
     """Do one and the other in turns, and hold them against each other."""
-    taken = [(one(), other()) for _ in range(rounds)]
+    return figure(name, [(one(), other()) for _ in range(rounds)], allowed=allowed, unit=unit)
+
+
+def figure(name: str, taken: Sequence[tuple[float, float]], *, allowed: float, unit: str = "s of processor") -> Figure:
+    """Hold what one took against what the other took, given both of each round."""
     ratios = [left / right for left, right in taken]
     left, right = (statistics.median(side) for side in zip(*taken, strict=True))
     return Figure(name, statistics.median(ratios), min(ratios), max(ratios), (left, right), allowed, unit)

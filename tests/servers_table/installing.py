@@ -1,4 +1,4 @@
-"""Installs a candidate, once a machine, into a folder of its own below `.cache/servers`."""
+"""Installs a candidate, once a machine, into a folder of its own below `.cache/servers`, or another."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Installed:
     version: str
 
 
-def install(candidate: Candidate) -> Installed:
-    """Install a candidate, unless it is there. Raises `BrokenError`, with what npm or pip said.
+def install(candidate: Candidate, cache: Path = CACHE) -> Installed:
+    """Install a candidate below `cache`, unless it is there. Raises `BrokenError`, with what npm or pip said.
 
     No script of a package from npm is run. A package from PyPI gets a virtual environment of its own: some servers
     need another version of the MCP SDK than mcprun does. An install that was cut short is done again.
     """
-    folder = CACHE / candidate.registry.lower() / re.sub(r"[^a-z0-9.-]+", "_", candidate.package.lower())
+    folder = cache / candidate.registry.lower() / re.sub(r"[^a-z0-9.-]+", "_", candidate.package.lower())
     done = folder / "installed.txt"
     wanted = "\n".join(candidate.requirements)
     if not (done.is_file() and done.read_text() == wanted):

@@ -1,0 +1,104 @@
+"""Other programs that run prompts against an MCP server: what is installed of each, and how each runs the same queries.
+
+Each is set up as its own documentation has it, with its defaults where nothing is said here. What is said: the same
+concurrency, no cache, no drawing in the terminal, no telemetry, no look for updates, and a folder of the run for what it
+keeps. What each writes besides (a log of each sample, a database of results) is left to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks import SERVER
+from tests.servers_table.candidates import Candidate
+from tests.servers_table.installing import install
+from tests.support.cli import ROOT, clean_environment
+
+CACHE = ROOT / ".cache" / "alternatives"
+MODEL = "claude-sonnet-5-5"
+
+INSPECT = Candidate(
+    "PyPI", "inspect-ai", ">=0.3.285,<0.4", program="inspect", also=("anthropic>=2.12,<3", "mcp>=2.3,<3")
+)
+_ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+# promptfoo wants a newer Node than many machines have.
+PROMPTFOO = Candidate("npm", "promptfoo", "~0.123.1", also=(f"node-linux-{_ARCHITECTURE}@~22.23",))
+
+TASK = """
+from inspect_ai import Task, task
+from inspect_ai.agent import react
+from inspect_ai.dataset import FieldSpec, json_dataset
+from inspect_ai.tool import mcp_server_stdio
+
+@task
+def adder(prompts: str, python: str, server: str) -> Task:
+    tools = [mcp_server_stdio(command=python, args=[server])]
+    return Task(dataset=json_dataset(prompts, FieldSpec(input="prompt")), solver=react(tools=tools, submit=False))
+"""
+"""A model and tools until the model calls none; inspect-ai starts a server for each sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A program and its version, the command that runs all queries once, and the variables that it gets."""
+
+    name: str
+    command: Sequence[str]
+    env: Mapping[str, str]
+
+
+def inspect_ai(folder: Path, prompts: Path, url: str, concurrency: int) -> Alternative:
+    """Set inspect-ai up in a folder, for the queries of a prompts file and the API at a URL."""
+    installed = install(INSPECT, CACHE)
+    task = folder / "adder_task.py"
+    task.write_text(TASK, encoding="utf-8")
+    command = [
+        str(installed.program), "eval", task.name, "--model", f"anthropic/{MODEL}", "--model-base-url", url,
+        "-T", f"prompts={prompts}", "-T", f"python={sys.executable}", "-T", f"server={SERVER}",
+        "--max-connections", str(concurrency), "--max-samples", str(concurrency),
+        "--max-tokens", "4096",  # with its default of 32,000 it streams, which the API here does not
+        "--display", "none", "--log-dir", str(folder / "logs"),
+    ]  # fmt: skip
+    return Alternative(f"inspect-ai {installed.version}", command, _environment(XDG_DATA_HOME=str(folder)))
+
+
+def promptfoo(folder: Path, prompts: Path, url: str, concurrency: int) -> Alternative:
+    """Set promptfoo up in a folder, for the queries of a prompts file and the API at a URL."""
+    installed = install(PROMPTFOO, CACHE)
+    node = installed.program.parents[1] / f"node-linux-{_ARCHITECTURE}" / "bin"
+    config = folder / "promptfooconfig.json"
+    lines = prompts.read_text(encoding="utf-8").splitlines()
+    config.write_text(json.dumps(promptfoo_config([json.loads(line)["prompt"] for line in lines])), encoding="utf-8")
+    command = [
+        str(node / "node"), str(installed.program), "eval", "--config", str(config),
+        "--no-cache", "--max-concurrency", str(concurrency), "--no-table", "--no-progress-bar",
+    ]  # fmt: skip
+    env = _environment(
+        PATH=f"{node}{os.pathsep}{os.defpath}",
+        ANTHROPIC_BASE_URL=url,
+        PROMPTFOO_CONFIG_DIR=str(folder / "promptfoo"),
+        PROMPTFOO_DISABLE_TELEMETRY="1",
+        PROMPTFOO_DISABLE_UPDATE="1",
+    )
+    return Alternative(f"promptfoo {installed.version}", command, env)
+
+
+def promptfoo_config(prompts: Sequence[str]) -> dict[str, object]:
+    """Make the configuration that asks each prompt once; promptfoo keeps one server for all of them."""
+    server = {"name": "adder", "command": sys.executable, "args": [str(SERVER)]}
+    provider = {"id": f"anthropic:messages:{MODEL}", "config": {"mcp": {"enabled": True, "server": server}}}
+    return {
+        "prompts": ["{{prompt}}"],
+        "providers": [provider],
+        "tests": [{"vars": {"prompt": prompt}} for prompt in prompts],
+    }
+
+
+def _environment(**more: str) -> dict[str, str]:
+    return clean_environment() | {"ANTHROPIC_API_KEY": "none-at-all", **more}
