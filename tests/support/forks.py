@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, ClassVar, Self
@@ -122,12 +123,18 @@ def serve() -> None:
 
 
 def import_all(package: Path) -> None:
-    """Import all modules of mcprun but its plugin, which pytest imports, and what libraries import when they are used."""
+    """Import all modules of mcprun but its plugin, which pytest imports, and what libraries import when they are used.
+
+    What needs an extra that is not installed is left out.
+    """
+    from mcprun.errors import UsageError
+
     files = (file.relative_to(package.parent).with_suffix("") for file in sorted(package.rglob("*.py")))
     names = [".".join(file.parts).removesuffix(".__init__") for file in files]
     for name in (*names, *LATE):
         if not name.startswith((f"{package.name}.pytest_plugin", f"{package.name}.__main__")):
-            importlib.import_module(name)
+            with suppress(ImportError, UsageError):
+                importlib.import_module(name)
 
 
 def ended(child: int) -> int | None:
