@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import select
@@ -22,6 +23,9 @@ settings.load_profile("shared machine")
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_SECONDS = 10.0
 """What was told to end may take a moment; what was not will still be there after it."""
+
+# In a process that never set a loop, older versions of pytest-asyncio make one that nobody closes.
+asyncio.set_event_loop(None)
 
 if sys.platform == "linux":
     # Whoever loses its parent becomes a child of this process, daemons included: nothing can hide.
