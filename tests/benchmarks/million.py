@@ -8,8 +8,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tests.benchmarks import memory
@@ -52,7 +52,8 @@ def _profile(folder: Path, file: Path, run: Path) -> tuple[float, float]:
     transcripts, size, at_a_tenth, most = run / "transcripts.jsonl", 0, 0.0, 0.0
     with subprocess.Popen([sys.executable, "-c", memory.RUN, str(file), str(run)], **memory.place(folder)) as process:
         while process.poll() is None:
-            time.sleep(SECONDS)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS)
             now = resident(process.pid)
             most = max(most, now)
             size = size or _size(transcripts, QUERIES // 1_000)
