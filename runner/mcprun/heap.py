@@ -6,6 +6,7 @@ when the collector comes by. What is not part of a cycle is freed at once, with 
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,3 +38,11 @@ def settled() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+def leave_all_at_exit() -> None:
+    """Have nothing looked through when the process ends, which Python else does: with the SDKs, a third of a second.
+
+    All of it goes with the process, and what is to be closed has been closed before.
+    """
+    atexit.register(gc.freeze)

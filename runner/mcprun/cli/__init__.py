@@ -22,6 +22,7 @@ from mcprun.cli.show import show
 from mcprun.cli.tools import tools
 from mcprun.cli.validate import validate
 from mcprun.errors import ExitCode, PromptsError, RunError, UsageError
+from mcprun.heap import leave_all_at_exit
 
 
 class _Group(click.Group):
@@ -73,6 +74,7 @@ def main() -> None:
     Runs queries from a JSONL file through the loop of model and tools against one MCP server, without anyone at
     the keyboard, and writes transcripts and traces that two runs can be compared by.
     """
+    leave_all_at_exit()
 
 
 for command in (batch, diff, bless, merge, show, report, tools, chat, init, validate, login, logout):
