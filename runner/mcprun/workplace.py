@@ -6,7 +6,7 @@ A run has one in its own process; with `--ray` there is one in each actor (`ray.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,7 @@ from mcprun.connect import Connector
 from mcprun.deadline import Gate
 from mcprun.ending import Ending
 from mcprun.events import Emit, Warned, Where
+from mcprun.heap import growing
 from mcprun.judge import open_judge
 from mcprun.limits import AUTO, Limits
 from mcprun.loop import Divergence, GivenDivergence, Loop
@@ -88,12 +89,15 @@ async def workplace(
     """
     limits, show = setup.limits, Show(setup.redactor.text)
     connector = connector_of(setup, log, emit)
-    async with (
-        meanwhile(setup.model.load()),  # about as long as a server takes to start
-        Pool(connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit) as servers,
-        setup.model.open(limits, emit, setup.scrubber, show, earlier(), waves=waves, throttle=throttle) as model,
-        open_judge(setup.judge, model, limits, emit, show, earlier(), throttle) as judge,
-    ):
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        with growing():  # clients import half of what they need only when they are made
+            await enter(meanwhile(setup.model.load()))  # about as long as a server takes to start
+            pool = Pool(connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit)
+            servers = await enter(pool)
+            opening = setup.model.open(limits, emit, setup.scrubber, show, earlier(), waves=waves, throttle=throttle)
+            model = await enter(opening)
+            judge = await enter(open_judge(setup.judge, model, limits, emit, show, earlier(), throttle))
         if setup.permit and not servers.first.tools.only(setup.permit).names:
             emit(Warned(message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"))
         loop = Loop(

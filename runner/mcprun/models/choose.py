@@ -12,7 +12,6 @@ from typing import Self
 from mcprun.config import environment
 from mcprun.errors import UsageError
 from mcprun.events import Emit
-from mcprun.heap import growing
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
 from mcprun.models.clouds import Cloud, find, split
@@ -106,8 +105,7 @@ class Choice:
         For Claude that is most of a second, which no other model needs.
         """
         if self.record.is_asked:
-            with growing():
-                await asyncio.to_thread(importlib.import_module, "mcprun.models.claude")
+            await asyncio.to_thread(importlib.import_module, "mcprun.models.claude")
 
     @asynccontextmanager
     async def open(
