@@ -92,7 +92,7 @@ class Incoming(_Stream):
 
 
 class Outgoing(_Stream):
-    """What the client says.
+    """What the client says. Messages of the same turn of the event loop are written together: one wakes the server.
 
     A server that does not listen is as good as ended, and is made to, by `deaf`. What it said before is still read,
     and until then nobody is told: its answers may stand in the pipe, and the end of its stdout comes behind them.
@@ -101,14 +101,35 @@ class Outgoing(_Stream):
     def __init__(self, stdin: asyncio.StreamWriter, deaf: Callable[[], None]) -> None:
         self._stdin = stdin
         self._deaf = deaf
+        self._loop = asyncio.get_running_loop()
+        self._said: list[bytes] = []
 
     async def send(self, message: SessionMessage) -> None:
-        """Write a message, whole, and wait while the pipe is full. Raises `anyio.ClosedResourceError`."""
+        """Take a message, and wait while the pipe is full. Raises `anyio.ClosedResourceError`."""
         if self.is_closed:
             raise anyio.ClosedResourceError
         text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+        if not self._said:
+            self._loop.call_soon(self._write)
+        self._said += text.encode(), b"\n"
         try:
-            self._stdin.write(text.encode() + b"\n")
             await self._stdin.drain()
         except (ConnectionError, RuntimeError):
             self._deaf()
+
+    async def aclose(self) -> None:
+        """Write what was taken, and take nothing more."""
+        self._write()
+        await super().aclose()
+
+    def _write(self) -> None:
+        if not self._said:
+            return
+        said, self._said = self._said, []
+        try:
+            self._stdin.writelines(said)
+        except (ConnectionError, RuntimeError):
+            self._deaf()
+        else:
+            if self._stdin.is_closing():
+                self._deaf()

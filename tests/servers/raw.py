@@ -143,6 +143,9 @@ def main() -> None:
             result = result_of(name, message["params"].get("arguments") or {})
             if result is not None:
                 send({"id": number, "result": result})
+            if MODE == "deaf":
+                os.close(0)
+                signal.pause()
         elif MODE == "exit-on-probe":
             sys.exit("probed")
         else:
