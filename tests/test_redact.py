@@ -62,8 +62,8 @@ def test_a_secret_of_several_lines_is_found_line_by_line() -> None:
 def test_events_keep_their_ids() -> None:
     """What belongs to which query stays known, whatever a pattern fits."""
     event = ToolCall(where=Where("q1"), turn=0, call=0, tool="add", input={"n": "q1"}, server=1, log_offset=0)
-    assert Redactor(patterns=[r"q\d"]).value(event).line() == {
-        "event": "tool_call", "query": "q1", "repeat": 1, "attempt": 1, "turn": 0, "call": 0, "tool": "add",
+    assert Redactor(patterns=[r"q\d"]).value(event).line("now") == {
+        "event": "tool_call", "at": "now", "query": "q1", "repeat": 1, "attempt": 1, "turn": 0, "call": 0, "tool": "add",
         "input": {"n": REDACTED}, "is_error": False, "server": 1, "log_offset": 0,
     }  # fmt: skip
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from typing import Any
+
+from pydantic_core import to_json
 
 from mcprun.records import JsonObject
 
@@ -55,6 +58,11 @@ def error_result(message: str) -> JsonObject:
 
 def unsendable(value: Any) -> str | None:
     """Say why a value can't go over the wire as JSON: numbers that are none, broken text, endless nesting."""
+    with suppress(ValueError):  # what is plainly in order is told quickly; of the rest, the slow way knows more
+        data = to_json(value)
+        opened = data.count(b"{") + data.count(b"[")
+        if opened <= MOST_DEPTH and b"NaN" not in data and b"Infinity" not in data:
+            return None
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:

@@ -25,9 +25,9 @@ class Deadline:
         self._timeout = asyncio.Timeout(None)
 
     async def __aenter__(self) -> Self:
+        self._timeout = asyncio.timeout(self.seconds)
         await self._timeout.__aenter__()
         self._is_running = True
-        self._timeout.reschedule(asyncio.get_running_loop().time() + self.seconds)
         return self
 
     async def __aexit__(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from mcprun.records import JsonObject, Transcript, Usage
@@ -33,13 +34,13 @@ class Event:
     turn: int | None = None
     seconds: float | None = None
 
-    def line(self) -> JsonObject:
-        """Give the JSON object of the trace, but for its time."""
-        line: JsonObject = {"event": self.name}
-        if self.where:
-            line |= {"query": self.where.query, "repeat": self.where.repeat, "attempt": self.where.attempt}
-        for name in _written(type(self)):  # type: ignore[arg-type]  # mypy looks at the hash of an instance
-            value = getattr(self, name)
+    def line(self, at: str) -> JsonObject:
+        """Give the JSON object of the trace; `at` is the time, in UTC, ISO 8601."""
+        line: JsonObject = {"event": self.name, "at": at}
+        if where := self.where:
+            line |= {"query": where.query, "repeat": where.repeat, "attempt": where.attempt}
+        names, values = _written(type(self))  # type: ignore[arg-type]  # mypy looks at the hash of an instance
+        for name, value in zip(names, values(self), strict=True):
             if value is not None:
                 line[name] = _plain(value)
         return line
@@ -325,9 +326,9 @@ class QueryEnd(Event):
     unwritten: ClassVar[frozenset[str]] = frozenset({"where", "transcript"})
     transcript: Transcript
 
-    def line(self) -> JsonObject:
-        """Give the JSON object of the trace, but for its time."""
-        return Event.line(self) | {"verdict": self.transcript.verdict}
+    def line(self, at: str) -> JsonObject:
+        """Give the JSON object of the trace."""
+        return Event.line(self, at) | {"verdict": self.transcript.verdict}
 
 
 Emit = Callable[[Event], None]
@@ -335,8 +336,10 @@ Emit = Callable[[Event], None]
 
 
 @cache
-def _written(kind: type[Event]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.name not in kind.unwritten)
+def _written(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]:
+    """Name the fields that are written, and give what reads them all, in one go."""
+    names = tuple(field.name for field in fields(kind) if field.name not in kind.unwritten)
+    return names, attrgetter(*names)
 
 
 def _plain(value: Any) -> Any:

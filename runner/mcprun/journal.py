@@ -144,13 +144,15 @@ class Journal:
         """
         if self._is_broken:
             return
-        line = event.line() | ({"trace_id": trace_id} if trace_id else {})
+        line = event.line(now())
+        if trace_id:
+            line["trace_id"] = trace_id
         try:
             if isinstance(event, QueryEnd):
                 self.keep(event.transcript)
             elif isinstance(event, ExchangeEnd):
                 self._put(event.transcript)
-            self._write_event.write({"event": line.pop("event"), "at": now(), **line})
+            self._write_event.write(line)
         except OSError:
             self._is_broken = True
             raise

@@ -256,13 +256,27 @@ class _Exchange:
                 )
         except (QueryError, asyncio.CancelledError) as error:
             told = str(error.kind) if isinstance(error, QueryError) else "cancelled"
-            event = replace(event, cancelled=told == "cancelled" or None, progress=caller.progress or None)
-            self.loop.emit(replace(event, seconds=time.monotonic() - started, is_error=True, problem=told))
+            self.loop.emit(
+                replace(
+                    event,
+                    seconds=time.monotonic() - started,
+                    cancelled=told == "cancelled" or None,
+                    progress=caller.progress or None,
+                    is_error=True,
+                    problem=told,
+                )
+            )
             raise
         answers[event.call] = answer
-        event = replace(event, cancelled=answer.cancelled or None, progress=caller.progress or None)
         self.loop.emit(
-            replace(event, seconds=time.monotonic() - started, is_error=answer.is_error, problem=answer.problem)
+            replace(
+                event,
+                seconds=time.monotonic() - started,
+                cancelled=answer.cancelled or None,
+                progress=caller.progress or None,
+                is_error=answer.is_error,
+                problem=answer.problem,
+            )
         )
         if self.asker.failure:  # the model could not be asked on the server's behalf, whatever that made of it
             raise self.asker.failure
