@@ -95,6 +95,9 @@ def test_text_that_utf8_cannot_hold_is_kept(here: Path) -> None:
     writer.close([("a", 1)], RECORD)
     (found,) = Run.read(".").transcripts()
     assert found.text == "\ud800 é\u2028"
+    again = Journal(here, lambda _: True)
+    assert ("a", 1) in again  # a run that goes on knows it as done
+    again.release()
 
 
 def test_the_index_finds_each_transcript(here: Path) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from pydantic import ValidationError
 
@@ -40,6 +40,8 @@ RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS = (
 
 Key = tuple[str, int]
 """A query's id and the repeat."""
+
+_Read = TypeVar("_Read", Transcript, Outline)
 
 _HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"repeat": ?(?P<repeat>\d+)')
 """How the line of a transcript begins."""
@@ -155,7 +157,7 @@ class Run:
             self._kept_open.append((self.path / TRANSCRIPTS).open("rb"))
         (stream,) = self._kept_open
         stream.seek(offset)
-        return _transcript(stream.readline(), self.path)
+        return _read_as(Transcript, stream.readline(), self.path)
 
     def close(self) -> None:
         """Close what `at` holds open."""
@@ -168,12 +170,12 @@ class Run:
 
         A torn last line was never finished and does not count. Raises `UsageError` for another that is none.
         """
-        return ((_transcript(line, path), line) for line in _whole_lines(path))
+        return ((_read_as(Transcript, line, path), line) for line in _whole_lines(path))
 
     @staticmethod
     def outlines(path: Path) -> Iterator[tuple[Outline, bytes]]:
         """Stream the outlines of a run's transcripts with the lines they stand in, as `lines` does."""
-        return ((_outline(line, path), line) for line in _whole_lines(path))
+        return ((_read_as(Outline, line, path), line) for line in _whole_lines(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,16 +282,12 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
         raise UsageError(f"can't read {path / TRANSCRIPTS}: {error.strerror}") from None
 
 
-def _transcript(line: bytes, path: Path) -> Transcript:
-    try:
-        return Transcript.model_validate(json.loads(line))
-    except ValueError as error:
-        raise _no_transcript(path, error) from None
-
-
-def _outline(line: bytes, path: Path) -> Outline:
-    try:
-        return Outline.model_validate_json(line)
+def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
+    """Read a line of the transcripts as a whole one, or as the outline of one."""
+    with suppress(ValueError):
+        return kind.model_validate_json(line)
+    try:  # what is slower knows text that UTF-8 can't hold
+        return kind.model_validate(json.loads(line))
     except ValueError as error:
         raise _no_transcript(path, error) from None
 
