@@ -133,7 +133,7 @@ class Choice:
             from mcprun.models.replay import ReplayModel
 
             with closing(Run.read(self.record.name.removeprefix(_REPLAY))) as run:
-                yield ReplayModel(run, scrubber, show)
+                yield ReplayModel(run, scrubber, show, limits.concurrency)
         else:
             await self.load()
             from mcprun.models.claude import open_claude

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from mcprun.compare import Lens, same
@@ -19,14 +20,17 @@ from mcprun.show import Show
 class ReplayModel:
     """Answers with what was recorded for the same query and repeat.
 
-    What the `scrubber` takes out does not count when live results are held against recorded ones.
+    What the `scrubber` takes out does not count when live results are held against recorded ones. So many queries are
+    played `at_once`.
     """
 
-    def __init__(self, run: Run, scrubber: Scrubber, show: Show) -> None:
+    def __init__(self, run: Run, scrubber: Scrubber, show: Show, at_once: int) -> None:
         self._run = run
         self._scrubber = scrubber
         self._show = show
         self._index = run.index()
+        # Each turn and each call looks there again; twice as many, so that those who come push out nobody who stays.
+        self._found = lru_cache(2 * at_once)(self._find)
         self.name = f"replay:{run.path}"
 
     async def reply(self, request: Request) -> Reply:
@@ -53,11 +57,14 @@ class ReplayModel:
         recorded = self.recorded(query, where)
         if number >= len(recorded.calls):
             return f"call {number}: {self._show.call(call)} was not recorded"
+        recorded_call = recorded.calls[number]
+        if _same_result(recorded_call, call):
+            return ""
         lens = Lens(frozenset({"results"}), self._scrubber)
-        before, after = (lens.seen({"calls": [one.line()]}) for one in (recorded.calls[number], call))
+        before, after = (lens.seen({"calls": [one.line()]}) for one in (recorded_call, call))
         if not any(lens.seen_changes(before, after)):
             return ""
-        was, got = self._show.results(recorded.calls[number], call)
+        was, got = self._show.results(recorded_call, call)
         return f"call {number}: {self._show.call(call)} was recorded with {was}, got {got}"
 
     def given_divergence(self, query: Query, where: Where, messages: list[JsonObject]) -> str:
@@ -77,20 +84,30 @@ class ReplayModel:
 
     async def approve(self, event: ToolCall) -> str:
         """Keep back a call that a person kept back when it was recorded: give what the model was told then."""
-        place = self._index.get((event.where.query, event.where.repeat)) if event.where else None
-        calls = self._run.at(place).calls if place is not None else []
+        recorded = self._found(event.where.query, event.where.repeat) if event.where else None
+        calls = recorded.calls if recorded else []
         return refusal_of(calls[event.call]) if event.call < len(calls) else ""
 
     def recorded(self, query: Query, where: Where) -> Transcript:
         """Give what was recorded of a query's repeat. Raises `QueryError` (`not_recorded`) where nothing was."""
-        place = self._index.get((query.id, where.repeat))
-        if place is None:
+        recorded = self._found(query.id, where.repeat)
+        if recorded is None:
             raise QueryError(ErrorKind.NOT_RECORDED, f"{query.id} is not in the recording {self._run.path}")
-        recorded = self._run.at(place)
         if recorded.prompt != query.said:
             message = f"{query.id} was recorded for another prompt: mcprun show {self._run.path} {query.id} tells it"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
+
+    def _find(self, name: str, repeat: int) -> Transcript | None:
+        place = self._index.get((name, repeat))
+        return None if place is None else self._run.at(place)
+
+
+def _same_result(one: Call, other: Call) -> bool:
+    """Tell whether two calls brought the very same, whatever counts of it."""
+    return (
+        one.is_error is other.is_error and same(one.content, other.content) and same(one.structured, other.structured)
+    )
 
 
 def _texts(messages: Any) -> str:
