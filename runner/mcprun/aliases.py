@@ -20,6 +20,7 @@ _PARAMS = ("messages", "model", "max_tokens", "system")
 _TARGET = ("target", "expected_output")
 _TOOL = ("name",)
 _INPUT = ("arguments", "args")
+_CALL = frozenset({"tool", "input"})
 
 KNOWN = (*_ID, *_PROMPT, *_TARGET, "messages", "params", "expected_tool_calls")
 """Every alias of a query's own keys."""
@@ -173,7 +174,7 @@ def _is_chat(value: Any) -> bool:
 def _call(call: Any) -> Any:
     if isinstance(call, str):
         return {"tool": call}
-    if not isinstance(call, dict):
+    if not isinstance(call, dict) or call.keys() <= _CALL:  # as it mostly is
         return call
     names = {"tool": next((key for key in ("tool", *_TOOL) if key in call), None)}
     names["input"] = next((key for key in ("input", *_INPUT) if key in call), None)

@@ -22,7 +22,7 @@ class Deadline:
         self._began = 0.0
         self._due: float | None = None
         self._is_running = False
-        self._timeout = asyncio.Timeout(None)
+        self._timeout: asyncio.Timeout
 
     async def __aenter__(self) -> Self:
         self._timeout = asyncio.timeout(self.seconds)
@@ -41,7 +41,8 @@ class Deadline:
         """Stop the clock for the length of the context. Pauses may overlap, and their time counts once."""
         self._pauses += 1
         if self._pauses == 1:
-            self._began, self._due = asyncio.get_running_loop().time(), self._timeout.when()
+            self._began = asyncio.get_running_loop().time()
+            self._due = self._timeout.when() if self._is_running else None
             self._reschedule(None)
         try:
             yield

@@ -11,7 +11,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_YOUNG = 50_000
+_YOUNG = 100_000
 """New objects after which the collector looks at them (Python's own: 700)."""
 
 
