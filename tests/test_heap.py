@@ -27,13 +27,18 @@ def test_a_run_that_ends_leaves_the_collector_as_it_was() -> None:
 
 
 def test_importing_leaves_the_collector_as_it_was() -> None:
-    """It is off within, on again afterwards, and stays off for those who had it off."""
+    """It is off within, on again afterwards, and stays off for those who had it off; it has nothing to catch up on."""
     with growing():
         assert not gc.isenabled()
         with growing():
             pass
         assert not gc.isenabled()
+        made: list[list[int]] = [[] for _ in range(10 * gc.get_threshold()[0])]
     assert gc.isenabled()
+    assert gc.get_freeze_count() > len(made)
+    with settled():
+        pass
+    assert gc.get_freeze_count() == 0
 
 
 def test_what_is_left_at_the_end_of_a_command_is_not_looked_through() -> None:

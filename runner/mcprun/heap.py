@@ -17,11 +17,15 @@ _YOUNG = 100_000
 
 @contextmanager
 def growing() -> Iterator[None]:
-    """Keep the collector away while modules are imported, which make many objects and no garbage."""
+    """Keep the collector away while modules are imported, which make many objects and no garbage.
+
+    Afterwards it leaves alone what there is, until a `settled` ends: else it would look through all of it at once.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
+        gc.freeze()
     finally:
         if was_on:
             gc.enable()

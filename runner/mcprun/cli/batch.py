@@ -129,10 +129,10 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
         from mcprun.report.console import Console
         from mcprun.rundir import Run
 
-    plan = plan_of(ctx)
-    baseline = Run.read(given["baseline"]) if given["baseline"] else None
-    reports = Reports.of(given)
-    console = Console(quiet=given["quiet"], is_taken=reports.take_stdout)
+        plan = plan_of(ctx)
+        baseline = Run.read(given["baseline"]) if given["baseline"] else None
+        reports = Reports.of(given)
+        console = Console(quiet=given["quiet"], is_taken=reports.take_stdout)
     with plan.prompts, console.progress() as progress:
         ending = Ending()
         signals = Signals(ending, progress.note, is_batched=plan.model.is_batched)
