@@ -173,7 +173,7 @@ class Transcript(Record):
     messages: list[JsonObject]
     given: Given | None = None
     calls: list[Call]
-    asked: list[Asked] = []
+    asked: list[Asked] = Field(default_factory=list)
     text: str
     checks: list[Check]
     turns: list[Turn]
