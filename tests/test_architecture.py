@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 import mcprun
-from tests.support.cli import QUICKSTART, clean_environment
+from tests.support.cli import QUICKSTART, clean_environment, write_jsonl
 
 PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
-    "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "ray", "rayhand", "raycluster", "station", "workplace", "attempt", "judge", "grading", "approval", "mending", "loop", "conversation", "opener", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "catalog", "connect", "unreached", "toolpages", "server", "listening", "rounds", "desk", "asking",
+    "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "ray", "rayhand", "raycluster", "station", "workplace", "setup", "attempt", "judge", "grading", "approval", "mending", "loop", "conversation", "opener", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "catalog", "connect", "unreached", "toolpages", "server", "listening", "rounds", "desk", "asking",
     "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "pipes", "wire", "parcels", "serverlog", "target", "catalogchanges", "oauthclient",
-    "snapshot", "journal", "rundir", "sdklog", "supervisor", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "opening", "content", "prompts", "known", "jsonl", "shard", "queries", "serverinput",
+    "snapshot", "journal", "rundir", "sdklog", "supervisor", "untried", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "opening", "content", "prompts", "known", "jsonl", "shard", "queries", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
     "telemetry",
     "heard", "redact", "config", "compact", "events", "tally", "outline", "paid", "records", "ending", "heap", "together", "deadline", "limits", "errors",
@@ -78,12 +78,13 @@ def test_imports_point_one_way(file: Path) -> None:
     assert wrong == set()
 
 
-def imported(*command: str, cwd: Path) -> set[str]:
-    """Run a command of mcprun and give the top-level packages that it imported."""
+def imported(*command: str, cwd: Path, code: int = 0) -> set[str]:
+    """Run a command of mcprun, which exits with `code`, and give the top-level packages that it imported."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "mcprun", *command],
-        cwd=cwd, env=clean_environment(), capture_output=True, text=True, check=True, timeout=60,
+        cwd=cwd, env=clean_environment(), capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
+    assert done.returncode == code
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     assert any("click" in line for line in lines)
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}
@@ -100,6 +101,14 @@ def imported(*command: str, cwd: Path) -> set[str]:
 def test_help_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
     """Help is as quick as click itself, because nothing else is there yet."""
     assert imported(*command, cwd=tmp_path) & {*HEAVY, "asyncio"} == set()
+
+
+def test_what_is_wrong_with_a_run_is_told_before_an_sdk_is_imported(tmp_path: Path) -> None:
+    """Whoever has mistyped a name, or written a bad line, hears of it at once."""
+    prompts, server = map(str, QUICKSTART)
+    bad = str(write_jsonl(tmp_path / "bad.jsonl", {"prompt": 1}))
+    for wrong in ((bad, server), (prompts, "nope.py"), (prompts, server, "--filter", "nope")):
+        assert imported("batch", *wrong, cwd=tmp_path, code=2) & {"anthropic", "mcp", "mcp_types"} == set()
 
 
 def test_scripts_and_recordings_never_import_the_api_client(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from mcprun.limits import Limits
 from mcprun.models.choose import Account, choose
 from mcprun.paid import Paid
 from mcprun.records import Usage
+from mcprun.setup import Setup
 from mcprun.target import HttpTarget
-from mcprun.workplace import Setup
 from tests.support.cli import QUICKSTART, RAW, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.loopback import free_port
 from tests.support.messages_api import Body, MessagesApi, error, text

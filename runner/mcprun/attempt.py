@@ -20,6 +20,7 @@ from mcprun.pool import Pool
 from mcprun.queries import Query
 from mcprun.records import Check, ErrorInfo, Transcript, Usage, Verdict
 from mcprun.show import Show
+from mcprun.untried import stop_of
 
 MOST_ATTEMPTS = 3
 """How often a query may be there when its server dies: once in company, then alone, and once more for bad luck."""
@@ -62,7 +63,7 @@ class Attempts:
         error = await self._converse(query, where, conversation, deadline)
         seconds = time.monotonic() - started
         if error:
-            conversation.stop = _stop(error.kind)
+            conversation.stop = stop_of(error.kind)
         self.loop.emit(
             AttemptEnd(
                 where=where,
@@ -164,37 +165,10 @@ class Attempts:
         )
 
 
-def untried(query: Query, repeat: int, reason: RunError, *, system: str | None, model: str) -> Transcript:
-    """Make the transcript of a query that the run did not come to; `system` is that of queries without their own."""
-    return Transcript(
-        id=query.id,
-        repeat=repeat,
-        verdict=Verdict.SKIPPED,
-        stop=_stop(reason.kind),
-        prompt=query.said,
-        system=query.system or system,
-        model=query.model or model,
-        messages=[],
-        calls=[],
-        text="",
-        checks=[],
-        turns=[],
-        attempts=0,
-        error=ErrorInfo(kind=reason.kind, message=f"not started: {reason}"),
-    )
-
-
 def _cut(reason: RunError, conversation: Conversation) -> RunError:
     """Say that the end of the run took a query, and what it was at."""
     kind = reason.kind if reason.kind is ErrorKind.RUN_TIMEOUT else ErrorKind.CANCELLED
     return RunError(kind, f"the run ended first: {reason}; waiting for {conversation.pending}")
-
-
-def _stop(kind: ErrorKind) -> str:
-    """Say how a conversation stopped that the model did not end."""
-    if kind.endswith("_timeout"):
-        return "timeout"
-    return "cancelled" if kind is ErrorKind.CANCELLED else "error"
 
 
 def _verdict(checks: list[Check], error: QueryError | RunError | None) -> Verdict:

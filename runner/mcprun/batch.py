@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mcprun.attempt import untried
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
 from mcprun.events import Event, QueryEnd, RunStart, Where
-from mcprun.heap import settled
+from mcprun.heap import growing, settled
 from mcprun.journal import Journal, new_directory
 from mcprun.limits import MAX_LOG_BYTES
 from mcprun.models.waves import Flight, Waves
@@ -25,8 +25,12 @@ from mcprun.records import JsonObject, RunRecord
 from mcprun.resume import Resume
 from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
+from mcprun.setup import Setup
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
-from mcprun.workplace import Setup, Workplace, workplace
+from mcprun.untried import untried
+
+if TYPE_CHECKING:
+    from mcprun.workplace import Workplace
 
 Take = Callable[[], Awaitable[tuple[Query, int] | None]]
 """Waits for what is to be run next: a query and the repeat; nothing when that was all."""
@@ -144,9 +148,15 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
 def _workplace(
     plan: Plan, recorder: Recorder, ending: Ending, flight: Flight
 ) -> AbstractAsyncContextManager[Workplace]:
-    """Choose where the queries are run: in this process, or on Ray."""
+    """Choose where the queries are run: in this process, or on Ray.
+
+    Only now are the SDKs imported: what is wrong with a run is told before, and sooner.
+    """
     log = ServerLog(recorder.journal.log, plan.redactor, MAX_LOG_BYTES)
     if plan.ray is None:
+        with growing():
+            from mcprun.workplace import workplace
+
         waves = Waves(flight, ending, plan.resume.run if plan.resume else None)
         return workplace(plan, log, recorder.emit, ending, lambda: _paid(plan), waves=waves)
     from mcprun.ray import on_ray

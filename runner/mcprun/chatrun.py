@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from mcprun.approval import Approval, Ask, Person
-from mcprun.attempt import Attempts, untried
+from mcprun.attempt import Attempts
 from mcprun.batch import Plan
 from mcprun.chat import NAME, Chat, prompts_of
 from mcprun.ending import Ending
@@ -21,6 +21,7 @@ from mcprun.sdklog import sdk_logs
 from mcprun.server import described
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
+from mcprun.untried import untried
 from mcprun.workplace import connector_of
 
 

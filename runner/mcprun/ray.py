@@ -14,7 +14,7 @@ from typing import Any
 
 from ray.exceptions import RayActorError, RayError
 
-from mcprun.attempt import MOST_ATTEMPTS, untried
+from mcprun.attempt import MOST_ATTEMPTS
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Event, JudgeCall, ModelCall, ServerAsked, Warned
@@ -28,9 +28,11 @@ from mcprun.raycluster import joined
 from mcprun.rayhand import CLOSE_SECONDS, Hand
 from mcprun.records import ErrorInfo, ServerRecord, Transcript, Usage, Verdict
 from mcprun.serverlog import ServerLog
+from mcprun.setup import Setup
 from mcprun.together import together
 from mcprun.tools import changes
-from mcprun.workplace import Setup, Workplace
+from mcprun.untried import untried
+from mcprun.workplace import Workplace
 
 
 @asynccontextmanager

@@ -17,8 +17,8 @@ from ray.exceptions import RayError
 from mcprun.events import ActorStart, Emit
 from mcprun.parcels import Inbox, Parcel
 from mcprun.records import ServerRecord
+from mcprun.setup import Setup
 from mcprun.station import Opened, Station
-from mcprun.workplace import Setup
 
 CLOSE_SECONDS = 20.0
 """How long an actor may take to end its servers, or to give what it has of its queries when the run ends."""

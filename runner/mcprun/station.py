@@ -17,7 +17,8 @@ from mcprun.parcels import Outbox, Parcel
 from mcprun.queries import Query
 from mcprun.records import ServerRecord, Transcript
 from mcprun.sdklog import sdk_logs
-from mcprun.workplace import Setup, Workplace, workplace
+from mcprun.setup import Setup
+from mcprun.workplace import Workplace, workplace
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from mcprun.asking import Offers
 from mcprun.attempt import Attempts
 from mcprun.connect import Connector
 from mcprun.deadline import Gate
@@ -18,10 +16,8 @@ from mcprun.ending import Ending
 from mcprun.events import Emit, Warned, Where
 from mcprun.heap import growing
 from mcprun.judge import open_judge
-from mcprun.limits import AUTO, Limits
 from mcprun.loop import Divergence, GivenDivergence, Loop
 from mcprun.models import Model
-from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
 from mcprun.models.throttle import Throttle
 from mcprun.models.waves import Waves
@@ -30,37 +26,11 @@ from mcprun.pool import Pool
 from mcprun.queries import Query
 from mcprun.records import JsonObject, Said, ServerRecord, Transcript
 from mcprun.redact import Redactor
-from mcprun.scrub import Scrubber
 from mcprun.server import described
 from mcprun.serverlog import ServerLog
+from mcprun.setup import Setup
 from mcprun.show import Show
-from mcprun.target import Target
 from mcprun.together import meanwhile
-from mcprun.tools import Permit
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """What queries are run with, wherever that is: plain values, which can be sent to another machine.
-
-    `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
-    the `scrubber` takes out does not count there.
-    """
-
-    target: Target
-    protocol: str = AUTO
-    model: Choice
-    judge: Choice | None = None
-    limits: Limits = field(default_factory=Limits)
-    system: str | None = None
-    allow_tool_errors: bool = False
-    permit: Permit = field(default_factory=Permit)
-    offers: Offers = field(default_factory=Offers)
-    servers: int = 1
-    fresh_server: bool = False
-    redactor: Redactor = field(default_factory=Redactor)
-    scrubber: Scrubber = field(default_factory=Scrubber)
-    on_divergence: Literal["continue", "fail", "stop"] = "continue"
 
 
 @dataclass(frozen=True, slots=True)
