@@ -36,10 +36,14 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
             rounds=rounds,
             unit=UNIT,
         )
-    queries, concurrency, seconds = 200, 16, 0.05
+    for queries, concurrency, seconds in ((320, 32, 0.25), (200, 16, 0.05)):
+        yield _against_the_bare_loop(folder, queries, concurrency, seconds, rounds)
+
+
+def _against_the_bare_loop(folder: Path, queries: int, concurrency: int, seconds: float, rounds: int) -> Figure:
     file = prompts(folder, queries)
     with serving(seconds) as url:
-        yield compare(
+        return compare(
             f"latency: {queries} queries, {seconds * 1000:.0f} ms, and the bare loop",
             lambda: batch(folder, file, *_flags(url, concurrency)).wall,
             lambda: floor("talk", url, queries, concurrency).wall,
