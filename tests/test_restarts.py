@@ -17,6 +17,7 @@ from mcprun import supervisor
 from mcprun.redact import Redactor
 from mcprun.serverlog import ServerLog
 from mcprun.stdio import Stdio
+from mcprun.target import StdioTarget
 from tests.support.cli import (
     RAW,
     SERVERS,
@@ -189,8 +190,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
     for steps in (0, 1, 2, 4):
         with log.stderr() as stderr:
-            line = (sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), "sh", "-c", daemons)
-            stdio = Stdio(line, {}, None, stderr, 1000, lambda _: None)
+            stdio = Stdio(StdioTarget("sh", "sh", ("-c", daemons)), stderr, 1000, lambda _: None)
 
             async def start(stdio: Stdio = stdio) -> None:
                 async with stdio.open():

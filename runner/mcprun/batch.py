@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
-from mcprun.events import Event, QueryEnd, RunStart, Where
+from mcprun.events import Emit, Event, QueryEnd, RunStart, Where
 from mcprun.heap import growing, settled
 from mcprun.journal import Journal, new_directory
 from mcprun.limits import MAX_LOG_BYTES
 from mcprun.models.waves import Flight, Waves
 from mcprun.paid import Paid
+from mcprun.process import Ahead
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query
 from mcprun.recorder import Recorder, head
@@ -154,14 +155,23 @@ def _workplace(
     """
     log = ServerLog(recorder.journal.log, plan.redactor, MAX_LOG_BYTES)
     if plan.ray is None:
-        with growing():
-            from mcprun.workplace import workplace
-
-        waves = Waves(flight, ending, plan.resume.run if plan.resume else None)
-        return workplace(plan, log, recorder.emit, ending, lambda: _paid(plan), waves=waves)
+        return _here(plan, log, recorder.emit, ending, flight)
     from mcprun.ray import on_ray
 
     return on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, _paid(plan))
+
+
+@asynccontextmanager
+async def _here(plan: Plan, log: ServerLog, emit: Emit, ending: Ending, flight: Flight) -> AsyncIterator[Workplace]:
+    """Run the queries in this process, whose imports are made while the server starts."""
+    waves = Waves(flight, ending, plan.resume.run if plan.resume else None)
+    async with Ahead(plan.target, log) as ahead:
+        with growing():
+            from mcprun.workplace import workplace
+
+        here = workplace(plan, log, emit, ending, lambda: _paid(plan), waves=waves, ahead=ahead)
+        async with here as place:
+            yield place
 
 
 def _in_order(prompts: PromptsFile, journal: Journal) -> Take:

@@ -7,15 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import shutil
-import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,7 +20,7 @@ from mcp import Client, MCPError
 from mcp.client.sse import sse_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from mcprun import __version__, supervisor
+from mcprun import __version__
 from mcprun.asking import Offers
 from mcprun.authorizer import Authorizer
 from mcprun.desk import Desk
@@ -34,6 +29,7 @@ from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
 from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
+from mcprun.process import Ahead
 from mcprun.records import JsonObject
 from mcprun.server import Server
 from mcprun.serverlog import ServerLog, Stderr
@@ -71,7 +67,7 @@ class Connector:
     """Connects to one target as often as is asked, and remembers what the first negotiation (`protocol`) found out.
 
     The servers' stderr goes to `log`. `seconds` bounds starting, negotiating and listing; `most` bounds one message of
-    a server, in bytes. `offers` is what servers that ask are offered.
+    a server, in bytes. `offers` is what servers that ask are offered. The first may have been started `ahead`.
     """
 
     def __init__(
@@ -84,6 +80,7 @@ class Connector:
         emit: Emit,
         protocol: str = AUTO,
         offers: Offers | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._target = target
         self._log = log
@@ -97,6 +94,7 @@ class Connector:
         self._tools: ToolSet | None = None
         self._noise = 0
         self._offers = offers or Offers()
+        self._ahead = ahead if ahead and ahead.is_there else None
         self._nobodys: Counter[str] = Counter()
         self._auth: Authorizer | None = None
         if isinstance(target, HttpTarget) and not brings_authorization(target):
@@ -108,8 +106,9 @@ class Connector:
         Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with the end of its stderr.
         """
         number = next(self._numbers)
-        started, offset = time.monotonic(), self._log.offset
-        found = await self._start(number)
+        ahead, self._ahead = self._ahead, None
+        started, offset = (ahead.since, ahead.offset) if ahead else (time.monotonic(), self._log.offset)
+        found = await self._start(number, ahead)
         seconds = time.monotonic() - started
         try:
             tools = await self._known(found.listed)
@@ -134,14 +133,14 @@ class Connector:
         )
         return server
 
-    async def _start(self, number: int) -> _Found:
+    async def _start(self, number: int, ahead: Ahead | None) -> _Found:
         """Connect within the deadline, and try once more what an older server may understand.
 
         A server that exits on the probe for newer protocols is started again; one at a URL that refuses to be posted
         to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP). Where it
         does not, the first refusal is told.
         """
-        progress = Progress(self._log.stderr())
+        progress = Progress(ahead.stderr if ahead else self._log.stderr(), ahead)
         if self._auth:
             self._auth.problem = ""
         started = time.monotonic()
@@ -156,7 +155,7 @@ class Connector:
                         raise
                     refusal = first
                     before, self._target = self._target, older
-                progress.stderr = self._log.stderr()
+                progress.stderr, progress.ahead = self._log.stderr(), None
                 try:
                     return await self._open(number, LEGACY, progress)
                 except _EXITS:
@@ -237,15 +236,16 @@ class Connector:
 
     def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
         match self._target:
-            case StdioTarget(_, command, args, env, cwd):
-                return Stdio(
-                    (*_supervised(command, env), *args),
-                    env,
-                    cwd,
-                    stack.enter_context(progress.stderr),
-                    self._most,
-                    lambda line: self._tell_noise(number, line),
-                ).open()
+            case StdioTarget() as target:
+                if progress.ahead:
+                    stack.push(progress.stderr)
+                else:
+                    stack.enter_context(progress.stderr)
+
+                def noise(line: str) -> None:
+                    self._tell_noise(number, line)
+
+                return Stdio(target, progress.stderr, self._most, noise, progress.ahead).open()
             case HttpTarget(url, headers, "sse"):
                 return sse_client(url, headers=dict(headers), auth=self._auth)
             case HttpTarget(url, headers):
@@ -272,16 +272,3 @@ class Connector:
     def _refusal(self) -> str:
         """Say why a server at a URL lets nobody in, if it does not."""
         return self._auth.problem if self._auth else ""
-
-
-def _supervised(command: str, env: Mapping[str, str]) -> list[str]:
-    """Give the command line that runs a command under the supervisor.
-
-    Raises `FileNotFoundError` or `PermissionError`, as starting it without one would.
-    """
-    found = shutil.which(command, path=env.get("PATH"))
-    if found is None:
-        raise (PermissionError if Path(command).exists() else FileNotFoundError)(command)
-    if sys.platform == "win32":
-        return [found]  # the SDK keeps servers in a job object there, which does the same
-    return [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), found]

@@ -14,9 +14,8 @@ from typing import Self
 import anyio
 from mcp.shared.message import SessionMessage
 
+from mcprun.process import READ_BYTES
 from mcprun.wire import Lines, read_message
-
-READ_BYTES = 262_144
 
 _ENDLESS = 20
 """A line that goes on for so many times the bound has no end: the connection is of no more use to anybody."""

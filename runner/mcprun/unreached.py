@@ -10,6 +10,7 @@ from mcp import MCPError
 from pydantic import ValidationError
 
 from mcprun.errors import ErrorKind, RunError
+from mcprun.process import Ahead
 from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
 from mcprun.target import StdioTarget, Target
@@ -23,9 +24,13 @@ _STAND_INS = frozenset({"Server returned an error response", "Not Found"})
 
 @dataclass(slots=True)
 class Progress:
-    """How far a connection has come: what it waits for, who speaks on stderr, and how it was refused."""
+    """How far a connection has come: what it waits for, who speaks on stderr, and how it was refused.
+
+    The server may have been started `ahead`.
+    """
 
     stderr: Stderr
+    ahead: Ahead | None = None
     step: str = "it to start"
     refused: int | None = None
     words: str = ""

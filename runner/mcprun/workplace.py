@@ -23,6 +23,7 @@ from mcprun.models.throttle import Throttle
 from mcprun.models.waves import Waves
 from mcprun.paid import Paid
 from mcprun.pool import Pool
+from mcprun.process import Ahead
 from mcprun.queries import Query
 from mcprun.records import JsonObject, Said, ServerRecord, Transcript
 from mcprun.redact import Redactor
@@ -51,14 +52,16 @@ async def workplace(
     *,
     waves: Waves | None = None,
     throttle: Throttle | None = None,
+    ahead: Ahead | None = None,
 ) -> AsyncIterator[Workplace]:
     """Start the servers and make the model; end them with the context. Raises `RunError`.
 
     The servers' stderr goes to `log`. `earlier` gives the replies that earlier processes took of the budget. Batches
-    go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one.
+    go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one. The first
+    server may have been started `ahead`.
     """
     limits, show = setup.limits, Show(setup.redactor.text)
-    connector = connector_of(setup, log, emit)
+    connector = connector_of(setup, log, emit, ahead)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         with growing():  # clients import half of what they need only when they are made
@@ -89,8 +92,8 @@ async def workplace(
         yield Workplace(described(servers.first), attempts.run)
 
 
-def connector_of(setup: Setup, log: ServerLog, emit: Emit) -> Connector:
-    """Make what connects to the server, whose stderr goes to `log`."""
+def connector_of(setup: Setup, log: ServerLog, emit: Emit, ahead: Ahead | None = None) -> Connector:
+    """Make what connects to the server, whose stderr goes to `log`; the first may have been started `ahead`."""
     return Connector(
         setup.target,
         log=log,
@@ -99,6 +102,7 @@ def connector_of(setup: Setup, log: ServerLog, emit: Emit) -> Connector:
         emit=emit,
         protocol=setup.protocol,
         offers=setup.offers,
+        ahead=ahead,
     )
 
 

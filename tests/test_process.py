@@ -1,0 +1,78 @@
+"""Processes of servers: what they get, and that the one that is started ahead is taken once or ended."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from mcp.client.stdio import get_default_environment
+
+from mcprun.process import Ahead, bare_environment, end
+from mcprun.redact import Redactor
+from mcprun.serverlog import ServerLog
+from mcprun.target import HttpTarget, StdioTarget, Target
+from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+
+
+def test_a_server_gets_what_the_sdk_would_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable more and none less, and no function of a shell."""
+    monkeypatch.setenv("USER", "() { :; }")
+    monkeypatch.setenv("SECRET", "s3cret")
+    assert bare_environment() == get_default_environment()
+    assert "USER" not in bare_environment()
+
+
+def open_files() -> int:
+    """Count what this process holds open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def log_in(folder: Path) -> ServerLog:
+    """Make a log of servers."""
+    return ServerLog(folder / "server.log", Redactor(), 1000)
+
+
+async def test_a_server_that_nobody_takes_is_ended(tmp_path: Path) -> None:
+    """Whatever it has started goes with it, which the fixture of every test looks for; what it said is in the log."""
+    async with Ahead(
+        StdioTarget("sh", "sh", ("-c", "setsid sleep 600 & echo here >&2; cat")), log_in(tmp_path)
+    ) as ahead:
+        assert ahead.is_there
+    assert not ahead.is_there
+    assert (tmp_path / "server.log").read_text().startswith("here\n")
+
+
+async def test_a_server_is_taken_once(tmp_path: Path) -> None:
+    """Whoever has it ends it, and its stderr; the others get none."""
+    with ExitStack() as stack:
+        async with Ahead(StdioTarget("cat", "cat"), log_in(tmp_path)) as ahead:
+            stack.push(ahead.stderr)
+            process = ahead.take()
+            assert ahead.take() is None
+        assert process
+        assert process.returncode is None
+        await end(process)
+
+
+@pytest.mark.parametrize("target", [StdioTarget("nope", "./nope"), HttpTarget("http://127.0.0.1:9/mcp")])
+async def test_what_cannot_be_started_is_left_to_others(tmp_path: Path, target: Target) -> None:
+    """A command that is not there is no reason to fail here, and a URL needs no process."""
+    before = open_files()
+    async with Ahead(target, log_in(tmp_path)) as ahead:
+        assert not ahead.is_there
+        assert open_files() == before
+
+
+def test_a_run_starts_its_server_once(tmp_path: Path) -> None:
+    """The one that was started ahead is the one that is called, and its first words are the log's first."""
+    (tmp_path / "noted.py").write_text(
+        "import runpy, sys\nprint('started', file=sys.stderr, flush=True)\n"
+        f"sys.argv = ['raw']\nrunpy.run_path({str(RAW)!r})\n"
+    )
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})) | {"id": "a"})
+    done = run_mcprun("batch", prompts, "noted.py", cwd=tmp_path)
+    assert done.code == 0
+    assert (done.run / "server.log").read_text().count("started\n") == 1
+    (start,) = (event for event in done.trace if event["event"] == "server_start")
+    assert start["log_offset"] == 0
