@@ -1,7 +1,7 @@
 """An MCP server that costs little: one tool, `add`, on bare JSON lines. Standard library only.
 
 As servers of the SDKs have it, the tool has an output schema, and the result stands there as text as well. With an
-argument, each call computes for so many seconds.
+argument, each call computes for so many seconds; with a second one, the server takes so many to start.
 """
 
 import json
@@ -35,8 +35,9 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def main(seconds: float) -> None:
+def main(seconds: float = 0.0, start: float = 0.0) -> None:
     """Answer until stdin ends."""
+    time.sleep(start)
     for line in sys.stdin.buffer:
         message = json.loads(line)
         if "id" not in message:
@@ -51,4 +52,4 @@ def main(seconds: float) -> None:
         sys.stdout.flush()
 
 
-main(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0)
+main(*map(float, sys.argv[1:]))
