@@ -26,6 +26,14 @@ def test_a_run_that_ends_leaves_the_collector_as_it_was() -> None:
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
 
 
+def test_a_process_that_is_shared_is_looked_through_more_often() -> None:
+    """A server in the same process makes garbage of its own, which must not pile up as long."""
+    with settled():
+        alone = gc.get_threshold()[0]
+    with settled(is_shared=True):
+        assert 700 < gc.get_threshold()[0] < alone
+
+
 def test_importing_leaves_the_collector_as_it_was() -> None:
     """It is off within, on again afterwards, and stays off for those who had it off; it has nothing to catch up on."""
     with growing():

@@ -27,6 +27,7 @@ from mcprun.resume import Resume
 from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.setup import Setup
+from mcprun.target import InProcessTarget
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
 from mcprun.untried import untried
 
@@ -138,7 +139,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                     emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
         try:
-            with settled():
+            with settled(is_shared=isinstance(plan.target, InProcessTarget)):
                 async with asyncio.TaskGroup() as group:
                     for _ in range(flight.queries):
                         group.create_task(work()).add_done_callback(flight.land)

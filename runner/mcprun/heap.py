@@ -11,8 +11,9 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_YOUNG = 100_000
-"""New objects after which the collector looks at them (Python's own: 700)."""
+_YOUNG, _SHARED = 100_000, 5_000
+"""New objects after which the collector looks at them (Python's own: 700): next to nothing of ours is part of a cycle,
+and an SDK's server in this process makes cycles with its calls."""
 
 
 @contextmanager
@@ -32,11 +33,14 @@ def growing() -> Iterator[None]:
 
 
 @contextmanager
-def settled() -> Iterator[None]:
-    """Keep the collector away from all that is there already, and let it come less often; undone at the end."""
+def settled(*, is_shared: bool = False) -> Iterator[None]:
+    """Keep the collector away from all that is there already, and let it come less often; undone at the end.
+
+    It comes sooner where the process `is_shared` with a server.
+    """
     before = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(max(_YOUNG, before[0]) if before[0] else 0, *before[1:])
+    gc.set_threshold(max(_SHARED if is_shared else _YOUNG, before[0]) if before[0] else 0, *before[1:])
     try:
         yield
     finally:
