@@ -141,10 +141,11 @@ def main() -> None:
                 send({"id": number, "error": {"code": -32603, "message": "not today"}})
                 continue
             result = result_of(name, message["params"].get("arguments") or {})
+            if MODE == "deaf":  # before it answers, so that nothing that comes after the answer finds it listening
+                os.close(0)
             if result is not None:
                 send({"id": number, "result": result})
             if MODE == "deaf":
-                os.close(0)
                 signal.pause()
         elif MODE == "exit-on-probe":
             sys.exit("probed")
