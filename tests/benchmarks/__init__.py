@@ -3,4 +3,7 @@
 from pathlib import Path
 
 SERVER = Path(__file__).with_name("server.py")
-"""The MCP server that is called."""
+"""The MCP server that is called: it costs next to nothing."""
+
+SDK_SERVER = Path(__file__).with_name("sdkserver.py")
+"""The same tool on a server of the SDK."""

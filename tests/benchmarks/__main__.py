@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.benchmarks import beside, calls, diffing, latency, memory, million, overhead, startup
+from tests.benchmarks import beside, calls, cluster, diffing, latency, memory, million, overhead, startup
 from tests.benchmarks.ratios import Figure
 
 SUITES = {
@@ -21,8 +21,9 @@ SUITES = {
     "diff": diffing.figures,
     "million": million.figures,
     "beside": beside.figures,
+    "ray": cluster.figures,
 }
-ONLY_WHEN_NAMED = ("million", "beside")
+ONLY_WHEN_NAMED = ("million", "beside", "ray")
 TABLES = {"beside": beside.table}
 """How figures that belong together are laid out below them."""
 

@@ -1,7 +1,7 @@
 """What the SDKs alone cost: the same requests and calls at the same concurrency, and nothing else.
 
 `python -m tests.benchmarks.floor talk URL QUERIES CONCURRENCY` asks a Messages API and calls what it asks for;
-`python -m tests.benchmarks.floor call CALLS CONCURRENCY` only calls.
+`python -m tests.benchmarks.floor call CALLS CONCURRENCY [SERVER]` only calls, of a server in Python.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ async def talk(url: str, queries: int, concurrency: int) -> None:
         await _each(queries, concurrency, converse)
 
 
-async def call(calls: int, concurrency: int) -> None:
+async def call(calls: int, concurrency: int, server: str = str(SERVER)) -> None:
     """Make so many calls."""
-    async with _client() as client:
+    async with _client(server) as client:
         await client.list_tools()
 
         async def one(number: int) -> None:
@@ -77,13 +77,13 @@ async def _each(count: int, concurrency: int, work: Callable[[int], Awaitable[No
             group.create_task(worker())
 
 
-def _client() -> Client:
-    return Client(StdioServerParameters(command=sys.executable, args=[str(SERVER)]))
+def _client(server: str = str(SERVER)) -> Client:
+    return Client(StdioServerParameters(command=sys.executable, args=[server]))
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["talk", url, queries, concurrency]:
             asyncio.run(talk(url, int(queries), int(concurrency)))
-        case ["call", calls, concurrency]:
-            asyncio.run(call(int(calls), int(concurrency)))
+        case ["call", calls, concurrency, *server]:
+            asyncio.run(call(int(calls), int(concurrency), *server))
