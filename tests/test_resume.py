@@ -247,6 +247,22 @@ def test_a_digest_that_differs_is_found(mcprun: Forks, tmp_path: Path) -> None:
     assert "p.jsonl was changed while it was being run" in again.stderr
 
 
+def test_scripts_are_asked_for_also_where_the_file_is_known(mcprun: Forks, tmp_path: Path) -> None:
+    """Queries without one can't go on with `--model script`, which would have them say nothing, and pass."""
+    queries = [script(("ok", {}), id=name) for name in "ab"]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    mcprun.run("batch", "p.jsonl", RAW, "--out", "recorded", cwd=tmp_path)
+    write_jsonl(tmp_path / "bare.jsonl", *({"id": query["id"], "prompt": query["prompt"]} for query in queries))
+    flags = ("--model", "replay:recorded", "--out", "run")
+    done = mcprun.run("batch", "bare.jsonl", RAW, *flags, cwd=tmp_path)
+    (done.run / "transcripts.jsonl").write_bytes(done.bytes.splitlines(keepends=True)[0])
+    again = mcprun.run("batch", "--resume", "run", "--model", "script", cwd=tmp_path)
+    assert again.code == 2
+    assert again.stderr.splitlines() == [
+        f"bare.jsonl:{line}: script: is missing, and the model is script" for line in (1, 2)
+    ]
+
+
 def test_one_process_at_a_time(tmp_path: Path, mcprun: Forks) -> None:
     """While one mcprun is at work on a run, a second one is refused; when it is gone, however it went, it is not."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"), script(("hang", {}), id="b"))

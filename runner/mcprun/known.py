@@ -25,6 +25,10 @@ class Known:
     scripted: int
     judged: int
 
+    def suffices(self, *, need_script: bool) -> bool:
+        """Tell whether a run can go by this, which may need a script of every query."""
+        return not need_script or self.scripted == len(self.digests)
+
     def queries(self, source: IO[bytes], is_over: Callable[[str], bool]) -> Iterator[Query | None]:
         """Stream the queries that are not over, by their ids; `None` for one that is not what it was, and no more."""
         written = (raw for _, raw in lines(source, "", []) if raw.strip())

@@ -1,6 +1,6 @@
 """A prompts file: JSONL in, queries out, validated whole before anything runs.
 
-The file is read twice: once to check every line, then as a stream while the queries run, so that memory
+The queries are read twice: once to check every line, then as a stream while they run, so that memory
 holds the ids and nothing else. What comes on stdin is kept in a temporary file for the second reading.
 """
 
@@ -61,11 +61,12 @@ class Select:
 class PromptsFile:
     """A prompts file that was found good.
 
-    `name` is what the user called it, `sha256` the hash of its bytes, `digests` the selected queries' digests by
-    id, in order, `total` how many queries it holds, `scripted` how many of the selected ones have a script. It holds
-    the file open for the second reading, and closes it as a context manager. `is_stream` tells that it came on stdin
-    or from a pipe, and can't be read again from where it came. Each query is run `repeat` times, or as often as it says
-    itself (`repeats`); `pass_rates` are the shares of passes that queries ask for. What it holds may be `known`.
+    `name` is what the user called it, `sha256` the hash of its bytes, `digests` the selected queries' digests by id, in
+    order, `total` how many queries it holds, `scripted` and `judged` how many of the selected ones have a script and a
+    rubric. It holds the file open for the second reading, and closes it as a context manager. `is_stream` tells that it
+    came on stdin or from a pipe, and can't be read again from where it came. Each query is run `repeat` times, or as
+    often as it says itself (`repeats`); `pass_rates` are the shares of passes that queries ask for. What it holds may
+    be `known`.
     """
 
     name: str
@@ -163,23 +164,28 @@ def read_prompts(
 ) -> PromptsFile:
     """Open and check a prompts file; `-` is stdin, or what is `kept` in its place. Queries are run `repeat` times.
 
-    Where all is selected of a file that is `known`, it is not checked again.
+    Where all is selected of a file that is `known`, and has the scripts that are needed, it is not checked again.
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
     is bad, and when a selected query has no script though the run needs one (`need_script`).
     """
     source, is_stream = _open(str(kept or name)) if isinstance(kept, Path | None) else (kept, True)
     try:
         select = select or Select()
-        if known and not select.is_choosy and known.sha256 == _sha256(source):
+        if (
+            known
+            and known.suffices(need_script=need_script)
+            and not select.is_choosy
+            and known.sha256 == _sha256(source)
+        ):
             found = PromptsFile(
-                name,
-                known.sha256,
-                known.digests,
-                len(known.digests),
-                known.scripted,
-                known.judged,
-                source,
-                select,
+                name=name,
+                sha256=known.sha256,
+                digests=known.digests,
+                total=len(known.digests),
+                scripted=known.scripted,
+                judged=known.judged,
+                source=source,
+                select=select,
                 known=known,
             )
         else:
@@ -251,7 +257,18 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         )
     if not digests:
         raise UsageError(f"nothing to run: none of the queries in {_label(name)} ({total}) fits {select}")
-    return PromptsFile(name, _sha256(source), digests, total, scripted, judged, source, select, repeats, pass_rates)
+    return PromptsFile(
+        name=name,
+        sha256=_sha256(source),
+        digests=digests,
+        total=total,
+        scripted=scripted,
+        judged=judged,
+        source=source,
+        select=select,
+        repeats=repeats,
+        pass_rates=pass_rates,
+    )
 
 
 def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[tuple[int, Query]]:
