@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp.server import MCPServer
 
+import mcprun
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
 from tests.support import virtual_time
@@ -47,6 +49,35 @@ def test_the_deadline_of_a_run(mcprun: Forks, tmp_path: Path) -> None:
     assert "Not done: 3 queries of 4." in done.stdout
     again = mcprun.run("batch", "--resume", "latest", "--run-timeout", "60", "--call-timeout", "0.1", cwd=tmp_path)
     assert again.verdicts == {"a": "passed", "b": "failed", "c": "passed", "d": "passed"}
+
+
+async def test_a_prompts_file_that_changes_takes_nothing_from_what_is_in_flight(tmp_path: Path) -> None:
+    """No further query is started, and what is being done is done: its calls may have cost something."""
+    file = tmp_path / "p.jsonl"
+    server = MCPServer("slow")
+    changed = asyncio.Event()
+
+    @server.tool()
+    def change() -> None:
+        file.write_text(file.read_text(encoding="utf-8").replace("Do it.", "Do more."), encoding="utf-8")
+        changed.set()
+
+    @server.tool()
+    async def outlast() -> str:
+        await changed.wait()
+        for _ in range(5_000):  # turns of the loop that it shares with the run, which takes the next query meanwhile
+            await asyncio.sleep(0)
+        return "done all the same"
+
+    padding = {"metadata": {"pad": "x" * 100_000}}  # what is read ahead is what it was
+    later = [named(f"later-{number}", "change") | padding for number in range(9)]
+    write_jsonl(file, named("long", "outlast"), named("short", "change"), *later)
+    options = mcprun.Options(model="script", limits=mcprun.Limits(concurrency=2), out=str(tmp_path / "run"))
+    run = await mcprun.run_batch(file, server, options)
+    assert run.record.error
+    assert run.record.error.kind is ErrorKind.PROMPTS
+    (long,) = (transcript for transcript in run.transcripts() if transcript.id == "long")
+    assert (long.verdict, len(long.calls), long.attempts) == ("passed", 1, 1)
 
 
 def test_the_restarts_of_a_run(mcprun: Forks, tmp_path: Path) -> None:

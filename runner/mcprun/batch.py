@@ -123,7 +123,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
     flight = Flight(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
     async with _workplace(plan, recorder, ending, flight) as place:
         recorder.answered(place.about)
-        take = take or _in_order(plan.prompts, journal)
+        take = take or _in_order(plan.prompts, journal, ending)
 
         async def work() -> None:
             ending.is_busy = True
@@ -175,12 +175,16 @@ async def _here(plan: Plan, log: ServerLog, emit: Emit, ending: Ending, flight: 
             yield place
 
 
-def _in_order(prompts: PromptsFile, journal: Journal) -> Take:
-    """Give what is not done yet, in the order of the file."""
+def _in_order(prompts: PromptsFile, journal: Journal, ending: Ending) -> Take:
+    """Give what is not done yet, in the order of the file; when that is no longer what was checked, nothing more."""
     left = prompts.left(journal)
 
     async def take() -> tuple[Query, int] | None:
-        return next(left, None)
+        try:
+            return next(left, None)
+        except UsageError as error:
+            ending.stop(RunError(ErrorKind.PROMPTS, str(error)))
+            return None
 
     return take
 
@@ -212,5 +216,4 @@ def _journal(plan: Plan) -> Journal:
 
 def _told_first(errors: ExceptionGroup[Exception]) -> Exception:
     """Choose one of the errors that ended the workers: ours before anything unforeseen hides it."""
-    told = next((error for error in errors.exceptions if isinstance(error, McprunError)), errors.exceptions[0])
-    return RunError(ErrorKind.PROMPTS, str(told)) if isinstance(told, UsageError) else told
+    return next((error for error in errors.exceptions if isinstance(error, McprunError)), errors.exceptions[0])
