@@ -121,6 +121,32 @@ def test_a_baseline_loses_no_query_by_accident(tmp_path: Path, good: Result) -> 
     assert [one.id for one in Run.read(str(tmp_path / "baseline")).transcripts()] == ["apple"]
 
 
+def test_a_damaged_baseline_is_told_of_before_anything_is_run(tmp_path: Path) -> None:
+    """A run of hours is not done for a comparison that can't be made."""
+    file = tmp_path / "baseline" / "transcripts.jsonl"
+    first, second, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([first, second[:40] + b"\n", *rest]))
+    before = runs(tmp_path)
+    done = compared(tmp_path, "shop.py")
+    assert (done.code, runs(tmp_path)) == (2, before)
+    assert done.stderr.startswith("Error: --baseline baseline holds a line that is no transcript: it is not JSON: ")
+
+
+def test_a_damaged_recording_is_told_of_before_anything_is_run(tmp_path: Path, good: Result) -> None:
+    """So is one that is to be played back; and `outputs/latest` stays what it was."""
+    file = shutil.copytree(good.run, tmp_path / "recorded") / "transcripts.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'"turns"', b'"tunrs"', 1))
+    before = runs(tmp_path)
+    done = run_mcprun("batch", PROMPTS, REGRESSION / "shop.py", "--model", "replay:recorded", cwd=tmp_path)
+    assert (done.code, runs(tmp_path)) == (2, before)
+    assert done.stderr.startswith("Error: recorded/transcripts.jsonl holds a line that is no transcript: ")
+
+
+def runs(folder: Path) -> set[Path]:
+    """Name the runs in `outputs`, and the latest one."""
+    return {entry.resolve() for entry in folder.glob("outputs/*")}
+
+
 def test_many_queries_that_would_be_lost(tmp_path: Path) -> None:
     """The first of them are named, and all are counted."""
     prompts = write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=f"q{number}") for number in range(9)))

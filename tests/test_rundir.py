@@ -107,7 +107,7 @@ def test_the_index_finds_each_transcript(here: Path) -> None:
         end(writer, name)
     writer.close([(name, 1) for name in ("a", "é", "c")], RECORD)
     run = Run.read(".")
-    assert [run.at(offset).id for offset in run.index().values()] == ["a", "é", "c"]
+    assert [run.at(offset).id for offset in run.index.values()] == ["a", "é", "c"]
     run.close()
 
 

@@ -217,6 +217,12 @@ class Comparison:
         yield diff
 
 
+def check(lines: Iterable[bytes], name: str) -> None:
+    """See that transcripts can be compared. Raises `UsageError`, naming them by `name`, for one that is none."""
+    for line in lines:
+        _read(line, name)
+
+
 def _read(line: bytes, side: str) -> JsonObject:
     wrong = f"{side} holds a line that is no transcript"
     try:

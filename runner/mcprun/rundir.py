@@ -143,8 +143,12 @@ class Run:
         """Stream the transcripts, in the order of the file. Raises `UsageError` for a line that is none."""
         return (transcript for transcript, _ in self.lines(self.path))
 
+    @cached_property
     def index(self) -> dict[Key, int]:
-        """Find where each query's transcript stands; memory holds ids and offsets, not transcripts."""
+        """Where each query's transcript stands; memory holds ids and offsets, not transcripts.
+
+        Raises `UsageError` for a line that is none.
+        """
         index, offset = {}, 0
         for transcript, line in self.lines(self.path):
             index[transcript.id, transcript.repeat] = offset

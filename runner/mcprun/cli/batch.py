@@ -130,7 +130,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
         from mcprun.rundir import Run
 
         plan = plan_of(ctx)
-        baseline = Run.read(given["baseline"]) if given["baseline"] else None
+        baseline = _baseline(given["baseline"]) if given["baseline"] else None
         reports = Reports.of(given)
         console = Console(quiet=given["quiet"], is_taken=reports.take_stdout)
     with plan.prompts, console.progress() as progress:
@@ -164,6 +164,17 @@ def _show_config(ctx: click.Context) -> None:
     wide = [max(len(row[at]) for row in rows) for at in (0, 1)]
     for key, value, source in rows:
         click.echo(f"{key:<{wide[0]}}  {value:<{min(wide[1], 40)}}  {source}")
+
+
+def _baseline(name: str) -> Run:
+    """Open a baseline, and read it once: what is wrong with it is told before anything is run."""
+    from mcprun.diff import check
+    from mcprun.rundir import Run, open_transcripts
+
+    baseline = Run.read(name)
+    with open_transcripts(str(baseline.path)) as lines:
+        check(lines, f"--baseline {name}")
+    return baseline
 
 
 def _compared(baseline: Run, run: Run, plan: Plan, alpha: float, console: Console) -> Against:

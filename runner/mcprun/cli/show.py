@@ -28,7 +28,7 @@ def show(run: str, query: str | None) -> None:
     if query is None:
         console.run(found)
         return
-    places = [offset for (name, _), offset in found.index().items() if name == query]
+    places = [offset for (name, _), offset in found.index.items() if name == query]
     if not places:
         raise UsageError(f"{found.path} has no query {query!r}; mcprun show {run} lists them")
     for offset in places:

@@ -84,7 +84,7 @@ class Account:
 class Choice:
     """The model of a run, or its judge, and why it is that one. A judge may share the client of the run's model.
 
-    One that `is_batched` is asked through Message Batches.
+    One that `is_batched` is asked through Message Batches. One that plays back a `recording` has read it already.
     """
 
     record: ModelRecord
@@ -93,6 +93,7 @@ class Choice:
     manner: Manner = field(default_factory=Manner)
     shares_client: bool = False
     is_batched: bool = False
+    recording: Run | None = None
 
     @property
     def api_name(self) -> str:
@@ -129,10 +130,10 @@ class Choice:
             from mcprun.models.script import ScriptModel
 
             yield ScriptModel()
-        elif self.record.kind == "replay":
+        elif self.recording:
             from mcprun.models.replay import ReplayModel
 
-            with closing(Run.read(self.record.name.removeprefix(_REPLAY))) as run:
+            with closing(self.recording) as run:
                 yield ReplayModel(run, scrubber, show, limits.concurrency)
         else:
             await self.load()
@@ -210,7 +211,8 @@ def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url:
                 f"{run.path} is a slim baseline: it does not hold what was said, so it can't be played back; play back"
                 " the run that it was made of, or make it a baseline without --slim"
             )
-        return _chosen("replay", f"{_REPLAY}{run.path}", "asked for", account)
+        _ = run.index  # what is wrong with a recording is told before anything is run
+        return replace(_chosen("replay", f"{_REPLAY}{run.path}", "asked for", account), recording=run)
     if spec and (kind := split(spec)[0]):
         return _chosen(kind, spec, "asked for", account, base_url)
     if spec and not account.has_key:

@@ -28,7 +28,6 @@ class ReplayModel:
         self._run = run
         self._scrubber = scrubber
         self._show = show
-        self._index = run.index()
         # Each turn and each call looks there again; twice as many, so that those who come push out nobody who stays.
         self._found = lru_cache(2 * at_once)(self._find)
         self.name = f"replay:{run.path}"
@@ -99,7 +98,7 @@ class ReplayModel:
         return recorded
 
     def _find(self, name: str, repeat: int) -> Transcript | None:
-        place = self._index.get((name, repeat))
+        place = self._run.index.get((name, repeat))
         return None if place is None else self._run.at(place)
 
 
