@@ -17,7 +17,7 @@ PACKAGE = Path(mcprun.__file__).parent
 LAYERS = (
     "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "ray", "rayhand", "raycluster", "station", "workplace", "setup", "attempt", "judge", "grading", "approval", "mending", "loop", "conversation", "opener", "answers", "models", "diff", "variants", "compare", "scrub", "saving", "refusals", "prices", "pool", "catalog", "connect", "unreached", "toolpages", "server", "listening", "rounds", "desk", "asking",
     "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "pipes", "wire", "parcels", "process", "serverlog", "target", "catalogchanges", "oauthclient",
-    "snapshot", "journal", "rundir", "sdklog", "supervisor", "untried", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "opening", "content", "prompts", "known", "jsonl", "shard", "queries", "serverinput",
+    "snapshot", "journal", "folders", "rundir", "jsonfiles", "sdklog", "supervisor", "untried", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "opening", "content", "prompts", "known", "jsonl", "shard", "queries", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
     "telemetry",
     "heard", "redact", "config", "compact", "events", "tally", "outline", "paid", "records", "ending", "heap", "together", "deadline", "limits", "errors",

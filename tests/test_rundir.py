@@ -10,7 +10,9 @@ import pytest
 
 from mcprun.errors import UsageError
 from mcprun.events import QueryEnd, Where
-from mcprun.journal import Journal, dumps, mark_latest, new_directory
+from mcprun.folders import mark_latest, new_directory
+from mcprun.journal import Journal
+from mcprun.jsonfiles import dumps
 from mcprun.records import ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
 from mcprun.rundir import Run
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mcprun.errors import UsageError
-from mcprun.journal import dumps, write_file
+from mcprun.jsonfiles import dumps, write_file
 from mcprun.records import JsonObject, RunRecord, Transcript
 from mcprun.rundir import RUN, TRANSCRIPTS, Run
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
 from mcprun.events import Emit, Event, QueryEnd, RunStart, Where
+from mcprun.folders import new_directory
 from mcprun.heap import growing, settled
-from mcprun.journal import Journal, new_directory
+from mcprun.journal import Journal
 from mcprun.limits import MAX_LOG_BYTES
 from mcprun.models.waves import Flight, Waves
 from mcprun.paid import Paid

@@ -24,7 +24,7 @@ from mcprun.deadline import Deadline
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.events import ExchangeEnd, QueryEnd, ToolCall, Warned, Where
-from mcprun.journal import mark_latest
+from mcprun.folders import mark_latest
 from mcprun.loop import ANSWERED
 from mcprun.mending import Place, mend
 from mcprun.prompts import PromptsFile, Select, as_file, read_prompts

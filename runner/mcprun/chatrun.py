@@ -12,7 +12,8 @@ from mcprun.chat import NAME, Chat, prompts_of
 from mcprun.ending import Ending
 from mcprun.errors import RunError
 from mcprun.events import Event, RunStart
-from mcprun.journal import Journal, new_directory
+from mcprun.folders import new_directory
+from mcprun.journal import Journal
 from mcprun.limits import MAX_LOG_BYTES
 from mcprun.loop import Loop
 from mcprun.pool import Pool

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import shutil
 import sys
@@ -17,91 +16,23 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import jsonlines
-from pydantic_core import to_json
 
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
+from mcprun.jsonfiles import encoded, sync, write_file, write_lines
 from mcprun.outline import Outline
-from mcprun.records import JsonObject, RunRecord, Transcript
-from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
+from mcprun.records import RunRecord, Transcript
+from mcprun.rundir import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
 from mcprun.tally import Tally
 
 
 def now() -> str:
     """The time in UTC, ISO 8601 with milliseconds, as all files have it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
-
-def dumps(value: Any) -> str:
-    """Write JSON compactly and readably.
-
-    Text that UTF-8 can't hold (lone surrogates) is escaped, and numbers that JSON has none of, as a server may
-    send them, become text: `"nan"`, `"inf"`.
-    """
-    return _encoded(value).decode()
-
-
-def _encoded(value: Any) -> bytes:
-    try:
-        data = to_json(value)
-    except ValueError:  # lone surrogates, or nested deeper than it goes
-        return _patiently_encoded(value)
-    return _patiently_encoded(value) if b"NaN" in data or b"Infinity" in data else data
-
-
-def _patiently_encoded(value: Any) -> bytes:
-    """Write what the quick way can't, or must not, write."""
-    try:
-        return _to_json(value).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()
-    except ValueError:
-        return _patiently_encoded(_finite(value))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
-
-
-def new_directory(stem: str, out: str | None) -> Path:
-    """Make the folder of a new run: `out`, or `outputs/<date>-<time>-<stem>`, numbered when it is taken.
-
-    Raises `UsageError` when `out` holds something already, or can't be made. What a process leaves that is killed
-    before it has written a `run.json` does not count.
-    """
-    try:
-        if out is not None:
-            path = Path(out)
-            path.mkdir(parents=True, exist_ok=True)
-            if (path / RUN).exists():
-                raise UsageError(f"{path} holds a run: give --out another name, or go on with it by --resume {path}")
-            transcripts = path / TRANSCRIPTS
-            holds_more = any(file.name.removesuffix(".new") not in _BEFORE for file in path.iterdir())
-            if holds_more or (transcripts.exists() and transcripts.stat().st_size):
-                raise UsageError(f"{path} is not empty: a run needs a folder of its own, give --out another name")
-            return path
-        base = OUTPUTS / f"{datetime.now():%Y-%m-%d-%H%M%S}-{stem}"
-        for path in (base, *(base.with_name(f"{base.name}-{number}") for number in range(2, 1000))):
-            with contextlib.suppress(FileExistsError):
-                path.mkdir(parents=True)
-                return path
-    except OSError as error:
-        raise UsageError(f"can't make the run's folder {error.filename}: {error.strerror}") from None
-    raise UsageError(f"{base} and its numbered neighbours all exist already")
-
-
-_BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
 
 
 class Journal:
@@ -125,8 +56,8 @@ class Journal:
             self.log.touch()
         except OSError as error:
             raise UsageError(f"can't write {error.filename or path}: {error.strerror}") from None
-        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=_encoded, flush=True)
-        self._write_event = jsonlines.Writer(self._trace, dumps=_encoded, flush=True)
+        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=encoded, flush=True)
+        self._write_event = jsonlines.Writer(self._trace, dumps=encoded, flush=True)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, tuple) and _name(key) in self._places
@@ -166,7 +97,7 @@ class Journal:
         """Write a transcript, in place of what was written of the same conversation when it was shorter."""
         name = _name((transcript.id, transcript.repeat))
         if name in self._places:
-            self._replace_last(self._places[name], _encoded(transcript.line()) + b"\n")
+            self._replace_last(self._places[name], encoded(transcript.line()) + b"\n")
             return
         self._places[name] = self._transcripts.tell()
         self._write_transcript.write(transcript.line())
@@ -181,7 +112,7 @@ class Journal:
         copy_path = self.path / f"{PROMPTS}.new"
         with copy_path.open("wb") as copy:
             shutil.copyfileobj(source, copy)
-            _sync(copy)
+            sync(copy)
         copy_path.replace(self.path / PROMPTS)
 
     def write_record(self, record: RunRecord) -> None:
@@ -192,7 +123,7 @@ class Journal:
     def close(self, order: Iterable[Key], record: RunRecord) -> None:
         """Bring the transcripts into the given order, write the last `run.json`, and let go of the run."""
         try:
-            _sync(self._transcripts)
+            sync(self._transcripts)
             found = (self._places.get(_name(key)) for key in order)
             wanted = array("Q", (offset for offset in found if offset is not None))
             if any(one > other for one, other in pairwise(wanted)):
@@ -212,11 +143,11 @@ class Journal:
         path, copy_path = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
         with path.open("rb") as source, copy_path.open("wb") as copy:
             copy.write(source.read(place) + line)
-            _sync(copy)
+            sync(copy)
         self._transcripts.close()
         copy_path.replace(path)
         self._transcripts = path.open("ab")
-        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=_encoded, flush=True)
+        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=encoded, flush=True)
 
     def _sort(self, offsets: Iterable[int]) -> None:
         unsorted, ordered = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
@@ -224,7 +155,7 @@ class Journal:
             for offset in offsets:
                 source.seek(offset)
                 copy.write(source.readline())
-            _sync(copy)
+            sync(copy)
         ordered.replace(unsorted)
 
     def _kept(self, keep: Callable[[Outline], bool]) -> IO[bytes]:
@@ -248,30 +179,8 @@ class Journal:
         path, copy_path = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
         with path.open("rb") as source, copy_path.open("wb") as copy:
             copy.writelines(line for number, line in enumerate(source) if number not in numbers)
-            _sync(copy)
+            sync(copy)
         copy_path.replace(path)
-
-
-def latest_run() -> Path | None:
-    """Give the run that `outputs/latest` names, if it names one."""
-    with contextlib.suppress(OSError, UsageError):
-        return Run.read(LATEST).path
-    return None
-
-
-def mark_latest(path: Path) -> None:
-    """Make `outputs/latest` name this run: a link where links can be made, else a text file with its path."""
-    latest = OUTPUTS / LATEST
-    # A run with --out may stand where outputs/ can't be made; it is a convenience, and never fails a run.
-    with contextlib.suppress(OSError):
-        OUTPUTS.mkdir(exist_ok=True)
-        target = os.path.relpath(path, OUTPUTS)
-        new = OUTPUTS / f".{LATEST}.{os.getpid()}"
-        try:
-            new.symlink_to(target, target_is_directory=True)
-        except OSError:
-            new.write_text(target, encoding="utf-8")
-        new.replace(latest)
 
 
 def _lock(stream: IO[bytes], path: Path) -> None:
@@ -304,29 +213,6 @@ def _drop_torn_line(stream: IO[bytes]) -> None:
     stream.seek(0, os.SEEK_END)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file, or replace it, in one step: it is never there half."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as stream:
-        stream.write(data)
-        _sync(stream)
-    new.replace(path)
-
-
-def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
-    """Write a JSONL file in one step, line by line."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as stream:
-        stream.writelines(_encoded(value) + b"\n" for value in values)
-        _sync(stream)
-    new.replace(path)
-
-
 def _name(key: Key) -> str:
     query, repeat = key
     return f"{repeat} {query}"
-
-
-def _sync(stream: IO[bytes]) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())

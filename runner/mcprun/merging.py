@@ -12,7 +12,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from mcprun.errors import UsageError
-from mcprun.journal import dumps, mark_latest, new_directory, write_file
+from mcprun.folders import mark_latest, new_directory
+from mcprun.jsonfiles import dumps, write_file
 from mcprun.prompts import stem_of
 from mcprun.records import JsonObject, PromptsRecord, RunRecord
 from mcprun.rundir import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run

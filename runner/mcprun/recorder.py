@@ -15,7 +15,8 @@ from mcprun import __version__
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.events import Event, Warned
-from mcprun.journal import Journal, latest_run, mark_latest, now
+from mcprun.folders import latest_run, mark_latest
+from mcprun.journal import Journal, now
 from mcprun.limits import Limits
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query

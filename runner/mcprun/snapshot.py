@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from mcprun.content import MOST_DEPTH, depth
 from mcprun.errors import UsageError
-from mcprun.journal import dumps, write_file
+from mcprun.jsonfiles import dumps, write_file
 from mcprun.records import SCHEMA, JsonObject, Record, ServerRecord
 from mcprun.rundir import Run
 

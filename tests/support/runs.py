@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mcprun.journal import dumps
+from mcprun.jsonfiles import dumps
 from mcprun.records import (
     Call,
     Check,

@@ -8,7 +8,7 @@ from pathlib import Path
 from mcprun.approval import Ask, is_asked_about
 from mcprun.chat import Chat
 from mcprun.cli.chatcommands import HELP, Command
-from mcprun.journal import dumps, write_file
+from mcprun.jsonfiles import dumps, write_file
 from mcprun.report.console import Console
 from mcprun.report.talk import Teller
 from mcprun.report.terminal import cut, many, visible

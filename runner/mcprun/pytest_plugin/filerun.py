@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mcprun.batch import Plan
 from mcprun.errors import ErrorKind, RunError, UsageError
-from mcprun.journal import new_directory
+from mcprun.folders import new_directory
 from mcprun.pytest_plugin import telling
 from mcprun.pytest_plugin.running import Running
 from mcprun.queries import Query

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mcprun.errors import UsageError
-from mcprun.journal import write_file
+from mcprun.jsonfiles import write_file
 from mcprun.report import workflow
 from mcprun.report.facts import Facts
 from mcprun.report.junit import junit

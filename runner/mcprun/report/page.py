@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mcprun.errors import UsageError
-from mcprun.journal import dumps
+from mcprun.jsonfiles import dumps
 from mcprun.report.terminal import duration, many, moment, visible
 
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})

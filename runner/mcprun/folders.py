@@ -1,0 +1,63 @@
+"""The folders of runs: that of a new one, and which is the latest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from datetime import datetime
+from pathlib import Path
+
+from mcprun.errors import UsageError
+from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
+
+
+def new_directory(stem: str, out: str | None) -> Path:
+    """Make the folder of a new run: `out`, or `outputs/<date>-<time>-<stem>`, numbered when it is taken.
+
+    Raises `UsageError` when `out` holds something already, or can't be made. What a process leaves that is killed
+    before it has written a `run.json` does not count.
+    """
+    try:
+        if out is not None:
+            path = Path(out)
+            path.mkdir(parents=True, exist_ok=True)
+            if (path / RUN).exists():
+                raise UsageError(f"{path} holds a run: give --out another name, or go on with it by --resume {path}")
+            transcripts = path / TRANSCRIPTS
+            holds_more = any(file.name.removesuffix(".new") not in _BEFORE for file in path.iterdir())
+            if holds_more or (transcripts.exists() and transcripts.stat().st_size):
+                raise UsageError(f"{path} is not empty: a run needs a folder of its own, give --out another name")
+            return path
+        base = OUTPUTS / f"{datetime.now():%Y-%m-%d-%H%M%S}-{stem}"
+        for path in (base, *(base.with_name(f"{base.name}-{number}") for number in range(2, 1000))):
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                return path
+    except OSError as error:
+        raise UsageError(f"can't make the run's folder {error.filename}: {error.strerror}") from None
+    raise UsageError(f"{base} and its numbered neighbours all exist already")
+
+
+_BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
+
+
+def latest_run() -> Path | None:
+    """Give the run that `outputs/latest` names, if it names one."""
+    with contextlib.suppress(OSError, UsageError):
+        return Run.read(LATEST).path
+    return None
+
+
+def mark_latest(path: Path) -> None:
+    """Make `outputs/latest` name this run: a link where links can be made, else a text file with its path."""
+    latest = OUTPUTS / LATEST
+    # A run with --out may stand where outputs/ can't be made; it is a convenience, and never fails a run.
+    with contextlib.suppress(OSError):
+        OUTPUTS.mkdir(exist_ok=True)
+        target = os.path.relpath(path, OUTPUTS)
+        new = OUTPUTS / f".{LATEST}.{os.getpid()}"
+        try:
+            new.symlink_to(target, target_is_directory=True)
+        except OSError:
+            new.write_text(target, encoding="utf-8")
+        new.replace(latest)
