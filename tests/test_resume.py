@@ -161,6 +161,47 @@ def test_errors_are_tried_again_when_asked_for(mcprun: Forks, tmp_path: Path) ->
     assert not {"resume", "retry_errors", "force"} & set(arguments)
 
 
+def test_what_is_tried_again_is_not_lost_before(mcprun: Forks, tmp_path: Path) -> None:
+    """When the server does not even start, an error is what it was, with all that was said and paid before."""
+    queries = [script(("ok", {}), id="a"), script(("ok", {}), ("die", {}), id="b"), script(("ok", {}), id="c")]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    first = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path)
+    assert first.verdicts == {"a": "passed", "b": "error", "c": "passed"}
+    before, counts = first.bytes, first.record["counts"]
+    again = mcprun.run("batch", "--resume", "run", "p.jsonl", "false", "--retry-errors", cwd=tmp_path)
+    assert (again.code, again.bytes) == (3, before)
+    assert (again.record["state"], again.record["counts"]) == ("interrupted", counts)
+    assert "Go on with it: mcprun batch --resume run" in again.stderr
+    retried = mcprun.run("batch", "--resume", "run", "p.jsonl", RAW, "--retry-errors", "--", "harmless", cwd=tmp_path)
+    assert (retried.code, set(retried.verdicts.values())) == (0, {"passed"})
+    assert not (tmp_path / "run" / "retried.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_a_kill_while_errors_are_tried_again_loses_none(mcprun: Forks, tmp_path: Path) -> None:
+    """Who goes on finds what is new, and what is old where nothing new was written; and each query once."""
+    write_jsonl(
+        tmp_path / "p.jsonl", *(script((tool, {}), id=f"{tool}{n}") for n in range(3) for tool in ("ok", "die"))
+    )
+    flags = ("--restarts", "99", "--concurrency", "1")
+    first = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", *flags, cwd=tmp_path)
+    old = first.bytes.splitlines(keepends=True)
+    retry = ("--resume", "run", "--retry-errors", "--concurrency", "1", "--", "harmless")
+    lines = mcprun.lines("batch", *retry, cwd=tmp_path)
+    new = first.bytes.splitlines(keepends=True)
+    assert first.verdicts == dict.fromkeys(first.verdicts, "passed")
+    counted: set[int] = set()
+    for point in random.Random(SEED).sample(range(lines // 4, lines), 40):
+        (first.run / "transcripts.jsonl").write_bytes(b"".join(old))
+        assert mcprun.run("batch", *retry, cwd=tmp_path, kill=point).code == -signal.SIGKILL
+        written = first.bytes.splitlines(keepends=True)
+        mcprun.run("batch", "--resume", "run", "--", "harmless", cwd=tmp_path)
+        found = first.bytes.splitlines(keepends=True)
+        assert found == [one if one in written else other for one, other in zip(new, old, strict=True)]
+        counted.add(sum(line not in old for line in found))
+    assert len(counted) > 1  # some were killed before an error was tried again, some after
+
+
 @pytest.fixture
 def half(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> Path:
     """A run of which the first half is done."""

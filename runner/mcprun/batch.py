@@ -211,7 +211,8 @@ def _journal(plan: Plan) -> Journal:
     same = resume.checked(prompts)
     return Journal(
         resume.run.path,
-        lambda one: one.id in same and one.repeat <= prompts.repeats_of(one.id) and resume.keeps(one),
+        wanted=lambda one: one.id in same and one.repeat <= prompts.repeats_of(one.id),
+        is_done=resume.is_done,
     )
 
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from array import array
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +26,7 @@ from mcprun.events import Event, ExchangeEnd, QueryEnd
 from mcprun.jsonfiles import encoded, sync, write_file, write_lines
 from mcprun.outline import Outline
 from mcprun.records import RunRecord, Transcript
-from mcprun.rundir import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Key, Run
+from mcprun.rundir import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Key, Run
 from mcprun.tally import Tally
 
 
@@ -38,11 +38,17 @@ def now() -> str:
 class Journal:
     """Writes one run, new or resumed; one process at a time.
 
-    `keep` says which of the transcripts that are there already are to stay; the others are dropped. `tally` counts
-    what stays and what comes. Raises `UsageError` when another process writes this run, or nobody may.
+    Of the transcripts that are there already, those that are `wanted` stay, and others are dropped. Those of them that
+    are not done are to be written anew, and kept aside until they are. `tally` counts what stays and what comes. Raises
+    `UsageError` when another process writes this run, or nobody may.
     """
 
-    def __init__(self, path: Path, keep: Callable[[Outline], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        wanted: Callable[[Outline], bool] = lambda _: False,
+        is_done: Callable[[Outline], bool] = lambda _: True,
+    ) -> None:
         self.path = path
         self.log = path / LOG
         self.tally = Tally()
@@ -52,7 +58,7 @@ class Journal:
             self._trace = (path / TRACE).open("a+b")
             _lock(self._trace, path)
             _drop_torn_line(self._trace)
-            self._transcripts = self._kept(keep)
+            self._transcripts = self._kept(wanted, is_done)
             self.log.touch()
         except OSError as error:
             raise UsageError(f"can't write {error.filename or path}: {error.strerror}") from None
@@ -158,29 +164,64 @@ class Journal:
             sync(copy)
         ordered.replace(unsorted)
 
-    def _kept(self, keep: Callable[[Outline], bool]) -> IO[bytes]:
+    def bring_back(self) -> int:
+        """Put back what was to be written anew and was not: give how many transcripts that are.
+
+        On a disk that takes no more they stay aside, until the run goes on.
+        """
+        brought = 0
+        if self._is_broken or not (self.path / RETRIED).exists():
+            return brought
+        for outline, line in Run.outlines(self.path, RETRIED):
+            name = _name((outline.id, outline.repeat))
+            if name not in self._places:
+                self._places[name] = self._transcripts.tell()
+                self._transcripts.write(line)
+                self.tally.add(outline)
+                brought += 1
+        sync(self._transcripts)
+        (self.path / RETRIED).unlink()
+        return brought
+
+    def _kept(self, wanted: Callable[[Outline], bool], is_done: Callable[[Outline], bool]) -> IO[bytes]:
         """Open the transcripts with what is to stay. Where that is all that is there, it is not written again."""
-        path, offset, dropped = self.path / TRANSCRIPTS, 0, set[int]()
+        path, offset, dropped, again = self.path / TRANSCRIPTS, 0, set[int](), set[int]()
         with path.open("a+b") as stream:
             _drop_torn_line(stream)
+            self._recover(stream)
         for number, (outline, line) in enumerate(Run.outlines(self.path)):
-            if keep(outline):
+            if wanted(outline) and is_done(outline):
                 self._places[_name((outline.id, outline.repeat))] = offset
                 self.tally.add(outline)
                 offset += len(line)
             else:
                 dropped.add(number)
+                if wanted(outline) and outline.is_begun:
+                    again.add(number)
+        if again:
+            self._copy(RETRIED, again.__contains__)
         if dropped:
-            self._drop(dropped)
+            self._copy(TRANSCRIPTS, lambda number: number not in dropped)
         return path.open("ab")
 
-    def _drop(self, numbers: Container[int]) -> None:
-        """Copy all transcripts but these, by the number of their line, and put the copy in place at once."""
-        path, copy_path = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
-        with path.open("rb") as source, copy_path.open("wb") as copy:
-            copy.writelines(line for number, line in enumerate(source) if number not in numbers)
+    def _recover(self, stream: IO[bytes]) -> None:
+        """Put back what a process that was killed has left aside."""
+        aside = self.path / RETRIED
+        if not aside.exists():
+            return
+        there = {(outline.id, outline.repeat) for outline, _ in Run.outlines(self.path)}
+        lines = Run.outlines(self.path, RETRIED)
+        stream.writelines(line for outline, line in lines if (outline.id, outline.repeat) not in there)
+        sync(stream)
+        aside.unlink()
+
+    def _copy(self, name: str, takes: Callable[[int], bool]) -> None:
+        """Copy some of the transcripts, by the number of their line, to a file, and put that in place at once."""
+        copy_path = self.path / f"{name}.new"
+        with (self.path / TRANSCRIPTS).open("rb") as source, copy_path.open("wb") as copy:
+            copy.writelines(line for number, line in enumerate(source) if takes(number))
             sync(copy)
-        copy_path.replace(path)
+        copy_path.replace(self.path / name)
 
 
 def _lock(stream: IO[bytes], path: Path) -> None:

@@ -28,6 +28,11 @@ class Outline(Record):
     usage: Usage | None = None
 
     @property
+    def is_begun(self) -> bool:
+        """Whether there is anything in it of which nobody knows without it."""
+        return self.verdict is not Verdict.SKIPPED or bool(self.turns or self.calls)
+
+    @property
     def diverged(self) -> int:
         """Count as `Transcript.diverged` does."""
         return sum(call.diverged for call in self.calls) + bool(self.given and self.given.diverged)

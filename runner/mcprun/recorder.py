@@ -132,16 +132,18 @@ class Recorder:
         """Bring the files into their final form. On a full disk they stay as they are, to be resumed.
 
         Of a run that ended by itself before it was done, the queries that it did not come to are written down as
-        `untried`: they must never be taken for ones that passed. Who interrupts a run knows that it is not done.
+        `untried`: they must never be taken for ones that passed. Who interrupts a run knows that it is not done. What
+        was to be tried again, and was not, is what it was.
         """
         reason, journal = self.reason, self.journal
         try:
+            old = journal.bring_back()
             if reason and reason.kind not in (ErrorKind.CANCELLED, ErrorKind.OUTPUT):
                 with suppress(UsageError):  # the prompts file is gone or changed
                     for query, repeat in prompts.left(journal):
                         journal.keep(self._redactor.value(untried(query, repeat, reason)))
             counts = journal.tally.counts()
-            is_done = counts.done == prompts.runs
+            is_done = counts.done == prompts.runs and not old
             self.record = self.record.model_copy(
                 update={
                     "state": "finished" if is_done else "interrupted",

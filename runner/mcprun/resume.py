@@ -87,14 +87,14 @@ class Resume:
             return after
         return frozenset(name for name in after if before.get(name) == after[name])
 
-    def keeps(self, transcript: Outline) -> bool:
+    def is_done(self, transcript: Outline) -> bool:
         """Tell whether a query is done, or has to be tried again."""
         if transcript.verdict is Verdict.ERROR:
             return not self.retry_errors
         return transcript.verdict is not Verdict.SKIPPED
 
     def _done(self) -> Iterator[Outline]:
-        return (one for one, _ in Run.outlines(self.run.path) if self.keeps(one))
+        return (one for one, _ in Run.outlines(self.run.path) if self.is_done(one))
 
     def _refuse_fewer(self, prompts: PromptsFile) -> None:
         """Say which queries were run more often than they are to be now."""

@@ -6,6 +6,7 @@ trace.jsonl         one line an event, in order of happening; locked while a pro
 server.log          the servers' stderr
 queries.jsonl       one line a query: its id and digest, by which a resumed run knows that the prompts are the same
 prompts.jsonl       only when the prompts came on stdin, which can't be read again
+retried.jsonl       only while queries are tried again: what they came to before, until that is replaced
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from mcprun.records import JsonObject, RunRecord, Transcript, Usage
 OUTPUTS = Path("outputs")
 LATEST = "latest"
 
-RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS = (
-    "run.json", "transcripts.jsonl", "trace.jsonl", "server.log", "queries.jsonl", "prompts.jsonl"
+RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED = (
+    "run.json", "transcripts.jsonl", "trace.jsonl", "server.log", "queries.jsonl", "prompts.jsonl", "retried.jsonl"
 )  # fmt: skip
 
 Key = tuple[str, int]
@@ -161,7 +162,7 @@ class Run:
             self._kept_open.append((self.path / TRANSCRIPTS).open("rb"))
         (stream,) = self._kept_open
         stream.seek(offset)
-        return _read_as(Transcript, stream.readline(), self.path)
+        return _read_as(Transcript, stream.readline(), self.path / TRANSCRIPTS)
 
     def close(self) -> None:
         """Close what `at` holds open."""
@@ -174,12 +175,12 @@ class Run:
 
         A torn last line was never finished and does not count. Raises `UsageError` for another that is none.
         """
-        return ((_read_as(Transcript, line, path), line) for line in _whole_lines(path))
+        return _whole(Transcript, path / TRANSCRIPTS)
 
     @staticmethod
-    def outlines(path: Path) -> Iterator[tuple[Outline, bytes]]:
+    def outlines(path: Path, file: str = TRANSCRIPTS) -> Iterator[tuple[Outline, bytes]]:
         """Stream the outlines of a run's transcripts with the lines they stand in, as `lines` does."""
-        return ((_read_as(Outline, line, path), line) for line in _whole_lines(path))
+        return _whole(Outline, path / file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,12 +279,14 @@ def _event(line: bytes, path: Path) -> JsonObject:
     return dict(event)
 
 
-def _whole_lines(path: Path) -> Iterator[bytes]:
+def _whole(kind: type[_Read], path: Path) -> Iterator[tuple[_Read, bytes]]:
     try:
-        with (path / TRANSCRIPTS).open("rb") as stream:
-            yield from (line for line in stream if line.endswith(b"\n"))
+        with path.open("rb") as stream:
+            for line in stream:
+                if line.endswith(b"\n"):
+                    yield _read_as(kind, line, path), line
     except OSError as error:
-        raise UsageError(f"can't read {path / TRANSCRIPTS}: {error.strerror}") from None
+        raise UsageError(f"can't read {path}: {error.strerror}") from None
 
 
 def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
@@ -302,7 +305,7 @@ def _no_transcript(path: Path, error: ValueError) -> UsageError:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         why = ".".join(map(str, first["loc"])) or first["msg"]
-    return UsageError(f"{path / TRANSCRIPTS} holds a line that is no transcript: {why}")
+    return UsageError(f"{path} holds a line that is no transcript: {why}")
 
 
 def _find(name: str) -> Path:
