@@ -194,7 +194,7 @@ class Server:
                     result = await self._result(tool, arguments, caller)
         except TimeoutError:
             self.desk.askers.gave_up(caller)
-            return Answer(error_result(f"No answer from {tool} within {seconds:g} s."), "timeout", cancelled=True)
+            return Answer(error_result(f"No answer from {tool} within {seconds:g} s."), TIMEOUT, cancelled=True)
         except asyncio.CancelledError:
             self.desk.askers.gave_up(caller)
             raise
