@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from mcprun.records import Verdict
 from mcprun.report.facts import Facts
 from mcprun.report.table import COLUMNS, table
 from mcprun.report.tap import tap
-from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, write_jsonl
+from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, squeezed, write_jsonl
 from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
+from tests.support.forks import Forks
 
 FORMS = ("junit", "markdown", "csv", "tap")
 
@@ -36,6 +38,39 @@ def test_without_an_option_the_totals_are_printed(ran: Path, tmp_path: Path) -> 
     batch = run_mcprun("batch", *QUICKSTART, cwd=tmp_path)
     told = run_mcprun("report", cwd=tmp_path)
     assert (told.code, told.stdout, told.stderr) == (0, batch.stdout, "")
+
+
+def test_a_run_that_was_killed_has_totals_too(mcprun: Forks, tmp_path: Path) -> None:
+    """What is done counts, though nobody has summed it up; both in the report and in what is shown."""
+    write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=name) for name in "abc"))
+    flags = ("--concurrency", "1", "--out", "run")
+    lines = mcprun.lines("batch", "p.jsonl", RAW, *flags[:2], "--out", "whole", cwd=tmp_path)
+    killed = mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, kill=lines * 9 // 10)
+    done = len(read_jsonl(tmp_path / "run" / "transcripts.jsonl"))
+    assert (killed.code, done > 0) == (-signal.SIGKILL, True)
+    for command in ("report", "show"):
+        told = squeezed(run_mcprun(command, "run", cwd=tmp_path).stdout)
+        (row,) = (line for line in told if re.fullmatch(r"[\d, ]+ none \?", line))
+        assert row.split()[:5] == [str(done), "0", "0", "0", str(done)]  # passed, failed, error, skipped, calls
+
+
+@pytest.mark.parametrize("file", ["transcripts.jsonl", "trace.jsonl", "queries.jsonl"])
+def test_a_line_that_is_nested_without_end_is_one_message(tmp_path: Path, file: str) -> None:
+    """Whoever reads it says which file is damaged, and that is all."""
+    write_jsonl(tmp_path / "p.jsonl", script(id="a"))
+    assert run_mcprun("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path).code == 0
+    with (tmp_path / "run" / file).open("a") as stream:
+        stream.write("[" * 100_000 + "]" * 100_000 + "\n")
+    commands = {
+        "transcripts.jsonl": [["show", "run"], ["batch", "--resume", "run"], ["report", "run", "--csv", "-"]],
+        "trace.jsonl": [["report", "run", "--html", "r.html"]],
+        "queries.jsonl": [["batch", "--resume", "run"]],
+    }
+    for command in commands[file]:
+        told = run_mcprun(*command, cwd=tmp_path)
+        assert told.code == 2
+        assert len(told.stderr.splitlines()) == 1
+        assert f"run/{file}" in told.stderr
 
 
 def test_all_forms_at_once(ran: Path) -> None:

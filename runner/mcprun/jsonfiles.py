@@ -1,4 +1,4 @@
-"""How values become files: JSON that is compact and readable, and files that are there whole or not at all."""
+"""How values become files, and lines values: JSON that is compact and readable, files that are there whole or not."""
 
 from __future__ import annotations
 
@@ -50,6 +50,14 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, list) else value
+
+
+def parsed(line: bytes) -> Any:
+    """Read a line that is JSON. Raises `ValueError` where it is none, or nested without end."""
+    try:
+        return json.loads(line)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_file(path: Path, data: bytes) -> None:

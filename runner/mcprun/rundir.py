@@ -28,9 +28,11 @@ from pydantic import ValidationError
 
 from mcprun.compact import Digests
 from mcprun.errors import UsageError
+from mcprun.jsonfiles import parsed
 from mcprun.outline import Outline
 from mcprun.paid import Paid
-from mcprun.records import JsonObject, RunRecord, Transcript, Usage
+from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Usage
+from mcprun.tally import Tally
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"
@@ -81,13 +83,23 @@ class Run:
         return self.path / PROMPTS
 
     @cached_property
+    def counts(self) -> Counts:
+        """The totals: those of `run.json`, or of what is there so far while it has none."""
+        if self.record.counts:
+            return self.record.counts
+        tally = Tally()
+        for outline, _ in self.outlines(self.path):
+            tally.add(outline)
+        return tally.counts()
+
+    @cached_property
     def digests(self) -> Digests:
         """Each query's digest by its id, in the order of the file. Raises `UsageError` when they can't be read."""
         path, digests = self.path / QUERIES, Digests()
         try:
             with path.open("rb") as stream:
                 for line in stream:
-                    query = json.loads(line)
+                    query = parsed(line)
                     digests.add(query["id"], query["digest"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UsageError(f"can't read {path}: {error}") from None
@@ -103,7 +115,7 @@ class Run:
             with (self.path / TRACE).open("rb") as stream:
                 for line in stream:
                     if _REPLY.match(line) and line.endswith(b"\n"):
-                        event = json.loads(line)
+                        event = parsed(line)
                         if "stop_reason" in event:
                             usage, batch = event.get("usage"), event.get("batch")
                             if batch and (batch, event.get("request_id")) in taken:
@@ -205,8 +217,8 @@ class Lines:
             if head := _HEAD.match(line):
                 yield head["id"], head["repeat"]
             else:  # written by somebody else, in another order
-                with suppress(ValueError, RecursionError, KeyError, TypeError):
-                    one = json.loads(line)
+                with suppress(ValueError, KeyError, TypeError):
+                    one = parsed(line)
                     yield json.dumps(one["id"], ensure_ascii=False).encode(), str(one["repeat"]).encode()
 
 
@@ -230,7 +242,7 @@ def repeated(*sides: Lines) -> dict[str, tuple[int, ...]]:
         return {}
     counts = [Counter(name for name, _ in side.heads() if name in names) for side in sides]
     try:
-        return {json.loads(name): tuple(count[name] for count in counts) for name in sorted(names)}
+        return {parsed(name): tuple(count[name] for count in counts) for name in sorted(names)}
     except ValueError as error:
         raise UsageError(f"there is a line that is no transcript: {error}") from None
 
@@ -247,7 +259,7 @@ def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], Jso
         offset = 0
         for line in stream:
             with suppress(ValueError, KeyError, TypeError):  # a line that is none was told of by who compared them
-                one = json.loads(line)
+                one = parsed(line)
                 if (key := (one["id"], one["repeat"])) in keys:
                     places[key] = offset
             offset += len(line)
@@ -256,7 +268,7 @@ def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], Jso
             if key not in places:
                 return None
             stream.seek(places[key])
-            return dict(json.loads(stream.readline()))
+            return dict(parsed(stream.readline()))
 
         yield find
 
@@ -264,7 +276,7 @@ def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], Jso
 def _event(line: bytes, path: Path) -> JsonObject:
     """Read an event, and see that what all events share is what it should be."""
     try:
-        event = json.loads(line)
+        event = parsed(line)
         datetime.fromisoformat(event["at"])
         as_they_should_be = (
             isinstance(event["event"], str)
@@ -294,7 +306,7 @@ def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
     with suppress(ValueError):
         return kind.model_validate_json(line)
     try:  # what is slower knows text that UTF-8 can't hold
-        return kind.model_validate(json.loads(line))
+        return kind.model_validate(parsed(line))
     except ValueError as error:
         raise _no_transcript(path, error) from None
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from mcprun.diff import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
 from mcprun.paid import cached
-from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Verdict
+from mcprun.records import JsonObject, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import first_words, head, laid_out
 from mcprun.report.differences import as_json, lines, summary, tool_lines
 from mcprun.report.diffmarkdown import markdown
@@ -120,9 +120,9 @@ class Console:
             return
         for warning in run.record.server.warnings if run.record.server else []:
             self._err.print(Text.assemble(("Warning: ", "yellow"), visible(warning)), soft_wrap=True)
-        done, all_ = run.record.counts.done if run.record.counts else 0, run.record.prompts.runs
+        done, all_ = run.counts.done, run.record.prompts.runs
         if done:
-            self._out.print(totals(run.record, self._out.width))
+            self._out.print(totals(run, self._out.width))
         for line in repeats(run.record):
             self._out.print(line, soft_wrap=True)
         if done < all_:
@@ -160,8 +160,7 @@ class Console:
                 no_wrap=True,
                 overflow="ellipsis",
             )
-        if record.counts:
-            self._out.print(totals(record, self._out.width))
+        self._out.print(totals(run, self._out.width))
         for line in repeats(record):
             self._out.print(line, soft_wrap=True)
 
@@ -209,9 +208,9 @@ def repeats(record: RunRecord) -> Iterator[Text]:
         yield Text(f"… and {many(len(told) - _REPEATS, 'more query')}, in run.json", "dim")
 
 
-def totals(record: RunRecord, width: int) -> Table:
+def totals(run: Run, width: int) -> Table:
     """Lay out a run's counts: in one row, or on a narrow terminal (`width` in columns) one below the other."""
-    cells = list(_cells(record))
+    cells = list(_cells(run))
     if width < _WIDE:
         grid = Table.grid(padding=(0, 2))
         for name, value, style in cells:
@@ -224,9 +223,9 @@ def totals(record: RunRecord, width: int) -> Table:
     return table
 
 
-def _cells(record: RunRecord) -> Iterator[tuple[str, str, str]]:
+def _cells(run: Run) -> Iterator[tuple[str, str, str]]:
     """Give each total's name, value and style."""
-    counts = record.counts or Counts()
+    record, counts = run.record, run.counts
     for verdict in Verdict:
         count = getattr(counts, verdict)
         yield str(verdict), f"{count:,}", STYLES[verdict] if count else "dim"

@@ -12,7 +12,6 @@ from mcprun.errors import ExitCode
 from mcprun.prompts import lines_of, stem_of
 from mcprun.records import Counts, RunRecord, Transcript, Verdict
 from mcprun.rundir import LOG, Key, Run
-from mcprun.tally import Tally
 
 _LOG_BYTES = 4096
 """How much of `server.log` a report shows: its end, where the cause usually stands."""
@@ -93,13 +92,12 @@ def gather(run: Run, against: Against | None = None) -> Facts:
     Memory holds a number for each query, and no transcript.
     """
     record = run.record
-    counts = record.counts or _counted(run)
-    could_not = counts.error or record.error
+    could_not = run.counts.error or record.error
     return Facts(
         record=record,
         transcripts=run.transcripts,
         path=str(run.path),
-        counts=counts,
+        counts=run.counts,
         seconds={
             (event["query"], event.get("repeat", 1)): event["seconds"]
             for event in run.events()
@@ -109,13 +107,6 @@ def gather(run: Run, against: Against | None = None) -> Facts:
         log=_end_of(run.path / LOG) if could_not else "",
         against=against,
     )
-
-
-def _counted(run: Run) -> Counts:
-    tally = Tally()
-    for transcript in run.transcripts():
-        tally.add(transcript)
-    return tally.counts()
 
 
 def _end_of(path: Path) -> str:
