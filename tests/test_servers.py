@@ -376,6 +376,20 @@ def test_arguments_that_are_no_json_are_told_to_the_model(tmp_path: Path) -> Non
     )
 
 
+def test_a_script_that_is_nested_deeper_than_python_goes_is_an_error_of_the_query(tmp_path: Path) -> None:
+    """It is no fault of mcprun, and the others are run."""
+    deep: Any = 1
+    for _ in range(900):
+        deep = [deep]
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {"x": deep}), id="deep"), script(("ok", {}), id="b"))
+    done = run_mcprun("batch", prompts, RAW, cwd=tmp_path)
+    assert (done.code, done.verdicts) == (3, {"deep": "error", "b": "passed"})
+    assert done.transcripts[0]["error"] == {
+        "kind": "script_error",
+        "message": "script, turn 0, call of ok: its input is nested too deeply",
+    }
+
+
 def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
     """The commonest mistake of a server's author gets a warning in plain words, and the run goes on."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
