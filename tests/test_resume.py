@@ -249,7 +249,7 @@ def test_more_may_be_selected_and_not_less(mcprun: Forks, tmp_path: Path, prompt
     assert mcprun.run("batch", "p.jsonl", RAW, "--limit", "4", "--out", "run", cwd=tmp_path).code == 1
     less = mcprun.run("batch", "--resume", "run", "--limit", "2", cwd=tmp_path)
     assert less.code == 2
-    assert "--filter or --limit leave out what run has done already ('q2', 'q3')" in less.stderr
+    assert "--filter, --limit or --shard leave out what run has done already ('q2', 'q3')" in less.stderr
     same(mcprun.run("batch", "--resume", "run", "--limit", "99", cwd=tmp_path), whole)
 
 

@@ -184,6 +184,10 @@ def test_a_query_that_was_not_recorded_is_an_error(tmp_path: Path) -> None:
     assert (done.code, done.verdicts) == (3, {"a": "error", "b": "error"})
     assert [transcript["error"]["kind"] for transcript in done.transcripts] == ["not_recorded", "not_recorded"]
     assert "a was recorded for another prompt: mcprun show " in done.stderr
+    assert f"not_recorded: b is not in the recording {recorded}" in done.stderr
+    write_jsonl(tmp_path / "p.jsonl", first)
+    again = run_mcprun("batch", "p.jsonl", RAW, "--model", f"replay:{recorded}", "--repeat", "2", cwd=tmp_path)
+    assert f"not_recorded: repeat 2 of a is not in the recording {recorded}" in again.stderr
 
 
 def test_filter_and_limit(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,21 @@ def test_merged_shards_are_the_run_of_all(mcprun: Forks, folder: Path) -> None:
     times = [event["at"] for event in merged.trace]
     assert times == sorted(times)
     assert len(times) == sum(len(one.trace) for one in parts)
+
+
+def test_a_merge_that_was_killed_may_be_done_again(mcprun: Forks, folder: Path) -> None:
+    """What it left is in nobody's way: the same command gives the same bytes."""
+    in_shards(mcprun, folder, 2)
+    whole = mcprun.run("merge", "1", "2", "--out", "whole", cwd=folder)
+    lines = mcprun.lines("merge", "1", "2", "--out", "counted", cwd=folder)
+    for number, point in enumerate(range(lines // 2, lines, lines // 40)):
+        run = f"killed-{number}"
+        killed = mcprun.run("merge", "1", "2", "--out", run, cwd=folder, kill=point)
+        assert killed.code in (-signal.SIGKILL, whole.code)
+        if not (folder / run / "run.json").exists():
+            again = mcprun.run("merge", "1", "2", "--out", run, cwd=folder)
+            assert (again.code, again.stderr) == (whole.code, whole.stderr)
+        assert (folder / run / "transcripts.jsonl").read_bytes() == whole.bytes
 
 
 def test_events_find_their_servers_and_what_they_said(mcprun: Forks, folder: Path) -> None:

@@ -24,6 +24,9 @@ from mcprun.tools import changes
 _OWN = ("shard", "out")
 """Arguments that are of a shard, and not of the whole."""
 
+_UNDONE = f"{TRANSCRIPTS}.new"
+"""Where transcripts stand until all is written: what a full disk leaves is in nobody's way."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -53,6 +56,7 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
         write_file(path / QUERIES, "".join(lines).encode())
         if parts[0].run.prompts.exists():
             shutil.copyfile(parts[0].run.prompts, path / PROMPTS)
+        (path / _UNDONE).replace(path / TRANSCRIPTS)
         # The last, since it is what makes the folder a run.
         write_file(path / RUN, json.dumps(record.line(), ensure_ascii=False, indent=2).encode("utf-8", "replace"))
         mark_latest(path)
@@ -133,7 +137,7 @@ def _write_transcripts(parts: Sequence[_Part], path: Path) -> Tally:
             offset += len(line)
     sources = [(part.run.path / TRANSCRIPTS).open("rb") for part in parts]
     try:
-        with (path / TRANSCRIPTS).open("wb") as file:
+        with (path / _UNDONE).open("wb") as file:
             for name, _ in _queries(parts):
                 for _, number, offset in sorted(places.get(name, ())):
                     sources[number].seek(offset)

@@ -116,7 +116,7 @@ class Resume:
         done = {one.id for one in self._done()}
         if lost := [name for name in difference.removed if name in done]:
             raise UsageError(
-                f"--filter or --limit leave out what {path} has done already ({_some(lost)}):"
+                f"--filter, --limit or --shard leave out what {path} has done already ({_some(lost)}):"
                 " select no less, or give --force to drop it"
             )
 

@@ -91,7 +91,8 @@ class ReplayModel:
         """Give what was recorded of a query's repeat. Raises `QueryError` (`not_recorded`) where nothing was."""
         recorded = self._found(query.id, where.repeat)
         if recorded is None:
-            raise QueryError(ErrorKind.NOT_RECORDED, f"{query.id} is not in the recording {self._run.path}")
+            what = query.id if where.repeat == 1 else f"repeat {where.repeat} of {query.id}"
+            raise QueryError(ErrorKind.NOT_RECORDED, f"{what} is not in the recording {self._run.path}")
         if recorded.prompt != query.said:
             message = f"{query.id} was recorded for another prompt: mcprun show {self._run.path} {query.id} tells it"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
