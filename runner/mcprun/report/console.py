@@ -29,8 +29,8 @@ from mcprun.report.workflow import quieted
 from mcprun.rundir import Run
 from mcprun.toolchanges import ToolChange
 
-_WIDE = 84
-"""Columns that the totals need to stand in one row."""
+_ENDLESS = 1_000
+"""Columns, for measuring what is wider than the terminal."""
 
 _REPEATS = 20
 """So many queries that were run several times are told of in the terminal."""
@@ -122,7 +122,7 @@ class Console:
             self._err.print(Text.assemble(("Warning: ", "yellow"), visible(warning)), soft_wrap=True)
         done, all_ = run.counts.done, run.record.prompts.runs
         if done:
-            self._out.print(totals(run, self._out.width))
+            self._out.print(totals(run, self._out))
         for line in repeats(run.record):
             self._out.print(line, soft_wrap=True)
         if done < all_:
@@ -160,7 +160,7 @@ class Console:
                 no_wrap=True,
                 overflow="ellipsis",
             )
-        self._out.print(totals(run, self._out.width))
+        self._out.print(totals(run, self._out))
         for line in repeats(record):
             self._out.print(line, soft_wrap=True)
 
@@ -208,19 +208,19 @@ def repeats(record: RunRecord) -> Iterator[Text]:
         yield Text(f"… and {many(len(told) - _REPEATS, 'more query')}, in run.json", "dim")
 
 
-def totals(run: Run, width: int) -> Table:
-    """Lay out a run's counts: in one row, or on a narrow terminal (`width` in columns) one below the other."""
+def totals(run: Run, console: RichConsole) -> Table:
+    """Lay out a run's counts: in one row, or where the console is too narrow for that, one below the other."""
     cells = list(_cells(run))
-    if width < _WIDE:
-        grid = Table.grid(padding=(0, 2))
-        for name, value, style in cells:
-            grid.add_row(name, Text(value, style))
-        return grid
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    row = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name, _, style in cells:
-        table.add_column(name, justify="right", style=style)
-    table.add_row(*(value for _, value, _ in cells))
-    return table
+        row.add_column(name, justify="right", style=style)
+    row.add_row(*(value for _, value, _ in cells))
+    if console.measure(row, options=console.options.update(max_width=_ENDLESS)).maximum <= console.width:
+        return row
+    column = Table.grid(padding=(0, 2))
+    for name, value, style in cells:
+        column.add_row(name, Text(value, style))
+    return column
 
 
 def _cells(run: Run) -> Iterator[tuple[str, str, str]]:
