@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from mcprun import supervisor
+from mcprun.connect import Connector
+from mcprun.events import Event, ServerExit
+from mcprun.pool import Pool
 from mcprun.redact import Redactor
 from mcprun.serverlog import ServerLog
 from mcprun.stdio import Stdio
@@ -26,6 +29,8 @@ from tests.support.cli import (
     script,
     write_jsonl,
 )
+from tests.support.messages_api import MessagesApi, calls, scripted, text
+from tests.test_claude import ask
 
 
 def test_one_poisonous_query_among_fifty(tmp_path: Path) -> None:
@@ -77,6 +82,35 @@ def test_a_query_is_tried_again_alone(tmp_path: Path) -> None:
         elif event["event"] == "attempt_end" and event["query"] == alone:
             alone = None
     assert {event["query"] for event in done.trace if event.get("attempt") == 2} > {"q0"}
+
+
+def test_a_server_that_was_replaced_has_ended_when_the_run_is_over(tmp_path: Path) -> None:
+    """One that stops speaking and stays is waited for, and told of, though the run has gone on without it."""
+    conversations = {tool: [calls((tool, {})), text("Done.")] for tool in ("die", "ok")}
+    with MessagesApi(scripted(conversations)) as api:  # while it is asked, the end of the server's stdout is noticed
+        done = ask(tmp_path, api, RAW, "--concurrency", "1", "--", "withdraws", queries=("die", "ok"))
+    assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
+    started, ended = (
+        {(event["server"], event.get("died")) for event in done.trace if event["event"] == name}
+        for name in ("server_start", "server_exit")
+    )
+    assert (started, ended) == ({(1, None), (2, None)}, {(1, True), (2, False)})
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+async def test_a_dead_server_is_closed_with_those_that_took_its_place(tmp_path: Path, fresh: bool) -> None:
+    """Also the one that was started to see whether it starts, when each query gets a new one."""
+    target = StdioTarget("raw", sys.executable, (str(RAW), "withdraws"))
+    log, events = ServerLog(tmp_path / "server.log", Redactor(), 1000), list[Event]()
+    connector = Connector(target, log=log, seconds=30.0, most=10_000, emit=events.append)
+    async with Pool(connector, fresh=fresh, restarts=1, emit=events.append) as pool:
+        await pool.first.call("die", {}, 30.0)
+        while not pool.first.dead:  # noqa: ASYNC110  nothing tells of it until all of the server has ended
+            await asyncio.sleep(0)
+        async with pool.lease() as server:
+            assert not server.dead
+    assert {event.server for event in events if isinstance(event, ServerExit)} == {1, 2}
 
 
 # What a server leaves behind. ---------------------------------------------------------------------------

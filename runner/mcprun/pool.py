@@ -22,7 +22,8 @@ _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
 class Pool:
     """Live servers, lent to queries. `size` of them are shared; with `fresh`, each query gets a new one instead.
 
-    `restarts` is how often, in the whole run, a shared server that died is started again.
+    `restarts` is how often, in the whole run, a shared server that died is started again. One that died may not have
+    ended yet: when the pool is closed, it has.
     """
 
     def __init__(self, connector: Connector, *, size: int = 1, fresh: bool = False, restarts: int, emit: Emit) -> None:
@@ -31,6 +32,7 @@ class Pool:
         self._fresh = fresh
         self._restarts = self._left = restarts
         self._places = [_Place() for _ in range(1 if fresh else size)]
+        self._started: list[Server] = []
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -39,7 +41,8 @@ class Pool:
         Raises `RunError` when one does not start.
         """
         first, *others = self._places
-        self.first = first.server = await self._connector.connect()
+        await self._fill(first)
+        (self.first,) = self._started
         try:
             await together(self._fill(place) for place in others)
         except BaseException:
@@ -124,6 +127,7 @@ class Pool:
 
     async def _fill(self, place: _Place) -> None:
         place.server = await self._connector.connect()
+        self._started.append(place.server)
 
     def _spent(self) -> str:
         if not self._restarts:
@@ -151,7 +155,7 @@ class Pool:
             await server.close()
 
     async def _close(self) -> None:
-        await asyncio.gather(*(place.server.close() for place in self._places if place.server))
+        await asyncio.gather(*(server.close() for server in self._started))
 
 
 class _Place:

@@ -62,7 +62,7 @@ def send(message: dict[str, Any]) -> None:
 
 def result_of(tool: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
     match tool:
-        case "die" if MODE != "harmless":
+        case "die" if MODE not in ("harmless", "withdraws"):
             print("fatal: out of cheese", file=sys.stderr, flush=True)
             os._exit(3)
         case "hang":
@@ -102,7 +102,7 @@ def main() -> None:
     if MODE == "exit":
         print("fatal: DATABASE_URL is not set", file=sys.stderr)
         sys.exit(7)
-    if MODE == "lingers":
+    if MODE in ("lingers", "withdraws"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if MODE == "traceback":
         raise RuntimeError("fatal: can't even start")
@@ -145,7 +145,9 @@ def main() -> None:
                 os.close(0)
             if result is not None:
                 send({"id": number, "result": result})
-            if MODE == "deaf":
+            if MODE == "withdraws" and name == "die":  # it says no more, and stays
+                os.close(1)
+            if MODE == "deaf" or (MODE == "withdraws" and name == "die"):
                 signal.pause()
         elif MODE == "exit-on-probe":
             sys.exit("probed")
