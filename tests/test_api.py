@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -16,8 +17,8 @@ from mcp_types import ListRootsResult
 from pydantic import BaseModel
 
 import mcprun
-from mcprun.events import Event, QueryEnd
-from tests.support.cli import QUICKSTART, ROOT, clean_environment, run_mcprun, script
+from mcprun.events import Event, ModelCall, QueryEnd, RunStart, ServerStart
+from tests.support.cli import QUICKSTART, RAW, ROOT, clean_environment, read_jsonl, run_mcprun, script
 
 ADD = script(("add", {"a": 2, "b": 3}), id="add", text="5", expect={"calls": [{"tool": "add", "result": 5}]})
 SCRIPT = mcprun.Options(model="script")
@@ -157,6 +158,29 @@ async def test_a_run_is_ended_and_goes_on(server: MCPServer) -> None:
     assert (run.record.state, len(list(run.transcripts()))) == ("interrupted", 1)
     again = await mcprun.run_batch(queries, server, options, resume=run)
     assert (again.path, again.record.state, len(list(again.transcripts()))) == (run.path, "finished", 5)
+
+
+@pytest.mark.parametrize("moment", [RunStart, ServerStart, ModelCall])
+async def test_a_run_that_is_cancelled_again_and_again_ends_all_the_same(folder: Path, moment: type[Event]) -> None:
+    """Nothing of it goes on when it returns, whenever it was cancelled, and its server's end is in the trace."""
+    now = asyncio.Event()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, moment):
+            now.set()
+
+    options = mcprun.Options(model="script", server_args=["lingers"], out="run")
+    run = asyncio.create_task(mcprun.run_batch([script(("hang", {}))], RAW, options, watch=watch))
+    await now.wait()
+    for _ in range(9):
+        run.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    told = [event["event"] for event in read_jsonl(folder / "run" / "trace.jsonl")]
+    assert told.count("server_exit") == told.count("server_start") == (0 if moment is RunStart else 1)
+    assert mcprun.Run.read("run").record.state == "interrupted"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from mcp.client.stdio import get_default_environment
 
-from mcprun.process import Ahead, bare_environment, end
+from mcprun.process import Ahead, bare_environment, end, start
 from mcprun.redact import Redactor
 from mcprun.serverlog import ServerLog
 from mcprun.target import HttpTarget, StdioTarget, Target
@@ -41,6 +42,19 @@ async def test_a_server_that_nobody_takes_is_ended(tmp_path: Path) -> None:
         assert ahead.is_there
     assert not ahead.is_there
     assert (tmp_path / "server.log").read_text().startswith("here\n")
+
+
+async def test_a_server_is_ended_by_who_is_cancelled_meanwhile(tmp_path: Path) -> None:
+    """Though it takes its time to go, and however often that comes."""
+    with log_in(tmp_path).stderr() as stderr:
+        process = await start(StdioTarget("sh", "sh", ("-c", "trap '' TERM; sleep 600")), stderr.writer)
+        ending = asyncio.create_task(end(process))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        assert process.returncode is not None
 
 
 async def test_a_server_is_taken_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,22 @@ async def test_a_dead_server_is_closed_with_those_that_took_its_place(tmp_path: 
         async with pool.lease() as server:
             assert not server.dead
     assert {event.server for event in events if isinstance(event, ServerExit)} == {1, 2}
+
+
+async def test_all_servers_are_waited_for_when_their_closing_is_cancelled(tmp_path: Path) -> None:
+    """The quick one does not leave the slow one to itself."""
+    target = StdioTarget("raw", sys.executable, (str(RAW), "withdraws"))
+    log, events = ServerLog(tmp_path / "server.log", Redactor(), 1000), list[Event]()
+    connector = Connector(target, log=log, seconds=30.0, most=10_000, emit=events.append)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(Pool(connector, size=2, restarts=0, emit=events.append))
+        await pool.first.call("die", {}, 30.0)
+        closing = asyncio.create_task(stack.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert {event.server for event in events if isinstance(event, ServerExit)} == {1, 2}
 
 
 # What a server leaves behind. ---------------------------------------------------------------------------

@@ -66,6 +66,34 @@ async def test_a_cancellation_takes_all_with_it() -> None:
     assert work.ended == ["a cancelled", "b cancelled"]
 
 
+async def test_further_cancellations_wait_as_well() -> None:
+    """However often it comes, nobody returns before what takes its time to end has ended."""
+    ended: list[str] = []
+
+    async def ends_slowly(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(9):
+                await asyncio.sleep(0)
+            ended.append(name)
+
+    async def besides() -> None:
+        async with meanwhile(ends_slowly("c")):
+            await asyncio.Event().wait()
+
+    waiters = [asyncio.create_task(together([ends_slowly("a"), ends_slowly("b")])), asyncio.create_task(besides())]
+    for _ in range(5):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for waiter in waiters:
+            waiter.cancel()
+    for waiter in waiters:
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+    assert sorted(ended) == ["a", "b", "c"]
+
+
 async def test_what_is_done_meanwhile_ends_with_the_context() -> None:
     """It goes on besides, is cancelled when it is not done, and its failure is nobody's here."""
     work, event = Work(), asyncio.Event()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from mcprun.errors import ErrorKind, RunError
+from mcprun.together import outlast
 
 
 class Ending:
@@ -69,7 +70,7 @@ class Ending:
     async def over(self, work: asyncio.Task[None]) -> None:
         """Wait for the work that `end` cancels; being ended is no error of it.
 
-        When whoever waits here is cancelled, the work is as well, and waited for.
+        When whoever waits here is cancelled, the work is as well, and waited for: also when that comes again meanwhile.
         """
         self._work = work
         if self._is_cut:
@@ -78,7 +79,7 @@ class Ending:
             await asyncio.wait({work})
         except asyncio.CancelledError:
             self.end(RunError(ErrorKind.CANCELLED, "the run was cancelled"))
-            await asyncio.wait({work})
+            await outlast({work})
             raise
         if not (work.cancelled() and self._is_cut):
             work.result()

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import anyio
 
+from mcprun.together import outlast
+
 T = TypeVar("T")
 
 _CLOSE_SECONDS = 10.0
@@ -59,7 +61,7 @@ class Link:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             task.cancel()
-            await _outlast(task, _CLOSE_SECONDS)
+            await outlast({task}, _CLOSE_SECONDS)
             raise
         if ready.done():
             return ready.result()
@@ -84,10 +86,10 @@ class Link:
         """
         if self._task is None:
             return
-        cancelled = await _outlast(self._task, _CLOSE_SECONDS)
+        cancelled = await outlast({self._task}, _CLOSE_SECONDS)
         if not self._task.done():
             self._task.cancel()
-            cancelled = await _outlast(self._task, _CANCEL_SECONDS) or cancelled
+            cancelled = await outlast({self._task}, _CANCEL_SECONDS) or cancelled
         if self._task.done() and not self._task.cancelled():
             self._task.exception()
         if cancelled:
@@ -98,19 +100,6 @@ class Link:
         """Wrap a transport of the SDK, so that its end is noticed when it comes and not at the next call."""
         async with transport as (read, write):
             yield _Watched(read, self.ended), write
-
-
-async def _outlast(task: asyncio.Task[None], seconds: float) -> asyncio.CancelledError | None:
-    """Wait for a task to end, however often the waiting is cancelled; give what it was cancelled with."""
-    cancelled = None
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    while not task.done() and loop.time() < deadline:
-        try:
-            await asyncio.wait({task}, timeout=deadline - loop.time())
-        except asyncio.CancelledError as error:
-            cancelled = error
-    return cancelled
 
 
 class _Watched:

@@ -13,7 +13,7 @@ from mcprun.connect import Connector
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.events import Emit, ServerRestart
 from mcprun.server import Server
-from mcprun.together import together
+from mcprun.together import outlast, together
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
 """The wait before a restart, when the one before brought nobody through a query: doubled each time."""
@@ -155,7 +155,9 @@ class Pool:
             await server.close()
 
     async def _close(self) -> None:
-        await asyncio.gather(*(server.close() for server in self._started))
+        # Each has its bounds, and one whose closing is cancelled before it has begun would stay.
+        if cancelled := await outlast([asyncio.create_task(server.close()) for server in self._started]):
+            raise cancelled
 
 
 class _Place:

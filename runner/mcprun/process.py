@@ -21,6 +21,7 @@ from typing import Self
 from mcprun import supervisor
 from mcprun.serverlog import ServerLog
 from mcprun.target import StdioTarget, Target
+from mcprun.together import outlast
 
 READ_BYTES = 262_144
 
@@ -78,18 +79,25 @@ def send_signal(process: Process, number: signal.Signals) -> None:
 
 
 async def end(process: Process) -> None:
-    """End the process: ask by the end of its stdin, then by SIGTERM, then kill what it has started as well."""
+    """End the process: ask by the end of its stdin, then by SIGTERM, then kill what it has started as well.
+
+    When this is cancelled, it is done all the same before the cancellation goes on.
+    """
     assert process.stdin  # noqa: S101  it was asked for
     process.stdin.close()
     # No `asyncio.timeout`: whoever waits here may be cancelled already, and before Python 3.11.4 that breaks it.
     over = asyncio.ensure_future(process.wait())
+    cancelled = None
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number:
             send_signal(process, number)
-        await asyncio.wait({over}, timeout=_EXIT_SECONDS)
+        cancelled = await outlast({over}, _EXIT_SECONDS) or cancelled
         if over.done():
-            return
-    over.cancel()
+            break
+    else:
+        over.cancel()
+    if cancelled:
+        raise cancelled
 
 
 def _supervised(command: str, env: Mapping[str, str]) -> list[str]:

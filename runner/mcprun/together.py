@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,7 +26,8 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
         if left := [task for task in tasks if not task.done()]:
             for task in left:
                 task.cancel()
-            await asyncio.wait(left)
+            if cancelled := await outlast(left):
+                raise cancelled
     for task in tasks:
         if not task.cancelled() and (error := task.exception()):
             raise error
@@ -40,6 +41,29 @@ async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        await asyncio.wait({task})
+        cancelled = await outlast({task})
         if not task.cancelled():
             task.exception()  # it is not lost: whoever asks again meets it
+        if cancelled:
+            raise cancelled
+
+
+async def outlast(
+    tasks: Collection[asyncio.Future[Any]], seconds: float | None = None
+) -> asyncio.CancelledError | None:
+    """Wait for tasks to end, for at most so many seconds, however often the waiting is cancelled.
+
+    Gives what it was cancelled with, for who waits to raise when all is done.
+    """
+    cancelled = None
+    loop = asyncio.get_running_loop()
+    until = None if seconds is None else loop.time() + seconds
+    while left := [task for task in tasks if not task.done()]:
+        rest = None if until is None else until - loop.time()
+        if rest is not None and rest <= 0:
+            break
+        try:
+            await asyncio.wait(left, timeout=rest)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
