@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -158,6 +160,37 @@ async def test_a_run_is_ended_and_goes_on(server: MCPServer) -> None:
     assert (run.record.state, len(list(run.transcripts()))) == ("interrupted", 1)
     again = await mcprun.run_batch(queries, server, options, resume=run)
     assert (again.path, again.record.state, len(list(again.transcripts()))) == (run.path, "finished", 5)
+
+
+async def test_runs_at_the_same_time_leave_this_process_as_it_was(server: MCPServer) -> None:
+    """The first to begin is the first to end; how Python looks for garbage is as before when both are over."""
+    before, runs, both, alone = gc.get_threshold(), count(1), asyncio.Event(), asyncio.Event()
+
+    @server.tool()
+    async def meet() -> None:
+        """Wait for the other run: to begin in the one that is first, to end in the other."""
+        if next(runs) == 1:
+            await both.wait()
+        else:
+            both.set()
+            await alone.wait()
+
+    async def run(out: str) -> mcprun.Run:
+        options = mcprun.Options(model="script", out=out)
+        return await mcprun.run_batch([script(("meet", {}))], server, options)
+
+    first, second = asyncio.create_task(run("a")), asyncio.create_task(run("b"))
+    await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+    alone.set()
+    assert [one.record.exit_code for one in await asyncio.gather(first, second)] == [0, 0]
+    assert (gc.get_threshold(), gc.get_freeze_count(), gc.isenabled()) == (before, 0, True)
+
+
+async def test_a_run_that_can_not_begin_leaves_this_process_as_it_was() -> None:
+    """Its server does not start, and nothing stays hidden from who looks for garbage."""
+    run = await mcprun.run_batch([ADD], RAW, mcprun.Options(model="script", server_args=["exit"]))
+    assert run.record.error
+    assert (gc.get_freeze_count(), gc.isenabled()) == (0, True)
 
 
 @pytest.mark.parametrize("moment", [RunStart, ServerStart, ModelCall])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -32,6 +33,37 @@ def test_a_process_that_is_shared_is_looked_through_more_often() -> None:
         alone = gc.get_threshold()[0]
     with settled(is_shared=True):
         assert 700 < gc.get_threshold()[0] < alone
+
+
+def test_the_last_run_that_ends_leaves_the_collector_as_it_was() -> None:
+    """Whichever began first; until then what is there is left alone, and whoever needs it sooner has it so."""
+    before = gc.get_threshold()
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(settled())
+        alone = gc.get_threshold()
+        with settled():
+            pass
+        assert gc.get_threshold() == alone
+        assert gc.get_freeze_count() > 0
+        second.enter_context(settled(is_shared=True))
+        assert gc.get_threshold() < alone
+        first.close()
+        assert before < gc.get_threshold() < alone
+        assert gc.get_freeze_count() > 0
+        second.close()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
+def test_a_run_beside_others_keeps_nothing_more_from_the_collector() -> None:
+    """Where there is always one that goes on, what was garbage when another began would never be freed."""
+    with settled():
+        frozen = gc.get_freeze_count()
+        with settled(), growing():
+            assert not gc.isenabled()
+        assert gc.get_freeze_count() == frozen
+        with growing():
+            made: list[list[int]] = [[] for _ in range(1000)]
+        assert gc.get_freeze_count() > frozen + len(made) / 2
 
 
 def test_importing_leaves_the_collector_as_it_was() -> None:

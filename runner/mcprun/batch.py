@@ -99,7 +99,8 @@ async def run_plan(
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
         with sdk_logs(recorder.emit, plan.redactor):
             async with telemetry.running(recorder.emit):
-                with ending.within(seconds, too_long):
+                is_shared = isinstance(plan.target, InProcessTarget)
+                with ending.within(seconds, too_long), settled(is_shared=is_shared):
                     await ending.over(asyncio.create_task(_work(plan, recorder, ending, take, telemetry)))
         if not ending.reason and len(recorder.journal) < plan.prompts.runs:
             lost = plan.prompts.runs - len(recorder.journal)
@@ -140,10 +141,9 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                     emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
         try:
-            with settled(is_shared=isinstance(plan.target, InProcessTarget)):
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(flight.queries):
-                        group.create_task(work()).add_done_callback(flight.land)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(flight.queries):
+                    group.create_task(work()).add_done_callback(flight.land)
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
 
@@ -158,7 +158,8 @@ def _workplace(
     log = ServerLog(recorder.journal.log, plan.redactor, MAX_LOG_BYTES)
     if plan.ray is None:
         return _here(plan, log, recorder.emit, ending, flight)
-    from mcprun.ray import on_ray
+    with growing():
+        from mcprun.ray import on_ray
 
     return on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, _paid(plan))
 

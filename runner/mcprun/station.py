@@ -98,8 +98,8 @@ class Station:
                     message = f"the folder of the run, {self._folder}, is not on each node: {error.strerror}"
                     raise RunError(ErrorKind.SERVER_START, message) from None
                 place = workplace(setup, self._outbox.log, emit, self._ending, throttle=self._throttle)
-                async with place as here:
-                    with settled():
+                with settled():
+                    async with place as here:
                         ready.set_result(here)
                         await self._closing.wait()
         except Exception as error:  # noqa: BLE001  whoever opens it is told
