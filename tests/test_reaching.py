@@ -134,13 +134,13 @@ def test_variables_of_files(tmp_path: Path, prompts: Path) -> None:
 
 
 def test_another_folder_and_another_python(tmp_path: Path, prompts: Path) -> None:
-    """The server's own file is seen from here, and the folder is where it works."""
+    """The server's own file and the Python are seen from here, and the folder is where it works."""
     (tmp_path / "data").mkdir()
     (tmp_path / "here.py").write_text(ENVIRONMENT.read_text())
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\necho "the named one" >&2\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    done = run_mcprun("batch", prompts, "here.py", "--cwd", "data", "--python", python, cwd=tmp_path)
+    done = run_mcprun("batch", prompts, "here.py", "--cwd", "data", "--python", "./python", cwd=tmp_path)
     log = (done.run / "server.log").read_text()
     assert (done.code, "the named one" in log, f"in {tmp_path / 'data'}" in log) == (0, True, True)
     (tmp_path / "mcprun.toml").write_text('server = "here.py"\ncwd = "data"\nprompts = "p.jsonl"\n')
@@ -149,9 +149,56 @@ def test_another_folder_and_another_python(tmp_path: Path, prompts: Path) -> Non
     assert (within.code, f"in {tmp_path / 'data'}" in (within.run / "server.log").read_text()) == (0, True)
 
 
+@pytest.fixture
+def two_folders(tmp_path: Path) -> Path:
+    """A folder with `here.sh`, and below it `sub` with `run.sh`, which start the same server."""
+    (tmp_path / "sub").mkdir()
+    for file in (tmp_path / "here.sh", tmp_path / "sub" / "run.sh"):
+        file.write_text(f"#!/bin/sh\nexec {sys.executable} {ENVIRONMENT}\n")
+        file.chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("entry", "server", "flags"),
+    [
+        ({"command": "./run.sh", "cwd": "sub"}, "mcp.json", ()),
+        ({"command": "../sub/run.sh", "cwd": "nowhere"}, "mcp.json", ("--cwd", "sub")),
+        ({"command": "run.sh", "cwd": "sub", "env": {"PATH": "nowhere:."}}, "mcp.json", ()),
+        ({}, "./run.sh --flag", ("--cwd", "sub")),
+        ({}, "./run.sh", ("--cwd", "sub")),
+        ({}, "./here.sh", ("--cwd", "sub")),
+    ],
+)
+def test_a_command_is_seen_from_the_folder_that_it_is_started_in(
+    two_folders: Path, prompts: Path, entry: dict[str, Any], server: str, flags: tuple[str, ...]
+) -> None:
+    """In a configuration and as a command line, as a shell there would find it; a server file is seen from here."""
+    (two_folders / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
+    done = run_mcprun("batch", prompts, server, *flags, cwd=two_folders)
+    assert (done.code, done.stderr.count("Error: ")) == (0, 0)
+    assert f"in {two_folders / 'sub'}\n" in (done.run / "server.log").read_text()
+
+
+def test_a_command_that_is_not_in_the_folder_it_is_started_in(two_folders: Path, prompts: Path) -> None:
+    """It is not found, though it is there as seen from here; nor is a server file that is only there."""
+    (two_folders / "sub" / "serve.py").touch()
+    for server, message in [
+        ("./here.sh --flag", "Error: there is no server file ./here.sh in sub\n"),
+        ("serve.py", "Error: there is no server file serve.py\n"),
+    ]:
+        done = run_mcprun("batch", prompts, server, "--cwd", "sub", cwd=two_folders)
+        assert (done.code, done.stderr) == (2, message)
+    entry = {"command": "./here.sh", "cwd": "sub"}
+    (two_folders / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
+    done = run_mcprun("batch", prompts, "mcp.json", cwd=two_folders)
+    assert (done.code, done.stderr.splitlines()[-1]) == (3, "Error: command not found: ./here.sh, seen from sub")
+
+
 @pytest.mark.parametrize(
     ("server", "flags", "message"),
     [
+        ("./nope --flag", ("--cwd", "nowhere"), "there is no folder nowhere for the server to be started in"),
         (ENVIRONMENT, ("--env-file", "nope.env"), "can't read nope.env: No such file or directory"),
         (ENVIRONMENT, ("--cwd", "nowhere"), "there is no folder nowhere for the server to be started in"),
         (ENVIRONMENT, ("--python", "no-such-python"), "there is no Python no-such-python"),

@@ -212,7 +212,7 @@ def manner_of(options: Options) -> Manner:
 def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target, Redactor]:
     """Read what is asked of the server alone: how to reach it, and what must not be seen. Raises `UsageError`."""
     if isinstance(server, str | PathLike):
-        target = parse_target(fspath(server), options.server_args)
+        target = parse_target(fspath(server), options.server_args, options.cwd)
     else:
         target = InProcessTarget(server)
     target = started_otherwise(target, python=options.python, cwd=options.cwd)

@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,7 +45,7 @@ async def start(target: StdioTarget, stderr: int) -> Process:
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
-            *_supervised(target.command, target.env),
+            *_supervised(target),
             *target.args,
             stdin=PIPE,
             stdout=PIPE,
@@ -100,12 +99,19 @@ async def end(process: Process) -> None:
         raise cancelled
 
 
-def _supervised(command: str, env: Mapping[str, str]) -> list[str]:
-    """Give the command line that runs a command under the supervisor.
+def _supervised(target: StdioTarget) -> list[str]:
+    """Give the command line that runs a target's command under the supervisor.
 
     Raises `FileNotFoundError` or `PermissionError`, as starting it without one would.
     """
-    found = shutil.which(command, path=env.get("PATH"))
+    command, path = target.command, target.env.get("PATH")
+    if target.cwd is not None:
+        # As execvp(3) finds it there, `subprocess` and so the SDK; joining leaves alone what is absolute.
+        path = os.environ.get("PATH", os.defpath) if path is None else path
+        folder = Path(target.cwd).absolute()
+        path = os.pathsep.join(str(folder / one) for one in path.split(os.pathsep))
+        command = str(folder / command) if os.sep in command else command
+    found = shutil.which(command, path=path)
     if found is None:
         raise (PermissionError if Path(command).exists() else FileNotFoundError)(command)
     if sys.platform == "win32":

@@ -35,7 +35,8 @@ _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 class StdioTarget:
     """A command to start; the server speaks on its stdin and stdout. `env` comes on top of a bare environment.
 
-    `label` is what the user called it: what a configuration puts into it may be secret.
+    `label` is what the user called it: what a configuration puts into it may be secret. A relative `command` is seen
+    from `cwd`, and that from here.
     """
 
     label: str
@@ -128,13 +129,16 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, REDACTED if parts.query else "", ""))
 
 
-def parse_target(server: str, args: Sequence[str] = ()) -> Target:
+def parse_target(server: str, args: Sequence[str] = (), cwd: str | None = None) -> Target:
     """Read SERVER; `args` are handed on to the server that is started.
 
-    Raises `UsageError` for a path that is not there, a configuration that can't be read or holds no such
-    server, and for `args` with a URL.
+    A command line is seen from `cwd`, the folder that it is to be started in, as a shell there would see it; a file
+    is seen from here. Raises `UsageError` for a path that is not there, a configuration that can't be read or holds
+    no such server, and for `args` with a URL.
     """
     server = server.strip()
+    if cwd is not None and not Path(cwd).is_dir():
+        raise UsageError(f"there is no folder {cwd} for the server to be started in")
     if not server:
         raise UsageError("SERVER is empty; give a server file, a command line, a URL or FILE.json#name")
     if server.lower().startswith(("http://", "https://")):
@@ -151,13 +155,13 @@ def parse_target(server: str, args: Sequence[str] = ()) -> Target:
         raise UsageError(f"{server} is a folder; give a server file, a command line, a URL or FILE.json#name")
     if path.is_file():
         return _file(server, tuple(args))
-    return _command_line(server, args)
+    return _command_line(server, args, cwd)
 
 
 def started_otherwise(target: Target, *, python: str | None, cwd: str | None) -> Target:
     """Have a server started by another Python, or in another folder; its own file is seen from here all the same.
 
-    Raises `UsageError` where the one or the other means nothing, or is not there.
+    So is the Python. Raises `UsageError` where the one or the other means nothing, or there is no such Python.
     """
     if python is None and cwd is None:
         return target
@@ -169,10 +173,8 @@ def started_otherwise(target: Target, *, python: str | None, cwd: str | None) ->
             raise UsageError(f"--python goes with a .py file, and {target} is none: give a command line")
         if shutil.which(python) is None:
             raise UsageError(f"there is no Python {python}")
-        target = replace(target, command=python)
+        target = replace(target, command=_from_here(python))
     if cwd is not None:
-        if not Path(cwd).is_dir():
-            raise UsageError(f"there is no folder {cwd} for the server to be started in")
         file = (str(Path(target.label).absolute()),) if is_file else target.args[:1]
         target = replace(target, args=(*file, *target.args[1:]), cwd=cwd)
     return target
@@ -240,21 +242,28 @@ def _python() -> str:
     if active:
         for python in (Path(active, "bin", "python"), Path(active, "Scripts", "python.exe")):
             if os.access(python, os.X_OK):
-                return str(python)
+                return _from_here(str(python))
     return sys.executable
 
 
-def _command_line(server: str, args: Sequence[str]) -> StdioTarget:
+def _from_here(command: str) -> str:
+    """Give a command so that it is the same one in every folder; one without a folder is looked for in PATH."""
+    return str(Path(command).absolute()) if os.sep in command else command
+
+
+def _command_line(server: str, args: Sequence[str], cwd: str | None) -> StdioTarget:
     try:
         words = shlex.split(server)
     except ValueError as error:
         raise UsageError(f"can't read the command line {server!r}: {error}") from None
     first = words[0]
-    is_path = os.sep in first or (len(words) == 1 and first.lower().endswith(_SCRIPTS))
+    is_file = len(words) == 1 and first.lower().endswith(_SCRIPTS)
+    folder = "" if is_file or cwd is None else cwd
     if re.match(r"[\w.-]+:\d+(/|$)", first):
         raise UsageError(f"{first} looks like a URL: write http://{first}")
-    if is_path and not Path(first).exists():
-        raise UsageError(f"there is no server file {first}{_nearby(Path(first))}")
+    if (is_file or os.sep in first) and not Path(folder, first).exists():
+        place = f" in {folder}" if folder else ""
+        raise UsageError(f"there is no server file {first}{place}{_nearby(Path(folder, first))}")
     if len(words) > 1 and Path(first).is_file() and Path(first).suffix in (".py", *_NODE):
         raise UsageError(f"give the server's arguments behind --: {first} … -- {shlex.join(words[1:])}")
     return StdioTarget(server, first, (*words[1:], *args))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
             if target.cwd and not Path(target.cwd).is_dir():
                 message = f"the server's working folder is not there: {target.cwd}"
             else:
-                message = f"command not found: {target.command}"
+                place = f", seen from {target.cwd}" if target.cwd and os.sep in target.command else ""
+                message = f"command not found: {target.command}{place}"
         case PermissionError() if isinstance(target, StdioTarget):
             message = f"not allowed to run {target.command}"
         case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
