@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -163,7 +164,7 @@ async def test_a_run_is_ended_and_goes_on(server: MCPServer) -> None:
 
 
 async def test_runs_at_the_same_time_leave_this_process_as_it_was(server: MCPServer) -> None:
-    """The first to begin is the first to end; how Python looks for garbage is as before when both are over."""
+    """The first to begin is the first to end; how Python looks for garbage and logs is as before when both are over."""
     before, runs, both, alone = gc.get_threshold(), count(1), asyncio.Event(), asyncio.Event()
 
     @server.tool()
@@ -184,6 +185,8 @@ async def test_runs_at_the_same_time_leave_this_process_as_it_was(server: MCPSer
     alone.set()
     assert [one.record.exit_code for one in await asyncio.gather(first, second)] == [0, 0]
     assert (gc.get_threshold(), gc.get_freeze_count(), gc.isenabled()) == (before, 0, True)
+    loggers = [logging.getLogger(name) for name in ("mcp", "anthropic", "httpx2")]
+    assert [(logger.propagate, logger.handlers) for logger in loggers] == [(True, [])] * 3
 
 
 async def test_a_run_that_can_not_begin_leaves_this_process_as_it_was() -> None:

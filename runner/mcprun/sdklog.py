@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,21 +16,35 @@ _SHOWN = 1000
 """Characters of a warning that the trace holds."""
 
 
+_runs: list[_Handler] = []
+_before: dict[str, bool] = {}
+"""Whether each logger handed on what it was told, before the first of the runs that go on now."""
+_lock = threading.Lock()
+
+
 @contextmanager
 def sdk_logs(emit: Emit, redactor: Redactor) -> Iterator[None]:
-    """Send the SDKs' first warnings and errors to `emit`, and none elsewhere, for as long as the context lasts."""
+    """Send the SDKs' first warnings and errors to `emit`, and none elsewhere, for as long as the context lasts.
+
+    Where several runs go on in one process, all are told, and the end of the last leaves the loggers as they were.
+    """
     handler = _Handler(emit, redactor)
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [(logger, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.propagate = False
+    with _lock:
+        if not _runs:
+            _before.update((logger.name, logger.propagate) for logger in loggers)
+        _runs.append(handler)
+        for logger in loggers:
+            logger.addHandler(handler)
+            logger.propagate = False
     try:
         yield
     finally:
-        for logger, propagate in before:
-            logger.removeHandler(handler)
-            logger.propagate = propagate
+        with _lock:
+            _runs.remove(handler)
+            for logger in loggers:
+                logger.removeHandler(handler)
+                logger.propagate = not _runs and _before[logger.name]
 
 
 class _Handler(logging.Handler):
