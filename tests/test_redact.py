@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import REDACTED, UsageError
 from mcprun.events import ToolCall, Where
+from mcprun.heard import Lines
+from mcprun.parcels import Outbox
 from mcprun.redact import LEAST, Redactor
 from mcprun.serverlog import ServerLog
 from mcprun.target import HttpTarget, secrets_of
@@ -266,3 +269,76 @@ async def test_a_secret_that_is_written_in_two_parts(tmp_path: Path) -> None:
     text = (tmp_path / "server.log").read_text()
     assert (secret in text, text.count(REDACTED), text.endswith("z end")) == (False, 1, True)
     assert len(text) == 60_000 + 5_530 + len(REDACTED) + 70_000 + 4
+
+
+def test_a_line_that_does_not_end(mcprun: Forks, tmp_path: Path) -> None:
+    """A progress bar that tells a secret again and again, and no newline: none is cut in two, and no dot is lost."""
+    (tmp_path / "bar.py").write_text(BAR)
+    write_jsonl(tmp_path / "p.jsonl", script(id="a"))
+    secret = "sekret-token-0123456789"
+    done = mcprun.run("batch", "p.jsonl", "bar.py", "--env", f"TOKEN={secret}", cwd=tmp_path)
+    log = (done.run / "server.log").read_text()
+    assert (done.code, secret in everything(tmp_path, done), log.count(REDACTED)) == (0, False, 150)
+    assert log.startswith(("." * 970 + REDACTED + "." * 7) * 150)
+
+
+PARTS = ("sécret", "hunter2\nhunter", "aaaaaa", "aaaab", "ter2\nh")
+"""Secrets that JSON and URLs write differently, that lie over each other, and that go over two lines; and none."""
+
+pieces = st.lists(st.sampled_from([*PARTS, "sé", "hunter2", "\n", "a", "xyz\n", "ü", "\U0001f600"]), max_size=12)
+
+
+@given(st.sets(st.sampled_from(PARTS) | st.text("asxé\n", min_size=LEAST)), pieces, st.integers(0, 9), st.data())
+def test_no_cut_parts_a_secret(secrets: set[str], parts: list[str], most: int, data: st.DataObject) -> None:
+    """Whatever comes in which pieces, what is written part by part is what the whole is cleaned to: no secret, and
+    all of the rest."""
+    redactor, text = Redactor(secrets), "".join(parts)
+    lines, rest, written = Lines(redactor, most), text, ""
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        written += redactor.text(lines.take(rest[:size]))
+        rest = rest[size:]
+    written += redactor.text(lines.end())
+    assert written == redactor.text(text)
+    assert not any(secret in written for secret in secrets if len(secret) >= LEAST)
+
+
+@given(pieces, st.lists(st.integers(0, 3), max_size=12), st.data())
+@settings(deadline=None, max_examples=50)
+def test_no_read_parts_a_secret(parts: list[str], long: list[int], data: st.DataObject) -> None:
+    """The same of a server's stderr: bytes, of which a read may end within a character, and lines of any length."""
+    redactor = Redactor(PARTS)
+    text = "".join(part + "x" * 40_000 * times for part, times in zip(parts, [*long, *[0] * 12], strict=False))
+    outbox = Outbox(redactor)
+
+    async def say(left: bytes) -> None:
+        with outbox.log.stderr() as stderr:
+            while left:
+                size = data.draw(st.integers(1, min(len(left), 60_000)))
+                os.write(stderr.writer, left[:size])
+                stderr.read()
+                left = left[size:]
+
+    asyncio.run(say(text.encode()))
+    assert b"".join(outbox.pack().told).decode() == redactor.text(text)  # type: ignore[arg-type]  # all is text
+
+
+@pytest.mark.parametrize("pattern", [r"card-\d{4}", r"card-\d+", "card-.*?;", "(?s)card-.*?;", r"\S+"])
+def test_no_cut_parts_what_fits_a_pattern(pattern: str) -> None:
+    """Nor is what fits a pattern parted, and what would fit for ever is not waited for for ever."""
+    redactor = Redactor(patterns=[pattern])
+    lines, written = Lines(redactor, 10_000), ""
+    for _ in range(9_000):
+        written += redactor.text(lines.take("card-1234; "[:7])) + redactor.text(lines.take("card-1234; "[7:]))
+        assert len(lines.held) < 10_100
+    assert "1234" not in written + redactor.text(lines.end())
+
+
+BAR = """
+import os, sys
+from mcp.server import MCPServer
+for _ in range(150):
+    sys.stderr.write("." * 970 + os.environ["TOKEN"] + "." * 7)
+    sys.stderr.flush()
+MCPServer("bar").run()
+"""

@@ -27,3 +27,33 @@ class Hearing:
         """Give the rest, when there is no next piece."""
         text, self._held = self._held, ""
         return self._redactor.text(text)
+
+
+class Lines:
+    """Takes pieces and gives whole lines: text that may be cleaned by itself, and is not cleaned yet.
+
+    A line that is longer than so many characters (`most`) is given in parts. Put together, what it gives is what it
+    took, and cleaned part by part it is what the `redactor` makes of the whole; except that a pattern may miss what
+    goes over several lines, and the end of what is longer than `longest_fit` in a line that is given in parts.
+    """
+
+    def __init__(self, redactor: Redactor, most: int) -> None:
+        self._redactor = redactor
+        self._most = most
+        self.held = ""
+        """What was not given yet."""
+
+    def take(self, piece: str) -> str:
+        """Take the next piece."""
+        text = self.held + piece
+        end = text.rfind("\n") + 1
+        if len(text) - end > self._most:
+            end = max(end, len(text) - self._redactor.longest_fit)
+        end = end and self._redactor.safe_end(text, end)
+        self.held = text[end:]
+        return text[:end]
+
+    def end(self) -> str:
+        """Give the rest, when there is no next piece."""
+        text, self.held = self.held, ""
+        return text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
@@ -22,7 +23,7 @@ LEAST = 6
 """Characters that a value must have to be taken for a secret: `true` and `8080` would be found everywhere."""
 
 _LONGEST_FIT = 4096
-"""Bytes: what fits a pattern is taken to be no longer, where text is cut between two writes."""
+"""Characters: what fits a pattern is taken to be no longer, where text is cut between two writes."""
 
 _FIXED = frozenset({"type", "role", "id", "tool_use_id"})
 """Keys of messages and content blocks whose values have a meaning to programs."""
@@ -46,9 +47,11 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         self._given = [compiled("--redact", pattern) for pattern in patterns]
-        self.longest = _LONGEST_FIT if self._given else 0
-        """Bytes that a secret may have, or what fits a pattern, as far as anybody can know."""
-        self._forms: set[str] = set()
+        self.longest_fit = _LONGEST_FIT if self._given else 0
+        """Characters that what fits a pattern may have, as far as anybody can know."""
+        self._forms: list[str] = []
+        self._longest = 0
+        self._has_lines = False
         self.has_patterns = bool(self._given)
         self._patterns = self._given
         self.learn(secrets)
@@ -56,10 +59,11 @@ class Redactor:
     def learn(self, secrets: Iterable[str]) -> None:
         """Replace these as well from now on: tokens come while a run goes on."""
         forms = {form for secret in secrets for form in _forms(secret) if len(form) >= LEAST}
-        if forms <= self._forms:
+        if forms.issubset(self._forms):
             return
-        self._forms |= forms
-        self.longest = max(self.longest, *(len(form.encode()) for form in forms))
+        self._forms = sorted(forms.union(self._forms))
+        self._longest = max(map(len, self._forms))
+        self._has_lines = any("\n" in form for form in self._forms)
         literal = "|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True))
         self._patterns = [re.compile(literal), *self._given]
 
@@ -70,18 +74,31 @@ class Redactor:
                 text = pattern.sub(REDACTED, text)
         return text
 
-    def safe_end(self, text: str) -> int:
+    def safe_end(self, text: str, most: int | None = None) -> int:
         """Say how much of a text may be cleaned by itself, whatever follows: its end may be the beginning of a secret.
 
-        Only secrets are looked at, and not patterns.
+        That are at most so many characters, where `most` is given, and a little more where one fit is longer. No secret
+        is parted, and nothing that fits a pattern; what may become a fit only with what follows is not looked at.
         """
-        literal = self._patterns[:1] if self._forms else []
-        found = [fit.span() for pattern in literal for fit in pattern.finditer(text)]
-        longest = max(map(len, self._forms), default=0)
-        for at in range(max(0, len(text) - longest), len(text)):
+        end = len(text) if most is None else most
+        if not self._has_lines and text.endswith("\n", 0, end):
+            return end
+        found = [[fit.span() for fit in pattern.finditer(text)] for pattern in self._patterns]
+        begun = self._begun(text, found[0] if self._forms else [])
+        end = min(end, begun)
+        for start, stop in _joined(span for spans in found for span in spans):
+            if start < end < stop:
+                return start or min(stop, begun)
+        return end
+
+    def _begun(self, text: str, found: list[tuple[int, int]]) -> int:
+        """Say where a secret begins that the text may end in the midst of; `found` are those that are whole."""
+        for at in range(max(0, len(text) - self._longest), len(text)):
             rest = text[at:]
-            is_within = any(start < at < end for start, end in found)
-            if not is_within and any(len(rest) < len(form) and form.startswith(rest) for form in self._forms):
+            # Of all forms, one that begins with the rest and goes on stands right behind it.
+            after = bisect_right(self._forms, rest)
+            is_begun = after < len(self._forms) and self._forms[after].startswith(rest)
+            if is_begun and not any(start < at < stop for start, stop in found):
                 return at
         return len(text)
 
@@ -163,6 +180,18 @@ class Redactor:
 @cache
 def _names(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.name != "where")
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Make one span of those that overlap, in order."""
+    start = stop = 0
+    for first, last in sorted(spans):
+        if first < stop:
+            stop = max(stop, last)
+            continue
+        yield start, stop
+        start, stop = first, last
+    yield start, stop
 
 
 def _sequence(value: Any, items: list[Any]) -> Any:

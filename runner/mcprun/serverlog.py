@@ -7,23 +7,25 @@ in the file, and what it said last, can be asked at any moment: what is still in
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import re
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from mcprun.heard import Lines
 from mcprun.redact import Redactor
 
 _STDERR_BYTES = 4096
 """How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
 
-_LINE_BYTES = 65_536
-"""A line that is longer is written in pieces."""
+_LINE = 65_536
+"""Characters: a line that is longer is written in pieces."""
 
 _READ_BYTES = 262_144
 
-_HOW_IT_ENDED = re.compile(rb"\[the server (?:exited with code|was killed by) [\w ]+\]\n")
+_HOW_IT_ENDED = re.compile(r"\[the server (?:exited with code|was killed by) [\w ]+\]\n", re.ASCII)
 """What the supervisor tells last."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -90,7 +92,8 @@ class Stderr:
 
     def __init__(self, log: ServerLog) -> None:
         self._log = log
-        self._line = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._lines = Lines(log.redactor, _LINE)
         self._end = ""
         self.writer = self._reader = -1
 
@@ -117,7 +120,7 @@ class Stderr:
     def last_words(self) -> str:
         """The end of what this server has said, without its colours."""
         self.read()
-        return _COLOURS.sub("", self._end + self._line.decode("utf-8", "replace")).strip()
+        return _COLOURS.sub("", self._end + self._log.redactor.text(self._lines.held)).strip()
 
     def hand_over(self) -> None:
         """Leave the writing end to the server, which has its own by now."""
@@ -127,7 +130,7 @@ class Stderr:
 
     def note(self, words: str) -> None:
         """Say something in the server's place."""
-        self._keep(f"[{words}]\n".encode())
+        self._keep(f"[{words}]\n")
 
     def read(self) -> None:
         """Take what is in the pipe."""
@@ -139,15 +142,7 @@ class Stderr:
             if not data:
                 self._close()
                 return
-            lines, newline, self._line = _parted(self._line + data)
-            if (
-                len(self._line) > _LINE_BYTES
-            ):  # a secret may stand where it is cut: as much as one can be long stays back
-                end = len(self._line) - self._log.redactor.longest
-                self._keep(lines + newline + self._line[:end])
-                self._line = self._line[end:]
-            elif newline:
-                self._keep(lines + newline)
+            self._take(self._decoder.decode(data))
             if len(data) < _READ_BYTES:
                 return
 
@@ -158,17 +153,17 @@ class Stderr:
         os.close(self._reader)
         self._reader = -1
         self._log.closed(self)
-        if self._line:
-            self._keep(self._line)
-            self._line = b""
+        self._take(self._decoder.decode(b"", final=True))
+        self._keep(self._lines.end())
 
-    def _keep(self, data: bytes) -> None:
-        self._end = (self._end + self._log.write(data.decode("utf-8", "replace")))[-_STDERR_BYTES:]
+    def _take(self, text: str) -> None:
+        """Write the lines that have ended. How the server ended stands on a line of its own."""
+        start = text.rfind("[the server ")
+        before = (self._end + self._lines.held + text[: max(start, 0)])[-1:]
+        if start >= 0 and before not in ("", "\n") and _HOW_IT_ENDED.fullmatch(text, start):
+            text = f"{text[:start]}\n{text[start:]}"
+        self._keep(self._lines.take(text))
 
-
-def _parted(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """Part the lines that have ended from what comes after; how the server ended stands on a line of its own."""
-    start = data.rfind(b"[the server ")
-    if start > 0 and data[start - 1 : start] != b"\n" and _HOW_IT_ENDED.fullmatch(data, start):
-        data = data[:start] + b"\n" + data[start:]
-    return data.rpartition(b"\n")
+    def _keep(self, text: str) -> None:
+        if text:
+            self._end = (self._end + self._log.write(text))[-_STDERR_BYTES:]
