@@ -6,8 +6,12 @@ import asyncio
 import json
 import os
 import re
+import threading
+from base64 import b64decode, b64encode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote_plus
 
 import pytest
 from hypothesis import given, settings
@@ -254,6 +258,71 @@ def test_the_scheme_of_a_header_is_no_secret(mcprun: Forks, tmp_path: Path) -> N
         == f"a {REDACTED} or application/json"
     )
     assert Redactor(secrets_of(target)).text("a Bearer token abcdefgh") == f"a Bearer token {REDACTED}"
+
+
+@pytest.mark.parametrize("kind", ["http", "sse"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "sekret-token@{}/mcp",
+        "sekret-token:@{}/mcp",
+        "somebody:sekret%2ftoken%3D@{}/mcp",
+        "sekret token:sekret^token%21@{}/mcp",
+        "{}/mcp?key=sekret%2ftoken&debug",
+        "{}/mcp?sekret-token&debug=true",
+        "{}/mcp?key=sekret{{to+ken}}",
+        "{}/mcp?key=value#sekret-token",
+    ],
+)
+def test_what_is_secret_in_a_url(mcprun: Forks, tmp_path: Path, kind: str, place: str) -> None:
+    """User, password and query: as they are written, as they travel, and as a server reads them. It fails, or tells."""
+    entry = {"type": kind}
+    (tmp_path / "p.jsonl").write_text(json.dumps(script(id="a")))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Indiscreet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        entry["url"] = f"http://{place}".format(f"127.0.0.1:{server.server_port}")
+        (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
+        done = mcprun.run("batch", "p.jsonl", "mcp.json", cwd=tmp_path)
+        server.shutdown()
+    found = everything(tmp_path, done)
+    assert done.code == (0 if kind == "http" else 3)
+    assert ("sekret" in found, "to+ken" in found, "c2Vrc" in found, REDACTED in found) == (False, False, False, True)
+
+
+class Indiscreet(BaseHTTPRequestHandler):
+    """Tells what it was shown, as it came and decoded; has no SSE."""
+
+    def do_GET(self) -> None:
+        self.send_error(500)
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        scheme, _, shown = (self.headers["authorization"] or "").partition(" ")
+        told = [self.path, unquote_plus(self.path), shown, b64decode(shown).decode(), quote(b64decode(shown), safe="")]
+        info = {"name": " ".join([scheme, *told, *b64decode(shown).decode().split(":")]), "version": "0"}
+        begun = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}
+        results = {"initialize": begun, "tools/list": {"tools": [{"name": "ok", "inputSchema": {"type": "object"}}]}}
+        method = request["method"]
+        answer = {"result": results[method]} if method in results else {"error": {"code": -32601, "message": "no"}}
+        body = json.dumps({"jsonrpc": "2.0", "id": request.get("id"), **answer}).encode()
+        self.send_response(200 if "id" in request else 202)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_what_headers_are_made_of_is_secret() -> None:
+    """Who decodes a user and password, or takes a cookie apart, does not get it shown either."""
+    basic = b64encode(b"somebody:sekret:token").decode()
+    for value in (f"Basic {basic}", f"basic  {basic} "):
+        redactor = Redactor(secrets_of(HttpTarget("https://h/mcp", {"Authorization": value})))
+        assert redactor.text(f"{basic} somebody sekret:token") == " ".join([REDACTED] * 3)
+    cookie = HttpTarget("https://h/mcp", {"Cookie": "session=sekret==; theme=darkest"})
+    assert Redactor(secrets_of(cookie)).text("no session sekret==") == f"no session {REDACTED}"
 
 
 async def test_a_secret_that_is_written_in_two_parts(tmp_path: Path) -> None:

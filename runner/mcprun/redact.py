@@ -25,6 +25,9 @@ LEAST = 6
 _LONGEST_FIT = 4096
 """Characters: what fits a pattern is taken to be no longer, where text is cut between two writes."""
 
+_SAFE = ("", "!$%&'()*+,", "!$%&'()*+,/:;=?@[\\]^`{|}")
+"""Punctuation that URLs keep: none where all is escaped, and that of the user and of the query (WHATWG URL, 1.3)."""
+
 _FIXED = frozenset({"type", "role", "id", "tool_use_id"})
 """Keys of messages and content blocks whose values have a meaning to programs."""
 
@@ -206,7 +209,7 @@ def _forms(secret: str) -> Iterator[str]:
         yield text
         yield json.dumps(text)[1:-1]
         yield json.dumps(text, ensure_ascii=False)[1:-1]
-        yield quote(text, safe="")
+        yield from (quote(text, safe=safe) for safe in _SAFE)
 
 
 def compiled(flag: str, pattern: str) -> re.Pattern[str]:

@@ -16,11 +16,12 @@ import re
 import shlex
 import shutil
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
 
 from mcprun.errors import REDACTED, UsageError
 from mcprun.oauthclient import OAuthClient, registered
@@ -91,13 +92,39 @@ def secrets_of(target: Target) -> list[str]:
         return []
     if isinstance(target, StdioTarget):
         return list(target.env.values())
-    values = [value for name, value in target.headers.items() if name.lower() not in _PLAIN_HEADERS]
-    parts = urlsplit(target.url)
-    credentials = [value.split(maxsplit=1)[1] for value in values if " " in value.strip()]  # behind Bearer or Basic
-    found = [*values, *credentials, parts.password, parts.query]
-    found += [value for _, value in parse_qsl(parts.query)]
+    headers = [(name.lower(), value.strip()) for name, value in target.headers.items()]
+    found = [part for name, value in headers if name not in _PLAIN_HEADERS for part in _parts(name, value)]
+    found += url_secrets(target.url)
     found += [secret for client in (target.client, target.registered) if client for secret in client.secrets]
     return [value for value in found if value]
+
+
+def url_secrets(url: str) -> list[str]:
+    """Give what `without_secrets` leaves out of a URL: as it is written, as a server reads it, and as a header has it.
+
+    A user and password travel as `Authorization: Basic` (RFC 7617), not in the URL.
+    """
+    parts = urlsplit(url)
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    pair = f"{unquote(user)}:{unquote(password)}"
+    values = [one.partition("=")[2] or one for one in parts.query.split("&")]
+    found = [user, password, unquote(user), unquote(password), parts.query, *values, *map(unquote_plus, values)]
+    if user or password:
+        found += [pair, b64encode(pair.encode("utf-8", "replace")).decode()]
+    return [value for value in [*found, parts.fragment] if value]
+
+
+def _parts(header: str, value: str) -> list[str]:
+    """Give what is secret in a header: all of it, and what a server that reads it takes out of it."""
+    if header == "cookie":
+        return [value, *(pair.partition("=")[2].strip() for pair in value.split(";"))]
+    scheme, _, shown = value.partition(" ")  # Bearer or Basic, and what stands behind it
+    shown = shown.strip()
+    try:
+        pair = b64decode(shown, validate=True).decode() if scheme.lower() == "basic" else ""
+    except ValueError:
+        pair = ""
+    return [value, shown, pair, *pair.split(":", 1)]
 
 
 def brings_authorization(target: HttpTarget) -> bool:
