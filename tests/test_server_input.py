@@ -374,3 +374,16 @@ def test_what_a_server_prompts_is_taken_by_the_api_or_refused(said: list[dict[st
     expected = [told for one in said if (told := message_block(one["content"]))]
     expected += [{"type": "text", "text": prompt}] if prompt else []
     assert [block for message in messages for block in message["content"]] == expected
+
+
+def test_arguments_that_can_not_be_sent(tmp_path: Path) -> None:
+    """Text that no JSON can hold ends its query, as a call with it would come back as an error; the others go on."""
+    asked = {"server_prompt": {"name": "brief", "arguments": {"topic": "\ud800"}}}
+    queries = (query(**asked), {**query(prompt="Hello."), "id": "good"})
+    done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", *queries), LIBRARY, cwd=tmp_path)
+    assert (done.code, done.verdicts) == (3, {"q": "error", "good": "passed"})
+    assert done.transcripts[0]["error"] == {
+        "kind": "prompts",
+        "message": 'prompt "brief" could not be had: it can\'t be sent: text with half of a surrogate pair',
+    }
+    assert [event["problem"] for event in done.trace if event["event"] == "prompt_get"] == ["bad arguments"]

@@ -135,6 +135,8 @@ class Server:
         What the server asks meanwhile is answered for the `caller`, whose clock comes first, as that of a call does.
         Raises `NoResult` where there is none, `QueryError` (`server_died`) when nobody is there to answer.
         """
+        if problem := unsendable(request.params.model_dump(by_alias=True)):
+            raise NoResult(f"it can't be sent: {problem}", "bad arguments")
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             more = {"input_responses": responses, "request_state": state} if responses or state else {}
