@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from mcprun.ending import Ending
 from mcprun.errors import UsageError
-from mcprun.events import QueryEnd, Where
+from mcprun.events import Event, QueryEnd, Warned, Where
 from mcprun.folders import mark_latest, new_directory
 from mcprun.journal import Journal
 from mcprun.jsonfiles import dumps
+from mcprun.recorder import Recorder
 from mcprun.records import ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
+from mcprun.redact import Redactor
 from mcprun.rundir import Run
+from mcprun.telemetry import NoTelemetry
 
 
 @pytest.fixture(autouse=True)
@@ -181,3 +185,23 @@ def test_a_damaged_trace_is_one_message(here: Path, line: str) -> None:
     (here / "run" / "trace.jsonl").write_text(line + "\n", encoding="latin-1")
     with pytest.raises(UsageError, match=r"run/trace\.jsonl holds a line that is no event"):
         list(Run.read("run").events())
+
+
+class Broken(NoTelemetry):
+    """A watcher that can't be told anything."""
+
+    def handle(self, _: Event) -> None:
+        """Break."""
+        raise RuntimeError("broken")
+
+
+def test_a_watcher_that_breaks_takes_nothing_from_others() -> None:
+    """The event that it died of is told to the next watcher all the same."""
+    heard: list[Event] = []
+    writer = journal(new_directory("run", None))
+    recorder = Recorder(writer, RECORD, Redactor(), heard.append, Ending(), is_latest=False, telemetry=Broken())
+    told = [Warned(message=str(number)) for number in range(3)]
+    for event in told:
+        recorder.emit(event)
+    writer.release()
+    assert heard == told

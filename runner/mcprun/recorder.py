@@ -110,7 +110,7 @@ class Recorder:
             try:
                 watcher(event)
             except (Exception, SystemExit):  # noqa: BLE001  a display that broke must not stop the run it displays
-                self._watchers.remove(watcher)
+                self._watchers = [other for other in self._watchers if other is not watcher]
 
     def answered(self, about: ServerRecord) -> None:
         """Write down what answers; say so when it is not what answered an earlier process."""
