@@ -29,6 +29,10 @@ from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, 
 KINDS = SERVERS / "kinds.py"
 CONVERSATION: dict[str, list[Answer]] = {"Greet Ada.": [calls(("structured", {"name": "Ada"})), text("Greeted.")]}
 
+SONNET, TEN = "claude-sonnet-5-5", {"input_tokens": 5, "output_tokens": 5}
+PAID = price(SONNET, Usage(input_tokens=5, output_tokens=5)) or 0.0
+"""Dollars that such a reply costs, at Foundry as at the API."""
+
 ALONE = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "NO_GCE_CHECK": "true",
@@ -280,6 +284,26 @@ def test_a_judge_may_be_at_another_provider(tmp_path: Path) -> None:
     assert [one.body["model"] for one in api.requests] == ["claude-grader", "claude-sonnet-5-5"]
     assert [one.body["model"] for one in foundry.requests] == ["m", "grader"]
     assert second.record["judge"] == {"kind": "foundry", "name": "foundry:grader", "chosen": "asked for"}
+
+
+@pytest.mark.parametrize(
+    ("flag", "most", "then"),
+    [("--budget-tokens", "30", "60"), ("--budget-usd", f"{PAID * 2.5:.9f}", f"{PAID * 5.5:.9f}")],
+)
+def test_a_judge_at_another_provider_has_no_budget_of_its_own(tmp_path: Path, flag: str, most: str, then: str) -> None:
+    """What both take is counted together, and what earlier processes took counts once."""
+    queries = tuple({"id": f"q{number}", "prompt": "Hi", "expect": {"judge": "Is polite."}} for number in range(4))
+    verdict = text(json.dumps({"reason": "So it is.", "passed": True})) | {"usage": TEN}
+    env = {"ANTHROPIC_FOUNDRY_API_KEY": FoundryApi.key, "ANTHROPIC_API_KEY": "sk-ant-test"}
+    with FoundryApi(lambda _: text("Hello.") | {"usage": TEN}) as model, MessagesApi(lambda _: verdict) as judge:
+        urls = {"ANTHROPIC_FOUNDRY_BASE_URL": f"{model.url}/anthropic", "ANTHROPIC_BASE_URL": judge.url}
+        asked = ("--judge-model", SONNET, "--concurrency", "1", "--out", "run")
+        done = ask(tmp_path, f"foundry:{SONNET}", *asked, flag, most, env={**env, **urls}, queries=queries)
+        assert (done.code, list(done.verdicts.values())) == (3, ["passed"] + ["skipped"] * 3)
+        assert (len(model.requests), len(judge.requests)) == (2, 1)
+        again = run_mcprun("batch", "--resume", "run", flag, then, cwd=tmp_path, env={**ALONE, **env, **urls})
+        assert list(again.verdicts.values()) == ["passed", "passed", "skipped", "skipped"]
+        assert len(model.requests) + len(judge.requests) == 6
 
 
 def test_a_judge_that_nobody_needs_lacks_nothing(tmp_path: Path) -> None:

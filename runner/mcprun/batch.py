@@ -172,7 +172,7 @@ async def _here(plan: Plan, log: ServerLog, emit: Emit, ending: Ending, flight: 
         with growing():
             from mcprun.workplace import workplace
 
-        here = workplace(plan, log, emit, ending, lambda: _paid(plan), waves=waves, ahead=ahead)
+        here = workplace(plan, log, emit, ending, _paid(plan), waves=waves, ahead=ahead)
         async with here as place:
             yield place
 
@@ -194,7 +194,8 @@ def _in_order(prompts: PromptsFile, journal: Journal, ending: Ending) -> Take:
 def _paid(plan: Plan) -> Iterator[Paid]:
     """Give what earlier processes have spent of this run's budget."""
     has_budget = plan.limits.budget_tokens is not None or plan.limits.budget_usd is not None
-    return plan.resume.run.replies() if plan.resume and has_budget else iter(())
+    is_paid = any(choice.record.is_asked for choice in (plan.model, plan.judge) if choice)
+    return plan.resume.run.replies() if plan.resume and has_budget and is_paid else iter(())
 
 
 def _stop_at(most: int | None, failures: int, ending: Ending) -> None:

@@ -16,6 +16,7 @@ from mcprun.folders import new_directory
 from mcprun.journal import Journal
 from mcprun.limits import MAX_LOG_BYTES
 from mcprun.loop import Loop
+from mcprun.models.budget import Budget
 from mcprun.pool import Pool
 from mcprun.recorder import Recorder, head
 from mcprun.sdklog import sdk_logs
@@ -45,10 +46,11 @@ async def open_chat(
     try:
         recorder.emit(RunStart(queries=0, done=0, model=model.name, chosen=model.chosen))
         show = Show(plan.redactor.text)
+        budget = Budget.begun(limits, recorder.emit, model.kind, ())
         connector = connector_of(plan, ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES), recorder.emit)
         with sdk_logs(recorder.emit, plan.redactor):
             async with (
-                plan.model.open(limits, recorder.emit, plan.scrubber, show) as answerer,
+                plan.model.open(limits, recorder.emit, plan.scrubber, show, budget) as answerer,
                 Pool(connector, restarts=limits.restarts, emit=recorder.emit) as servers,
             ):
                 recorder.answered(described(servers.first))

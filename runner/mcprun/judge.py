@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -15,10 +15,10 @@ from mcprun.events import Emit, JudgeCall, Where
 from mcprun.grading import INSTRUCTIONS, SCHEMA, case, verdict
 from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
+from mcprun.models.budget import Budget
 from mcprun.models.choose import Choice
 from mcprun.models.replay import ReplayModel
 from mcprun.models.throttle import Throttle
-from mcprun.paid import Paid
 from mcprun.queries import Query
 from mcprun.records import Check
 from mcprun.scrub import Scrubber
@@ -146,13 +146,12 @@ async def open_judge(
     limits: Limits,
     emit: Emit,
     show: Show,
-    earlier: Iterable[Paid],
+    budget: Budget,
     throttle: Throttle | None = None,
 ) -> AsyncIterator[Judge | None]:
     """Make the judge of a run, if it has one. `model` is the run's own: another Claude is asked by the same client.
 
-    `earlier` is what earlier processes have spent of the budget, of which the judge takes its part. A `throttle` is
-    one that others obey as well.
+    What it takes is taken of the run's `budget`. A `throttle` is one that others obey as well.
     """
     if choice is None:
         yield None
@@ -162,5 +161,5 @@ async def open_judge(
     elif choice.shares_client:
         yield ModelJudge(model, choice.api_name, limits.max_tokens, show, emit)
     else:
-        async with choice.open(limits, emit, Scrubber(), show, earlier, throttle=throttle) as own:
+        async with choice.open(limits, emit, Scrubber(), show, budget, throttle=throttle) as own:
             yield ModelJudge(own, choice.api_name, limits.max_tokens, show, emit)

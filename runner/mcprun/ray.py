@@ -226,10 +226,10 @@ def counted(emit: Emit, limits: Limits, kind: str, ending: Ending, earlier: Iter
     """Count what is spent by what is told; the run starts nothing more when that is all of its budget."""
     if limits.budget_tokens is None and limits.budget_usd is None:
         return emit
-    budget = Budget(limits.budget_tokens, limits.budget_usd, emit, kind)
+    budget = Budget(limits.budget_tokens, limits.budget_usd, emit)
 
     def spend(model: str, usage: Usage | None, *, is_batched: bool = False) -> None:
-        budget.spend(model, usage or Usage(output_tokens=limits.max_tokens), is_batched=is_batched)
+        budget.spend(model, usage or Usage(output_tokens=limits.max_tokens), kind, is_batched=is_batched)
         try:
             budget.check()
         except RunError as error:

@@ -18,6 +18,7 @@ from mcprun.heap import growing
 from mcprun.judge import open_judge
 from mcprun.loop import Divergence, GivenDivergence, Loop
 from mcprun.models import Model
+from mcprun.models.budget import Budget
 from mcprun.models.replay import ReplayModel
 from mcprun.models.throttle import Throttle
 from mcprun.models.waves import Waves
@@ -48,7 +49,7 @@ async def workplace(
     log: ServerLog,
     emit: Emit,
     ending: Ending,
-    earlier: Callable[[], Iterable[Paid]] = tuple,
+    earlier: Iterable[Paid] = (),
     *,
     waves: Waves | None = None,
     throttle: Throttle | None = None,
@@ -56,7 +57,7 @@ async def workplace(
 ) -> AsyncIterator[Workplace]:
     """Start the servers and make the model; end them with the context. Raises `RunError`.
 
-    The servers' stderr goes to `log`. `earlier` gives the replies that earlier processes took of the budget. Batches
+    The servers' stderr goes to `log`. `earlier` are the replies that earlier processes took of the budget. Batches
     go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one. The first
     server may have been started `ahead`.
     """
@@ -68,9 +69,10 @@ async def workplace(
             await enter(meanwhile(setup.model.load()))  # about as long as a server takes to start
             pool = Pool(connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit)
             servers = await enter(pool)
-            opening = setup.model.open(limits, emit, setup.scrubber, show, earlier(), waves=waves, throttle=throttle)
+            budget = Budget.begun(limits, emit, setup.model.record.kind, earlier)
+            opening = setup.model.open(limits, emit, setup.scrubber, show, budget, waves=waves, throttle=throttle)
             model = await enter(opening)
-            judge = await enter(open_judge(setup.judge, model, limits, emit, show, earlier(), throttle))
+            judge = await enter(open_judge(setup.judge, model, limits, emit, show, budget, throttle))
         if setup.permit and not servers.first.tools.only(setup.permit).names:
             emit(Warned(message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"))
         loop = Loop(

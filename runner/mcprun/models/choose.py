@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -14,10 +14,10 @@ from mcprun.errors import UsageError
 from mcprun.events import Emit
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
+from mcprun.models.budget import Budget
 from mcprun.models.clouds import Cloud, find, split
 from mcprun.models.throttle import Throttle
 from mcprun.models.waves import Waves
-from mcprun.paid import Paid
 from mcprun.records import ModelRecord
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
@@ -115,16 +115,16 @@ class Choice:
         emit: Emit,
         scrubber: Scrubber,
         show: Show,
-        earlier: Iterable[Paid] = (),
+        budget: Budget,
         *,
         waves: Waves | None = None,
         throttle: Throttle | None = None,
     ) -> AsyncIterator[Model]:
-        """Make the model. Claude comes with its retries and its budget, within `limits`; `emit` is told of them.
+        """Make the model. Claude comes with its retries, within `limits`, of which `emit` is told.
 
-        `earlier` are the replies that earlier processes took of the budget: the model of each, and its tokens. A
-        recording takes out what the `scrubber` takes out before it compares, and tells of differences by `show`.
-        Batches go by the `waves` of the run. A `throttle` is one that others obey as well.
+        What it takes is taken of the `budget`, which a run's model and its judge share. A recording takes out what the
+        `scrubber` takes out before it compares, and tells of differences by `show`. Batches go by the `waves` of the
+        run. A `throttle` is one that others obey as well.
         """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
@@ -148,7 +148,7 @@ class Choice:
                 manner=self.manner,
                 limits=limits,
                 emit=emit,
-                earlier=earlier,
+                budget=budget,
                 waves=waves if self.is_batched else None,
                 throttle=throttle,
             ) as model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anthropic
@@ -19,8 +19,6 @@ from mcprun.models.clouds import Cloud
 from mcprun.models.retry import RetryingModel
 from mcprun.models.throttle import Throttle
 from mcprun.models.waves import Waves
-from mcprun.paid import Paid
-from mcprun.records import Usage
 
 
 @asynccontextmanager
@@ -34,23 +32,19 @@ async def open_claude(
     manner: Manner,
     limits: Limits,
     emit: Emit,
-    earlier: Iterable[Paid],
+    budget: Budget,
     waves: Waves | None = None,
     throttle: Throttle | None = None,
 ) -> AsyncIterator[Model]:
     """Make the model with this name, of the API or of a provider (`cloud`).
 
-    `earlier` are the replies already paid for. With `waves`, turns go through Message Batches, which only the API has.
+    What it takes is taken of the `budget`. With `waves`, turns go through Message Batches, which only the API has.
     Without a `throttle` it has its own.
     """
     seconds = limits.request_seconds
     async with open_client(api_key, auth_token, base_url, cloud, seconds) as client:
         refusals = cloud.refusals if cloud else ()
         model = AnthropicModel(client, name, manner, seconds, caching=caching(cloud, manner), refusals=refusals)
-        budget = Budget(limits.budget_tokens, limits.budget_usd, emit, cloud.kind if cloud else "claude")
-        for paid in earlier:
-            usage = paid.usage or Usage(output_tokens=limits.max_tokens)
-            budget.spend(paid.model, usage, is_batched=paid.is_batched)
         async with AsyncExitStack() as stack:
             asked: Model = model
             throttle = throttle or Throttle(limits.concurrency)
@@ -58,5 +52,5 @@ async def open_claude(
                 most = limits.batch_queries or BATCH_QUERIES
                 asked = await stack.enter_async_context(BatchModel(model, client, waves, limits, emit))
                 throttle = Throttle(most, least=most)  # one that sends less makes more batches, and no less of them
-            budgeted = BudgetedModel(asked, budget)  # each try is paid for
+            budgeted = BudgetedModel(asked, budget, cloud.kind if cloud else "claude")  # each try is paid for
             yield RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)
