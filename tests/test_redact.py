@@ -24,7 +24,7 @@ from mcprun.parcels import Outbox
 from mcprun.redact import LEAST, Redactor
 from mcprun.serverlog import ServerLog
 from mcprun.target import HttpTarget, secrets_of
-from tests.support.cli import SERVERS, Result, script, write_jsonl
+from tests.support.cli import RAW, SERVERS, Result, script, write_jsonl
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, MessagesApi, error, scripted, text
 
@@ -214,6 +214,17 @@ def test_values_of_flags(mcprun: Forks, tmp_path: Path) -> None:
     )
     again = mcprun.run("batch", "--resume", "run", "--env", "A_TOKEN=x", "--env", "B_TOKEN=y", cwd=tmp_path)
     assert again.code == 0
+
+
+def test_a_variable_that_is_no_utf8(mcprun: Forks, tmp_path: Path) -> None:
+    """Bytes of the environment go to the server as they are, and are not shown where it tells them."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    (tmp_path / "tells.py").write_text(
+        f"import os, sys\nsys.stderr.buffer.write(os.environb[b'A_TOKEN'] + b'\\n')\nexec(open({str(RAW)!r}).read())\n"
+    )
+    value = os.fsdecode(b"sekret\xff\xfetoken")
+    done = mcprun.run("batch", "p.jsonl", "tells.py", "--env", "A_TOKEN", cwd=tmp_path, env={"A_TOKEN": value})
+    assert (done.code, (done.run / "server.log").read_text().startswith(f"{REDACTED}\n")) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -206,10 +206,20 @@ def _forms(secret: str) -> Iterator[str]:
     """Give a secret as it may be met: alone, within JSON, within a URL, and line by line."""
     lines = secret.splitlines()
     for text in (secret, *(lines if len(lines) > 1 else ())):
+        data = _encoded(text)
         yield text
+        yield data.decode("utf-8", "replace")
         yield json.dumps(text)[1:-1]
         yield json.dumps(text, ensure_ascii=False)[1:-1]
-        yield from (quote(text, safe=safe) for safe in _SAFE)
+        yield from (quote(data, safe=safe) for safe in _SAFE)
+
+
+def _encoded(text: str) -> bytes:
+    """Give the bytes of a text; of a variable that is no UTF-8 those that stand in the environment (PEP 383)."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def compiled(flag: str, pattern: str) -> re.Pattern[str]:
