@@ -433,3 +433,13 @@ def test_wrong_usage_says_what_to_do(tmp_path: Path, args: list[str], message: s
     told = done.stderr[done.stderr.index("Error: ") :]
     assert (done.code, told[: len(message)]) == (2, message)
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("value", ["nul\0nul", "half \ud800"])
+def test_a_variable_that_no_process_can_have(tmp_path: Path, value: str) -> None:
+    """A configuration may hold what the system does not take: the server can't be started, and that is all."""
+    entry = {"command": "python", "args": [str(SERVERS / "raw.py")], "env": {"IT": value}}
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
+    done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", script()), "mcp.json", cwd=tmp_path)
+    assert (done.code, done.record["error"]["kind"]) == (3, "server_start")
+    assert "Error: can't connect to mcp.json#it: " in done.stderr

@@ -41,7 +41,8 @@ _INHERITED = (
 async def start(target: StdioTarget, stderr: int) -> Process:
     """Start a server whose stderr is a file descriptor; when cancelled meanwhile, end it.
 
-    asyncio would kill it then, but not what it has started. Raises `OSError` when it can't be started.
+    asyncio would kill it then, but not what it has started. Raises `OSError` when it can't be started, `ValueError`
+    for a variable or an argument that no process can have.
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
@@ -59,7 +60,7 @@ async def start(target: StdioTarget, stderr: int) -> Process:
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             await end(await starting)
         raise
 
@@ -144,7 +145,8 @@ class Ahead:
 
     async def __aenter__(self) -> Self:
         if isinstance(self._target, StdioTarget):
-            with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            # What fails here fails again where it is told.
+            with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
                 stack.enter_context(self.stderr)
                 self._process = await start(self._target, self.stderr.writer)
                 self.stderr.hand_over()
