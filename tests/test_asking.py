@@ -57,6 +57,16 @@ def events(done: Result, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("era", ERAS)
+def test_an_answer_that_can_not_be_sent(tmp_path: Path, era: str) -> None:
+    """Text that no JSON can hold fails its call, and nobody else's."""
+    queries = (booking("half", {"name": "\ud800", "nights": 1}), booking("whole", GUEST))
+    done = asking(tmp_path, *queries, era=era, flags=ALONE)
+    assert (done.code, done.verdicts) == (0, {"half": "passed", "whole": "passed"})
+    assert "surrogate" in results(done)["half"]
+    assert done.transcripts[0]["calls"][0]["is_error"]
+
+
+@pytest.mark.parametrize("era", ERAS)
 def test_a_query_answers_by_itself(tmp_path: Path, era: str) -> None:
     """Forms are accepted with what the query says, declined or cancelled, whatever `--elicit` says."""
     queries = [

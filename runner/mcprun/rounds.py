@@ -13,6 +13,7 @@ from mcp import ClientSession
 from mcp.client.session import ClientRequestContext
 from mcp_types import ErrorData, InputRequiredResult, InputResponses
 
+from mcprun.content import unsendable
 from mcprun.limits import MAX_ROUNDS
 from mcprun.records import JsonObject
 
@@ -24,7 +25,7 @@ Resend = Callable[[InputResponses | None, str | None], Awaitable[JsonObject]]
 
 
 class RoundsError(Exception):
-    """No result comes of it: a question got no answer, or the server never stops asking."""
+    """No result comes of it: a question got no answer, or none that can be sent, or the server never stops asking."""
 
 
 def asks_for_input(result: JsonObject) -> bool:
@@ -61,5 +62,7 @@ async def _answers(session: ClientSession, asked: InputRequiredResult) -> InputR
         response = await session.dispatch_input_request(context, request)
         if isinstance(response, ErrorData):
             raise RoundsError(f"the server asked for input ({request.method}), and {response.message}")
+        if problem := unsendable(response.model_dump(by_alias=True)):
+            raise RoundsError(f"the server asked for input ({request.method}), and the answer can't be sent: {problem}")
         responses[name] = response
     return responses
