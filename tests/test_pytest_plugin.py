@@ -499,6 +499,39 @@ def test_wrong_usage(mcp_run):
     assert not (suite.path / "outputs").exists()
 
 
+def test_a_server_in_the_process_is_not_the_projects(suite: Suite) -> None:
+    """How the project's server is started does not concern one in this process; given for it, it is an error."""
+    config = [
+        'server = "quickstart.py"',
+        'server-args = ["--verbose"]',
+        'env = { LOG_LEVEL = "debug" }',
+        'env-file = "server.env"',
+        'cwd = "data"',
+        f"python = {json.dumps(sys.executable)}",
+    ]
+    suite.write("mcprun.toml", "\n".join(config))
+    suite.write("server.env", "A=b")
+    (suite.path / "data").mkdir()
+    suite.write(
+        "test_it.py",
+        FIXTURE
+        + """
+def test_object(mcp_run):
+    assert mcp_run([ADD], server).record.counts.passed == 1
+
+def test_its_own(mcp_run):
+    assert mcp_run("quickstart.jsonl").record.counts.passed == 6
+
+@pytest.mark.parametrize("more", [{"env": {"A": "b"}}, {"options": mcprun.Options(env={"A": "b"})}])
+def test_given(mcp_run, more):
+    with pytest.raises(mcprun.UsageError, match="adder .in this process. shares this process: it takes neither"):
+        mcp_run([ADD], server, **more)
+""",
+    )
+    done = suite.run("test_it.py")
+    assert done.ret == 0, done.stdout.str()
+
+
 def test_the_fixture_tells_what_did_not_pass(suite: Suite) -> None:
     """The assertion reads like mcprun's own, and the traceback ends at the user's line."""
     suite.write(

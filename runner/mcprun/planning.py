@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -109,6 +109,13 @@ class Options:
     otel: bool = False
     ray: str | None = None
     ray_actors: int | None = None
+
+
+_REACHING = (
+    "env", "env_files", "headers", "token", "server_args", "cwd", "python",
+    *(field.name for field in fields(Options) if field.name.startswith("oauth_")),
+)  # fmt: skip
+"""Options that say how a server is started, or what one at a URL is shown."""
 
 
 def make_plan(
@@ -231,6 +238,12 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
     )
     target = authorized(target, token=given_value(options.token, variables), client=client)
     return target, Redactor([*account.secrets, *secrets_of(target)], options.redact)
+
+
+def unreached(options: Options) -> Options:
+    """Give options without what says how a server is started or reached: one in this process is there already."""
+    default = Options()
+    return replace(options, **{name: getattr(default, name) for name in _REACHING})
 
 
 def offers_of(options: Options) -> Offers:

@@ -51,10 +51,10 @@ class McpRun:
         from mcprun.errors import UsageError
         from mcprun.planning import make_plan
 
-        chosen = replace(options or self._settings.options(), **more)
         server = server or self._settings.server
         if server is None:
             raise UsageError("there is no server to ask: name one, or give --mcp-server SERVER")
+        chosen = replace(options or self._settings.options(server), **more)
         if isinstance(server, str):
             server, args = split(server)
             chosen = replace(chosen, server_args=(*args, *chosen.server_args))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mcprun.batch import Plan
     from mcprun.config import Config
-    from mcprun.planning import Options
+    from mcprun.planning import AnyServer, Options
 
 _NOT_HERE = ("prompts", "server", "model", "out", "baseline")
 """What pytest is told in its own way, and what belongs to one run of the command."""
@@ -84,11 +84,16 @@ class Settings:
         plan = plan_of(self._context(prompts, *split(self.server or "-")))
         return replace(plan, servers=1)  # one query at a time has no use for more
 
-    def options(self) -> Options:
-        """Give the options alone. Raises `UsageError`."""
-        from mcprun.cli.plan import options_of
+    def options(self, server: AnyServer) -> Options:
+        """Give the options alone, for a server; how the project's is started does not concern one in this process.
 
-        return options_of(self._context("-", "-"))
+        Raises `UsageError`.
+        """
+        from mcprun.cli.plan import options_of
+        from mcprun.planning import unreached
+
+        found = options_of(self._context("-", "-"))
+        return found if isinstance(server, str | os.PathLike) else unreached(found)
 
     def _context(self, prompts: str, server: str, server_args: Sequence[str] = ()) -> click.Context:
         import click
