@@ -312,6 +312,77 @@ def test_secrets_stay_names(tmp_path: Path) -> None:
     assert "--env API_KEY -- listed.json" in step["run"]
 
 
+PARTICULAR = """
+import os, sys
+from mcp.server import MCPServer
+server = MCPServer("particular")
+
+@server.tool()
+def told() -> str:
+    return ""
+
+if (sys.argv[1:], os.environ.get("LOG_LEVEL")) != (["--verbose"], "debug"):
+    sys.exit("not started as it must be")
+server.run()
+"""
+"""A server that starts with one argument and one variable, and not without them."""
+
+
+def next_commands(stdout: str) -> Iterator[list[str]]:
+    """Give the commands that are told to come next."""
+    for line in stdout.splitlines():
+        if line.startswith("  mcprun "):
+            yield shlex.split(line)[1:]
+
+
+def test_what_the_project_sets_is_not_repeated(tmp_path: Path) -> None:
+    """The commands that come next read it as well, and so does the workflow, which needs no secret for it."""
+    (tmp_path / "server.py").write_text(PARTICULAR)
+    (tmp_path / "mcprun.toml").write_text('server-args = ["--verbose"]\nenv = { LOG_LEVEL = "debug" }\n')
+    done = run_mcprun("init", "server.py", "--try", cwd=tmp_path)
+    assert (done.code, "secret" in done.stdout) == (0, False)
+    assert done.stdout.splitlines()[-2:] == [
+        "  mcprun batch prompts.jsonl server.py --fresh-server",
+        "  mcprun bless latest baseline",
+    ]
+    for command in next_commands(done.stdout):
+        assert run_mcprun(*command, cwd=tmp_path).code == 0
+    assert "env" not in steps_of(tmp_path / WORKFLOW)["Run the queries"]
+    assert run_mcprun(*next(mcprun_lines(tmp_path / WORKFLOW)), cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("known", ["info", "debug"])
+def test_what_was_given_is_asked_for_again(tmp_path: Path, known: str) -> None:
+    """Its value stays unsaid: what must be set, here and in the repository, is told, and with that the commands work."""
+    (tmp_path / "server.py").write_text(PARTICULAR)
+    given = ("--env", "LOG_LEVEL=debug" if known == "info" else "LOG_LEVEL")
+    done = run_mcprun("init", "server.py", *given, "--", "--verbose", cwd=tmp_path, env={"LOG_LEVEL": known})
+    told = "Set LOG_LEVEL before, to what was given: no value is repeated here. What is no secret may stand in mcprun.toml."
+    assert (done.code, told in done.stdout.splitlines()) == (0, known == "info")
+    assert (
+        ".github/workflows/mcprun.yml: runs them on each push, in GitHub Actions, with the repository's secret LOG_LEVEL"
+        in done.stdout.splitlines()
+    )
+    assert "debug" not in done.stdout + (tmp_path / WORKFLOW).read_text()
+    commands = [*next_commands(done.stdout), next(mcprun_lines(tmp_path / WORKFLOW))]
+    for command in commands:
+        assert run_mcprun(*command, cwd=tmp_path, env={"LOG_LEVEL": "debug"}).code == 0
+
+
+def test_what_the_environment_sets_is_not_in_the_workflows(tmp_path: Path) -> None:
+    """The next command finds it here; the workflow must be given it."""
+    (tmp_path / "server.py").write_text(PARTICULAR)
+    env = {"MCPRUN_ENV": "LOG_LEVEL=debug", "MCPRUN_SERVER_ARGS": "--verbose"}
+    done = run_mcprun("init", "server.py", cwd=tmp_path, env=env)
+    assert "  mcprun batch prompts.jsonl server.py --fresh-server" in done.stdout.splitlines()
+    assert "Set LOG_LEVEL" not in done.stdout
+    for command in next_commands(done.stdout):
+        assert run_mcprun(*command, cwd=tmp_path, env=env).code == 0
+    command = next(mcprun_lines(tmp_path / WORKFLOW))
+    assert command[-4:] == ["--env", "LOG_LEVEL", "--", "--verbose"]
+    assert run_mcprun(*command, cwd=tmp_path, env={"LOG_LEVEL": "debug"}).code == 0
+
+
 def test_a_url_is_written_without_its_query(tmp_path: Path) -> None:
     """However short the secret in it."""
     if missing := npm.missing():

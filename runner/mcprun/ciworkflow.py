@@ -48,6 +48,8 @@ jobs:
             junit.xml
 """
 
+_SECRETS = "secrets of the repository; what is none may stand here itself"
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REPORTS = ("--out", "run", "--junit", "junit.xml", "--github")
 
@@ -90,6 +92,19 @@ class Commands:
         return [*self.env, *map(_variable, self.headers)]
 
 
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The commands that follow, `here` and `there`, in the workflow.
+
+    Each says what is not set where it runs: `there` the project's file is read as well, `here` the environment too.
+    What `here` takes from the variables `unset` is not in them yet.
+    """
+
+    here: Commands
+    there: Commands
+    unset: Sequence[str] = ()
+
+
 def workflow(commands: Commands, installs: Iterable[str] = ()) -> str:
     """Write the workflow: YAML, as GitHub reads it. `installs` are commands that install the server.
 
@@ -104,7 +119,7 @@ def workflow(commands: Commands, installs: Iterable[str] = ()) -> str:
     secrets = [f"          {name}: ${{{{ secrets.{name} }}}}\n" for name in commands.secrets]
     return _WORKFLOW.format(
         installs="".join(f"      - run: {command}\n" for command in installs),
-        env="".join(["        env:\n", *secrets]) if secrets else "",
+        env="".join([f"        env: # {_SECRETS}\n", *secrets]) if secrets else "",
         baseline=commands.baseline,
         replay=replay,
         script=script,

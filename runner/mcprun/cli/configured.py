@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from mcprun.cli import options
 from mcprun.errors import UsageError
@@ -25,9 +26,13 @@ _NEVER = frozenset({"resume", "retry_errors", "force", "show_config", "help"})
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where values came from that nobody gave on the command line: by parameter, a file or a variable's name."""
+    """Where values came from that nobody gave on the command line: by parameter, a file or a variable's name.
+
+    `in_file` are the parameters that are the file's.
+    """
 
     names: dict[str, str] = field(default_factory=dict)
+    in_file: set[str] = field(default_factory=set)
     server_args: list[str] = field(default_factory=list)
 
 
@@ -86,6 +91,7 @@ class Configured(click.Command):
             elif key in config.values:
                 values[param.name or key] = _fitting(config.values[key], param, f"{config.path}: {_written(key)}")
                 sources.names[param.name or key] = str(config.path)
+                sources.in_file.add(param.name or key)
         return values
 
 
@@ -94,9 +100,13 @@ class ServerCommand(Configured, options.WithServerArgs):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Hand on the server's arguments that are set, where none are given."""
+        is_on_line = "--" in args
         rest = super().parse_args(ctx, args)
         if isinstance(ctx.obj, Sources) and ctx.obj.server_args:
             ctx.meta.setdefault(self.KEY, tuple(ctx.obj.server_args))
+        is_set = bool(ctx.meta.get(self.KEY))
+        source = ParameterSource.COMMANDLINE if is_on_line else ParameterSource.DEFAULT_MAP if is_set else None
+        ctx.set_parameter_source(SERVER_ARGS.name or "", source or ParameterSource.DEFAULT)
         return rest
 
     def _set(self, parent: click.Context | None, sources: Sources, config: Config | None) -> dict[str, Any]:
@@ -111,7 +121,17 @@ class ServerCommand(Configured, options.WithServerArgs):
 
 def _is_set(ctx: click.Context, name: str) -> bool:
     """Tell whether a parameter's value is not from the command line, but set by the project or an earlier run."""
-    return ctx.get_parameter_source(name) is click.core.ParameterSource.DEFAULT_MAP
+    return ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    """Tell whether a parameter's value, or `server_args`, is from the command line."""
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def is_in_file(ctx: click.Context, name: str) -> bool:
+    """Tell whether a parameter's value, or `server_args`, is what the project's file says."""
+    return _is_set(ctx, name) and isinstance(ctx.obj, Sources) and name in ctx.obj.in_file
 
 
 def shown(ctx: click.Context) -> Iterable[tuple[str, Any, str]]:
@@ -123,9 +143,9 @@ def shown(ctx: click.Context) -> Iterable[tuple[str, Any, str]]:
         if param is SERVER_ARGS:
             continue
         match ctx.get_parameter_source(name):
-            case click.core.ParameterSource.COMMANDLINE:
+            case ParameterSource.COMMANDLINE:
                 source = "command line"
-            case click.core.ParameterSource.DEFAULT_MAP:
+            case ParameterSource.DEFAULT_MAP:
                 source = str(resumed.path) if resumed else ctx.obj.names[name]
             case _:
                 source = "default"

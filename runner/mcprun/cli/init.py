@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcprun.cli import options
-from mcprun.cli.configured import ServerCommand
+from mcprun.cli.configured import ServerCommand, is_given, is_in_file
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from mcprun.ciworkflow import Next
+    from mcprun.planning import Options
     from mcprun.records import JsonObject
+    from mcprun.redact import Redactor
     from mcprun.target import Target
 
 
@@ -70,7 +73,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     """
     import asyncio
 
-    from mcprun.ciworkflow import Commands, installs_of, workflow
+    from mcprun.ciworkflow import installs_of, workflow
     from mcprun.errors import RunError
     from mcprun.firstprompts import first_prompts
     from mcprun.limits import Limits
@@ -80,7 +83,6 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.report.console import Console
     from mcprun.report.files import write_bytes
     from mcprun.report.firstfiles import written
-    from mcprun.target import without_secrets
     from mcprun.trial import tried
 
     prompts: Path = given["prompts"]
@@ -96,11 +98,8 @@ def init(ctx: click.Context, /, **given: Any) -> None:
         limits=Limits(connect_seconds=given["connect_timeout"]),
     )
     target, redactor = reach(given["server"], asked, Account.find())
-    is_url = given["server"].lower().startswith(("http://", "https://"))
-    words = (without_secrets(given["server"]) if is_url else given["server"], *asked.server_args)
-    name, *args = map(redactor.text, words)
-    commands = Commands(str(prompts), name, args, list(asked.env), list(asked.headers))
-    text = workflow(commands, installs_of(Path())) if file else ""
+    commands = _commands(ctx, str(prompts), given["server"], asked, redactor)
+    text = workflow(commands.there, installs_of(Path())) if file else ""
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
@@ -117,6 +116,24 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     if file:
         write_bytes(file, text.encode())
     console.lines(written(server, first, prompts, file, commands, is_tried=given["wants_trial"]))
+
+
+def _commands(ctx: click.Context, prompts: str, server: str, asked: Options, redactor: Redactor) -> Next:
+    """Give the commands that come next, without secrets: what is set already, here or in the project, is not said."""
+    from mcprun.ciworkflow import Commands, Next
+    from mcprun.target import without_secrets
+
+    is_url = server.lower().startswith(("http://", "https://"))
+    name, *args = map(redactor.text, (without_secrets(server) if is_url else server, *asked.server_args))
+    found = {"server_args": args, "env": list(asked.env), "header": list(asked.headers)}
+
+    def with_these(wanted: Iterable[str]) -> Commands:
+        return Commands(prompts, name, *(values if key in wanted else [] for key, values in found.items()))
+
+    here = with_these([key for key in found if is_given(ctx, key)])
+    values = [*(asked.env.values() if here.env else ()), *(asked.headers.values() if here.headers else ())]
+    unset = [name for name, value in zip(here.secrets, values, strict=True) if os.environ.get(name) != value]
+    return Next(here, with_these([key for key in found if not is_in_file(ctx, key)]), unset)
 
 
 def _nothing(target: Target, tools: Sequence[JsonObject], left_out: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from mcprun.ciworkflow import Commands
+from mcprun.ciworkflow import Next
 from mcprun.firstprompts import FirstPrompts
 from mcprun.records import ServerRecord
 from mcprun.report.terminal import many, one_line, visible
@@ -24,7 +24,7 @@ def written(
     first: FirstPrompts,
     prompts: Path,
     workflow: Path | None,
-    commands: Commands,
+    commands: Next,
     *,
     is_tried: bool,
 ) -> Iterator[Text]:
@@ -32,13 +32,24 @@ def written(
     name = one_line(" ".join(filter(None, (server.name, server.version))) or "a server without a name", _REASON)
     yield Text(f"{visible(str(prompts))}: {many(len(first.queries), 'query')}, for the tools of {name}", "bold")
     if workflow:
-        yield Text(f"{visible(str(workflow))}: runs them on each push, in GitHub Actions", "bold")
+        secrets = commands.there.secrets
+        known = (
+            f", with the repository's {'secret' if len(secrets) == 1 else 'secrets'} {visible(', '.join(secrets))}"
+            if secrets
+            else ""
+        )
+        yield Text(f"{visible(str(workflow))}: runs them on each push, in GitHub Actions{known}", "bold")
     yield from _some("left out: ", "dim", first.left_out)
     yield from _some("! ", "yellow", first.notes)
     yield Text(_foretold(first, is_tried=is_tried))
+    if commands.unset:
+        yield Text(
+            f"Set {visible(', '.join(commands.unset))} before, to what was given: no value is repeated here."
+            " What is no secret may stand in mcprun.toml."
+        )
     yield Text("Next:")
-    yield Text(f"  {visible(commands.batch())}", "cyan")
-    yield Text(f"  {visible(commands.bless)}", "cyan")
+    yield Text(f"  {visible(commands.here.batch())}", "cyan")
+    yield Text(f"  {visible(commands.here.bless)}", "cyan")
 
 
 def _foretold(first: FirstPrompts, *, is_tried: bool) -> str:
