@@ -73,7 +73,8 @@ def test_flag_then_environment_then_file_then_default(project: Path) -> None:
 def test_secrets_are_not_shown(project: Path) -> None:
     """Names of variables and headers are told, and not what they hold."""
     write_config(project, '[env]\nTOKEN = "s3cret-one"', '[header]\nAuthorization = "Bearer s3cret-two"')
-    done = run_mcprun("batch", "--show-config", "--base-url", "http://me:s3cret-three@api.example", cwd=project)
+    given = ("--base-url", "http://me:s3cret-three@api.example", "--oauth-client-secret", "s3cret-four")
+    done = run_mcprun("batch", "--show-config", *given, "--oauth-assertion", "s3cret-five", cwd=project)
     shown = told(done)
     assert "s3cret" not in done.stdout + done.stderr
     assert shown["env"][0] == '["TOKEN=[redacted]"]'

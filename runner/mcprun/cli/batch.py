@@ -163,7 +163,7 @@ def _show_config(ctx: click.Context) -> None:
     rows = [(key, json.dumps(without_secret(key, value)), source) for key, value, source in shown(ctx)]
     wide = [max(len(row[at]) for row in rows) for at in (0, 1)]
     for key, value, source in rows:
-        click.echo(f"{key:<{wide[0]}}  {value:<{min(wide[1], 40)}}  {source}")
+        click.echo(f"{key.replace('_', '-'):<{wide[0]}}  {value:<{min(wide[1], 40)}}  {source}")
 
 
 def _baseline(name: str) -> Run:

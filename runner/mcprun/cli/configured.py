@@ -149,7 +149,7 @@ def shown(ctx: click.Context) -> Iterable[tuple[str, Any, str]]:
                 source = str(resumed.path) if resumed else ctx.obj.names[name]
             case _:
                 source = "default"
-        yield _written(key), ctx.params[name], source
+        yield key, ctx.params[name], source
 
 
 def _known(parent: click.Context | None) -> dict[str, click.Parameter]:
