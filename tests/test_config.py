@@ -81,6 +81,26 @@ def test_secrets_are_not_shown(project: Path) -> None:
     assert shown["header"][0] == '["Authorization: [redacted]"]'
 
 
+def test_the_servers_arguments_are_shown(project: Path) -> None:
+    """They are told with where they came from, like all else, and without what is secret in a URL."""
+    write_config(project, 'server-args = ["-v", "postgres://me:s3cret@db/x"]')
+
+    def shown(*args: str, **env: str) -> tuple[str, str]:
+        done = run_mcprun("batch", *args, cwd=project, env=env)
+        return told(done)["server-args"]
+
+    value, file = '["-v", "postgres://[redacted]@db/x"]', str(project / "mcprun.toml")
+    assert shown("--show-config") == (value, file)
+    assert shown("--show-config", MCPRUN_SERVER_ARGS="a 'b c'") == ('["a", "b c"]', "MCPRUN_SERVER_ARGS")
+    assert shown("--show-config", "--", "-w") == ('["-w"]', "command line")
+    assert shown("--show-config", "--") == ("[]", "command line")
+    (project / "mcprun.toml").unlink()
+    assert shown("--show-config") == ("[]", "default")
+    assert run_mcprun("batch", "tests/p.jsonl", RAW, "--out", "run", "--", "-x", cwd=project).code == 0
+    write_config(project, 'server-args = ["-v"]')
+    assert shown("--resume", "run", "--show-config") == ('["-x"]', "run")
+
+
 def test_tables_and_arguments_reach_the_server(tmp_path: Path) -> None:
     """Variables are a table, what follows `--` is a list; both are as if they had been given."""
     server = tmp_path / "server.py"

@@ -140,8 +140,7 @@ def shown(ctx: click.Context) -> Iterable[tuple[str, Any, str]]:
     resumed = ctx.params.get("resume")
     for key, param in ctx.command.settable().items():
         name = param.name or key
-        if param is SERVER_ARGS:
-            continue
+        value = ctx.meta.get(ServerCommand.KEY, ()) if param is SERVER_ARGS else ctx.params[name]
         match ctx.get_parameter_source(name):
             case ParameterSource.COMMANDLINE:
                 source = "command line"
@@ -149,7 +148,7 @@ def shown(ctx: click.Context) -> Iterable[tuple[str, Any, str]]:
                 source = str(resumed.path) if resumed else ctx.obj.names[name]
             case _:
                 source = "default"
-        yield key, ctx.params[name], source
+        yield key, value, source
 
 
 def _known(parent: click.Context | None) -> dict[str, click.Parameter]:

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from mcprun.batch import Plan
 from mcprun.cli import options
 from mcprun.cli.authoptions import SECRETS
+from mcprun.cli.configured import SERVER_ARGS
 from mcprun.config import environment
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import RETRIES, Limits
@@ -165,6 +166,8 @@ def without_secret(name: str, value: Any) -> Any:
         return [f"{one}: {REDACTED}" for one in value]
     if name in SECRETS:
         return as_kept(name, value, environment())
+    if name == SERVER_ARGS.name:
+        return [without_secrets(one) if "://" in one else one for one in value]
     return without_secrets(value) if isinstance(value, str) and "://" in value else value
 
 
