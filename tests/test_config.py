@@ -48,6 +48,26 @@ def test_a_project_says_all_that_is_to_be_said(project: Path, name: str) -> None
         (project / "run.d").rmdir()
 
 
+def test_prompts_may_be_a_pattern(project: Path) -> None:
+    """As pytest takes it: the only file that fits is run; of several none is, and they are named."""
+    (project / "mcprun.toml").write_text(f"prompts = 'tests/*.jsonl'\nserver = {json.dumps(str(RAW))}\n")
+    done = run_mcprun("batch", "--out", "run", cwd=project)
+    assert (done.code, done.record["arguments"]["prompts"]) == (0, "tests/p.jsonl")
+    assert run_mcprun("batch", "--resume", "run", cwd=project).code == 0
+    assert run_mcprun("batch", cwd=project / "within").code == 0
+    write_jsonl(project / "tests" / "q.jsonl", script(("ok", {}), id="c"))
+    several = run_mcprun("batch", cwd=project)
+    assert (several.code, several.stdout) == (2, "")
+    told = "2 prompts files fit tests/*.jsonl, so name one of them: tests/p.jsonl, tests/q.jsonl"
+    assert several.stderr == f"Error: {told} (set by {project / 'mcprun.toml'})\n"
+    assert run_mcprun("batch", "tests/q.jsonl", cwd=project).code == 0
+    for file in (project / "tests").iterdir():
+        file.unlink()
+    none = run_mcprun("batch", cwd=project)
+    told = f"Error: no prompts file fits tests/*.jsonl (set by {project / 'mcprun.toml'})\n"
+    assert (none.code, none.stderr) == (2, told)
+
+
 def test_flag_then_environment_then_file_then_default(project: Path) -> None:
     """Each comes before the next, and `--show-config` says where each value came from, and runs nothing."""
     write_config(project, "concurrency = 2", "retries = 3", 'model = "script"', 'filter = ["a", "b"]')

@@ -14,7 +14,7 @@ from mcprun.batch import Plan
 from mcprun.cli import options
 from mcprun.cli.authoptions import SECRETS
 from mcprun.cli.configured import SERVER_ARGS
-from mcprun.config import environment
+from mcprun.config import environment, files_of
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import RETRIES, Limits
 from mcprun.oauthclient import as_kept
@@ -25,6 +25,9 @@ from mcprun.target import without_secrets
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
 """What says how to go on with a run, and what to print, is no argument of the run."""
+
+_NAMED = 10
+"""Most prompts files that a message names."""
 
 _SAME = tuple(field.name for field in fields(Options) if field.name not in ("limits", "headers", "server_args"))
 """Options that have the same name as their flag."""
@@ -64,6 +67,8 @@ def _plan(ctx: click.Context) -> Plan:
     given = ctx.params
     _take_up(ctx)
     _check(ctx)
+    if ctx.get_parameter_source("prompts") is ParameterSource.DEFAULT_MAP and not given["resume"]:
+        given["prompts"] = _the_only(given["prompts"], ctx.obj.names["prompts"])
     server_args = ctx.meta.get(options.WithServerArgs.KEY, ())
     resume = Resume(given["resume"], given["retry_errors"], given["force"]) if given["resume"] else None
     plan = make_plan(
@@ -77,6 +82,17 @@ def _plan(ctx: click.Context) -> Plan:
     if resume and ctx.get_parameter_source("model") is ParameterSource.DEFAULT_MAP:
         model = replace(model, record=resume.run.record.model)
     return replace(plan, model=model, arguments=arguments_of(ctx, server_args))
+
+
+def _the_only(pattern: str, source: str) -> str:
+    """Give the prompts file that a project names; pytest takes all that fit a pattern, a run has one of them."""
+    found = files_of(pattern)
+    if not found:
+        raise UsageError(f"no prompts file fits {pattern} (set by {source})")
+    if len(found) > 1:
+        names = ", ".join([*found[:_NAMED], *(["…"] if found[_NAMED:] else [])])
+        raise UsageError(f"{len(found)} prompts files fit {pattern}, so name one of them: {names} (set by {source})")
+    return found[0]
 
 
 def options_of(ctx: click.Context) -> Options:
