@@ -269,6 +269,23 @@ def test_repeats_that_may_fail_are_one_test(suite: Suite) -> None:
     assert suite.ran == ["met", "met", "unmet", "unmet", "each", "each"]
 
 
+def test_nobody_to_grade(suite: Suite) -> None:
+    """Without a key a query with a rubric is an error that says what pytest can do; the others are run."""
+    suite.prompts(script(id="fine"), script(id="graded", expect={"judge": "It rhymes."}), script(id="last"))
+    done = suite.run("prompts.jsonl", *BARE)
+    assert done.ret == 1
+    done.assert_outcomes(passed=2, errors=1)
+    done.stdout.fnmatch_lines(["ERROR prompts.jsonl::graded - Failed: a model grades it (expect.judge), and *"])
+    assert "--judge-model" not in done.stdout.str()
+    assert 'judge-model = "none" in mcprun.toml' in done.stdout.str()
+    assert (suite.ran, suite.record["state"]) == (["fine", "last"], "finished")
+    suite.run("prompts.jsonl", *BARE, "-k", "not graded").assert_outcomes(passed=2, deselected=1)
+    suite.run("prompts.jsonl", *BARE, "-k", "graded").assert_outcomes(errors=1, deselected=2)
+    assert len(suite.runs) == 2
+    suite.write("mcprun.toml", 'judge-model = "none"\n')
+    suite.run("prompts.jsonl", *BARE).assert_outcomes(passed=3)
+
+
 def test_a_bad_prompts_file(suite: Suite) -> None:
     """Every bad line is told as mcprun tells it, and pytest exits with 2."""
     suite.prompts(script(id="a"), {"prompt": ""}, {"prompt": "x", "expct": {}})

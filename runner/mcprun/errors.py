@@ -2,7 +2,8 @@
 
     McprunError
     ├── UsageError           the arguments or an input file are wrong; nothing was run      exit 2
-    │   └── PromptsError     a prompts file with bad lines, all of them listed              exit 2
+    │   ├── PromptsError     a prompts file with bad lines, all of them listed              exit 2
+    │   └── NoJudgeError     nobody can be asked to grade queries that have a rubric        exit 2
     ├── QueryError           one query could not be completed: verdict `error`, with a kind
     │   └── RequestError     a model request failed; the same one may succeed later
     └── RunError             the run can't go on: one message for the whole run, a kind     exit 3
@@ -73,6 +74,10 @@ class PromptsError(UsageError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class NoJudgeError(UsageError):
+    """A model is to grade queries, and there is no key to ask one with."""
 
 
 class QueryError(McprunError):

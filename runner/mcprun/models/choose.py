@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from mcprun.config import environment
-from mcprun.errors import UsageError
+from mcprun.errors import NoJudgeError, UsageError
 from mcprun.events import Emit
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
@@ -178,7 +178,7 @@ def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
     """Choose who grades the queries that have a rubric (`judged` of them): `spec` is `--judge-model`, or `none`.
 
     Without one: in a replay what was recorded, else the run's own Claude, else the default one when there is a key.
-    Raises `UsageError` when nobody can be asked.
+    Raises `NoJudgeError` when nobody can be asked.
     """
     account = model.account
     if not judged or spec == "none":
@@ -189,9 +189,10 @@ def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
     name = spec or (model.record.name if is_own else DEFAULT_MODEL)
     kind = split(name)[0] or "claude"
     if kind == "claude" and not account.has_key:
-        raise UsageError(
+        raise NoJudgeError(
             f"a model grades {judged:,} of the queries (expect.judge), and there is no API key: set ANTHROPIC_API_KEY,"
-            " play back a run that was graded, or leave them ungraded with --judge-model none"
+            " play back a run that was graded, or leave them ungraded with --judge-model none (which a project may set:"
+            ' judge-model = "none" in mcprun.toml)'
         )
     why = "asked for" if spec else "the run's own model" if is_own else "there is an API key"
     record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from mcprun.errors import RunError, UsageError
+from mcprun.batch import Plan
+from mcprun.errors import NoJudgeError, RunError, UsageError
 from mcprun.prompts import lines_of
 from mcprun.pytest_plugin import telling
 from mcprun.pytest_plugin.filerun import FileRun
@@ -32,12 +33,21 @@ _MARKER = re.compile(r"[^\W_][\w.+/\\\[\]-]*")
 _OF_PYTEST = frozenset({"filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"})
 """Markers that have a meaning: a tag has none."""
 
+_NO_JUDGE = (
+    "a model grades it (expect.judge), and there is no API key: set ANTHROPIC_API_KEY, play back a graded run, or"
+    ' leave it ungraded: judge-model = "none" in mcprun.toml, or MCPRUN_JUDGE_MODEL=none'
+)
+
 _NO_SERVER = "there is no server to ask: give --mcp-server SERVER, or server under [tool.mcprun] in pyproject.toml"
 
 
 class QueriesFile(pytest.File):
-    """A prompts file, and while its items run, the run that they belong to."""
+    """A prompts file, and while its items run, the run that they belong to.
 
+    `lacks_judge` tells that nobody can grade those of its queries that have a rubric: they are not run.
+    """
+
+    lacks_judge = False
     _run: FileRun | None = None
 
     def collect(self) -> Iterator[QueryItem]:
@@ -48,7 +58,7 @@ class QueriesFile(pytest.File):
         if not self._settings.server:
             raise self.CollectError(_NO_SERVER)
         try:
-            plan = self._settings.plan(self._name)
+            plan = self._plan()
         except UsageError as error:
             raise self.CollectError(visible(str(error))) from None
         prompts = plan.prompts
@@ -66,9 +76,12 @@ class QueriesFile(pytest.File):
 
     def setup(self) -> None:
         """Begin a run of the items that are selected."""
-        ids = {item.query.id for item in self.session.items if isinstance(item, QueryItem) and item.parent is self}
+        items = [item for item in self.session.items if isinstance(item, QueryItem) and item.parent is self]
+        ids = {item.query.id for item in items if not item.is_left_out}
+        if not ids:
+            return
         try:
-            plan = self._settings.plan(self._name)
+            plan = self._plan()
             self._run = FileRun(replace(plan, prompts=plan.prompts.only(ids)))
         except UsageError as error:
             raise _failure(visible(str(error))) from None
@@ -87,6 +100,14 @@ class QueriesFile(pytest.File):
             self.setup()
         assert self._run is not None  # noqa: S101  for mypy: setup fails, or it is there
         return self._run
+
+    def _plan(self) -> Plan:
+        """Make the plan of the whole file, without a judge where nobody can be asked. Raises `UsageError`."""
+        try:
+            return self._settings.plan(self._name)
+        except NoJudgeError:
+            self.lacks_judge = True
+            return self._settings.plan(self._name, "--judge-model", "none")
 
     @property
     def _settings(self) -> Settings:
@@ -125,8 +146,15 @@ class QueryItem(pytest.Item):
         """What it stands for: the query's id with each of its repeats."""
         return frozenset((self.query.id, repeat) for repeat in self._repeats)
 
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it can't be run, since nobody can grade it."""
+        return self._file.lacks_judge and self.query.expect.judge is not None
+
     def setup(self) -> None:
         """Run the query. An error of it, or of the run, is one of pytest: it is neither passed nor skipped."""
+        if self.is_left_out:
+            raise _failure(_NO_JUDGE)
         run = self._file.run_for(self)
         start = run.log_offset
         try:

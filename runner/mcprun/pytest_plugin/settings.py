@@ -75,13 +75,13 @@ class Settings:
         path = file.relative_to(self.root).as_posix()
         return any(fnmatch.fnmatchcase(path, pattern.removeprefix("./")) for pattern in self.prompts)
 
-    def plan(self, prompts: str) -> Plan:
-        """Make the plan that `mcprun batch` would make of it. Raises `UsageError`."""
+    def plan(self, prompts: str, *flags: str) -> Plan:
+        """Make the plan that `mcprun batch` would make of it, with these flags. Raises `UsageError`."""
         from dataclasses import replace
 
         from mcprun.cli.plan import plan_of
 
-        plan = plan_of(self._context(prompts, *split(self.server or "-")))
+        plan = plan_of(self._context(prompts, *split(self.server or "-"), flags=flags))
         return replace(plan, servers=1)  # one query at a time has no use for more
 
     def options(self, server: AnyServer) -> Options:
@@ -95,14 +95,16 @@ class Settings:
         found = options_of(self._context("-", "-"))
         return found if isinstance(server, str | os.PathLike) else unreached(found)
 
-    def _context(self, prompts: str, server: str, server_args: Sequence[str] = ()) -> click.Context:
+    def _context(
+        self, prompts: str, server: str, server_args: Sequence[str] = (), flags: Sequence[str] = ()
+    ) -> click.Context:
         import click
 
         from mcprun.cli.batch import batch
         from mcprun.errors import UsageError
 
         model = ["--model", self.model] if self.model else []
-        args = [*model, prompts, server, *(["--", *server_args] if server_args else [])]
+        args = [*model, *flags, prompts, server, *(["--", *server_args] if server_args else [])]
         try:
             return batch.make_context("pytest", args, config=self.config)
         except click.ClickException as error:
