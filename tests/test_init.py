@@ -439,6 +439,30 @@ def test_the_workflow_installs_what_the_folder_holds(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_workflow_is_at_the_root_of_its_repository(tmp_path: Path) -> None:
+    """GitHub looks nowhere else; its steps work in the folder that init was called in, and there they pass."""
+    (tmp_path / ".git").mkdir()
+    folder = tmp_path / "my servers" / "one"
+    folder.mkdir(parents=True)
+    (folder / "server.py").write_bytes(RAW.read_bytes())
+    (folder / "requirements.txt").touch()
+    done = run_mcprun("init", "server.py", "--tool", "ok", cwd=folder)
+    told = f"../../{WORKFLOW}: runs them on each push, in GitHub Actions"
+    assert (done.code, told in done.stdout.splitlines()) == (0, True)
+    assert sorted(file.name for file in folder.iterdir()) == ["prompts.jsonl", "requirements.txt", "server.py"]
+    (job,) = yaml.safe_load((tmp_path / WORKFLOW).read_text())["jobs"].values()
+    place = job["defaults"]["run"]["working-directory"]
+    assert tmp_path / place == folder
+    assert "pip install -r requirements.txt" in [step.get("run") for step in job["steps"]]
+    assert run_mcprun(*list(mcprun_lines(tmp_path / WORKFLOW))[1], cwd=tmp_path / place).code == 0
+    assert all((tmp_path / path).exists() for path in job["steps"][-1]["with"]["path"].splitlines())
+    again = run_mcprun("init", "server.py", "--prompts", "new.jsonl", cwd=folder)
+    assert again.stderr == f"Error: ../../{WORKFLOW} is there already: --force replaces it\n"
+    named = run_mcprun("init", "server.py", "--prompts", "new.jsonl", "--workflow", "own.yml", cwd=folder)
+    (job,) = yaml.safe_load((folder / "own.yml").read_text())["jobs"].values()
+    assert (named.code, job["defaults"]["run"]["working-directory"]) == (0, place)
+
+
 # Real servers. -------------------------------------------------------------------------------------------
 
 

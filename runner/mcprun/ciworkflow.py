@@ -6,6 +6,7 @@ Neither needs a key.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ jobs:
   queries:
     runs-on: ubuntu-latest
     timeout-minutes: 30
-    steps:
+{defaults}    steps:
       - uses: actions/checkout@v5
       - uses: actions/setup-python@v6
         with:
@@ -44,9 +45,18 @@ jobs:
         with:
           name: mcprun
           path: |
-            run
-            junit.xml
+            {reports}run
+            {reports}junit.xml
 """
+
+_DEFAULTS = """\
+    defaults:
+      run:
+        working-directory: {}
+"""
+
+WORKFLOW = PurePath(".github", "workflows", "mcprun.yml")
+"""Where GitHub finds it, as seen from the root of a repository: it looks into no other folder."""
 
 _SECRETS = "secrets of the repository; what is none may stand here itself"
 
@@ -105,8 +115,10 @@ class Next:
     unset: Sequence[str] = ()
 
 
-def workflow(commands: Commands, installs: Iterable[str] = ()) -> str:
+def workflow(commands: Commands, installs: Iterable[str] = (), folder: str = ".") -> str:
     """Write the workflow: YAML, as GitHub reads it. `installs` are commands that install the server.
+
+    All commands run in the `folder`, as seen from the root of the repository, with slashes.
 
     Raises `UsageError` for a command that can't stand in one: with line breaks or other controls, or with `${{`, which
     GitHub would put something else for; and for names that are none of variables.
@@ -114,16 +126,24 @@ def workflow(commands: Commands, installs: Iterable[str] = ()) -> str:
     baseline = str(PurePath(commands.prompts).parent / "baseline")
     replay = commands.batch("--model", f"replay:{baseline}", "--baseline", baseline, *_REPORTS)
     script = commands.batch("--model", "script", *_REPORTS)
-    if not replay.isprintable() or "${{" in replay or not all(map(_NAME.fullmatch, commands.secrets)):
+    words = replay + folder
+    if not words.isprintable() or "${{" in words or not all(map(_NAME.fullmatch, commands.secrets)):
         raise UsageError("what was given for the server can't stand in a workflow file: --no-workflow writes none")
     secrets = [f"          {name}: ${{{{ secrets.{name} }}}}\n" for name in commands.secrets]
     return _WORKFLOW.format(
         installs="".join(f"      - run: {command}\n" for command in installs),
         env="".join([f"        env: # {_SECRETS}\n", *secrets]) if secrets else "",
+        defaults="" if folder == "." else _DEFAULTS.format(json.dumps(folder, ensure_ascii=False)),
+        reports="" if folder == "." else f"{folder}/",
         baseline=commands.baseline,
         replay=replay,
         script=script,
     )
+
+
+def root_of(folder: Path) -> Path:
+    """Find the root of the repository that a folder belongs to; where there is none, that is the folder itself."""
+    return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), folder)
 
 
 def installs_of(folder: Path) -> list[str]:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--workflow", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-    default=".github/workflows/mcprun.yml", show_default=True,
-    help="Where to write a workflow for GitHub Actions, which runs the queries on each push.",
+    help="Where to write a workflow for GitHub Actions, which runs the queries on each push."
+    "  [default: .github/workflows/mcprun.yml at the root of the repository]",
 )  # fmt: skip
 @click.option("--no-workflow", is_flag=True, help="Write no workflow.")
 @click.option(
@@ -73,7 +73,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     """
     import asyncio
 
-    from mcprun.ciworkflow import installs_of, workflow
+    from mcprun.ciworkflow import WORKFLOW, installs_of, root_of, workflow
     from mcprun.errors import RunError
     from mcprun.firstprompts import first_prompts
     from mcprun.limits import Limits
@@ -86,7 +86,10 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.trial import tried
 
     prompts: Path = given["prompts"]
-    file: Path | None = None if given["no_workflow"] else given["workflow"]
+    here = Path.cwd()
+    root = root_of(here)
+    found = given["workflow"] or Path(os.path.relpath(root / WORKFLOW))
+    file: Path | None = None if given["no_workflow"] else found
     for path in filter(None, (prompts, file)):
         if os.path.lexists(path) and not given["force"]:
             raise UsageError(f"{path} is there already: --force replaces it")
@@ -99,7 +102,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     )
     target, redactor = reach(given["server"], asked, Account.find())
     commands = _commands(ctx, str(prompts), given["server"], asked, redactor)
-    text = workflow(commands.there, installs_of(Path())) if file else ""
+    text = workflow(commands.there, installs_of(here), here.relative_to(root).as_posix()) if file else ""
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
