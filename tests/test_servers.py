@@ -418,7 +418,7 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
         (["p.jsonl", "mcp.json"], "Error: mcp.json#it asks for an input (${input:key}), and nobody is there to answer: put ${env:NAME}\n"),
         (["p.jsonl", "broken.json"], "Error: broken.json is not JSON: "),
         (["p.jsonl", "server.py", "--model", "replay:"], "Error: name the run that is to be played back: --model replay:RUN, such as replay:latest\n"),
-        (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url names an API, and the model is script"),
+        (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url names an API, and there is no key to show it: set ANTHROPIC_API_KEY (any value, where it wants none), or say --model script\n"),
         (["p.jsonl", "server.py", "--call-timeout", "nan"], "Error: Invalid value for '--call-timeout': 'nan' is no number.\n"),
     ],
 )  # fmt: skip

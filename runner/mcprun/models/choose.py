@@ -170,7 +170,10 @@ def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: 
     """
     choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
     if base_url and not choice.record.is_asked and not spec:  # a project may set it for all its runs
-        raise UsageError(f"--base-url names an API, and the model is {choice.record.name} ({choice.record.chosen})")
+        raise UsageError(
+            "--base-url names an API, and there is no key to show it: set ANTHROPIC_API_KEY (any value, where it wants"
+            " none), or say --model script"
+        )
     return choice
 
 
