@@ -306,6 +306,19 @@ def test_a_judge_at_another_provider_has_no_budget_of_its_own(tmp_path: Path, fl
         assert len(model.requests) + len(judge.requests) == 6
 
 
+def test_a_provider_that_there_is_not(tmp_path: Path) -> None:
+    """Those that there are get named, with a key too, and for the judge; an endpoint may have any names."""
+    env = {"ANTHROPIC_API_KEY": "sk-ant-test"}
+    told = "Error: Claude's API has no model openai:gpt-4: the providers are bedrock:NAME, vertex:NAME and foundry:NAME"
+    graded = {"prompt": "Hi", "expect": {"judge": "Is polite."}}
+    for model, flags in (("openai:gpt-4", ()), ("claude-sonnet-5-5", ("--judge-model", "openai:gpt-4"))):
+        done = ask(tmp_path, model, *flags, env=env, queries=(graded,))
+        assert (done.code, told in done.stderr) == (2, True)
+    with MessagesApi(lambda _: text("ok")) as api:
+        for flags, there in ((("--base-url", api.url), env), ((), {**env, "ANTHROPIC_BASE_URL": api.url})):
+            assert ask(tmp_path, "llama3:8b", *flags, env=there, queries=("One",)).code == 0
+
+
 def test_a_judge_that_nobody_needs_lacks_nothing(tmp_path: Path) -> None:
     """Without a rubric, the judge's credentials are not looked for."""
     done = ask(tmp_path, "script", "--judge-model", "foundry:grader", env={}, queries=(script(),))

@@ -15,7 +15,7 @@ from mcprun.events import Emit
 from mcprun.limits import Limits
 from mcprun.models import Manner, Model
 from mcprun.models.budget import Budget
-from mcprun.models.clouds import Cloud, find, split
+from mcprun.models.clouds import KINDS, Cloud, find, split
 from mcprun.models.throttle import Throttle
 from mcprun.models.waves import Waves
 from mcprun.records import ModelRecord
@@ -191,6 +191,8 @@ def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
     is_own = not spec and model.record.is_asked
     name = spec or (model.record.name if is_own else DEFAULT_MODEL)
     kind = split(name)[0] or "claude"
+    base_url = model.base_url if kind == model.record.kind else None
+    _check_provider(name, base_url or account.base_url)
     if kind == "claude" and not account.has_key:
         raise NoJudgeError(
             f"a model grades {judged:,} of the queries (expect.judge), and there is no API key: set ANTHROPIC_API_KEY,"
@@ -199,8 +201,7 @@ def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
         )
     why = "asked for" if spec else "the run's own model" if is_own else "there is an API key"
     record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
-    is_shared = kind == model.record.kind
-    return Choice(record, account, model.base_url if is_shared else None, manner=model.manner, shares_client=is_shared)
+    return Choice(record, account, base_url, manner=model.manner, shares_client=kind == model.record.kind)
 
 
 def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None) -> Choice:
@@ -219,6 +220,8 @@ def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url:
         return replace(_chosen("replay", f"{_REPLAY}{run.path}", "asked for", account), recording=run)
     if spec and (kind := split(spec)[0]):
         return _chosen(kind, spec, "asked for", account, base_url)
+    if spec:
+        _check_provider(spec, base_url or account.base_url)
     if spec and not account.has_key:
         raise UsageError(
             f"the model {spec} needs an API key: set ANTHROPIC_API_KEY in the environment or in .env"
@@ -234,6 +237,19 @@ def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url:
         "no model to ask: set ANTHROPIC_API_KEY (in the environment or in .env) for Claude, give every query a"
         " script, or play back a recorded run with --model replay:RUN"
     )
+
+
+def _check_provider(spec: str, base_url: str | None) -> None:
+    """Refuse a provider that is none of those that can be asked. Raises `UsageError`.
+
+    Claude's own models have no colon in their names; those of an endpoint that has a `base_url` may.
+    """
+    if ":" in spec and split(spec)[0] is None and not base_url:
+        *others, last = (f"{kind}:NAME" for kind in KINDS)
+        raise UsageError(
+            f"Claude's API has no model {spec}: the providers are {', '.join(others)} and {last}; any other endpoint"
+            " needs --base-url"
+        )
 
 
 def _chosen(kind: str, name: str, why: str, account: Account, base_url: str | None = None) -> Choice:

@@ -161,6 +161,9 @@ _FINDERS: Mapping[str, Callable[[str, Known, str | None], Cloud]] = MappingProxy
     {"bedrock": _bedrock, "vertex": _vertex, "foundry": _foundry}
 )
 
+KINDS = tuple(_FINDERS)
+"""The names of the providers, as they stand before a model's."""
+
 
 def _value(known: Known, name: str) -> str | None:
     return known.get(name, "").strip() or None
