@@ -444,3 +444,21 @@ def test_a_variable_that_no_process_can_have(tmp_path: Path, value: str) -> None
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", script()), "mcp.json", cwd=tmp_path)
     assert (done.code, done.record["error"]["kind"]) == (3, "server_start")
     assert "Error: can't connect to mcp.json#it: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "is_told"),
+    [
+        (("batch", "p.jsonl", "npx", "-y", "some-server"), True),
+        (("batch", "p.jsonl", "node", "server.js"), True),
+        (("tools", "server.py", "--xyz"), True),
+        (("chat", "npx", "-y", "some-server"), True),
+        (("batch", "p.jsonl", "server.py", "--concurency", "2"), False),
+        (("diff", "-y"), False),
+    ],
+)
+def test_a_command_line_without_quotes(tmp_path: Path, args: tuple[str, ...], is_told: bool) -> None:
+    """Words and options that are none of ours may be a server's: then it is said how they get there."""
+    done = run_mcprun(*args, cwd=tmp_path)
+    told = '. A server\'s command line goes in quotes ("npx -y some-server"), or its arguments behind --\n'
+    assert (done.code, done.stderr.endswith(told)) == (2, is_told)

@@ -79,17 +79,26 @@ HEADER = click.option(
 )
 
 
+_QUOTES = 'A server\'s command line goes in quotes ("npx -y some-server"), or its arguments behind --'
+
+
 class WithServerArgs(click.Command):
     """A command whose line may go on, after `--`, with arguments for the server: they end up in `ctx.meta`."""
 
     KEY = "mcprun.server_args"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep what stands behind `--` away from click."""
+        """Keep what stands behind `--` away from click; what click does not know may be the server's, which is told."""
         if "--" in args:
             at = args.index("--")
             args, ctx.meta[self.KEY] = args[:at], tuple(args[at + 1 :])
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            is_unknown = isinstance(error, click.NoSuchOption) and not error.possibilities
+            if is_unknown or type(error) is click.UsageError:  # the latter are words too many
+                raise click.UsageError(f"{error.message.rstrip('.')}. {_QUOTES}", ctx) from None
+            raise
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Show them in the usage line."""
