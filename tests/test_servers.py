@@ -420,6 +420,10 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
         (["p.jsonl", "server.py", "--model", "replay:"], "Error: name the run that is to be played back: --model replay:RUN, such as replay:latest\n"),
         (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url names an API, and there is no key to show it: set ANTHROPIC_API_KEY (any value, where it wants none), or say --model script\n"),
         (["p.jsonl", "server.py", "--model", "openai:gpt-4"], "Error: Claude's API has no model openai:gpt-4: the providers are bedrock:NAME, vertex:NAME and foundry:NAME; any other endpoint needs --base-url\n"),
+        (["server.py", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl server.py\n"),
+        (["npx -y some-server", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'npx -y some-server'\n"),
+        (["http://me:s3cret@x/mcp?k=v", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'http://[redacted]@x/mcp?[redacted]'\n"),
+        (["server.py", "server.py"], "Error: server.py is a server's file: PROMPTS comes before SERVER, and is JSONL\n"),
         (["p.jsonl", "server.py", "--call-timeout", "nan"], "Error: Invalid value for '--call-timeout': 'nan' is no number.\n"),
     ],
 )  # fmt: skip

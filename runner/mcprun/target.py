@@ -28,7 +28,10 @@ from mcprun.oauthclient import OAuthClient, registered
 from mcprun.records import JsonObject
 
 _NODE = (".js", ".mjs", ".cjs")
-_SCRIPTS = (".py", *_NODE, ".json")
+SERVER_FILES = (".py", *_NODE)
+"""How the names of servers' files end."""
+
+_SCRIPTS = (*SERVER_FILES, ".json")
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -291,7 +294,7 @@ def _command_line(server: str, args: Sequence[str], cwd: str | None) -> StdioTar
     if (is_file or os.sep in first) and not Path(folder, first).exists():
         place = f" in {folder}" if folder else ""
         raise UsageError(f"there is no server file {first}{place}{_nearby(Path(folder, first))}")
-    if len(words) > 1 and Path(first).is_file() and Path(first).suffix in (".py", *_NODE):
+    if len(words) > 1 and Path(first).is_file() and Path(first).suffix in SERVER_FILES:
         raise UsageError(f"give the server's arguments behind --: {first} … -- {shlex.join(words[1:])}")
     return StdioTarget(server, first, (*words[1:], *args))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from mcprun.oauthclient import as_kept
 from mcprun.planning import Options, make_plan
 from mcprun.resume import Resume
 from mcprun.rundir import PROMPTS
-from mcprun.target import without_secrets
+from mcprun.target import SERVER_FILES, without_secrets
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
 """What says how to go on with a run, and what to print, is no argument of the run."""
+
+_JSONL = ".jsonl"
 
 _NAMED = 10
 """Most prompts files that a message names."""
@@ -148,6 +151,7 @@ def _check(ctx: click.Context) -> None:
     for name in ("prompts", "server"):
         if given[name] is None:
             raise click.UsageError(f"Missing argument '{name.upper()}'. A project may set it: {name} in mcprun.toml.")
+    _check_order(given["prompts"], given["server"])
     if given["fresh_server"] and given["servers"] > 1:
         raise click.UsageError("--servers shares servers among queries and --fresh-server does not: choose one")
     if given["batch_api"] and ctx.get_parameter_source("max_sampling") is ParameterSource.COMMANDLINE:
@@ -158,6 +162,15 @@ def _check(ctx: click.Context) -> None:
         raise click.UsageError("--resume goes on in the run's own folder: --out can't give it another")
     if not given["resume"] and (given["retry_errors"] or given["force"]):
         raise click.UsageError("--retry-errors and --force go with --resume RUN")
+
+
+def _check_order(prompts: str, server: str) -> None:
+    """Refuse arguments of which each is where the other belongs, and a server's file in the place of prompts."""
+    if server.endswith(_JSONL) and prompts != "-" and not prompts.endswith(_JSONL):
+        name = without_secrets(prompts) if "://" in prompts else prompts
+        raise UsageError(f"PROMPTS comes before SERVER: mcprun batch {shlex.join([server, name])}")
+    if prompts.lower().endswith(SERVER_FILES):
+        raise UsageError(f"{prompts} is a server's file: PROMPTS comes before SERVER, and is JSONL")
 
 
 def _kept(ctx: click.Context, resume: Resume) -> Path | None:
