@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli import SERVERS, Result, run_mcprun, write_jsonl
+from tests.support.loopback import free_port
 from tests.support.messages_api import Answer, Body, HttpReply, MessagesApi, calls, error, message, scripted, text
 
 KINDS = SERVERS / "kinds.py"
@@ -232,6 +233,18 @@ def test_an_api_that_fails_is_an_error_of_the_query(tmp_path: Path, answer: Http
     assert done.transcripts[0]["error"]["kind"] == kind
     assert message in done.transcripts[0]["error"]["message"]
     assert kind in done.stderr
+
+
+def test_an_api_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The message says where nobody answered, without what is secret in the URL."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", "Hello?")
+    place = f"127.0.0.1:{free_port()}"
+    flags = ("--base-url", f"http://me:s3cret@{place}/gateway", "--no-retry")
+    done = run_mcprun("batch", prompts, RAW, *flags, cwd=tmp_path, env={"ANTHROPIC_API_KEY": KEY})
+    told = f"no connection to the API at http://[redacted]@{place}/gateway/v1/messages: All connection attempts failed"
+    assert (done.code, done.transcripts[0]["error"]["message"]) == (3, told)
+    assert told in " ".join(done.stderr.split())
+    assert not any(b"s3cret" in file.read_bytes() for file in done.run.iterdir())
 
 
 @pytest.mark.parametrize(

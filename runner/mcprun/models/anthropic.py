@@ -19,6 +19,7 @@ from mcprun.models.caching import Caching, marked, shared
 from mcprun.models.clients import Client
 from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
+from mcprun.target import without_secrets
 
 
 class AnthropicModel:
@@ -200,7 +201,7 @@ def told(
         message = f"the API did not answer within {seconds:g} s"
         raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=True) from None
     except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
-        message = f"no connection to the API: {error.__cause__ or error}"
+        message = f"no connection to the API{_place(error)}: {error.__cause__ or error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
         raise _status_error(error, asked_for, model) from None
@@ -209,6 +210,13 @@ def told(
     except (anthropic.APIError, ValueError, RecursionError) as error:
         message = f"the API's answer can't be read: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
+
+
+def _place(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
+    """Say what was asked, without what may be secret in it; an error of httpx2 need not know."""
+    with contextlib.suppress(RuntimeError):
+        return f" at {without_secrets(str(error.request.url))}"
+    return ""
 
 
 def _status_error(error: anthropic.APIStatusError, asked_for: str | None, model: str) -> QueryError | RunError:
