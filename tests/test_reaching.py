@@ -47,6 +47,19 @@ def test_what_is_neither_is_told_as_it_was(tmp_path: Path, prompts: Path, http_s
     assert "refused to connect: status 404: Not Found (" in done.stderr
 
 
+@pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
+def test_a_url_without_its_path(tmp_path: Path, http_server: int) -> None:
+    """Where nothing is at the root, it is said where servers mostly are."""
+    place = f"http://127.0.0.1:{http_server}"
+    hint = "; most servers are at /mcp, and this URL has no path\n"
+    for url in (place, f"{place}/"):
+        done = run_mcprun("tools", url, cwd=tmp_path)
+        assert (done.code, f"status 404: Not Found ({url}){hint}" in done.stderr) == (3, True)
+    elsewhere = run_mcprun("tools", f"{place}/wrong", cwd=tmp_path)
+    assert (elsewhere.code, "/mcp" in elsewhere.stderr) == (3, False)
+    assert run_mcprun("tools", f"{place}/mcp", cwd=tmp_path).code == 0
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "body", "told"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import mcp_types
 from mcp import MCPError
@@ -14,9 +15,9 @@ from mcprun.errors import ErrorKind, RunError
 from mcprun.process import Ahead
 from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
-from mcprun.target import StdioTarget, Target
+from mcprun.target import HttpTarget, StdioTarget, Target
 
-_UNAUTHORIZED, _FORBIDDEN = 401, 403
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _REFUSED = "it refuses the authorization that it was given (401)"
 
 _STAND_INS = frozenset({"Server returned an error response", "Not Found"})
@@ -61,12 +62,19 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
         case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
             message = f"the server exited before it answered: {target}"
         case MCPError():
-            message = f"the server refused to connect: {_said(error, progress)} ({target})"
+            message = f"the server refused to connect: {_said(error, progress)} ({target}){_hint(progress, target)}"
         case ValidationError():
             message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
         case _:
             message = f"can't connect to {target}: {str(error) or type(error).__name__}"
     return RunError(kind, message, stderr=progress.stderr.last_words)
+
+
+def _hint(progress: Progress, target: Target) -> str:
+    """Say where a server mostly is, when nothing is at the root of a URL."""
+    is_root = isinstance(target, HttpTarget) and urlsplit(target.url).path in ("", "/")
+    is_missing = progress.refused == _NOT_FOUND and is_root
+    return "; most servers are at /mcp, and this URL has no path" if is_missing else ""
 
 
 def _said(error: MCPError, progress: Progress) -> str:
