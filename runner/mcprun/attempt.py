@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -57,23 +56,26 @@ class Attempts:
     async def _attempt(
         self, query: Query, where: Where, conversation: Conversation
     ) -> tuple[QueryError | RunError | None, float]:
-        """Try once, and tell of it. Give the error, which is not raised, and the seconds spent working."""
-        deadline = Deadline(query.timeout or self.loop.limits.query_seconds)
-        started = time.monotonic()
+        """Try once, and tell of it. Give the error, which is not raised, and the seconds spent working.
+
+        Those are what the deadline bounds: waiting for a server, and for it to be gone, is no work of the query.
+        """
+        deadline, time = Deadline(query.timeout or self.loop.limits.query_seconds), asyncio.get_running_loop().time
+        started = time()
         error = await self._converse(query, where, conversation, deadline)
-        seconds = time.monotonic() - started
+        seconds = time() - started
         if error:
             conversation.stop = stop_of(error.kind)
         self.loop.emit(
             AttemptEnd(
                 where=where,
                 seconds=seconds,
-                waited=deadline.waited,
+                waited=seconds - deadline.worked,
                 stop=conversation.stop,
                 error=f"{error.kind}: {error}" if error else None,
             )
         )
-        return error, seconds - deadline.waited
+        return error, deadline.worked
 
     async def _converse(
         self, query: Query, where: Where, conversation: Conversation, deadline: Deadline

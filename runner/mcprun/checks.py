@@ -30,8 +30,8 @@ _ALIGN = {"exact": callchecks.exact, "in_order": callchecks.in_order, "any_order
 class Outcome:
     """What a conversation came to: how it stopped, what was called, the model's last words, and what it took.
 
-    `seconds` are those spent working, waiting for a rate limit not counted; `output_tokens` is `None` where nobody
-    counted them.
+    `seconds` are those spent working, waiting for a rate limit or a server not counted; `output_tokens` is `None` where
+    nobody counted them.
     """
 
     stop: str

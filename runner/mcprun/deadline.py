@@ -12,14 +12,15 @@ from typing import Self
 class Deadline:
     """Bounds the time of its context, `seconds` in all, not counting what is spent `paused`.
 
-    Raises `TimeoutError` from the context when the time is over. `waited` is the time that was not counted.
+    Raises `TimeoutError` from the context when the time is over. `waited` is the time that was not counted; `worked`,
+    once the context is over, what was.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.waited = 0.0
+        self.waited = self.worked = 0.0
         self._pauses = 0
-        self._began = 0.0
+        self._began = self._entered = 0.0
         self._due: float | None = None
         self._is_running = False
         self._timeout: asyncio.Timeout
@@ -27,6 +28,7 @@ class Deadline:
     async def __aenter__(self) -> Self:
         self._timeout = asyncio.timeout(self.seconds)
         await self._timeout.__aenter__()
+        self._entered = asyncio.get_running_loop().time()
         self._is_running = True
         return self
 
@@ -34,6 +36,7 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_running = False
+        self.worked = asyncio.get_running_loop().time() - self._entered - self.waited
         await self._timeout.__aexit__(kind, error, trace)
 
     @contextmanager

@@ -301,7 +301,7 @@ class SdkLog(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnd(Event):
-    """One try at a query is over. Of its `seconds`, `waited` were back-off and waiting for the rate limit."""
+    """One try at a query is over. Of its `seconds`, `waited` were waiting: for a rate limit, for a server."""
 
     name: ClassVar[str] = "attempt_end"
     waited: float = 0.0

@@ -43,7 +43,7 @@ class Span:
 class QueryTimes:
     """The times of a query's last time in the run: the whole, and its spans; `dropped` of them are not kept.
 
-    `waited` is how much of it was back-off and waiting for the rate limit. `log_offset` is where the text of the last
+    `waited` is how much of it was waiting: for a rate limit, for a server. `log_offset` is where the text of the last
     call with a problem, or of a prompt or resource that could not be had, begins in `server.log`.
     """
 

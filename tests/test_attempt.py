@@ -1,0 +1,72 @@
+"""One query, tried, on virtual time: what of it counts as the query's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import cast
+
+from mcprun.attempt import Attempts
+from mcprun.ending import Ending
+from mcprun.events import AttemptEnd, Event
+from mcprun.limits import Limits
+from mcprun.loop import Loop
+from mcprun.models import Reply, Request
+from mcprun.pool import Pool
+from mcprun.queries import parse_query
+from mcprun.records import Transcript
+from mcprun.server import Server
+from mcprun.show import Show
+from mcprun.tools import ToolSet
+from tests.support import virtual_time
+
+
+class Model:
+    """Waits two seconds for a rate limit, and answers after half a second."""
+
+    name = "model"
+
+    async def reply(self, request: Request) -> Reply:
+        with request.deadline.paused():
+            await asyncio.sleep(2)
+        await asyncio.sleep(0.5)
+        return Reply(content=[{"type": "text", "text": "Done."}], stop_reason="end_turn", model="model-1")
+
+
+class Idle:
+    """A server that is never called."""
+
+    number, log_offset = 1, 0
+    tools = ToolSet.of([])
+
+    def attend(self, asker: object) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class Slow:
+    """A pool whose servers take three seconds to come, and one to go."""
+
+    tells_whose = True
+
+    @asynccontextmanager
+    async def lease(self, *, alone: bool) -> AsyncIterator[Server]:
+        await asyncio.sleep(3)
+        yield cast("Server", Idle())
+        await asyncio.sleep(1)
+
+
+def test_a_query_is_not_charged_for_its_server() -> None:
+    """Starting a server, waiting for one and stopping it are waiting, as a rate limit is: `max_seconds` bounds the rest."""
+
+    async def tried(most: float) -> Transcript:
+        query = parse_query({"prompt": "go", "timeout": 1, "expect": {"max_seconds": most}})
+        return await attempts.run(query)
+
+    events: list[Event] = []
+    loop = Loop(model=Model(), limits=Limits(), system=None, emit=events.append)
+    attempts = Attempts(loop, None, cast("Pool", Slow()), False, False, Show(str), Ending())
+    enough, too_few = virtual_time.run(tried(0.8)), virtual_time.run(tried(0.4))
+    assert enough.verdict == "passed"
+    assert [check.message for check in too_few.checks if not check.passed] == ["expected at most 0.4 seconds, got 0.5"]
+    assert [(event.seconds, event.waited) for event in events if isinstance(event, AttemptEnd)] == [(6.5, 6.0)] * 2
