@@ -390,6 +390,22 @@ def test_long_values_are_told_where_they_differ() -> None:
     assert laid_out(f"a\n{before}", f"a\n{after}") == ["  a", *told]
 
 
+@pytest.mark.parametrize("count", [300, 50_000])
+def test_one_line_among_many_that_are_alike(count: int) -> None:
+    """A line that differs is told as that one, however often the others recur."""
+    before = "ok\n" * count
+    after = "ok\n" * 150 + "FAIL\n" + "ok\n" * (count - 151)
+    assert laid_out(before, after) == ["  ok", "- ok", "+ FAIL", "  ok"]
+    assert laid_out(before, f"{before}end\n") == ["  ok", "+ end"]
+
+
+def test_lines_that_are_alike_between_two_that_differ() -> None:
+    """No more lines are told to differ than do."""
+    before, after = "ok\n" * 1500, "FAIL\n" + "ok\n" * 1498 + "FAIL\n"
+    differing = [line for line in laid_out(before, after) if line[0] != " "]
+    assert sorted(differing) == ["+ FAIL", "+ FAIL", "- ok", "- ok"]
+
+
 def test_names_stand_on_one_line() -> None:
     """A query's id, a tool's name and the keys of an input may hold line breaks, and titles hold none."""
     odd = "a\n\x1b[2Jb"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -13,6 +12,7 @@ from mcprun.compare import Change
 from mcprun.diff import QueryDiff, Tally
 from mcprun.records import JsonObject
 from mcprun.report.terminal import cut, many, one_line, visible
+from mcprun.report.textlines import ends_alike, matcher
 from mcprun.show import Show, apart
 from mcprun.toolchanges import ToolChange
 
@@ -187,7 +187,11 @@ def _text_lines(before: str, after: str) -> Iterator[Pair]:
     def shown(line: str, text: str) -> str:
         return _short(text.removesuffix("\n")) + ("" if line.endswith("\n") else note)
 
-    for group in difflib.SequenceMatcher(None, one, other).get_grouped_opcodes(1):
+    begin, end = ends_alike(one, other)
+    before_it, after_it = one[:begin][-1:], one[len(one) - end :][:1]
+    one, other = (side[begin : len(side) - end] for side in (one, other))
+    yield from ((" ", shown(line, line)) for line in before_it)
+    for group in matcher(one, other).get_grouped_opcodes(1):
         for tag, i, j, k, n in group:
             if tag == "equal":
                 yield from ((" ", shown(line, line)) for line in one[i:j])
@@ -197,6 +201,7 @@ def _text_lines(before: str, after: str) -> Iterator[Pair]:
                 sides[0][at], sides[1][at] = apart(*pair, _SHOWN)
             yield from (("-", shown(line, text)) for line, text in zip(one[i:j], sides[0], strict=True))
             yield from (("+", shown(line, text)) for line, text in zip(other[k:n], sides[1], strict=True))
+    yield from ((" ", shown(line, line)) for line in after_it)
 
 
 def _with_ends(text: str) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Sequence
-from difflib import SequenceMatcher
 from itertools import islice
 from typing import Any
 
 from mcprun.report.differences import ABSENT, leaves
 from mcprun.report.terminal import cut, many
+from mcprun.report.textlines import MATCHED, ends_alike, matcher
 
 _LINES = 400
 """Lines of one value that are shown."""
@@ -19,9 +19,6 @@ _READ = 100_000
 
 _AROUND = 3
 """Lines that stand around one that differs, in a value that is too long to be shown whole."""
-
-_MATCHED = 2000
-"""Lines of a text that are matched with another's; in longer ones all lines differ between the first and the last."""
 
 _WIDTH = 4000
 """Characters of one line that are shown."""
@@ -41,21 +38,15 @@ def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
 
 
 def _texts(before: Sequence[str], after: Sequence[str]) -> tuple[Iterator[Line], Iterator[Line]]:
-    """Mark the lines that two texts do not share. What both begin and end with is not looked at closely."""
-    begin = _shared(before, after)
-    end = _shared(before[begin:][::-1], after[begin:][::-1])
+    """Mark the lines that two texts do not share; in long ones all lines between the first and the last such one."""
+    begin, end = ends_alike(before, after)
     marks = [[False] * begin + [True] * (len(side) - begin - end) + [False] * end for side in (before, after)]
     middle = [side[begin : len(side) - end] for side in (before, after)]
-    if max(map(len, middle)) <= _MATCHED:
-        for block in SequenceMatcher(None, middle[0], middle[1], autojunk=False).get_matching_blocks():
+    if max(map(len, middle)) <= MATCHED:
+        for block in matcher(*middle).get_matching_blocks():
             for side, at in zip(marks, (block.a, block.b), strict=True):
                 side[begin + at : begin + at + block.size] = [False] * block.size
     return zip(before, marks[0], strict=True), zip(after, marks[1], strict=True)
-
-
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """Count the lines that two texts begin with alike."""
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _laid_out(value: Any, differing: Container[str]) -> Iterator[Line]:
