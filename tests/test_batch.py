@@ -138,6 +138,16 @@ def test_run_json_tells_what_was_asked_and_what_answered(tmp_path: Path) -> None
             "call 0: fails{why: \"x\"} came back as an error: 'Error executing tool fails'",
         ),
         (script(("fails", {"why": "x"}), expect={"tool_errors": "allow"}), 0, ""),
+        (
+            script(("renamed", {"why": "x"}), expect={"tool_errors": "allow"}),
+            1,
+            "call 0: expected a tool that the server lists, got renamed{why: \"x\"}: 'Unknown tool: renamed'",
+        ),
+        (
+            script(("renamed", {}), expect={"tool_errors": "allow", "calls": [{"tool": "renamed", "is_error": True}]}),
+            0,
+            "",
+        ),
         (script(text="It is 4.", expect={"text": {"contains": "5"}}), 1, "expected text with '5', got 'It is 4.'"),
         (
             script(("echo", {"text": "b"}), expect={"calls": [{"tool": "echo", "input": {"text": "a"}}]}),

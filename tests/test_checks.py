@@ -140,6 +140,18 @@ def test_all_checks(expect: dict[str, Any], stop: str, made: list[Call], allow: 
     assert [check.message for check in checks if not check.passed] == failed
 
 
+@pytest.mark.parametrize("allow", [True, False])
+def test_errors_of_tools_that_are_not_there(allow: bool) -> None:
+    """They are allowed only where they are expected; what a tool answers that is not listed is as good as any."""
+    calls = [call("gone", text="fine"), call("gone", is_error=True, text="no"), call("a", is_error=True)]
+    outcome = Outcome(stop="end_turn", calls=calls, text="", unlisted={0, 1})
+    expect = Expect.model_validate({"tool_errors": "allow"} if allow else {})
+    told = [check.message for check in check_all(expect, outcome, Show(), allow_tool_errors=True) if not check.passed]
+    assert told == ["call 1: expected a tool that the server lists, got gone{}: 'no'"]
+    expect = Expect.model_validate({"calls": [{"tool": "gone", "is_error": True}]})
+    assert all(check.passed for check in check_all(expect, outcome, Show(), allow_tool_errors=True))
+
+
 def test_long_inputs_are_cut_short() -> None:
     """A message stays readable, whatever the input."""
     assert len(Show().call(call("a", x="y" * 10_000))) < 300

@@ -139,6 +139,7 @@ class Attempts:
                 turns=len(conversation.turns),
                 seconds=seconds,
                 output_tokens=usage.output_tokens if usage else None,
+                unlisted=conversation.unlisted,
             )
             checks = check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
             checks += conversation.judged

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -31,7 +31,7 @@ class Outcome:
     """What a conversation came to: how it stopped, what was called, the model's last words, and what it took.
 
     `seconds` are those spent working, waiting for a rate limit or a server not counted; `output_tokens` is `None` where
-    nobody counted them.
+    nobody counted them. `unlisted` are the numbers of the calls of tools that the server does not list.
     """
 
     stop: str
@@ -40,6 +40,7 @@ class Outcome:
     turns: int = 0
     seconds: float = 0.0
     output_tokens: int | None = None
+    unlisted: Set[int] = frozenset()
 
 
 def check_all(expect: Expect, outcome: Outcome, show: Show, *, allow_tool_errors: bool = False) -> list[Check]:
@@ -55,9 +56,11 @@ def _checks(expect: Expect, outcome: Outcome, show: Show, allow_tool_errors: boo
     if expect.calls is not None:
         align = _ALIGN["exact"] if not expect.calls else _ALIGN[expect.match]
         found, problem = align(expect.calls, calls, show)
+    wanted = {found[number] for number, call in enumerate(expect.calls or ()) if call.is_error and number in found}
     if not allow_tool_errors:
-        wanted = {found[number] for number, call in enumerate(expect.calls or ()) if call.is_error and number in found}
         yield check_tool_errors(calls, wanted, show)
+    elif outcome.unlisted - wanted:
+        yield check_listed(calls, outcome.unlisted - wanted, show)
     if expect.calls is not None:
         yield _check("calls", not problem, problem)
     if expect.never is not None:
@@ -77,6 +80,16 @@ def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: Show) -> Ch
     wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number not in wanted]
     told = "; ".join(
         f"call {number}: {show.call(call)} came back as an error: {show.result(call)}" for number, call in wrong
+    )
+    return _check("tool_errors", not wrong, told)
+
+
+def check_listed(calls: Sequence[Call], unlisted: Set[int], show: Show) -> Check:
+    """No call came back as an error because its tool is not there: allowing errors is about what tools say."""
+    wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number in unlisted]
+    told = "; ".join(
+        f"call {number}: expected a tool that the server lists, got {show.call(call)}: {show.result(call)}"
+        for number, call in wrong
     )
     return _check("tool_errors", not wrong, told)
 

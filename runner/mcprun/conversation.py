@@ -30,6 +30,7 @@ class Conversation:
     `under_way` is the turn whose calls are being made, or were when the conversation was cut short.
     `given` counts the messages that the server's own prompt or resources made, and `given_divergence` says how they
     differ from those that are played back.
+    `unlisted` are the numbers of the calls of tools that the server does not list.
     `asked` is what the server asked, `unmet` says which of it the query's own answers should have answered.
     """
 
@@ -39,6 +40,7 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
     stop: str = ""
     divergences: dict[int, str] = field(default_factory=dict)
+    unlisted: set[int] = field(default_factory=set)
     given: Given | None = None
     given_divergence: str = ""
     judged: list[Check] = field(default_factory=list)

@@ -225,6 +225,7 @@ class _Exchange:
             )
             for number, (tool, arguments) in enumerate(asked, len(self.conversation.calls))
         ]
+        self.conversation.unlisted |= {event.call for event in events if not self.tools.lists(event.tool)}
         self.conversation.under_way = UnderWay(tuple(events))
         answers = self.conversation.under_way.answers
         try:

@@ -114,6 +114,10 @@ class ToolSet:
         """The notes, in words."""
         return tuple(map(str, self.notes))
 
+    def lists(self, name: str) -> bool:
+        """Tell whether the server lists a tool of this name, whatever may be used of it."""
+        return name in self.schemas or any(tool["name"] == name for tool in self.listed)
+
     def only(self, permit: Permit) -> Self:
         """Keep the tools that may be used."""
         if not permit:
