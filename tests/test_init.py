@@ -45,7 +45,7 @@ def test_a_server_has_a_smoke_test_with_two_commands(tmp_path: Path) -> None:
     """One query a tool, and a workflow; the commands that come next are told, and they work."""
     (tmp_path / "server.py").write_bytes(RAW.read_bytes())
     done = run_mcprun("init", "server.py", "--try", "--tool", "ok", "--tool", "sorry", cwd=tmp_path)
-    assert (done.code, done.stderr) == (0, "")
+    assert done.code == 0
     assert done.stdout.splitlines() == [
         "prompts.jsonl: 2 queries, for the tools of raw 0",
         ".github/workflows/mcprun.yml: runs them on each push, in GitHub Actions",
@@ -200,6 +200,19 @@ def test_a_trial_foretells_what_the_first_run_brings(tmp_path: Path) -> None:
     assert "Each was tried twice: 2 pass, 1 will not. To be mended: 2 queries, see metadata.todo." in done.stdout
     ran = run_mcprun("batch", "prompts.jsonl", RAW, cwd=tmp_path)
     assert (ran.code, ran.verdicts) == (3, {"die": "error", "ok": "passed", "sorry": "passed"})
+
+
+def test_a_trial_is_seen_going_on(tmp_path: Path) -> None:
+    """Each try has a line on stderr, as in a batch, and a call that is not answered takes as long as it is given."""
+    tools = ["--tool", "ok", "--tool", "hang"]
+    done = run_mcprun("init", RAW, "--try", "--no-workflow", *tools, "--call-timeout", "0.2", cwd=tmp_path)
+    first, *lines = done.stderr.splitlines()
+    tries = sorted(line.partition("  2 turns")[0] for line in lines if not line.startswith(" "))
+    assert (done.code, first) == (0, "4 queries; model: script (asked for)")
+    assert tries == ["failed  hang", "failed  hang (2)", "passed  ok", "passed  ok (2)"]
+    assert "! hang  came back as an error: No answer from hang within 0.2 s." in done.stdout.splitlines()
+    silent = run_mcprun("init", RAW, "--no-workflow", "--force", *tools, cwd=tmp_path)
+    assert (silent.code, silent.stderr) == (0, "")
 
 
 STATEFUL = """

@@ -13,18 +13,20 @@ from mcprun.cli.configured import ServerCommand, is_given, is_in_file
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mcprun.ciworkflow import Next
+    from mcprun.events import Event
     from mcprun.planning import Options
     from mcprun.records import JsonObject
     from mcprun.redact import Redactor
+    from mcprun.report.progress import Watcher
     from mcprun.target import Target
 
 
 @click.command(
     cls=ServerCommand,
-    only=("server", "env", "header", "connect_timeout", "redact"),
+    only=("server", "env", "header", "connect_timeout", "call_timeout", "redact"),
     short_help="Write a first prompts file from a server's tools.",
 )
 @options.SERVER
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the files when they are there already.")
 @options.CONNECT_TIMEOUT
+@options.CALL_TIMEOUT
 @options.REDACT
 @click.pass_context
 def init(ctx: click.Context, /, **given: Any) -> None:
@@ -98,7 +101,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
         headers=given["header"],
         redact=given["redact"],
         server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
-        limits=Limits(connect_seconds=given["connect_timeout"]),
+        limits=Limits(connect_seconds=given["connect_timeout"], call_seconds=given["call_timeout"]),
     )
     target, redactor = reach(given["server"], asked, Account.find())
     commands = _commands(ctx, str(prompts), given["server"], asked, redactor)
@@ -111,7 +114,8 @@ def init(ctx: click.Context, /, **given: Any) -> None:
         if not first.queries:
             raise UsageError(_nothing(target, server.tools, first.left_out))
         if given["wants_trial"]:
-            first = asyncio.run(tried(first, given["server"], asked))
+            with Console().progress() as progress:
+                first = asyncio.run(tried(first, given["server"], asked, _seen(progress)))
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
@@ -137,6 +141,17 @@ def _commands(ctx: click.Context, prompts: str, server: str, asked: Options, red
     values = [*(asked.env.values() if here.env else ()), *(asked.headers.values() if here.headers else ())]
     unset = [name for name, value in zip(here.secrets, values, strict=True) if os.environ.get(name) != value]
     return Next(here, with_these([key for key in found if not is_in_file(ctx, key)]), unset)
+
+
+def _seen(progress: Watcher) -> Callable[[Event], None]:
+    """Show how far a trial is. What else happens stands in files that go with it, or was told of the list of tools."""
+    from mcprun.events import QueryEnd, RunStart
+
+    def watch(event: Event) -> None:
+        if isinstance(event, RunStart | QueryEnd):
+            progress.handle(event)
+
+    return watch
 
 
 def _nothing(target: Target, tools: Sequence[JsonObject], left_out: Mapping[str, str]) -> str:
