@@ -267,6 +267,21 @@ def test_what_every_query_would_meet_ends_the_run(
     assert "passed" not in done.verdicts.values()
 
 
+def test_an_api_that_nobody_reaches_ends_the_run(tmp_path: Path) -> None:
+    """One request is tried as often as it may be; then the run ends with what it met, and goes on when it is told to."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", *(f"q{number}" for number in range(40)))
+    env = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": "http://127.0.0.1:1"}
+    flags = ("--retries", "1", "--max-retry-wait", "0.01")
+    done = run_mcprun("batch", prompts, RAW, *flags, "--out", "run", cwd=tmp_path, env=env)
+    assert (done.code, done.stderr.count("no connection to the API")) == (3, 1)
+    assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "api_error")
+    assert (len(done.verdicts), set(done.verdicts.values())) == (40, {"skipped"})
+    assert "Go on with it: mcprun batch --resume run" in done.stderr
+    with MessagesApi(lambda _: text("ok")) as api:
+        again = run_mcprun("batch", "--resume", "run", cwd=tmp_path, env={**env, "ANTHROPIC_BASE_URL": api.url})
+    assert (again.code, set(again.verdicts.values())) == (0, {"passed"})
+
+
 def test_an_answer_nested_without_end_is_an_error_of_its_query(tmp_path: Path) -> None:
     """A body that no parser takes is one that can't be read; the other queries pass."""
     deep = HttpReply(200, "[" * 100_000, {"content-type": "application/json"})

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.deadline import Deadline
-from mcprun.errors import ErrorKind, QueryError, RequestError
+from mcprun.errors import ErrorKind, NoConnectionError, QueryError, RequestError, RunError
 from mcprun.events import Event, Retry, Where
 from mcprun.models import Reply, Request
 from mcprun.models.retry import RetryingModel
@@ -101,6 +101,19 @@ def test_the_last_error_is_raised_when_the_tries_are_used_up() -> None:
     with pytest.raises(RequestError, match="slow down"):
         virtual_time.run(asked.ask())
     assert asked.model.asked == [0, 1, 2, 3]
+
+
+def test_what_no_request_reaches_ends_the_run() -> None:
+    """When all tries of a request met nobody, every other would; but for one that was answered before, in any way."""
+    gone = NoConnectionError("refused")
+    asked = Asked(Answers(*[gone] * 3), retries=2)
+    with pytest.raises(RunError, match="refused; no request of this run has reached it"):
+        virtual_time.run(asked.ask())
+    for trouble in ([gone], [gone, failed()]):
+        asked = Asked(Answers(*trouble, "ok", *[gone] * 3), retries=2)
+        assert virtual_time.run(asked.ask()) == "ok"
+        with pytest.raises(NoConnectionError):
+            virtual_time.run(asked.ask())
 
 
 @pytest.mark.parametrize("error", [failed(may_pass=False), QueryError(ErrorKind.NOT_RECORDED, "no")])

@@ -6,6 +6,7 @@
     │   └── NoJudgeError     nobody can be asked to grade queries that have a rubric        exit 2
     ├── QueryError           one query could not be completed: verdict `error`, with a kind
     │   └── RequestError     a model request failed; the same one may succeed later
+    │       └── NoConnectionError  it could not even be sent
     └── RunError             the run can't go on: one message for the whole run, a kind     exit 3
 
 Failure (a check did not hold) is not an error and never raised: it is a verdict.
@@ -110,6 +111,13 @@ class RequestError(QueryError):
         self.status = status
         self.request_id = request_id
         super().__init__(kind, message)
+
+
+class NoConnectionError(RequestError):
+    """Nobody was there to take a model request: an unknown name, a refused connection, a bad certificate."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorKind.API_ERROR, message, may_pass=True)
 
 
 class RunError(McprunError):

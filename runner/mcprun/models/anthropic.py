@@ -13,7 +13,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
+from mcprun.errors import ErrorKind, NoConnectionError, QueryError, RequestError, RunError
 from mcprun.models import Manner, Reply, Request
 from mcprun.models.caching import Caching, marked, shared
 from mcprun.models.clients import Client
@@ -201,7 +201,10 @@ def told(
         message = f"the API did not answer within {seconds:g} s"
         raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=True) from None
     except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
-        message = f"no connection to the API{_place(error)}: {error.__cause__ or error}"
+        cause = error.__cause__ or error
+        message = f"no connection to the API{_place(error)}: {cause}"
+        if isinstance(cause, httpx2.ConnectError):
+            raise NoConnectionError(message) from None
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
         raise _status_error(error, asked_for, model) from None

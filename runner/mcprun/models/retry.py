@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from mcprun.errors import ErrorKind, RequestError
+from mcprun.errors import ErrorKind, NoConnectionError, RequestError, RunError
 from mcprun.events import Emit, Retry
 from mcprun.models import Model, Reply, Request
 from mcprun.models.throttle import Throttle
@@ -37,7 +37,10 @@ class RetryingModel:
         return self.model.name
 
     async def reply(self, request: Request) -> Reply:
-        """Give the next turn; raises what the last try raised."""
+        """Give the next turn; raises what the last try raised.
+
+        When no request of the run has come to the API, that is a `RunError`: every other query would meet the same.
+        """
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self.retries + 1),
             retry=retry_if_exception(lambda error: isinstance(error, RequestError) and error.may_pass),
@@ -46,7 +49,12 @@ class RetryingModel:
             sleep=self._sleeping(request),
             reraise=True,
         )
-        return await retrying(self._once, request)
+        try:
+            return await retrying(self._once, request)
+        except NoConnectionError as error:
+            if self.throttle.is_reached:
+                raise
+            raise RunError(error.kind, f"{error}; no request of this run has reached it") from None
 
     async def _once(self, request: Request) -> Reply:
         if not self.throttle.is_open:

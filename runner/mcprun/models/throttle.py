@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from mcprun.errors import ErrorKind, RequestError
+from mcprun.errors import ErrorKind, NoConnectionError, RequestError
 
 _CUT = 0.5
 """What is left of the limit when the API throttles: multiplicative down."""
@@ -17,13 +17,14 @@ class Throttle:
 
     Additive up, multiplicative down, as TCP does it: a whole round of good answers adds one request, and a
     throttled one halves them, once a round, since the requests that were sent together are refused together.
-    The limit is never less than `least`.
+    The limit is never less than `least`. It `is_reached` once any request came to the API, whatever became of it.
 
     `tell` is called with the seconds of each pause: where requests are sent from other processes as well, theirs must
     `obey` it.
     """
 
     def __init__(self, most: int, tell: Callable[[float], None] = lambda _: None, *, least: int = 1) -> None:
+        self.is_reached = False
         self._most, self._least = most, least
         self._tell = tell
         self._limit = float(most)
@@ -61,10 +62,12 @@ class Throttle:
         try:
             yield
         except RequestError as error:
+            self.is_reached |= not isinstance(error, NoConnectionError)
             if error.kind is ErrorKind.THROTTLED and round_ == self._round:
                 self._cut()
             raise
         else:
+            self.is_reached = True
             self._limit = min(self._most, self._limit + 1 / self._limit)
         finally:
             self._in_flight -= 1
