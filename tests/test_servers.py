@@ -411,6 +411,8 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
     [
         (["p.jsonl", "localhost:8765/mcp"], "Error: localhost:8765/mcp looks like a URL: write http://localhost:8765/mcp\n"),
         (["p.jsonl", "http://[::1"], "Error: http://[::1 is no whole http or https URL\n"),
+        (["p.jsonl", "http://token@[::1"], "Error: [redacted] is no whole http or https URL\n"),
+        (["p.jsonl", "http://[::1", "--", "a"], "Error: http://[::1 runs already: it can't be given arguments (a)\n"),
         (["p.jsonl", ""], "Error: SERVER is empty; give a server file, a command line, a URL or FILE.json#name\n"),
         (["p.jsonl", "server.py --x"], "Error: give the server's arguments behind --: server.py … -- --x\n"),
         (["p.jsonl", "server.ts"], "Error: don't know how to run server.ts: give a command line such as \"npx tsx server.ts\"\n"),
@@ -424,6 +426,10 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
         (["npx -y some-server", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'npx -y some-server'\n"),
         (["http://me:s3cret@x/mcp?k=v", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'http://[redacted]@x/mcp?[redacted]'\n"),
         (["server.py", "server.py"], "Error: server.py is a server's file: PROMPTS comes before SERVER, and is JSONL\n"),
+
+
+        (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url names an API, and the model is script"),
+        (["p.jsonl", "server.py", "--base-url", "http://[x"], "Error: --base-url names an API, and the model is script"),
         (["p.jsonl", "server.py", "--call-timeout", "nan"], "Error: Invalid value for '--call-timeout': 'nan' is no number.\n"),
     ],
 )  # fmt: skip

@@ -105,9 +105,12 @@ def secrets_of(target: Target) -> list[str]:
 def url_secrets(url: str) -> list[str]:
     """Give what `without_secrets` leaves out of a URL: as it is written, as a server reads it, and as a header has it.
 
-    A user and password travel as `Authorization: Basic` (RFC 7617), not in the URL.
+    A user and password travel as `Authorization: Basic` (RFC 7617), not in the URL. One that is no URL is all secret.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return [url]
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     pair = f"{unquote(user)}:{unquote(password)}"
     values = [one.partition("=")[2] or one for one in parts.query.split("&")]
@@ -152,8 +155,14 @@ def authorized(target: Target, *, token: str | None, client: OAuthClient | None)
 
 
 def without_secrets(url: str) -> str:
-    """Give a URL without its user, password and query, which may be secret."""
-    parts = urlsplit(url)
+    """Give a URL without its user, password, query and fragment, which may be secret.
+
+    One that can't be taken apart is given whole, or not at all where there may be any of these in it.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return REDACTED if set(url) & set("@?#") else url
     user, _, host = parts.netloc.rpartition("@")
     netloc = f"{REDACTED}@{host}" if user else host
     return urlunsplit((parts.scheme, netloc, parts.path, REDACTED if parts.query else "", ""))
@@ -176,7 +185,7 @@ def parse_target(server: str, args: Sequence[str] = (), cwd: str | None = None) 
             raise UsageError(
                 f"{without_secrets(server)} runs already: it can't be given arguments ({shlex.join(args)})"
             )
-        return _http(server, server)
+        return _http(server, without_secrets(server))
     file, _, name = server.partition("#")
     if file.endswith(".json"):
         return _configured(Path(file), name, args)
