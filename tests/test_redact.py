@@ -25,6 +25,7 @@ from mcprun.redact import LEAST, Redactor
 from mcprun.serverlog import ServerLog
 from mcprun.target import HttpTarget, secrets_of
 from tests.support.cli import RAW, SERVERS, Result, script, write_jsonl
+from tests.support.clouds_api import BareApi, FoundryApi
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, MessagesApi, error, scripted, text
 
@@ -169,6 +170,24 @@ def test_the_key_that_the_api_repeats(mcprun: Forks, tmp_path: Path) -> None:
     assert [one["verdict"] for one in done.transcripts] == ["passed", "error"]
     found = everything(tmp_path, done)
     assert (key in found, found.count(REDACTED) >= 2) == (False, True)
+
+
+@pytest.mark.parametrize("is_flag", [True, False])
+@pytest.mark.parametrize("model", ["claude-x", "foundry:x"])
+def test_what_is_secret_in_the_url_of_the_api(mcprun: Forks, tmp_path: Path, model: str, is_flag: bool) -> None:
+    """An endpoint that tells who asks it, as its URL names them, does not have it written down."""
+    basic = b64encode(b"sekret-user:sekret-word").decode()
+    told = error(400, "invalid_request_error", f"sekret-user, your sekret-word ({basic}) is not mine")
+    with FoundryApi(lambda _: told) if ":" in model else BareApi(lambda _: told) as api:
+        write_jsonl(tmp_path / "p.jsonl", "Hi")
+        url = api.url.replace("//", "//sekret-user:sekret-word@") + ("/anthropic" if ":" in model else "")
+        variable = "ANTHROPIC_FOUNDRY_BASE_URL" if ":" in model else "ANTHROPIC_BASE_URL"
+        keys = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_FOUNDRY_API_KEY": FoundryApi.key}
+        flags, env = (("--base-url", url), keys) if is_flag else ((), {**keys, variable: url})
+        done = mcprun.run("batch", "p.jsonl", RAW, "--model", model, "--bare-api", *flags, cwd=tmp_path, env=env)
+    found = everything(tmp_path, done)
+    assert (done.code, len(api.requests)) == (3, 1)
+    assert ("sekret" in found, basic in found, f"{REDACTED}, your {REDACTED}" in found) == (False, False, True)
 
 
 def test_prompts_of_stdin_with_secrets_are_not_kept(mcprun: Forks, tmp_path: Path) -> None:

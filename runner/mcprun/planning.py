@@ -30,6 +30,7 @@ from mcprun.target import (
     parse_target,
     secrets_of,
     started_otherwise,
+    url_secrets,
     variables_of,
     with_more,
 )
@@ -237,7 +238,8 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
         issuer=options.oauth_issuer,
     )
     target = authorized(target, token=given_value(options.token, variables), client=client)
-    return target, Redactor([*account.secrets, *secrets_of(target)], options.redact)
+    found = [*account.secrets, *url_secrets(options.base_url or ""), *secrets_of(target)]
+    return target, Redactor(found, options.redact)
 
 
 def unreached(options: Options) -> Options:

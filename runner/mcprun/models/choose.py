@@ -22,6 +22,7 @@ from mcprun.records import ModelRecord
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
 from mcprun.show import Show
+from mcprun.target import url_secrets
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 """The Claude that answers when nobody names one."""
@@ -70,9 +71,11 @@ class Account:
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be seen."""
-        clouds = (secret for cloud in self.clouds.values() for secret in cloud.secrets)
-        return [secret for secret in (self.api_key, self.auth_token, *clouds) if secret]
+        """What must not be seen: the keys, and what the URLs hold."""
+        clouds = self.clouds.values()
+        urls = (self.base_url, *(cloud.settings.get("base_url") for cloud in clouds))
+        found = [self.api_key, self.auth_token, *(secret for cloud in clouds for secret in cloud.secrets)]
+        return [secret for secret in found if secret] + [secret for url in urls if url for secret in url_secrets(url)]
 
     @property
     def has_key(self) -> bool:
