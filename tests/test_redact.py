@@ -67,6 +67,12 @@ def test_a_secret_of_several_lines_is_found_line_by_line() -> None:
     assert redactor.text("key: abcdefgh") == f"key: {REDACTED}"
 
 
+@pytest.mark.parametrize("secret", ["abcdefgh\n", " abcdefgh", "  abcdefgh\n  ijklmnop\n"])
+def test_the_space_around_a_secret_is_none_of_it(secret: str) -> None:
+    """What was read from a file ends with a newline, and is printed without."""
+    assert Redactor([secret]).text("key=abcdefgh.") == f"key={REDACTED}."
+
+
 def test_events_keep_their_ids() -> None:
     """What belongs to which query stays known, whatever a pattern fits."""
     event = ToolCall(where=Where("q1"), turn=0, call=0, tool="add", input={"n": "q1"}, server=1, log_offset=0)

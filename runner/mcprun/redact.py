@@ -204,8 +204,7 @@ def _sequence(value: Any, items: list[Any]) -> Any:
 
 def _forms(secret: str) -> Iterator[str]:
     """Give a secret as it may be met: alone, within JSON, within a URL, and line by line."""
-    lines = secret.splitlines()
-    for text in (secret, *(lines if len(lines) > 1 else ())):
+    for text in {secret, secret.strip(), *map(str.strip, secret.splitlines())}:
         data = _encoded(text)
         yield text
         yield data.decode("utf-8", "replace")
