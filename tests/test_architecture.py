@@ -20,7 +20,7 @@ LAYERS = (
     "snapshot", "journal", "folders", "rundir", "jsonfiles", "sdklog", "supervisor", "untried", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "sampling", "opening", "content", "prompts", "known", "jsonl", "shard", "queries", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
     "telemetry",
-    "heard", "redact", "config", "compact", "events", "tally", "outline", "paid", "records", "ending", "heap", "together", "deadline", "limits", "errors",
+    "heard", "redact", "config", "compact", "events", "tally", "outline", "paid", "records", "ending", "heap", "together", "deadline", "limits", "credentials", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

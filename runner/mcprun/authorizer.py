@@ -13,11 +13,12 @@ from contextlib import nullcontext
 
 import httpx2
 
+from mcprun.credentials import without_secrets
 from mcprun.errors import UsageError
 from mcprun.events import Emit, Warned
 from mcprun.grants import Grant, Key
 from mcprun.redact import Redactor
-from mcprun.target import HttpTarget, without_secrets
+from mcprun.target import HttpTarget
 from mcprun.tokenstore import TokenStore
 
 _ROUNDS = 2

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from mcprun.asking import LogLevel, Offers
 from mcprun.batch import Plan
 from mcprun.config import environment
+from mcprun.credentials import url_secrets
 from mcprun.errors import UsageError
 from mcprun.limits import AUTO, Limits
 from mcprun.models import Manner
@@ -30,7 +31,6 @@ from mcprun.target import (
     parse_target,
     secrets_of,
     started_otherwise,
-    url_secrets,
     variables_of,
     with_more,
 )

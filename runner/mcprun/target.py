@@ -16,14 +16,14 @@ import re
 import shlex
 import shutil
 import sys
-from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from mcprun.errors import REDACTED, UsageError
+from mcprun.credentials import header_secrets, url_secrets, without_secrets
+from mcprun.errors import UsageError
 from mcprun.oauthclient import OAuthClient, registered
 from mcprun.records import JsonObject
 
@@ -85,9 +85,6 @@ class InProcessTarget:
 
 Target = StdioTarget | HttpTarget | InProcessTarget
 
-_PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent", "mcp-protocol-version"})
-"""Headers whose values are no secret, and stand in every other message."""
-
 
 def secrets_of(target: Target) -> list[str]:
     """Give what must not be seen of a target: the values of its environment, or of its headers and its URL."""
@@ -95,42 +92,10 @@ def secrets_of(target: Target) -> list[str]:
         return []
     if isinstance(target, StdioTarget):
         return list(target.env.values())
-    headers = [(name.lower(), value.strip()) for name, value in target.headers.items()]
-    found = [part for name, value in headers if name not in _PLAIN_HEADERS for part in _parts(name, value)]
+    found = [part for name, value in target.headers.items() for part in header_secrets(name, value)]
     found += url_secrets(target.url)
     found += [secret for client in (target.client, target.registered) if client for secret in client.secrets]
     return [value for value in found if value]
-
-
-def url_secrets(url: str) -> list[str]:
-    """Give what `without_secrets` leaves out of a URL: as it is written, as a server reads it, and as a header has it.
-
-    A user and password travel as `Authorization: Basic` (RFC 7617), not in the URL. One that is no URL is all secret.
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return [url]
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    pair = f"{unquote(user)}:{unquote(password)}"
-    values = [one.partition("=")[2] or one for one in parts.query.split("&")]
-    found = [user, password, unquote(user), unquote(password), parts.query, *values, *map(unquote_plus, values)]
-    if user or password:
-        found += [pair, b64encode(pair.encode("utf-8", "replace")).decode()]
-    return [value for value in [*found, parts.fragment] if value]
-
-
-def _parts(header: str, value: str) -> list[str]:
-    """Give what is secret in a header: all of it, and what a server that reads it takes out of it."""
-    if header == "cookie":
-        return [value, *(pair.partition("=")[2].strip() for pair in value.split(";"))]
-    scheme, _, shown = value.partition(" ")  # Bearer or Basic, and what stands behind it
-    shown = shown.strip()
-    try:
-        pair = b64decode(shown, validate=True).decode() if scheme.lower() == "basic" else ""
-    except ValueError:
-        pair = ""
-    return [value, shown, pair, *pair.split(":", 1)]
 
 
 def brings_authorization(target: HttpTarget) -> bool:
@@ -152,20 +117,6 @@ def authorized(target: Target, *, token: str | None, client: OAuthClient | None)
     if token:
         return replace(target, headers={**target.headers, "Authorization": f"Bearer {token}"})
     return replace(target, client=client)
-
-
-def without_secrets(url: str) -> str:
-    """Give a URL without its user, password, query and fragment, which may be secret.
-
-    One that can't be taken apart is given whole, or not at all where there may be any of these in it.
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return REDACTED if set(url) & set("@?#") else url
-    user, _, host = parts.netloc.rpartition("@")
-    netloc = f"{REDACTED}@{host}" if user else host
-    return urlunsplit((parts.scheme, netloc, parts.path, REDACTED if parts.query else "", ""))
 
 
 def parse_target(server: str, args: Sequence[str] = (), cwd: str | None = None) -> Target:

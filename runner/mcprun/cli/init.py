@@ -128,7 +128,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
 def _commands(ctx: click.Context, prompts: str, server: str, asked: Options, redactor: Redactor) -> Next:
     """Give the commands that come next, without secrets: what is set already, here or in the project, is not said."""
     from mcprun.ciworkflow import Commands, Next
-    from mcprun.target import without_secrets
+    from mcprun.credentials import without_secrets
 
     is_url = server.lower().startswith(("http://", "https://"))
     name, *args = map(redactor.text, (without_secrets(server) if is_url else server, *asked.server_args))

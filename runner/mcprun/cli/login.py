@@ -69,7 +69,7 @@ def login(ctx: click.Context, /, **given: Any) -> None:
 
     Exits with 0 when the tokens are kept, with 2 for wrong usage, with 3 when the login comes to nothing.
     """
-    from mcprun.target import without_secrets
+    from mcprun.credentials import without_secrets
     from mcprun.tokenstore import TokenStore
 
     if given["wants_list"]:
@@ -128,8 +128,9 @@ def logout(server: str | None, wants_all: bool) -> None:
 
     Exits with 0, also when there were none.
     """
+    from mcprun.credentials import without_secrets
     from mcprun.grants import Key
-    from mcprun.target import parse_target, without_secrets
+    from mcprun.target import parse_target
     from mcprun.tokenstore import TokenStore
 
     if (server is None) != wants_all:

@@ -16,13 +16,14 @@ from mcprun.cli import options
 from mcprun.cli.authoptions import SECRETS
 from mcprun.cli.configured import SERVER_ARGS
 from mcprun.config import environment, files_of
+from mcprun.credentials import without_secrets
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import RETRIES, Limits
 from mcprun.oauthclient import as_kept
 from mcprun.planning import Options, make_plan
 from mcprun.resume import Resume
 from mcprun.rundir import PROMPTS
-from mcprun.target import SERVER_FILES, without_secrets
+from mcprun.target import SERVER_FILES
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
 """What says how to go on with a run, and what to print, is no argument of the run."""

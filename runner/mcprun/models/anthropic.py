@@ -13,13 +13,13 @@ from typing import Any
 import anthropic
 import httpx2
 
+from mcprun.credentials import without_secrets
 from mcprun.errors import ErrorKind, NoConnectionError, QueryError, RequestError, RunError
 from mcprun.models import Manner, Reply, Request
 from mcprun.models.caching import Caching, marked, shared
 from mcprun.models.clients import Client
 from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
-from mcprun.target import without_secrets
 
 
 class AnthropicModel:

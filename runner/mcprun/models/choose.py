@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from mcprun.config import environment
+from mcprun.credentials import url_secrets
 from mcprun.errors import NoJudgeError, UsageError
 from mcprun.events import Emit
 from mcprun.limits import Limits
@@ -22,7 +23,6 @@ from mcprun.records import ModelRecord
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
 from mcprun.show import Show
-from mcprun.target import url_secrets
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 """The Claude that answers when nobody names one."""
