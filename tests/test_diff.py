@@ -528,9 +528,21 @@ def test_tools_that_no_query_calls(tmp_path: Path, good: Result) -> None:
 
 def test_the_same_run_and_files_of_it(tmp_path: Path, good: Result) -> None:
     """A run may be given by its folder or its file, and HEAD is the latest run when it is left out."""
-    for args in (["good", "good"], ["good"], ["good/transcripts.jsonl", "latest"]):
+    shutil.copytree(good.run, tmp_path / "copy")
+    for args in (["copy", "good"], ["copy"], ["copy/transcripts.jsonl", "latest"], ["good/transcripts.jsonl", "copy"]):
         done = run_mcprun("diff", *args, cwd=tmp_path)
         assert (done.code, done.stdout) == (0, "3 same\n")
+
+
+@pytest.mark.parametrize("args", [["latest"], ["good"], ["good", "latest"], ["good", "good/transcripts.jsonl"]])
+def test_a_run_is_not_compared_with_itself(tmp_path: Path, good: Result, args: list[str]) -> None:
+    """That nothing differs then means nothing: it says what to give in place of it."""
+    done = run_mcprun("diff", *args, cwd=tmp_path)
+    told = f"Error: BASE ({args[0]}) and HEAD ({args[-1] if args[1:] else 'latest'}) are the same run"
+    assert (done.code, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        f"{told}: give another one as BASE, such as a baseline or an earlier folder of outputs/"
+    )
 
 
 def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
@@ -574,9 +586,9 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
         (["good", "call.jsonl"], "HEAD holds a line that is no transcript: one of its 'calls' is none"),
         (["good", "error.jsonl"], "HEAD holds a line that is no transcript: its 'error' is not what it should be"),
         (["id.jsonl", "good"], "BASE holds a line that is no transcript: its 'id' is not what it should be"),
-        (["p.txt", "p.txt"], "BASE holds a line that is no transcript: it is not JSON"),
+        (["p.txt", "good"], "BASE holds a line that is no transcript: it is not JSON"),
         (["deep.txt", "good"], "BASE holds a line that is no transcript: it is nested too deeply"),
-        (["empty.jsonl", "empty.jsonl"], "neither BASE nor HEAD holds a transcript"),
+        (["empty.jsonl", "none.jsonl"], "neither BASE nor HEAD holds a transcript"),
         (["twice.jsonl", "good"], "BASE holds 'q', repeat 1, twice"),
         (["good", "good", "--alpha", "nan"], "is no number"),
         (["good", "good", "--ignore", "a["], "--ignore 'a[' is no path"),
@@ -599,6 +611,7 @@ def test_what_can_not_be_compared(tmp_path: Path, good: Result, args: list[str],
     for name, more in odd.items():
         write_jsonl(tmp_path / f"{name}.jsonl", transcript(**more))
     write_jsonl(tmp_path / "empty.jsonl")
+    write_jsonl(tmp_path / "none.jsonl")
     write_jsonl(tmp_path / "twice.jsonl", transcript(), transcript(), transcript(id="r"), transcript(id="s"))
     done = run_mcprun("diff", *args, cwd=tmp_path)
     assert (done.code, message in done.stderr) == (2, True)

@@ -162,7 +162,7 @@ def test_every_kind_of_content(tmp_path: Path) -> None:
         (["report", "nope", "--html", "r.html"], "there is no run nope"),
         (["report", "run", "--html", "run/run.json/r.html"], "can't write run/run.json/r.html: "),
         (["report", "torn", "--html", "r.html"], "torn/trace.jsonl holds a line that is no event"),
-        (["diff", "run", "run", "--html", "no/d.html"], "can't write no/d.html: No such file or directory"),
+        (["diff", "torn", "run", "--html", "no/d.html"], "can't write no/d.html: No such file or directory"),
     ],
 )
 def test_what_can_not_be_reported(tmp_path: Path, args: list[str], message: str) -> None:

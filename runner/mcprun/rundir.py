@@ -211,6 +211,10 @@ class Lines:
         self.stream.seek(0)
         return (line for line in self.stream if line.endswith(b"\n"))
 
+    def is_same(self, other: Lines) -> bool:
+        """Tell whether both are one file, by whatever names it was given."""
+        return os.path.sameopenfile(self.stream.fileno(), other.stream.fileno())
+
     def heads(self) -> Iterator[tuple[bytes, bytes]]:
         """Give each transcript's id (as JSON) and repeat, read from the beginning of its line alone."""
         for line in self:

@@ -5,6 +5,7 @@ That the latter take about half of it shows that they import no SDK.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +22,12 @@ TIMES = 10
 def figures(folder: Path, rounds: int) -> Iterator[Figure]:
     """Measure help, and the commands that read runs of ten queries."""
     batch(folder, prompts(folder, 10), *SCRIPT, out=folder / "run")
+    shutil.copytree(folder / "run", folder / "head")
     mcprun = (sys.executable, "-m", "mcprun")
     for name, command, imported, allowed in (
         ("--help", ("--help",), "click", 2.0),
         ("show", ("show", "run"), "mcp", 0.6),
-        ("diff", ("diff", "run", "run"), "mcp", 0.6),
+        ("diff", ("diff", "run", "head"), "mcp", 0.6),
         ("report", ("report", "run", "--junit", "-"), "mcp", 0.6),
     ):
         yield compare(

@@ -9,7 +9,7 @@ import click
 from mcprun.cli import options, reportoptions
 from mcprun.cli.completion import runs
 from mcprun.cli.configured import Configured
-from mcprun.errors import ExitCode
+from mcprun.errors import ExitCode, UsageError
 
 
 @click.command(cls=Configured, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
@@ -75,6 +75,11 @@ def diff(
     lens = Lens((frozenset(only) or DEFAULT_ASPECTS) | more, Scrubber.of(scrub, ignore))
     form = "json" if as_json else "markdown" if as_markdown else "text"
     with open_transcripts(base) as before, open_transcripts(head) as after:
+        if before.is_same(after):
+            raise UsageError(
+                f"BASE ({base}) and HEAD ({head}) are the same run: give another one as BASE, such as a baseline or an"
+                " earlier folder of outputs/"
+            )
         comparison = Comparison(lens, repeated=repeated(before, after), alpha=alpha)
         tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)
         if html:
