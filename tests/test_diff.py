@@ -335,6 +335,18 @@ def test_scrubs_that_can_not_be_meant(scrub: str) -> None:
         Scrubber.of([scrub])
 
 
+@pytest.mark.parametrize(
+    ("scrub", "name"),
+    [("uuids", "uuid"), ("UUID", "uuid"), ("timestamps", "timestamp"), ("temp", "tmp"), ("guid", "uuid")],
+)
+def test_a_mistyped_name_is_no_pattern(scrub: str, name: str) -> None:
+    """What is all but a name is not silently taken for a regular expression; written as one, it is."""
+    with pytest.raises(UsageError, match=f"^--scrub '{scrub}' is not known; did you mean {name}\\? "):
+        Scrubber.of([scrub])
+    for pattern in (f"({scrub})", "secret", "today"):
+        assert Scrubber.of([pattern]).clean(f"{scrub} secret today") != f"{scrub} secret today"
+
+
 # How it is told. ------------------------------------------------------------------------------------------
 
 
@@ -592,6 +604,7 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
         (["twice.jsonl", "good"], "BASE holds 'q', repeat 1, twice"),
         (["good", "good", "--alpha", "nan"], "is no number"),
         (["good", "good", "--ignore", "a["], "--ignore 'a[' is no path"),
+        (["good", "good", "--scrub", "uuids"], "did you mean uuid? As a regular expression it is written (uuids)"),
         (["good", "good", "--json", "--markdown"], "--json and --markdown: choose one"),
         (["good", "good", "--only", "nope"], "'nope' is not one of"),
     ],

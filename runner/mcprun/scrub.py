@@ -5,6 +5,7 @@ Pure; works on JSON values.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ SCRUBS: Mapping[str, str] = {
     "hash": r"\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})\b",
 }
 """What can be scrubbed by name, and the regular expression that finds it."""
+
+_WORD = re.compile(r"\w+")
+"""What may be a name, and is hardly a pattern."""
+
+_ALIKE = 0.75
+"""How much like a name a word must be to be taken for it, mistyped: `guid` is that much like `uuid`."""
 
 _STEP = re.compile(r"""\*\*|\*|\[\*\]|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[\]*"]+)""")
 _IGNORED = "<ignored>"
@@ -115,4 +122,7 @@ def _within(paths: Sequence[tuple[Step, ...]], step: str | int) -> list[tuple[St
 def _pattern(scrub: str) -> tuple[re.Pattern[str], str]:
     if scrub in SCRUBS:
         return re.compile(SCRUBS[scrub]), f"<{scrub}>"
+    if _WORD.fullmatch(scrub) and (close := difflib.get_close_matches(scrub.lower(), SCRUBS, n=1, cutoff=_ALIKE)):
+        known = f"--scrub {scrub!r} is not known; did you mean {close[0]}?"
+        raise UsageError(f"{known} As a regular expression it is written ({scrub})")
     return compiled("--scrub", scrub), "<scrubbed>"
