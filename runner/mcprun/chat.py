@@ -27,13 +27,14 @@ from mcprun.events import ExchangeEnd, QueryEnd, ToolCall, Warned, Where
 from mcprun.folders import mark_latest
 from mcprun.loop import ANSWERED
 from mcprun.mending import Place, mend
-from mcprun.prompts import PromptsFile, Select, as_file, read_prompts
+from mcprun.prompts import PromptsFile, Select, read_prompts
 from mcprun.queries import Query, parse_query
 from mcprun.recorder import Recorder
 from mcprun.records import JsonObject, RunRecord, ServerRecord, Transcript
 from mcprun.refusals import STOPPED
 from mcprun.saving import saved_query
 from mcprun.server import described
+from mcprun.source import as_file
 from mcprun.tools import ToolSet
 
 NAME = "chat"

@@ -18,12 +18,13 @@ from mcprun.limits import AUTO, Limits
 from mcprun.models import Manner
 from mcprun.models.choose import Account, Choice, choose, choose_judge, needs_script
 from mcprun.oauthclient import given_value, machine
-from mcprun.prompts import Select, as_file, read_prompts
+from mcprun.prompts import Select, read_prompts
 from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
 from mcprun.shard import Shard
+from mcprun.source import as_file
 from mcprun.target import (
     InProcessTarget,
     Target,

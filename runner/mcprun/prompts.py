@@ -7,11 +7,6 @@ holds the ids and nothing else. What comes on stdin is kept in a temporary file 
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-import json
-import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -23,8 +18,8 @@ from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
 from mcprun.known import Known
 from mcprun.queries import BadQuery, Query, parse_query
-from mcprun.records import JsonObject
 from mcprun.shard import Shard
+from mcprun.source import open_source, sha256_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +163,14 @@ def read_prompts(
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
     is bad, and when a selected query has no script though the run needs one (`need_script`).
     """
-    source, is_stream = _open(str(kept or name)) if isinstance(kept, Path | None) else (kept, True)
+    source, is_stream = open_source(str(kept or name)) if isinstance(kept, Path | None) else (kept, True)
     try:
         select = select or Select()
         if (
             known
             and known.suffices(need_script=need_script)
             and not select.is_choosy
-            and known.sha256 == _sha256(source)
+            and known.sha256 == sha256_of(source)
         ):
             found = PromptsFile(
                 name=name,
@@ -196,17 +191,6 @@ def read_prompts(
         raise
 
 
-def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
-    """Write queries as a prompts file has them, to be `kept`. Raises `UsageError` for one that JSON can't hold."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
-    try:
-        file.writelines(json.dumps(query).encode() + b"\n" for query in queries)
-    except (TypeError, ValueError) as error:
-        file.close()
-        raise UsageError(f"a query is not JSON: {error}") from None
-    return file
-
-
 def stem_of(name: str) -> str:
     """Make a short name of a prompts file's: `quickstart` of `prompts/quickstart.jsonl`, `stdin` of `-`."""
     return Path(name).stem if name != "-" else "stdin"
@@ -218,7 +202,7 @@ def lines_of(path: Path, sha256: str) -> dict[str, int]:
         if not path.is_file():
             return {}
         with path.open("rb") as source:
-            if _sha256(source) != sha256:
+            if sha256_of(source) != sha256:
                 return {}
             return {query.id: line for line, query in _queries(str(path), source, [])}
     except OSError:
@@ -259,7 +243,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         raise UsageError(f"nothing to run: none of the queries in {_label(name)} ({total}) fits {select}")
     return PromptsFile(
         name=name,
-        sha256=_sha256(source),
+        sha256=sha256_of(source),
         digests=digests,
         total=total,
         scripted=scripted,
@@ -313,39 +297,3 @@ def _has_id(value: dict[str, Any]) -> bool:
 
 def _label(name: str) -> str:
     return "<stdin>" if name == "-" else name
-
-
-def _open(name: str) -> tuple[IO[bytes], bool]:
-    """Open for reading twice; stdin and pipes are spooled, which is told."""
-    if name == "-":
-        return _spool(sys.stdin.buffer), True
-    path = Path(name)
-    if path.is_dir():
-        raise UsageError(f"{name} is a folder; give a prompts file (JSONL, one query a line)")
-    try:
-        source = path.open("rb")
-    except FileNotFoundError:
-        raise UsageError(f"there is no prompts file {name}{_nearby(path)}") from None
-    except OSError as error:
-        raise UsageError(f"can't read {name}: {error.strerror}") from None
-    if source.seekable():
-        return source, False
-    with source:
-        return _spool(source), True
-
-
-def _spool(stream: IO[bytes]) -> IO[bytes]:
-    kept = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
-    shutil.copyfileobj(stream, kept)
-    return kept
-
-
-def _nearby(path: Path) -> str:
-    folder = path.parent
-    found = sorted(file.name for file in folder.glob("*.jsonl")) if folder.is_dir() else []
-    return f"; in {folder} there are {', '.join(found[:5])}" if found else ""
-
-
-def _sha256(source: IO[bytes]) -> str:
-    source.seek(0)
-    return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # IO[bytes] is readable

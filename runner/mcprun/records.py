@@ -1,7 +1,6 @@
 """The file formats of a run, as values: what `run.json` and each line of `transcripts.jsonl` hold.
 
-Every key is always there, `null` where nothing is known, so that `jq` and other readers need no guards; but for
-`asked` and `given` of a transcript, which only few have.
+Every key but `asked` and `given` is always there, `null` where nothing is known, so that `jq` needs no guards.
 A transcript holds no times and nothing random of ours: the same prompts against the same server from the
 same script or recording give the same bytes.
 """
