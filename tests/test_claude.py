@@ -242,7 +242,7 @@ def test_an_api_that_is_not_there_is_named(tmp_path: Path) -> None:
     flags = ("--base-url", f"http://me:s3cret@{place}/gateway", "--no-retry")
     done = run_mcprun("batch", prompts, RAW, *flags, cwd=tmp_path, env={"ANTHROPIC_API_KEY": KEY})
     told = f"no connection to the API at http://[redacted]@{place}/gateway/v1/messages: All connection attempts failed"
-    assert (done.code, done.transcripts[0]["error"]["message"]) == (3, told)
+    assert (done.code, done.transcripts[0]["error"]["message"]) == (3, f"{told}; no request of this run has reached it")
     assert told in " ".join(done.stderr.split())
     assert not any(b"s3cret" in file.read_bytes() for file in done.run.iterdir())
 

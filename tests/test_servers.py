@@ -426,10 +426,7 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
         (["npx -y some-server", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'npx -y some-server'\n"),
         (["http://me:s3cret@x/mcp?k=v", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'http://[redacted]@x/mcp?[redacted]'\n"),
         (["server.py", "server.py"], "Error: server.py is a server's file: PROMPTS comes before SERVER, and is JSONL\n"),
-
-
-        (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url names an API, and the model is script"),
-        (["p.jsonl", "server.py", "--base-url", "http://[x"], "Error: --base-url names an API, and the model is script"),
+        (["p.jsonl", "server.py", "--base-url", "http://[x"], "Error: --base-url names an API, and there is no key to show it: "),
         (["p.jsonl", "server.py", "--call-timeout", "nan"], "Error: Invalid value for '--call-timeout': 'nan' is no number.\n"),
     ],
 )  # fmt: skip

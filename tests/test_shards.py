@@ -91,7 +91,7 @@ def test_a_merge_that_was_killed_may_be_done_again(mcprun: Forks, folder: Path) 
     in_shards(mcprun, folder, 2)
     whole = mcprun.run("merge", "1", "2", "--out", "whole", cwd=folder)
     lines = mcprun.lines("merge", "1", "2", "--out", "counted", cwd=folder)
-    for number, point in enumerate(range(lines // 2, lines, lines // 40)):
+    for number, point in enumerate(range(lines // 2, lines, lines // 16)):
         run = f"killed-{number}"
         killed = mcprun.run("merge", "1", "2", "--out", run, cwd=folder, kill=point)
         assert killed.code in (-signal.SIGKILL, whole.code)
