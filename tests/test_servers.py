@@ -380,18 +380,15 @@ def test_arguments_that_are_no_json_are_told_to_the_model(tmp_path: Path) -> Non
     )
 
 
-def test_a_script_that_is_nested_deeper_than_python_goes_is_an_error_of_the_query(tmp_path: Path) -> None:
-    """It is no fault of mcprun, and the others are run."""
+def test_a_script_that_is_nested_deeper_than_python_goes_is_refused(tmp_path: Path) -> None:
+    """It is a bad line, as any other that can't be run."""
     deep: Any = 1
-    for _ in range(900):
+    for _ in range(500):
         deep = [deep]
-    prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {"x": deep}), id="deep"), script(("ok", {}), id="b"))
-    done = run_mcprun("batch", prompts, RAW, cwd=tmp_path)
-    assert (done.code, done.verdicts) == (3, {"deep": "error", "b": "passed"})
-    assert done.transcripts[0]["error"] == {
-        "kind": "script_error",
-        "message": "script, turn 0, call of ok: its input is nested too deeply",
-    }
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"), script(("ok", {"x": deep}), id="deep"))
+    for command in (("validate", "p.jsonl"), ("batch", "p.jsonl", RAW)):
+        done = run_mcprun(*command, cwd=tmp_path)
+        assert (done.code, done.stderr) == (2, "p.jsonl:2: script: an input is nested more than 400 deep\n")
 
 
 def test_noise_on_stdout_is_told(tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ from mcprun.serverinput import ServerPrompt, Uri, from_server
 
 _BLOCK_TYPES = ("text", "image", "document")
 
+_DEEPEST = 400
+"""Levels of a script's input: not far behind, Python's own stack has an end."""
+
 
 class BadQuery(ValueError):  # noqa: N818  it is a finding, listed with others, not an error of the program
     """A line that is no query; `problems` holds every (field, what is wrong)."""
@@ -303,15 +306,16 @@ def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _objects(value: Any) -> Iterator[JsonObject]:
-    """Every object within a JSON value, itself included."""
+def _objects(value: Any, levels: int = _DEEPEST) -> Iterator[JsonObject]:
+    """Every object within a JSON value, itself included. Raises `ValueError` where it has more levels than that."""
+    if not isinstance(value, dict | list):
+        return
+    if not levels:
+        raise ValueError(f"an input is nested more than {_DEEPEST} deep")
     if isinstance(value, dict):
         yield value
-        for item in value.values():
-            yield from _objects(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _objects(item)
+    for item in value.values() if isinstance(value, dict) else value:
+        yield from _objects(item, levels - 1)
 
 
 def _reference_problem(reference: JsonObject, made: int) -> str | None:

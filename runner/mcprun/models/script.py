@@ -26,11 +26,11 @@ class ScriptModel:
         content: list[JsonObject] = [{"type": "text", "text": turn.text}] if turn.text.strip() else []
         for number, call in enumerate(turn.calls, len(request.calls)):
             try:
-                tool, arguments = request.tools.to_api(call.tool, resolve(call.input, request.calls))
-            except (LookupError, RecursionError) as error:
-                why = error.args[0] if isinstance(error, LookupError) else "its input is nested too deeply"
-                message = f"script, turn {request.turn}, call of {call.tool}: {why}"
+                arguments = resolve(call.input, request.calls)
+            except LookupError as error:
+                message = f"script, turn {request.turn}, call of {call.tool}: {error.args[0]}"
                 raise QueryError(ErrorKind.SCRIPT_ERROR, message) from None
+            tool, arguments = request.tools.to_api(call.tool, arguments)
             content.append({"type": "tool_use", "id": f"call_{number}", "name": tool, "input": arguments})
         stop_reason = "tool_use" if turn.calls else "end_turn"
         return request.told(Reply(content=content, stop_reason=stop_reason, model=self.name))
