@@ -184,6 +184,7 @@ async def drop_in(name: str, ctx: Context) -> str:
 async def main() -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()  # before its port is told: who comes sooner than the server waits for it
     print(listener.getsockname()[1], flush=True)
     app = server.streamable_http_app()
     await uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve(sockets=[listener])

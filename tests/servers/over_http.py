@@ -63,6 +63,7 @@ async def main() -> None:
         app = broken(app) if sys.argv[2] == "broken" else guarded(app, sys.argv[2])
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()  # before its port is told: who comes sooner than the server waits for it
     print(listener.getsockname()[1], flush=True)
     await uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve(sockets=[listener])
 
