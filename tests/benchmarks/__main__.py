@@ -42,7 +42,7 @@ def main() -> int:
     if unknown := [name for name in given.suites if name not in SUITES]:
         parser.error(f"there is no suite {unknown[0]}; there are {', '.join(SUITES)}")
     figures: list[Figure] = []
-    print(f"{'what':<50} {'ratio':>6} {'least':>6} {'most':>6} {'allowed':>8}   what was measured")
+    print(f"{'what':<58} {'ratio':>6} {'least':>6} {'most':>6} {'allowed':>8}   what was measured")
     for name in given.suites or [name for name in SUITES if name not in ONLY_WHEN_NAMED]:
         before = len(figures)
         with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ def main() -> int:
                 mark = "" if figure.is_kept else "  BROKEN"
                 numbers = f"{figure.median:6.2f} {figure.least:6.2f} {figure.most:6.2f} {figure.allowed:8.2f}"
                 values = f"{figure.values[0]:.2f} / {figure.values[1]:.2f} {figure.unit}"
-                print(f"{figure.name:<50} {numbers}   {values}{mark}")
+                print(f"{figure.name:<58} {numbers}   {values}{mark}")
                 sys.stdout.flush()
         if name in TABLES:
             print("", *TABLES[name](figures[before:]), "", sep="\n")
