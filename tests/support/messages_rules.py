@@ -42,7 +42,7 @@ TOOL_NAME = "[a-zA-Z0-9_-]{1,128}"
 PROPERTY_KEY = "[a-zA-Z0-9_.-]{1,64}"
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
-SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"})
 """Keywords whose value maps names to schemas: the names are not keywords themselves."""
 SCHEMA_VALUES = frozenset({"const", "default", "enum", "examples"})
 """Keywords whose value is data, not a schema."""
