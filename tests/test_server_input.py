@@ -178,7 +178,7 @@ def test_what_the_server_does_not_give_is_an_error(not_given: Result, number: in
         ("bare", {"server_prompt": "x"}, 'the server has no prompts, and the query asks for prompt "x"'),
         ("bare", {"resources": ["a:b"], "prompt": "x"}, 'the server has no resources, and the query asks for resource "a:b"'),
         ("plain", {"resources": ["a:b"], "prompt": "x"}, 'resource "a:b" can\'t be sent: it holds nothing'),
-        ("invalid", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be had: the server sent an invalid result: messages.0.role'),
+        ("invalid", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be had: the server sent an invalid result: messages[0].role is "chorus", not user or assistant'),
         ("refuses", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be had: \x1b[2J\u202e[red]evil[/red] line'),
         ("refuses", {"resources": ["thing:0a"], "prompt": "x"}, 'resource "thing:0a" could not be read: \x1b[2J'),
     ],

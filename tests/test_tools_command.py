@@ -192,7 +192,7 @@ def test_everything_as_json(tmp_path: Path) -> None:
         ([RAW, "--snapshot", "no/such/a.json"], 2, "Error: there is no folder no/such to write a.json to\n"),
         ([RAW, "--header", "A: b"], 2, "Error: --header goes with a URL, and "),
         ([RAW, "--", "exit"], 3, "Error: the server exited before it answered: "),
-        ([RAW, "--", "no-schema"], 3, "Error: the server's tool list is invalid: tools.0.inputSchema: Field required"),
+        ([RAW, "--", "no-list"], 3, "Error: the server's tool list is invalid: tools is null, not a list"),
         ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not answer within 1 s"),
     ],
 )  # fmt: skip

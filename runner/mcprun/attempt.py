@@ -143,6 +143,8 @@ class Attempts:
             )
             checks = check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
             checks += conversation.judged
+            if conversation.malformed:
+                checks.append(Check(check="server", passed=False, message="; ".join(conversation.malformed)))
             if conversation.unmet:
                 checks.append(Check(check="asked", passed=False, message="; ".join(conversation.unmet)))
             if self.fail_diverged and (told := conversation.diverged.values()):

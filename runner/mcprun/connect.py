@@ -30,14 +30,14 @@ from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
 from mcprun.process import Ahead
-from mcprun.records import JsonObject
+from mcprun.raw_results import RawResults
 from mcprun.server import Server
 from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
 from mcprun.streamable import streamable_http
 from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
 from mcprun.tokenstore import TokenStore
-from mcprun.toolpages import list_tools, relisted
+from mcprun.toolpages import ListedTools, list_tools, relisted
 from mcprun.tools import ToolSet, changes
 from mcprun.unreached import Progress, explained
 
@@ -57,7 +57,7 @@ class _Found:
     """A connection that stands."""
 
     client: Client
-    listed: list[JsonObject]
+    listed: ListedTools
     link: Link
     stderr: Stderr
     desk: Desk
@@ -92,6 +92,7 @@ class Connector:
         self._mode = LEGACY if protocol == LEGACY else AUTO
         self._discovered: mcp_types.DiscoverResult | None = None
         self._tools: ToolSet | None = None
+        self._listed: ListedTools | None = None
         self._noise = 0
         self._offers = offers or Offers()
         self._ahead = ahead if ahead and ahead.is_there else None
@@ -204,12 +205,12 @@ class Connector:
 
         return await link.open(enter)
 
-    async def _known(self, listed: list[JsonObject]) -> ToolSet:
+    async def _known(self, listed: ListedTools) -> ToolSet:
         """Map the tools, which takes long for hundreds of them: in a thread, and once if they stay the same."""
-        if self._tools is None or list(self._tools.listed) != sorted(listed, key=lambda tool: tool["name"]):
-            before, self._tools = self._tools, await asyncio.to_thread(ToolSet.of, listed)
-            if before:
-                told = changes(before.listed, listed)
+        if self._tools is None or listed != self._listed:
+            before, self._listed = self._tools, listed
+            self._tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
+            if before and (told := changes(before.listed, self._tools.listed)):
                 self._emit(Warned(message=f"the server's tools are not what they were before it was restarted: {told}"))
         return self._tools
 
@@ -232,7 +233,7 @@ class Connector:
         """Give what the SDK's client is to speak to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
             return self._target.server
-        return link.watched(self._transport(number, stack, progress, link))
+        return link.watched(RawResults().between(self._transport(number, stack, progress, link)))
 
     def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
         match self._target:

@@ -32,6 +32,7 @@ class Conversation:
     differ from those that are played back.
     `unlisted` are the numbers of the calls of tools that the server does not list.
     `asked` is what the server asked, `unmet` says which of it the query's own answers should have answered.
+    `malformed` says what of the server's own prompt or resources could not be read.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Conversation:
     under_way: UnderWay | None = None
     asked: list[Asked] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)
+    malformed: list[str] = field(default_factory=list)
     _pending: dict[str, float] = field(default_factory=dict)
 
     @property

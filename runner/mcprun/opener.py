@@ -16,6 +16,7 @@ from mcprun.catalog import list_prompts, list_resources, list_templates, names
 from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import Emit, PromptGet, ResourceRead, Where
+from mcprun.mcp_results import Reading, note, read_prompt, read_resource
 from mcprun.opening import opening, prompt_messages, resource_blocks
 from mcprun.queries import Query
 from mcprun.records import JsonObject
@@ -31,7 +32,8 @@ _WORDS = 500
 class Opener:
     """Opens one conversation. Each request to the server may take so many `seconds`; `waiting_for` notes what is.
 
-    What the server asks before it gives something is answered by the `asker`.
+    What the server asks before it gives something is answered by the `asker`. `malformed` fills with what of it could
+    not be read, while the rest was.
     """
 
     server: Server
@@ -40,6 +42,7 @@ class Opener:
     emit: Emit
     seconds: float
     waiting_for: Callable[[str], AbstractContextManager[None]]
+    malformed: list[str]
 
     async def open(self, query: Query) -> list[JsonObject]:
         """Give what the conversation begins with, as messages of the Messages API, the last one the user's.
@@ -66,11 +69,13 @@ class Opener:
         )
         params = mcp_types.GetPromptRequestParams(name=asked.name, arguments=asked.arguments or None)
         try:
-            result = await self._ask(event, mcp_types.GetPromptRequest(params=params), "prompts", _prompt(asked))
+            request = mcp_types.GetPromptRequest(params=params)
+            reading = await self._ask(event, request, "prompts", _prompt(asked), read_prompt)
         except NoResult as error:
             raise _refused(await self._why_no_prompt(asked, error)) from None
+        self._check(reading, "messages", f"{_prompt(asked)} could not be had")
         try:
-            return prompt_messages(result)
+            return prompt_messages(reading.result)
         except ValueError as error:
             raise _refused(f"{_prompt(asked)} can't be played: {error}") from None
 
@@ -79,13 +84,22 @@ class Opener:
         event = ResourceRead(where=self.where, uri=uri, server=self.server.number, log_offset=self.server.log_offset)
         request = mcp_types.ReadResourceRequest(params=mcp_types.ReadResourceRequestParams(uri=uri))
         try:
-            result = await self._ask(event, request, "resources", _resource(uri))
+            reading = await self._ask(event, request, "resources", _resource(uri), read_resource)
         except NoResult as error:
             raise _refused(await self._why_no_resource(uri, error)) from None
+        self._check(reading, "contents", f"{_resource(uri)} could not be read")
         try:
-            return resource_blocks(result)
+            return resource_blocks(reading.result) + ([note(reading.problems)] if reading.problems else [])
         except ValueError as error:
             raise _refused(f"{_resource(uri)} can't be sent: {error}") from None
+
+    def _check(self, reading: Reading, key: str, failed: str) -> None:
+        """Note what was malformed. Raises `QueryError` (`prompts`) if nothing could be read."""
+        if reading.problems:
+            told = f"the server sent an invalid result: {'; '.join(reading.problems)}"
+            if not reading.result[key]:
+                raise _refused(f"{failed}: {told}")
+            self.malformed.append(f"{failed} whole: {told}")
 
     async def _ask(
         self,
@@ -93,8 +107,12 @@ class Opener:
         request: mcp_types.GetPromptRequest | mcp_types.ReadResourceRequest,
         capability: str,
         what: str,
-    ) -> JsonObject:
-        """Send a request, and tell of it. Raises `NoResult` where the server gives nothing, `QueryError` as `open`."""
+        read: Callable[[JsonObject], Reading],
+    ) -> Reading:
+        """Send a request, read its result, and emit an event.
+
+        Raises `NoResult` if the server gives none, `QueryError` as `open` does.
+        """
         if not self.server.has(capability):
             raise _refused(f"the server has no {capability}, and the query asks for {what}")
         started = time.monotonic()
@@ -115,9 +133,10 @@ class Opener:
         except (QueryError, asyncio.CancelledError) as error:
             tell(str(error.kind) if isinstance(error, QueryError) else "cancelled")
             raise
-        tell()
+        reading = read(result)
+        tell("invalid result" if reading.problems else None)
         self._raise_failure()
-        return result
+        return reading
 
     def _raise_failure(self) -> None:
         """End the query where the model could not be asked on the server's behalf, whatever that made of it."""

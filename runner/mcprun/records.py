@@ -260,8 +260,23 @@ class RepeatsRecord(Record):
         return self.required is not None and self.pass_rate >= self.required
 
 
+class Malformed(Record):
+    """Something in a server's list that MCP does not allow: a tool, a prompt or a resource, by name or by its place.
+
+    `malformed` is left out; of `ignored`, only the field that the message names is.
+    """
+
+    fixed = frozenset({"rule"})
+    item: str
+    rule: Literal["malformed", "ignored"]
+    message: str
+
+
 class ServerRecord(Record):
-    """What answered: the server's own words about itself, its tools, and what of them can't be sent."""
+    """What answered: the server's own words about itself, its tools, and what of them can't be sent.
+
+    `malformed` is what its list of tools holds and must not; it is not in `tools`.
+    """
 
     fixed = frozenset({"protocol"})
     shaped = frozenset({"tools"})
@@ -269,6 +284,7 @@ class ServerRecord(Record):
     version: str | None = None
     protocol: str
     tools: list[JsonObject]
+    malformed: list[Malformed] = []
     warnings: list[str] = []
 
 

@@ -93,6 +93,20 @@ def fit(schema: Any) -> InputSchema:
     return InputSchema(server, schema, safe, tuple(notes), places if safe else None)
 
 
+def check_output(schema: Any) -> None:
+    """Check that results can be held against an output schema, if there is one. Raises `ValueError` if not."""
+    if schema is None:
+        return
+    if not isinstance(schema, dict | bool):
+        raise ValueError("its output schema is no object")
+    if depth(schema) > MOST_SCHEMA_DEPTH:
+        raise ValueError(f"its output schema is nested more than {MOST_SCHEMA_DEPTH} deep")
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise ValueError(f"its output schema is not valid at {error.json_path}: {error.message}") from None
+
+
 def _moved(schema: JsonObject) -> frozenset[str]:
     """Return the keywords that can't stay at the top level, where the API refuses `allOf`, `anyOf`, `oneOf`."""
     if schema.keys().isdisjoint(_COMBINING):

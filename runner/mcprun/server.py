@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import mcp_types
 from mcp import Client, MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter, ValidationError
 
 from mcprun.asking import Asker, Caller
@@ -19,7 +20,9 @@ from mcprun.deadline import Deadline
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.link import Link
-from mcprun.records import JsonObject, ServerRecord
+from mcprun.mcp_results import read_call
+from mcprun.raw_results import as_sent
+from mcprun.records import JsonObject, Malformed, ServerRecord
 from mcprun.rounds import RoundsError, asks_for_input, finished
 from mcprun.serverlog import Stderr
 from mcprun.tools import ToolSet
@@ -96,6 +99,7 @@ class Server:
         self._relist = relist
         self._relisting = asyncio.Lock()
         self.protocol = client.protocol_version
+        self._is_modern = self.protocol in MODERN_PROTOCOL_VERSIONS
         self.name = client.server_info.name if client.server_info else None
         self.version = client.server_info.version if client.server_info else None
         self._session = client.session
@@ -141,7 +145,7 @@ class Server:
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             more = {"input_responses": responses, "request_state": state} if responses or state else {}
             again = request.model_copy(update={"params": request.params.model_copy(update=more)})
-            return cast("JsonObject", await self._session.send_request(again, _WIRE))
+            return self._raw(await self._session.send_request(again, _WIRE))
 
         try:
             with self.desk.askers.calling(caller):
@@ -224,7 +228,7 @@ class Server:
                 name=tool, arguments=arguments, input_responses=responses, request_state=state
             )
             request = mcp_types.CallToolRequest(params=params)
-            return cast("JsonObject", await self._session.send_request(request, _WIRE, progress_callback=progress))
+            return self._raw(await self._session.send_request(request, _WIRE, progress_callback=progress))
 
         result = await send(None, None)
         return await finished(self._session, result, send) if asks_for_input(result) else result
@@ -244,10 +248,19 @@ class Server:
         message = f"the server went away during {tool}" + (f"; its stderr ends: {said}" if said else "")
         return QueryError(ErrorKind.SERVER_DIED, message)
 
+    def _raw(self, result: JsonObject) -> JsonObject:
+        """Return a result as the server sent it, without what its version of the protocol gives no meaning."""
+        sent = as_sent(result)
+        return sent if self._is_modern else {key: value for key, value in sent.items() if key != "resultType"}
+
     async def _checked_answer(self, tool: str, result: JsonObject) -> Answer:
         if result.get("resultType", "complete") != "complete":
             problem = f"the server's result is of a kind that nobody asked for ({result['resultType']})"
             return Answer(error_result(problem), "invalid result")
+        reading = read_call(result, is_modern=self._is_modern)
+        result = reading.result
+        if reading.problems:
+            return Answer(result, "invalid result")
         if tool not in self._checked or result.get("isError"):
             return Answer(result)
         try:
@@ -276,6 +289,11 @@ def described(server: Server) -> ServerRecord:
         version=server.version,
         protocol=server.protocol,
         tools=list(server.tools.listed),
+        malformed=[
+            Malformed(item=note.tool, rule=note.rule, message=note.words)
+            for note in server.tools.notes
+            if note.rule in ("malformed", "ignored")
+        ],
         warnings=list(server.tools.warnings),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 
 import anyio
 from mcp import Client, MCPError
@@ -11,34 +12,52 @@ from pydantic import ValidationError
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, ToolsChanged, Warned
 from mcprun.limits import MAX_TOOL_PAGES
-from mcprun.records import JsonObject
-from mcprun.server import Server, first_problem
+from mcprun.list_items import Page
+from mcprun.mcp_shapes import problem
+from mcprun.raw_results import tools_page
+from mcprun.records import JsonObject, Malformed
+from mcprun.server import Server
 from mcprun.tools import ToolSet, changes
 
 _FAILURES = (RunError, MCPError, TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
-async def list_tools(client: Client) -> list[JsonObject]:
-    """Read all pages of `tools/list`, as the wire has them. Raises `RunError` (`bad_tools`) for what can't be read."""
+@dataclass(frozen=True, slots=True)
+class ListedTools:
+    """The tools of `tools/list`, as the wire has them, and what of that list was malformed."""
+
+    tools: list[JsonObject] = field(default_factory=list)
+    malformed: list[Malformed] = field(default_factory=list)
+
+
+async def list_tools(client: Client) -> ListedTools:
+    """Read all pages of `tools/list`. Raises `RunError` (`bad_tools`) if there is no list, or no end of it."""
+    found = ListedTools()
     if client.server_capabilities.tools is None:
-        return []
-    tools: list[JsonObject] = []
+        return found
     cursor: str | None = None
     seen: set[str] = set()
     try:
         for _ in range(MAX_TOOL_PAGES):
             page = await client.list_tools(cursor=cursor)
-            tools += [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
+            found.tools.extend(tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools)
+            found.malformed.extend(_malformed(tools_page(page.meta), {tool.name for tool in page.tools}))
             cursor = page.next_cursor
             if not cursor or cursor in seen:
-                return tools
+                return found
             seen.add(cursor)
     except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]["input"]  # the tool itself, where a field of it is missing
-        named = f" (tool {wrong['name']!r})" if isinstance(wrong, dict) and "name" in wrong else ""
-        message = f"the server's tool list is invalid: {first_problem(error)}{named}"
-        raise RunError(ErrorKind.BAD_TOOLS, message) from None
+        raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list is invalid: {problem(error)}") from None
     raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list does not end: {MAX_TOOL_PAGES} pages were read")
+
+
+def _malformed(page: Page | None, kept: set[str]) -> list[Malformed]:
+    """Return what was malformed on a page of which the SDK kept the tools with these names."""
+    if page is None:
+        return []
+    dropped = dict.fromkeys(tool["name"] for tool in page.items if tool["name"] not in kept)
+    why = "is left out: an x-mcp-header of its input schema is invalid"
+    return page.malformed + [Malformed(item=name, rule="malformed", message=why) for name in dropped]
 
 
 async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -> ToolSet | None:
@@ -53,8 +72,12 @@ async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -
         why = str(error) or type(error).__name__
         emit(Warned(message=f"the server says that its tools have changed, and they can't be listed again: {why}"))
         return None
-    told = changes(server.tools.listed, listed)
+    tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
+    told = changes(server.tools.listed, tools.listed)
     emit(ToolsChanged(server=server.number, changes=told or "none"))
     if told:
         emit(Warned(message=f"the server has changed its tools, for the queries that begin now: {told}"))
-    return await asyncio.to_thread(ToolSet.of, listed)
+    for warning in tools.warnings:
+        if warning not in server.tools.warnings:
+            emit(Warned(message=warning))
+    return tools

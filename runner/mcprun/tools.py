@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
-from mcprun.records import JsonObject
-from mcprun.schemas import InputSchema, fit, stand_in
+from mcprun.records import JsonObject, Malformed
+from mcprun.schemas import InputSchema, check_output, fit, stand_in
 
 _NAME_LENGTH = 128
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -27,11 +27,11 @@ class Note:
     """What could not be sent to the API of a tool as the server lists it, and what was done about it."""
 
     tool: str
-    rule: Literal["repeated", "left_out", "task_only", "renamed", "rewritten"]
+    rule: Literal["malformed", "ignored", "repeated", "left_out", "task_only", "renamed", "rewritten"]
     words: str
 
     def __str__(self) -> str:
-        mark = ": " if self.rule in ("renamed", "rewritten") else " "
+        mark = ": " if self.rule in ("ignored", "renamed", "rewritten") else " "
         return f"tool {self.tool!r}{mark}{self.words}"
 
 
@@ -76,10 +76,14 @@ class ToolSet:
     schemas: Mapping[str, InputSchema] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, listed: Iterable[JsonObject]) -> Self:
-        """Map the tools of `tools/list` (objects of the wire: `name`, `description`, `inputSchema`)."""
+    def of(cls, listed: Iterable[JsonObject], malformed: Iterable[Malformed] = ()) -> Self:
+        """Map the tools of `tools/list` (objects of the wire: `name`, `description`, `inputSchema`).
+
+        `malformed` is what that list held besides.
+        """
         tools = sorted(listed, key=lambda tool: tool["name"])
-        definitions, notes = [], []
+        definitions: list[JsonObject] = []
+        notes = [Note(one.item, one.rule, one.message) for one in malformed]
         names: dict[str, str] = {}
         schemas: dict[str, InputSchema] = {}
         seen: set[str] = set()
@@ -94,6 +98,7 @@ class ToolSet:
                 continue
             try:
                 schema = fit(tool["inputSchema"])
+                check_output(tool.get("outputSchema"))
             except ValueError as error:
                 notes.append(Note(name, "left_out", f"is left out: {error}"))
                 continue

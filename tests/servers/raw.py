@@ -93,8 +93,8 @@ def tools_page(cursor: str | None) -> dict[str, Any]:
         return {"tools": [], "nextCursor": str(int(cursor or 0) + 1)}
     if MODE == "same-cursor":
         return {"tools": TOOLS, "nextCursor": "again"} if not cursor else {"tools": [], "nextCursor": "again"}
-    if MODE == "no-schema":
-        return {"tools": [{"name": "bare"}]}
+    if MODE == "no-list":
+        return {"tools": None}
     return {"tools": TOOLS}
 
 

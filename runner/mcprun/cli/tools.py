@@ -122,7 +122,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
         ctx.exit(ExitCode.ERROR)
     if snapshot:
         write_snapshot(snapshot, server, catalog)
-    tools = ToolSet.of(server.tools)
+    tools = ToolSet.of(server.tools, server.malformed)
     changes = compare_tools(before.tools, server.tools) if before else None
     if before and before.catalog and catalog and changes is not None:
         changes += compare_catalogs(before.catalog, catalog)

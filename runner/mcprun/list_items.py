@@ -1,0 +1,121 @@
+"""Items of `tools/list`, `prompts/list`, `resources/list` and `resources/templates/list`, read one by one. Pure.
+
+One that is malformed is left out by name and costs none of the others. A malformed field that an item can be used
+without, such as its icons, is ignored. Either is named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mcp_types
+from pydantic import BaseModel
+
+from mcprun.mcp_shapes import checked, mismatch
+from mcprun.records import JsonObject, Malformed
+
+_OPTIONAL = frozenset({"title", "icons", "annotations", "_meta", "execution", "size"})
+_TEXTS = frozenset({"description", "mimeType"})
+"""Keys that prompts and resources can be used without; a tool's description is what a model chooses it by."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemList:
+    """One kind of list: the key of a page that holds it, and of an item that it is known by."""
+
+    method: str
+    key: str
+    what: str
+    known_by: str
+    model: type[BaseModel]
+    optional: frozenset[str]
+
+
+TOOLS = ItemList("tools/list", "tools", "tool", "name", mcp_types.Tool, _OPTIONAL)
+PROMPTS = ItemList("prompts/list", "prompts", "prompt", "name", mcp_types.Prompt, _OPTIONAL | _TEXTS)
+RESOURCES = ItemList("resources/list", "resources", "resource", "uri", mcp_types.Resource, _OPTIONAL | _TEXTS)
+TEMPLATES = ItemList(
+    "resources/templates/list", "resourceTemplates", "resource template", "uriTemplate", mcp_types.ResourceTemplate,
+    _OPTIONAL | _TEXTS,
+)  # fmt: skip
+
+_SHOWN = 100
+"""Characters of a malformed value that are shown."""
+
+LISTS = {one.method: one for one in (TOOLS, PROMPTS, RESOURCES, TEMPLATES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The items of a page that can be used, what was malformed, and the cursor of the next page, if there is one."""
+
+    items: list[JsonObject]
+    malformed: list[Malformed]
+    cursor: str | None
+
+
+def read_page(listed: ItemList, page: JsonObject, accept: Callable[[JsonObject], str] = lambda _: "") -> Page:
+    """Read one page. `accept` says why an item that seems in order can't be used after all; empty if it can.
+
+    Raises `ValueError` if the page holds no list.
+    """
+    if listed.key not in page:
+        raise ValueError(f"{listed.key} is missing")
+    if not isinstance(page[listed.key], list):
+        raise ValueError(mismatch(listed.key, page[listed.key], "a list"))
+    items: list[JsonObject] = []
+    malformed: list[Malformed] = []
+    for index, item in enumerate(page[listed.key]):
+        name = _name(listed, item, index)
+        try:
+            found, ignored = _read(listed, item)
+            if refusal := accept(found):
+                raise ValueError(refusal)
+        except ValueError as error:
+            malformed.append(Malformed(item=name, rule="malformed", message=f"is left out: {error}"))
+            continue
+        malformed += [Malformed(item=name, rule="ignored", message=f"{one}; that is ignored") for one in ignored]
+        items.append(found)
+    cursor = page.get("nextCursor")
+    if not isinstance(cursor, str | None):
+        told = f"is not listed, nor what comes after it: {mismatch('nextCursor', cursor, 'text')}"
+        malformed.append(Malformed(item=f"{listed.key}[{len(page[listed.key])}]", rule="malformed", message=told))
+        cursor = None
+    return Page(items, malformed, cursor)
+
+
+def _name(listed: ItemList, item: Any, index: int) -> str:
+    """Name an item by what it is known by, or by its place on its page."""
+    name = item.get(listed.known_by) if isinstance(item, dict) else None
+    return name if name and isinstance(name, str) else f"{listed.key}[{index}]"
+
+
+def _read(listed: ItemList, item: Any) -> tuple[JsonObject, list[str]]:
+    """Return an item without its malformed optional fields, and what was wrong with those. Raises `ValueError`."""
+    if not isinstance(item, dict):
+        raise ValueError(mismatch("it", item, "an object"))
+    found, ignored = checked(listed.model, item, listed.optional)
+    if not found[listed.known_by]:
+        raise ValueError(f"{listed.known_by} is empty")
+    if listed is TOOLS:
+        _check_object_schema(found["inputSchema"])
+    if listed is PROMPTS:
+        names = [argument["name"] for argument in found.get("arguments") or []]
+        if len(set(names)) < len(names):
+            raise ValueError("two arguments have the same name")
+    return found, ignored
+
+
+def _check_object_schema(schema: JsonObject) -> None:
+    """Check what MCP asks of an input schema besides JSON Schema (MCP, "Tools": `inputSchema`)."""
+    if "type" not in schema:
+        raise ValueError('inputSchema.type is missing, and must be "object"')
+    if schema["type"] != "object":
+        shown = json.dumps(schema["type"], ensure_ascii=False)[:_SHOWN]
+        raise ValueError(f'inputSchema.type is {shown}, and must be "object"')
+    for keyword, expected, sort in (("properties", "an object", dict), ("required", "a list", list)):
+        if not isinstance(schema.get(keyword, sort()), sort):
+            raise ValueError(mismatch(f"inputSchema.{keyword}", schema[keyword], expected))

@@ -1,0 +1,86 @@
+"""Objects of MCP, checked one by one: what a server got wrong is named by key, and does not cost what stands beside it.
+
+The SDK validates a result as a whole, and names what is wrong by the members of its own unions. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from mcprun.records import JsonObject
+
+_EXPECTED = {
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+"""What pydantic's types of errors mean in JSON."""
+
+
+def kind(value: Any) -> str:
+    """Name the JSON type of a value: `null`, `true`, `a number`, `text`, `a list`, `an object`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+    return "an object"
+
+
+def mismatch(where: str, value: Any, expected: str) -> str:
+    """Say that a value is not of the type that it must be."""
+    return f"{where} is {kind(value)}, not {expected}"
+
+
+def problem(error: ValidationError, skip: int = 0) -> str:
+    """Say the first thing that is wrong with an object, by its keys: `data is missing`, `title is a number, not text`.
+
+    The first steps of the way to it are skipped: so many lead to the object.
+    """
+    detail = error.errors(include_url=False)[0]
+    where = place(detail["loc"][skip:])
+    if detail["type"] == "missing":
+        return f"{where} is missing"
+    expected = _EXPECTED.get(detail["type"])
+    return mismatch(where, detail["input"], expected) if expected else f"{where}: {detail['msg']}"
+
+
+def place(steps: tuple[int | str, ...]) -> str:
+    """Write the way to a value: `icons[0].src`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
+
+
+def checked(model: type[BaseModel], value: JsonObject, optional: frozenset[str]) -> tuple[JsonObject, list[str]]:
+    """Check an object against the SDK's model of it; return it without malformed keys that are `optional`, and why.
+
+    Raises `ValueError`, which says what is wrong, if the object can't be used.
+    """
+    problems: list[str] = []
+    while True:
+        try:
+            model.model_validate(value, by_name=False)
+        except ValidationError as error:
+            key = error.errors(include_url=False)[0]["loc"][0]
+            if key not in optional or key not in value:
+                raise ValueError(problem(error)) from None
+            problems.append(problem(error))
+            value = {name: item for name, item in value.items() if name != key}
+        else:
+            return value, problems

@@ -1,0 +1,96 @@
+"""A server that answers with the bytes that a file holds, well-formed or not. `as_told.py FILE [http]`.
+
+FILE is a JSON object: `modern` (2026-07-28 in place of 2025-11-25), `pages` (by method of a list, the JSON text of each
+page's result), `results` (the JSON text of a result by the `key` in a call's arguments, else by the name of the tool or
+prompt, or the URI of the resource). A call of the tool `change` puts `later` in place of `pages`, and says so.
+
+With `http` it prints its port and speaks Streamable HTTP with JSON bodies. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+TOLD: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
+CAPABILITIES = {"tools": {"listChanged": True}, "prompts": {}, "resources": {}}
+FRAME: dict[str, Any] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"} if TOLD.get("modern") else {}
+EMPTY = {
+    "tools/list": "tools",
+    "prompts/list": "prompts",
+    "resources/list": "resources",
+    "resources/templates/list": "resourceTemplates",
+}
+
+
+def result_of(method: str, params: dict[str, Any]) -> str | None:
+    """Give the JSON text of a result; None for a method or a name that nobody knows."""
+    if method == "server/discover" and TOLD.get("modern"):
+        versions = {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES}
+        return json.dumps({**FRAME, **versions, "serverInfo": {"name": "as told", "version": "1"}})
+    if method == "initialize" and not TOLD.get("modern"):
+        info = {"name": "as told", "version": "1"}
+        return json.dumps({"protocolVersion": "2025-11-25", "capabilities": CAPABILITIES, "serverInfo": info})
+    if method in EMPTY:
+        pages = TOLD.get("pages", {}).get(method) or [json.dumps({**FRAME, EMPTY[method]: []})]
+        return str(pages[int(params.get("cursor") or 0)])
+    if method in ("tools/call", "prompts/get", "resources/read"):
+        key = (params.get("arguments") or {}).get("key") or params.get("name") or params.get("uri")
+        found = TOLD.get("results", {}).get(key)
+        return None if found is None else str(found)
+    return "{}" if method == "ping" else None
+
+
+def answers(message: dict[str, Any]) -> list[bytes]:
+    """Give what is sent when a message comes: nothing, an answer, or a notification and an answer."""
+    method, number = message.get("method"), message.get("id")
+    if method is None or number is None:
+        return []
+    found = result_of(method, message.get("params") or {})
+    error = '"error":{"code":-32601,"message":"Method not found"}'
+    told = f'{{"jsonrpc":"2.0","id":{json.dumps(number)},{error if found is None else f""""result":{found}"""}}}'
+    sent = [told.encode("utf-8", "surrogatepass")]
+    if method == "tools/call" and message["params"]["name"] == "change":
+        TOLD["pages"] = TOLD["later"]
+        sent.insert(0, b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
+    return sent
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request, one JSON body."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        sent = answers(message)
+        body = sent[-1] if sent else b""
+        self.send_response(200 if sent else 202)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.send_response(405)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_DELETE(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+if sys.argv[2:] == ["http"]:
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    print(http.server_port, flush=True)
+    http.serve_forever()
+for line in sys.stdin.buffer:
+    for answer in answers(json.loads(line)):
+        sys.stdout.buffer.write(answer + b"\n")
+        sys.stdout.buffer.flush()
