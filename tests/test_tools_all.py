@@ -11,6 +11,7 @@ import pytest
 from mcprun.catalog import names
 from mcprun.catalogchanges import compare_catalogs
 from mcprun.snapshot import Catalog
+from tests.support.as_told import ERAS, serving, told
 from tests.support.cli import RAW, run_mcprun, squeezed
 from tests.test_server_input import LIBRARY, ODD
 
@@ -65,10 +66,85 @@ def test_what_a_server_does_not_know_is_none(tmp_path: Path, mode: str, counts: 
 
 
 def test_a_list_without_end_is_an_error(tmp_path: Path) -> None:
-    """As one of tools is."""
+    """As one of tools is; the others are listed."""
     done = run_mcprun("tools", ODD, "--all", "--", "endless", cwd=tmp_path)
-    assert (done.code, done.stdout) == (3, "")
-    assert "the list of prompts does not end: 100 pages were read" in done.stderr
+    assert (done.code, squeezed(done.stdout)[-3:]) == (
+        3, ["prompts: not listed", "resources: not listed", "resource templates: not listed"],
+    )  # fmt: skip
+    assert "Error: prompts/list failed: the list of prompts does not end: 100 pages were read" in done.stderr
+
+
+PROMPT = {"name": "p", "arguments": [{"name": "a"}]}
+RESOURCE = {"uri": "x://y", "name": "y"}
+TEMPLATE = {"uriTemplate": "x://{y}", "name": "y"}
+WHOLE: dict[str, list[Any]] = {
+    "prompts/list": [{"prompts": [PROMPT]}],
+    "resources/list": [{"resources": [RESOURCE]}],
+    "resources/templates/list": [{"resourceTemplates": [TEMPLATE]}],
+}
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize(
+    ("method", "name", "result", "why"),
+    [
+        ("resources/list", "resources", {}, "the server sent an invalid result: resources is missing"),
+        ("prompts/list", "prompts", {"prompts": None}, "the server sent an invalid result: prompts is null, not a list"),
+        ("resources/templates/list", "resource_templates", {"resourceTemplates": "x"}, "the server sent an invalid result: resourceTemplates is text"),
+        ("prompts/list", "prompts", "null", ""),
+        ("resources/list", "resources", '{"resources": 1e', ""),
+    ],
+)  # fmt: skip
+def test_a_list_that_fails_costs_no_other(
+    tmp_path: Path, era: str, method: str, name: str, result: Any, why: str
+) -> None:
+    """The method is named, the rest is listed, and what is not there is not compared, kept or called removed."""
+    with serving(told(tmp_path, era, pages=WHOLE), "stdio") as (server, *more):
+        run_mcprun("tools", server, "--all", "--snapshot", "all.json", *more, cwd=tmp_path)
+    kept = (tmp_path / "all.json").read_bytes()
+    with serving(told(tmp_path, era, pages={**WHOLE, method: [result]}), "stdio") as (server, *more):
+        done = run_mcprun("tools", server, "--all", "--json", *more, cwd=tmp_path)
+        compared = run_mcprun("tools", server, "--against", "all.json", "--snapshot", "all.json", *more, cwd=tmp_path)
+    said = json.loads(done.stdout)
+    assert (done.code, said[name], list(said["failed"])) == (3, None, [name])
+    assert f"Error: {method} failed: {why}" in done.stderr
+    assert [len(said[one]) for one in ("prompts", "resources", "resource_templates") if one != name] == [1, 1]
+    assert (compared.code, compared.stdout) == (3, "no changes in what could be listed\n")
+    assert "all.json is not written: a list that could not be had would read as empty" in compared.stderr
+    assert (tmp_path / "all.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_malformed_item_is_left_out_by_name(tmp_path: Path, era: str) -> None:
+    """Of prompts, resources and templates, on any page; a field that is not needed is ignored."""
+    pages: dict[str, list[Any]] = {
+        "prompts/list": [
+            {"prompts": [PROMPT, {"name": 5}, {"name": "q", "arguments": [{}]}, "x"], "nextCursor": "1"},
+            {"prompts": [{"name": "r", "icons": 5}, {"name": ""}], "nextCursor": 5},
+        ],
+        "resources/list": [{"resources": [RESOURCE, {"uri": "x://z"}, {"name": "z"}, {**RESOURCE, "uri": "x://w", "size": "big"}]}],
+        "resources/templates/list": [{"resourceTemplates": [None, {"uriTemplate": "x://{z}"}, TEMPLATE]}],
+    }  # fmt: skip
+    with serving(told(tmp_path, era, pages=pages), "stdio") as (server, *more):
+        done = run_mcprun("tools", server, "--all", "--json", *more, cwd=tmp_path)
+    said = json.loads(done.stdout)
+    assert (done.code, said["failed"]) == (0, {})
+    assert [one["name"] for one in said["prompts"]] == ["p", "r"]
+    assert [one["uri"] for one in said["resources"]] == ["x://w", "x://y"]
+    assert [one["uriTemplate"] for one in said["resource_templates"]] == ["x://{y}"]
+    assert done.stderr.splitlines() == [
+        "Warning: prompt 'prompts[1]' is left out: name is a number, not text",
+        "Warning: prompt 'q' is left out: arguments[0].name is missing",
+        "Warning: prompt 'prompts[3]' is left out: it is text, not an object",
+        "Warning: prompt 'r': icons is a number, not a list; that is ignored",
+        "Warning: prompt 'prompts[1]' is left out: name is empty",
+        "Warning: prompt 'prompts[2]' is not listed, nor what comes after it: nextCursor is a number, not text",
+        "Warning: resource 'x://z' is left out: name is missing",
+        "Warning: resource 'resources[2]' is left out: uri is missing",
+        "Warning: resource 'x://w': size is text, not a whole number; that is ignored",
+        "Warning: resource template 'resourceTemplates[0]' is left out: it is null, not an object",
+        "Warning: resource template 'x://{z}' is left out: name is missing",
+    ]
 
 
 def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import mcp_types
 
 from mcprun.limits import MAX_TOOL_PAGES
+from mcprun.list_items import PROMPTS, RESOURCES, TEMPLATES, ItemList, read_page
 from mcprun.records import JsonObject
 from mcprun.server import NoResult, Server
 
@@ -17,24 +18,31 @@ _NAMED = 10
 _NAME = 80
 """Characters of a name that are told."""
 
+Warn = Callable[[str], None]
+"""Takes a message about something that is left out."""
 
-async def list_prompts(server: Server, seconds: float) -> list[JsonObject]:
+
+def _ignore(message: str) -> None:
+    del message
+
+
+async def list_prompts(server: Server, seconds: float, warn: Warn = _ignore) -> list[JsonObject]:
     """List the prompts, as the wire has them; each page may take so many seconds.
 
-    Gives none where the server has none. Raises `NoResult` for what can't be read, `QueryError` (`server_died`) when
-    nobody is there to answer.
+    A malformed one is left out, and `warn` is called with a message that names it. A server without prompts has none.
+    Raises `NoResult` if the list can't be read, `QueryError` (`server_died`) if the server is gone.
     """
-    return await _pages(server, mcp_types.ListPromptsRequest, "prompts", "prompts", seconds)
+    return await _pages(server, mcp_types.ListPromptsRequest, PROMPTS, seconds, warn)
 
 
-async def list_resources(server: Server, seconds: float) -> list[JsonObject]:
+async def list_resources(server: Server, seconds: float, warn: Warn = _ignore) -> list[JsonObject]:
     """List the resources, as `list_prompts` does."""
-    return await _pages(server, mcp_types.ListResourcesRequest, "resources", "resources", seconds)
+    return await _pages(server, mcp_types.ListResourcesRequest, RESOURCES, seconds, warn)
 
 
-async def list_templates(server: Server, seconds: float) -> list[JsonObject]:
+async def list_templates(server: Server, seconds: float, warn: Warn = _ignore) -> list[JsonObject]:
     """List the templates of resources, as `list_prompts` does."""
-    return await _pages(server, mcp_types.ListResourceTemplatesRequest, "resources", "resourceTemplates", seconds)
+    return await _pages(server, mcp_types.ListResourceTemplatesRequest, TEMPLATES, seconds, warn)
 
 
 def names(items: Iterable[JsonObject], key: str) -> str:
@@ -44,23 +52,28 @@ def names(items: Iterable[JsonObject], key: str) -> str:
     return ", ".join(told[:_NAMED]) + more if told else "none"
 
 
-async def _pages(server: Server, request: Any, capability: str, key: str, seconds: float) -> list[JsonObject]:
-    if not server.has(capability):
+async def _pages(server: Server, request: Any, listed: ItemList, seconds: float, warn: Warn) -> list[JsonObject]:
+    if not server.has("prompts" if listed is PROMPTS else "resources"):
         return []
-    what = f"the list of {'resource templates' if key == 'resourceTemplates' else key}"
+    what = f"the list of {listed.what}s"
     found: list[JsonObject] = []
     cursor: str | None = None
     seen: set[str] = set()
     for _ in range(MAX_TOOL_PAGES):
         asked = request(params=mcp_types.PaginatedRequestParams(cursor=cursor))
         try:
-            page = await server.request(asked, what, seconds)
+            page = read_page(listed, await server.request(asked, what, seconds))
         except NoResult as error:
             if error.code == mcp_types.METHOD_NOT_FOUND:  # many servers have resources, and no templates of them
                 return found
             raise
-        found += page.get(key) or []
-        cursor = page.get("nextCursor")
+        except ValueError as error:
+            raise NoResult(f"the server sent an invalid result: {error}", "invalid result") from None
+        for one in page.malformed:
+            mark = ":" if one.rule == "ignored" else ""
+            warn(f"{listed.what} {one.item!r}{mark} {one.message}")
+        found += page.items
+        cursor = page.cursor
         if not cursor or cursor in seen:
             return found
         seen.add(cursor)

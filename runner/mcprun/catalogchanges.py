@@ -18,7 +18,12 @@ _VARYING = frozenset({"size", "annotations"})
 
 
 def compare_catalogs(before: Catalog, after: Catalog) -> list[ToolChange]:
-    """Give the changes; each names its `tool` as what it is: `prompt brief`, `resource file:///notes.txt`."""
+    """Give the changes; each names its `tool` as what it is: `prompt brief`, `resource file:///notes.txt`.
+
+    A list that could not be had, then or now, is not compared.
+    """
+    failed = {*before.failed, *after.failed}
+    before, after = (one.model_copy(update={name: [] for name in failed}) for one in (before, after))
     return [
         *_compared("prompt", before.prompts, after.prompts, _prompt),
         *_compared("resource", before.resources, after.resources, lambda one: _resource(one, "uri")),

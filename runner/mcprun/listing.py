@@ -10,10 +10,11 @@ from pathlib import Path
 from mcprun.asking import Offers
 from mcprun.catalog import list_prompts, list_resources, list_templates
 from mcprun.connect import Connector
-from mcprun.errors import ErrorKind, QueryError, RunError
-from mcprun.events import Event
+from mcprun.errors import QueryError, RunError
+from mcprun.events import Event, Warned
 from mcprun.limits import AUTO, MAX_LOG_BYTES, MAX_RESULT_BYTES
-from mcprun.records import ServerRecord
+from mcprun.list_items import PROMPTS, RESOURCES, TEMPLATES
+from mcprun.records import JsonObject, ServerRecord
 from mcprun.redact import Redactor
 from mcprun.sdklog import sdk_logs
 from mcprun.server import NoResult, Server, described
@@ -52,11 +53,14 @@ async def list_all(
 ) -> tuple[ServerRecord, Catalog | None]:
     """Do what `list_server` does, and give the prompts, resources and templates as well, unless `lists_all` is not set.
 
-    Listing those may take `seconds` once more. What of them can't be read is an error, as with tools.
+    Each of those lists may take `seconds` once more. One that can't be had stands in `Catalog.failed`.
     """
 
     def emit(event: Event) -> None:
         watch(redactor.value(event))
+
+    def warn(message: str) -> None:
+        emit(Warned(message=message))
 
     log = ServerLog(Path(os.devnull), redactor, MAX_LOG_BYTES)
     connector = Connector(
@@ -66,7 +70,10 @@ async def list_all(
         with sdk_logs(emit, redactor):
             server = await connector.connect()
             try:
-                found = await _catalog(server, seconds) if lists_all else None
+                for note in server.tools.notes:
+                    if note.rule in ("malformed", "ignored"):
+                        warn(str(note))
+                found = await _catalog(server, seconds, warn) if lists_all else None
             finally:
                 await server.close()
     except RunError as error:
@@ -77,18 +84,21 @@ async def list_all(
     return record.model_copy(update={"tools": in_order(record.tools)}), told
 
 
-async def _catalog(server: Server, seconds: float) -> Catalog:
-    """List what there is besides tools. Raises `RunError` where a list can't be had."""
-    kind, message = ErrorKind.BAD_TOOLS, ""
-    try:
-        async with asyncio.timeout(seconds):
-            return Catalog(
-                prompts=await list_prompts(server, seconds),
-                resources=await list_resources(server, seconds),
-                resource_templates=await list_templates(server, seconds),
-            )
-    except TimeoutError:
-        kind, message = ErrorKind.CONNECT_TIMEOUT, f"the server did not list all that it has within {seconds:g} s"
-    except (NoResult, QueryError) as error:
-        message = str(error)
-    raise RunError(kind, message, stderr=server.last_words())
+async def _catalog(server: Server, seconds: float, warn: Callable[[str], None]) -> Catalog:
+    """List what there is besides tools. A list that can't be had costs none of the others."""
+    lists: dict[str, list[JsonObject]] = {}
+    failed: dict[str, str] = {}
+    for name, listed, read in (
+        ("prompts", PROMPTS, list_prompts),
+        ("resources", RESOURCES, list_resources),
+        ("resource_templates", TEMPLATES, list_templates),
+    ):
+        lists[name] = []
+        try:
+            async with asyncio.timeout(seconds):
+                lists[name] = await read(server, seconds, warn)
+        except TimeoutError:
+            failed[name] = f"{listed.method} failed: it was not done within {seconds:g} s"
+        except (NoResult, QueryError) as error:
+            failed[name] = f"{listed.method} failed: {error}"
+    return Catalog(**lists, failed=failed)

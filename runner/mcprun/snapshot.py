@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from mcprun.content import MOST_DEPTH, depth
 from mcprun.errors import UsageError
@@ -23,12 +23,20 @@ _KEPT = ("name", "version", "protocol", "tools")
 
 
 class Catalog(Record):
-    """What a server offers besides tools, as the wire has it, each list sorted by what its items are known by."""
+    """What a server offers besides tools, as the wire has it, each list sorted by what its items are known by.
+
+    `failed` says, by the name of a list, why it could not be had: it is empty then, which means nothing.
+    """
 
     shaped = frozenset({"prompts", "resources", "resource_templates"})
     prompts: list[JsonObject]
     resources: list[JsonObject]
     resource_templates: list[JsonObject]
+    failed: dict[str, str] = Field(default_factory=dict)
+
+    def line(self) -> JsonObject:
+        """Return the lists, `null` for those that could not be had."""
+        return {name: None if name in self.failed else getattr(self, name) for name in KEYS}
 
 
 KEYS = {"prompts": "name", "resources": "uri", "resource_templates": "uriTemplate"}
@@ -44,7 +52,10 @@ class Kept:
 
 
 def write_snapshot(path: Path, server: ServerRecord, catalog: Catalog | None = None) -> None:
-    """Write a snapshot, or replace it, in one step. Raises `UsageError` where nothing can be written."""
+    """Write a snapshot, or replace it, in one step. Raises `UsageError` if it can't be written.
+
+    The lists of a `catalog` must be whole: one that failed would read as empty later.
+    """
     told = {key: getattr(server, key) for key in _KEPT}
     told["tools"] = in_order(server.tools)
     told |= catalog.line() if catalog else {}
@@ -69,13 +80,17 @@ def read_kept(name: str) -> Kept:
     try:
         found = _json(path)
         tools = in_order(ServerRecord.model_validate(found).tools)
-        return Kept(tools, sorted_catalog(Catalog.model_validate(found)) if KEYS.keys() & found.keys() else None)
+        return Kept(tools, sorted_catalog(_catalog(found)) if KEYS.keys() & found.keys() else None)
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in wrong["loc"])
         raise UsageError(f"{path} is no snapshot: {f'{place}: ' if place else ''}{wrong['msg']}") from None
     except ValueError as error:
         raise UsageError(f"{path} is no snapshot: {error}") from None
+
+
+def _catalog(found: JsonObject) -> Catalog:
+    return Catalog.model_validate({name: found[name] for name in KEYS if name in found})
 
 
 def _json(path: Path) -> Any:
@@ -107,4 +122,4 @@ def in_order(tools: list[JsonObject], key: str = "name", what: str = "tool") -> 
 def sorted_catalog(catalog: Catalog) -> Catalog:
     """Sort prompts, resources and templates, as `in_order` does with tools."""
     lists = {name: in_order(getattr(catalog, name), key, name[:-1]) for name, key in KEYS.items()}
-    return Catalog(**lists)
+    return Catalog(**lists, failed=catalog.failed)

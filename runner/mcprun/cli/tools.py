@@ -69,12 +69,12 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     judged. Texts and everything else are harmless.
 
     Exits with 0 when all is well, with 1 on a breaking change or an error of --lint, with 2 when there is nothing to
-    compare with, with 3 when the server does not start.
+    compare with, with 3 when the server does not start, or does not give a list that --all asks for.
     """
     import asyncio
 
     from mcprun.catalogchanges import compare_catalogs
-    from mcprun.errors import RunError
+    from mcprun.errors import ErrorKind, RunError
     from mcprun.limits import Limits
     from mcprun.listing import list_all
     from mcprun.models.choose import Account
@@ -120,7 +120,11 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
-    if snapshot:
+    failed = list(catalog.failed.values()) if catalog else []
+    if snapshot and failed:
+        failed.append(f"{snapshot} is not written: a list that could not be had would read as empty")
+        snapshot = None
+    elif snapshot:
         write_snapshot(snapshot, server, catalog)
     tools = ToolSet.of(server.tools, server.malformed)
     changes = compare_tools(before.tools, server.tools) if before else None
@@ -128,8 +132,11 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
         changes += compare_catalogs(before.catalog, catalog)
     findings = lint(tools) if given["wants_lint"] else None
     _tell(console, server, tools, catalog, changes, findings, snapshot, as_json=given["as_json"])
+    for message in failed:
+        console.run_error(RunError(ErrorKind.BAD_TOOLS, message))
     bad = [*(change.breaking for change in changes or ()), *(one.severity == "error" for one in findings or ())]
-    ctx.exit(ExitCode.FAILED if any(bad) or (given["strict"] and bad) else ExitCode.PASSED)
+    is_bad = any(bad) or (given["strict"] and bad)
+    ctx.exit(ExitCode.FAILED if is_bad else ExitCode.ERROR if failed else ExitCode.PASSED)
 
 
 def _tell(
@@ -156,7 +163,7 @@ def _tell(
     if findings is not None:
         console.lines(toollist.found(findings, tools))
     if changes is not None:
-        console.lines(toollist.changed(changes))
+        console.lines(toollist.changed(changes, is_whole=not (catalog and catalog.failed)))
     if snapshot is not None:
         more = f", {cataloglist.counted(catalog)}" if catalog else ""
         console.lines([toollist.totals(tools, f"{snapshot}: ", more)])

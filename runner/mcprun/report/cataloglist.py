@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mcprun.records import JsonObject
 from mcprun.report.terminal import many, one_line
-from mcprun.snapshot import Catalog
+from mcprun.snapshot import KEYS, Catalog
 
 _NAME = 1000
 """Characters of a prompt's name and arguments, or of a URI, that are shown."""
@@ -21,26 +21,24 @@ _DESCRIPTION = 300
 
 def listed(catalog: Catalog, width: int) -> Iterator[RenderableType]:
     """Lay it out for a terminal of so many columns: how many there are of each, and below it a row each."""
-    yield Text(many(len(catalog.prompts), "prompt"), "bold")
+    yield Text(_count(catalog, "prompts"), "bold")
     yield from _grid([(*_signature(one), _about(one)) for one in catalog.prompts], width)
-    for name, key, items in (
-        ("resource", "uri", catalog.resources),
-        ("resource template", "uriTemplate", catalog.resource_templates),
-    ):
-        yield Text(many(len(items), name), "bold")
-        yield from _grid(
-            [(one_line(str(one[key]), _NAME), "", _about(one, "name", "mimeType")) for one in items], width
-        )
+    for name, key in (("resources", "uri"), ("resource_templates", "uriTemplate")):
+        yield Text(_count(catalog, name), "bold")
+        rows = [(one_line(str(one[key]), _NAME), "", _about(one, "name", "mimeType")) for one in getattr(catalog, name)]
+        yield from _grid(rows, width)
 
 
 def counted(catalog: Catalog) -> str:
     """Count it: `2 prompts, 1 resource, 3 resource templates`."""
-    counts = {
-        "prompt": catalog.prompts,
-        "resource": catalog.resources,
-        "resource template": catalog.resource_templates,
-    }
-    return ", ".join(many(len(items), name) for name, items in counts.items())
+    return ", ".join(_count(catalog, name) for name in KEYS)
+
+
+def _count(catalog: Catalog, name: str) -> str:
+    what = name.replace("_", " ")
+    return (
+        f"{what}: not listed" if name in catalog.failed else many(len(getattr(catalog, name)), what.removesuffix("s"))
+    )
 
 
 def _grid(rows: list[tuple[str, str, str]], width: int) -> Iterator[RenderableType]:

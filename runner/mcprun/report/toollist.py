@@ -63,14 +63,15 @@ def totals(tools: ToolSet, before: str = "", after: str = "") -> Text:
     return Text(f"{visible(before)}{_counted(tools)}{after}", "bold" if not before else "")
 
 
-def changed(changes: Sequence[ToolChange]) -> Iterator[Text]:
-    """Lay out changes, a line each, breaking ones first, and sum them up."""
+def changed(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Iterator[Text]:
+    """Lay out changes, a line each, breaking ones first, and sum them up. `is_whole` tells that all was listed."""
     for change in sorted(changes, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "yellow")
         yield _line(mark, style, change.tool, change.message)
     breaking = sum(change.breaking for change in changes)
     words = f"{breaking:,} breaking, {len(changes) - breaking:,} harmless changes" if changes else "no changes"
-    yield Text(words, "bold red" if breaking else "bold" if changes else "green")
+    words += "" if is_whole else " in what could be listed"
+    yield Text(words, "bold red" if breaking else "bold" if changes or not is_whole else "green")
 
 
 def found(findings: Sequence[Finding], tools: ToolSet) -> Iterator[Text]:
@@ -96,7 +97,9 @@ def as_json(
         "server": {"name": server.name, "version": server.version, "protocol": server.protocol},
         "tools": server.tools,
         "tokens": {"total": sum(costs.values()), "tools": costs},
+        "malformed": [one.line() for one in server.malformed],
         **(catalog.line() if catalog else dict.fromkeys(KEYS)),
+        "failed": catalog.failed if catalog else {},
         "changes": None if changes is None else [asdict(change) for change in changes],
         "findings": None if findings is None else [asdict(finding) for finding in findings],
     }
