@@ -233,7 +233,7 @@ class Connector:
         """Give what the SDK's client is to speak to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
             return self._target.server
-        return link.watched(RawResults().between(self._transport(number, stack, progress, link)))
+        return RawResults().between(link.watched(self._transport(number, stack, progress, link)))
 
     def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
         match self._target:
