@@ -91,6 +91,8 @@ WHOLE: dict[str, list[Any]] = {
         ("resources/list", "resources", {}, "the server sent an invalid result: resources is missing"),
         ("prompts/list", "prompts", {"prompts": None}, "the server sent an invalid result: prompts is null, not a list"),
         ("resources/templates/list", "resource_templates", {"resourceTemplates": "x"}, "the server sent an invalid result: resourceTemplates is text"),
+        ("prompts/list", "prompts", 'error: {"code": -32603, "message": "no prompts today"}', "no prompts today"),
+        ("resources/list", "resources", "hang", ""),
         ("prompts/list", "prompts", "null", ""),
         ("resources/list", "resources", '{"resources": 1e', ""),
     ],
@@ -103,8 +105,10 @@ def test_a_list_that_fails_costs_no_other(
         run_mcprun("tools", server, "--all", "--snapshot", "all.json", *more, cwd=tmp_path)
     kept = (tmp_path / "all.json").read_bytes()
     with serving(told(tmp_path, era, pages={**WHOLE, method: [result]}), "stdio") as (server, *more):
-        done = run_mcprun("tools", server, "--all", "--json", *more, cwd=tmp_path)
-        compared = run_mcprun("tools", server, "--against", "all.json", "--snapshot", "all.json", *more, cwd=tmp_path)
+        bound = ["--connect-timeout", "5"] if result == "hang" else []
+        done = run_mcprun("tools", server, "--all", "--json", *bound, *more, cwd=tmp_path)
+        flags = ["--against", "all.json", "--snapshot", "all.json"]
+        compared = run_mcprun("tools", server, *flags, *bound, *more, cwd=tmp_path)
     said = json.loads(done.stdout)
     assert (done.code, said[name], list(said["failed"])) == (3, None, [name])
     assert f"Error: {method} failed: {why}" in done.stderr
@@ -112,6 +116,17 @@ def test_a_list_that_fails_costs_no_other(
     assert (compared.code, compared.stdout) == (3, "no changes in what could be listed\n")
     assert "all.json is not written: a list that could not be had would read as empty" in compared.stderr
     assert (tmp_path / "all.json").read_bytes() == kept
+
+
+def test_a_server_that_dies_while_it_lists_is_told(tmp_path: Path) -> None:
+    """What was listed before is printed, and each list after that has failed."""
+    pages = {**WHOLE, "resources/list": ["exit"]}
+    with serving(told(tmp_path, "legacy", pages=pages), "stdio") as (server, *more):
+        done = run_mcprun("tools", server, "--all", "--json", *more, cwd=tmp_path)
+    said = json.loads(done.stdout)
+    assert (done.code, [one["name"] for one in said["prompts"]]) == (3, ["p"])
+    assert list(said["failed"]) == ["resources", "resource_templates"]
+    assert "told to" in said["failed"]["resources"]
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -2,7 +2,8 @@
 
 FILE is a JSON object: `modern` (2026-07-28 in place of 2025-11-25), `pages` (by method of a list, the JSON text of each
 page's result), `results` (the JSON text of a result by the `key` in a call's arguments, else by the name of the tool or
-prompt, or the URI of the resource). A call of the tool `change` puts `later` in place of `pages`, and says so.
+prompt, or the URI of the resource). In place of JSON text, `error: {…}` is a JSON-RPC error, `hang` is no answer at all, and
+`exit` ends the server. A call of the tool `change` puts `later` in place of `pages`, and says so.
 
 With `http` it prints its port and speaks Streamable HTTP with JSON bodies. Standard library only.
 """
@@ -50,8 +51,16 @@ def answers(message: dict[str, Any]) -> list[bytes]:
     if method is None or number is None:
         return []
     found = result_of(method, message.get("params") or {})
-    error = '"error":{"code":-32601,"message":"Method not found"}'
-    told = f'{{"jsonrpc":"2.0","id":{json.dumps(number)},{error if found is None else f""""result":{found}"""}}}'
+    if found == "hang":
+        return []
+    if found == "exit":
+        sys.exit("told to")
+    part = f'"result":{found}'
+    if found is None:
+        part = '"error":{"code":-32601,"message":"Method not found"}'
+    elif found.startswith("error: "):
+        part = f'"error":{found.removeprefix("error: ")}'
+    told = f'{{"jsonrpc":"2.0","id":{json.dumps(number)},{part}}}'
     sent = [told.encode("utf-8", "surrogatepass")]
     if method == "tools/call" and message["params"]["name"] == "change":
         TOLD["pages"] = TOLD["later"]
