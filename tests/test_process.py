@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def open_files() -> int:
 def log_in(folder: Path) -> ServerLog:
     """Make a log of servers."""
     return ServerLog(folder / "server.log", Redactor(), 1000)
+
+
+async def test_a_server_does_not_inherit_what_python_ignores(tmp_path: Path) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ; a shell that inherits this never ends `… | head -1`."""
+    with log_in(tmp_path).stderr() as stderr:
+        process = await start(StdioTarget("sh", "sh", ("-c", "grep SigIgn /proc/self/status")), stderr.writer)
+        assert process.stdout
+        line = await process.stdout.readline()
+        await end(process)
+    ignored = int(line.split()[1], 16)
+    assert [] == [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if ignored >> (number - 1) & 1]
 
 
 async def test_a_server_that_nobody_takes_is_ended(tmp_path: Path) -> None:

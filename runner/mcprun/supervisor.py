@@ -26,6 +26,9 @@ GRACE_SECONDS = 1.0
 
 _POLL_SECONDS = 0.01
 
+_IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")
+"""Signals that CPython ignores at its start (`PyOS_InitSignals`); exec(2) would hand that on to the server."""
+
 
 def main(mcprun: int, command: list[str]) -> int:
     """Run the command; give its exit code, 128 plus the signal's number where one killed it, as shells do."""
@@ -57,12 +60,16 @@ def main(mcprun: int, command: list[str]) -> int:
 
 
 def _start(command: list[str]) -> int:
+    """Start the server with the signal mask and dispositions that a shell would give it. Return its process id."""
     server = os.fork()
     if server:
         return server
     try:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # this process may be killed as well
+        for name in _IGNORED_BY_PYTHON:
+            if number := getattr(signal, name, None):
+                signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         os.execvp(command[0], command)
     except OSError as error:
