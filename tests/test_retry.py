@@ -132,10 +132,10 @@ def test_no_wait_is_above_the_cap() -> None:
     assert asked.waits == [7]
 
 
-@given(st.integers(1, 8), st.floats(0.1, 100))
-def test_back_off_grows_within_its_bounds(retries: int, cap: float) -> None:
-    """Without a word of the API, try N waits at most half a second times two to the N - 1, and never above the cap."""
-    asked = Asked(Answers(*[failed()] * 9), retries=retries, max_wait=cap)
+@given(st.integers(1, 8), st.floats(0.1, 100), st.sampled_from([failed(), throttled(0)]))
+def test_back_off_grows_within_its_bounds(retries: int, cap: float, error: RequestError) -> None:
+    """If the API asks for no wait, retry N waits at most half a second times two to the N - 1, and never above the cap."""
+    asked = Asked(Answers(*[error] * 9), retries=retries, max_wait=cap)
     with pytest.raises(RequestError):
         virtual_time.run(asked.ask())
     assert len(asked.waits) == retries
@@ -286,6 +286,17 @@ def test_an_api_that_throttles_for_ever(tmp_path: Path) -> None:
     assert done.stderr.count("throttled: the API is throttling: 429 rate_limit_error: Slow down") == 4
     waits = [event["wait"] for event in done.trace if event["event"] == "retry"]
     assert waits == [1.0] * 8
+
+
+@pytest.mark.parametrize(
+    "header", [{"retry-after": "0"}, {"retry-after-ms": "0"}, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}]
+)
+def test_a_header_that_asks_for_no_wait_leaves_the_back_off_on(tmp_path: Path, header: dict[str, str]) -> None:
+    """Zero, or a date in the past, is no request to send at once: each retry waits its jittered share."""
+    with MessagesApi(lambda _: error(503, "api_error", "Oops", headers=header)) as api:
+        done = ask(tmp_path, api, RAW, "--retries", "2", "--max-retry-wait", "0.1")
+    waits = [event["wait"] for event in done.trace if event["event"] == "retry"]
+    assert (2, True) == (len(waits), all(0 < wait <= 0.1 for wait in waits))
 
 
 def test_no_retry(tmp_path: Path) -> None:

@@ -117,14 +117,14 @@ def test_no_content_and_no_secret_is_exported(tmp_path: Path) -> None:
 
 def test_a_failed_check_is_no_error_of_the_span(tmp_path: Path) -> None:
     """A query that was completed has no error, whatever its verdict; retries and ends of attempts are its events."""
-    answers: Iterator[Answer] = iter([error(529, "overloaded_error", "Busy", headers={"retry-after": "0"}), text("No")])
+    answers: Iterator[Answer] = iter([error(529, "overloaded_error", "Busy", headers={"retry-after-ms": "1"}), text("No")])
     with Collector() as collector, MessagesApi(lambda _: next(answers)) as api:
         query = {"id": "q", "prompt": "Hi", "expect": {"text": {"contains": "Yes"}}}
         done = ask(tmp_path, api, endpoint=collector.url, queries=(query,))
     root = collector.roots["q"]
     assert (done.code, root.status, root.attributes["mcprun.verdict"]) == (1, 0, "failed")
     assert [(name, dict(told)) for name, told in root.events] == [
-        ("retry", {"error.type": "throttled", "mcprun.wait": 0.0}), ("attempt_end", {"mcprun.attempt": 1, "mcprun.stop": "end_turn"})
+        ("retry", {"error.type": "throttled", "mcprun.wait": 0.001}), ("attempt_end", {"mcprun.attempt": 1, "mcprun.stop": "end_turn"})
     ]  # fmt: skip
     assert len(collector.below(root)) == 2  # each request is a span
 

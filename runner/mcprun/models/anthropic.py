@@ -274,12 +274,16 @@ def _words(error: anthropic.APIStatusError) -> str:
 
 
 def _retry_after(headers: httpx2.Headers) -> float | None:
-    """Read how many seconds the API asks to wait: `retry-after-ms`, or `retry-after` as seconds or a date."""
+    """Return the seconds that the API asks to wait, from `retry-after-ms` or `retry-after` (RFC 9110, section 10.2.3).
+
+    None if neither asks for any: absent, unreadable, zero, or a date in the past.
+    """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         with contextlib.suppress(KeyError, ValueError):
             seconds = float(headers[name]) * unit
-            if math.isfinite(seconds):
-                return max(0.0, seconds)
-    with contextlib.suppress(KeyError, ValueError, TypeError):
-        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
+            if math.isfinite(seconds) and seconds > 0:
+                return seconds
+    with contextlib.suppress(KeyError, ValueError, TypeError, OverflowError):
+        seconds = parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time()
+        return seconds if seconds > 0 else None
     return None

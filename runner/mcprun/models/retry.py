@@ -21,8 +21,8 @@ _FIRST_SECONDS = 0.5
 class RetryingModel:
     """A model that asks another one again, up to `retries` times, when its answer may be better next time.
 
-    Waits as long as the API asks for, else exponentially with full jitter, and never above `max_wait` seconds.
-    One throttled request pauses all. The waiting does not count against the query's deadline.
+    Wait as long as the API asks for. If it asks for nothing, back off exponentially with full jitter. Never wait longer
+    than `max_wait` seconds. One throttled request pauses all. Waiting does not count against the query's deadline.
     """
 
     model: Model
@@ -69,10 +69,10 @@ class RetryingModel:
                 raise
 
     def _wait(self, state: RetryCallState) -> float:
-        asked = _error(state).retry_after
-        if asked is None:
-            asked = wait_random_exponential(multiplier=_FIRST_SECONDS, max=self.max_wait)(state)
-        return min(asked, self.max_wait)
+        """Return the seconds before the next request: those that the API asks for, else a back-off with full jitter."""
+        if asked := _error(state).retry_after:
+            return min(asked, self.max_wait)
+        return float(wait_random_exponential(multiplier=_FIRST_SECONDS, max=self.max_wait)(state))
 
     def _told(self, request: Request, state: RetryCallState) -> None:
         """Tell of a try that failed and is made again, and quiet everybody when the API asked for it."""
