@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from mcprun.alignment import Alignment
 from mcprun.compare import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
 from mcprun.diff import Comparison, QueryDiff, Tally
 from mcprun.errors import UsageError
@@ -118,6 +120,24 @@ def test_pairs_are_the_same_from_both_sides(base: list[dict[str, Any]], head: li
     assert tally.same + tally.changed + tally.added == len(head)
     keys = [{(one["id"], one["repeat"]) for one in run} for run in (base, head)]
     assert {key for key, diff in forth.items() if diff.how == "added"} == keys[1] - keys[0]
+
+
+def test_calls_that_alternate_are_aligned_within_the_bound() -> None:
+    """Of 10,000 calls that alternate between two inputs and start with the other one, all but two find a partner."""
+    base = [call("get", n=number % 2) for number in range(10_000)]
+    pairs = list(align(base, base[1:] + base[:1]))
+    assert sum(None not in pair for pair in pairs) == 9_999
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
+def test_an_alignment_leaves_out_as_little_as_difflib_or_less(before: list[str], after: list[str]) -> None:
+    """Its blocks are equal on both sides and in order, and hold a longest common subsequence."""
+    blocks = Alignment(before, after).get_matching_blocks()
+    matched = [before[block.a + at] for block in blocks for at in range(block.size)]
+    assert matched == [after[block.b + at] for block in blocks for at in range(block.size)]
+    assert (len(before), len(after), 0) == tuple(blocks[-1])
+    by_difflib = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+    assert sum(block.size for block in by_difflib) <= len(matched)
 
 
 @given(calls, calls)

@@ -43,7 +43,7 @@ async def test_a_server_does_not_inherit_what_python_ignores(tmp_path: Path) -> 
         line = await process.stdout.readline()
         await end(process)
     ignored = int(line.split()[1], 16)
-    assert [] == [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if ignored >> (number - 1) & 1]
+    assert [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if ignored >> (number - 1) & 1] == []
 
 
 async def test_a_server_that_nobody_takes_is_ended(tmp_path: Path) -> None:

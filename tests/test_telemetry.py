@@ -117,7 +117,9 @@ def test_no_content_and_no_secret_is_exported(tmp_path: Path) -> None:
 
 def test_a_failed_check_is_no_error_of_the_span(tmp_path: Path) -> None:
     """A query that was completed has no error, whatever its verdict; retries and ends of attempts are its events."""
-    answers: Iterator[Answer] = iter([error(529, "overloaded_error", "Busy", headers={"retry-after-ms": "1"}), text("No")])
+    answers: Iterator[Answer] = iter(
+        [error(529, "overloaded_error", "Busy", headers={"retry-after-ms": "1"}), text("No")]
+    )
     with Collector() as collector, MessagesApi(lambda _: next(answers)) as api:
         query = {"id": "q", "prompt": "Hi", "expect": {"text": {"contains": "Yes"}}}
         done = ask(tmp_path, api, endpoint=collector.url, queries=(query,))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from pydantic_core import from_json
 
+from mcprun.alignment import Alignment
 from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.scrub import Scrubber
@@ -138,7 +138,7 @@ def align(base: Sequence[JsonObject], head: Sequence[JsonObject]) -> Iterator[tu
 
 
 def _opcodes(base: Iterable[str], head: Iterable[str]) -> Sequence[tuple[str, int, int, int, int]]:
-    return SequenceMatcher(None, list(base), list(head), autojunk=False).get_opcodes()
+    return Alignment(list(base), list(head)).get_opcodes()
 
 
 def _same_call(one: JsonObject, other: JsonObject) -> bool:

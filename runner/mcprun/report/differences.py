@@ -8,11 +8,11 @@ from dataclasses import fields
 from itertools import islice
 from typing import Any
 
+from mcprun.alignment import Alignment, common_ends
 from mcprun.compare import Change
 from mcprun.diff import QueryDiff, Tally
 from mcprun.records import JsonObject
 from mcprun.report.terminal import cut, many, one_line, visible
-from mcprun.report.textlines import ends_alike, matcher
 from mcprun.show import Show, apart
 from mcprun.toolchanges import ToolChange
 
@@ -187,11 +187,11 @@ def _text_lines(before: str, after: str) -> Iterator[Pair]:
     def shown(line: str, text: str) -> str:
         return _short(text.removesuffix("\n")) + ("" if line.endswith("\n") else note)
 
-    begin, end = ends_alike(one, other)
+    begin, end = common_ends(one, other)
     before_it, after_it = one[:begin][-1:], one[len(one) - end :][:1]
     one, other = (side[begin : len(side) - end] for side in (one, other))
     yield from ((" ", shown(line, line)) for line in before_it)
-    for group in matcher(one, other).get_grouped_opcodes(1):
+    for group in Alignment(one, other).get_grouped_opcodes(1):
         for tag, i, j, k, n in group:
             if tag == "equal":
                 yield from ((" ", shown(line, line)) for line in one[i:j])

@@ -7,9 +7,9 @@ from collections.abc import Container, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from mcprun.alignment import MAX_EXACT, Alignment, common_ends
 from mcprun.report.differences import ABSENT, leaves
 from mcprun.report.terminal import cut, many
-from mcprun.report.textlines import MATCHED, ends_alike, matcher
 
 _LINES = 400
 """Lines of one value that are shown."""
@@ -39,11 +39,11 @@ def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
 
 def _texts(before: Sequence[str], after: Sequence[str]) -> tuple[Iterator[Line], Iterator[Line]]:
     """Mark the lines that two texts do not share; in long ones all lines between the first and the last such one."""
-    begin, end = ends_alike(before, after)
+    begin, end = common_ends(before, after)
     marks = [[False] * begin + [True] * (len(side) - begin - end) + [False] * end for side in (before, after)]
     middle = [side[begin : len(side) - end] for side in (before, after)]
-    if max(map(len, middle)) <= MATCHED:
-        for block in matcher(*middle).get_matching_blocks():
+    if max(map(len, middle)) <= MAX_EXACT:
+        for block in Alignment(*middle).get_matching_blocks():
             for side, at in zip(marks, (block.a, block.b), strict=True):
                 side[begin + at : begin + at + block.size] = [False] * block.size
     return zip(before, marks[0], strict=True), zip(after, marks[1], strict=True)
