@@ -261,6 +261,35 @@ def test_a_login_that_is_over_is_renewed_before_it_is_shown(server: Guarded) -> 
     assert (line["path"], line["grant"], line["method"]) == ("/tenant/token", "refresh_token", "client_secret_post")
 
 
+@switched({"refresh_failures": [503, 429]})
+def test_a_token_endpoint_that_fails_for_a_moment_is_asked_again(server: Guarded) -> None:
+    """Server errors and 429 are no refusal: the same refresh token is sent up to three times."""
+    assert log_in(server).code == 0
+    server.revoke("access")
+    done = batch(server)
+    assert (done.code, done.verdicts) == (0, {"q": "passed"})
+    assert [line["grant"] for line in server.asked("token")] == ["authorization_code", *["refresh_token"] * 3]
+
+
+@switched({"public": True, "refresh_failures": [500, 502, 503]}, {"public": True, "refresh_failures": [404]})
+def test_a_token_endpoint_that_fails_does_not_end_the_login(server: Guarded) -> None:
+    """Only 400 and 401 refuse a refresh token (RFC 6749, section 5.2): the next request of the same process uses it."""
+    assert log_in(server).code == 0
+    server.revoke("access")
+    done = batch(server)
+    assert (done.code, done.verdicts) == (0, {"q": "passed"})
+
+
+@switched({"refresh_failures": [404] * 20})
+def test_a_token_endpoint_that_keeps_failing_is_named_with_its_status(server: Guarded) -> None:
+    """The run ends with the status, and does not ask for a login that is still good."""
+    assert log_in(server).code == 0
+    server.revoke("access")
+    done = batch(server)
+    assert (done.code, "the token endpoint answered 404 Not Found" in done.stderr) == (3, True)
+    assert "mcprun login" not in done.stderr
+
+
 def test_a_login_that_can_not_be_renewed(server: Guarded) -> None:
     """It ends the run with the command that renews it, and nobody is asked."""
     assert log_in(server).code == 0

@@ -7,6 +7,7 @@ own: what a connection counts, bounds and sends of headers is none of an authori
 
 from __future__ import annotations
 
+import asyncio
 import json
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
@@ -32,6 +33,7 @@ from mcp.shared.auth import (
 from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from pydantic import AnyUrl, ValidationError
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential, wait_random
 
 from mcprun.bounded import Bounded
 from mcprun.grants import Grant, end_of
@@ -45,6 +47,13 @@ _SECONDS = 30.0
 
 _MOST_BYTES = 1024 * 1024
 """One answer of an authorization server."""
+
+_REFUSALS = frozenset({400, 401})
+"""Statuses of the token endpoint that refuse the grant or the client (RFC 6749, section 5.2)."""
+
+_TOKEN_ATTEMPTS = 3
+_FIRST_WAIT_S = 0.25
+"""Back-off before a token request is sent again: 0.25 s, then 0.5 s, each with up to as much jitter."""
 
 _SECRET_KEYS = ("access_token", "refresh_token", "id_token", "client_secret", "registration_access_token")
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post")
@@ -108,7 +117,11 @@ async def by_machine(
 
 
 async def refreshed(url: str, grant: Grant, protocol: str | None, learn: Learn) -> Grant | None:
-    """Exchange a refresh token; `None` when the authorization server refuses it. Raises `httpx2.HTTPError`."""
+    """Exchange a refresh token. Return None only if the authorization server refuses it (400 or 401).
+
+    Raises `OAuthFlowError` for any other answer without a token, and `httpx2.HTTPError` if there is none: the same
+    refresh token may be good later.
+    """
     client = OAuthClientInformationFull.model_validate(grant.client)
     tokens = OAuthToken(access_token=grant.access_token, refresh_token=grant.refresh_token, scope=grant.scope)
     memory = _Memory(tokens, client)
@@ -203,13 +216,39 @@ async def _drive(
                 answer, challenge = challenge, None
                 assert answer is not None  # noqa: S101
             else:
-                answer = await client.send(outgoing)
+                send = _send_token_request if _asks_for_token(outgoing) else httpx2.AsyncClient.send
+                answer = await send(client, outgoing)
                 learn(_secrets_of(answer))
                 _choose_method(provider, answer)
             try:
                 outgoing = await flow.asend(answer)
             except StopAsyncIteration:
                 return
+
+
+def _asks_for_token(request: httpx2.Request) -> bool:
+    """Return whether a request goes to the token endpoint: a form with a `grant_type` (RFC 6749, section 4)."""
+    return request.method == "POST" and b"grant_type=" in request.content
+
+
+async def _send_token_request(client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
+    """Send a token request, again if the answer is 429 or a server error. Return a token, or a refusal (400 or 401).
+
+    Raises `OAuthFlowError` for any other status: the SDK would take it for a refusal too.
+    """
+    wait = wait_exponential(multiplier=_FIRST_WAIT_S) + wait_random(0, _FIRST_WAIT_S)
+    is_transient = retry_if_result(lambda response: response.status_code == 429 or response.status_code >= 500)
+    retrying = AsyncRetrying(
+        stop=stop_after_attempt(_TOKEN_ATTEMPTS),
+        wait=wait,
+        retry=is_transient,
+        sleep=asyncio.sleep,
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    response: httpx2.Response = await retrying(client.send, request)
+    if not (response.is_success or response.status_code in _REFUSALS):
+        raise OAuthFlowError(f"the token endpoint answered {response.status_code} {response.reason_phrase}".rstrip())
+    return response
 
 
 def _client() -> httpx2.AsyncClient:

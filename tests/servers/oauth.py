@@ -31,7 +31,8 @@ from starlette.routing import Mount, Route
 @dataclass(frozen=True)
 class Switches:
     """`prm` is where protected resource metadata are (header, path, root, none), `metadata` where the authorization
-    server's are (rfc8414, oidc, none), below `issuer`. `deny` answers a login with an error. `json` holds from the start."""
+    server's are (rfc8414, oidc, none), below `issuer`. `deny` answers a login with an error. `json` holds from the start.
+    `refresh_failures` are the statuses of the first answers to a refresh token."""
 
     log: str
     transport: str = "http"
@@ -52,6 +53,7 @@ class Switches:
     assertion: str | None = None
     keys: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    refresh_failures: list[int] = field(default_factory=list)
 
 
 listener = socket.socket()
@@ -225,6 +227,8 @@ async def token(request: Request) -> Response:
         if not asked or digest != asked["code_challenge"] or asked["redirect_uri"] != form["redirect_uri"]:
             return refused("invalid_grant")
         scope = asked.get("scope")
+    elif kind == "refresh_token" and world.switches.refresh_failures:
+        return PlainTextResponse("upstream is away", world.switches.refresh_failures.pop(0))
     elif kind == "refresh_token":
         before = world.refresh.pop(form["refresh_token"], None)
         if before is None:
