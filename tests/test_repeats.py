@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from itertools import combinations
+from math import nextafter
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,16 @@ def test_errors_stay_in_the_denominator() -> None:
     verdicts = {Verdict.PASSED: 3, Verdict.FAILED: 0, Verdict.ERROR: 1, Verdict.SKIPPED: 1}
     told = summed_up("q", verdicts, 0.6)
     assert (told.runs, told.pass_rate, told.error, told.skipped, told.flaky, told.is_met) == (5, 0.6, 1, 1, False, True)
+
+
+@given(st.integers(1, 500), st.data())
+def test_a_rate_is_met_by_the_counts_and_not_by_the_rounded_rate(runs: int, data: st.DataObject) -> None:
+    """5 of 6 meet 0.8333333, however `pass_rate` is rounded; a rate just above what passed is not met."""
+    passed = data.draw(st.integers(1, runs))
+    verdicts = {Verdict.PASSED: passed, Verdict.FAILED: runs - passed, Verdict.ERROR: 0, Verdict.SKIPPED: 0}
+    rate = passed / runs
+    assert summed_up("q", verdicts, rate).is_met
+    assert not summed_up("q", verdicts, nextafter(rate, 2)).is_met
 
 
 def flaky(mcprun: Forks, folder: Path, *flags: str, **more: Any) -> Result:

@@ -256,8 +256,8 @@ class RepeatsRecord(Record):
 
     @property
     def is_met(self) -> bool:
-        """Whether the rate that was asked for is reached, if one was."""
-        return self.required is not None and self.pass_rate >= self.required
+        """Whether enough repeats passed for the `required` rate. `pass_rate` is rounded, so the counts decide."""
+        return self.required is not None and self.passed / self.runs >= self.required
 
 
 class Malformed(Record):
