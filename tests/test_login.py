@@ -100,9 +100,9 @@ def test_a_login_by_hand(server: Guarded) -> None:
     """Where the browser is on another machine, the URL that it ends up at is pasted; others are passed over."""
     with logging_in(server) as (command, url):
         answer = answered_with(url)
-        said = ["http://127.0.0.1/callback?code=1&state=2", "", "nonsense", answer]
+        said = ["http://127.0.0.1/callback?code=1&state=2", "", "nonsense", "http://[", "http://[::1]a/?x=1", answer]
         _, stderr = command.communicate("\n".join(said) + "\n", timeout=60)
-        assert (command.returncode, stderr.count("Try again: ")) == (0, 2)
+        assert (command.returncode, stderr.count("Try again: ")) == (0, 4)
     assert batch(server).code == 0
 
 

@@ -144,7 +144,9 @@ async def _browse(url: str, redirects: Redirects, tell: Callable[[str], None]) -
     opened: asyncio.Future[bool] = loop.create_future()
 
     def open_it() -> None:
-        is_open = webbrowser.open(url)
+        is_open = False
+        with suppress(webbrowser.Error, OSError):
+            is_open = webbrowser.open(url)
         with suppress(RuntimeError):  # the loop is closed: the login is over
             loop.call_soon_threadsafe(_settle, opened, is_open)
 

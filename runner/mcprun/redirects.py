@@ -66,8 +66,11 @@ class Redirects:
         return await self._answer
 
     def take(self, url: str) -> str | None:
-        """Take a URL, or its query, that a person pasted; say what is wrong with it, if anything is."""
-        query = urlsplit(url).query or url.lstrip("?")
+        """Accept a pasted URL, or its query. Return what is wrong with it, or None if it answers this login."""
+        try:
+            query = urlsplit(url).query or url.lstrip("?")
+        except ValueError as error:  # such as "http://[": an IPv6 address that does not end
+            return f"it is not a URL: {error}"
         page, _ = self._taken(query)
         return None if page != _STRANGE else "it is not the URL that this login was answered with"
 
