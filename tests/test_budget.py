@@ -42,6 +42,21 @@ def test_prices_are_those_of_the_api() -> None:
     assert priced(dearest(), input_tokens=1) > priced(input_tokens=1)
 
 
+def test_what_is_cached_for_an_hour_has_its_own_price() -> None:
+    """The API splits what was written to the cache by time to live; without the split it is for five minutes."""
+    split = {"ephemeral_5m_input_tokens": MILLION, "ephemeral_1h_input_tokens": MILLION}
+    hour = Usage.model_validate({"cache_creation_input_tokens": 2 * MILLION, "cache_creation": split})
+    brief = Usage(cache_creation_input_tokens=MILLION)
+    assert price(SONNET, hour) == pytest.approx(priced(cache_creation_input_tokens=MILLION) * (1 + 4.0 / 2.5))
+    both = hour + brief
+    assert both.line()["cache_creation"] == {
+        "ephemeral_5m_input_tokens": 2 * MILLION,
+        "ephemeral_1h_input_tokens": MILLION,
+    }
+    assert price(SONNET, both) == pytest.approx((price(SONNET, hour) or 0) + (price(SONNET, brief) or 0))
+    assert "cache_creation" not in brief.line()
+
+
 @given(st.lists(st.integers(1, 1000), min_size=1), st.integers(1, 5000))
 def test_a_budget_is_spent_when_it_is_met(spent: list[int], most: int) -> None:
     """Nothing may be asked for from the reply on that has brought the sum to the limit."""
@@ -117,6 +132,17 @@ def test_a_budget_of_dollars(mcprun: Forks, tmp_path: Path) -> None:
     done = spending(mcprun, tmp_path, "--budget-usd", f"{cost * 5.5:.9f}", usage=TEN)
     assert (done.code, list(done.verdicts.values())) == (3, ["passed"] * 3 + ["skipped"] * 5)
     assert "and --budget-usd allows $0.0" in done.stderr
+
+
+def test_a_budget_of_dollars_counts_the_hour_in_the_cache(mcprun: Forks, tmp_path: Path) -> None:
+    """A reply that wrote a million tokens for an hour costs $4 and not $2.50; the transcript and the trace keep the split."""
+    split = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": MILLION}
+    usage = {**dict.fromkeys(TEN, 0), "cache_creation_input_tokens": MILLION, "cache_creation": split}
+    done = spending(mcprun, tmp_path, "--budget-usd", "3", usage=usage, queries=2)
+    assert (done.code, done.transcripts[0]["verdict"]) == (3, "skipped")
+    assert "the run has spent $4.0000, and --budget-usd allows $3.0000" in done.stderr
+    assert done.transcripts[0]["usage"]["cache_creation"] == split
+    assert [event["usage"]["cache_creation"] for event in done.trace if event["event"] == "model_call"] == [split]
 
 
 def test_tokens_that_nobody_counted(mcprun: Forks, tmp_path: Path) -> None:

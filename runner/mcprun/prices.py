@@ -29,6 +29,7 @@ def price(model: str, usage: Usage, kind: str = "claude") -> float | None:
         input_tokens=usage.read,  # those that were cached are counted among them
         output_tokens=usage.output_tokens,
         cache_write_tokens=usage.cache_creation_input_tokens,
+        cache_write_1h_tokens=usage.written_for_1h,  # counted among the ones before
         cache_read_tokens=usage.cache_read_input_tokens,
     )
     for provider in (_PAID.get(kind), _PROVIDER):

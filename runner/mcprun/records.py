@@ -44,13 +44,36 @@ class Record(BaseModel):
         return self.model_dump(mode="python", by_alias=True)
 
 
+class CacheCreation(Record):
+    """Tokens written to the prompt cache, by time to live (Messages API, `usage.cache_creation`)."""
+
+    ephemeral_5m_input_tokens: int = Field(default=0, ge=0)
+    ephemeral_1h_input_tokens: int = Field(default=0, ge=0)
+
+    def __add__(self, other: CacheCreation) -> CacheCreation:
+        return CacheCreation(
+            ephemeral_5m_input_tokens=self.ephemeral_5m_input_tokens + other.ephemeral_5m_input_tokens,
+            ephemeral_1h_input_tokens=self.ephemeral_1h_input_tokens + other.ephemeral_1h_input_tokens,
+        )
+
+
 class Usage(Record):
-    """Tokens, as the Messages API counts them (https://docs.claude.com/en/api/messages, `usage`)."""
+    """Tokens, as the Messages API counts them (https://docs.claude.com/en/api/messages, `usage`).
+
+    `cache_creation` splits `cache_creation_input_tokens` by time to live. Absent if the API did not send it.
+    """
 
     input_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
     cache_creation_input_tokens: int = Field(default=0, ge=0)
     cache_read_input_tokens: int = Field(default=0, ge=0)
+    cache_creation: CacheCreation | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    @property
+    def written_for_1h(self) -> int:
+        """Tokens written to the prompt cache for one hour, which cost more than those for five minutes."""
+        written = self.cache_creation.ephemeral_1h_input_tokens if self.cache_creation else 0
+        return min(written, self.cache_creation_input_tokens)
 
     @property
     def total(self) -> int:
@@ -68,7 +91,13 @@ class Usage(Record):
             output_tokens=self.output_tokens + other.output_tokens,
             cache_creation_input_tokens=self.cache_creation_input_tokens + other.cache_creation_input_tokens,
             cache_read_input_tokens=self.cache_read_input_tokens + other.cache_read_input_tokens,
+            cache_creation=self._split + other._split if self.cache_creation or other.cache_creation else None,
         )
+
+    @property
+    def _split(self) -> CacheCreation:
+        """What is known of the times to live; without a word of the API all of it is for five minutes, its default."""
+        return self.cache_creation or CacheCreation(ephemeral_5m_input_tokens=self.cache_creation_input_tokens)
 
 
 class Turn(Record):
