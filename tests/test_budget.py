@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import subprocess
 import sys
 from collections import Counter
@@ -12,11 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.deadline import Deadline
 from mcprun.errors import RunError
-from mcprun.events import Event, Warned
-from mcprun.models.budget import Budget
+from mcprun.events import Event, Warned, Where
+from mcprun.models import Reply, Request
+from mcprun.models.budget import Budget, BudgetedModel
 from mcprun.prices import dearest, price
+from mcprun.queries import parse_query
 from mcprun.records import Usage
+from mcprun.tools import ToolSet
+from tests.support import virtual_time
 from tests.support.cli import RAW, Result, clean_environment, script, write_jsonl
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, message, text, turn_of
@@ -57,6 +64,14 @@ def test_what_is_cached_for_an_hour_has_its_own_price() -> None:
     assert "cache_creation" not in brief.line()
 
 
+def asked() -> Request:
+    """Make a request of one short message."""
+    return Request(
+        query=parse_query("q"), where=Where("q"), turn=0, messages=[{"role": "user", "content": "Hi"}], calls=[],
+        tools=ToolSet(), system=None, model=None, max_tokens=1000, deadline=Deadline(10_000),
+    )  # fmt: skip
+
+
 @given(st.lists(st.integers(1, 1000), min_size=1), st.integers(1, 5000))
 def test_a_budget_is_spent_when_it_is_met(spent: list[int], most: int) -> None:
     """Nothing may be asked for from the reply on that has brought the sum to the limit."""
@@ -71,6 +86,52 @@ def test_a_budget_is_spent_when_it_is_met(spent: list[int], most: int) -> None:
             with pytest.raises(RunError, match=f"has spent {total:,} tokens, and --budget-tokens allows {most:,}"):
                 budget.check()
             return
+
+
+class Priced:
+    """A model each of whose replies takes `tokens`, a second each."""
+
+    name = SONNET
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self.asked = 0
+
+    async def reply(self, request: Request) -> Reply:
+        self.asked += 1
+        await asyncio.sleep(1)
+        usage = Usage(input_tokens=self.tokens - 1, output_tokens=1)
+        return Reply(content=[], stop_reason="end_turn", model=self.name, usage=usage)
+
+
+@given(st.integers(2, 50), st.integers(1, 2000), st.integers(1, 40))
+def test_concurrent_requests_overspend_by_one_at_most(tokens: int, most: int, at_once: int) -> None:
+    """However many lanes there are, requests are sent until the sum meets the limit, and none after."""
+    budget = Budget(most, None, lambda _: None)
+    model = Priced(tokens)
+    budgeted = BudgetedModel(model, budget, "claude")
+
+    async def lane() -> None:
+        with contextlib.suppress(RunError):
+            while True:
+                await budgeted.reply(asked())
+
+    async def lanes() -> None:
+        await asyncio.gather(*(lane() for _ in range(at_once)))
+
+    virtual_time.run(lanes())
+    assert budget.tokens == model.asked * tokens
+    assert most <= budget.tokens < most + tokens
+
+
+def test_the_message_of_a_spent_budget_gives_the_final_sum() -> None:
+    """What was in flight when the limit was met is paid for too."""
+    budget = Budget(None, 1e-6, lambda _: None)
+    budget.spend(SONNET, Usage(output_tokens=1000))
+    with pytest.raises(RunError) as caught:
+        budget.check()
+    budget.spend(SONNET, Usage(output_tokens=1000))
+    assert str(caught.value) == f"the run has spent ${priced(output_tokens=2000):,.4f}, and --budget-usd allows $0.0000"
 
 
 def test_what_is_not_known_is_counted_high() -> None:
@@ -124,6 +185,18 @@ def test_a_budget_of_tokens(mcprun: Forks, tmp_path: Path) -> None:
     whole = spending(mcprun, tmp_path, "--budget-tokens", "999", usage=TEN, resume=True)
     assert (whole.code, set(whole.verdicts.values())) == (0, {"passed"})
     assert whole.record["counts"]["usage"]["input_tokens"] == 4 * 16
+
+
+def test_lanes_share_a_budget(mcprun: Forks, tmp_path: Path) -> None:
+    """At concurrency 32 a budget for four replies pays four: each reserves what it is expected to take."""
+    write_jsonl(tmp_path / "p.jsonl", *({"id": f"q{n}", "prompt": f"Query {n}"} for n in range(10, 42)))
+    with MessagesApi(lambda _: {**text("x"), "usage": {"input_tokens": 900, "output_tokens": 100}}) as api:
+        env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        flags = ("--concurrency", "32", "--budget-tokens", "4000")
+        done = mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, env=env)
+        assert sum(reply.status == 200 for reply in api.replies) == 4
+    assert Counter(done.verdicts.values()) == {"passed": 4, "skipped": 28}
+    assert done.record["error"]["message"] == "the run has spent 4,000 tokens, and --budget-tokens allows 4,000"
 
 
 def test_a_budget_of_dollars(mcprun: Forks, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -92,6 +93,16 @@ class BatchModel:
                     return request.told(reply)
         message = f"the API did not come to the request in {BATCH_TRIES} batches"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=False)
+
+    @contextmanager
+    def parked(self) -> Iterator[None]:
+        """Send batches without a query for as long as the context lasts: it waits for something else."""
+        one = object()
+        self._room.aside(one)
+        try:
+            yield
+        finally:
+            self._room.release([one])
 
     def _send(self, wave: list[Waiting]) -> None:
         self._start(self._through(wave), self._work)

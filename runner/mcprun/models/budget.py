@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Warned
@@ -15,21 +16,58 @@ from mcprun.paid import Paid
 from mcprun.records import Usage
 
 _CHARACTERS = 3
-"""Of JSON for one token, where nobody has counted: a low guess, so that the count is high."""
+"""Characters for one token, before the API has counted any: a low guess, so that the count is high."""
+
+_QUOTES = 4
+"""Characters around a value in JSON: its quotes or brackets, and what separates it from the next."""
+
+_IMAGE_CHARACTERS = 4800
+"""What an image or a document counts as: the API scales an image to at most about 1,600 tokens."""
+
+
+Parked = Callable[[], AbstractContextManager[None]]
+"""Returns the context in which a request waits for the budget."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expense:
+    """A request that is to be paid for: to which model, which provider (`kind`), at which `share` of the price."""
+
+    model: str
+    request: Request
+    kind: str
+    share: float = 1.0
+
+
+class BudgetSpentError(RunError):
+    """The budget of a run is spent.
+
+    The message gives what is spent when it is read: requests in flight when the limit was met are paid for as well.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        super().__init__(ErrorKind.BUDGET, str(self))
+
+    def __str__(self) -> str:
+        return f"the run has spent {self._budget.spent}"
 
 
 class Budget:
-    """Counts what is spent: tokens of all kinds, and US dollars. `None` is no limit.
+    """Counts what is spent, in tokens of all kinds and in US dollars, and what requests in flight may yet spend.
 
-    What is not known is counted high, and told once with `emit`: tokens that the API did not count, and models
-    whose price nobody knows. A run has one, whoever is paid.
+    A limit of None is no limit. What is unknown is counted high, with one warning through `emit`: tokens that the API
+    did not count, and models without a known price. A run has one budget, whichever provider is paid.
     """
 
     def __init__(self, tokens: int | None, usd: float | None, emit: Emit) -> None:
-        self._most_tokens, self._most_usd = tokens, usd
+        self._max_tokens, self._max_usd = tokens, usd
         self._emit = emit
         self._warned: set[str] = set()
         self.tokens, self.usd = 0, 0.0
+        self._reserved: dict[Expense, tuple[int, float]] = {}
+        self._settled = asyncio.Event()
+        self._seen = _Seen()
 
     @classmethod
     def begun(cls, limits: Limits, emit: Emit, kind: str, earlier: Iterable[Paid]) -> Self:
@@ -43,31 +81,86 @@ class Budget:
     def spend(self, model: str, usage: Usage, kind: str = "claude", *, is_batched: bool = False) -> None:
         """Count one reply; one that came with a batch costs half. `kind` is who is paid, as in `ModelRecord`."""
         self.tokens += usage.total
-        if self._most_usd is None:
+        self.usd += self._cost(model, usage, kind) * (BATCH_SHARE if is_batched else 1)
+
+    def spend_unknown(self, model: str, request: Request, kind: str = "claude") -> None:
+        """Count a reply whose tokens the API did not count."""
+        self._warn(f"{model} does not say how many tokens it took: they are counted high, with all of --max-tokens")
+        sent = _characters(request) // _CHARACTERS
+        self.spend(model, Usage(input_tokens=sent, output_tokens=request.max_tokens), kind)
+
+    def settle(self, model: str, request: Request, reply: Reply, kind: str) -> None:
+        """Count the reply to a request, and learn from it what others may take."""
+        if reply.usage:
+            self._seen.add(_characters(request) if self.is_limited else 0, reply.usage)
+            self.spend(reply.model, reply.usage, kind, is_batched=reply.batch is not None)
+        else:
+            self.spend_unknown(model, request, kind)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._max_tokens is not None or self._max_usd is not None
+
+    @property
+    def spent(self) -> str:
+        """What is spent of the limit that was met, in words."""
+        if self._max_tokens is not None and self.tokens >= self._max_tokens:
+            return f"{self.tokens:,} tokens, and --budget-tokens allows {self._max_tokens:,}"
+        return f"${self.usd:,.4f}, and --budget-usd allows ${self._max_usd or 0:,.4f}"
+
+    def check(self) -> None:
+        """Raise `BudgetSpentError` if nothing is left."""
+        is_met = self._max_tokens is not None and self.tokens >= self._max_tokens
+        if is_met or (self._max_usd is not None and self.usd >= self._max_usd):
+            raise BudgetSpentError(self)
+
+    @asynccontextmanager
+    async def reserved(self, expense: Expense, parked: Parked) -> AsyncIterator[None]:
+        """Reserve what a request is expected to take for as long as the context lasts.
+
+        While others are in flight whose expected cost leaves no room for it, wait for one of them, off the query's
+        clock, within `parked`. The last request is sent as long as anything is left at all, so what a run spends above
+        its limit is at most what requests in flight take above their estimates, and one request.
+        Raises `BudgetSpentError` if nothing is left.
+        """
+        self.check()
+        if not self.is_limited:
+            yield
             return
+        while self._reserved and not self._fits(self._estimate(expense)):
+            with expense.request.deadline.paused(), parked():
+                await self._settled.wait()
+            self.check()
+        self._reserved[expense] = self._estimate(expense)
+        try:
+            yield
+        finally:
+            del self._reserved[expense]
+            self._settled.set()
+            self._settled = asyncio.Event()
+
+    def _fits(self, estimate: tuple[int, float]) -> bool:
+        tokens, usd = map(sum, zip(estimate, *self._reserved.values(), strict=True))
+        has_tokens = self._max_tokens is None or self.tokens + tokens <= self._max_tokens
+        return has_tokens and (self._max_usd is None or self.usd + usd <= self._max_usd)
+
+    def _estimate(self, expense: Expense) -> tuple[int, float]:
+        """Return the tokens and US dollars that a request is expected to take."""
+        usage = self._seen.expected(_characters(expense.request), expense.request.max_tokens)
+        return usage.total, self._cost(expense.model, usage, expense.kind) * expense.share
+
+    def _cost(self, model: str, usage: Usage, kind: str) -> float:
+        """Return the price of a reply in US dollars, or 0 if the budget has no limit of them."""
+        if self._max_usd is None:
+            return 0.0
         from mcprun.prices import dearest, price
 
         cost = price(model, usage, kind)
         if cost is None:
             self._warn(f"no price is known for {model}: it is counted as {dearest()}, which costs most")
             cost = price(dearest(), usage) or 0.0
-        self.usd += cost * (BATCH_SHARE if is_batched else 1)
-
-    def spend_unknown(self, model: str, request: Request, kind: str = "claude") -> None:
-        """Count a reply whose tokens the API did not count."""
-        self._warn(f"{model} does not say how many tokens it took: they are counted high, with all of --max-tokens")
-        sent = len(json.dumps([list(request.messages), list(request.tools.definitions)], default=str))
-        self.spend(model, Usage(input_tokens=sent // _CHARACTERS, output_tokens=request.max_tokens), kind)
-
-    def check(self) -> None:
-        """Raise `RunError` (`budget`) when nothing is left."""
-        if self._most_tokens is not None and self.tokens >= self._most_tokens:
-            told = f"{self.tokens:,} tokens, and --budget-tokens allows {self._most_tokens:,}"
-        elif self._most_usd is not None and self.usd >= self._most_usd:
-            told = f"${self.usd:,.4f}, and --budget-usd allows ${self._most_usd:,.4f}"
-        else:
-            return
-        raise RunError(ErrorKind.BUDGET, f"the run has spent {told}")
+        return cost
 
     def _warn(self, message: str) -> None:
         if message not in self._warned:
@@ -75,16 +168,59 @@ class Budget:
             self._emit(Warned(message=message))
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What the replies of a run have taken so far, from which the next one is estimated."""
+
+    replies: int = 0
+    characters: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def add(self, characters: int, usage: Usage) -> None:
+        """Count a reply to a request of so many characters."""
+        self.replies += 1
+        self.characters += characters
+        self.input_tokens += usage.read
+        self.output_tokens += usage.output_tokens
+
+    def expected(self, characters: int, max_tokens: int) -> Usage:
+        """Estimate a reply: input by its length, output by the mean so far; `max_tokens` until there is one."""
+        rate = self.input_tokens / self.characters if self.characters else 1 / _CHARACTERS
+        output = -(-self.output_tokens // self.replies) if self.replies else max_tokens
+        return Usage(input_tokens=round(characters * rate), output_tokens=min(output, max_tokens))
+
+
+def _characters(request: Request) -> int:
+    """Return the length of a request in characters of JSON; base64 data counts as `_IMAGE_CHARACTERS` a block."""
+    count = 0
+    todo: list[Any] = [request.system, *request.messages, *request.tools.definitions]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            if value.get("type") == "base64":
+                count += _IMAGE_CHARACTERS
+                continue
+            todo += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            todo += value
+        count += _QUOTES + len(value) if isinstance(value, str) else _QUOTES
+    return count
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetedModel:
-    """A model that is asked as long as there is a budget for it. Requests in flight may still overdraw it.
+    """A model that is asked as long as there is a budget for it.
 
-    `kind` is who is paid, as in `ModelRecord`.
+    `kind` is who is paid, as in `ModelRecord`. With `is_batched` a reply costs half, and a request that waits for the
+    budget does so within `parked`: a batch goes out without it.
     """
 
     model: Model
     budget: Budget
     kind: str
+    is_batched: bool = False
+    parked: Parked = nullcontext
 
     @property
     def name(self) -> str:
@@ -92,13 +228,11 @@ class BudgetedModel:
         return self.model.name
 
     async def reply(self, request: Request) -> Reply:
-        """Give the next turn; raises `RunError` (`budget`) when the budget is spent."""
-        self.budget.check()
-        reply = await self.model.reply(request)
-        if reply.is_counted:
-            return reply
-        if reply.usage:
-            self.budget.spend(reply.model, reply.usage, self.kind, is_batched=reply.batch is not None)
-        else:
-            self.budget.spend_unknown(reply.model, request, self.kind)
+        """Return the next turn. Raises `BudgetSpentError` if the budget is spent."""
+        name = request.model or self.model.name
+        share = BATCH_SHARE if self.is_batched else 1.0
+        async with self.budget.reserved(Expense(name, request, self.kind, share), self.parked):
+            reply = await self.model.reply(request)
+            if not reply.is_counted:
+                self.budget.settle(reply.model, request, reply, self.kind)
         return reply

@@ -46,11 +46,12 @@ async def open_claude(
         refusals = cloud.refusals if cloud else ()
         model = AnthropicModel(client, name, manner, seconds, caching=caching(cloud, manner), refusals=refusals)
         async with AsyncExitStack() as stack:
-            asked: Model = model
             throttle = throttle or Throttle(limits.concurrency)
+            kind = cloud.kind if cloud else "claude"
+            budgeted = BudgetedModel(model, budget, kind)  # below the retries: each attempt is paid for
             if waves and isinstance(client, anthropic.AsyncAnthropic):
                 most = limits.batch_queries or BATCH_QUERIES
-                asked = await stack.enter_async_context(BatchModel(model, client, waves, limits, emit))
+                batched = await stack.enter_async_context(BatchModel(model, client, waves, limits, emit))
+                budgeted = BudgetedModel(batched, budget, kind, is_batched=True, parked=batched.parked)
                 throttle = Throttle(most, least=most)  # one that sends less makes more batches, and no less of them
-            budgeted = BudgetedModel(asked, budget, cloud.kind if cloud else "claude")  # each try is paid for
             yield RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)

@@ -84,7 +84,7 @@ class Room:
         self._send = send
         self._here: list[Waiting] = []
         self._bytes = 0
-        self._all: set[Waiting] = set()
+        self._all: set[object] = set()
         self._timer: asyncio.TimerHandle | None = None
         flight.watch(self._look)
 
@@ -101,13 +101,13 @@ class Room:
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self.send)
         self.aside(one)
 
-    def aside(self, one: Waiting) -> None:
-        """Count somebody who waits for a batch that is out already."""
+    def aside(self, one: object) -> None:
+        """Count a query that waits for something else than the next batch, such as one that is out already."""
         self._all.add(one)
         self._look()
 
-    def release(self, some: Iterable[Waiting]) -> None:
-        """Count them no more: their batch has ended, and they will be at work at once."""
+    def release(self, some: Iterable[object]) -> None:
+        """Stop counting queries whose wait is over."""
         self._all.difference_update(some)
 
     def send(self) -> None:
