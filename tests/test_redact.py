@@ -134,6 +134,73 @@ for line in sys.stdin:
 """
 
 
+ENCODING = """
+import base64, html, json, os, sys, urllib.parse
+secret = os.environ["TOKEN"]
+go = lambda text: json.dumps(text).replace("&", "\\\\u0026").replace("<", "\\\\u003c")
+forms = [secret, json.dumps(secret), json.dumps(json.dumps(secret)), go(secret), json.dumps(secret).replace("/", "\\\\/"),
+         urllib.parse.quote(secret, safe=""), urllib.parse.quote(secret, safe="").lower(), html.escape(secret), repr(secret),
+         base64.b64encode(b"user:" + secret.encode()).decode(), secret.encode().hex(), secret]
+said = " ".join(forms)
+print(said, file=sys.stderr, flush=True)
+block = {"type": "text", "text": said, "id": secret, "role": secret, "tool_use_id": secret, secret: secret}
+tool = {"name": "tell", "title": said, "description": said, "id": secret, "type": secret, "annotations": {"title": said},
+        "inputSchema": {"type": "object", "properties": {"p": {"default": said}}}, "_meta": {secret: said}}
+item = {"name": "it", "id": secret, "role": secret, "title": said, "_meta": {"type": secret, "id": secret}}
+for line in sys.stdin:
+    message = json.loads(line)
+    number, method = message.get("id"), message.get("method")
+    result = {
+        "initialize": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "prompts": {}, "resources": {}},
+                       "serverInfo": {"name": said, "version": said}, "instructions": said},
+        "tools/list": {"tools": [tool]}, "prompts/list": {"prompts": [item]}, "resources/templates/list": {"resourceTemplates": []},
+        "resources/list": {"resources": [{**item, "uri": "x:y", "mimeType": said}]},
+        "tools/call": {"content": [block, {"type": "resource", "resource": {"uri": "x:" + secret, "text": said, "id": secret}},
+                                   {"type": "resource_link", "uri": "x:" + secret, "name": said, "mimeType": said, "id": secret},
+                                   {"type": "image", "data": "aGFsbG8=", "mimeType": said, "_meta": {"id": secret}}],
+                       "structuredContent": {"id": secret, "type": secret, "deep": [{"role": secret, secret: 1}]}, "_meta": {"id": said}},
+    }.get(method)
+    if number is not None:
+        wrong = {"error": {"code": -32000, "message": said, "data": {"id": secret, "type": said}}}
+        fails = result is None or "fail" in message.get("params", {}).get("arguments", {})
+        print(json.dumps({"jsonrpc": "2.0", "id": number, **(wrong if fails else {"result": result})}), flush=True)
+"""
+"""Tells its secret in every place and form."""
+
+
+def test_a_server_that_encodes_its_secrets(mcprun: Forks, tmp_path: Path) -> None:
+    """In no form and no place do they reach a file, a report or the terminal; the redacted run still replays as itself."""
+    secret = 'hunter&two/<s3cret>"42'
+    (tmp_path / "tells.py").write_text(ENCODING)
+    write_jsonl(tmp_path / "p.jsonl", script(("tell", {}), id="a"), script(("tell", {"fail": 1}), id="b"))
+    env, reports = ("--env", f"TOKEN={secret}"), ("--junit", "j.xml", "--html", "r.html", "--markdown", "r.md")
+    done = mcprun.run("batch", "p.jsonl", "tells.py", *env, *reports, "--out", "run", cwd=tmp_path)
+    again = mcprun.run("batch", "p.jsonl", "tells.py", *env, "--model", "replay:run", "--out", "again", cwd=tmp_path)
+    told = [done, again]
+    commands: list[tuple[Any, ...]] = [
+        ("diff", "run", "again"), ("show", "run", "a"), ("tools", "tells.py", *env, "--all", "--json", "--snapshot", "s.json"),
+        ("tools", "tells.py", *env, "--lint"), ("init", "tells.py", *env, "--prompts", "first.jsonl", "--no-workflow"),
+    ]  # fmt: skip
+    told += [mcprun.run(*command, cwd=tmp_path) for command in commands]
+    found = "\n".join(everything(tmp_path, one) for one in told)
+    for part in (
+        "hunter",
+        "s3cret",
+        b64encode(secret.encode()).decode()[2:12],
+        "68756e746572",
+        b64encode(b"er:" + secret.encode()).decode()[8:16],
+    ):
+        assert part not in found
+    assert (done.verdicts, again.verdicts, told[2].code) == (
+        {"a": "passed", "b": "failed"},
+        {"a": "passed", "b": "failed"},
+        0,
+    )
+    assert [one.code for one in told] == [1, 1, 0, 0, 0, 0, 0]
+    assert all(REDACTED in one.stdout for one in told[3:5])
+    assert [transcript["calls"][0]["diverged"] for transcript in again.transcripts] == [False, False]
+
+
 @pytest.mark.parametrize("mode", ["", "noise", "exit"])
 def test_a_server_that_tells_its_secrets(mcprun: Forks, tmp_path: Path, mode: str) -> None:
     """On stderr, in names, results, errors and garbage, whole or cut: nothing of it is written or printed."""

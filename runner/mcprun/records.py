@@ -7,6 +7,7 @@ same script or recording give the same bytes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +17,9 @@ from mcprun.errors import ErrorKind, ExitCode
 
 JsonObject = dict[str, Any]
 """A JSON object as `json.loads` gives it."""
+
+Shape = Literal["messages", "content", "arguments"]
+"""What the keys of a JSON value belong to: the Messages API, a server's content and tools, or our own arguments."""
 
 SCHEMA = 1
 """Version of both formats; it rises when a reader of the old one would misread the new one."""
@@ -36,8 +40,8 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
     fixed: ClassVar[frozenset[str]] = frozenset()
     """Fields that hold words of a format, or names that runs are compared by: nothing in them is a secret."""
-    shaped: ClassVar[frozenset[str]] = frozenset()
-    """Fields that hold JSON whose keys have a meaning, such as messages."""
+    shaped: ClassVar[Mapping[str, Shape]] = {}
+    """Fields that hold JSON whose keys have a meaning."""
 
     def line(self) -> JsonObject:
         """Give the record as the JSON object that is written."""
@@ -115,7 +119,7 @@ class Call(Record):
     replay, that something else came back than was recorded.
     """
 
-    shaped = frozenset({"content"})
+    shaped: ClassVar[Mapping[str, Shape]] = {"content": "content"}
     turn: int
     tool: str
     input: JsonObject
@@ -165,7 +169,7 @@ class ErrorInfo(Record):
 class Said(Record):
     """Messages alone, so that they can be cleaned as those of a transcript are."""
 
-    shaped = frozenset({"messages"})
+    shaped: ClassVar[Mapping[str, Shape]] = {"messages": "messages"}
     messages: list[JsonObject]
 
 
@@ -190,7 +194,7 @@ class Transcript(Record):
     """
 
     fixed = frozenset({"id", "stop", "model"})
-    shaped = frozenset({"messages"})
+    shaped: ClassVar[Mapping[str, Shape]] = {"messages": "messages"}
     schema_: int = Field(default=SCHEMA, alias="schema")
     id: str
     repeat: int = 1
@@ -308,7 +312,7 @@ class ServerRecord(Record):
     """
 
     fixed = frozenset({"protocol"})
-    shaped = frozenset({"tools"})
+    shaped: ClassVar[Mapping[str, Shape]] = {"tools": "content"}
     name: str | None = None
     version: str | None = None
     protocol: str
@@ -358,7 +362,7 @@ class RunRecord(Record):
     """
 
     fixed = frozenset({"state", "started", "finished", "limits", "versions"})
-    shaped = frozenset({"arguments"})
+    shaped: ClassVar[Mapping[str, Shape]] = {"arguments": "arguments"}
     schema_: int = Field(default=SCHEMA, alias="schema")
     state: Literal["started", "finished", "interrupted"]
     started: str

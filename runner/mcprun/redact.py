@@ -1,23 +1,22 @@
-"""Keeps secrets out of files and messages: replaced before anything is written, and before anything is cut short.
+"""Redact secrets in text and in JSON values, before anything is written and before anything is cut short.
 
-What the model and the server say to each other goes over the wire as it is; what is told of it does not.
+What the model and the server send each other goes over the wire unchanged. Files, reports and the terminal get the
+redacted copy.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cache
 from operator import is_
 from typing import Any, TypeVar, cast
-from urllib.parse import quote
 
 from mcprun.errors import REDACTED, UsageError
 from mcprun.records import Record
+from mcprun.secretforms import Form, encoded, forms
 
 LEAST = 6
 """Characters that a value must have to be taken for a secret: `true` and `8080` would be found everywhere."""
@@ -25,16 +24,30 @@ LEAST = 6
 _LONGEST_FIT = 4096
 """Characters: what fits a pattern is taken to be no longer, where text is cut between two writes."""
 
-_SAFE = ("", "!$%&'()*+,", "!$%&'()*+,/:;=?@[\\]^`{|}")
-"""Punctuation that URLs keep: none where all is escaped, and that of the user and of the query (WHATWG URL, 1.3)."""
+_FRAME = frozenset({"type", "role", "id", "tool_use_id"})
+"""Keys of the Messages API's own messages and blocks whose values pair them, or say what they are."""
 
-_FIXED = frozenset({"type", "role", "id", "tool_use_id"})
-"""Keys of messages and content blocks whose values have a meaning to programs."""
+_KEYS = frozenset({
+    "type", "text", "data", "mimeType", "uri", "blob", "resource", "name", "title", "description", "size", "icons",
+    "annotations", "_meta", "uriTemplate", "arguments", "inputSchema", "outputSchema", "execution", "content", "source",
+    "media_type", "url", "role", "id", "tool_use_id", "is_error", "isError", "structuredContent", "context",
+    "citations", "cache_control",
+})  # fmt: skip
+"""Keys that MCP and the Messages API have for content, tools, prompts and resources: as keys they tell no secret."""
 
-_SHAPED = frozenset({"content", "source", "resource"})
-"""Keys of messages and content blocks under which there are more of them."""
+_WORDS = {
+    "type": frozenset({
+        "text", "image", "audio", "document", "resource", "resource_link", "search_result", "tool_use", "tool_result",
+        "base64", "url", "content", "file",
+    }),
+    "role": frozenset({"user", "assistant"}),
+}  # fmt: skip
+"""Values that the protocols have for these keys; any other one is a server's own text."""
 
-_UNTOUCHED = frozenset({int, float, bool, type(None)})
+_NESTED = frozenset({"content", "source", "resource"})
+"""Keys of content under which there is more content, with keys of the protocols."""
+
+_UNTOUCHED = frozenset({bool, type(None)})
 """Types of values that hold no text."""
 
 T = TypeVar("T")
@@ -43,8 +56,8 @@ T = TypeVar("T")
 class Redactor:
     """Replaces secrets, and what fits a pattern, in text and in all text of a value.
 
-    `secrets` are the values themselves; they are also found as JSON and URLs write them. `patterns` are regular
-    expressions. Ids of queries stay, since runs are compared and resumed by them.
+    `secrets` are the values themselves; their escaped, base64 and hex forms are found as well (`secretforms.py`).
+    `patterns` are regular expressions. Ids of queries stay, since runs are compared and resumed by them.
     Raises `UsageError` for a pattern that is none, or that fits the empty text.
     """
 
@@ -52,30 +65,54 @@ class Redactor:
         self._given = [compiled("--redact", pattern) for pattern in patterns]
         self.longest_fit = _LONGEST_FIT if self._given else 0
         """Characters that what fits a pattern may have, as far as anybody can know."""
-        self._forms: list[str] = []
-        self._longest = 0
-        self._has_lines = False
         self.has_patterns = bool(self._given)
-        self._patterns = self._given
+        self._texts: set[str] = set()
+        self._forms: list[Form] = []
+        self._cores: tuple[str, ...] = ()
+        self._least = 0
+        self._has_lines = False
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Replace these as well from now on: tokens come while a run goes on."""
-        forms = {form for secret in secrets for form in _forms(secret) if len(form) >= LEAST}
-        if forms.issubset(self._forms):
-            return
-        self._forms = sorted(forms.union(self._forms))
-        self._longest = max(map(len, self._forms))
-        self._has_lines = any("\n" in form for form in self._forms)
-        literal = "|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True))
-        self._patterns = [re.compile(literal), *self._given]
+        """Redact these as well from now on: OAuth tokens are obtained during a run."""
+        for secret in secrets:
+            for text, is_part in _texts(secret):
+                if len(text) >= LEAST and text not in self._texts:
+                    self._texts.add(text)
+                    self._forms += forms(text, is_part=is_part)
+        if self._forms:
+            self._cores = tuple(dict.fromkeys(core for form in self._forms for core in form.cores))
+            self._least = min(form.least for form in self._forms)
+            self._has_lines = any("\n" in text for text in self._texts)
 
     def text(self, text: str) -> str:
-        """Replace what must not be seen; give the very same text when there is nothing."""
-        for pattern in self._patterns:
+        """Return a text without secrets and what fits a pattern; the same object if there are none."""
+        if self._forms and len(text) >= self._least and any(map(text.__contains__, self._cores)):
+            parts, done = list[str](), 0
+            for start, stop in self._secrets(text):
+                parts += text[done:start], REDACTED
+                done = stop
+            if parts:
+                text = "".join([*parts, text[done:]])
+        for pattern in self._given:
             if pattern.search(text):
                 text = pattern.sub(REDACTED, text)
         return text
+
+    def _secrets(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where secrets stand: each time the first that comes next, and of those that begin there the longest."""
+        found = [form.pattern for form in self._forms if any(map(text.__contains__, form.cores))]
+        end, nexts = 0, dict.fromkeys(found, (-1, -1))
+        while nexts:
+            for pattern, (start, _) in list(nexts.items()):
+                if start < end:
+                    if fit := pattern.search(text, end):
+                        nexts[pattern] = fit.span()
+                    else:
+                        del nexts[pattern]
+            if nexts:
+                start, end = min(nexts.values(), key=lambda span: (span[0], -span[1]))
+                yield start, end
 
     def safe_end(self, text: str, most: int | None = None) -> int:
         """Say how much of a text may be cleaned by itself, whatever follows: its end may be the beginning of a secret.
@@ -86,8 +123,9 @@ class Redactor:
         end = len(text) if most is None else most
         if not self._has_lines and text.endswith("\n", 0, end):
             return end
-        found = [[fit.span() for fit in pattern.finditer(text)] for pattern in self._patterns]
-        begun = self._begun(text, found[0] if self._forms else [])
+        secrets = list(self._secrets(text))
+        found = [secrets, *([fit.span() for fit in pattern.finditer(text)] for pattern in self._given)]
+        begun = self._begun(text, secrets)
         end = min(end, begun)
         for start, stop in _joined(span for spans in found for span in spans):
             if start < end < stop:
@@ -95,19 +133,13 @@ class Redactor:
         return end
 
     def _begun(self, text: str, found: list[tuple[int, int]]) -> int:
-        """Say where a secret begins that the text may end in the midst of; `found` are those that are whole."""
-        for at in range(max(0, len(text) - self._longest), len(text)):
-            rest = text[at:]
-            # Of all forms, one that begins with the rest and goes on stands right behind it.
-            after = bisect_right(self._forms, rest)
-            is_begun = after < len(self._forms) and self._forms[after].startswith(rest)
-            if is_begun and not any(start < at < stop for start, stop in found):
-                return at
-        return len(text)
+        """Return where a secret begins that the text may end within; `found` are those that are whole."""
+        places = (at for form in self._forms for at in form.begun(text))
+        return min((at for at in places if not any(start < at < stop for start, stop in found)), default=len(text))
 
     def value(self, value: T) -> T:
-        """Do the same in all strings of a JSON value, a record or an event; give the very same one if it has none."""
-        if not self._patterns:
+        """Redact all strings and numbers of a JSON value, a record or an event; return the same object if none is."""
+        if not self._forms and not self._given:
             return value
         return cast("T", self._value(value))
 
@@ -119,6 +151,8 @@ class Redactor:
             return value
         if kind is dict:
             return self._mapping(value)
+        if kind is int or kind is float:
+            return self._number(value)
         match value:
             case list() | tuple():
                 return _sequence(value, [self._value(item) for item in value])
@@ -134,46 +168,90 @@ class Redactor:
                 return self._dataclass(value)
         return value
 
+    def _number(self, value: float) -> Any:
+        """Redact a number whose digits are a secret."""
+        if -(10 ** (LEAST - 1)) < value < 10 ** (LEAST - 1) and type(value) is int:
+            return value
+        digits = repr(value)
+        return value if self.text(digits) is digits else REDACTED
+
     def _mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Clean an object of somebody else's, its keys as well; those that become the same are numbered."""
+        """Redact an object of a server, its keys as well; those that become the same are numbered."""
+        return self._object(value, frozenset(), lambda _, item: self._value(item))
+
+    def _object(
+        self, value: Mapping[str, Any], keys: frozenset[str], clean: Callable[[str, Any], Any]
+    ) -> Mapping[str, Any]:
+        """Redact an object whose items are cleaned by a function of key and value; of its keys, `keys` stay."""
         changed: dict[str, Any] = {}
         is_same = True
         for key, item in value.items():
-            clean, new = self._value(key), self._value(item)
-            is_same = is_same and clean is key and new is item
-            changed[clean if clean not in changed else f"{clean} {len(changed)}"] = new
+            name, new = key if key in keys else self._value(key), clean(key, item)
+            is_same = is_same and name is key and new is item
+            changed[name if name not in changed else f"{name} {len(changed)}"] = new
         return value if is_same else changed
 
     def _record(self, record: Record) -> Record:
-        """Clean a record: its fields, and within them what is not of a format of ours or of a protocol."""
+        """Redact the fields of a record, but for those that hold words of a format. Numbers in fields are our own."""
         changed = {}
         for name, old in record.__dict__.items():
-            if name in record.fixed:
+            if name in record.fixed or isinstance(old, int | float):
                 continue
-            new = self._shaped(old) if name in record.shaped else self._value(old)
+            shape = record.shaped.get(name)
+            new = self._value(old) if shape is None else self._shaped(old, shape)
             if new is not old:
                 changed[name] = new
         return record.model_copy(update=changed) if changed else record
 
-    def _shaped(self, value: Any) -> Any:
-        """Clean values whose keys have a meaning: messages, content blocks, tools, arguments."""
+    def _shaped(self, value: Any, shape: str) -> Any:
+        """Redact a value whose keys have a meaning: see `Record.shaped`."""
+        match shape:
+            case "messages":
+                return self._frame(value)
+            case "arguments":
+                return self._object(value, frozenset(value), lambda _, item: self._argument(item))
+        return self._content(value)
+
+    def _argument(self, value: Any) -> Any:
+        return value if isinstance(value, int | float) else self._value(value)
+
+    def _frame(self, value: Any) -> Any:
+        """Redact messages of the Messages API, or their blocks. What pairs blocks stays, but not in their content."""
         if isinstance(value, list):
-            return _sequence(value, [self._shaped(item) for item in value])
+            return _sequence(value, [self._frame(item) for item in value])
         if not isinstance(value, dict):
             return self._value(value)
-        changed = {
-            key: item if key in _FIXED and isinstance(item, str)
-            else self._shaped(item) if key in _SHAPED
-            else self._value(item)
-            for key, item in value.items()
-        }  # fmt: skip
-        return value if all(map(is_, changed.values(), value.values())) else changed
+
+        def clean(key: str, item: Any) -> Any:
+            if key in _FRAME and isinstance(item, str):
+                return item
+            if key == "content" and "role" in value:
+                return self._frame(item)
+            return self._content(item) if key in _NESTED else self._value(item)
+
+        return self._object(value, frozenset(value), clean)
+
+    def _content(self, value: Any) -> Any:
+        """Redact content, tools or prompts of a server: keys and types of the protocols stay, and nothing else."""
+        if isinstance(value, list):
+            return _sequence(value, [self._content(item) for item in value])
+        if not isinstance(value, dict):
+            return self._value(value)
+
+        def clean(key: str, item: Any) -> Any:
+            if key in _WORDS and isinstance(item, str) and item in _WORDS[key]:
+                return item
+            return self._content(item) if key in _NESTED else self._value(item)
+
+        return self._object(value, _KEYS, clean)
 
     def _dataclass(self, value: Any) -> Any:
         """Look into the fields of an event; where it belongs to (`Where`) is told by ids."""
         changed = {}
         for name in _names(type(value)):  # type: ignore[arg-type]  # mypy looks at the hash of an instance
             old = getattr(value, name)
+            if isinstance(old, int | float):
+                continue  # a number of our own: a time, a count
             new = self._value(old)
             if new is not old:
                 changed[name] = new
@@ -202,23 +280,14 @@ def _sequence(value: Any, items: list[Any]) -> Any:
     return value if all(map(is_, items, value)) else type(value)(items)
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """Give a secret as it may be met: alone, within JSON, within a URL, and line by line."""
-    for text in {secret, secret.strip(), *map(str.strip, secret.splitlines())}:
-        data = _encoded(text)
-        yield text
-        yield data.decode("utf-8", "replace")
-        yield json.dumps(text)[1:-1]
-        yield json.dumps(text, ensure_ascii=False)[1:-1]
-        yield from (quote(data, safe=safe) for safe in _SAFE)
-
-
-def _encoded(text: str) -> bytes:
-    """Give the bytes of a text; of a variable that is no UTF-8 those that stand in the environment (PEP 383)."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
+def _texts(secret: str) -> Iterator[tuple[str, bool]]:
+    """Yield a secret as it may be met, whole and line by line, each with whether it is only a part."""
+    whole = {secret, secret.strip()}
+    lines = {*map(str.strip, secret.splitlines())} - whole
+    for texts, is_part in ((whole, False), (lines, True)):
+        for text in texts:
+            yield text, is_part
+            yield encoded(text).decode("utf-8", "replace"), True
 
 
 def compiled(flag: str, pattern: str) -> re.Pattern[str]:

@@ -7,16 +7,17 @@ the end. `schema` is the version of the format. One that was made with `--all` h
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, ValidationError
 
 from mcprun.content import MOST_DEPTH, depth
 from mcprun.errors import UsageError
 from mcprun.jsonfiles import dumps, write_file
-from mcprun.records import SCHEMA, JsonObject, Record, ServerRecord
+from mcprun.records import SCHEMA, JsonObject, Record, ServerRecord, Shape
 from mcprun.rundir import Run
 
 _KEPT = ("name", "version", "protocol", "tools")
@@ -28,7 +29,7 @@ class Catalog(Record):
     `failed` says, by the name of a list, why it could not be had: it is empty then, which means nothing.
     """
 
-    shaped = frozenset({"prompts", "resources", "resource_templates"})
+    shaped: ClassVar[Mapping[str, Shape]] = dict.fromkeys(("prompts", "resources", "resource_templates"), "content")
     prompts: list[JsonObject]
     resources: list[JsonObject]
     resource_templates: list[JsonObject]

@@ -1,0 +1,285 @@
+"""The encodings in which a secret may appear in text: escaped, as base64, as hex. Pure.
+
+A `Form` matches one of them. The escaped form covers what JSON, URLs, HTML, shells and `repr` make of a text, in any
+mixture and nested a few levels deep, since each character is matched with all of its escapes. Letters and digits of
+ASCII are not escaped by any of them, which keeps the search quick: a run of those is searched for first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from html.entities import html5
+from urllib.parse import quote
+
+_RUN = re.compile(r"[0-9A-Za-z]+")
+_PARTS = re.compile(r"\\+|[0-9A-Za-z]+|[\s\S]")
+
+_FILTERED = 12
+"""Characters of a form that are searched for before the form itself is."""
+
+_WRAPPED = 24
+"""Characters of base64 from which on a line may end within it, and two places are searched for."""
+
+_LEVELS = 63
+"""Backslashes in a row that are understood: JSON doubles them at each level, so these are six levels."""
+
+_PERCENT = "%(?:25){0,3}"
+_BACKSLASH = rf"(?:\\|{_PERCENT}5[cC])"
+_ESCAPED = r"(?:(?<=\\)|(?<=5[cC]))"
+"""What stands here has a backslash before it."""
+
+_END = "(?:;|%3[bB])"
+_AND = rf"(?:&|{_ESCAPED}u0026|{_PERCENT}26)(?:amp{_END}){{0,3}}"
+"""The beginning of an HTML entity, which may be escaped itself."""
+
+_BREAK = rf"(?:\s|{_BACKSLASH}{{1,{_LEVELS}}}[nr]|%0[aAdD]){{0,8}}+"
+"""A line's end within base64 (RFC 2045, 6.8), which may stand in JSON."""
+
+_LETTERS = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e"}
+"""Escapes of C, which JSON, Python and shells share."""
+
+_BEGUN = re.compile(r"""\\[\\\w#;&'"{}]{0,79}|[%&][\w#;%]{0,79}|['"][\\'"]{0,79}|\r""")
+"""What may be the beginning of an escape that goes on."""
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One character of a form: a regular expression, the `plain` character if it has one, and how it is `doubled`."""
+
+    pattern: str
+    plain: str = ""
+    doubled: str = ""
+
+    def ends(self, text: str, at: int) -> set[int]:
+        """Return where the unit may end that begins at a place in a text."""
+        patterns = filter(None, (self.pattern, re.escape(self.plain), self.doubled))
+        return {found.end() for pattern in patterns if (found := _compiled(pattern).match(text, at))}
+
+    def is_begun(self, text: str, at: int) -> bool:
+        """Return whether the text may end within the unit."""
+        return bool(self.plain and _BEGUN.fullmatch(text, at))
+
+
+@dataclass(frozen=True)
+class Form:
+    """One encoding of a secret, which text without any of its `cores`, or of less than `least` characters, cannot hold.
+
+    `encode` returns the units that are matched one after the other: text that stands for itself, and characters that
+    have escapes. It is called once there is a core, since most secrets never appear.
+    """
+
+    encode: partial[tuple[str | _Unit, ...]]
+    cores: tuple[str, ...]
+    least: int
+
+    @cached_property
+    def units(self) -> tuple[str | _Unit, ...]:
+        """What is matched."""
+        return self.encode()
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The regular expression, which is compiled when it is needed."""
+        return re.compile("".join(re.escape(one) if isinstance(one, str) else one.pattern for one in self.units))
+
+    @cached_property
+    def longest(self) -> int:
+        """Characters that an occurrence may have, unless lines end within it."""
+        return sum(len(one) if isinstance(one, str) else 80 for one in self.units)
+
+    def begun(self, text: str) -> Iterator[int]:
+        """Yield the places from which on the text may be the beginning of an occurrence, but not a whole one."""
+        first = self.units[0]
+        starts = re.escape(first[0]) if isinstance(first, str) else rf"{first.pattern}|[\\%&'\"\r]"
+        for found in _compiled(f"(?={starts})").finditer(text, max(0, len(text) - self.longest)):
+            if self._is_begun(text, found.start()):
+                yield found.start()
+
+    def _is_begun(self, text: str, at: int) -> bool:
+        places = {at}
+        for unit in self.units:
+            ends: set[int] = set()
+            for place in places:
+                if isinstance(unit, str):
+                    rest = len(text) - place
+                    if rest < len(unit) and unit.startswith(text[place:]):
+                        return True
+                    if text.startswith(unit, place):
+                        ends.add(place + len(unit))
+                elif place == len(text) or unit.is_begun(text, place):
+                    return True
+                else:
+                    ends |= unit.ends(text, place)
+            places = ends
+            if not places:
+                return False
+        return False
+
+
+def forms(text: str, *, is_part: bool = False) -> Iterator[Form]:
+    """Yield all forms of a text: escaped, base64 at each of its three alignments, hex in both cases.
+
+    Of what is only a part of a secret, what an encoder makes of its escaped forms is left out.
+    """
+    yield Form(partial(_escaped, text), (_core(text),), len(text))
+    data = encoded(text)
+    sources = {data} if is_part else {data, json.dumps(text)[1:-1].encode(), quote(data, safe="").encode()}
+    for source in sources:
+        yield from (_base64(source, before) for before in range(3))
+        for digits in {source.hex(), source.hex().upper()}:
+            yield Form(partial(_plain, digits), (digits[:_FILTERED],), len(digits))
+
+
+def encoded(text: str) -> bytes:
+    """Return the bytes of a text; of a variable that is not UTF-8 those that stand in the environment (PEP 383)."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
+def _core(text: str) -> str:
+    """Return the longest run of letters and digits, or the beginning of it."""
+    return max(_RUN.findall(text), key=len, default="")[:_FILTERED]
+
+
+def _plain(text: str) -> tuple[str | _Unit, ...]:
+    return (text,)
+
+
+def _escaped(text: str) -> tuple[str | _Unit, ...]:
+    return tuple(
+        _backslashes(len(run), is_first=not number) if run[0] == "\\"
+        else run if _RUN.match(run)
+        else _character(run, is_first=not number)
+        for number, run in enumerate(_PARTS.findall(text))
+    )  # fmt: skip
+
+
+@cache
+def _character(character: str, *, is_first: bool = False) -> _Unit:
+    """Match a character that may be escaped. The first of a secret takes one backslash with it at most.
+
+    Otherwise each backslash of many would be tried as its beginning.
+    """
+    code, data = ord(character), encoded(character)
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    slashes = f"{_BACKSLASH}{{1,{_LEVELS}}}"  # between the parts of one escape
+    escapes = [
+        slashes.join(f"u{_hex(units[at : at + 4])}" for at in range(0, len(units), 4)),
+        f"u\\{{0*{_hex(f'{code:x}')}\\}}",
+        f"U{_hex(f'{code:08x}')}",
+        slashes.join(f"x{_hex(f'{byte:02x}')}" for byte in data),
+        slashes.join(f"0?{byte:03o}" for byte in data),
+    ]
+    if not character.isascii() and code < 256:
+        escapes.append(f"x{_hex(f'{code:02x}')}")
+    if letter := _LETTERS.get(character):
+        escapes += [letter, f"r{slashes}n"] if letter == "n" else [letter]
+    number = f"(?:#|%23)(?:0*{code}|[xX]0*{_hex(f'{code:x}')})"
+    options = [
+        f"{_ESCAPED}(?:{'|'.join(escapes)})",
+        "".join(f"{_PERCENT}{_hex(f'{byte:02x}')}" for byte in data),
+        f"{_AND}(?:{'|'.join([*_names().get(character, ()), number])}){_END}",
+    ]
+    if character == "\n":
+        options += [r"\r\n", f"{_PERCENT}0[dD]{_PERCENT}0[aA]"]
+    if character == " ":
+        options.append(r"\+")
+    if character == "'":
+        options += [rf"'\\{{1,{_LEVELS}}}''", r"""'\\*+"\\*+'\\*+"\\*+'"""]  # within quotes of a shell
+    raw = re.escape(character)
+    options.append(raw)
+    before = f"{_BACKSLASH}?" if is_first else f"{_BACKSLASH}{{0,{_LEVELS}}}+"
+    doubled = rf"{before}{raw}\\{{0,{_LEVELS}}}+{raw}" if character in "'\"" else ""  # as in CSV, SQL and YAML
+    return _Unit(
+        "|".join(filter(None, (f"(?:{before}(?:{'|'.join(options)})", raw, doubled))) + ")", character, doubled
+    )
+
+
+def _backslashes(count: int, *, is_first: bool) -> _Unit:
+    """Match backslashes, which are doubled by each encoder; all at once, since they cannot be told apart."""
+    most = count if is_first else max(_LEVELS, count * 8)
+    before, slash = ("", _BACKSLASH) if is_first else (f"{_BACKSLASH}{{0,{_LEVELS}}}+", f"{_BACKSLASH}{{1,{_LEVELS}}}")
+    options = [
+        f"(?:{slash}(?:u005[cC]|x5[cC]|134)){{{count}}}",
+        f"(?:{before}{_AND}(?:(?:#|%23)(?:0*92|[xX]0*5[cC])|bsol){_END}){{{count}}}",
+        f"{_BACKSLASH}{{{count},{most}}}+",
+    ]
+    return _Unit(f"(?:{'|'.join(options)})", "\\" * count)
+
+
+def _base64(data: bytes, before: int) -> Form:
+    """Make the form of base64 of bytes that `before` others stand before in their group of three."""
+    text, _, _ = _aligned(data, before)
+    halves = (text[:_WRAPPED], text[_WRAPPED : 2 * _WRAPPED]) if len(text) >= 2 * _WRAPPED else (text,)
+    return Form(partial(_base64_units, data, before), tuple(map(_core, halves)), len(text))
+
+
+def _base64_units(data: bytes, before: int) -> tuple[str | _Unit, ...]:
+    """Match base64, standard or for URLs, which may be wrapped between its groups of four.
+
+    At both ends a character may hold bits of the neighbours as well: all that it may be is matched.
+    """
+    text, head, tail = _aligned(data, before)
+    place = (0, 2, 3)[before]  # of the next character in its group of four
+    units: list[str | _Unit] = [_one_of(head)] if head else []
+    for number, part in enumerate(re.findall(r"[+/]|[^+/]", text)):
+        if (place + number) % 4 == 0 and units and len(text) >= _WRAPPED:
+            units.append(_Unit(_BREAK))
+        if part in "+/":
+            units.append(_one_of([part]))
+        elif units and isinstance(units[-1], str):
+            units[-1] += part
+        else:
+            units.append(part)
+    if tail:
+        units.append(_one_of(tail))
+    padding = _Unit(f"(?:{_character('=').pattern})?")
+    return (*units, padding, padding)
+
+
+def _aligned(data: bytes, before: int) -> tuple[str, list[str], list[str]]:
+    """Encode bytes; return what depends on them alone, and what the characters before and after it may be."""
+    text = b64encode(bytes(before) + data).decode()
+    first, (last, rest) = (0, 2, 3)[before], divmod((before + len(data)) * 8, 6)
+    own = (0, 4, 2)[before]  # bits of the character before that are of the data
+    low = _ALPHABET.index(text[first - 1]) if first else 0
+    head = [_ALPHABET[low + (high << own)] for high in range(2 ** (6 - own))] if first else []
+    high = _ALPHABET.index(text[last]) if rest else 0
+    tail = [_ALPHABET[high + low] for low in range(2 ** (6 - rest))] if rest else []
+    return text[first:last], head, tail
+
+
+def _one_of(characters: Sequence[str]) -> _Unit:
+    """Match any of some characters of base64; `+` and `/` may be escaped, and are `-` and `_` for URLs."""
+    plain = "".join(characters).replace("+", "-").replace("/", "_")
+    options = [f"[{re.escape(plain)}]", *(_character(one).pattern for one in characters if one in "+/")]
+    return _Unit(f"(?:{'|'.join(options)})", characters[0] if len(characters) == 1 else "")
+
+
+def _hex(digits: str) -> str:
+    """Match hexadecimal digits in either case."""
+    return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+@cache
+def _names() -> dict[str, list[str]]:
+    """Return the names that HTML has for a character."""
+    found: dict[str, list[str]] = {}
+    for name, character in html5.items():
+        if name.endswith(";"):
+            found.setdefault(character, []).append(name[:-1])
+    return found
