@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -26,6 +27,9 @@ READ_BYTES = 262_144
 
 _EXIT_SECONDS = 2.0
 """For each step of ending a server: stdin's end, SIGTERM, SIGKILL (MCP, "Lifecycle", "Shutdown")."""
+
+_HURRIED_SECONDS = 0.25
+"""From stdin's end to SIGTERM, once this process has been told to end: SIGTERM gives a server another second."""
 
 _INHERITED = (
     (
@@ -78,6 +82,14 @@ def send_signal(process: Process, number: signal.Signals) -> None:
             (os.killpg if number is signal.SIGKILL else os.kill)(process.pid, number)
 
 
+def hurry() -> None:
+    """Give servers less time to end by themselves from now on: this process was told to end at once."""
+    _hurried.set()
+
+
+_hurried = threading.Event()
+
+
 async def end(process: Process) -> None:
     """End the process: ask by the end of its stdin, then by SIGTERM, then kill what it has started as well.
 
@@ -91,7 +103,8 @@ async def end(process: Process) -> None:
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         if number:
             send_signal(process, number)
-        cancelled = await outlast({over}, _EXIT_SECONDS) or cancelled
+        is_asked = number is None and _hurried.is_set()
+        cancelled = await outlast({over}, _HURRIED_SECONDS if is_asked else _EXIT_SECONDS) or cancelled
         if over.done():
             break
     else:

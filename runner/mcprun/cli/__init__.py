@@ -23,41 +23,39 @@ from mcprun.cli.tools import tools
 from mcprun.cli.validate import validate
 from mcprun.errors import ExitCode, PromptsError, RunError, UsageError
 from mcprun.heap import leave_all_at_exit
+from mcprun.report.output import install
 
 
 class _Group(click.Group):
-    """Tells our errors in one message, and gives each its exit code."""
+    """Print each of our errors in one message, and exit with its code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        install()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except UsageError as error:
             problems = isinstance(error, PromptsError)  # one a line, as compilers print them
-            _tell(str(error) if problems else f"Error: {error}")
+            click.echo(str(error) if problems else f"Error: {error}", err=True)
             ctx.exit(ExitCode.USAGE)
         except RunError as error:
-            _tell(f"Error: {error}")
+            click.echo(f"Error: {error}", err=True)
             ctx.exit(ExitCode.ERROR)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(ExitCode.INTERRUPTED)
         except OSError as error:  # a full disk, a closed terminal: the system's own words say it best
-            _tell(f"Error: {error}")
+            click.echo(f"Error: {error}", err=True)
             ctx.exit(ExitCode.ERROR)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception:  # noqa: BLE001  Python would exit with 1, which means that a query failed
             import traceback
 
-            _tell(f"{traceback.format_exc()}This is a fault of mcprun itself.")
+            click.echo(f"{traceback.format_exc()}This is a fault of mcprun itself.", err=True)
             ctx.exit(ExitCode.ERROR)
-
-
-def _tell(message: str) -> None:
-    """Say what went wrong; what others said in it is no command to a workflow."""
-    from mcprun.report.workflow import is_on, without_commands
-
-    click.echo(without_commands(message) if is_on() else message, err=True)
 
 
 @click.group(
@@ -65,7 +63,7 @@ def _tell(message: str) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all passed; 1 something failed; 2 wrong usage or a bad prompts file, nothing was run;"
     " 3 errors (a server that does not start, a refused key, queries that could not be completed) and no"
-    " failure; 130 interrupted.",
+    " failure; 129, 130 or 143 interrupted by SIGHUP (a closed terminal), Ctrl-C or SIGTERM.",
 )
 @click.version_option(__version__, prog_name="mcprun")
 def main() -> None:

@@ -74,9 +74,8 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     Exits with 0 when the files are written, with 2 when one is there already or there is no tool to write for, with 3
     when the server does not start.
     """
-    import asyncio
-
     from mcprun.ciworkflow import WORKFLOW, installs_of, root_of, workflow
+    from mcprun.cli.signals import run_to_end
     from mcprun.errors import RunError
     from mcprun.firstprompts import first_prompts
     from mcprun.limits import Limits
@@ -109,13 +108,13 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
-            server = asyncio.run(list_server(target, redactor, given["connect_timeout"], progress.handle))
+            server = run_to_end(list_server(target, redactor, given["connect_timeout"], progress.handle))
         first = first_prompts(server.tools, given["patterns"], is_destructive_wanted=given["destructive"])
         if not first.queries:
             raise UsageError(_nothing(target, server.tools, first.left_out))
         if given["wants_trial"]:
             with Console().progress() as progress:
-                first = asyncio.run(tried(first, given["server"], asked, _seen(progress)))
+                first = run_to_end(tried(first, given["server"], asked, _seen(progress)))
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)

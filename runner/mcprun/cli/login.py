@@ -76,8 +76,7 @@ def login(ctx: click.Context, /, **given: Any) -> None:
         for key in TokenStore.find().all():
             click.echo(without_secrets(key.url) + (f"  ({key.client})" if key.client else ""))
         return
-    import asyncio
-
+    from mcprun.cli.signals import run_to_end
     from mcprun.errors import RunError
     from mcprun.listing import list_server
     from mcprun.login import Manner, log_in
@@ -109,9 +108,9 @@ def login(ctx: click.Context, /, **given: Any) -> None:
     console = Console(quiet=True)
     try:
         with sdk_logs(lambda _: None, redactor):
-            where = asyncio.run(log_in(target, client, manner, store=TokenStore.find(), redactor=redactor, tell=tell))
+            where = run_to_end(log_in(target, client, manner, store=TokenStore.find(), redactor=redactor, tell=tell))
         click.echo(f"Logged in to {target}; the tokens are in {where}")
-        found = asyncio.run(list_server(target, redactor, given["connect_timeout"]))
+        found = run_to_end(list_server(target, redactor, given["connect_timeout"]))
     except RunError as error:
         console.run_error(RunError(error.kind, redactor.text(str(error)), stderr=error.stderr))
         ctx.exit(ExitCode.ERROR)

@@ -12,6 +12,7 @@ import click
 
 from mcprun.cli.reportoptions import REPORT_FORMS
 from mcprun.errors import UsageError
+from mcprun.report import output
 from mcprun.report.facts import Against, gather
 from mcprun.report.files import HTML, STDOUT, add_summary, write_page_of, write_report
 from mcprun.report.github import commands
@@ -48,7 +49,7 @@ class Reports:
         ]
         if self.github:
             for line in commands(facts, os.environ.get("GITHUB_WORKSPACE", "")):
-                click.echo(line, err=self.take_stdout)
+                click.echo(line, file=output.commands(is_stdout=not self.take_stdout))
             if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
                 writes.append(partial(add_summary, facts, summary))
         problems: list[str] = []

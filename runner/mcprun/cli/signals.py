@@ -1,4 +1,4 @@
-"""Signals, as a run takes them: the first Ctrl-C is gentle; a second one, SIGTERM and SIGHUP are not."""
+"""End commands by signals: the first Ctrl-C lets queries in flight end; a second one, SIGTERM and SIGHUP do not."""
 
 from __future__ import annotations
 
@@ -6,12 +6,54 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mcprun.batch import Result
+import click
+
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import BATCH_REGRET_SECONDS
+from mcprun.process import hurry
+
+if TYPE_CHECKING:
+    from mcprun.batch import Result
+
+T = TypeVar("T")
+
+
+def heeded() -> list[signal.Signals]:
+    """Return the signals that end a run or a chat; SIGHUP is none of them under nohup(1), which ignores it."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    return [number for number in numbers if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine and return what it does. A signal cancels it; then the process exits with 128 and its number."""
+    last = 0
+
+    async def main() -> T:
+        nonlocal last
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def take(number: int) -> None:
+            nonlocal last
+            last = number
+            hurry()
+            if task:
+                task.cancel()
+
+        if sys.platform != "win32":
+            for number in heeded():
+                loop.add_signal_handler(number, take, number)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        if not last:
+            raise
+    click.echo("Interrupted.", err=True)
+    raise click.exceptions.Exit(128 + last)
 
 
 class Signals:
@@ -31,7 +73,7 @@ class Signals:
         loop = asyncio.get_running_loop()
         if sys.platform == "win32":
             return await run  # there asyncio turns Ctrl-C into a cancellation, and knows no other signal
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in heeded():
             loop.add_signal_handler(number, self._take, number)
         return await run
 
@@ -45,6 +87,7 @@ class Signals:
             self._ending.stop(reason)
             self._note("Stopping: queries in flight may end, no other is started. Ctrl-C again cancels them.")
         else:
+            hurry()
             self._ending.end(reason)
             self._note("Ending: queries in flight are cancelled, servers are closed.")
 

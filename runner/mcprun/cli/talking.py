@@ -13,9 +13,11 @@ from mcprun.chatrun import open_chat
 from mcprun.cli.chatcommands import command_of
 from mcprun.cli.keyboard import Keyboard, keyboard
 from mcprun.cli.obeying import obey
+from mcprun.cli.signals import heeded
 from mcprun.errors import RunError
 from mcprun.events import ToolCall
 from mcprun.heard import Hearing
+from mcprun.process import hurry
 from mcprun.report.console import Console
 from mcprun.report.talk import Teller
 from mcprun.report.terminal import many, visible
@@ -51,11 +53,12 @@ class Talking:
             if number == signal.SIGINT and self._interrupted():
                 return
             last = number
+            hurry()
             if task:
                 task.cancel()
 
         if sys.platform != "win32":
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in heeded():
                 asyncio.get_running_loop().add_signal_handler(number, take, number)
         error: RunError | None = None
         try:

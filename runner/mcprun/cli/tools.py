@@ -71,9 +71,8 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     Exits with 0 when all is well, with 1 on a breaking change or an error of --lint, with 2 when there is nothing to
     compare with, with 3 when the server does not start, or does not give a list that --all asks for.
     """
-    import asyncio
-
     from mcprun.catalogchanges import compare_catalogs
+    from mcprun.cli.signals import run_to_end
     from mcprun.errors import ErrorKind, RunError
     from mcprun.limits import Limits
     from mcprun.listing import list_all
@@ -116,7 +115,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
                 offers_of(asked),
                 lists_all=lists_all,
             )
-            server, catalog = asyncio.run(listing)
+            server, catalog = run_to_end(listing)
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +23,6 @@ from mcprun.report.diffmarkdown import markdown
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
 from mcprun.report.talk import Teller
 from mcprun.report.terminal import many, one_line, visible
-from mcprun.report.workflow import quieted
 from mcprun.rundir import Run
 from mcprun.toolchanges import ToolChange
 
@@ -39,12 +36,7 @@ _FILES = "transcripts.jsonl, trace.jsonl, run.json, server.log"
 
 
 class _Stream(RichConsole):
-    """A rich console that stops writing, and nothing else, when nobody reads any more."""
-
-    def on_broken_pipe(self) -> None:
-        """Let what is still written to this stream go nowhere; rich would end the program."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+    """A rich console that can also write without rich."""
 
     def put(self, *parts: tuple[str, str]) -> None:
         """Write a line: texts and their styles. Without any it is written as it is, since rich takes its time."""
@@ -55,25 +47,19 @@ class _Stream(RichConsole):
 
     def write(self, text: str) -> None:
         """Write text as it is."""
-        try:
-            self.file.write(text)
-        except BrokenPipeError:
-            self.on_broken_pipe()
+        self.file.write(text)
 
 
 class Console:
     """The terminal, or what stands in its place. `NO_COLOR` and pipes are rich's business.
 
-    When stdout is taken by a report (`is_taken`), all goes to stderr. In a workflow's log nothing is a command.
+    When stdout is taken by a report (`is_taken`), all goes to stderr.
     """
 
     def __init__(self, *, quiet: bool = False, is_taken: bool = False) -> None:
         self._quiet = quiet
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # no terminal's encoding is a reason to fail
-        self._out = _Stream(highlight=False, file=quieted(sys.stderr if is_taken else sys.stdout))
-        self._err = _Stream(highlight=False, file=quieted(sys.stderr))
+        self._out = _Stream(highlight=False, file=sys.stderr if is_taken else sys.stdout)
+        self._err = _Stream(highlight=False, file=sys.stderr)
 
     def progress(self) -> Watcher:
         """Give what follows a run while it goes on."""

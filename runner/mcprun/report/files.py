@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from mcprun.report import workflow
 from mcprun.report.facts import Facts
 from mcprun.report.junit import junit
 from mcprun.report.markdown import LEAST_BYTES, SUMMARY_BYTES, markdown
+from mcprun.report.output import to_nowhere
 from mcprun.report.table import table
 from mcprun.report.tap import tap
 from mcprun.rundir import Run
@@ -62,12 +62,12 @@ def write_page_of(run: Run, name: str) -> None:
 
 
 def _to_stdout(text: str) -> None:
-    text = workflow.without_commands(text) if workflow.is_on() else text
+    sys.stdout.flush()
     try:
-        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        sys.stdout.buffer.write(workflow.for_log(text).encode("utf-8", "replace"))
         sys.stdout.buffer.flush()
-    except BrokenPipeError:  # nobody reads any more, which is no trouble
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        to_nowhere(sys.stdout, error)
 
 
 def add_summary(facts: Facts, name: str) -> None:

@@ -1,55 +1,60 @@
-"""The log of a GitHub Actions workflow, into which text of strangers must write no commands.
+"""The log of a CI job, into which the text of servers, models and files must write no commands.
 
-The runner (actions/runner, `ActionCommand.cs`) reads both streams of a step. It takes `::name …::` at the beginning of
-a line, spaces before it or not, and the older `##[name …]` anywhere in it.
+The runner of GitHub Actions (actions/runner, `ActionCommand.cs`) reads both streams of a step, in lines that end with
+LF, CR or both. It takes `::name …::` at the beginning of a line, after white space too, and the older `##[name …]`
+anywhere in it. Azure Pipelines takes `##[name]` and `##vso[name …]`, TeamCity `##teamcity[name …]`.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import sys
 from collections.abc import Mapping
-from typing import IO, cast
 
-_COMMAND = re.compile(r"(?m)^(\s*):(?=:)|#(?=#\[)")
+_COMMAND = re.compile(r"(?:\A|[\r\n])(?:[^\S\r\n]|\x1b\[[\d;?]*[A-Za-z])*+:(?=:)|#(?=#\w{0,20}\[)")
+
+_BLANK = re.compile(r"(?:[^\S\r\n]|\x1b\[[\d;?]*[A-Za-z])*+(?:\x1b(?:\[[\d;?]*)?|:)?")
+_BEGUN = re.compile(r"##?\w{0,20}\Z")
+"""Beginnings of a command: a whole line, and the end of one."""
+
+_SHORT = 100
+"""Characters of a line that are looked at again when it goes on."""
 
 
 def is_on(environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether this is a step of a GitHub Actions workflow."""
+    """Return whether this is a step of a GitHub Actions workflow."""
     return environment.get("GITHUB_ACTIONS") == "true"
 
 
+def is_read(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether the log is read for commands: in GitHub Actions, Azure Pipelines and TeamCity."""
+    return is_on(environment) or "TF_BUILD" in environment or "TEAMCITY_VERSION" in environment
+
+
 def without_commands(text: str) -> str:
-    """Break up what the runner would take for a command, by a space: `: :error::…`, `# #[error]…`."""
+    """Break up what a runner would take for a command, by a space: `: :error::…`, `# #[error]…`."""
     return _COMMAND.sub(lambda found: f"{found[0]} ", text)
 
 
-class _Quieted(io.TextIOBase):
-    """A stream whose lines are never commands. Whoever writes begins each write with a new line, as rich does."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        self._stream.write(without_commands(text))
-        return len(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # a TextIOBase may have none
-        return sys.stdout.encoding
+def for_log(text: str) -> str:
+    """Return text that may be shown in a log: where that is read for commands, without any."""
+    return without_commands(text) if is_read() else text
 
 
-def quieted(stream: IO[str]) -> IO[str]:
-    """Give a stream for text of strangers: in a step of a workflow, one whose lines are never commands."""
-    return cast("IO[str]", _Quieted(stream)) if is_on() else stream
+class Breaker:
+    """Breaks up commands in text that comes in pieces, of which each may end within one."""
+
+    def __init__(self) -> None:
+        self._line = ""
+
+    def take(self, text: str) -> str:
+        """Return the next piece without commands."""
+        whole = self._line + text
+        safe = without_commands(whole)
+        told = safe[len(self._line) :] if safe.startswith(self._line) else " " + without_commands(text)
+        line = whole[max(whole.rfind("\n"), whole.rfind("\r")) + 1 :]
+        if _BLANK.fullmatch(line):
+            self._line = line if len(line) < _SHORT else f" {line[-1]}"
+        else:
+            self._line = f"x{begun[0] if (begun := _BEGUN.search(line[-_SHORT:])) else ''}"
+        return told
