@@ -6,7 +6,6 @@ the flags' names: `call-timeout = 30`. Paths are seen from the folder of the fil
 
 from __future__ import annotations
 
-import glob
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -46,14 +45,6 @@ def find_config(folder: Path | None = None) -> Config:
         if (place / ".git").exists():
             break
     return Config()
-
-
-def files_of(name: str) -> list[str]:
-    """Give the files that a project's name stands for: itself, or all that fit a pattern such as `tests/*.jsonl`."""
-    path = Path(name)
-    if not glob.has_magic(name) or path.exists():
-        return [name]
-    return sorted(str(file) for file in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if file.is_file())
 
 
 def environment() -> dict[str, str]:

@@ -15,12 +15,13 @@ from mcprun.batch import Plan
 from mcprun.cli import options
 from mcprun.cli.authoptions import SECRETS
 from mcprun.cli.configured import SERVER_ARGS
-from mcprun.config import environment, files_of
+from mcprun.config import environment
 from mcprun.credentials import without_secrets
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import RETRIES, Limits
 from mcprun.oauthclient import as_kept
 from mcprun.planning import Options, make_plan
+from mcprun.promptfiles import files_of
 from mcprun.resume import Resume
 from mcprun.rundir import PROMPTS
 from mcprun.target import SERVER_FILES
