@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
 from mcprun.records import ErrorInfo, Verdict
 from mcprun.report.github import SHOWN, commands
 from mcprun.report.markdown import SUMMARY_BYTES
-from mcprun.report.workflow import without_commands
+from mcprun.report.workflow import Breaker, without_commands
 from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
 from tests.support.facts import EVIL, facts, transcript
 from tests.support.forks import Forks
@@ -133,6 +133,77 @@ def test_no_text_is_a_command(text: str) -> None:
     told = without_commands(text)
     assert not re.search(r"(?m)^\s*::|##\[", told)
     assert "".join(told.split()) == "".join(text.split())
+
+
+COMMANDS = ["::", ":", "##[", "#", "[", "##vso[", "vso", "error", "]", " ", "\n", "\r", "\u3000", "\x1b[31m", "x"]
+
+
+@given(st.lists(st.sampled_from(COMMANDS)).map("".join), st.data())
+@example("\n:" + ":error::x", None)
+def test_no_pieces_make_a_command(text: str, data: st.DataObject | None) -> None:
+    """However a text is cut, what is written has none, and all of the text."""
+    breaker, told, rest = Breaker(), "", text
+    while rest:
+        size = data.draw(st.integers(1, len(rest))) if data else 2
+        told += breaker.take(rest[:size])
+        rest = rest[size:]
+    assert not re.search(r"(?:\A|[\r\n])(?:\s|\x1b\[31m)*::|##\w*\[", told)
+    assert "".join(told.split()) == "".join(text.split())
+
+
+def test_line_breaks_without_end_are_no_work() -> None:
+    """A text is looked through once."""
+    assert without_commands("\n" * 500_000 + "::error::x").endswith("\n: :error::x")
+    assert without_commands("#" * 500_000 + "a" * 500_000).count(" ") == 0
+
+
+EVIL_LINES = "no\n::stop-commands::x\r::error::INJECTED\n  ##[error]INJECTED ##vso[x]INJECTED"
+
+
+@pytest.mark.parametrize("job", ["GITHUB_ACTIONS", "TF_BUILD"])
+def test_no_command_writes_commands(mcprun: Forks, tmp_path: Path, job: str) -> None:
+    """Whichever command shows the words of a server, or names a file: none of them is taken by the runner."""
+    tool = {"name": "t", "description": EVIL_LINES, "inputSchema": {"type": "object", "description": EVIL_LINES}}
+    (tmp_path / "server.py").write_text(COMMANDING.replace("EVIL", repr(EVIL_LINES)).replace("TOOL", repr(tool)))
+    prompts = write_jsonl(
+        tmp_path / "##[error]INJECTED.jsonl",
+        script(("t", {}), id="a", text=EVIL_LINES, expect={"text": {"contains": "z"}}),
+    )
+    write_jsonl(tmp_path / "bad.jsonl", {"prompt": 1, EVIL_LINES: 1})
+    env, told = {job: "true"}, ""
+    for command in (
+        ("batch", prompts.name, "server.py", "--out", "##[error]INJECTED"), ("batch", prompts.name, "server.py", "--out", "b"),
+        ("show", "b", "a"), ("diff", "b", "##[error]INJECTED"), ("diff", "b", "##[error]INJECTED", "--html", "##[error]INJECTED.html"),
+        ("report", "b", "--markdown", "-"), ("report", "b", "--tap", "-", "--no-github"), ("tools", "server.py"),
+        ("tools", "server.py", "--json"), ("tools", "server.py", "--lint"), ("init", "server.py", "--no-workflow"),
+        ("validate", "bad.jsonl"), ("validate", prompts.name), ("bless", "##[error]INJECTED", "base"), ("merge", "b", "##[error]INJECTED", "m"),
+        ("show", "##[error]INJECTED.none"), ("##[error]INJECTED",), ("batch", prompts.name, "##[error]INJECTED.py"),
+    ):  # fmt: skip
+        done = mcprun.run(*command, cwd=tmp_path, env=env)
+        assert "Traceback" not in done.stderr
+        told += done.stdout + "\n" + done.stderr + "\n"
+    wrong = [line for line in re.split(r"[\r\n]", told) if re.search(r"^\s*::|##\w*\[", line)]
+    assert [line for line in wrong if not line.startswith("::error title=")] == []
+    assert told.count("INJECTED") > 20
+
+
+COMMANDING = """
+import json, sys
+evil, tool = EVIL, TOOL
+print(evil, file=sys.stderr, flush=True)
+for line in sys.stdin:
+    message = json.loads(line)
+    number, method = message.get("id"), message.get("method")
+    result = {
+        "initialize": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": evil, "version": evil}},
+        "tools/list": {"tools": [tool]},
+        "tools/call": {"content": [{"type": "text", "text": evil}], "isError": True},
+    }.get(method)
+    if number is not None:
+        answer = {"result": result} if result else {"error": {"code": -32000, "message": evil}}
+        print(json.dumps({"jsonrpc": "2.0", "id": number, **answer}), flush=True)
+"""
+"""A server that says commands in all of its words."""
 
 
 HOSTILE = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -65,10 +66,10 @@ class Suite:
         self._pytester = pytester
         self._forks = forks
 
-    def run(self, *args: str) -> pytest.RunResult:
+    def run(self, *args: str, env: dict[str, str] | None = None) -> pytest.RunResult:
         """Run pytest in a process of its own, which has imported what others import late; any warning is an error."""
         late = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
-        code, stdout, stderr = self._forks.pytest(*QUICK, *late, *args, cwd=self.path)
+        code, stdout, stderr = self._forks.pytest(*QUICK, *late, *args, cwd=self.path, env=env)
         return pytest.RunResult(code, stdout.splitlines(), stderr.splitlines(), duration=0)
 
     def run_anew(self, *args: str) -> pytest.RunResult:
@@ -357,6 +358,66 @@ def test_the_configuration(suite: Suite, form: str) -> None:
     assert suite.record["model"]["chosen"] == "asked for"
     if form != "pytest.ini":
         assert suite.record["limits"]["call_seconds"] == 7
+
+
+def test_a_second_session_collects_no_outputs(suite: Suite) -> None:
+    """`*` stays within a folder, and runs are no prompts, wherever they are."""
+    suite.write("mcprun.toml", 'prompts = "**/p*.jsonl"\nserver = "raw.py"\nmodel = "script"\n')
+    suite.write("pytest.ini", "[pytest]\n")
+    suite.prompts(script(id="a"))
+    nested = suite.path / "tests" / "outputs" / "earlier"
+    nested.mkdir(parents=True)
+    for file in ("prompts.jsonl", "own/prompts.jsonl"):
+        (suite.path / file).parent.mkdir(exist_ok=True)
+        write_jsonl(suite.path / file, script(id="a"))
+    write_jsonl(nested / "prompts.jsonl", script(id="old"))
+    (suite.path / "own" / "run.json").touch()
+    for _ in range(2):
+        done = suite.run("--rootdir=.")
+        done.assert_outcomes(passed=1)
+
+
+COMMANDING = """
+import json, sys
+evil = "no\\n::stop-commands::x\\n  ::error::INJECTED\\r::error::INJECTED\\n##[error]INJECTED ##vso[task.setvariable]INJECTED"
+print(evil, file=sys.stderr, flush=True)
+for line in sys.stdin:
+    message = json.loads(line)
+    number, method = message.get("id"), message.get("method")
+    result = {
+        "initialize": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": evil, "version": evil}},
+        "tools/list": {"tools": [{"name": "t", "description": evil, "inputSchema": {"type": "object"}}]},
+        "tools/call": {"content": [{"type": "text", "text": evil}], "isError": True},
+    }.get(method)
+    if number is not None:
+        answer = {"result": result} if result else {"error": {"code": -32000, "message": evil}}
+        print(json.dumps({"jsonrpc": "2.0", "id": number, **answer}), flush=True)
+"""
+"""A server that says commands to the job that it is run in."""
+
+
+@pytest.mark.parametrize("job", ["GITHUB_ACTIONS", "TF_BUILD"])
+def test_no_text_of_a_server_is_a_command(suite: Suite, job: str) -> None:
+    """In failures, errors, headings, summaries, reports, and in what `mcp_run` raises."""
+    env = {job: "true"}
+    suite.write("commanding.py", COMMANDING)
+    suite.write("fails.py", "import sys; sys.exit('::error::INJECTED\\n##[error]INJECTED')")
+    suite.prompts(script(("t", {}), id="##[error]INJECTED"), script(("t", {}), id="b"))
+    suite.write("test_own.py", "def test_it(mcp_run):\n    mcp_run('prompts.jsonl', 'commanding.py')\n"
+        "def test_wrong(mcp_run):\n    mcp_run('#' + '#[error]INJECTED', 'commanding.py')\n")  # fmt: skip
+    suite.write("##[error].jsonl", '{"prompt": 1, "::error::INJECTED": 2}\n')
+    done = suite.run(
+        "prompts.jsonl", "test_own.py", "--mcp-server", "commanding.py", "-rA", "--junitxml=j.xml", env=env
+    )
+    done.assert_outcomes(failed=4)
+    broken = suite.run("##[error].jsonl", "--mcp-server", "commanding.py", env=env)
+    started = suite.run("prompts.jsonl", "--mcp-server", "fails.py", "-rfE", env=env)
+    started.assert_outcomes(errors=2)
+    told = [line for one in (done, broken, started) for line in [*one.outlines, *one.errlines]]
+    told += re.sub(r' name=".*?"', "", (suite.path / "j.xml").read_text()).splitlines()
+    told = [re.sub(r"\S*jsonl(::##\[error\]INJECTED)?", "", line) for line in told]  # names of the user's own
+    assert [line for line in told if re.search(r"(?:^|\r)\s*::|##\w*\[", line)] == []
+    assert sum("INJECTED" in line for line in told) > 10
 
 
 def test_a_wrong_configuration(suite: Suite) -> None:

@@ -70,9 +70,9 @@ class Forks:
         code, stdout, stderr, _ = self._run("mcprun", args, cwd, env, input, kill)
         return Result(code, stdout, stderr, run_of(stdout, cwd))
 
-    def pytest(self, *args: str, cwd: Path) -> tuple[int, str, str]:
+    def pytest(self, *args: str, cwd: Path, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         """Run `pytest ARGS` in the folder `cwd`; give the exit code and what was printed, stdout and stderr."""
-        return self._run("pytest", args, cwd, None, b"", None)[:3]
+        return self._run("pytest", args, cwd, env, b"", None)[:3]
 
     def lines(self, *args: str | Path, cwd: Path) -> int:
         """Run a command to its end and count the lines of mcprun's code that it takes, some of them many times."""

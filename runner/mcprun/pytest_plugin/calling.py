@@ -36,15 +36,17 @@ class McpRun:
         from mcprun.errors import UsageError
         from mcprun.pytest_plugin import telling
         from mcprun.pytest_plugin.running import Running
+        from mcprun.report.workflow import for_log
         from mcprun.rundir import Run
 
         try:
             result = Running(self._plan(prompts, server, options, more)).result()
         except UsageError as error:
+            error.args = tuple(for_log(one) if isinstance(one, str) else one for one in error.args)
             raise error.with_traceback(None) from None  # what is wrong is the caller's, and says so itself
         run = Run(result.path, result.record)
         if check and (told := telling.run(run, result.error)):
-            raise AssertionError(told)
+            raise AssertionError(for_log(told))
         return run
 
     def _plan(self, prompts: Prompts, server: AnyServer | None, options: Options | None, more: dict[str, Any]) -> Plan:

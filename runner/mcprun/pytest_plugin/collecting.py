@@ -25,6 +25,7 @@ from mcprun.pytest_plugin.settings import Settings
 from mcprun.queries import Query
 from mcprun.records import Verdict
 from mcprun.report.terminal import visible
+from mcprun.report.workflow import for_log
 from mcprun.rundir import Key
 
 _MARKER = re.compile(r"[^\W_][\w.+/\\\[\]-]*")
@@ -60,7 +61,7 @@ class QueriesFile(pytest.File):
         try:
             plan = self._plan()
         except UsageError as error:
-            raise self.CollectError(visible(str(error))) from None
+            raise self.CollectError(for_log(visible(str(error)))) from None
         prompts = plan.prompts
         with prompts:
             lines = lines_of(self.path, prompts.sha256)
@@ -173,10 +174,10 @@ class QueryItem(pytest.Item):
             raise _failure(self._told)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Name the line of the prompts file, counted from 0."""
-        return self.path, self._line - 1, self.name
+        """Return the line of the prompts file, counted from 0, and the query's name for the heading of a failure."""
+        return self.path, self._line - 1, for_log(self.name)
 
 
 def _failure(told: str) -> BaseException:
-    """Make what pytest tells in these words alone, without a traceback."""
-    return pytest.fail.Exception(told, pytrace=False)
+    """Make an exception that pytest shows with these words alone, without a traceback and without commands to CI."""
+    return pytest.fail.Exception(for_log(told), pytrace=False)

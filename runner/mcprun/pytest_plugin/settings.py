@@ -6,7 +6,6 @@ same.
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shlex
 from collections.abc import Sequence
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from mcprun.promptfiles import fits
+from mcprun.report.workflow import for_log
 
 if TYPE_CHECKING:
     import click
@@ -56,7 +58,7 @@ class Settings:
         try:
             file = find_config(root)
         except UsageError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(for_log(str(error))) from None
         server = config.getini("mcp_server")
         flags = {name: value for name, value in file.values.items() if name not in _NOT_HERE}
         return cls(
@@ -69,11 +71,8 @@ class Settings:
         )
 
     def takes(self, file: Path) -> bool:
-        """Tell whether a file fits one of the patterns of prompts files (`fnmatch`, as seen from the root)."""
-        if not self.prompts or not file.is_relative_to(self.root):
-            return False
-        path = file.relative_to(self.root).as_posix()
-        return any(fnmatch.fnmatchcase(path, pattern.removeprefix("./")) for pattern in self.prompts)
+        """Return whether a file fits one of the patterns of prompts files, which are seen from the root."""
+        return any(fits(file, pattern, self.root) for pattern in self.prompts)
 
     def plan(self, prompts: str, *flags: str) -> Plan:
         """Make the plan that `mcprun batch` would make of it, with these flags. Raises `UsageError`."""
