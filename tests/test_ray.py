@@ -9,20 +9,24 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.ending import Ending
+from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Event, ModelCall
 from mcprun.limits import Limits
 from mcprun.models.choose import Account, choose
 from mcprun.paid import Paid
+from mcprun.parcels import Parcel
+from mcprun.queries import Query
 from mcprun.records import Usage
 from mcprun.setup import Setup
 from mcprun.target import HttpTarget
+from mcprun.untried import untried
 from tests.support.cli import QUICKSTART, RAW, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.loopback import free_port
 from tests.support.messages_api import Body, MessagesApi, error, text
@@ -129,9 +133,53 @@ def test_a_query_that_kills_its_actor_ends(folder: Path, address: str) -> None:
     done = on_ray(folder, address)
     assert done.code == 3
     assert [name for name, verdict in done.verdicts.items() if verdict != "passed"] == ["2"]
+    assert "(raylet)" not in done.stdout + done.stderr  # Ray's own messages are not ours
     told = done.transcripts[2]
     assert (told["verdict"], told["stop"]) == ("error", "error")
     assert told["error"] == {"kind": "server_died", "message": "the actor that ran it died, 3 times in a row"}
+
+
+class StandIn:
+    """A hand whose actor is dead, which shows only when it is called, so many times; then it answers."""
+
+    def __init__(self, dead: int, *, takes: bool = False) -> None:
+        self.number, self.held, self.about, self.told = 1, 0, "there", ()
+        self.actor = self.run = self.inbox = self
+        self.take: Any = self
+        self._dead, self._takes = dead, takes
+
+    async def ready(self) -> None:
+        """Be there."""
+
+    def dismiss(self) -> None:
+        """Be started anew."""
+
+    def __call__(self, told: object) -> None:
+        """Be told what an actor has told."""
+
+    async def remote(self, *query: Any) -> Parcel:
+        """Take a query, or run it."""
+        from ray.exceptions import RayActorError
+
+        if self._dead and bool(query) is self._takes:
+            self._dead -= 1
+            raise RayActorError
+        done = untried(query[0], 1, RunError(ErrorKind.CANCELLED, ""), system=None, model="m") if query else None
+        return Parcel((), done, None)
+
+
+@pytest.mark.parametrize(("dead", "takes", "is_lost"), [(5, False, False), (2, True, False), (3, True, True)])
+async def test_a_try_counts_once_an_actor_has_taken_the_query(dead: int, takes: bool, is_lost: bool) -> None:
+    """However many were dead before; what kills the third that has taken it is an error."""
+    from mcprun.ray import _Crew
+
+    choice = choose("script", Account(), all_scripted=True)
+    setup = Setup(target=HttpTarget("http://h/mcp"), model=choice, limits=Limits(restarts=9))
+    crew = _Crew(setup, 0, cast("Any", None), lambda _: None, Ending())
+    crew._hands = cast("Any", [StandIn(dead, takes=takes)])
+    done = await crew.run(Query(id="a", prompt="?"), 1)
+    assert done.error
+    assert is_lost == ("3 times in a row" in done.error.message)
 
 
 def test_a_run_whose_actor_may_not_die_is_resumed(folder: Path, address: str) -> None:

@@ -29,7 +29,7 @@ from mcprun.rayhand import CLOSE_SECONDS, Hand
 from mcprun.records import ErrorInfo, ServerRecord, Transcript, Usage, Verdict
 from mcprun.serverlog import ServerLog
 from mcprun.setup import Setup
-from mcprun.together import together
+from mcprun.together import outlast, together
 from mcprun.tools import changes
 from mcprun.untried import untried
 from mcprun.workplace import Workplace
@@ -61,6 +61,13 @@ async def on_ray(
             await crew.close()
 
 
+class _LostError(Exception):
+    """An actor died with a query, which it had taken or not."""
+
+    def __init__(self, *, was_taken: bool) -> None:
+        self.was_taken = was_taken
+
+
 class _Crew:
     """All actors of a run."""
 
@@ -90,20 +97,25 @@ class _Crew:
     async def run(self, query: Query, repeat: int) -> Transcript:
         """Run a query; see `Attempts.run`. When its actor dies, it is tried again by another.
 
-        What was there when an actor died is tried again one query at a time, so that one which kills its actor can't
-        keep taking the same ones with it; it ends in an error.
+        What was in flight when an actor died is tried again one query at a time, so that one which kills its actor
+        cannot keep taking the same ones with it; it ends in an error. Only a try that a live actor has taken
+        counts: after several actors died at once, Ray reports some of them late.
         """
+        tries, is_again = 0, False
         try:
-            for number in range(MOST_ATTEMPTS):
-                async with self._alone if number else nullcontext():
-                    if transcript := await self._once(query, repeat):
-                        return transcript
+            while tries < MOST_ATTEMPTS:
+                async with self._alone if is_again else nullcontext():
+                    try:
+                        return await self._once(query, repeat)
+                    except _LostError as lost:
+                        tries += lost.was_taken
+                        is_again = True
                 if self._ending.reason:
                     return self._untried(query, repeat, self._ending.reason)
             error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran it died, {MOST_ATTEMPTS} times in a row")
-            lost = self._untried(query, repeat, error)
+            untried = self._untried(query, repeat, error)
             told = ErrorInfo(kind=error.kind, message=str(error))
-            return lost.model_copy(update={"verdict": Verdict.ERROR, "attempts": MOST_ATTEMPTS, "error": told})
+            return untried.model_copy(update={"verdict": Verdict.ERROR, "attempts": MOST_ATTEMPTS, "error": told})
         except RunError as error:
             self._ending.end(error)
             return self._untried(query, repeat, error)
@@ -116,21 +128,25 @@ class _Crew:
         """End all actors, and their servers with them."""
         for starting in self._starting:
             starting.cancel()
-        if self._starting:
-            await asyncio.wait(self._starting)
-        await asyncio.gather(*(hand.close() for hand in self._hands))
+        cancelled = await outlast(self._starting)
+        cancelled = await outlast([asyncio.ensure_future(hand.close()) for hand in self._hands]) or cancelled
+        if cancelled:
+            raise cancelled
 
-    async def _once(self, query: Query, repeat: int) -> Transcript | None:
-        """Run a query on the actor that has the fewest; give nothing when it dies."""
+    async def _once(self, query: Query, repeat: int) -> Transcript:
+        """Run a query on the actor that has the fewest. Raises `_LostError` if that dies."""
         hand = min(self._hands, key=lambda hand: (hand.about is None, hand.held))
         hand.held += 1
+        was_taken = False
         try:
             await self._ready(hand)
             actor = hand.actor
+            await actor.take.remote()
+            was_taken = True
             parcel = await self._answer(actor, actor.run.remote(query, repeat))
         except RayActorError as error:
             self._lost(hand, actor, error)
-            return None
+            raise _LostError(was_taken=was_taken) from None
         except RayError as error:
             raise RunError(ErrorKind.FAULT, f"Ray could not run {query.id}: {error}") from None
         finally:
@@ -138,6 +154,10 @@ class _Crew:
         hand.inbox.take(parcel.told)
         if ended := parcel.error:
             self._ending.end(ended)
+        if parcel.transcript is None:
+            raise RunError(
+                ErrorKind.FAULT, f"an actor gave no transcript of {query.id}; this is a fault of mcprun itself"
+            )
         return parcel.transcript
 
     async def _answer(self, actor: Any, answer: Any) -> Parcel:

@@ -9,8 +9,9 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from mcprun.errors import ErrorKind, RunError, UsageError
@@ -60,14 +61,15 @@ async def joined(address: str, seconds: float) -> AsyncIterator[int]:
     ended, over = asyncio.Event(), threading.Event()
 
     def live() -> None:
-        try:
-            _join(address)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever went wrong is told the same way
-            loop.call_soon_threadsafe(_failed, ready, error)
-        else:
-            loop.call_soon_threadsafe(_done, ready)
-            over.wait()
-        ray.shutdown()
+        with _silenced():
+            try:
+                _join(address)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever went wrong is told the same way
+                loop.call_soon_threadsafe(_failed, ready, error)
+            else:
+                loop.call_soon_threadsafe(_done, ready)
+                over.wait()
+            ray.shutdown()
         loop.call_soon_threadsafe(ended.set)
 
     # A thread, since Ray would take SIGTERM for itself in the first one; it stays as long as the cluster, since Linux
@@ -92,10 +94,28 @@ async def joined(address: str, seconds: float) -> AsyncIterator[int]:
                     await ended.wait()
 
 
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep Ray's own messages off the terminal: what matters of them is raised, or is an event.
+
+    A thread of Ray's (`listen_error_messages`) prints that an actor died, whatever `log_to_driver` says. It obeys the
+    switch that Ray's debugger uses.
+    """
+    logger, worker = logging.getLogger("ray"), ray._private.worker  # noqa: SLF001  there is no public switch
+    before = logger.level, getattr(worker, "_worker_logs_enabled", True)
+    logger.setLevel(logging.CRITICAL + 1)
+    worker._worker_logs_enabled = False  # noqa: SLF001
+    warnings.filterwarnings("ignore", module=r"ray(\.|\Z)")
+    try:
+        yield
+    finally:
+        logger.setLevel(before[0])
+        worker._worker_logs_enabled = before[1]  # noqa: SLF001
+
+
 def _join(address: str) -> None:
     # Nothing is to be reported to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    logging.getLogger("ray").setLevel(logging.ERROR)
     own: dict[str, Any] = {"object_store_memory": _STORE_BYTES, "include_dashboard": False} if address == LOCAL else {}
     ray.init(address=address, log_to_driver=False, configure_logging=False, **own)
 

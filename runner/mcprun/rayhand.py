@@ -81,13 +81,15 @@ class Hand:
             ray.kill(actor)
 
     async def close(self) -> None:
-        """End the servers and the actor."""
-        if self.actor and self.about:
-            with suppress(RayError, TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    parcel: Parcel = await self.actor.close.remote()
-                self.inbox.take(parcel.told)
-        self.dismiss()
+        """End the servers and the actor, which is killed where it does not answer, or this is cancelled."""
+        try:
+            if self.actor and self.about:
+                with suppress(RayError, TimeoutError):
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        parcel: Parcel = await self.actor.close.remote()
+                    self.inbox.take(parcel.told)
+        finally:
+            self.dismiss()
 
     async def _listen(self, actor: Any) -> None:
         """Hear of it when the API throttles the actor."""

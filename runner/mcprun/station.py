@@ -57,6 +57,9 @@ class Station:
             ended = error
         return Opened(os.getpid(), about, self._outbox.pack(error=ended))
 
+    async def take(self) -> None:
+        """Acknowledge that this process is alive and may be sent a query."""
+
     async def run(self, query: Query, repeat: int) -> Parcel:
         """Run a query; the parcel holds its transcript."""
         task = asyncio.ensure_future(self._place.run(query, repeat))
