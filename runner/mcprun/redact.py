@@ -7,7 +7,7 @@ redacted copy.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -48,7 +48,8 @@ _NESTED = frozenset({"content", "source", "resource"})
 """Keys of content under which there is more content, with keys of the protocols."""
 
 _UNTOUCHED = frozenset({bool, type(None)})
-"""Types of values that hold no text."""
+_NUMBERS = frozenset({int, float, *_UNTOUCHED})
+"""Types of values that hold no text, and with those of numbers, which are none in a field of our own."""
 
 T = TypeVar("T")
 
@@ -177,16 +178,10 @@ class Redactor:
 
     def _mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         """Redact an object of a server, its keys as well; those that become the same are numbered."""
-        return self._object(value, frozenset(), lambda _, item: self._value(item))
-
-    def _object(
-        self, value: Mapping[str, Any], keys: frozenset[str], clean: Callable[[str, Any], Any]
-    ) -> Mapping[str, Any]:
-        """Redact an object whose items are cleaned by a function of key and value; of its keys, `keys` stay."""
         changed: dict[str, Any] = {}
         is_same = True
         for key, item in value.items():
-            name, new = key if key in keys else self._value(key), clean(key, item)
+            name, new = self._value(key), self._value(item)
             is_same = is_same and name is key and new is item
             changed[name if name not in changed else f"{name} {len(changed)}"] = new
         return value if is_same else changed
@@ -195,7 +190,7 @@ class Redactor:
         """Redact the fields of a record, but for those that hold words of a format. Numbers in fields are our own."""
         changed = {}
         for name, old in record.__dict__.items():
-            if name in record.fixed or isinstance(old, int | float):
+            if type(old) in _NUMBERS or name in record.fixed:
                 continue
             shape = record.shaped.get(name)
             new = self._value(old) if shape is None else self._shaped(old, shape)
@@ -209,11 +204,11 @@ class Redactor:
             case "messages":
                 return self._frame(value)
             case "arguments":
-                return self._object(value, frozenset(value), lambda _, item: self._argument(item))
+                return {key: self._argument(item) for key, item in value.items()}
         return self._content(value)
 
     def _argument(self, value: Any) -> Any:
-        return value if isinstance(value, int | float) else self._value(value)
+        return value if type(value) in _NUMBERS else self._value(value)
 
     def _frame(self, value: Any) -> Any:
         """Redact messages of the Messages API, or their blocks. What pairs blocks stays, but not in their content."""
@@ -221,15 +216,14 @@ class Redactor:
             return _sequence(value, [self._frame(item) for item in value])
         if not isinstance(value, dict):
             return self._value(value)
-
-        def clean(key: str, item: Any) -> Any:
-            if key in _FRAME and isinstance(item, str):
-                return item
-            if key == "content" and "role" in value:
-                return self._frame(item)
-            return self._content(item) if key in _NESTED else self._value(item)
-
-        return self._object(value, frozenset(value), clean)
+        changed = {
+            key: item if key in _FRAME and isinstance(item, str)
+            else self._frame(item) if key == "content" and "role" in value
+            else self._content(item) if key in _NESTED
+            else self._value(item)
+            for key, item in value.items()
+        }  # fmt: skip
+        return value if all(map(is_, changed.values(), value.values())) else changed
 
     def _content(self, value: Any) -> Any:
         """Redact content, tools or prompts of a server: keys and types of the protocols stay, and nothing else."""
@@ -237,21 +231,25 @@ class Redactor:
             return _sequence(value, [self._content(item) for item in value])
         if not isinstance(value, dict):
             return self._value(value)
-
-        def clean(key: str, item: Any) -> Any:
+        changed: dict[str, Any] = {}
+        is_same = True
+        for key, item in value.items():
+            name = key if key in _KEYS else self._value(key)
             if key in _WORDS and isinstance(item, str) and item in _WORDS[key]:
-                return item
-            return self._content(item) if key in _NESTED else self._value(item)
-
-        return self._object(value, _KEYS, clean)
+                new = item
+            else:
+                new = self._content(item) if key in _NESTED else self._value(item)
+            is_same = is_same and name is key and new is item
+            changed[name if name not in changed else f"{name} {len(changed)}"] = new
+        return value if is_same else changed
 
     def _dataclass(self, value: Any) -> Any:
         """Look into the fields of an event; where it belongs to (`Where`) is told by ids."""
         changed = {}
         for name in _names(type(value)):  # type: ignore[arg-type]  # mypy looks at the hash of an instance
             old = getattr(value, name)
-            if isinstance(old, int | float):
-                continue  # a number of our own: a time, a count
+            if type(old) in _NUMBERS:
+                continue  # of our own: a time, a count
             new = self._value(old)
             if new is not old:
                 changed[name] = new
