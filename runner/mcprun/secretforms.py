@@ -33,9 +33,16 @@ _BACKSLASH = rf"(?:\\|{_PERCENT}5[cC])"
 _ESCAPED = r"(?:(?<=\\)|(?<=5[cC]))"
 """What stands here has a backslash before it."""
 
-_END = "(?:;|%3[bB])"
+_END = f"(?:;|{_PERCENT}3[bB])"
+_NUMBER = f"(?:#|{_PERCENT}23)"
 _AND = rf"(?:&|{_ESCAPED}u0026|{_PERCENT}26)(?:amp{_END}){{0,3}}"
 """The beginning of an HTML entity, which may be escaped itself."""
+
+_QUOTES = {
+    character: f"(?:{character}|{_PERCENT}{code:x}|{_AND}(?:{name}|{_NUMBER}(?:0*{code}|[xX]0*{code:x})){_END})"
+    for character, code, name in (("'", 39, "apos"), ('"', 34, "quot"))
+}
+"""Quotes, of which encoders make several."""
 
 _BREAK = rf"(?:\s|{_BACKSLASH}{{1,{_LEVELS}}}[nr]|%0[aAdD]){{0,8}}+"
 """A line's end within base64 (RFC 2045, 6.8), which may stand in JSON."""
@@ -183,25 +190,23 @@ def _character(character: str, *, is_first: bool = False) -> _Unit:
         escapes.append(f"x{_hex(f'{code:02x}')}")
     if letter := _LETTERS.get(character):
         escapes += [letter, f"r{slashes}n"] if letter == "n" else [letter]
-    number = f"(?:#|%23)(?:0*{code}|[xX]0*{_hex(f'{code:x}')})"
-    options = [
-        f"{_ESCAPED}(?:{'|'.join(escapes)})",
-        "".join(f"{_PERCENT}{_hex(f'{byte:02x}')}" for byte in data),
-        f"{_AND}(?:{'|'.join([*_names().get(character, ()), number])}){_END}",
-    ]
+    number = f"{_NUMBER}(?:0*{code}|[xX]0*{_hex(f'{code:x}')})"
+    percent = "".join(f"{_PERCENT}{_hex(f'{byte:02x}')}" for byte in data)
+    entity = f"{_AND}(?:{'|'.join([*_names().get(character, ()), number])}){_END}"
+    options = [f"{_ESCAPED}(?:{'|'.join(escapes)})", percent, entity]
     if character == "\n":
         options += [r"\r\n", f"{_PERCENT}0[dD]{_PERCENT}0[aA]"]
     if character == " ":
         options.append(r"\+")
-    if character == "'":
-        options += [rf"'\\{{1,{_LEVELS}}}''", r"""'\\*+"\\*+'\\*+"\\*+'"""]  # within quotes of a shell
     raw = re.escape(character)
-    options.append(raw)
     before = f"{_BACKSLASH}?" if is_first else f"{_BACKSLASH}{{0,{_LEVELS}}}+"
-    doubled = rf"{before}{raw}\\{{0,{_LEVELS}}}+{raw}" if character in "'\"" else ""  # as in CSV, SQL and YAML
-    return _Unit(
-        "|".join(filter(None, (f"(?:{before}(?:{'|'.join(options)})", raw, doubled))) + ")", character, doubled
-    )
+    single = f"{before}(?:{'|'.join([*options, raw])})"
+    if character not in _QUOTES:
+        return _Unit(f"(?:{single}|{raw})", character)
+    one, other = (f"(?:{_BACKSLASH}{{0,{_LEVELS}}}+{_QUOTES[quote]})" for quote in (character, '"'))
+    doubled = f"{one}{one}"  # as in CSV, SQL and YAML
+    closed = [f"{one}{other}{one}{other}{one}", f"{one}{one}{one}"] if character == "'" else []  # in quotes of a shell
+    return _Unit(f"(?:{'|'.join([*closed, single, raw, doubled])})", character, doubled)
 
 
 def _backslashes(count: int, *, is_first: bool) -> _Unit:
@@ -210,7 +215,7 @@ def _backslashes(count: int, *, is_first: bool) -> _Unit:
     before, slash = ("", _BACKSLASH) if is_first else (f"{_BACKSLASH}{{0,{_LEVELS}}}+", f"{_BACKSLASH}{{1,{_LEVELS}}}")
     options = [
         f"(?:{slash}(?:u005[cC]|x5[cC]|134)){{{count}}}",
-        f"(?:{before}{_AND}(?:(?:#|%23)(?:0*92|[xX]0*5[cC])|bsol){_END}){{{count}}}",
+        f"(?:{before}{_AND}(?:{_NUMBER}(?:0*92|[xX]0*5[cC])|bsol){_END}){{{count}}}",
         f"{_BACKSLASH}{{{count},{most}}}+",
     ]
     return _Unit(f"(?:{'|'.join(options)})", "\\" * count)
