@@ -23,6 +23,7 @@ from mcprun.records import JsonObject
 from mcprun.server import TIMEOUT, NoResult, Server
 from mcprun.serverinput import ServerPrompt
 from mcprun.show import Show
+from mcprun.warn_once import Warn, unheard
 
 _WORDS = 500
 """Characters of a server's own words that a message repeats."""
@@ -43,6 +44,7 @@ class Opener:
     seconds: float
     waiting_for: Callable[[str], AbstractContextManager[None]]
     malformed: list[str]
+    warn: Warn = unheard
 
     async def open(self, query: Query) -> list[JsonObject]:
         """Give what the conversation begins with, as messages of the Messages API, the last one the user's.
@@ -75,7 +77,7 @@ class Opener:
             raise _refused(await self._why_no_prompt(asked, error)) from None
         self._check(reading, "messages", f"{_prompt(asked)} could not be had")
         try:
-            return prompt_messages(reading.result)
+            return prompt_messages(reading.result, self.warn)
         except ValueError as error:
             raise _refused(f"{_prompt(asked)} can't be played: {error}") from None
 
@@ -89,7 +91,7 @@ class Opener:
             raise _refused(await self._why_no_resource(uri, error)) from None
         self._check(reading, "contents", f"{_resource(uri)} could not be read")
         try:
-            return resource_blocks(reading.result) + ([note(reading.problems)] if reading.problems else [])
+            return resource_blocks(reading.result, self.warn) + ([note(reading.problems)] if reading.problems else [])
         except ValueError as error:
             raise _refused(f"{_resource(uri)} can't be sent: {error}") from None
 

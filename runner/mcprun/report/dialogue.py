@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mcprun.content import IMAGE_TYPES
+from mcprun.media import IMAGE_TYPES
 from mcprun.records import Call, JsonObject, Transcript, Turn
 from mcprun.report.terminal import cut, one_line
 from mcprun.show import Show
