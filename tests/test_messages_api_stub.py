@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import http.client
+import itertools
 import json
 import select
 import threading
@@ -557,6 +558,7 @@ def document(media_type: str = "application/pdf", data: str | None = None) -> Bo
             f"messages.0.content.1.content.0: {expected_tags('text')}",
         ),
     ],
+    ids=itertools.count(),
 )
 async def test_blocks_refused(api: MessagesApi, block: Body, expected: str) -> None:
     """A block of a user's message is refused that is empty, broken, or out of place by its type."""

@@ -73,6 +73,9 @@ BATCH_REGRET_SECONDS = 3.0
 BATCH_SHARE = 0.5
 """What a token costs in a Message Batch, of its price."""
 
+MAX_CACHE_MARKS = 4
+"""Blocks with `cache_control` that the Messages API accepts in one request."""
+
 MAX_RESULT_BYTES = 10 * 1024 * 1024
 """One message of a server, a tool's result above all. The Messages API takes requests of up to 32 MB."""
 

@@ -28,6 +28,7 @@ from mcprun.records import Call, Given, JsonObject
 from mcprun.server import Answer, Server
 from mcprun.together import together
 from mcprun.tools import Permit, ToolSet
+from mcprun.warn_once import Warn, unheard
 
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
@@ -54,7 +55,7 @@ class Loop:
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
     from the one that is played back, if one is, `given_divergence` how what it began with does; with `stop_diverged`, a
     conversation ends there. A `gate` bounds how many use a server at once. `approve` is asked before each call, and
-    `hear` is called with what the model says while it comes.
+    `hear` is called with what the model says while it comes. `warn` emits the first warning of each kind.
     """
 
     model: Model
@@ -69,6 +70,7 @@ class Loop:
     gate: Gate | None = None
     approve: Approve | None = None
     hear: Callable[[str], None] | None = None
+    warn: Warn = unheard
 
     @property
     def answers(self) -> Answers:
@@ -117,9 +119,8 @@ class Loop:
         """Give what the user says; what comes before it, where the server gives it, stands in `conversation` then."""
         if not query.takes_from_server:
             return query.user_messages
-        opener = Opener(
-            server, where, asker, self.emit, self.limits.call_seconds, conversation.waiting_for, conversation.malformed
-        )
+        seconds, malformed = self.limits.call_seconds, conversation.malformed
+        opener = Opener(server, where, asker, self.emit, seconds, conversation.waiting_for, malformed, self.warn)
         given = await opener.open(query)
         told = self.given_divergence(query, where, given) if self.given_divergence else ""
         conversation.given = Given(messages=len(given), diverged=bool(told))
@@ -238,7 +239,10 @@ class _Exchange:
                 self._judged(call_of(event, answers[event.call]), event) for event in events if event.call in answers
             )
         self.conversation.under_way = None
-        return [tool_result(use["id"], answers[event.call].result) for use, event in zip(uses, events, strict=True)]
+        return [
+            tool_result(use["id"], answers[event.call].result, self.loop.warn)
+            for use, event in zip(uses, events, strict=True)
+        ]
 
     def _judged(self, call: Call, event: ToolCall) -> Call:
         """Hold a call against the recorded one, where there is one."""

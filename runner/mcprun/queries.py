@@ -27,10 +27,9 @@ from mcprun.aliases import Problem
 from mcprun.elicitation import ElicitAnswer
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.limits import PROVIDERS
+from mcprun.promptblocks import check_blocks, marks_problem
 from mcprun.records import JsonObject
 from mcprun.serverinput import ServerPrompt, Uri, from_server
-
-_BLOCK_TYPES = ("text", "image", "document")
 
 _DEEPEST = 400
 """Levels of a script's input: not far behind, Python's own stack has an end."""
@@ -54,11 +53,7 @@ def _check_prompt(value: Any) -> Any:
         raise ValueError(f"must be a string or a list of content blocks, not {_kind(value)}")
     if not value:
         raise ValueError("must not be an empty list")
-    for number, block in enumerate(value):
-        if not isinstance(block, dict) or block.get("type") not in _BLOCK_TYPES:
-            raise ValueError(f"block {number} must be an object whose type is one of {', '.join(_BLOCK_TYPES)}")
-        if block["type"] == "text" and not (isinstance(block.get("text"), str) and block["text"].strip()):
-            raise ValueError(f"block {number} has no text")
+    check_blocks(value)
     return value
 
 
@@ -163,6 +158,12 @@ class Query(Part):
             raise ValueError("prompt: is missing")
         if self.prompt is not None and self.prompts is not None:
             raise ValueError("prompts: says the same as 'prompt', which is there too: keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_fit_in_one_request(self) -> Self:
+        if problem := marks_problem(self.user_messages):
+            raise ValueError(f"{'prompts' if self.prompts is not None else 'prompt'}: {problem}")
         return self
 
     @property

@@ -16,10 +16,13 @@ import httpx2
 from mcprun.credentials import without_secrets
 from mcprun.errors import ErrorKind, NoConnectionError, QueryError, RequestError, RunError
 from mcprun.models import Manner, Reply, Request
-from mcprun.models.caching import Caching, marked, shared
+from mcprun.models.caching import Caching, cached, marks_in
 from mcprun.models.clients import Client
+from mcprun.models.messages import sendable
 from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
+from mcprun.surrogates import WARNING, well_formed_json
+from mcprun.warn_once import Warn, unheard
 
 
 class AnthropicModel:
@@ -34,17 +37,20 @@ class AnthropicModel:
         *,
         caching: Caching = "request",
         refusals: tuple[type[Exception], ...] = (),
+        warn: Warn = unheard,
     ) -> None:
         """Ask with a client.
 
         `request_seconds` bounds each request. `caching` says where the mark goes by which the prompt is cached;
-        `refusals` are the errors of a provider's library when it has no credentials.
+        `refusals` are the errors of a provider's library when it has no credentials. `warn` is called for content that
+        is not sent as it is.
         """
         self._client = client
         self._manner = manner
         self._seconds = request_seconds
         self._caching = caching
         self._refusals = refusals
+        self._warn = warn
         # Bedrock streams in a form of its own, and not in the events of the Messages API.
         self._is_streaming = not isinstance(client, anthropic.AsyncAnthropicBedrock)
         self.name = name
@@ -55,7 +61,7 @@ class AnthropicModel:
         An answer that breaks off after something of it was heard is not asked for again: it could only say it twice.
         """
         parameters = self.parameters(request)
-        with told(request.model, parameters["model"], self._seconds, self._refusals):
+        with told(request.model, parameters["model"], self._seconds, self._refusals, has_marks=has_marks(request)):
             if request.hear and self._is_streaming:
                 return await self._streamed(parameters, request.hear)
             # The HTTP client's time-out is one of silence; this one is of the whole request.
@@ -66,19 +72,19 @@ class AnthropicModel:
             return request.told(read_reply(body, _request_id(response.headers), is_bare=self._manner.bare))
 
     def parameters(self, request: Request) -> dict[str, Any]:
-        """Give the body of a request, as the Messages API has it."""
+        """Return the body of a request: one that the Messages API accepts, whatever the conversation holds."""
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
-            # An empty reply was said but can't be sent back: the API refuses empty content.
-            **marked([message for message in request.messages if message["content"]], self._caching),
+            **cached(sendable(request.messages, self._warn), request.tools.definitions, self._caching),
             **_mannered(self._manner, request),
         }
-        if request.system:
+        if request.system and request.system.strip():
             parameters["system"] = request.system
-        if request.tools.definitions:
-            parameters["tools"] = shared(request.tools.definitions, self._caching)
-        return parameters
+        sent = well_formed_json(parameters)
+        if sent is not parameters:
+            self._warn("surrogates", f"a request to the model: {WARNING}")
+        return sent
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
         """Hand on the text as it comes; give the same reply as if it had come in one piece."""
@@ -109,8 +115,13 @@ def _broken_off(error: Exception) -> RequestError:
     return RequestError(kind, f"the answer broke off: {what}", may_pass=False)
 
 
+def has_marks(request: Request) -> bool:
+    """Tell whether a query asks for caching itself: what the API says of that is not about every query."""
+    return any(marks_in(list(request.messages)))
+
+
 def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
-    """Give the parameters that say how to answer."""
+    """Return the parameters that say how to answer."""
     parameters: dict[str, Any] = {}
     config: dict[str, Any] = {"effort": manner.effort} if manner.effort else {}
     if request.schema and not manner.bare:
@@ -119,7 +130,7 @@ def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
         parameters["output_config"] = config
     if manner.thinking in ("adaptive", "disabled"):
         parameters["thinking"] = {"type": manner.thinking}
-    elif manner.thinking:
+    elif manner.thinking and int(manner.thinking) < request.max_tokens:  # a server that asks may want fewer
         parameters["thinking"] = {"type": "enabled", "budget_tokens": int(manner.thinking)}
     if manner.tool_choice and request.tools.definitions and not request.turn:
         name, _ = request.tools.to_api(manner.tool_choice, {})
@@ -152,7 +163,7 @@ def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> R
         message = f"the API's answer is no message: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True, request_id=request_id) from None
     return Reply(
-        content=content,
+        content=well_formed_json(content),
         stop_reason=stop_reason,
         model=str(model),
         usage=usage,
@@ -189,11 +200,17 @@ def _request_id(headers: httpx2.Headers) -> str | None:
 
 @contextlib.contextmanager
 def told(
-    asked_for: str | None, model: str, seconds: float, refusals: tuple[type[Exception], ...] = ()
+    asked_for: str | None,
+    model: str,
+    seconds: float,
+    refusals: tuple[type[Exception], ...] = (),
+    *,
+    has_marks: bool = False,
 ) -> Iterator[None]:
     """Turn the SDK's errors into ours, by type and status.
 
-    `asked_for` is the model that a query names, if any; `refusals` are the errors of a provider's credentials.
+    `asked_for` is the model that a query names, if any; `refusals` are the errors of a provider's credentials. With
+    `has_marks`, the query asks for caching itself.
     """
     try:
         yield
@@ -207,7 +224,7 @@ def told(
             raise NoConnectionError(message) from None
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
-        raise _status_error(error, asked_for, model) from None
+        raise _status_error(error, asked_for, model, has_marks=has_marks) from None
     except refusals as error:
         raise RunError(ErrorKind.API_REFUSED, f"no credentials for the API: {error}") from None
     except (anthropic.APIError, ValueError, RecursionError) as error:
@@ -222,7 +239,9 @@ def _place(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
     return ""
 
 
-def _status_error(error: anthropic.APIStatusError, asked_for: str | None, model: str) -> QueryError | RunError:
+def _status_error(
+    error: anthropic.APIStatusError, asked_for: str | None, model: str, *, has_marks: bool
+) -> QueryError | RunError:
     """Tell what a status means: for this request, for this query, or for the whole run."""
     said = _words(error)
     request_id = _request_id(error.response.headers)
@@ -258,7 +277,7 @@ def _status_error(error: anthropic.APIStatusError, asked_for: str | None, model:
             return failed(ErrorKind.THROTTLED, "the API is throttling", may_pass=True)
         case status if status >= 500 or status in (408, 409):
             return failed(ErrorKind.API_ERROR, "the API failed", may_pass=True)
-        case 400 if "cache_control" in said and not asked_for:
+        case 400 if "cache_control" in said and not asked_for and not has_marks:  # the mark is mcprun's own
             return RunError(
                 ErrorKind.API_REFUSED, f"the API does not take cache_control, which --bare-api leaves out: {what}"
             )
