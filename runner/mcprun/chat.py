@@ -35,6 +35,7 @@ from mcprun.refusals import STOPPED
 from mcprun.saving import saved_query
 from mcprun.server import described
 from mcprun.source import as_file
+from mcprun.surrogates import well_formed
 from mcprun.tools import ToolSet
 
 NAME = "chat"
@@ -134,7 +135,7 @@ class Chat:
 
         The conversation can go on however the answer ends: what is unfinished is mended, or taken back.
         """
-        talk = self._talk
+        talk, text = self._talk, well_formed(text)
         start, began = Place.of(talk.conversation), time.monotonic()
         self._exchange = asyncio.create_task(self._answer(text, talk))
         try:

@@ -34,12 +34,14 @@ from mcprun.raw_results import RawResults
 from mcprun.server import Server
 from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
-from mcprun.streamable import streamable_http
+from mcprun.streamable import sse_clients, streamable_http
+from mcprun.surrogates import WARNING
 from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
 from mcprun.tokenstore import TokenStore
 from mcprun.toolpages import ListedTools, list_tools, relisted
 from mcprun.tools import ToolSet, changes
 from mcprun.unreached import Progress, explained
+from mcprun.warn_once import WarnOnce
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
 """What a client raises when the other side is gone before the handshake is over."""
@@ -87,6 +89,7 @@ class Connector:
         self._seconds = seconds
         self._most = most
         self._emit = emit
+        self._warn = WarnOnce(emit)
         self._numbers = itertools.count(1)
         self._asked = protocol
         self._mode = LEGACY if protocol == LEGACY else AUTO
@@ -246,17 +249,27 @@ class Connector:
                 def noise(line: str) -> None:
                     self._tell_noise(number, line)
 
-                return Stdio(target, progress.stderr, self._most, noise, progress.ahead).open()
+                return Stdio(target, progress.stderr, self._most, noise, progress.ahead, self._replaced).open()
             case HttpTarget(url, headers, "sse"):
-                return sse_client(url, headers=dict(headers), auth=self._auth)
+                clients = sse_clients(self._replaced)
+                return sse_client(url, headers=dict(headers), auth=self._auth, httpx_client_factory=clients)
             case HttpTarget(url, headers):
 
                 def refused(status: int, words: str) -> None:
                     progress.refused, progress.words = status, words
 
                 return streamable_http(
-                    url, headers, most=self._most, expired=link.ended, refused=refused, auth=self._auth
+                    url,
+                    headers,
+                    most=self._most,
+                    expired=link.ended,
+                    refused=refused,
+                    replaced=self._replaced,
+                    auth=self._auth,
                 )
+
+    def _replaced(self) -> None:
+        self._warn("surrogates", f"a message of the server: {WARNING}")
 
     def _tell_noise(self, number: int, line: str) -> None:
         self._noise += 1

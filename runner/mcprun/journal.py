@@ -7,7 +7,6 @@ each JSONL file, and a run whose `run.json` says `started`: whoever opens it aga
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -23,7 +22,7 @@ import jsonlines
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
-from mcprun.jsonfiles import encoded, sync, write_file, write_lines
+from mcprun.jsonfiles import encoded, indented, sync, write_file, write_lines
 from mcprun.outline import Outline
 from mcprun.records import RunRecord, Transcript
 from mcprun.rundir import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Key, Run
@@ -123,8 +122,7 @@ class Journal:
 
     def write_record(self, record: RunRecord) -> None:
         """Replace `run.json`, atomically. From the first time on, the folder is a run."""
-        text = json.dumps(record.line(), ensure_ascii=False, indent=2)
-        write_file(self.path / RUN, text.encode("utf-8", "replace"))
+        write_file(self.path / RUN, indented(record.line()))
 
     def close(self, order: Iterable[Key], record: RunRecord) -> None:
         """Bring the transcripts into the given order, write the last `run.json`, and let go of the run."""

@@ -14,6 +14,7 @@ from typing import Self
 import anyio
 from mcp.shared.message import SessionMessage
 
+from mcprun.jsonfiles import dumps
 from mcprun.process import READ_BYTES
 from mcprun.wire import Lines, read_message
 
@@ -40,7 +41,8 @@ class _Stream:
 class Incoming(_Stream):
     """What the server says, until its stdout ends. `most` bounds a message, in bytes.
 
-    `noise` is told of each line that is no message, with why; `endless` of how many bytes a line has that never ends.
+    `noise` is called with each line that is no message, and why; `endless` with the length of a line that never ends;
+    `replaced` for each message with half of a surrogate pair.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Incoming(_Stream):
         most: int,
         noise: Callable[[bytes, str], None],
         endless: Callable[[int], None],
+        replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self._stdout = stdout
         self._most = most
         self._noise = noise
         self._endless = endless
+        self._replaced = replaced
         self._lines = Lines(most)
         self._messages: deque[SessionMessage | Exception] = deque()
         self._is_over = False
@@ -82,7 +86,7 @@ class Incoming(_Stream):
     def _take(self, data: bytes) -> None:
         for line in self._lines.feed(data):
             try:
-                self._messages.append(SessionMessage(read_message(line, self._most)))
+                self._messages.append(SessionMessage(read_message(line, self._most, self._replaced)))
             except ValueError as error:
                 self._noise(line if isinstance(line, bytes) else line.head, str(error))
         if self._lines.pending > _ENDLESS * self._most:
@@ -107,7 +111,10 @@ class Outgoing(_Stream):
         """Take a message, and wait while the pipe is full. Raises `anyio.ClosedResourceError`."""
         if self.is_closed:
             raise anyio.ClosedResourceError
-        text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+        try:
+            text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+        except ValueError:  # half of a surrogate pair
+            text = dumps(message.message.model_dump(by_alias=True, mode="json", exclude_unset=True))
         if not self._said:
             self._loop.call_soon(self._write)
         self._said += text.encode(), b"\n"

@@ -30,6 +30,7 @@ from mcprun.limits import PROVIDERS
 from mcprun.promptblocks import check_blocks, marks_problem
 from mcprun.records import JsonObject
 from mcprun.serverinput import ServerPrompt, Uri, from_server
+from mcprun.surrogates import halves_in, is_well_formed
 
 _DEEPEST = 400
 """Levels of a script's input: not far behind, Python's own stack has an end."""
@@ -209,6 +210,9 @@ def parse_query(value: Any) -> Query:
         raise BadQuery([("line", "must be an object or a string, not a list: write one query a line")])
     if not isinstance(value, dict):
         raise BadQuery([("line", f"must be an object or a string, not {_kind(value)}")])
+    if not is_well_formed(value):
+        problem = "holds half of a surrogate pair, which UTF-8 cannot hold"
+        raise BadQuery([(_path(place, {}) or "line", problem) for place in halves_in(value)])
     line = aliases.Canonical(value)
     problems = list(line.problems)
     query = None

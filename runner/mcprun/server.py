@@ -25,6 +25,7 @@ from mcprun.raw_results import as_sent
 from mcprun.records import JsonObject, Malformed, ServerRecord
 from mcprun.rounds import RoundsError, asks_for_input, finished
 from mcprun.serverlog import Stderr
+from mcprun.surrogates import well_formed_json
 from mcprun.tools import ToolSet
 from mcprun.wire import INVALID_ANSWER
 
@@ -191,6 +192,7 @@ class Server:
         is when the arguments can't be sent as JSON. What the server asks meanwhile is answered for the `caller`.
         Raises `QueryError` (`server_died`) when nobody is there to answer.
         """
+        arguments = well_formed_json(arguments)
         if problem := unsendable(arguments):
             return Answer(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
         clock = caller.clock if caller else Deadline(seconds)
@@ -250,7 +252,7 @@ class Server:
 
     def _raw(self, result: JsonObject) -> JsonObject:
         """Return a result as the server sent it, without what its version of the protocol gives no meaning."""
-        sent = as_sent(result)
+        sent = well_formed_json(as_sent(result))
         return sent if self._is_modern else {key: value for key, value in sent.items() if key != "resultType"}
 
     async def _checked_answer(self, tool: str, result: JsonObject) -> Answer:

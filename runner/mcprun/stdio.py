@@ -24,7 +24,8 @@ from mcprun.target import StdioTarget
 class Stdio:
     """How to start a server, whose stderr is that of this context. It may have been started `ahead`.
 
-    `most` bounds one message, in bytes. `noise` is told of each line on stdout that is no message.
+    `most` bounds one message, in bytes. `noise` is called with each line on stdout that is no message, `replaced` for
+    each message with half of a surrogate pair.
     """
 
     target: StdioTarget
@@ -32,6 +33,7 @@ class Stdio:
     most: int
     noise: Callable[[str], None]
     ahead: Ahead | None = None
+    replaced: Callable[[], None] = lambda: None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Incoming, Outgoing]]:
@@ -43,7 +45,7 @@ class Stdio:
         self.stderr.hand_over()
         # From here to the context's end nothing is awaited: a cancellation in between would leave the process behind.
         assert process.stdin and process.stdout  # noqa: S101, PT018  they were asked for
-        incoming = Incoming(process.stdout, self.most, self._tell_noise, self._tell_endless)
+        incoming = Incoming(process.stdout, self.most, self._tell_noise, self._tell_endless, self.replaced)
         outgoing = Outgoing(process.stdin, lambda: send_signal(process, signal.SIGTERM))
         try:
             yield incoming, outgoing

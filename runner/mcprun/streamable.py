@@ -9,8 +9,9 @@ from typing import Any
 import anyio
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import McpHttpClientFactory, create_mcp_http_client
 
-from mcprun.bounded import Begun, Bounded
+from mcprun.bounded import Begun, Bounded, WellFormed
 
 _HTTP_SECONDS = 30.0
 """Connecting, writing, and waiting for a free connection: the MCP SDK's own default."""
@@ -32,6 +33,7 @@ async def streamable_http(
     most: int,
     expired: Callable[[], None],
     refused: Callable[[int, str], None],
+    replaced: Callable[[], None],
     auth: httpx2.Auth | None = None,
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Give the streams of messages to and from a server at a URL.
@@ -40,7 +42,7 @@ async def streamable_http(
     has at most `most` bytes. `expired` is called when the server no longer knows the session (status 404), which it
     tells with an error like any other; `refused` with the status of each refusal (4xx, 5xx) outside a session, and with
     what is said there in plain text, which the SDK does not tell. `auth` adds to each request what the server wants to
-    see.
+    see. `replaced` is called for halves of surrogate pairs in what the server sends.
     """
 
     async def hurry(request: httpx2.Request) -> None:
@@ -53,6 +55,7 @@ async def streamable_http(
             expired()
         elif response.is_error and request.method == "POST" and _SESSION not in request.headers:
             refused(response.status_code, await _words(response))
+        response.stream = WellFormed(response.stream, replaced)
         if response.headers.get("content-encoding", "identity") != "identity":
             response.stream = Bounded(response.stream, 0)  # a megabyte may unfold to gigabytes
         elif response.is_error or "json" in response.headers.get("content-type", ""):
@@ -68,6 +71,22 @@ async def streamable_http(
         streamable_http_client(url, http_client=client, max_sse_event_size=most) as streams,
     ):
         yield streams
+
+
+def sse_clients(replaced: Callable[[], None]) -> McpHttpClientFactory:
+    """Return what makes the HTTP clients of the older SSE transport; see `streamable_http` for `replaced`."""
+
+    async def look(response: httpx2.Response) -> None:
+        response.stream = WellFormed(response.stream, replaced)
+
+    def make(
+        headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None
+    ) -> httpx2.AsyncClient:
+        client = create_mcp_http_client(headers=headers, timeout=timeout, auth=auth)
+        client.event_hooks = {"response": [look]}
+        return client
+
+    return make
 
 
 async def _words(response: httpx2.Response) -> str:

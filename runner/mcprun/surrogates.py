@@ -8,6 +8,7 @@ it sends or writes: U+FFFD REPLACEMENT CHARACTER stands in place of each half (R
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic_core import to_json
@@ -56,6 +57,21 @@ def well_formed_bytes(data: bytes) -> bytes:
     if b"\\ud" not in data and b"\\uD" not in data:
         return data
     return _ESCAPES.sub(lambda found: found["even"] + rb"\ufffd" if found["half"] else found[0], data)
+
+
+def halves_in(value: Any) -> Iterator[tuple[str | int, ...]]:
+    """Find the places of text with half of a surrogate pair in a JSON value; a key is its own place."""
+    if isinstance(value, str):
+        if _HALF.search(value):
+            yield ()
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if _HALF.search(key):
+                yield (key,)
+            yield from ((key, *place) for place in halves_in(item))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from ((number, *place) for place in halves_in(item))
 
 
 def _is_well_formed(value: Any) -> bool:

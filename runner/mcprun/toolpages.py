@@ -17,6 +17,7 @@ from mcprun.mcp_shapes import problem
 from mcprun.raw_results import tools_page
 from mcprun.records import JsonObject, Malformed
 from mcprun.server import Server
+from mcprun.surrogates import well_formed_json
 from mcprun.tools import ToolSet, changes
 
 _FAILURES = (RunError, MCPError, TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError)
@@ -40,7 +41,8 @@ async def list_tools(client: Client) -> ListedTools:
     try:
         for _ in range(MAX_TOOL_PAGES):
             page = await client.list_tools(cursor=cursor)
-            found.tools.extend(tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools)
+            listed = [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
+            found.tools.extend(well_formed_json(listed))
             found.malformed.extend(_malformed(tools_page(page.meta), {tool.name for tool in page.tools}))
             cursor = page.next_cursor
             if not cursor or cursor in seen:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import mcp_types
 from pydantic import ValidationError
 
 from mcprun.content import MOST_DEPTH, depth
+from mcprun.surrogates import well_formed_bytes
 
 INVALID_ANSWER = -32097
 """Our own JSON-RPC error code, in the range left to implementations: the server's answer can't be taken."""
@@ -79,8 +80,8 @@ class Lines:
         return taken
 
 
-def read_message(line: bytes | LongLine, most: int) -> Message:
-    """Read one line.
+def read_message(line: bytes | LongLine, most: int, replaced: Callable[[], None] = lambda: None) -> Message:
+    """Read one line. `replaced` is called if it held half of a surrogate pair, in whose place U+FFFD stands.
 
     An answer that can't be taken becomes a JSON-RPC error for the same request (`INVALID_ANSWER`). Raises
     `ValueError` for a line that is no message at all.
@@ -92,14 +93,17 @@ def read_message(line: bytes | LongLine, most: int) -> Message:
     try:
         return mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValidationError as error:
-        return _read_again(line, error)
+        return _read_again(line, error, replaced)
 
 
-def _read_again(line: bytes, error: ValidationError) -> Message:
-    """Give a line a second chance: broken UTF-8 and lone surrogates are no reason to lose an answer."""
+def _read_again(line: bytes, error: ValidationError, replaced: Callable[[], None]) -> Message:
+    """Read a line leniently: broken UTF-8 and halves of surrogate pairs are no reason to lose an answer."""
     why = str(error.errors(include_url=False, include_input=False)[0]["msg"])
     try:
-        value: Any = json.loads(line.decode("utf-8", "replace"))
+        repaired = well_formed_bytes(line)
+        if repaired is not line and repaired != line:
+            replaced()
+        value: Any = json.loads(repaired.decode("utf-8", "replace"))
         if isinstance(value, dict) and not {"method", "result", "error"} & value.keys():
             why = "it has neither a result nor an error"
         elif depth(value) <= MOST_DEPTH:

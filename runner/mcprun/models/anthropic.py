@@ -7,6 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from mcprun.models.clients import Client
 from mcprun.models.messages import sendable
 from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
-from mcprun.surrogates import WARNING, well_formed_json
+from mcprun.surrogates import WARNING, well_formed, well_formed_json
 from mcprun.warn_once import Warn, unheard
 
 
@@ -69,7 +70,8 @@ class AnthropicModel:
                 response = await self._client.messages.with_raw_response.create(**parameters)
                 body = await response.json()
             # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
-            return request.told(read_reply(body, _request_id(response.headers), is_bare=self._manner.bare))
+            reply = read_reply(body, _request_id(response.headers), is_bare=self._manner.bare)
+            return request.told(self.well_formed(reply))
 
     def parameters(self, request: Request) -> dict[str, Any]:
         """Return the body of a request: one that the Messages API accepts, whatever the conversation holds."""
@@ -86,6 +88,14 @@ class AnthropicModel:
             self._warn("surrogates", f"a request to the model: {WARNING}")
         return sent
 
+    def well_formed(self, reply: Reply) -> Reply:
+        """Return a reply whose text UTF-8 can hold, since it goes to servers and files, and back to the API."""
+        content = well_formed_json(reply.content)
+        if content is reply.content:
+            return reply
+        self._warn("surrogates-reply", f"a reply of the model: {WARNING}")
+        return replace(reply, content=content)
+
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
         """Hand on the text as it comes; give the same reply as if it had come in one piece."""
         assembly, is_heard = Assembly(), False
@@ -95,10 +105,11 @@ class AnthropicModel:
                 async for event in anthropic.AsyncStream.raw_events(response.http_response):
                     if event.data and (said := assembly.take(event.json())):
                         is_heard = True
-                        hear(said)
+                        hear(well_formed(said))
             if not assembly.is_whole:
                 raise RequestError(ErrorKind.API_ERROR, "the API's answer broke off", may_pass=True)
-            return read_reply(assembly.body, _request_id(response.headers), is_bare=self._manner.bare)
+            reply = read_reply(assembly.body, _request_id(response.headers), is_bare=self._manner.bare)
+            return self.well_formed(reply)
         except (RequestError, httpx2.HTTPError, TimeoutError, ValueError) as error:
             if not is_heard:
                 raise
@@ -163,7 +174,7 @@ def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> R
         message = f"the API's answer is no message: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True, request_id=request_id) from None
     return Reply(
-        content=well_formed_json(content),
+        content=content,
         stop_reason=stop_reason,
         model=str(model),
         usage=usage,

@@ -86,12 +86,12 @@ class BatchModel:
 
         with request.deadline.paused():
             if reply := await self._earlier.reply(waiting()):
-                return request.told(reply)
+                return request.told(self._model.well_formed(reply))
             for _ in range(BATCH_TRIES):
                 one = waiting()
                 self._room.join(one)
                 if reply := await one.answer:
-                    return request.told(reply)
+                    return request.told(self._model.well_formed(reply))
         message = f"the API did not come to the request in {BATCH_TRIES} batches"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=False)
 
