@@ -73,6 +73,9 @@ BATCH_REGRET_SECONDS = 3.0
 BATCH_SHARE = 0.5
 """What a token costs in a Message Batch, of its price."""
 
+LEAST_THINKING = 1024
+"""Tokens: the Messages API accepts no smaller budget for thinking."""
+
 MAX_CACHE_MARKS = 4
 """Blocks with `cache_control` that the Messages API accepts in one request."""
 

@@ -23,7 +23,7 @@ def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     """The result of a request."""
     match method:
         case "initialize":
-            capabilities = {"tools": {}, "prompts": {}, "resources": {}}
+            capabilities: dict[str, Any] = {"tools": {}, "prompts": {}, "resources": {}}
             info = {"name": GIVEN.get("name", "given"), "version": "1"}
             return {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info}
         case "tools/list":

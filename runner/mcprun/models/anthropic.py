@@ -141,11 +141,14 @@ def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
         parameters["output_config"] = config
     if manner.thinking in ("adaptive", "disabled"):
         parameters["thinking"] = {"type": manner.thinking}
-    elif manner.thinking and int(manner.thinking) < request.max_tokens:  # a server that asks may want fewer
-        parameters["thinking"] = {"type": "enabled", "budget_tokens": int(manner.thinking)}
+    elif manner.budget and manner.budget < request.max_tokens:  # a server that asks for sampling may want fewer
+        parameters["thinking"] = {"type": "enabled", "budget_tokens": manner.budget}
     if manner.tool_choice and request.tools.definitions and not request.turn:
         name, _ = request.tools.to_api(manner.tool_choice, {})
         is_kind = manner.tool_choice in ("any", "none")
+        if not is_kind and all(name != tool["name"] for tool in request.tools.definitions):
+            message = f"--tool-choice names {manner.tool_choice}, which this query may not use, or the server lost"
+            raise RequestError(ErrorKind.API_REFUSED, message, may_pass=False)
         parameters["tool_choice"] = {"type": name} if is_kind else {"type": "tool", "name": name}
     return parameters
 
