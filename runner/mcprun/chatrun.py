@@ -10,7 +10,7 @@ from mcprun.attempt import Attempts
 from mcprun.batch import Plan
 from mcprun.chat import NAME, Chat, prompts_of
 from mcprun.ending import Ending
-from mcprun.errors import RunError, UsageError
+from mcprun.errors import RunError
 from mcprun.events import Event, RunStart
 from mcprun.folders import new_directory
 from mcprun.journal import Journal
@@ -43,7 +43,6 @@ async def open_chat(
     recorder = Recorder(journal, record, plan.redactor, watch, ending, is_latest=False)
     recorder.begin(plan.prompts)
     chat: Chat | None = None
-    is_refused = False
     try:
         recorder.emit(RunStart(queries=0, done=0, model=model.name, chosen=model.chosen))
         show = Show(plan.redactor.text)
@@ -54,9 +53,7 @@ async def open_chat(
                 plan.model.open(limits, recorder.emit, plan.scrubber, show, budget) as answerer,
                 Pool(connector, restarts=limits.restarts, emit=recorder.emit) as servers,
             ):
-                about = described(servers.first)
-                recorder.answered(about)
-                plan.check_tool_choice(about.tools)
+                recorder.answered(described(servers.first))
                 loop = Loop(
                     model=answerer,
                     limits=limits,
@@ -77,9 +74,6 @@ async def open_chat(
     except RunError as error:
         ending.stop(error)
         raise
-    except UsageError:
-        is_refused = True
-        raise
     finally:
         with prompts_of([]) if chat is None else chat.prompts as prompts:
             recorder.finish(
@@ -87,5 +81,3 @@ async def open_chat(
                 lambda query, repeat, why: untried(query, repeat, why, system=plan.system, model=model.name),
                 None,
             )
-        if is_refused:
-            recorder.discard()

@@ -474,7 +474,8 @@ def _bare(block: Block | None) -> str:
         for key, value in (block or {}).items()
         if key != "cache_control" and not (key in ("citations", "toolset_name") and value is None)
     }
-    return json.dumps(kept, sort_keys=True)
+    # A client that repairs text sends U+FFFD for half of a surrogate pair, which it could not send back.
+    return re.sub(r"(?i)\\ud[89a-f][0-9a-f]{2}", r"\\ufffd", json.dumps(kept, sort_keys=True))
 
 
 def _stripped(block: Block | None) -> Block | None:
