@@ -230,6 +230,16 @@ def test_a_server_that_wants_a_short_answer_gets_it_without_thinking() -> None:
     assert "thinking" not in body_of([user("hi")], manner=manner, tools=ToolSet(), max_tokens=2000)
 
 
+def test_numbers_that_json_has_none_of_are_sent_as_text() -> None:
+    """A model behind a gateway may write NaN into the input of a call, which goes back with the conversation."""
+    wild = {**use(), "input": {"a": [float("nan"), float("-inf")], "b": "NaN and Infinity"}}
+    body = body_of([user("hi"), assistant(wild), user(result(said("ok")))])
+    assert refusal(body) is None
+    assert body["messages"][1]["content"][0]["input"] == {"a": ["nan", "-inf"], "b": "NaN and Infinity"}
+    calm = [user("NaN and Infinity")]
+    assert body_of(calm)["messages"] == calm
+
+
 def test_a_query_without_the_chosen_tool_fails_by_itself() -> None:
     """A tool that a server lost meanwhile is no choice, and the request is not sent."""
     assert body_of([user("hi")], manner=Manner(tool_choice="a"))["tool_choice"] == {"type": "tool", "name": "a"}

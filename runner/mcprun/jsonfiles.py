@@ -62,6 +62,18 @@ def indented(value: Any) -> bytes:
     return well_formed(text).encode()
 
 
+def strict_json(value: Any) -> Any:
+    """Return a value as strict JSON can hold it, with the substitutes of `dumps`; the same object if it can already."""
+    try:
+        data = to_json(value)
+    except ValueError:
+        data = b"NaN"
+    if b"NaN" not in data and b"Infinity" not in data:
+        return value
+    strict = json.loads(encoded(value))
+    return value if strict == value else strict
+
+
 def parsed(line: bytes) -> Any:
     """Read a line that is JSON, with U+FFFD for each half of a surrogate pair: older files hold some, escaped.
 

@@ -16,13 +16,14 @@ import httpx2
 
 from mcprun.credentials import without_secrets
 from mcprun.errors import ErrorKind, NoConnectionError, QueryError, RequestError, RunError
+from mcprun.jsonfiles import strict_json
 from mcprun.models import Manner, Reply, Request
 from mcprun.models.caching import Caching, cached, marks_in
 from mcprun.models.clients import Client
 from mcprun.models.messages import sendable
 from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
-from mcprun.surrogates import WARNING, well_formed, well_formed_json
+from mcprun.surrogates import WARNING, is_well_formed, well_formed, well_formed_json
 from mcprun.warn_once import Warn, unheard
 
 
@@ -83,8 +84,8 @@ class AnthropicModel:
         }
         if request.system and request.system.strip():
             parameters["system"] = request.system
-        sent = well_formed_json(parameters)
-        if sent is not parameters:
+        sent: dict[str, Any] = strict_json(parameters)
+        if sent is not parameters and not is_well_formed(parameters):
             self._warn("surrogates", f"a request to the model: {WARNING}")
         return sent
 
