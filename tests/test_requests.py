@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -14,13 +15,15 @@ from hypothesis import strategies as st
 from mcprun.content import tool_result
 from mcprun.conversation import Conversation
 from mcprun.deadline import Deadline
-from mcprun.errors import RequestError
+from mcprun.errors import RequestError, UsageError
 from mcprun.events import Where
 from mcprun.grading import case
+from mcprun.limits import Limits
 from mcprun.models import Manner, Request
 from mcprun.models.anthropic import AnthropicModel
 from mcprun.models.caching import Caching, marks_in
 from mcprun.models.messages import sendable
+from mcprun.planning import Options, manner_of
 from mcprun.queries import BadQuery, Query, parse_query
 from mcprun.records import JsonObject
 from mcprun.sampling import messages_of, problem_of
@@ -100,6 +103,10 @@ HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
         ([user("hi"), assistant(THOUGHT, said("")), user("b")], [user("hi"), assistant(THOUGHT), user("b")]),
         ([user("hi"), assistant(said("wait \n"))], [user("hi"), assistant(said("wait"))]),
         ([user("hi"), assistant(THOUGHT, said(""))], [user("hi")]),
+        (
+            [user("hi"), assistant(said("a ")), assistant(THOUGHT), assistant(THOUGHT)],
+            [user("hi"), assistant(said("a"))],
+        ),
         ([user("hi"), assistant(said(" ")), assistant(said("b"))], [user("hi"), assistant(said("b"))]),
     ],
 )
@@ -228,6 +235,27 @@ def test_a_server_that_wants_a_short_answer_gets_it_without_thinking() -> None:
     manner = Manner(thinking="2000")
     assert body_of([user("hi")], manner=manner)["thinking"] == {"type": "enabled", "budget_tokens": 2000}
     assert "thinking" not in body_of([user("hi")], manner=manner, tools=ToolSet(), max_tokens=2000)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (Options(thinking="adaptive", tool_choice="none"), ""),
+        (Options(thinking="disabled", tool_choice="any"), ""),
+        (Options(thinking="1024", limits=Limits(max_tokens=1025)), ""),
+        (Options(thinking="1024", limits=Limits(max_tokens=1024)), "--thinking 1024 is not below --max-tokens 1024"),
+        (Options(thinking="adaptive", tool_choice="a"), "--tool-choice a forces a call"),
+        (Options(thinking="1023"), "--thinking is adaptive, disabled, or a number from 1,024 on, and not '1023'"),
+        (Options(thinking="much"), "--thinking is adaptive, disabled, or a number from 1,024 on, and not 'much'"),
+    ],
+)
+def test_options_from_python_are_held_to_the_same_rules(options: Options, problem: str) -> None:
+    """What the command line refuses is refused here as well, before anything is read."""
+    if problem:
+        with pytest.raises(UsageError, match=re.escape(problem)):
+            manner_of(options)
+    else:
+        assert manner_of(options).tool_choice == options.tool_choice
 
 
 def test_numbers_that_json_has_none_of_are_sent_as_text() -> None:

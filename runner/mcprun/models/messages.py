@@ -124,8 +124,8 @@ def _continued(messages: list[JsonObject]) -> list[JsonObject]:
     content = list(_blocks(last["content"]))
     while content and content[-1].get("type") in _THINKING:
         content.pop()
-    if not content:
-        return before
+    if not content:  # the message before may be the assistant's as well, which paused
+        return _continued(before)
     if content[-1].get("type") == "text":
         content[-1] = {**content[-1], "text": content[-1]["text"].rstrip()}
     return messages if content == last["content"] else [*before, {**last, "content": content}]
