@@ -377,13 +377,9 @@ def test_what_a_server_prompts_is_taken_by_the_api_or_refused(said: list[dict[st
 
 
 def test_arguments_that_can_not_be_sent(tmp_path: Path) -> None:
-    """Text that no JSON can hold ends its query, as a call with it would come back as an error; the others go on."""
+    """Half of a surrogate pair in an argument is a bad line of the prompts file: nothing is run."""
     asked = {"server_prompt": {"name": "brief", "arguments": {"topic": "\ud800"}}}
     queries = (query(**asked), {**query(prompt="Hello."), "id": "good"})
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", *queries), LIBRARY, cwd=tmp_path)
-    assert (done.code, done.verdicts) == (3, {"q": "error", "good": "passed"})
-    assert done.transcripts[0]["error"] == {
-        "kind": "prompts",
-        "message": 'prompt "brief" could not be had: it can\'t be sent: text with half of a surrogate pair',
-    }
-    assert [event["problem"] for event in done.trace if event["event"] == "prompt_get"] == ["bad arguments"]
+    said = "server_prompt.arguments.topic: holds half of a surrogate pair, which UTF-8 cannot hold"
+    assert (done.code, done.stderr) == (2, f"{tmp_path / 'p.jsonl'}:1: {said}\n")
