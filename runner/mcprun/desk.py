@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from mcprun.asking import Askers, Caller, Offers, Owner, Response
 from mcprun.content import result_text
 from mcprun.elicitation import by_policy
+from mcprun.evaluation import EvaluationError, evaluated
 from mcprun.events import Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
 from mcprun.records import JsonObject
@@ -154,7 +155,10 @@ class Desk:
     async def _response(self, owner: Owner, kind: str, request: JsonObject) -> Response:
         if owner.asker is None:
             if kind == "elicitation":
-                result, reason = by_policy(self._offers.elicit, request)
+                try:
+                    result, reason = await evaluated(lambda: by_policy(self._offers.elicit, request))
+                except EvaluationError as error:
+                    result, reason = {"action": "decline"}, str(error)
                 return Response(result=result, reason=reason)
             return Response(reason="it can't be told which query it is for")
         if not self._has_room(owner, "requests"):
@@ -197,6 +201,10 @@ class Desk:
             )
         else:
             return
+        self.warn_once(message)
+
+    def warn_once(self, message: str) -> None:
+        """Emit a warning, if the run has not emitted the same one before."""
         self._nobodys[message] += 1
         if self._nobodys[message] == 1:
             self._emit(Warned(message=message))

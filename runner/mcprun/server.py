@@ -19,8 +19,10 @@ from mcprun.content import error_result, unsendable
 from mcprun.deadline import Deadline
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, QueryError
+from mcprun.evaluation import EvaluationError
 from mcprun.link import Link
 from mcprun.mcp_results import read_call
+from mcprun.output_schemas import OutputSchemas
 from mcprun.raw_results import as_sent
 from mcprun.records import JsonObject, Malformed, ServerRecord
 from mcprun.rounds import RoundsError, asks_for_input, finished
@@ -107,7 +109,8 @@ class Server:
         self._link = link
         self._stderr = stderr
         self._refusal = refusal
-        self._checked = _checked(tools)
+        self._outputs = OutputSchemas()
+        self._outputs.update(tools)
 
     @property
     def dead(self) -> bool:
@@ -182,7 +185,7 @@ class Server:
             if self.desk.is_stale and not self.dead:
                 self.desk.is_stale = False
                 self.tools = await self._relist(self) or self.tools
-                self._checked |= _checked(self.tools)
+                self._outputs.update(self.tools)
 
     async def call(self, tool: str, arguments: JsonObject, seconds: float, caller: Caller | None = None) -> Answer:
         """Call a tool, for at most so many seconds, or until the clock of the `caller` has run out.
@@ -261,25 +264,25 @@ class Server:
         result = reading.result
         if reading.problems:
             return Answer(result, "invalid result")
-        if tool not in self._checked or result.get("isError"):
+        if result.get("isError"):
             return Answer(result)
         try:
-            typed = mcp_types.CallToolResult.model_validate(result, by_name=False)
-            await self._session.validate_tool_result(tool, typed)
-        except RuntimeError as error:
+            problem, notes = await self._outputs.problem(tool, result)
+        except EvaluationError as error:
+            raise QueryError(
+                error.kind, f"the result of {tool} could not be validated by its output schema: {error}"
+            ) from None
+        for note in notes:
+            self.desk.warn_once(f"the output schema of {tool}: {note}")
+        if problem:
             # The content is kept: that it breaks the server's own schema is the server's failure, told as one.
-            told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {error}"}
+            told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {problem}"}
             return Answer({**result, "content": [*result["content"], told], "isError": True}, "output schema")
         return Answer(result)
 
 
 Relist = Callable[[Server], Awaitable[ToolSet | None]]
 """Lists a server's tools again, and tells of it; gives nothing where that can't be done."""
-
-
-def _checked(tools: ToolSet) -> set[str]:
-    """Name the tools whose results are to fit a schema."""
-    return {tool["name"] for tool in tools.listed if "outputSchema" in tool}
 
 
 def described(server: Server) -> ServerRecord:
