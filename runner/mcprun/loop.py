@@ -279,6 +279,7 @@ class _Exchange:
                 progress=caller.progress or None,
                 is_error=answer.is_error,
                 problem=answer.problem,
+                error=answer.error,
             )
         )
         if self.asker.failure:  # the model could not be asked on the server's behalf, whatever that made of it

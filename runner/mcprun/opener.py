@@ -118,14 +118,14 @@ class Opener:
         started = time.monotonic()
         caller = Caller(self.asker, 0, None, Deadline(self.seconds))
 
-        def tell(problem: str | None = None) -> None:
-            self.emit(replace(event, seconds=time.monotonic() - started, problem=problem))
+        def tell(problem: str | None = None, error: str | None = None) -> None:
+            self.emit(replace(event, seconds=time.monotonic() - started, problem=problem, error=error))
 
         try:
             with self.waiting_for(what):
                 result = await self.server.request(request, what, self.seconds, caller)
         except NoResult as error:
-            tell(error.problem)
+            tell(error.problem, error.error)
             self._raise_failure()
             if error.problem == TIMEOUT:
                 raise QueryError(ErrorKind.REQUEST_TIMEOUT, str(error)) from None
@@ -152,7 +152,7 @@ class Opener:
             return what
         found = next((one for one in listed if one["name"] == asked.name), None)
         if found is None:
-            return f"no {_prompt(asked)}; the server has: {names(listed, 'name')}"
+            return f"no {_prompt(asked)} ({_said(error)}); the server has: {names(listed, 'name')}"
         arguments = found.get("arguments") or []
         missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
         return f"{_prompt(asked)} needs arguments that are missing: {names(missing, 'name')}" if missing else what

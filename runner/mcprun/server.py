@@ -28,7 +28,7 @@ from mcprun.records import JsonObject, Malformed, ServerRecord
 from mcprun.rounds import RoundsError, asks_for_input, finished
 from mcprun.serverlog import Stderr
 from mcprun.tools import ToolSet
-from mcprun.wire import INVALID_ANSWER
+from mcprun.wire import INVALID_ANSWER, MALFORMED_ERROR, error_text
 
 _WIRE: Any = TypeAdapter(dict[str, Any])
 """Results are taken as the JSON objects of the wire: exact, and nothing that a newer server adds is lost."""
@@ -51,25 +51,29 @@ TIMEOUT = "timeout"
 class NoResult(Exception):  # noqa: N818  it is an outcome, told by whoever asked, and no error of the program
     """A request that is no call came to no result, and the server is still there; `str()` of it says why.
 
-    `problem` says in which way, `code` is JSON-RPC's where the server answered with an error.
+    `problem` says in which way; `code` and `error` are the code and the words of the server's JSON-RPC error, if it
+    answered with one.
     """
 
-    def __init__(self, message: str, problem: str, code: int | None = None) -> None:
+    def __init__(self, message: str, problem: str, code: int | None = None, error: str | None = None) -> None:
         self.problem = problem
         self.code = code
+        self.error = error
         super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a call: an MCP `CallToolResult` (wire form), and the `problem` where we had to make it up.
+    """What came of a call: an MCP `CallToolResult` (wire form).
 
-    `cancelled` tells that it was given up, and the server told so.
+    `problem` is set where mcprun synthesised the result, `error` to the words of the server's JSON-RPC error if it
+    answered with one. `cancelled` tells that the call was given up, and that the server was notified.
     """
 
     result: JsonObject
     problem: str | None = None
     cancelled: bool = False
+    error: str | None = None
 
     @property
     def is_error(self) -> bool:
@@ -164,7 +168,7 @@ class Server:
         except MCPError as error:
             if self._is_farewell(error):
                 raise await self._died(what) from None
-            raise NoResult(error.message, f"json-rpc error {error.code}", error.code) from None
+            raise NoResult(error_text(error.error), problem_of(error), error.code, error_text(error.error)) from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise await self._died(what) from None
         except ValidationError as error:
@@ -213,7 +217,8 @@ class Server:
             if error.code == INVALID_ANSWER:
                 return Answer(error_result(f"No result of {tool}: {error.message}."), "invalid answer")
             self.desk.refused(caller, error)
-            return Answer(error_result(error.message), f"json-rpc error {error.code}")
+            text = error_text(error.error)
+            return Answer(error_result(text), problem_of(error), error=text)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise await self._died(tool) from None
         except ValidationError as error:
@@ -299,6 +304,13 @@ def described(server: Server) -> ServerRecord:
         ],
         warnings=list(server.tools.warnings),
     )
+
+
+def problem_of(error: MCPError) -> str:
+    """Name the problem with a request that was answered with an error."""
+    if error.code == INVALID_ANSWER:
+        return "invalid answer"
+    return "json-rpc error" if error.code == MALFORMED_ERROR else f"json-rpc error {error.code}"
 
 
 def first_problem(error: ValidationError) -> str:

@@ -18,6 +18,7 @@ from mcprun.raw_results import tools_page
 from mcprun.records import JsonObject, Malformed
 from mcprun.server import Server
 from mcprun.tools import ToolSet, changes
+from mcprun.wire import error_text
 
 _FAILURES = (RunError, MCPError, TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
@@ -69,7 +70,7 @@ async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -
         async with asyncio.timeout(seconds):
             listed = await list_tools(client)
     except _FAILURES as error:
-        why = str(error) or type(error).__name__
+        why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__
         emit(Warned(message=f"the server says that its tools have changed, and they can't be listed again: {why}"))
         return None
     tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
