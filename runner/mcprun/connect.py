@@ -17,6 +17,7 @@ import anyio
 import httpx2
 import mcp_types
 from mcp import Client, MCPError
+from mcp.client.session import DISCOVER_TIMEOUT_SECONDS
 from mcp.client.sse import sse_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -25,7 +26,7 @@ from mcprun.asking import Offers
 from mcprun.authorizer import Authorizer
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
-from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
+from mcprun.events import Emit, Noise, ServerExit, ServerStart, StrayAnswer, Warned
 from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
@@ -39,6 +40,7 @@ from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target, brin
 from mcprun.tokenstore import TokenStore
 from mcprun.toolpages import ListedTools, list_tools, relisted
 from mcprun.tools import ToolSet, changes
+from mcprun.traffic import Traffic
 from mcprun.unreached import Progress, explained
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
@@ -50,6 +52,9 @@ _NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
 
 _SHOWN = 1000
 """Characters of a line of noise that the trace holds."""
+
+_PROBE_SHARE = 1 / 3
+"""The part of the time for connecting that the probe may take: the rest is for a server that only knows initialize."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,7 @@ class Connector:
     def _older(self, progress: Progress) -> Target | None:
         """Say how the target may be reached that an older server stands behind, if it may."""
         match self._target:
-            case StdioTarget() if self._mode == self._asked == AUTO:
+            case StdioTarget() if self._mode == self._asked == AUTO and not progress.has_agreed:
                 return self._target
             case HttpTarget(transport="http") if self._asked != MODERN and progress.refused in _NOT_POSTED_TO:
                 return replace(self._target, transport="sse")
@@ -187,15 +192,16 @@ class Connector:
         desk = Desk(number, self._offers, self._emit, self._log.redactor.text, self._nobodys)
 
         async def enter(stack: AsyncExitStack) -> _Found:
-            progress.step = "its answer to initialize"
-            reached = self._reached(number, stack, progress, link)
+            reached = self._reached(number, mode, stack, progress, link)
             client = await stack.enter_async_context(self._client(mode, reached, desk))
             if self._asked == MODERN and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
                 message = (
                     f"the server speaks {client.protocol_version}, and --protocol asks for {MODERN}: {self._target}"
                 )
                 raise RunError(ErrorKind.SERVER_START, message)
-            progress.step = "its tools"
+            progress.has_agreed = True
+            if progress.unprobed and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+                self._emit(Warned(message=_unprobed(progress.unprobed)))
             await say_log_level(client, self._offers.log_level)
             await stack.enter_async_context(heed(client, desk))
             desk.is_stale = False
@@ -229,11 +235,32 @@ class Connector:
             message_handler=desk.notified,
         )
 
-    def _reached(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
-        """Give what the SDK's client is to speak to: a server in this process itself, for others a transport."""
+    def _reached(self, number: int, mode: str, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
+        """Return what the SDK's client speaks to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
             return self._target.server
-        return RawResults().between(link.watched(self._transport(number, stack, progress, link)))
+
+        def stray(description: str, is_taken: bool) -> None:
+            message = f"the server sent {description}"
+            if is_taken:
+                message += "; it was taken for the answer to that request, which other clients may still wait for"
+            self._nobodys["stray"] += 1
+            if self._nobodys["stray"] <= MAX_NOISE:
+                self._emit(StrayAnswer(server=number, text=message))
+            self._nobodys[f"stray {is_taken}"] += 1
+            if self._nobodys[f"stray {is_taken}"] == 1:
+                self._emit(Warned(message=message))
+
+        probe_s = min(DISCOVER_TIMEOUT_SECONDS, self._seconds * _PROBE_SHARE)
+        traffic = Traffic(
+            most=self._most,
+            probe_s=probe_s if mode == self._asked == AUTO else None,
+            sending=progress.sending,
+            unprobed=progress.not_probed,
+            stray=stray,
+        )
+        watched = traffic.watched(self._transport(number, stack, progress, link), link.ended)
+        return RawResults().between(watched)
 
     def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
         match self._target:
@@ -273,3 +300,11 @@ class Connector:
     def _refusal(self) -> str:
         """Say why a server at a URL lets nobody in, if it does not."""
         return self._auth.problem if self._auth else ""
+
+
+def _unprobed(seconds: float) -> str:
+    """Say that a server did not answer the probe, what was done, and how to save the time."""
+    return (
+        f"the server did not answer server/discover within {seconds:.3g} s, so it was sent initialize as an older"
+        " server; --protocol legacy saves the wait"
+    )

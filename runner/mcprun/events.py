@@ -100,6 +100,15 @@ class Noise(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StrayAnswer(Event):
+    """An answer of a server whose id is of no request; `text` holds its words, and what was done with it."""
+
+    name: ClassVar[str] = "stray_answer"
+    server: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall(Event):
     """One model request and its answer, or the `error` that came in its place; `batch` is the one that it came with."""
 

@@ -7,11 +7,9 @@ to do. The tasks that run queries only send requests through what it opened.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
-
-import anyio
 
 from mcprun.together import outlast
 
@@ -94,40 +92,6 @@ class Link:
             self._task.exception()
         if cancelled:
             raise cancelled
-
-    @asynccontextmanager
-    async def watched(self, transport: Any) -> AsyncIterator[tuple[Any, Any]]:
-        """Wrap a transport of the SDK, so that its end is noticed when it comes and not at the next call."""
-        async with transport as (read, write):
-            yield _Watched(read, self.ended), write
-
-
-class _Watched:
-    """A read stream that tells when it ends."""
-
-    def __init__(self, inner: Any, ended: Callable[[], None]) -> None:
-        self._inner = inner
-        self._ended = ended
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def __aiter__(self) -> _Watched:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self._inner.__anext__()
-        except (StopAsyncIteration, anyio.ClosedResourceError, anyio.EndOfStream):
-            self._ended()
-            raise
-
-    async def __aenter__(self) -> _Watched:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._inner.__aexit__(*error)
 
 
 def _innermost(error: BaseException | None) -> BaseException:

@@ -16,6 +16,7 @@ from mcprun.process import Ahead
 from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
 from mcprun.target import HttpTarget, StdioTarget, Target
+from mcprun.wire import error_text
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _REFUSED = "it refuses the authorization that it was given (401)"
@@ -26,9 +27,10 @@ _STAND_INS = frozenset({"Server returned an error response", "Not Found"})
 
 @dataclass(slots=True)
 class Progress:
-    """How far a connection has come: what it waits for, who speaks on stderr, and how it was refused.
+    """How far a connection has come: what it waits for, the server's stderr, and how it was refused.
 
-    The server may have been started `ahead`.
+    The server may have been started `ahead`. `unprobed` is the time limit of the probe for newer protocols, in seconds,
+    if the server did not answer it. `has_agreed` tells whether a protocol was agreed on.
     """
 
     stderr: Stderr
@@ -36,6 +38,16 @@ class Progress:
     step: str = "it to start"
     refused: int | None = None
     words: str = ""
+    unprobed: float | None = None
+    has_agreed: bool = False
+
+    def sending(self, method: str) -> None:
+        """Note which request is waited for from now on."""
+        self.step = "its tools" if method == "tools/list" else f"its answer to {method}"
+
+    def not_probed(self, seconds: float) -> None:
+        """Note that the server did not answer the probe within its time limit."""
+        self.unprobed = seconds
 
 
 def explained(error: Exception, progress: Progress, target: Target, seconds: float, refusal: str) -> RunError:
@@ -50,7 +62,8 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
             message = f"can't connect to {target}: {refusal}{said}"
         case TimeoutError():
             kind = ErrorKind.CONNECT_TIMEOUT
-            message = f"the server did not answer within {seconds:g} s, waiting for {progress.step}: {target}"
+            also = " (nor did it answer server/discover)" if progress.unprobed else ""
+            message = f"the server did not answer within {seconds:g} s, waiting for {progress.step}{also}: {target}"
         case FileNotFoundError() if isinstance(target, StdioTarget):
             if target.cwd and not Path(target.cwd).is_dir():
                 message = f"the server's working folder is not there: {target.cwd}"
@@ -80,5 +93,5 @@ def _hint(progress: Progress, target: Target) -> str:
 def _said(error: MCPError, progress: Progress) -> str:
     """Give a refusal's words: HTTP's status and what came with it, where the SDK has put words of its own."""
     if progress.refused is None or error.message not in _STAND_INS:
-        return error.message
+        return error_text(error.error)
     return ": ".join(filter(None, (f"status {progress.refused}", progress.words)))
