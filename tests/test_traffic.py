@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from typing import Any
 
-import anyio
 import pytest
 from mcp import Client
 from mcp.shared.message import SessionMessage
@@ -24,6 +22,7 @@ from pydantic import ValidationError
 
 from mcprun.traffic import Traffic
 from tests.support import virtual_time
+from tests.support.lines import Line
 
 
 def request(number: int | str, method: str = "tools/call") -> JSONRPCRequest:
@@ -44,28 +43,6 @@ def error(number: int | str | None) -> JSONRPCError:
 def cancelled(number: int | str) -> JSONRPCNotification:
     """Make the notification that a request was given up."""
     return JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params={"requestId": number})
-
-
-class Line:
-    """A transport whose other side is the test."""
-
-    def __init__(self) -> None:
-        self.to_client, self._read = anyio.create_memory_object_stream[Any](10_000)
-        self._write, self.from_client = anyio.create_memory_object_stream[Any](10_000)
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[tuple[Any, Any]]:
-        """Give the client's ends."""
-        async with self._read, self._write, self.to_client, self.from_client:
-            yield self._read, self._write
-
-    def say(self, message: JSONRPCMessage | Exception) -> None:
-        """Send to the client."""
-        self.to_client.send_nowait(message if isinstance(message, Exception) else SessionMessage(message))
-
-    async def hear(self) -> Any:
-        """Take what the client has sent."""
-        return (await self.from_client.receive()).message
 
 
 class Told:

@@ -27,7 +27,7 @@ from mcprun.authorizer import Authorizer
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Noise, ServerExit, ServerStart, StrayAnswer, Warned
-from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
+from mcprun.limits import AUTO, LEGACY, MAX_CALL_SECONDS, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
 from mcprun.process import Ahead
@@ -72,7 +72,8 @@ class Connector:
     """Connects to one target as often as is asked, and remembers what the first negotiation (`protocol`) found out.
 
     The servers' stderr goes to `log`. `seconds` bounds starting, negotiating and listing; `most` bounds one message of
-    a server, in bytes. `offers` is what servers that ask are offered. The first may have been started `ahead`.
+    a server, in bytes. `offers` is what servers that ask are offered. The first may have been started `ahead`. Requests
+    that report progress take `most_seconds` at most.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Connector:
         protocol: str = AUTO,
         offers: Offers | None = None,
         ahead: Ahead | None = None,
+        most_seconds: float = MAX_CALL_SECONDS,
     ) -> None:
         self._target = target
         self._log = log
@@ -100,6 +102,7 @@ class Connector:
         self._listed: ListedTools | None = None
         self._noise = 0
         self._offers = offers or Offers()
+        self._most_seconds = most_seconds
         self._ahead = ahead if ahead and ahead.is_there else None
         self._nobodys: Counter[str] = Counter()
         self._auth: Authorizer | None = None
@@ -125,7 +128,17 @@ class Connector:
         async def relist(server: Server) -> ToolSet | None:
             return await relisted(found.client, server, self._seconds, self._emit)
 
-        server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist, self._refusal)
+        server = Server(
+            number,
+            found.client,
+            tools,
+            found.link,
+            found.stderr,
+            found.desk,
+            relist,
+            self._refusal,
+            self._most_seconds,
+        )
         self._emit(
             ServerStart(
                 seconds=seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 
 from mcprun.asking import Askers, Caller, Offers, Owner, Response
 from mcprun.content import result_text
+from mcprun.deadline import Deadline
 from mcprun.elicitation import by_policy
 from mcprun.evaluation import EvaluationError, evaluated
 from mcprun.events import Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
@@ -90,12 +92,20 @@ class Desk:
         if not known and self._has_room(Owner(), "tools_changed"):
             self._emit(ToolsChanged(server=self._number))
 
-    def progress(self, caller: Caller | None) -> ProgressFnT | None:
-        """Give what takes a call's notifications of progress."""
-        if caller is None:
-            return None
+    def progress(self, caller: Caller | None, clock: Deadline) -> ProgressFnT:
+        """Return what handles the progress notifications of one request, whose `clock` is reset by those that increase.
+
+        (MCP, "Progress" and "Timeouts".) The first of a `caller` are events.
+        """
+        highest = -math.inf
 
         async def took(progress: float, total: float | None, message: str | None) -> None:
+            nonlocal highest
+            if progress > highest:
+                highest = progress
+                clock.progressed(progress, total)
+            if caller is None:
+                return
             caller.progress += 1
             if caller.progress <= MAX_PROGRESS:
                 self._emit(

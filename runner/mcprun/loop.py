@@ -75,6 +75,10 @@ class Loop:
         """What servers that ask are answered by."""
         return Answers(self.model, self.limits, self.offers)
 
+    def clock(self) -> Deadline:
+        """Make the clock of one request to a server."""
+        return Deadline(self.limits.call_seconds, self.limits.most_call_seconds)
+
     def passed(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:
         """Wait until the server may be used, off the clock of a `deadline`."""
         return self.gate.passed(deadline) if self.gate else nullcontext()
@@ -118,7 +122,7 @@ class Loop:
         if not query.takes_from_server:
             return query.user_messages
         opener = Opener(
-            server, where, asker, self.emit, self.limits.call_seconds, conversation.waiting_for, conversation.malformed
+            server, where, asker, self.emit, self.clock, conversation.waiting_for, conversation.malformed
         )
         given = await opener.open(query)
         told = self.given_divergence(query, where, given) if self.given_divergence else ""
@@ -251,7 +255,7 @@ class _Exchange:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
         refused = await self._refused(event)
         started = time.monotonic()
-        caller = Caller(self.asker, event.turn or 0, event.call, Deadline(self.loop.limits.call_seconds))
+        caller = Caller(self.asker, event.turn or 0, event.call, self.loop.clock())
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
                 answer = refused or await self.server.call(

@@ -20,6 +20,7 @@ from mcprun.deadline import Deadline
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation import EvaluationError
+from mcprun.limits import MAX_CALL_SECONDS
 from mcprun.link import Link
 from mcprun.mcp_results import read_call
 from mcprun.output_schemas import OutputSchemas
@@ -85,7 +86,7 @@ class Server:
     """One live server. `tools` are its tools as they were listed last; `number` tells servers apart.
 
     `desk` is where it asks and tells things; `relist` lists its tools again. `refusal` says why it lets nobody in any
-    more, if it does not.
+    more, if it does not. A request that has no clock of its own is extended by progress up to `most_seconds`.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Server:
         desk: Desk,
         relist: Relist,
         refusal: Callable[[], str] = str,
+        most_seconds: float = MAX_CALL_SECONDS,
     ) -> None:
         self.number = number
         self.tools = tools
@@ -115,6 +117,7 @@ class Server:
         self._refusal = refusal
         self._outputs = OutputSchemas()
         self._outputs.update(tools)
+        self._most_seconds = most_seconds
 
     @property
     def dead(self) -> bool:
@@ -149,19 +152,22 @@ class Server:
         if problem := unsendable(request.params.model_dump(by_alias=True)):
             raise NoResult(f"it can't be sent: {problem}", "bad arguments")
 
+        clock = caller.clock if caller else Deadline(seconds, self._most_seconds)
+
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             more = {"input_responses": responses, "request_state": state} if responses or state else {}
             again = request.model_copy(update={"params": request.params.model_copy(update=more)})
-            return self._raw(await self._session.send_request(again, _WIRE))
+            progress = self.desk.progress(caller, clock)
+            return self._raw(await self._session.send_request(again, _WIRE, progress_callback=progress))
 
         try:
             with self.desk.askers.calling(caller):
-                async with caller.clock if caller else Deadline(seconds):
+                async with clock:
                     result = await send(None, None)
                     return await finished(self._session, result, send) if asks_for_input(result) else result
         except TimeoutError:
             self.desk.askers.gave_up(caller)
-            raise NoResult(f"no answer to {what} within {seconds:g} s", TIMEOUT) from None
+            raise NoResult(f"no answer to {what} {clock.limit}", TIMEOUT) from None
         except asyncio.CancelledError:
             self.desk.askers.gave_up(caller)
             raise
@@ -200,14 +206,14 @@ class Server:
         """
         if problem := unsendable(arguments):
             return Answer(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
-        clock = caller.clock if caller else Deadline(seconds)
+        clock = caller.clock if caller else Deadline(seconds, self._most_seconds)
         try:
             with self.desk.askers.calling(caller):
                 async with clock:
-                    result = await self._result(tool, arguments, caller)
+                    result = await self._result(tool, arguments, caller, clock)
         except TimeoutError:
             self.desk.askers.gave_up(caller)
-            return Answer(error_result(f"No answer from {tool} within {seconds:g} s."), TIMEOUT, cancelled=True)
+            return Answer(error_result(f"No answer from {tool} {clock.limit}."), TIMEOUT, cancelled=True)
         except asyncio.CancelledError:
             self.desk.askers.gave_up(caller)
             raise
@@ -227,15 +233,15 @@ class Server:
             return Answer(error_result(f"No result of {tool}: {error}."), "input required")
         return await self._checked_answer(tool, result)
 
-    async def _result(self, tool: str, arguments: JsonObject, caller: Caller | None) -> JsonObject:
+    async def _result(self, tool: str, arguments: JsonObject, caller: Caller | None, clock: Deadline) -> JsonObject:
         """Send the call, again as often as the server asks for input first."""
-        progress = self.desk.progress(caller)
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             params = mcp_types.CallToolRequestParams(
                 name=tool, arguments=arguments, input_responses=responses, request_state=state
             )
             request = mcp_types.CallToolRequest(params=params)
+            progress = self.desk.progress(caller, clock)
             return self._raw(await self._session.send_request(request, _WIRE, progress_callback=progress))
 
         result = await send(None, None)
