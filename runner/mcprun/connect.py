@@ -286,7 +286,10 @@ class Connector:
                 def noise(line: str) -> None:
                     self._tell_noise(number, line)
 
-                return Stdio(target, progress.stderr, self._most, noise, progress.ahead).open()
+                def hung_up(how: str) -> None:
+                    link.how = progress.how = how
+
+                return Stdio(target, progress.stderr, self._most, noise, hung_up, progress.ahead).open()
             case HttpTarget(url, headers, "sse"):
                 return sse_client(url, headers=dict(headers), auth=self._auth)
             case HttpTarget(url, headers):

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
-from mcprun.together import outlast
+from mcprun.together import outlast, retrieve
 
 T = TypeVar("T")
 
@@ -25,11 +25,13 @@ _CANCEL_SECONDS = 2.0
 class Link:
     """One connection: opened once, and over when it is closed or when the other side is gone.
 
-    `is_down` tells that it ended without our doing. `over` is called once, when all of it has been cleaned away.
+    `is_down` tells that it ended without our doing, `how` what the other side did, if that is known. `over` is called
+    once, when all of it has been cleaned away.
     """
 
     def __init__(self, over: Callable[[Link], None]) -> None:
         self.is_down = False
+        self.how = ""
         self._is_closing = False
         self._ended = asyncio.Event()
         self._over = over
@@ -54,6 +56,7 @@ class Link:
                     self._over(self)
 
         task = self._task = asyncio.create_task(hold(), name="link")
+        task.add_done_callback(retrieve)
         either: tuple[asyncio.Future[Any], ...] = (task, ready)
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -88,8 +91,6 @@ class Link:
         if not self._task.done():
             self._task.cancel()
             cancelled = await outlast({self._task}, _CANCEL_SECONDS) or cancelled
-        if self._task.done() and not self._task.cancelled():
-            self._task.exception()
         if cancelled:
             raise cancelled
 

@@ -258,8 +258,9 @@ class Server:
         await self._link.gone()
         if refusal := self._refusal():
             return QueryError(ErrorKind.SERVER_DIED, f"the server did not let {tool} be called: {refusal}")
-        said = self.last_words()
-        message = f"the server went away during {tool}" + (f"; its stderr ends: {said}" if said else "")
+        how = self._link.how
+        said = self.last_words().removesuffix(f"[the server {how}]").strip()
+        message = f"the server {how or 'went away'} during {tool}" + (f"; its stderr ends: {said}" if said else "")
         return QueryError(ErrorKind.SERVER_DIED, message)
 
     def _raw(self, result: JsonObject) -> JsonObject:

@@ -19,6 +19,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 from pydantic import ValidationError
 
+from mcprun.together import retrieve
 from mcprun.wire import error_text, read_message
 
 PROBE = "server/discover"
@@ -253,7 +254,7 @@ class _Incoming(_Stream):
             return await self._inner.__anext__()
         if not self._next:
             self._next = asyncio.ensure_future(self._inner.__anext__())
-            self._next.add_done_callback(_retrieve)
+            self._next.add_done_callback(retrieve)
         while True:
             over = asyncio.ensure_future(self._traffic.probe_over())
             try:
@@ -278,12 +279,6 @@ class _Outgoing(_Stream):
         self._traffic.begin(item.message)
         await self._inner.send(item)
         self._traffic.done(item.message)
-
-
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    """Retrieve the exception of a future that is no longer awaited, so that asyncio does not log it."""
-    if not future.cancelled():
-        future.exception()
 
 
 def _described(message: JSONRPCResponse | JSONRPCError, waiting: int) -> str:

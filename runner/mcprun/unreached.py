@@ -30,7 +30,8 @@ class Progress:
     """How far a connection has come: what it waits for, the server's stderr, and how it was refused.
 
     The server may have been started `ahead`. `unprobed` is the time limit of the probe for newer protocols, in seconds,
-    if the server did not answer it. `has_agreed` tells whether a protocol was agreed on.
+    if the server did not answer it. `has_agreed` tells whether a protocol was agreed on, `how` what it did
+    that ended the connection, if it did not exit.
     """
 
     stderr: Stderr
@@ -40,6 +41,7 @@ class Progress:
     words: str = ""
     unprobed: float | None = None
     has_agreed: bool = False
+    how: str = ""
 
     def sending(self, method: str) -> None:
         """Note which request is waited for from now on."""
@@ -73,7 +75,7 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
         case PermissionError() if isinstance(target, StdioTarget):
             message = f"not allowed to run {target.command}"
         case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
-            message = f"the server exited before it answered: {target}"
+            message = f"the server {progress.how or 'exited'} before it answered: {target}"
         case MCPError():
             message = f"the server refused to connect: {_said(error, progress)} ({target}){_hint(progress, target)}"
         case ValidationError():
