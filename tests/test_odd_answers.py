@@ -134,3 +134,31 @@ def test_prompts_and_resources_keep_the_words_of_errors(tmp_path: Path, era: str
     texts = ['locked (data: {"by": "ann"})', SAID]
     assert [event["error"] for event in done.trace if event["event"] in ("prompt_get", "resource_read")] == texts
     assert [text in one["error"]["message"] for text, one in zip(texts, done.transcripts, strict=True)] == [True, True]
+
+
+LISTS: dict[str, dict[str, list[Any]]] = {
+    "tools/list": {"tools": []},
+    "prompts/list": {"prompts": []},
+    "resources/list": {"resources": []},
+    "resources/templates/list": {"resourceTemplates": []},
+}
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("command", [("tools", "--all"), ("tools",), ("batch", "p.jsonl"), ("init", "--no-workflow")])
+def test_a_cursor_that_comes_again_ends_its_list(tmp_path: Path, era: str, command: tuple[str, ...]) -> None:
+    """A list whose pages are empty for ever is warned of, by the name of its method."""
+    write_jsonl(tmp_path / "p.jsonl", {"prompt": ".", "script": [{"text": "."}]})
+    more = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"} if era == "modern" else {}
+    lines = {
+        method: [json.dumps({"jsonrpc": "2.0", "id": "$id", "result": {**page, "nextCursor": "again", **more}})]
+        for method, page in LISTS.items()
+    }
+    env = {"ANSWERS": json.dumps(lines).replace('\\"$id\\"', "$id")}
+    name, *rest = command
+    done = run_mcprun(name, *rest, SERVER, "--env", "ANSWERS", "--", era, cwd=tmp_path, env=env)
+    assert done.code == (2 if name == "init" else 0)
+    warned = [line for line in done.stderr.splitlines() if "repeats the cursor" in line]
+    asked = LISTS if command == ("tools", "--all") else ["tools/list"]
+    said = [f"Warning: the server's {method} repeats the cursor 'again', so the list ends there" for method in asked]
+    assert warned == said

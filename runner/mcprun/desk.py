@@ -122,6 +122,12 @@ class Desk:
 
         return took
 
+    def warn_once(self, message: str) -> None:
+        """Emit a warning, once in a run."""
+        self._nobodys[message] += 1
+        if self._nobodys[message] == 1:
+            self._emit(Warned(message=message))
+
     def refused(self, caller: Caller | None, error: MCPError) -> None:
         """Tell of the URLs for whose sake a call was refused (MCP 2025-11-25, "URL Elicitation Required Error")."""
         if error.code != mcp_types.URL_ELICITATION_REQUIRED or caller is None:
@@ -212,12 +218,6 @@ class Desk:
         else:
             return
         self.warn_once(message)
-
-    def warn_once(self, message: str) -> None:
-        """Emit a warning, if the run has not emitted the same one before."""
-        self._nobodys[message] += 1
-        if self._nobodys[message] == 1:
-            self._emit(Warned(message=message))
 
     def _shown(self, text: Any) -> str | None:
         return None if text is None else self._clean(str(text))[:_SHOWN]

@@ -45,6 +45,9 @@ _FAREWELLS = frozenset(
 """Errors that the SDK makes itself: nobody answered the call, and that is never a tool's failure."""
 
 
+_CURSOR = 80
+"""Characters of a cursor that a message shows."""
+
 TIMEOUT = "timeout"
 """The `problem` of what was not answered in time."""
 
@@ -311,6 +314,11 @@ def described(server: Server) -> ServerRecord:
         ],
         warnings=list(server.tools.warnings),
     )
+
+
+def repeated(method: str, cursor: str | None) -> str:
+    """Describe a list whose pages would never end, because the server sends a cursor that it has sent before."""
+    return f"the server's {method} repeats the cursor {str(cursor)[:_CURSOR]!r}, so the list ends there"
 
 
 def problem_of(error: MCPError) -> str:

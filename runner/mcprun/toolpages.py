@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -16,7 +17,7 @@ from mcprun.list_items import Page
 from mcprun.mcp_shapes import problem
 from mcprun.raw_results import tools_page
 from mcprun.records import JsonObject, Malformed
-from mcprun.server import Server
+from mcprun.server import Server, repeated
 from mcprun.tools import ToolSet, changes
 from mcprun.wire import error_text
 
@@ -31,8 +32,11 @@ class ListedTools:
     malformed: list[Malformed] = field(default_factory=list)
 
 
-async def list_tools(client: Client) -> ListedTools:
-    """Read all pages of `tools/list`. Raises `RunError` (`bad_tools`) if there is no list, or no end of it."""
+async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools:
+    """Read all pages of `tools/list`; the list ends where a cursor comes again, with a warning.
+
+    Raises `RunError` (`bad_tools`) if there is no list, or no end of it.
+    """
     found = ListedTools()
     if client.server_capabilities.tools is None:
         return found
@@ -44,6 +48,8 @@ async def list_tools(client: Client) -> ListedTools:
             found.tools.extend(tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools)
             found.malformed.extend(_malformed(tools_page(page.meta), {tool.name for tool in page.tools}))
             cursor = page.next_cursor
+            if cursor in seen:
+                warn(repeated("tools/list", cursor))
             if not cursor or cursor in seen:
                 return found
             seen.add(cursor)
@@ -68,7 +74,7 @@ async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -
     """
     try:
         async with asyncio.timeout(seconds):
-            listed = await list_tools(client)
+            listed = await list_tools(client, server.desk.warn)
     except _FAILURES as error:
         why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__
         emit(Warned(message=f"the server says that its tools have changed, and they can't be listed again: {why}"))
