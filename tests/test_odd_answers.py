@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
+from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, script, write_jsonl
 
 SERVER = SERVERS / "odd_answers.py"
 NO_ID = '{"jsonrpc": "2.0", "id": null, "error": {"code": -32603, "message": "database is down", "data": {"n": 7}}}'
@@ -52,15 +57,42 @@ TAKEN = {"float-id": "$id.0", "null-id": "null", "true-id": "true", "text-id": '
 """Ids with which a result is still taken for that of the only call."""
 
 
-@pytest.fixture(scope="module", params=ERAS)
+@contextmanager
+def reached(era: str, transport: str, env: dict[str, str] | None = None) -> Iterator[tuple[str | Path, ...]]:
+    """Give the arguments that reach the server over a transport, the last of a command line."""
+    if transport == "stdio":
+        yield SERVER, *(("--env", "ANSWERS") if env else ()), "--", era
+        return
+    command = [sys.executable, str(SERVERS / "odd_answers_http.py"), era, transport]
+    process = subprocess.Popen(command, env=clean_environment() | (env or {}), stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}/mcp"
+        if transport != "sse":
+            yield (url,)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "servers.json"
+            file.write_text(json.dumps({"mcpServers": {"odd": {"type": "sse", "url": url}}}))
+            yield (file,)
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture(
+    scope="module", params=["legacy stdio", "modern stdio", "legacy json", "modern json", "legacy events", "modern events", "legacy sse"]
+)  # fmt: skip
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A run of all cases, one after the other."""
     folder = tmp_path_factory.mktemp("odd")
+    era, transport = request.param.split()
     queries = [script(raw(line), id=name) for name, (line, _, _) in CASES.items()]
     queries += [script(raw(result_line(given)), id=f"taken-{name}") for name, given in TAKEN.items()]
     write_jsonl(folder / "p.jsonl", *queries)
     flags = ("--concurrency", "1", "--call-timeout", "20", "--model", "script")
-    return run_mcprun("batch", "p.jsonl", SERVER, *flags, "--", request.param, cwd=folder)
+    with reached(era, transport) as server:
+        return run_mcprun("batch", "p.jsonl", *flags, *server, cwd=folder)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -75,6 +107,7 @@ def test_an_error_is_told_with_all_its_words(done: Result, name: str) -> None:
         assert (call["content"][0]["text"], event["error"]) == (text, text)
 
 
+@pytest.mark.parametrize("done", ["legacy stdio", "modern stdio", "legacy sse"], indirect=True)
 def test_a_result_is_for_the_only_call(done: Result) -> None:
     """An id of another type is no reason to wait; the trace has those that other clients would not understand."""
     names = [f"taken-{name}" for name in TAKEN]
@@ -162,3 +195,35 @@ def test_a_cursor_that_comes_again_ends_its_list(tmp_path: Path, era: str, comma
     asked = LISTS if command == ("tools", "--all") else ["tools/list"]
     said = [f"Warning: the server's {method} repeats the cursor 'again', so the list ends there" for method in asked]
     assert warned == said
+
+
+@pytest.mark.parametrize("transport", ["stdio", "json", "events", "sse"])
+def test_a_server_that_does_not_answer_the_probe(tmp_path: Path, transport: str) -> None:
+    """It is connected to by the older handshake, within the time for connecting; a restart asks no second time."""
+    env = {"ANSWERS": json.dumps({"server/discover": []})}
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"), script(("ok", {}), id="b"))
+    flags = ("--model", "script", "--connect-timeout", "9", "--fresh-server")
+    with reached("legacy", transport, env) as server:
+        done = run_mcprun("batch", "p.jsonl", *flags, *server, cwd=tmp_path, env=env)
+    warning = "the server did not answer server/discover within 3 s, so it was sent initialize as an older server"
+    assert (done.code, done.verdicts) == (0, {"a": "passed", "b": "passed"})
+    assert [event["message"][: len(warning)] for event in done.trace if event["event"] == "warning"] == [warning]
+    assert len([event for event in done.trace if event["event"] == "server_start"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("silent", "waiting"),
+    [
+        (["server/discover", "initialize"], "its answer to initialize (nor did it answer server/discover)"),
+        (["initialize"], "its answer to initialize"),
+        (["tools/list"], "its tools"),
+    ],
+)
+def test_the_request_that_is_waited_for_is_named(tmp_path: Path, silent: list[str], waiting: str) -> None:
+    """A time-out while connecting blames the request that was really sent last."""
+    env = {"ANSWERS": json.dumps({method: [] for method in silent})}
+    done = run_mcprun(
+        "tools", SERVER, "--env", "ANSWERS", "--connect-timeout", "3", "--", "legacy", cwd=tmp_path, env=env
+    )
+    assert done.code == 3
+    assert f"the server did not answer within 3 s, waiting for {waiting}: " in done.stderr

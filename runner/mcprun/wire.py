@@ -167,6 +167,15 @@ def _whole_error(sent: Any) -> mcp_types.ErrorData:
     )
 
 
+def mended(data: bytes) -> bytes:
+    """Return an answer whose error is malformed with an error that the SDK can read; anything else as it is."""
+    try:
+        message = read_message(data, len(data))
+    except ValueError:
+        return data
+    return message.model_dump_json(by_alias=True).encode() if isinstance(message, mcp_types.JSONRPCError) else data
+
+
 def error_text(error: mcp_types.ErrorData) -> str:
     """Return all that a JSON-RPC error says, on behalf of people and models: its message and its `data`, bounded."""
     message = error.message.strip()

@@ -18,11 +18,6 @@ CACHE: dict[str, Any] = {"ttlMs": 0, "cacheScope": "private"} if ERA == "modern"
 INFO = {"name": "odd", "version": "1"}
 
 
-def send(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def result(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     if method == "server/discover" and ERA == "modern":
         return {"supportedVersions": [MODERN], "capabilities": CAPABILITIES, "serverInfo": INFO, **CACHE}
@@ -35,21 +30,25 @@ def result(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-for received in sys.stdin:
-    message = json.loads(received)
-    number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
+def lines_for(message: dict[str, Any]) -> list[str]:
+    number, method, params = message.get("id"), message.get("method", ""), message.get("params") or {}
     if number is None:
-        continue
+        return []
     lines = ANSWERS.get(method)
     if method == "tools/call" and params["name"] == "raw":
         lines = params["arguments"]["lines"]
     if lines is not None:
-        for line in lines:
-            send(line.replace("$id", json.dumps(number)))
-        continue
+        return [line.replace("$id", json.dumps(number)) for line in lines]
     found = result(method, params)
     if found is None:
         answer: dict[str, Any] = {"error": {"code": -32601, "message": f"Method not found: {method}"}}
     else:
         answer = {"result": found if ERA == "legacy" else {"resultType": "complete", **found}}
-    send(json.dumps({"jsonrpc": "2.0", "id": number, **answer}))
+    return [json.dumps({"jsonrpc": "2.0", "id": number, **answer})]
+
+
+if __name__ == "__main__":
+    for received in sys.stdin:
+        for sent in lines_for(json.loads(received)):
+            sys.stdout.write(sent + "\n")
+            sys.stdout.flush()
