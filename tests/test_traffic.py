@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -241,3 +242,30 @@ async def test_a_server_that_asks_without_end_is_read_no_further() -> None:
 async def _collect(read: Any, taken: list[Any]) -> None:
     async for message in read:
         taken.append(message)  # noqa: PERF401  what was taken so far is looked at meanwhile
+
+
+def test_a_cancellation_that_is_held_up_holds_nobody_up() -> None:
+    """A server that reads nothing may be given up all the same; what was not sent by the end is dropped."""
+
+    class Full:
+        """The writing end of a transport that nobody reads."""
+
+        async def send(self, item: SessionMessage) -> None:
+            await asyncio.Event().wait()
+
+        async def __aenter__(self) -> None:
+            return
+
+        async def __aexit__(self, *error: object) -> None:
+            return
+
+    @asynccontextmanager
+    async def open_full() -> AsyncIterator[tuple[Any, Any]]:
+        yield None, Full()
+
+    async def main() -> float:
+        async with Told().traffic().watched(open_full(), lambda: None) as (_, write), write:
+            await write.send(SessionMessage(cancelled(1)))
+            return asyncio.get_running_loop().time()
+
+    assert virtual_time.run(main()) == 0.25

@@ -27,6 +27,10 @@ PROBE = "server/discover"
 
 _NEGOTIATION = frozenset({PROBE, "initialize"})
 _LISTEN = "subscriptions/listen"
+_CANCELLED = "notifications/cancelled"
+
+_CANCELLATION_SECONDS = 0.25
+"""How long a request that was given up waits until its cancellation is sent: a server may not read any more."""
 
 _TURN = 32
 """Messages that are taken before the event loop gets to its timers and to other tasks."""
@@ -111,7 +115,7 @@ class Traffic:
                 self._probe_id = key
                 self._probe_timer = asyncio.get_running_loop().call_later(self._probe_s, self._probe_over.set)
             self._sending(message.method)
-        elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+        elif isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
             key = coerce_request_id((message.params or {})["requestId"])
             if self._waiting.pop(key, None):
                 self._given_up.add(key)
@@ -275,10 +279,30 @@ class _Incoming(_Stream):
 
 
 class _Outgoing(_Stream):
+    def __init__(self, inner: Any, traffic: Traffic) -> None:
+        super().__init__(inner, traffic)
+        self._late: set[asyncio.Task[None]] = set()
+
     async def send(self, item: SessionMessage) -> None:
         self._traffic.begin(item.message)
+        if isinstance(item.message, JSONRPCNotification) and item.message.method == _CANCELLED:
+            await self._send_cancellation(item)
+            return
         await self._inner.send(item)
         self._traffic.done(item.message)
+
+    async def _send_cancellation(self, item: SessionMessage) -> None:
+        """Send it, and go on without waiting if it is held up: the request that it gives up is out of time."""
+        sending = asyncio.create_task(self._inner.send(item))
+        sending.add_done_callback(retrieve)
+        self._late.add(sending)
+        sending.add_done_callback(self._late.discard)
+        await asyncio.wait({sending}, timeout=_CANCELLATION_SECONDS)
+
+    async def __aexit__(self, *error: object) -> None:
+        for sending in self._late:
+            sending.cancel()
+        await super().__aexit__(*error)
 
 
 def _described(message: JSONRPCResponse | JSONRPCError, waiting: int) -> str:
