@@ -269,3 +269,30 @@ def test_a_cancellation_that_is_held_up_holds_nobody_up() -> None:
             return asyncio.get_running_loop().time()
 
     assert virtual_time.run(main()) == 0.25
+
+
+@pytest.mark.parametrize(("steps", "took"), [([1, 2, 3], [1.0, 2.0, 3.0]), ([1, 1, 0, 2], [1.0, 2.0])])
+def test_a_list_of_tools_reports_progress(steps: list[float], took: list[float]) -> None:
+    """It has a token of its own, since the SDK's client gives it none; what increases is told."""
+    line, progressed = Line(), list[float]()
+
+    async def serve() -> None:
+        asked = await line.hear()
+        line.answer(asked.id, INITIALIZED)
+        await line.hear()
+        asked = await line.hear()
+        for step in steps:
+            token = asked.params["_meta"]["progressToken"]
+            line.notify("notifications/progress", {"progressToken": token, "progress": step, "total": "many"})
+        line.answer(asked.id, {"tools": []})
+
+    async def main() -> None:
+        serving = asyncio.create_task(serve())
+        traffic = Traffic(most=1000, progressed=lambda progress, _: progressed.append(progress))
+        async with Client(traffic.watched(line.open(), lambda: None), mode="legacy", cache=None) as client:
+            await client.list_tools()
+            await serving
+            line.to_client.close()
+
+    virtual_time.run(main())
+    assert progressed == took

@@ -24,6 +24,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from mcprun import __version__
 from mcprun.asking import Offers
 from mcprun.authorizer import Authorizer
+from mcprun.deadline import Deadline
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Noise, ServerExit, ServerStart, StrayAnswer, Warned
@@ -159,12 +160,13 @@ class Connector:
         to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP). Where it
         does not, the first refusal is told.
         """
-        progress = Progress(ahead.stderr if ahead else self._log.stderr(), ahead)
+        clock = Deadline(self._seconds, self._most_seconds)
+        progress = Progress(ahead.stderr if ahead else self._log.stderr(), clock, ahead)
         if self._auth:
             self._auth.problem = ""
         started = time.monotonic()
         try:
-            async with asyncio.timeout(self._seconds):
+            async with clock:
                 try:
                     return await self._open(number, self._mode, progress)
                 except _EXITS as first:
@@ -184,7 +186,7 @@ class Connector:
                     self._target = before
                     raise refusal from None
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
-            raise explained(error, progress, self._target, self._seconds, self._refusal()) from None
+            raise explained(error, progress, self._target, self._refusal()) from None
 
     def _older(self, progress: Progress) -> Target | None:
         """Say how the target may be reached that an older server stands behind, if it may."""
@@ -205,7 +207,8 @@ class Connector:
         desk = Desk(number, self._offers, self._emit, self._log.redactor.text, self._nobodys)
 
         async def enter(stack: AsyncExitStack) -> _Found:
-            reached = self._reached(number, mode, stack, progress, link)
+            desk.list_clock = progress.clock
+            reached = self._reached(number, mode, stack, progress, link, desk)
             client = await stack.enter_async_context(self._client(mode, reached, desk))
             if self._asked == MODERN and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
                 message = (
@@ -219,6 +222,7 @@ class Connector:
             await stack.enter_async_context(heed(client, desk))
             desk.is_stale = False
             listed = await list_tools(client, desk.warn)
+            desk.list_clock = None
             self._remember(client)
             return _Found(client, listed, link, stderr, desk)
 
@@ -248,7 +252,9 @@ class Connector:
             message_handler=desk.notified,
         )
 
-    def _reached(self, number: int, mode: str, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
+    def _reached(
+        self, number: int, mode: str, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk
+    ) -> Any:
         """Return what the SDK's client speaks to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
             return self._target.server
@@ -270,6 +276,7 @@ class Connector:
             probe_s=probe_s if mode == self._asked == AUTO else None,
             sending=progress.sending,
             unprobed=progress.not_probed,
+            progressed=desk.list_progressed,
             stray=stray,
         )
         watched = traffic.watched(self._transport(number, stack, progress, link), link.ended)

@@ -35,7 +35,8 @@ class Desk:
     """The client's side of a session with the server that has this `number`, as the SDK calls it.
 
     `clean` replaces what must not be seen; `nobodys` counts, for the whole run, what was told as of no query.
-    `is_stale` tells that the server's tools have changed since they were listed.
+    `is_stale` tells that the server's tools have changed since they were listed, `list_clock` is the clock of a list of
+    tools that is being read.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Desk:
     ) -> None:
         self.askers = Askers()
         self.is_stale = False
+        self.list_clock: Deadline | None = None
         self._number = number
         self._offers = offers
         self._emit = emit
@@ -121,6 +123,11 @@ class Desk:
                 )
 
         return took
+
+    def list_progressed(self, progress: float, total: float | None) -> None:
+        """Extend the time of the list of tools that is being read."""
+        if self.list_clock:
+            self.list_clock.progressed(progress, total)
 
     def warn_once(self, message: str) -> None:
         """Emit a warning, once in a run."""

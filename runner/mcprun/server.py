@@ -120,7 +120,7 @@ class Server:
         self._refusal = refusal
         self._outputs = OutputSchemas()
         self._outputs.update(tools)
-        self._most_seconds = most_seconds
+        self.most_seconds = most_seconds
 
     @property
     def dead(self) -> bool:
@@ -155,7 +155,7 @@ class Server:
         if problem := unsendable(request.params.model_dump(by_alias=True)):
             raise NoResult(f"it can't be sent: {problem}", "bad arguments")
 
-        clock = caller.clock if caller else Deadline(seconds, self._most_seconds)
+        clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             more = {"input_responses": responses, "request_state": state} if responses or state else {}
@@ -209,7 +209,7 @@ class Server:
         """
         if problem := unsendable(arguments):
             return Answer(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
-        clock = caller.clock if caller else Deadline(seconds, self._most_seconds)
+        clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
         try:
             with self.desk.askers.calling(caller):
                 async with clock:

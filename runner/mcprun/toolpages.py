@@ -10,6 +10,7 @@ import anyio
 from mcp import Client, MCPError
 from pydantic import ValidationError
 
+from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, ToolsChanged, Warned
 from mcprun.limits import MAX_TOOL_PAGES
@@ -73,7 +74,8 @@ async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -
     Gives nothing where that can't be done, which is told as well: a server that is gone will be met by the next call.
     """
     try:
-        async with asyncio.timeout(seconds):
+        server.desk.list_clock = Deadline(seconds, server.most_seconds)
+        async with server.desk.list_clock:
             listed = await list_tools(client, server.desk.warn)
     except _FAILURES as error:
         why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__

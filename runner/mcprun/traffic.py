@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -26,7 +27,7 @@ PROBE = "server/discover"
 """The request that finds out whether a server speaks a newer protocol (MCP 2026-07-28, "Discovery")."""
 
 _NEGOTIATION = frozenset({PROBE, "initialize"})
-_LISTEN = "subscriptions/listen"
+_LIST, _LISTEN = "tools/list", "subscriptions/listen"
 _CANCELLED = "notifications/cancelled"
 
 _CANCELLATION_SECONDS = 0.25
@@ -50,6 +51,7 @@ class Traffic:
         probe_s: The time limit of the probe for newer protocols; None leaves it to the SDK.
         sending: Is called with the method of each request, before it is sent.
         unprobed: Is called when the probe was not answered in time, with its time limit.
+        progressed: Is called with the progress and the total of a list of tools, each time that the progress increases.
         stray: Is called with a description of each answer whose id is of no request, and whether it was taken for the
             answer to the only request that was waiting.
     """
@@ -61,6 +63,7 @@ class Traffic:
         probe_s: float | None = None,
         sending: Callable[[str], None] = lambda _: None,
         unprobed: Callable[[float], None] = lambda _: None,
+        progressed: Callable[[float, float | None], None] = lambda *_: None,
         stray: Callable[[str, bool], None] = lambda *_: None,
     ) -> None:
         self.is_negotiating = probe_s is not None
@@ -68,6 +71,8 @@ class Traffic:
         self._probe_s = probe_s
         self._sending = sending
         self._unprobed = unprobed
+        self._progressed = progressed
+        self._highest: dict[RequestId, float] = {}
         self._stray = stray
         self._waiting: dict[RequestId, str] = {}
         self._given_up: set[RequestId] = set()
@@ -114,6 +119,10 @@ class Traffic:
             if message.method == PROBE and self._probe_s is not None:
                 self._probe_id = key
                 self._probe_timer = asyncio.get_running_loop().call_later(self._probe_s, self._probe_over.set)
+            if message.method == _LIST:  # the SDK's client asks for no progress of it
+                meta = {**((message.params or {}).get("_meta") or {}), "progressToken": message.id}
+                message.params = {**(message.params or {}), "_meta": meta}
+                self._highest = {key: -math.inf}
             self._sending(message.method)
         elif isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
             key = coerce_request_id((message.params or {})["requestId"])
@@ -154,6 +163,8 @@ class Traffic:
                 self._unanswered.add(coerce_request_id(message.id))
             case JSONRPCNotification(method="notifications/cancelled", params={"requestId": str() | int() as given}):
                 self._settle(given)
+            case JSONRPCNotification(method="notifications/progress") if self._highest:
+                self._note_progress(message.params or {})
             case JSONRPCResponse() | JSONRPCError():
                 return item if self._is_for_a_request(message) else None
         return item
@@ -179,7 +190,16 @@ class Traffic:
         if key is not None:
             self._waiting.pop(key, None)
             self._given_up.discard(key)
+            self._highest.pop(key, None)
         return True
+
+    def _note_progress(self, params: dict[str, Any]) -> None:
+        match params:
+            case {"progressToken": str() | int() as token, "progress": int() | float() as progress}:
+                total = params.get("total")
+                if progress > self._highest.get(coerce_request_id(token), math.inf):
+                    self._highest[coerce_request_id(token)] = progress
+                    self._progressed(progress, total if isinstance(total, int | float) else None)
 
     def _was_issued(self, key: RequestId | None) -> bool:
         return 0 < key <= self._last_id if isinstance(key, int) else key in self._issued

@@ -11,6 +11,7 @@ import mcp_types
 from mcp import MCPError
 from pydantic import ValidationError
 
+from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, RunError
 from mcprun.process import Ahead
 from mcprun.server import first_problem
@@ -27,7 +28,7 @@ _STAND_INS = frozenset({"Server returned an error response", "Not Found"})
 
 @dataclass(slots=True)
 class Progress:
-    """How far a connection has come: what it waits for, the server's stderr, and how it was refused.
+    """How far a connection has come: what it waits for, the server's stderr, its time, and how it was refused.
 
     The server may have been started `ahead`. `unprobed` is the time limit of the probe for newer protocols, in seconds,
     if the server did not answer it. `has_agreed` tells whether a protocol was agreed on, `how` what it did
@@ -35,6 +36,7 @@ class Progress:
     """
 
     stderr: Stderr
+    clock: Deadline
     ahead: Ahead | None = None
     step: str = "it to start"
     refused: int | None = None
@@ -52,8 +54,8 @@ class Progress:
         self.unprobed = seconds
 
 
-def explained(error: Exception, progress: Progress, target: Target, seconds: float, refusal: str) -> RunError:
-    """Say why a target was not reached within its `seconds`; `refusal` is why it lets nobody in, if that is known."""
+def explained(error: Exception, progress: Progress, target: Target, refusal: str) -> RunError:
+    """Say why a target was not reached within its time; `refusal` is why it lets nobody in, if that is known."""
     kind, message = ErrorKind.SERVER_START, ""
     refusal = refusal or (_REFUSED if progress.refused == _UNAUTHORIZED else "")
     match error:
@@ -65,7 +67,7 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
         case TimeoutError():
             kind = ErrorKind.CONNECT_TIMEOUT
             also = " (nor did it answer server/discover)" if progress.unprobed else ""
-            message = f"the server did not answer within {seconds:g} s, waiting for {progress.step}{also}: {target}"
+            message = f"the server did not answer {progress.clock.limit}, waiting for {progress.step}{also}: {target}"
         case FileNotFoundError() if isinstance(target, StdioTarget):
             if target.cwd and not Path(target.cwd).is_dir():
                 message = f"the server's working folder is not there: {target.cwd}"
