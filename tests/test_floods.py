@@ -31,7 +31,6 @@ def against(mcprun: Forks, folder: Path, what: str, *flags: str, when: str = "ca
         "bad-messages",
         "changes",
         "progress",
-        "strays",
         "stderr",
         "lines",
     ],
