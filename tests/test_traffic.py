@@ -70,7 +70,7 @@ class Told:
     [
         ([request(1)], error(None), 1),
         ([request(1)], error("x"), 1),
-        ([request(1)], error("1"), "1"),
+        ([request(1)], error("1"), 1),
         ([request(1), cancelled(1)], error(1), 1),  # late: the SDK drops it
         ([request(1), request("listen-0", "subscriptions/listen")], error(None), 1),
         ([request(1), request(2)], error(None), None),

@@ -121,9 +121,7 @@ class Loop:
         """Give what the user says; what comes before it, where the server gives it, stands in `conversation` then."""
         if not query.takes_from_server:
             return query.user_messages
-        opener = Opener(
-            server, where, asker, self.emit, self.clock, conversation.waiting_for, conversation.malformed
-        )
+        opener = Opener(server, where, asker, self.emit, self.clock, conversation.waiting_for, conversation.malformed)
         given = await opener.open(query)
         told = self.given_divergence(query, where, given) if self.given_divergence else ""
         conversation.given = Given(messages=len(given), diverged=bool(told))

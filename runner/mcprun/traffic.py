@@ -184,10 +184,11 @@ class Traffic:
                 return False
             if isinstance(message, JSONRPCResponse):
                 self._stray(described, True)
-            message.id = key = candidates[0]
+            key = candidates[0]
         if key == self._probe_id:
             self._stop_probe()
         if key is not None:
+            message.id = key  # as the request has it, where the server sent it as text
             self._waiting.pop(key, None)
             self._given_up.discard(key)
             self._highest.pop(key, None)
