@@ -76,7 +76,7 @@ async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -
     try:
         server.desk.list_clock = Deadline(seconds, server.most_seconds)
         async with server.desk.list_clock:
-            listed = await list_tools(client, server.desk.warn)
+            listed = await list_tools(client, server.desk.warn_once)
     except _FAILURES as error:
         why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__
         emit(Warned(message=f"the server says that its tools have changed, and they can't be listed again: {why}"))
