@@ -144,13 +144,13 @@ def test_a_prompt_may_ask_before_it_is_given(tmp_path: Path, protocol: str) -> N
 
 
 NOT_GIVEN: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"server_prompt": "nope"}, 'prompts: no prompt "nope"; the server has: brief, lesson, illustrated, '),
+    ({"server_prompt": "nope"}, 'prompts: no prompt "nope" (Internal server error); the server has: brief, lesson, illustrated, '),
     ({"server_prompt": "brief"}, 'prompts: prompt "brief" needs arguments that are missing: topic'),
     ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be played: it begins with the assistant, '),
     ({"server_prompt": "unfinished"}, 'prompts: prompt "unfinished" can\'t be played: it ends with the assistant: '),
     ({"server_prompt": "song"}, 'prompts: prompt "song" can\'t be played: message 0 holds what the API does not take: audio: audio/wav, 70 bytes'),
     ({"server_prompt": "silence"}, 'prompts: prompt "silence" can\'t be played: it holds nothing'),
-    ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: no resource "library://nope" (Unknown resource: library://nope); the server has: library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
+    ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: no resource "library://nope" (Unknown resource: library://nope (data: {"uri": "library://nope"})); the server has: library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
     ({"resources": ["library://archive"], "prompt": "x"}, 'prompts: resource "library://archive" can\'t be sent: the API does not take resource library://archive: application/zip, 4 bytes'),
 )  # fmt: skip
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcprun import evaluation
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
-from mcprun.events import Emit, Event, QueryEnd, RunStart, Where
+from mcprun.events import Emit, Event, QueryEnd, RunStart, Warned, Where
 from mcprun.folders import new_directory
 from mcprun.heap import growing, settled
 from mcprun.journal import Journal
@@ -112,12 +113,15 @@ async def run_plan(
         is_refused = True
         raise
     finally:
+        for warning in plan.scrubber.warnings():
+            recorder.emit(Warned(message=warning))
         # Also when cancelled: what was done is kept, in order, and the totals are true.
         recorder.finish(
             plan.prompts,
             lambda query, repeat, why: untried(query, repeat, why, system=plan.system, model=model.name),
             plan.pass_rate,
         )
+        evaluation.close()
         if is_refused and not plan.resume:
             recorder.discard()
     return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)

@@ -19,6 +19,8 @@ _MOST_HELD = 64 * 1024
 
 _BEGUN = re.compile(rb"(?<!\\)\\++(?:u[0-9a-fA-F]{0,3}|u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?)?\Z")
 """An escape that what follows may complete."""
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_EVENT_END = re.compile(rb"((?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n)))")
 
 
 class Bounded(httpx2.AsyncByteStream):
@@ -76,6 +78,34 @@ class WellFormed(httpx2.AsyncByteStream):
         if repaired != data:
             self._replaced()
         return repaired
+
+
+class Mended(httpx2.AsyncByteStream):
+    """A body whose JSON-RPC messages are `mended` before the SDK reads them: one of JSON, or a stream of events."""
+
+    def __init__(self, body: Any, mend: Callable[[bytes], bytes], *, has_events: bool) -> None:
+        self._body = body
+        self._mend = mend
+        self._has_events = has_events
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if not self._has_events:
+            yield self._mend(b"".join([part async for part in self._body]))
+            return
+        held = b""
+        async for part in self._body:
+            *events, held = _EVENT_END.split(held + part)  # each with its end behind it
+            for event, end in zip(events[::2], events[1::2], strict=True):
+                yield self._event(event) + end
+        yield held
+
+    def _event(self, event: bytes) -> bytes:
+        """Mend the data of an event (WHATWG HTML, "Server-sent events"); its other fields stay."""
+        lines = _LINE_END.split(event)
+        data = [line.partition(b":")[2].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+        if not data or (new := self._mend(b"\n".join(data))) == b"\n".join(data):
+            return event
+        return b"\n".join([*(line for line in lines if not line.startswith(b"data")), b"data: " + new])
 
     async def aclose(self) -> None:
         """Let the connection go."""

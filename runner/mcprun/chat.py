@@ -212,10 +212,10 @@ class Chat:
             conversation = replace(conversation, messages=[{"role": "user", "content": text}], stop="error")
         else:
             return
-        transcript = self._attempts.transcript(query, 1, 1, conversation, error, talk.seconds)
+        transcript = self._transcript(query, conversation, error, talk.seconds)
         # Judged by what it will be held against when it is run again: then a replay gives the same bytes.
         query = parse_query(saved_query(transcript))
-        transcript = self._attempts.transcript(query, 1, 1, conversation, error, talk.seconds)
+        transcript = self._transcript(query, conversation, error, talk.seconds)
         talk.transcript = transcript
         self._failed = self._failed | {talk.id} if error else self._failed - {talk.id}
         is_first = not self._lines
@@ -225,6 +225,14 @@ class Chat:
             self._recorder.prompted(prompts)
         if is_first:
             mark_latest(self._recorder.journal.path)
+
+    def _transcript(
+        self, query: Query, conversation: Conversation, error: QueryError | RunError | None, seconds: float
+    ) -> Transcript:
+        """Make a transcript. What a chat's own queries expect holds no patterns, so that checking it never waits."""
+        if not error:
+            conversation.checks = self._attempts.checks(query, conversation, seconds)
+        return self._attempts.transcript(query, 1, 1, conversation, error)
 
 
 def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:

@@ -52,7 +52,7 @@ class Journal:
         self.log = path / LOG
         self.tally = Tally()
         self._places = Numbers()
-        self._is_broken = False
+        self._is_broken = self._is_over = False
         try:
             self._trace = (path / TRACE).open("a+b")
             _lock(self._trace, path)
@@ -76,9 +76,10 @@ class Journal:
         `trace_id` names the trace of OpenTelemetry that its query has, if it has one.
 
         Raises `OSError` when the disk takes no more, and from then on takes nothing: what comes later must not be
-        written behind a torn line.
+        written behind a torn line. Nor does it take anything once it is closed: a server that could not be ended in
+        time may still report something then.
         """
-        if self._is_broken:
+        if self._is_broken or self._is_over:
             return
         line = event.line(now())
         if trace_id:
@@ -138,6 +139,7 @@ class Journal:
 
     def release(self) -> None:
         """Close the files as they are, and let another process write this run."""
+        self._is_over = True
         for stream in (self._transcripts, self._trace):
             with contextlib.suppress(OSError):  # what a full disk did not take
                 stream.close()

@@ -7,13 +7,11 @@ to do. The tasks that run queries only send requests through what it opened.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
-import anyio
-
-from mcprun.together import outlast
+from mcprun.together import outlast, retrieve
 
 T = TypeVar("T")
 
@@ -27,11 +25,13 @@ _CANCEL_SECONDS = 2.0
 class Link:
     """One connection: opened once, and over when it is closed or when the other side is gone.
 
-    `is_down` tells that it ended without our doing. `over` is called once, when all of it has been cleaned away.
+    `is_down` tells that it ended without our doing, `how` what the other side did, if that is known. `over` is called
+    once, when all of it has been cleaned away.
     """
 
     def __init__(self, over: Callable[[Link], None]) -> None:
         self.is_down = False
+        self.how = ""
         self._is_closing = False
         self._ended = asyncio.Event()
         self._over = over
@@ -56,6 +56,7 @@ class Link:
                     self._over(self)
 
         task = self._task = asyncio.create_task(hold(), name="link")
+        task.add_done_callback(retrieve)
         either: tuple[asyncio.Future[Any], ...] = (task, ready)
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -90,44 +91,8 @@ class Link:
         if not self._task.done():
             self._task.cancel()
             cancelled = await outlast({self._task}, _CANCEL_SECONDS) or cancelled
-        if self._task.done() and not self._task.cancelled():
-            self._task.exception()
         if cancelled:
             raise cancelled
-
-    @asynccontextmanager
-    async def watched(self, transport: Any) -> AsyncIterator[tuple[Any, Any]]:
-        """Wrap a transport of the SDK, so that its end is noticed when it comes and not at the next call."""
-        async with transport as (read, write):
-            yield _Watched(read, self.ended), write
-
-
-class _Watched:
-    """A read stream that tells when it ends."""
-
-    def __init__(self, inner: Any, ended: Callable[[], None]) -> None:
-        self._inner = inner
-        self._ended = ended
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def __aiter__(self) -> _Watched:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self._inner.__anext__()
-        except (StopAsyncIteration, anyio.ClosedResourceError, anyio.EndOfStream):
-            self._ended()
-            raise
-
-    async def __aenter__(self) -> _Watched:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._inner.__aexit__(*error)
 
 
 def _innermost(error: BaseException | None) -> BaseException:

@@ -77,6 +77,10 @@ class Loop:
         """What servers that ask are answered by."""
         return Answers(self.model, self.limits, self.offers)
 
+    def clock(self) -> Deadline:
+        """Make the clock of one request to a server."""
+        return Deadline(self.limits.call_seconds, self.limits.most_call_seconds)
+
     def passed(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:
         """Wait until the server may be used, off the clock of a `deadline`."""
         return self.gate.passed(deadline) if self.gate else nullcontext()
@@ -119,8 +123,8 @@ class Loop:
         """Give what the user says; what comes before it, where the server gives it, stands in `conversation` then."""
         if not query.takes_from_server:
             return query.user_messages
-        seconds, malformed = self.limits.call_seconds, conversation.malformed
-        opener = Opener(server, where, asker, self.emit, seconds, conversation.waiting_for, malformed, self.warn)
+        waits, malformed = conversation.waiting_for, conversation.malformed
+        opener = Opener(server, where, asker, self.emit, self.clock, waits, malformed, self.warn)
         given = await opener.open(query)
         told = self.given_divergence(query, where, given) if self.given_divergence else ""
         conversation.given = Given(messages=len(given), diverged=bool(told))
@@ -255,7 +259,7 @@ class _Exchange:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
         refused = await self._refused(event)
         started = time.monotonic()
-        caller = Caller(self.asker, event.turn or 0, event.call, Deadline(self.loop.limits.call_seconds))
+        caller = Caller(self.asker, event.turn or 0, event.call, self.loop.clock())
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
                 answer = refused or await self.server.call(
@@ -283,6 +287,7 @@ class _Exchange:
                 progress=caller.progress or None,
                 is_error=answer.is_error,
                 problem=answer.problem,
+                error=answer.error,
             )
         )
         if self.asker.failure:  # the model could not be asked on the server's behalf, whatever that made of it

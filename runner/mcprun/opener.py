@@ -31,7 +31,7 @@ _WORDS = 500
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Opens one conversation. Each request to the server may take so many `seconds`; `waiting_for` notes what is.
+    """Opens one conversation. `clock` makes the clock of a request to the server; `waiting_for` notes what is sent.
 
     What the server asks before it gives something is answered by the `asker`. `malformed` fills with what of it could
     not be read, while the rest was.
@@ -41,7 +41,7 @@ class Opener:
     where: Where
     asker: QueryAsker
     emit: Emit
-    seconds: float
+    clock: Callable[[], Deadline]
     waiting_for: Callable[[str], AbstractContextManager[None]]
     malformed: list[str]
     warn: Warn = unheard
@@ -118,16 +118,16 @@ class Opener:
         if not self.server.has(capability):
             raise _refused(f"the server has no {capability}, and the query asks for {what}")
         started = time.monotonic()
-        caller = Caller(self.asker, 0, None, Deadline(self.seconds))
+        caller = Caller(self.asker, 0, None, self.clock())
 
-        def tell(problem: str | None = None) -> None:
-            self.emit(replace(event, seconds=time.monotonic() - started, problem=problem))
+        def tell(problem: str | None = None, error: str | None = None) -> None:
+            self.emit(replace(event, seconds=time.monotonic() - started, problem=problem, error=error))
 
         try:
             with self.waiting_for(what):
-                result = await self.server.request(request, what, self.seconds, caller)
+                result = await self.server.request(request, what, caller.clock.seconds, caller)
         except NoResult as error:
-            tell(error.problem)
+            tell(error.problem, error.error)
             self._raise_failure()
             if error.problem == TIMEOUT:
                 raise QueryError(ErrorKind.REQUEST_TIMEOUT, str(error)) from None
@@ -149,12 +149,12 @@ class Opener:
         """Say why a prompt could not be had, and what there is in its place."""
         what = f"{_prompt(asked)} could not be had: {_said(error)}"
         try:
-            listed = await list_prompts(self.server, self.seconds)
+            listed = await list_prompts(self.server, self.clock().seconds)
         except NoResult:
             return what
         found = next((one for one in listed if one["name"] == asked.name), None)
         if found is None:
-            return f"no {_prompt(asked)}; the server has: {names(listed, 'name')}"
+            return f"no {_prompt(asked)} ({_said(error)}); the server has: {names(listed, 'name')}"
         arguments = found.get("arguments") or []
         missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
         return f"{_prompt(asked)} needs arguments that are missing: {names(missing, 'name')}" if missing else what
@@ -163,8 +163,8 @@ class Opener:
         """Say why a resource could not be read, and what there is in its place."""
         what = f"{_resource(uri)} could not be read: {_said(error)}"
         try:
-            listed = await list_resources(self.server, self.seconds)
-            templates = await list_templates(self.server, self.seconds)
+            listed = await list_resources(self.server, self.clock().seconds)
+            templates = await list_templates(self.server, self.clock().seconds)
         except NoResult:
             return what
         if any(one["uri"] == uri for one in listed):

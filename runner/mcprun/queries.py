@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
@@ -27,6 +26,7 @@ from mcprun.aliases import Problem
 from mcprun.elicitation import ElicitAnswer
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.limits import PROVIDERS
+from mcprun.patterns import compile_pattern
 from mcprun.promptblocks import check_blocks, marks_problem
 from mcprun.records import JsonObject
 from mcprun.serverinput import ServerPrompt, Uri, from_server
@@ -335,7 +335,7 @@ def _reference_problem(reference: JsonObject, made: int) -> str | None:
     if not isinstance(match, str):
         return "match must be a regular expression"
     try:
-        re.compile(match)
-    except re.error as error:
+        compile_pattern(match)
+    except ValueError as error:
         return f"match is no regular expression: {error}"
     return None

@@ -102,6 +102,8 @@ class Recorder:
     def emit(self, event: Event) -> None:
         """Hand an event to the journal, and to whoever watches."""
         event = self._redactor.value(event)
+        for warning in self._redactor.take_warnings():
+            self.emit(Warned(message=warning))
         try:
             self.journal.handle(event, self._telemetry.trace_id(event.where) if event.where else None)
         except OSError as error:

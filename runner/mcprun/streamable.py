@@ -11,7 +11,8 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import McpHttpClientFactory, create_mcp_http_client
 
-from mcprun.bounded import Begun, Bounded, WellFormed
+from mcprun.bounded import Begun, Bounded, Mended, WellFormed
+from mcprun.wire import mended
 
 _HTTP_SECONDS = 30.0
 """Connecting, writing, and waiting for a free connection: the MCP SDK's own default."""
@@ -59,7 +60,9 @@ async def streamable_http(
         if response.headers.get("content-encoding", "identity") != "identity":
             response.stream = Bounded(response.stream, 0)  # a megabyte may unfold to gigabytes
         elif response.is_error or "json" in response.headers.get("content-type", ""):
-            response.stream = Bounded(response.stream, most)
+            response.stream = Mended(Bounded(response.stream, most), mended, has_events=False)
+        elif "event-stream" in response.headers.get("content-type", ""):
+            response.stream = Mended(response.stream, mended, has_events=True)
 
     async with (
         httpx2.AsyncClient(

@@ -105,6 +105,7 @@ def connector_of(setup: Setup, log: ServerLog, emit: Emit, ahead: Ahead | None =
         log=log,
         seconds=setup.limits.connect_seconds,
         most=setup.limits.max_result_bytes,
+        most_seconds=setup.limits.most_call_seconds,
         emit=emit,
         protocol=setup.protocol,
         offers=setup.offers,
