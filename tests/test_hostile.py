@@ -329,3 +329,22 @@ def test_a_compressed_answer_is_refused(mcprun: Forks, tmp_path: Path) -> None:
         server.shutdown()
     assert (done.code, Handler.accepted) == (1, {"identity"})
     assert "it is compressed, and nobody asked for that" in told(done)[0]
+
+
+def test_numbers_that_json_has_no_form_for_are_recorded_as_text(mcprun: Forks, tmp_path: Path) -> None:
+    """They are read, equal neither null nor anything else, and warned of once for each tool."""
+    calls = ("infinite", "nan", "nan")
+    queries = [script((tool, {}), id=f"{at}") for at, tool in enumerate(calls)]
+    queries[2]["expect"] = {"calls": [{"tool": "nan", "result": {"n": None}}]}
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = mcprun.run("batch", "p.jsonl", HOSTILE, "--", "numbers", cwd=tmp_path)
+    assert (done.code, done.verdicts) == (1, {"0": "passed", "1": "passed", "2": "failed"})
+    assert [one["calls"][0]["structured"] for one in done.transcripts] == [
+        {"n": "Infinity"},
+        {"n": "NaN"},
+        {"n": "NaN"},
+    ]
+    warned = [line for line in done.stderr.splitlines() if "which is not JSON" in line]
+    assert sorted(line.split(" holds ")[0] for line in warned) == [
+        "Warning: the server's result of infinite", "Warning: the server's result of nan"
+    ]  # fmt: skip

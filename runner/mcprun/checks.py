@@ -5,13 +5,13 @@ Its message says what was expected, what was got, and where.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from mcprun import callchecks, evaluation
 from mcprun.expectations import Expect, ExpectedText
+from mcprun.jsontext import loads
 from mcprun.records import Call, Check, JsonObject
 from mcprun.show import Show
 
@@ -138,8 +138,8 @@ def _at_most(name: str, most: float | None, got: float, what: str) -> Iterator[C
 def _schema_problem(schema: JsonObject, text: str) -> str:
     """Say why text is no JSON that a schema allows; nothing when it is."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = loads(text)
+    except ValueError as error:
         return f"it is not JSON: {error}"
     try:
         outcome = evaluation.Schema(schema, "python").outcome(value)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import mcp_types
 from mcp import MCPError
@@ -24,8 +24,11 @@ from mcprun.deadline import Deadline
 from mcprun.elicitation import by_policy
 from mcprun.evaluation import EvaluationError, evaluated
 from mcprun.events import Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
+from mcprun.jsontext import finite, holds_odd_number
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
 from mcprun.records import JsonObject
+
+T = TypeVar("T")
 
 _SHOWN = 1000
 """Characters of a server's message that the trace holds."""
@@ -93,6 +96,20 @@ class Desk:
         known, self.is_stale = self.is_stale, True
         if not known and self._has_room(Owner(), "tools_changed"):
             self._emit(ToolsChanged(server=self._number))
+
+    def finite(self, value: T, what: str) -> T:
+        """Return a value of a server's message with NaN and infinite numbers as text: JSON has no form for them.
+
+        Warn once in a run for each `what`: the name of a tool, or of a request.
+        """
+        if not holds_odd_number(value):
+            return value
+        message = (
+            f"the server's result of {what} holds NaN or an infinite number, which is not JSON (RFC 8259):"
+            ' it is recorded as text, such as "NaN"'
+        )
+        self.warn_once(message)
+        return cast("T", finite(value))
 
     def progress(self, caller: Caller | None, clock: Deadline) -> ProgressFnT:
         """Return what handles the progress notifications of one request, whose `clock` is reset by those that increase.

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from mcprun.compare import Change, Lens, read_json
 from mcprun.errors import UsageError
+from mcprun.jsontext import TooDeepError
 from mcprun.records import JsonObject
 from mcprun.toolchanges import ToolChange, compare_tools
 from mcprun.variants import ALPHA, UNTRIED, Rate, Sample, Variant, fisher, is_sure, new_variants
@@ -227,10 +228,10 @@ def _read(line: bytes, side: str) -> JsonObject:
     wrong = f"{side} holds a line that is no transcript"
     try:
         transcript = read_json(line)
+    except TooDeepError:
+        raise UsageError(f"{wrong}: it is nested too deeply") from None
     except ValueError as error:
         raise UsageError(f"{wrong}: it is not JSON: {error}") from None
-    except RecursionError:
-        raise UsageError(f"{wrong}: it is nested too deeply") from None
     if not isinstance(transcript, dict):
         raise UsageError(f"{wrong}: it is no object")
     if missing := [key for key in _READ if key not in transcript]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 from pydantic_core import to_json
 
+from mcprun.jsontext import finite
 from mcprun.records import JsonObject
 from mcprun.surrogates import well_formed, well_formed_bytes, well_formed_json
 
@@ -20,8 +20,8 @@ _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 def dumps(value: Any) -> str:
     """Write JSON compactly and readably.
 
-    U+FFFD stands for each half of a surrogate pair, which UTF-8 cannot hold. Numbers that JSON has none of, as a server
-    may send them, become text: `"nan"`, `"inf"`.
+    U+FFFD stands for each half of a surrogate pair, which UTF-8 cannot hold. Numbers that JSON has no form for, as a
+    server may send them, become text: `"NaN"`, `"Infinity"`, `"-Infinity"`.
     """
     return encoded(value).decode()
 
@@ -42,15 +42,7 @@ def _patiently_encoded(value: Any) -> bytes:
     except UnicodeEncodeError:
         return _patiently_encoded(well_formed_json(value))
     except ValueError:
-        return _patiently_encoded(_finite(value))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
+        return _patiently_encoded(finite(value))
 
 
 def indented(value: Any) -> bytes:
@@ -58,7 +50,7 @@ def indented(value: Any) -> bytes:
     try:
         text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     except ValueError:
-        text = json.dumps(_finite(value), ensure_ascii=False, indent=2)
+        text = json.dumps(finite(value), ensure_ascii=False, indent=2)
     return well_formed(text).encode()
 
 

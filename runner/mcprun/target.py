@@ -10,7 +10,6 @@ anything else            a command line, split as a shell splits words
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import shlex
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 
 from mcprun.credentials import header_secrets, url_secrets, without_secrets
 from mcprun.errors import UsageError
+from mcprun.jsontext import AmbiguousError, loads
 from mcprun.oauthclient import OAuthClient, registered
 from mcprun.records import JsonObject
 
@@ -301,11 +301,13 @@ def _configured(file: Path, name: str, args: Sequence[str]) -> Target:
 
 def _servers(file: Path) -> JsonObject:
     try:
-        config = json.loads(file.read_text(encoding="utf-8-sig"))
+        config = loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"there is no server file {file}{_nearby(file)}") from None
     except OSError as error:
         raise UsageError(f"can't read {file}: {error.strerror}") from None
+    except AmbiguousError as error:
+        raise UsageError(f"{file}: {error}") from None
     except ValueError as error:
         raise UsageError(f"{file} is not JSON: {error}; comments and trailing commas are not read") from None
     for key in ("mcpServers", "servers"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from mcprun.diff import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
+from mcprun.jsonfiles import indented
 from mcprun.paid import cached
 from mcprun.records import JsonObject, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import first_words, head, laid_out
@@ -88,7 +88,7 @@ class Console:
 
     def json(self, value: JsonObject) -> None:
         """Print a JSON object for programs."""
-        self._out.file.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+        self._out.file.write(indented(value).decode() + "\n")
 
     def run_error(self, error: RunError) -> None:
         """Say why the run could not go on, with the end of the server's stderr."""
