@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mcprun import evaluation
 from mcprun.ending import Ending
-from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
+from mcprun.errors import ErrorKind, McprunError, RunError, UsageError, describe
 from mcprun.events import Emit, Event, QueryEnd, RunStart, Warned, Where
 from mcprun.folders import new_directory
 from mcprun.heap import growing, settled
@@ -24,14 +24,14 @@ from mcprun.process import Ahead
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query
 from mcprun.recorder import Recorder, head
-from mcprun.records import JsonObject, RunRecord
+from mcprun.records import JsonObject, RunRecord, Transcript
 from mcprun.resume import Resume
 from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.setup import Setup
 from mcprun.target import InProcessTarget
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
-from mcprun.untried import untried
+from mcprun.untried import faulted, untried
 
 if TYPE_CHECKING:
     from mcprun.workplace import Workplace
@@ -147,7 +147,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                     return
                 started = time.monotonic()
                 with telemetry.query(query.id, repeat):
-                    transcript = await place.run(query, repeat)
+                    transcript = await _isolated(plan, place, query, repeat)
                     where = Where(query.id, repeat, transcript.attempts)
                     emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
@@ -157,6 +157,17 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                     group.create_task(work()).add_done_callback(flight.land)
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
+
+
+async def _isolated(plan: Plan, place: Workplace, query: Query, repeat: int) -> Transcript:
+    """Run a query; if something unforeseen is raised outside of its attempts, that is this query's error alone."""
+    try:
+        return await place.run(query, repeat)
+    except McprunError:
+        raise
+    except Exception as error:  # noqa: BLE001  what one query holds must not cost the others
+        message = f"a fault of mcprun itself: {describe(error)}"
+        return faulted(query, repeat, message, system=plan.system, model=plan.model.record.name)
 
 
 def _workplace(

@@ -21,7 +21,7 @@ ASPECTS = ("verdict", "calls", "results", "tools", "text", "usage")
 
 DEFAULT_ASPECTS = frozenset(ASPECTS[:4])
 
-What = Literal["verdict", "stop", "prompt", "call_added", "call_removed", "input", "result", "text", "usage"]
+What = Literal["verdict", "stop", "prompt", "call_added", "call_removed", "input", "result", "text", "usage", "fault"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Change:
     """One thing that differs. `call` is the number of a call: in HEAD, or of a removed one in BASE.
 
     `tool` is its name, and `input` what it was given, where that is not what changed. `before` and `after` are JSON
-    values, `None` where there is nothing to hold against; `are_errors` tells of results which of them are errors.
+    values, `None` where there is nothing to hold against; `are_errors` tells of results which of them are errors. A
+    `fault` is a query that could not be compared; `after` says why.
     """
 
     what: What

@@ -18,8 +18,9 @@ from mcprun.asking import Caller, Offers
 from mcprun.content import error_result, tool_result
 from mcprun.conversation import Conversation, UnderWay
 from mcprun.deadline import Deadline, Gate
-from mcprun.errors import QueryError, RequestError
+from mcprun.errors import ErrorKind, QueryError, RequestError
 from mcprun.events import Emit, ModelCall, ToolCall, Where
+from mcprun.jsontext import levels
 from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
 from mcprun.opener import Opener
@@ -32,6 +33,9 @@ from mcprun.warn_once import Warn, unheard
 
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
+
+_MOST_LEVELS = 400
+"""Levels of nesting of a call's arguments that can be recorded; servers are sent fewer (`content.MOST_DEPTH`)."""
 
 ANSWERED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the user's next message may follow."""
@@ -210,6 +214,10 @@ class _Exchange:
                 batch=reply.batch,
             )
         )
+        deep = next((block for block in reply.content if levels(block.get("input")) > _MOST_LEVELS), None)
+        if deep:
+            message = f"the model called {deep.get('name')} with arguments nested more than {_MOST_LEVELS} levels deep"
+            raise QueryError(ErrorKind.API_ERROR, message)
         return reply
 
     async def _called(self, uses: Sequence[JsonObject]) -> list[JsonObject]:

@@ -294,6 +294,10 @@ def _queries(
     for line, value in values(source, _label(name), problems):
         try:
             query = parse_query(value)
+            _ = query.digest
+        except RecursionError:
+            problems.append(f"{_label(name)}:{line}: line: nested too deeply")
+            continue
         except BadQuery as bad:
             problems.extend(f"{_label(name)}:{line}: {field}: {problem}" for field, problem in bad.problems)
             continue

@@ -1,0 +1,213 @@
+"""What is raised because of one query costs that query alone: its neighbours, the files and the reports stand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun import compare_runs
+from mcprun.compare import Lens
+from mcprun.ending import Ending
+from mcprun.events import Event, QueryEnd, ToolCall, Warned, Where
+from mcprun.journal import Journal
+from mcprun.parcels import Outbox
+from mcprun.recorder import Recorder
+from mcprun.records import ModelRecord, PromptsRecord, RunRecord, Transcript
+from mcprun.redact import Redactor
+from mcprun.report.isolated import shown
+from mcprun.rundir import Run
+from mcprun.scrub import Scrubber
+from tests.support.cli import run_mcprun, script, write_jsonl
+from tests.support.runs import broken, call, failed, transcript, write_run
+
+RECORD = RunRecord(
+    state="started",
+    started="2026-01-01T00:00:00.000Z",
+    arguments={},
+    prompts=PromptsRecord(file="p.jsonl", sha256="0", queries=2, runs=2),
+    model=ModelRecord(kind="script", name="script", chosen="asked for"),
+    limits={},
+    versions={},
+)
+
+DEEPER = 5000
+"""Levels of nesting beyond what any recursive function reaches."""
+
+READABLE = 700
+"""Levels of nesting that are read, and that recursive functions do not reach."""
+
+
+def nested(levels: int) -> Any:
+    """Make a list in a list, so many levels deep."""
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def in_objects(levels: int) -> Any:
+    """Make an object in an object."""
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def test_what_can_not_be_judged_is_an_error_of_its_query_alone(tmp_path: Path) -> None:
+    """A comparison that exhausts Python's stack names its cause; neighbours, JUnit, and a resumed run stand."""
+    deep = in_objects(320)
+    bad = script(("ok", {}), text=json.dumps(deep), id="bad")
+    bad["expect"] = {"calls": [{"tool": "ok", "result": deep}], "max_calls": 0}
+    prompts = write_jsonl(tmp_path / "p.jsonl", script(id="first"), bad, script(id="last"))
+    answers = json.dumps(deep)
+    server = write_server(tmp_path, answers)
+    done = run_mcprun("batch", prompts, server, "--junit", "j.xml", "--out", "run", cwd=tmp_path)
+    assert (done.code, done.verdicts) == (3, {"first": "passed", "bad": "error", "last": "passed"})
+    error = done.transcripts[1]["error"]
+    assert (error["kind"], error["message"].split(" exceeded")[0]) == (
+        "fault", "the conversation could not be judged: RecursionError: maximum recursion depth"
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert 'errors="1"' in (tmp_path / "j.xml").read_text()
+    again = run_mcprun("batch", "--resume", "run", "--retry-errors", cwd=tmp_path)
+    assert (again.code, again.verdicts) == (3, done.verdicts)
+
+
+def write_server(folder: Path, text: str) -> Path:
+    """Write a server whose only tool answers with a text."""
+    server = folder / "server.py"
+    server.write_text(
+        "from mcp.server import MCPServer\nserver = MCPServer('s')\n\n@server.tool(structured_output=False)\n"
+        f"def ok() -> str:\n    return {text!r}\n\nserver.run()\n"
+    )
+    return server
+
+
+def test_what_can_not_be_recorded_is_an_error_of_its_query_alone(tmp_path: Path) -> None:
+    """Values that can be neither redacted nor written are replaced by the reason, and nothing is written half."""
+    journal = Journal(tmp_path)
+    heard: list[Event] = []
+    recorder = Recorder(journal, RECORD, Redactor(["secret-1234"]), heard.append, Ending(), is_latest=False)
+    where = Where("q")
+    recorder.emit(ToolCall(where=where, turn=0, call=0, tool="t", input={"x": nested(DEEPER)}, server=1, log_offset=0))
+    end(recorder, transcript("q", call("t", structured=nested(DEEPER)), prompt="secret-1234"))
+    end(recorder, transcript("r"))
+    recorder.journal.write_record(RECORD)
+    recorder.journal.close([("q", 1), ("r", 1)], RECORD)
+    first, second = Run.read(str(tmp_path)).transcripts()
+    assert (first.verdict, second.verdict) == ("error", "passed")
+    assert first.error
+    assert first.error.message.startswith("the conversation could not be recorded: RecursionError: ")
+    assert journal.tally.counts().queries == 2
+    assert isinstance(heard[0], Warned)
+    assert heard[0].message.startswith("the event tool_call could not be recorded: RecursionError: ")
+    assert [event["event"] for event in Run.read(str(tmp_path)).events()] == ["warning", "query_end", "query_end"]
+    assert b"secret" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    """A transcript that is nested too deeply for a reader becomes an error, in place of a line that ends all readers."""
+    journal = Journal(tmp_path)
+    recorder = Recorder(journal, RECORD, Redactor(), lambda _: None, Ending(), is_latest=False)
+    end(recorder, transcript("q", call("t", structured=nested(650))))
+    (one,) = (json.loads(line) for line in (tmp_path / "transcripts.jsonl").read_bytes().splitlines())
+    assert one["error"]["message"] == (
+        "the conversation could not be recorded: ValueError: nested more than 600 levels deep"
+    )
+    journal.release()
+
+
+def test_an_actor_sends_what_it_can() -> None:
+    """So does a process that runs queries for another one."""
+    outbox = Outbox(Redactor(["secret-1234"]))
+    outbox.emit(
+        ToolCall(where=Where("q"), turn=0, call=0, tool="t", input={"x": nested(DEEPER)}, server=1, log_offset=0)
+    )
+    parcel = outbox.pack(transcript("q", call("t", structured=nested(DEEPER)), prompt="secret-1234"))
+    assert parcel.transcript
+    assert (parcel.transcript.verdict, parcel.transcript.prompt) == ("error", "")
+    assert [type(event) for event in parcel.told] == [Warned]
+
+
+def end(recorder: Recorder, one: Transcript) -> None:
+    """Have a query end."""
+    recorder.emit(QueryEnd(where=Where(one.id), seconds=0.1, transcript=one))
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """Write two runs that differ in queries which can be read, and not be rendered or compared."""
+    for name, leaf in (("base", 1), ("head", 2)):
+        deep = nested(READABLE)
+        write_run(
+            tmp_path / name,
+            [
+                transcript("plain", call("t", f"{leaf}")),
+                transcript("odd", call("t", structured=[leaf, deep], input={"x": deep})),
+                failed("worse", "why it failed", call("t", structured=deep, input={"x": [leaf, deep]})),
+                transcript("last"),
+            ],
+        )
+    return tmp_path
+
+
+def test_each_report_shows_the_others_of_a_query_that_can_not_be_rendered(odd: Path) -> None:
+    """All forms are written, they agree with the run's exit code, and say why something is missing."""
+    forms = ("html", "junit", "markdown", "csv", "tap")
+    flags = [flag for form in forms for flag in (f"--{form}", f"r.{form}")]
+    done = run_mcprun("report", "head", *flags, cwd=odd)
+    assert (done.code, done.stderr) == (0, "")
+    for form in forms:
+        text = (odd / f"r.{form}").read_text()
+        assert "why it failed" in text.replace("&#32;", " "), form
+    junit = (odd / "r.junit").read_text()
+    assert 'tests="4" failures="1" errors="0"' in junit
+
+
+def test_a_transcript_that_can_not_be_rendered_keeps_its_verdict() -> None:
+    """The reason takes the place of the conversation; of the causes as well, where those can't be rendered."""
+    one = failed("q", "why it failed", call("t", "x"))
+
+    def fails_by_calls(given: Transcript) -> tuple[str, str, str]:
+        if given.calls:
+            raise ZeroDivisionError("division by zero")
+        return given.verdict, given.text, given.cause
+
+    def fails_by_cause(given: Transcript) -> tuple[str, str]:
+        if "why it failed" in given.cause:
+            raise ZeroDivisionError("division by zero")
+        return given.verdict, given.cause
+
+    reason = "this conversation can't be shown: ZeroDivisionError: division by zero"
+    assert shown(one, fails_by_calls) == ("failed", reason, "why it failed")
+    assert shown(one, fails_by_cause) == ("failed", reason)
+    assert shown(broken("q", "throttled", "why it failed"), fails_by_cause) == ("error", f"throttled: {reason}")
+    assert shown(transcript("q"), fails_by_cause) == ("passed", "")
+
+
+@pytest.mark.parametrize("query", ["odd", "worse", "last"])
+def test_show_tells_what_it_can_not_show(odd: Path, query: str) -> None:
+    """Every query of the run is listed, and opened."""
+    listed, opened = (run_mcprun("show", "head", *names, cwd=odd) for names in ((), (query,)))
+    assert (listed.code, opened.code, listed.stderr, opened.stderr) == (0, 0, "", "")
+    assert [line.split()[1] for line in listed.stdout.splitlines()[1:5]] == ["plain", "odd", "worse", "last"]
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--markdown",), ("--html", "d.html"), ("--scrub", "uuid")])
+def test_what_can_not_be_compared_is_a_difference(odd: Path, flags: tuple[str, ...]) -> None:
+    """It is never the same, and the other queries are compared."""
+    done = run_mcprun("diff", "base", "head", *flags, cwd=odd)
+    assert (done.code, done.stderr.replace("d.html", "").count("Error")) == (1, 0)
+    for name in ("plain", "odd", "worse"):
+        assert name in done.stdout
+
+
+def test_programs_hear_of_it_too(odd: Path) -> None:
+    """`compare_runs` gives the reason as a change, and counts it as a regression."""
+    found = compare_runs(odd / "base", odd / "head", Lens(scrubber=Scrubber.of(["uuid"])))
+    assert [one.id for one in found.queries] == ["plain", "odd", "worse"]
+    assert {"fault"} == {change.what for one in found.queries[1:] for change in one.changes}
+    assert (found.tally.same, found.tally.changed, found.tally.regressions) == (1, 3, 3)
