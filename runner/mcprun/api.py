@@ -55,7 +55,7 @@ async def run_batch(
     A run that could not go on has an `error` in its record, and `record.exit_code` says what the command would exit
     with. Raises `UsageError` when nothing was run: wrong options, a bad prompts file, nobody to ask.
     """
-    earlier = None if resume is None else Resume(resume if isinstance(resume, Run) else Run.read(fspath(resume)))
+    earlier = None if resume is None else Resume(resume if isinstance(resume, Run) else Run.read_record(fspath(resume)))
     plan = make_plan(prompts, server, options or Options(), resume=earlier)
     with plan.prompts:
         result = await run_plan(plan, watch, ending)

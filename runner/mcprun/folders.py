@@ -44,7 +44,7 @@ _BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
 def latest_run() -> Path | None:
     """Give the run that `outputs/latest` names, if it names one."""
     with contextlib.suppress(OSError, UsageError):
-        return Run.read(LATEST).path
+        return Run.read_record(LATEST).path
     return None
 
 

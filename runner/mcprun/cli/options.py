@@ -111,7 +111,7 @@ def _take_up(ctx: click.Context, _: click.Parameter, run: str | None) -> Any:
         return None
     from mcprun.rundir import Run
 
-    found = Run.read(run)
+    found = Run.read_record(run)
     recorded = found.record.arguments
     ctx.default_map = {**recorded, "model": found.record.model.name}
     ctx.meta.setdefault(WithServerArgs.KEY, tuple(recorded.get("server_args", ())))
