@@ -140,6 +140,7 @@ class Attempts:
             seconds=seconds,
             output_tokens=usage.output_tokens if usage else None,
             unlisted=conversation.unlisted,
+            denied=conversation.denied,
         )
         return check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
 

@@ -241,6 +241,7 @@ class _Exchange:
             for number, (tool, arguments) in enumerate(asked, len(self.conversation.calls))
         ]
         self.conversation.unlisted |= {event.call for event in events if not self.tools.lists(event.tool)}
+        self.conversation.denied |= {event.call for event in events if not self._permits(event.tool)}
         self.conversation.under_way = UnderWay(tuple(events))
         answers = self.conversation.under_way.answers
         try:
@@ -303,12 +304,16 @@ class _Exchange:
 
     async def _refused(self, event: ToolCall) -> Answer | None:
         """Give the answer to a call that is not sent: the tool may not be used, or somebody does not approve."""
-        is_limited = self.loop.permit or self.query.tools
-        if is_limited and event.tool not in self.tools.names.values():
+        if not self._permits(event.tool):
             return Answer(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
         if self.loop.approve and (told := await self.loop.approve(event)):
             return Answer(error_result(told), "not approved")
         return None
+
+    def _permits(self, tool: str) -> bool:
+        """Return whether a tool may be used, by the run's permit and by the query's own `tools`."""
+        is_limited = self.loop.permit or self.query.tools
+        return not is_limited or tool in self.tools.names.values()
 
 
 def call_of(event: ToolCall, answer: Answer) -> Call:
