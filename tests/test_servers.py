@@ -423,7 +423,12 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
         (["http://me:s3cret@x/mcp?k=v", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'http://[redacted]@x/mcp?[redacted]'\n"),
         (["server.py", "server.py"], "Error: server.py is a server's file: PROMPTS comes before SERVER, and is JSONL\n"),
         (["p.jsonl", "server.py", "--base-url", "http://[x"], "Error: --base-url names an API, and there is no key to show it: "),
-        (["p.jsonl", "server.py", "--call-timeout", "nan"], "Error: Invalid value for '--call-timeout': 'nan' is no number.\n"),
+        *(
+            (["p.jsonl", "server.py", flag, value], f"Error: Invalid value for '{flag}': ")
+            for flag in ("--call-timeout", "--pass-rate", "--budget-usd")
+            for value in ("nan", "inf", "-inf", "-1")
+        ),
+        (["p.jsonl", "server.py", "--pass-rate", "1.5"], "Error: Invalid value for '--pass-rate': "),
     ],
 )  # fmt: skip
 def test_wrong_usage_says_what_to_do(tmp_path: Path, args: list[str], message: str) -> None:

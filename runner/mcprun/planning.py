@@ -16,7 +16,7 @@ from mcprun.batch import Plan
 from mcprun.config import environment
 from mcprun.credentials import url_secrets
 from mcprun.errors import PromptsError, UsageError
-from mcprun.limits import AUTO, LEAST_THINKING, Limits
+from mcprun.limits import AUTO, LEAST_THINKING, Limits, number_problem
 from mcprun.models import Manner
 from mcprun.models.choose import Account, Choice, choose, choose_judge, needs_script
 from mcprun.network import check_network
@@ -137,6 +137,7 @@ def make_plan(
 
     With `resume` an earlier run goes on, whose prompts may have been `kept`.
     """
+    _check_numbers(options)
     if options.batch_api:
         options = replace(options, limits=_batched(options))
     manner = manner_of(options)
@@ -205,6 +206,19 @@ def is_batched(options: Options, model: Choice) -> bool:
     if options.batch_api and options.bare_api:
         raise UsageError("--bare-api sends only what every endpoint knows, and --batch-api needs batches: choose one")
     return options.batch_api
+
+
+def _check_numbers(options: Options) -> None:
+    """Refuse numbers that the command line would have refused. Raises `UsageError`."""
+    if problem := options.limits.problem:
+        raise UsageError(problem)
+    if options.pass_rate is not None:
+        problem = number_problem(options.pass_rate, most=1)
+        if problem or not options.pass_rate:
+            raise UsageError(f"pass_rate {problem or 'must be above 0'}")
+    for name in ("repeat", "servers"):
+        if (problem := number_problem(getattr(options, name), whole=True)) or not getattr(options, name):
+            raise UsageError(f"{name} {problem or 'must be at least 1'}")
 
 
 def _check_ray(options: Options, server: AnyServer) -> None:

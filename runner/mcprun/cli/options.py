@@ -143,7 +143,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class _Amount(click.FloatRange):
-    """Seconds or dollars: a number above 0, and never nan, which fits into every range."""
+    """A finite number: NaN would fit into every range, and infinity into those without an end."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         amount = float(super().convert(value, param, ctx))
@@ -287,7 +287,7 @@ MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Longes
 REPEAT = _count("--repeat", 1, "Run each query N times; a query's own `repeat` comes first.")
 PASS_RATE = click.option(
     "--pass-rate",
-    type=click.FloatRange(min=0, min_open=True, max=1),
+    type=_Amount(min=0, min_open=True, max=1),
     metavar="RATE",
     help="With repeats: the share of a query's runs that must pass, such as 0.8; without it, all must.",
 )
