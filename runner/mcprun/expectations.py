@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from mcprun import matchers
 from mcprun.json_schema import check_users_schema
@@ -16,6 +25,17 @@ class Part(BaseModel):
     """A part of a query."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Expectation(Part):
+    """A part of what is expected, in which null means nothing: it would pass without checking anything."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_null(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.field_name != "result":  # a tool may return null
+            raise ValueError("must not be null: give a value, or leave the key out")
+        return value
 
 
 def _good_matchers(value: Any) -> Any:
@@ -61,7 +81,7 @@ Value = Annotated[Any, AfterValidator(_good_matchers)]
 Most = Annotated[int, Field(ge=0)]
 
 
-class ExpectedCall(Part):
+class ExpectedCall(Expectation):
     """A call that must be made. `input` is a subset of what must be given, or with `exact_input` all of it.
 
     `result` is what must come back, as text or structured; `is_error` whether it must be an error.
@@ -81,7 +101,7 @@ class ExpectedCall(Part):
         return "result" in self.model_fields_set
 
 
-class ExpectedText(Part):
+class ExpectedText(Expectation):
     """What the model's last words must be: all of this holds."""
 
     contains: Texts | None = None
@@ -97,7 +117,7 @@ class ExpectedText(Part):
         return self
 
 
-class Expect(Part):
+class Expect(Expectation):
     """A query's expectations: all of them must hold. `never` are name patterns (`fnmatch`) of tools.
 
     `match` says how `calls` are meant: these and no others in this order (`exact`), in this order with others in
@@ -116,7 +136,7 @@ class Expect(Part):
     max_output_tokens: Most | None = None
     tool_errors: Literal["fail", "allow"] = "fail"
     judge: Texts | None = None
-    pass_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    pass_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _match_has_calls(self) -> Self:
