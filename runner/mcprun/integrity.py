@@ -1,8 +1,10 @@
-"""Whether a finished run holds what its `run.json` counts: a run that lost lines must never look whole. Pure."""
+"""Whether a finished run holds what its `run.json` counts: a run that lost lines must never look whole."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterable
+from pathlib import Path
 
 from mcprun.compact import Numbers
 from mcprun.outline import Outline
@@ -38,3 +40,12 @@ def damage(lines: Iterable[tuple[Outline, bytes]], counts: Counts | None, ids: C
     if wrong := next((verdict for verdict in Verdict if found[verdict] != getattr(counts, verdict)), None):
         return f"run.json counts {getattr(counts, wrong):,} that {_ENDED[wrong]}, and the file holds {found[wrong]:,}"
     return ""
+
+
+def is_torn(path: Path) -> bool:
+    """Return whether a file ends in a line that is not whole."""
+    with path.open("rb") as stream:
+        if not stream.seek(0, os.SEEK_END):
+            return False
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) != b"\n"

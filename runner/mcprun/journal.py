@@ -20,6 +20,7 @@ from typing import IO
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
+from mcprun.folders import refuse_links
 from mcprun.jsonfiles import encoded, indented, sync, write_file, write_lines
 from mcprun.jsontext import levels
 from mcprun.outline import Outline
@@ -56,6 +57,7 @@ class Journal:
         self._places = Numbers()
         self._is_broken = self._is_over = False
         try:
+            refuse_links(path)
             self._trace = (path / TRACE).open("a+b")
             _lock(self._trace, path)
             _drop_torn_line(self._trace)

@@ -80,7 +80,7 @@ def parsed(line: bytes) -> Any:
 def write_file(path: Path, data: bytes) -> None:
     """Write a file, or replace it, in one step: it is never there half."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as stream:
+    with fresh(new) as stream:
         stream.write(data)
         sync(stream)
     new.replace(path)
@@ -89,10 +89,16 @@ def write_file(path: Path, data: bytes) -> None:
 def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
     """Write a JSONL file in one step, line by line."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as stream:
+    with fresh(new) as stream:
         stream.writelines(encoded(value) + b"\n" for value in values)
         sync(stream)
     new.replace(path)
+
+
+def fresh(path: Path) -> IO[bytes]:
+    """Open a new file for writing, in place of one that may be there; a link there is replaced, and not followed."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
 
 
 def sync(stream: IO[bytes]) -> None:

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 
 from mcprun.compact import Digests
 from mcprun.errors import UsageError
-from mcprun.integrity import damage
+from mcprun.integrity import damage, is_torn
 from mcprun.jsonfiles import parsed
 from mcprun.outline import Outline
 from mcprun.paid import Paid
@@ -95,7 +95,7 @@ class Run:
             held = f"run.json counts {queries:,} queries, and it holds {len(self.digests):,}"
             raise UsageError(f"{self.path / QUERIES} is damaged: {held}")
         found = damage(self.outlines(self.path), self.record.counts, self.digests if has_queries else None)
-        if not found and _is_torn(file):
+        if not found and is_torn(file):
             found = "it ends in a torn line"
         if found:
             hint = f"; mcprun batch --resume {self.path} repairs it" if has_queries else ""
@@ -301,15 +301,6 @@ def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], Jso
             return dict(parsed(stream.readline()))
 
         yield find
-
-
-def _is_torn(path: Path) -> bool:
-    """Return whether a file ends in a line that is not whole."""
-    with path.open("rb") as stream:
-        if not stream.seek(0, os.SEEK_END):
-            return False
-        stream.seek(-1, os.SEEK_END)
-        return stream.read(1) != b"\n"
 
 
 def _event(line: bytes, path: Path) -> JsonObject:
