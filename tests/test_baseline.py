@@ -129,7 +129,7 @@ def test_a_damaged_baseline_is_told_of_before_anything_is_run(tmp_path: Path) ->
     before = runs(tmp_path)
     done = compared(tmp_path, "shop.py")
     assert (done.code, runs(tmp_path)) == (2, before)
-    assert done.stderr.startswith("Error: --baseline baseline holds a line that is no transcript: it is not JSON: ")
+    assert done.stderr.startswith("Error: baseline/transcripts.jsonl holds a line that is no transcript: ")
 
 
 def test_a_damaged_recording_is_told_of_before_anything_is_run(tmp_path: Path, good: Result) -> None:

@@ -31,6 +31,7 @@ from mcprun.serverlog import ServerLog
 from mcprun.setup import Setup
 from mcprun.target import InProcessTarget
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
+from mcprun.tools import unmatched
 from mcprun.untried import faulted, untried
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ async def run_plan(
         recorder.emit(
             RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
         )
+        for warning in plan.prompts.warnings:
+            recorder.emit(Warned(message=warning))
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
         with sdk_logs(recorder.emit, plan.redactor):
             async with telemetry.running(recorder.emit):
@@ -136,6 +139,8 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
     async with _workplace(plan, recorder, ending, flight) as place:
         recorder.answered(place.about)
         plan.check_tool_choice(place.about.tools)
+        for message in unmatched(plan.permit, plan.prompts.patterns, place.about.tools):
+            emit(Warned(message=message))
         take = take or _in_order(plan.prompts, journal, ending)
 
         async def work() -> None:

@@ -11,7 +11,7 @@ from mcprun.batch import Plan
 from mcprun.chat import NAME, Chat, prompts_of
 from mcprun.ending import Ending
 from mcprun.errors import RunError
-from mcprun.events import Event, RunStart
+from mcprun.events import Event, RunStart, Warned
 from mcprun.folders import new_directory
 from mcprun.journal import Journal
 from mcprun.limits import MAX_LOG_BYTES
@@ -23,6 +23,7 @@ from mcprun.sdklog import sdk_logs
 from mcprun.server import described
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
+from mcprun.tools import unmatched
 from mcprun.untried import untried
 from mcprun.workplace import connector_of
 
@@ -54,6 +55,8 @@ async def open_chat(
                 Pool(connector, restarts=limits.restarts, emit=recorder.emit) as servers,
             ):
                 recorder.answered(described(servers.first))
+                for message in unmatched(plan.permit, {}, servers.first.tools.listed):
+                    recorder.emit(Warned(message=message))
                 loop = Loop(
                     model=answerer,
                     limits=limits,

@@ -27,7 +27,8 @@ def new_directory(stem: str, out: str | None) -> Path:
                 raise UsageError(f"{path} holds a run: give --out another name, or go on with it by --resume {path}")
             transcripts = path / TRANSCRIPTS
             holds_more = any(file.name.removesuffix(".new") not in _BEFORE for file in path.iterdir())
-            if holds_more or (transcripts.exists() and transcripts.stat().st_size):
+            is_merge = (path / f"{RUN}.new").exists()  # that was killed between its last two steps
+            if holds_more or (transcripts.exists() and transcripts.stat().st_size and not is_merge):
                 raise UsageError(f"{path} is not empty: a run needs a folder of its own, give --out another name")
             return path
         base = OUTPUTS / f"{datetime.now():%Y-%m-%d-%H%M%S}-{stem}"

@@ -79,11 +79,16 @@ def parsed(line: bytes) -> Any:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file, or replace it, in one step: it is never there half."""
+    staged(path, data).replace(path)
+
+
+def staged(path: Path, data: bytes) -> Path:
+    """Write what is to take the place of a file, beside it, and return where that is."""
     new = path.with_name(f"{path.name}.new")
     with fresh(new) as stream:
         stream.write(data)
         sync(stream)
-    new.replace(path)
+    return new
 
 
 def write_lines(path: Path, values: Iterable[JsonObject]) -> None:

@@ -19,11 +19,16 @@ from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
 from mcprun.known import Known
 from mcprun.queries import BadQuery, Query, parse_query
+from mcprun.schemawords import misspelt
 from mcprun.shard import Shard
 from mcprun.source import open_source, sha256_of
 
 _MAX_REFUSED = 100
 """Lines of `refused`: the same mistake may stand in a million lines."""
+
+_MOST_WARNINGS = 100
+_MOST_PATTERNS = 1000
+"""So many are kept in memory, however long the file is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class PromptsFile:
     came on stdin or from a pipe, and can't be read again from where it came. Each query is run `repeat` times, or as
     often as it says itself (`repeats`); `pass_rates` are the shares of passes that queries ask for. What it holds may
     be `known`. `refused` holds a `FILE:LINE: field: what is wrong` for each query that the API would refuse.
+    `warnings` name what is probably misspelt; `patterns` are those of tools in queries: a query's key and the pattern,
+    and the id of the first query that has it.
     """
 
     name: str
@@ -82,6 +89,8 @@ class PromptsFile:
     repeat: int = 1
     known: Known | None = None
     refused: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    patterns: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         return self
@@ -230,6 +239,8 @@ def _checked(
     digests = Digests()
     repeats: dict[str, int] = {}
     pass_rates: dict[str, float] = {}
+    warnings: list[str] = []
+    patterns: dict[tuple[str, str], str] = {}
     total = scripted = judged = 0
 
     def counted() -> Iterator[tuple[int, Query]]:
@@ -243,6 +254,13 @@ def _checked(
             repeats[query.id] = query.repeat
         if query.expect.pass_rate is not None:
             pass_rates[query.id] = query.expect.pass_rate
+        if (text := query.expect.text) and text.json_schema and len(warnings) < _MOST_WARNINGS:
+            found = misspelt(text.json_schema)
+            warnings += (f"{_label(name)}:{line}: expect.text.json_schema: {words}" for words in found)
+        if len(patterns) < _MOST_PATTERNS:
+            for key, given in (("expect.never", query.expect.never), ("tools", query.tools)):
+                for pattern in given or ():
+                    patterns.setdefault((key, pattern), query.id)
         scripted += query.script is not None
         judged += query.expect.judge is not None
         refused += [f"{_label(name)}:{line}: {field}: {problem}" for field, problem in demands(query)]
@@ -270,6 +288,8 @@ def _checked(
         repeats=repeats,
         pass_rates=pass_rates,
         refused=tuple(refused[:_MAX_REFUSED]),
+        warnings=tuple(warnings),
+        patterns=patterns,
     )
 
 

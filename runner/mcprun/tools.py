@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
@@ -144,6 +144,20 @@ class ToolSet:
         """
         sent = next((sent for sent, name in self.names.items() if name == tool), tool)
         return sent, self.schemas[tool].to_api(arguments) if tool in self.schemas else arguments
+
+
+def unmatched(permit: Permit, patterns: Mapping[tuple[str, str], str], tools: Iterable[JsonObject]) -> Iterator[str]:
+    """Yield a warning for each pattern that fits no tool of the server: it is probably misspelt, and has no effect.
+
+    `patterns` maps the key of a query and a pattern to the id of the first query that has it.
+    """
+    names = [tool["name"] for tool in tools]
+    flags = [*(("--allow-tool", one) for one in permit.allow), *(("--deny-tool", one) for one in permit.deny)]
+    given = {**dict.fromkeys(flags, ""), **patterns}
+    for (where, pattern), query in given.items():
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            of = f" of query {query!r}" if query else ""
+            yield f"{where}{of}: {pattern!r} fits no tool of the server; mcprun tools lists them"
 
 
 def is_task_only(tool: JsonObject) -> bool:
