@@ -346,5 +346,5 @@ def test_numbers_that_json_has_no_form_for_are_recorded_as_text(mcprun: Forks, t
     ]
     warned = [line for line in done.stderr.splitlines() if "which is not JSON" in line]
     assert sorted(line.split(" holds ")[0] for line in warned) == [
-        "Warning: the server's result of infinite", "Warning: the server's result of nan"
+        "Warning: the server's message (infinite)", "Warning: the server's message (nan)"
     ]  # fmt: skip

@@ -211,3 +211,45 @@ def test_programs_hear_of_it_too(odd: Path) -> None:
     assert [one.id for one in found.queries] == ["plain", "odd", "worse"]
     assert {"fault"} == {change.what for one in found.queries[1:] for change in one.changes}
     assert (found.tally.same, found.tally.changed, found.tally.regressions) == (1, 3, 3)
+
+
+ODD_NUMBERS = """
+import json, sys
+
+TOOL = ('{"name": "t", "inputSchema": {"type": "object", "properties": {"x": {"default": NaN}}},'
+        ' "outputSchema": {"type": "object", "properties": {"n": {"multipleOf": 0.01}}}}')
+INFO = '{"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}'
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    method, result = message["method"], None
+    if method == "initialize":
+        result = INFO
+    elif method == "tools/list":
+        result = '{"tools": [%s]}' % TOOL
+    elif method == "tools/call":
+        result = '{"content": [], "structuredContent": {"n": %s}}' % message["params"]["arguments"]["n"]
+    told = '"result": %s' % result if result else '"error": {"code": -32601, "message": "no"}'
+    print('{"jsonrpc": "2.0", "id": %s, %s}' % (json.dumps(message["id"]), told), flush=True)
+"""
+
+
+def test_numbers_that_can_not_be_calculated_with_fail_their_own_call(tmp_path: Path) -> None:
+    """Whatever the server's own schema asks of them; the files are strict JSON, and null is nowhere in their place."""
+    (tmp_path / "odd.py").write_text(ODD_NUMBERS)
+    numbers = ["NaN", "Infinity", "-1e400", "1" * 401, "1"]
+    queries = [script(("t", {"n": number}), id=f"{at}") for at, number in enumerate(numbers)]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = run_mcprun("batch", "p.jsonl", "odd.py", cwd=tmp_path)
+    assert {done.verdicts[name] for name in "012"} == {"failed"}
+    assert (done.verdicts["4"], done.record["counts"]["error"]) == ("passed", 0)
+    structured = [one["calls"][0]["structured"]["n"] for one in done.transcripts[:3]]
+    assert structured == ["NaN", "Infinity", "-Infinity"]
+    (tool,) = done.record["server"]["tools"]
+    assert tool["inputSchema"]["properties"]["x"]["default"] == "NaN"
+    for file in ("run.json", "transcripts.jsonl", "trace.jsonl"):
+        for line in (
+            (done.run / file).read_text().splitlines() if file != "run.json" else [(done.run / file).read_text()]
+        ):
+            json.loads(line, parse_constant=pytest.fail)

@@ -59,7 +59,7 @@ class Desk:
     ) -> mcp_types.ElicitResult | mcp_types.ErrorData:
         """Answer `elicitation/create`."""
         del context
-        response = await self._answered("elicitation", _wire(params))
+        response = await self._answered("elicitation", self.finite(_wire(params), "elicitation/create"))
         return mcp_types.ElicitResult.model_validate(response.result) if response.result else _error(response)
 
     async def sample(
@@ -67,7 +67,7 @@ class Desk:
     ) -> mcp_types.CreateMessageResult | mcp_types.ErrorData:
         """Answer `sampling/createMessage`."""
         del context
-        response = await self._answered("sampling", _wire(params))
+        response = await self._answered("sampling", self.finite(_wire(params), "sampling/createMessage"))
         if not response.result:
             return _error(response)
         return mcp_types.CreateMessageResult.model_validate(response.result, by_name=False)
@@ -105,7 +105,7 @@ class Desk:
         if not holds_odd_number(value):
             return value
         message = (
-            f"the server's result of {what} holds NaN or an infinite number, which is not JSON (RFC 8259):"
+            f"the server's message ({what}) holds NaN or an infinite number, which is not JSON (RFC 8259):"
             ' it is recorded as text, such as "NaN"'
         )
         self.warn_once(message)
@@ -249,7 +249,7 @@ class Desk:
 
 def _wire(params: mcp_types.ElicitRequestParams | mcp_types.CreateMessageRequestParams) -> JsonObject:
     """Give a request's parameters as the wire has them, without what is about the request itself."""
-    return params.model_dump(by_alias=True, mode="json", exclude_unset=True, exclude={"meta", "task"})
+    return params.model_dump(by_alias=True, exclude_unset=True, exclude={"meta", "task"})
 
 
 def _said(request: JsonObject) -> str:

@@ -52,7 +52,7 @@ async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools
     try:
         for _ in range(MAX_TOOL_PAGES):
             page = await client.list_tools(cursor=cursor)
-            listed = [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
+            listed = [tool.model_dump(by_alias=True, exclude_unset=True) for tool in page.tools]
             found.tools.extend(well_formed_json(listed))
             found.malformed.extend(_malformed(tools_page(page.meta), {tool.name for tool in page.tools}))
             cursor = page.next_cursor
