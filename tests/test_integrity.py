@@ -98,7 +98,7 @@ def no_counts(path: Path) -> None:
         (replace_line, "lines 1 and 3 both hold 'a', repeat 1"),
         (stray_line, "line 3 holds 'z', which is not a query of the run"),
         (change_verdict, "run.json counts 2 that passed, and the file holds 1"),
-        (no_counts, "run.json says that the run is finished, and counts nothing"),
+        (no_counts, "run.json says that the run has ended, and counts nothing"),
         (folder_in_place, f"{TRANSCRIPTS}: Is a directory"),
         (lambda path: (path / TRANSCRIPTS).unlink(), f"{TRANSCRIPTS}: No such file"),
         (
@@ -116,6 +116,16 @@ def test_each_damage_is_named_with_its_file(run: Path, harm: Callable[[Path], No
     assert len(list(Run.read(str(run)).transcripts())) == 3
     harm(run)
     with pytest.raises(UsageError, match=told):
+        Run.read(str(run))
+
+
+@pytest.mark.parametrize("harm", [tear_last, repeat_line, change_verdict])
+def test_a_run_that_was_interrupted_is_counted_too(run: Path, harm: Callable[[Path], None]) -> None:
+    """It is read as it is, unless something was lost since it ended."""
+    edit_record(run, state="interrupted")
+    assert len(list(Run.read(str(run)).transcripts())) == 3
+    harm(run)
+    with pytest.raises(UsageError, match="is damaged"):
         Run.read(str(run))
 
 

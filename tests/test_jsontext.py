@@ -90,7 +90,7 @@ AMBIGUOUS = ['{"a": NaN}', '{"a": 1, "a": 1}', '{"a": 1e400}', '{"a": Infinity}'
 def test_ambiguous_text_fits_neither_a_schema_nor_a_result(text: str) -> None:
     """Each message says why; as text it can still be expected."""
     (one,) = check_text(ExpectedText(json_schema={}), text, Show())
-    assert (one.passed, "it is not JSON: " in str(one.message), "(at a)" in str(one.message)) == (False, True, True)
+    assert (one.passed, "(at a)" in str(one.message)) == (False, True)
     made = call("t", text)
     told = mismatch(ExpectedCall(tool="t", result={"a": {"$any": True}}), made, Show())
     assert f"got {Show().text(text)}, which is compared as text: " in told

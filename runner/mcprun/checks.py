@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from mcprun import callchecks, evaluation
 from mcprun.expectations import Expect, ExpectedText
-from mcprun.jsontext import loads
+from mcprun.jsontext import AmbiguousError, loads
 from mcprun.records import Call, Check, JsonObject
 from mcprun.show import Show
 
@@ -150,6 +150,8 @@ def _schema_problem(schema: JsonObject, text: str) -> str:
     """Say why text is no JSON that a schema allows; nothing when it is."""
     try:
         value = loads(text)
+    except AmbiguousError as error:
+        return str(error)
     except ValueError as error:
         return f"it is not JSON: {error}"
     try:

@@ -1,4 +1,4 @@
-"""Whether a finished run holds what its `run.json` counts: a run that lost lines must never look whole."""
+"""Whether a run that has ended holds what its `run.json` counts: a run that lost lines must never look whole."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _ENDED = {
 
 
 def damage(lines: Iterable[tuple[Outline, bytes]], counts: Counts | None, ids: Container[str] | None) -> str:
-    """Describe how the lines of a finished run differ from its `counts`; empty if they don't.
+    """Describe how the lines of a run that has ended differ from its `counts`; empty if they don't.
 
     `ids` are those of the run's queries, if they are known. Memory holds about 45 bytes for each line.
     """
     if counts is None:
-        return "run.json says that the run is finished, and counts nothing"
+        return "run.json says that the run has ended, and counts nothing"
     found = dict.fromkeys(Verdict, 0)
     seen = Numbers()
     for number, (line, _) in enumerate(lines, 1):

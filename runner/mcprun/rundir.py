@@ -67,8 +67,8 @@ class Run:
     def read(cls, name: str) -> Run:
         """Open a run by its folder, by `latest`, or by its name under `outputs/`.
 
-        Raises `UsageError` when there is none, none that can be read, or a finished one whose transcripts are not what
-        its `run.json` counts.
+        Raises `UsageError` when there is none, none that can be read, or one that has ended and whose transcripts are
+        not what its `run.json` counts.
         """
         run = cls.read_record(name)
         run.check()
@@ -87,8 +87,8 @@ class Run:
         return cls(path, record)
 
     def check(self) -> None:
-        """Raise `UsageError` if the run is finished and its transcripts are not what its `run.json` counts."""
-        if self.record.state != "finished":
+        """Raise `UsageError` if the run has ended and its transcripts are not what its `run.json` counts."""
+        if self.record.state == "started":  # a process writes it, or was killed: nothing is counted yet
             return
         file, has_queries = self.path / TRANSCRIPTS, (self.path / QUERIES).exists()
         if has_queries and len(self.digests) != (queries := self.record.prompts.queries):
