@@ -129,6 +129,16 @@ def test_a_run_that_was_interrupted_is_counted_too(run: Path, harm: Callable[[Pa
         Run.read(str(run))
 
 
+def test_a_file_of_transcripts_is_compared_whole_or_not_at_all(run: Path) -> None:
+    """Without a run around it, only its end tells that something is missing."""
+    alone = run.parent / "alone.jsonl"
+    shutil.copy(run / TRANSCRIPTS, alone)
+    assert compare_runs(run, alone).tally.same == 3
+    alone.write_bytes(alone.read_bytes()[:-30])
+    with pytest.raises(UsageError, match=r"alone\.jsonl is damaged: it ends in a torn line"):
+        compare_runs(run, alone)
+
+
 def test_a_run_that_goes_on_may_hold_anything(run: Path) -> None:
     """Its `run.json` does not count yet; a torn line is the one that is being written."""
     edit_record(run, state="started", counts=None)

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from mcprun import compare_runs
+from mcprun.batch import Plan, _isolated
+from mcprun.chat import _line_of
 from mcprun.compare import Lens
 from mcprun.ending import Ending
+from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Event, QueryEnd, ToolCall, Warned, Where
 from mcprun.journal import Journal
 from mcprun.parcels import Outbox
+from mcprun.queries import Query, parse_query
 from mcprun.recorder import Recorder
-from mcprun.records import ModelRecord, PromptsRecord, RunRecord, Transcript
+from mcprun.records import ModelRecord, PromptsRecord, RunRecord, ServerRecord, Transcript
 from mcprun.redact import Redactor
 from mcprun.report.isolated import shown
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
+from mcprun.telemetry.export import Outlet
+from mcprun.workplace import Workplace
 from tests.support.cli import run_mcprun, script, write_jsonl
 from tests.support.runs import broken, call, failed, transcript, write_run
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 RECORD = RunRecord(
     state="started",
@@ -253,3 +263,37 @@ def test_numbers_that_can_not_be_calculated_with_fail_their_own_call(tmp_path: P
             (done.run / file).read_text().splitlines() if file != "run.json" else [(done.run / file).read_text()]
         ):
             json.loads(line, parse_constant=pytest.fail)
+
+
+async def test_what_is_raised_around_a_query_is_its_error() -> None:
+    """Outside of its attempts, too; what ends the run on purpose still does."""
+    plan = cast("Plan", SimpleNamespace(system=None, model=SimpleNamespace(record=RECORD.model)))
+    query = parse_query({"id": "q", "prompt": "x"})
+
+    def place(error: Exception) -> Workplace:
+        async def run(_: Query, __: int) -> Transcript:
+            raise error
+
+        return Workplace(ServerRecord(protocol="x", tools=[]), run)
+
+    one = await _isolated(plan, place(KeyError("content")), query, 2)
+    assert (one.id, one.repeat, one.verdict, one.error and one.error.message) == (
+        "q", 2, "error", "a fault of mcprun itself: KeyError: 'content'"
+    )  # fmt: skip
+    with pytest.raises(RunError, match="over"):
+        await _isolated(plan, place(RunError(ErrorKind.BUDGET, "over")), query, 1)
+
+
+def test_a_chat_keeps_what_can_not_be_written_as_a_script() -> None:
+    """NaN becomes text; a call that is nested too deeply is not made again, and the question stays."""
+    odd = _line_of(transcript("chat-1", call("t", input={"x": float("nan")})))
+    assert odd["script"][0]["calls"][0]["input"] == {"x": "NaN"}
+    deep = _line_of(transcript("chat-1", call("t", input={"x": nested(450)})))
+    assert deep == {"id": "chat-1", "prompt": "Do it."}
+
+
+def test_one_value_does_not_cost_the_spans_sent_with_it() -> None:
+    """OTLP holds neither lone surrogates nor integers of more than 64 bits."""
+    outlet = Outlet(cast("SpanExporter", None))
+    attributes: Any = {"text": "a\ud800", "tokens": 10**30, "small": 5}
+    assert outlet._attributes(attributes) == {"text": "a?", "tokens": 2**63 - 1, "small": 5}

@@ -255,9 +255,12 @@ def open_transcripts(name: str) -> Iterator[Lines]:
     """Open the transcripts of a run, or a file of them. Raises `UsageError` when there are none."""
     run = None if Path(name).is_file() else Run.read(name)
     path = run.path / TRANSCRIPTS if run else Path(name)
-    if path.name == TRANSCRIPTS and not run and (path.parent / RUN).exists():
+    is_of_run = path.name == TRANSCRIPTS and (path.parent / RUN).exists()
+    if is_of_run and not run:
         Run.read(str(path.parent))  # the file of a run that is damaged is no better than the run
     try:
+        if not is_of_run and is_torn(path):
+            raise UsageError(f"{path} is damaged: it ends in a torn line")
         stream = path.open("rb")
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
