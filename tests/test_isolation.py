@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from mcprun import compare_runs
+from mcprun.attempt import Attempts
 from mcprun.batch import Plan, _isolated
 from mcprun.chat import _line_of
 from mcprun.compare import Lens
+from mcprun.conversation import Conversation
 from mcprun.ending import Ending
-from mcprun.errors import ErrorKind, RunError
+from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.events import Event, QueryEnd, ToolCall, Warned, Where
 from mcprun.journal import Journal
+from mcprun.loop import Loop
 from mcprun.parcels import Outbox
 from mcprun.queries import Query, parse_query
 from mcprun.recorder import Recorder
@@ -25,6 +28,7 @@ from mcprun.redact import Redactor
 from mcprun.report.isolated import shown
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
+from mcprun.show import Show
 from mcprun.telemetry.export import Outlet
 from mcprun.workplace import Workplace
 from tests.support.cli import run_mcprun, script, write_jsonl
@@ -66,24 +70,45 @@ def in_objects(levels: int) -> Any:
     return value
 
 
-def test_what_can_not_be_judged_is_an_error_of_its_query_alone(tmp_path: Path) -> None:
-    """A comparison that exhausts Python's stack names its cause; neighbours, JUnit, and a resumed run stand."""
-    deep = in_objects(320)
-    bad = script(("ok", {}), text=json.dumps(deep), id="bad")
-    bad["expect"] = {"calls": [{"tool": "ok", "result": deep}], "max_calls": 0}
-    prompts = write_jsonl(tmp_path / "p.jsonl", script(id="first"), bad, script(id="last"))
-    answers = json.dumps(deep)
-    server = write_server(tmp_path, answers)
-    done = run_mcprun("batch", prompts, server, "--junit", "j.xml", "--out", "run", cwd=tmp_path)
-    assert (done.code, done.verdicts) == (3, {"first": "passed", "bad": "error", "last": "passed"})
-    error = done.transcripts[1]["error"]
-    assert (error["kind"], error["message"].split(" exceeded")[0]) == (
-        "fault", "the conversation could not be judged: RecursionError: maximum recursion depth"
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr
-    assert 'errors="1"' in (tmp_path / "j.xml").read_text()
-    again = run_mcprun("batch", "--resume", "run", "--retry-errors", cwd=tmp_path)
-    assert (again.code, again.verdicts) == (3, done.verdicts)
+async def test_what_can_not_be_judged_is_an_error_of_its_query_alone() -> None:
+    """It names what was raised, and the trace has the rest."""
+    heard: list[Event] = []
+
+    def broken_show(_: str) -> str:
+        raise OverflowError("int too large to convert to float")
+
+    loop = cast("Loop", SimpleNamespace(emit=heard.append, model=SimpleNamespace(name="script"), system=None))
+    nothing: Any = None
+    attempts = Attempts(
+        loop,
+        judge=None,
+        servers=nothing,
+        allow_tool_errors=False,
+        fail_diverged=False,
+        show=Show(broken_show),
+        ending=Ending(),
+    )
+    query = parse_query({"id": "q", "prompt": "x", "expect": {"text": {"equals": "a"}}})
+    with pytest.raises(QueryError) as raised:
+        await attempts._check(query, Where("q"), Conversation(model="script", stop="end_turn"), 0.0)
+    told = "the conversation could not be judged: OverflowError: int too large to convert to float"
+    assert (raised.value.kind, str(raised.value)) == ("fault", told)
+    (warning,) = heard
+    assert isinstance(warning, Warned)
+    assert warning.message == told
+    assert "broken_show" in str(warning.traceback)
+
+
+def test_an_expected_value_may_be_as_deep_as_a_result(tmp_path: Path) -> None:
+    """Deeper ones are refused before anything is run, however deep the stack is where they are compared."""
+    deep = in_objects(197)
+    query = script(("ok", {}), id="q", expect={"calls": [{"tool": "ok", "result": deep}]})
+    prompts = write_jsonl(tmp_path / "p.jsonl", query)
+    assert run_mcprun("batch", prompts, write_server(tmp_path, json.dumps(deep)), cwd=tmp_path).code == 0
+    query["expect"] = {"calls": [{"tool": "ok", "result": in_objects(201)}]}
+    done = run_mcprun("validate", write_jsonl(tmp_path / "q.jsonl", query), cwd=tmp_path)
+    assert done.code == 2
+    assert "q.jsonl:1: expect.calls[0].result: is nested more than 200 levels deep" in done.stderr
 
 
 def write_server(folder: Path, text: str) -> Path:

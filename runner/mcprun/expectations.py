@@ -17,6 +17,7 @@ from pydantic import (
 
 from mcprun import matchers
 from mcprun.json_schema import check_users_schema
+from mcprun.jsontext import levels
 from mcprun.patterns import compile_pattern
 from mcprun.records import JsonObject
 
@@ -38,7 +39,13 @@ class Expectation(Part):
         return value
 
 
+_MOST_LEVELS = 200
+"""Levels of nesting of an expected value: no server's message has more (`content.MOST_DEPTH`)."""
+
+
 def _good_matchers(value: Any) -> Any:
+    if levels(value) > _MOST_LEVELS:
+        raise ValueError(f"is nested more than {_MOST_LEVELS} levels deep")
     if problem := matchers.problem(value):
         raise ValueError(problem)
     return value
