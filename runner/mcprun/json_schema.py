@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import best_match
@@ -21,15 +20,13 @@ from referencing.jsonschema import DRAFT202012
 
 from mcprun.json_schema_keywords import keywords, unique_items
 from mcprun.patterns import Search, compile_pattern
+from mcprun.schema_references import VALUES, is_local, referred
 
 _MAX_NOTES = 10
 """Notes on what was skipped in one validation."""
 
 _MAX_MESSAGE = 1000
 """Characters of a problem's message, which holds the value that is wrong."""
-
-_VALUES = frozenset({"const", "enum", "default", "examples"})
-"""Keywords whose values are plain JSON, not schemas."""
 
 
 class InvalidSchemaError(ValueError):
@@ -175,7 +172,7 @@ def bound_work(schema: Any) -> float:
             if key in _UNBOUND or (key in _UNBOUND_TEXTS and isinstance(item, str)):
                 total = float("inf")
             elif key == "$ref" and isinstance(item, str):
-                total += nodes(_pointed_at(schema, item)) if item[:1] == "#" else float("inf")
+                total += nodes(referred(schema, item)) if is_local(item) else float("inf")
         known[id(part)] = total
         return total
 
@@ -248,18 +245,6 @@ def _leads_to_schema(resolver: Any, reference: str) -> bool:
         return False
 
 
-def _pointed_at(root: Any, reference: str) -> Any:
-    """Follow a JSON Pointer in a fragment (RFC 6901, section 6); `None` if it leads nowhere."""
-    found = root
-    for step in unquote(reference[1:]).split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            found = found.get(key) if isinstance(found, dict) else None
-    return found
-
-
 def _in_one_dialect(schema: Any) -> Any:
     """Leave out each `$schema`, for whose sake `jsonschema` would go on with another dialect and Python's patterns."""
     if isinstance(schema, list):
@@ -267,7 +252,7 @@ def _in_one_dialect(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     return {
-        key: item if key in _VALUES else _in_one_dialect(item)
+        key: item if key in VALUES else _in_one_dialect(item)
         for key, item in schema.items()
         if not (key == "$schema" and isinstance(item, str))
     }

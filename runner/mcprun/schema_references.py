@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
-from mcprun.records import JsonObject
-
 Path = tuple[str | int, ...]
 """The keys and indices that lead from the root of a document to a place in it."""
 
@@ -36,7 +34,7 @@ class Places:
 
     def __init__(self, root: Any) -> None:
         self.root = root
-        self.schemas: dict[Path, JsonObject] = {}
+        self.schemas: dict[Path, dict[str, Any]] = {}
         self._bases: dict[Path, str] = {}
         self._resources: dict[str, Path] = {"": ()}
         self._anchors: dict[tuple[str, str], Path] = {}
@@ -59,7 +57,7 @@ class Places:
             elif keyword not in VALUES:
                 self._add((*path, keyword), value, base)
 
-    def _identified(self, path: Path, node: JsonObject, base: str) -> str:
+    def _identified(self, path: Path, node: dict[str, Any], base: str) -> str:
         """Note the identifiers of a schema; return the base URI of what stands in it."""
         identifier = node.get("$id")
         if isinstance(identifier, str):
@@ -93,8 +91,8 @@ class Places:
         start, fragment = found
         if fragment and not fragment.startswith("/"):
             return self._anchors.get((self._bases.get(start, ""), fragment))
-        steps = [step.replace("~1", "/").replace("~0", "~") for step in fragment.split("/")[1:]]
-        return self._walked(start, steps)
+        found = _followed(self.schemas.get(start, self.root), fragment)
+        return None if found is None else (*start, *found[0])
 
     def targets(self, path: Path) -> Iterator[Path]:
         """Return the paths of all that the references of the schema at `path` may resolve to, in any dynamic scope."""
@@ -134,25 +132,39 @@ class Places:
         if isinstance(value, list):
             yield from (child for index in range(len(value)) if (child := (*path, index)) in self.schemas)
 
-    def _walked(self, start: Path, steps: list[str]) -> Path | None:
-        """Follow the steps of a JSON Pointer (RFC 6901) from a path."""
-        found = self.schemas.get(start, self.root)
-        path = start
-        for step in steps:
-            key: str | int = step
-            if isinstance(found, list) and step.isascii() and step.isdecimal() and int(step) < len(found):
-                key = int(step)
-            elif not isinstance(found, dict) or step not in found:
-                return None
-            found = found[key]
-            path = (*path, key)
-        return path
-
 
 def pointer(path: Path) -> str:
     """Write a path as a JSON Pointer in a URI fragment (RFC 6901, section 6), without the `#`."""
     steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
     return "".join(f"/{quote(step.encode('utf-8', 'surrogatepass'), safe=_POINTER_SAFE)}" for step in steps)
+
+
+def referred(root: Any, reference: str) -> Any:
+    """Return what a local reference (`#`, or `#` and a JSON Pointer) resolves to; None if it resolves to nothing."""
+    if not is_local(reference):
+        return None
+    found = _followed(root, unquote(reference[1:]))
+    return None if found is None else found[1]
+
+
+def is_local(reference: str) -> bool:
+    """Return whether a reference is a JSON Pointer into the document it stands in."""
+    return reference == "#" or reference.startswith("#/")
+
+
+def _followed(start: Any, fragment: str) -> tuple[Path, Any] | None:
+    """Follow a decoded JSON Pointer (RFC 6901); return the keys and indices that lead to a value, and the value."""
+    found: Any = start
+    path: Path = ()
+    for step in fragment.split("/")[1:]:
+        key: str | int = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and step.isascii() and step.isdecimal() and int(step) < len(found):
+            key = int(step)
+        elif not isinstance(found, dict) or key not in found:
+            return None
+        found = found[key]
+        path = (*path, key)
+    return path, found
 
 
 def _joined(base: str, reference: str) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from mcprun.records import JsonObject
-from mcprun.schemas import each_schema, referred
+from mcprun.schema_references import referred
+from mcprun.schemas import each_schema
 
 IN_PLACE_LISTS = ("allOf", "anyOf", "oneOf")
 IN_PLACE = ("if", "then", "else", "not")

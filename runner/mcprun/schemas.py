@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 from mcprun.content import depth
 from mcprun.json_schema import InvalidSchemaError, check_schema
@@ -128,20 +127,6 @@ def stand_in(name: str, length: int, also: str) -> str:
     """
     safe = re.sub(rf"[^a-zA-Z0-9_{re.escape(also)}]", "_", name)[: length - 9]
     return f"{safe}_{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-
-
-def referred(root: Any, reference: str) -> Any:
-    """Find what a local reference points to (`#`, or `#/` and a JSON Pointer, RFC 6901); `None` where nothing is."""
-    pointer, found = reference.removeprefix("#"), root
-    if reference[:1] != "#" or pointer[:1] not in ("", "/"):
-        return None
-    for step in unquote(pointer).split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            found = found.get(key) if isinstance(found, dict) else None
-    return found
 
 
 def each_schema(schema: Any, change: Callable[[JsonObject], JsonObject]) -> Any:

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from mcprun.json_schema import is_schema
 from mcprun.records import JsonObject
-from mcprun.schemas import each_schema, referred
+from mcprun.schema_references import referred
+from mcprun.schemas import each_schema
 
 MOST_WAYS = 16
 """Ways to combine the alternatives of one schema that are given."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from mcprun.content import depth
 from mcprun.records import JsonObject
-from mcprun.schemas import referred
+from mcprun.schema_references import referred
 from mcprun.surrogates import REPLACEMENT
 from mcprun.tools import TASK_ONLY, ToolSet, is_task_only
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mcprun.records import JsonObject, ServerRecord
 from mcprun.report.terminal import many, one_line, visible
-from mcprun.schemas import referred
+from mcprun.schema_references import referred
 from mcprun.snapshot import KEYS, Catalog
 from mcprun.toolchanges import ToolChange
 from mcprun.toollint import Finding, token_costs
