@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
+from mcprun.surrogates import well_formed
+
 Dialect = Literal["python", "ecma", "either"]
 """`either` is ECMA-262, and Python's where that can't read a pattern: a guess, for values that are tried."""
 
@@ -45,7 +47,7 @@ def python_search(pattern: str, text: str) -> bool | None:
 def ecma_search(pattern: str, text: str) -> bool | None:
     """Find a pattern of ECMA-262 in a text; half surrogate pairs count as U+FFFD."""
     expression = _ecma(pattern)
-    return None if expression is None else expression.find(_well_formed(text)) is not None
+    return None if expression is None else expression.find(well_formed(text)) is not None
 
 
 def either_search(pattern: str, text: str) -> bool | None:
@@ -66,7 +68,7 @@ def _ecma(pattern: str) -> Any:
     """
     from regress import Regex, RegressError
 
-    pattern = _well_formed(pattern)
+    pattern = well_formed(pattern)
     try:
         return Regex(pattern, "u")
     except RegressError:
@@ -77,11 +79,3 @@ def _ecma(pattern: str) -> Any:
         return Regex(pattern)
     except RegressError:
         return None
-
-
-def _well_formed(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
