@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic_core import to_json
 
+from mcprun.jsontext import levels
 from mcprun.media import PDF, Unsendable, media_block, size_text, summary_of
 from mcprun.records import JsonObject
 from mcprun.warn_once import Warn, unheard
@@ -85,7 +86,7 @@ def unsendable(value: Any) -> str | None:
         return "text with half of a surrogate pair"
     except (ValueError, RecursionError) as error:
         return str(error)
-    return f"nested more than {MOST_DEPTH} deep" if depth(value) > MOST_DEPTH else None
+    return f"nested more than {MOST_DEPTH} deep" if levels(value) > MOST_DEPTH else None
 
 
 def message_block(item: JsonObject, warn: Warn = unheard) -> JsonObject | None:
@@ -98,15 +99,6 @@ def message_block(item: JsonObject, warn: Warn = unheard) -> JsonObject | None:
     if isinstance(sent, Unsendable) and not sent.is_picture:
         raise ValueError(f"{sent.what}: {sent.summary}")
     return _in_words(sent, warn) if isinstance(sent, Unsendable) else sent
-
-
-def depth(value: Any) -> int:
-    """Count the levels of nesting of a JSON value."""
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return 0
-    return 1 + max(map(depth, value), default=0)
 
 
 def _shown(item: JsonObject, warn: Warn) -> JsonObject | None:

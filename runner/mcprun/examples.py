@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any
 
 from mcprun import evaluation
-from mcprun.content import depth
 from mcprun.json_schema import InvalidSchemaError, check_schema
+from mcprun.jsontext import levels
 from mcprun.records import JsonObject
 from mcprun.samples import numbers, strings
 from mcprun.schemas import MOST_SCHEMA_DEPTH
@@ -48,7 +48,7 @@ def example(schema: Any, *, tool: str = "", reads_only: bool = False) -> Any:
     (`reads_only`). Nothing is fetched: references must be local. Raises `ValueError`, which says why, where no value is
     found.
     """
-    if depth(schema) > MOST_SCHEMA_DEPTH:
+    if levels(schema) > MOST_SCHEMA_DEPTH:
         raise ValueError(f"the schema is nested more than {MOST_SCHEMA_DEPTH} deep")
     try:
         check_schema(schema)
@@ -89,7 +89,7 @@ class _Maker:
             tried.add(text)
 
     def _allows(self, schema: Any, value: Any) -> bool:
-        if depth(value) > _MOST_DEPTH or self._failures >= _MAX_FAILURES:
+        if levels(value) > _MOST_DEPTH or self._failures >= _MAX_FAILURES:
             return False
         try:
             outcome = self._schema.outcome(value, schema)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mcprun.content import depth
 from mcprun.evaluation import Schema, evaluated
 from mcprun.json_schema import InvalidSchemaError, check_schema
+from mcprun.jsontext import levels
 from mcprun.records import JsonObject
 from mcprun.schemas import MOST_SCHEMA_DEPTH
 from mcprun.tools import ToolSet
@@ -54,7 +54,7 @@ class OutputSchemas:
 
 
 def _ready(schema: Any) -> Schema | _Broken:
-    if depth(schema) > MOST_SCHEMA_DEPTH:
+    if levels(schema) > MOST_SCHEMA_DEPTH:
         return _Broken(
             f"it is nested more than {MOST_SCHEMA_DEPTH} deep, and results are not checked", is_invalid=False
         )

@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mcprun.content import depth
 from mcprun.json_schema import is_schema
+from mcprun.jsontext import levels
 from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.schemadoc import NOTHING, Document, by_type, is_open
@@ -54,7 +54,7 @@ def compare_schemas(before: Any, after: Any) -> list[SchemaChange]:
 
 
 def _is_valid(schema: Any) -> bool:
-    return depth(schema) <= MOST_SCHEMA_DEPTH and is_schema(schema)
+    return levels(schema) <= MOST_SCHEMA_DEPTH and is_schema(schema)
 
 
 class _Comparison:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcprun.content import depth
 from mcprun.json_schema import InvalidSchemaError, check_schema
+from mcprun.jsontext import levels
 from mcprun.records import JsonObject
 from mcprun.schema_keys import SentSchema, property_keys, renamed
 from mcprun.schema_references import Places
@@ -65,7 +65,7 @@ def fit(schema: Any) -> InputSchema:
     """Make an input schema that the API takes. Raises `ValueError`, which says why, where none can be made."""
     if not isinstance(schema, dict):
         raise ValueError("its input schema is no object")
-    if depth(schema) > MOST_SCHEMA_DEPTH:
+    if levels(schema) > MOST_SCHEMA_DEPTH:
         raise ValueError(f"its input schema is nested more than {MOST_SCHEMA_DEPTH} deep")
     server = schema
     kind = schema.get("type", "object")
@@ -96,7 +96,7 @@ def check_output(schema: Any) -> None:
         return
     if not isinstance(schema, dict | bool):
         raise ValueError("its output schema is no object")
-    if depth(schema) > MOST_SCHEMA_DEPTH:
+    if levels(schema) > MOST_SCHEMA_DEPTH:
         raise ValueError(f"its output schema is nested more than {MOST_SCHEMA_DEPTH} deep")
     try:
         check_schema(schema)

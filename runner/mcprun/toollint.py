@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mcprun.content import depth
+from mcprun.jsontext import levels
 from mcprun.records import JsonObject
 from mcprun.schema_references import referred
 from mcprun.surrogates import REPLACEMENT
@@ -108,8 +108,8 @@ def _of_one(tool: JsonObject) -> Iterator[tuple[str, str]]:
     schema = tool.get("inputSchema")
     if isinstance(schema, dict):
         yield from _arguments(schema)
-        if (levels := depth(schema)) > DEEP:
-            yield "deep", f"its input schema is nested {levels} deep"
+        if (count := levels(schema)) > DEEP:
+            yield "deep", f"its input schema is nested {count} deep"
     hints = tool.get("annotations")
     if isinstance(hints, dict) and hints.get("readOnlyHint") is True:
         if hints.get("destructiveHint") is True:

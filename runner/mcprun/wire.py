@@ -16,7 +16,8 @@ import mcp_types
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from mcprun.content import MOST_DEPTH, depth
+from mcprun.content import MOST_DEPTH
+from mcprun.jsontext import MOST_LEVELS, levels
 from mcprun.records import JsonObject
 from mcprun.surrogates import well_formed_bytes
 
@@ -127,13 +128,13 @@ def _answer(value: JsonObject) -> Message:
     Raises `ValueError` for an object that answers nothing.
     """
     request_id, result, sent = _request_id(value.get("id")), value.get("result"), value.get("error")
-    if "error" in value and (sent is not None or result is None) and depth(sent) <= MOST_DEPTH:
+    if "error" in value and (sent is not None or result is None) and levels(sent) <= MOST_DEPTH:
         return mcp_types.JSONRPCError(jsonrpc="2.0", id=request_id, error=_whole_error(sent))
     if not {"result", "error"} & value.keys():
         if request_id is None:
             raise ValueError("the message can't be read: it has neither a method nor a result nor an error")
         why = "it has neither a result nor an error"
-    elif depth(value) > MOST_DEPTH:
+    elif levels(value) > MOST_DEPTH:
         why = f"it is nested more than {MOST_DEPTH} deep"
     elif value.get("jsonrpc") != "2.0":
         why = 'its "jsonrpc" is not "2.0"'
@@ -199,7 +200,8 @@ def _read_again(line: bytes, error: ValidationError, replaced: Callable[[], None
         if repaired is not line and repaired != line:
             replaced()
         value: Any = json.loads(repaired.decode("utf-8", "replace"))
-        depth(value)  # raises for what is nested too deeply to look at
+        if levels(value) > MOST_LEVELS:
+            raise ValueError("nested too deeply")
     except (ValueError, RecursionError):
         return _instead(line[:_KEPT], line[-_KEPT:], f"the answer can't be read: {_first(error)}")
     return read_value(value)
