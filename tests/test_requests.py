@@ -29,7 +29,7 @@ from mcprun.records import JsonObject
 from mcprun.sampling import messages_of, problem_of
 from mcprun.surrogates import well_formed_json
 from mcprun.tools import ToolSet
-from mcprun.warn_once import unheard
+from mcprun.warn_once import drop_warning
 from tests.support.any_content import anything, data, given_content, mimes, results
 from tests.support.messages_rules import mark, refusal
 from tests.support.pictures import jpeg, png
@@ -113,14 +113,14 @@ HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
 def test_blank_text_is_left_out(messages: list[JsonObject], expected: list[JsonObject]) -> None:
     """Of a reply what is not blank goes back, thinking as it came; where nothing is left, the user's messages join."""
     before = copy.deepcopy(messages)
-    assert sendable(messages, unheard) == expected
+    assert sendable(messages, drop_warning) == expected
     assert messages == before
 
 
 def test_what_is_in_order_is_sent_as_it_is() -> None:
     """Nothing is copied: what a prefix held before is the same bytes in the next request, or no cache could serve it."""
     messages = [user("hi"), assistant(THOUGHT, said("a"), use()), user(result(said("b"), image(png())))]
-    assert all(one is other for one, other in zip(sendable(messages, unheard), messages, strict=True))
+    assert all(one is other for one, other in zip(sendable(messages, drop_warning), messages, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_what_is_in_order_is_sent_as_it_is() -> None:
 )  # fmt: skip
 def test_pictures_that_a_user_wrote_are_judged_like_any_other(source: JsonObject, expected: JsonObject | str) -> None:
     """They are put right or described, with the caching mark that stood on them."""
-    (message,) = sendable([user({"type": "image", "source": source, **EPHEMERAL})], unheard)
+    (message,) = sendable([user({"type": "image", "source": source, **EPHEMERAL})], drop_warning)
     block: JsonObject = {"type": "image", "source": expected} if isinstance(expected, dict) else said(expected)
     assert message["content"] == [{**block, **EPHEMERAL}]
 
@@ -160,7 +160,7 @@ def pictures(*data: str) -> list[JsonObject]:
 def test_the_oldest_pictures_give_way_when_there_are_too_many() -> None:
     """The hundredth turn fits, the next ones cost the first pictures; the warning comes once for the rule."""
     warnings: list[str] = []
-    assert shown(sendable(pictures(*[png()] * 100), unheard)) == ["image"] * 100
+    assert shown(sendable(pictures(*[png()] * 100), drop_warning)) == ["image"] * 100
     sent = sendable(pictures(*[png()] * 103), lambda key, _: warnings.append(key))
     assert shown(sent) == ["words"] * 3 + ["image"] * 100
     assert set(warnings) == {"count"}
@@ -169,15 +169,15 @@ def test_the_oldest_pictures_give_way_when_there_are_too_many() -> None:
 
 def test_large_pictures_give_way_among_many() -> None:
     """Up to 20 pictures may have 8000 pixels a side; among more, those above 2000 are described, as many as needed."""
-    assert shown(sendable(pictures(*[png(4000, 1)] * 20), unheard)) == ["image"] * 20
-    sent = sendable(pictures(*[png(4000, 1)] * 3, *[png(2000, 1)] * 19), unheard)
+    assert shown(sendable(pictures(*[png(4000, 1)] * 20), drop_warning)) == ["image"] * 20
+    sent = sendable(pictures(*[png(4000, 1)] * 3, *[png(2000, 1)] * 19), drop_warning)
     assert shown(sent) == ["words"] * 2 + ["image"] * 20
-    assert shown(sendable(pictures(png(4000, 1), *[png()] * 30), unheard)) == ["words"] + ["image"] * 30
+    assert shown(sendable(pictures(png(4000, 1), *[png()] * 30), drop_warning)) == ["words"] + ["image"] * 30
 
 
 def test_a_request_stays_below_32_megabytes() -> None:
     """Each picture is small enough by itself, and together they are not."""
-    sent = sendable(pictures(*[png(size=3_900_000)] * 7), unheard)
+    sent = sendable(pictures(*[png(size=3_900_000)] * 7), drop_warning)
     assert shown(sent) == ["words"] * 2 + ["image"] * 5
     assert len(json.dumps(sent)) < 32_000_000
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.schemawords import KEYWORDS, misspelt
+from mcprun.misspelt_keywords import KEYWORDS, misspelt
 from mcprun.tools import Permit, unmatched
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 

@@ -18,31 +18,31 @@ _NAMED = 10
 _NAME = 80
 """Characters of a name that are told."""
 
-Warn = Callable[[str], None]
-"""Takes a message about something that is left out."""
+OnMalformed = Callable[[str], None]
+"""Called with a message that names an item of a list, or a field of one, that is left out."""
 
 
 def _ignore(message: str) -> None:
     del message
 
 
-async def list_prompts(server: Server, seconds: float, warn: Warn = _ignore) -> list[JsonObject]:
+async def list_prompts(server: Server, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
     """List the prompts, as the wire has them; each page may take so many seconds.
 
-    A malformed one is left out, and `warn` is called with a message that names it. A server without prompts has none.
-    Raises `NoResult` if the list can't be read, `QueryError` (`server_died`) if the server is gone.
+    A malformed one is left out, and `on_malformed` is called with a message that names it. A server without prompts
+    has none. Raises `NoResult` if the list can't be read, `QueryError` (`server_died`) if the server is gone.
     """
-    return await _pages(server, mcp_types.ListPromptsRequest, PROMPTS, seconds, warn)
+    return await _pages(server, mcp_types.ListPromptsRequest, PROMPTS, seconds, on_malformed)
 
 
-async def list_resources(server: Server, seconds: float, warn: Warn = _ignore) -> list[JsonObject]:
+async def list_resources(server: Server, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
     """List the resources, as `list_prompts` does."""
-    return await _pages(server, mcp_types.ListResourcesRequest, RESOURCES, seconds, warn)
+    return await _pages(server, mcp_types.ListResourcesRequest, RESOURCES, seconds, on_malformed)
 
 
-async def list_templates(server: Server, seconds: float, warn: Warn = _ignore) -> list[JsonObject]:
+async def list_templates(server: Server, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
     """List the templates of resources, as `list_prompts` does."""
-    return await _pages(server, mcp_types.ListResourceTemplatesRequest, TEMPLATES, seconds, warn)
+    return await _pages(server, mcp_types.ListResourceTemplatesRequest, TEMPLATES, seconds, on_malformed)
 
 
 def names(items: Iterable[JsonObject], key: str) -> str:
@@ -52,7 +52,9 @@ def names(items: Iterable[JsonObject], key: str) -> str:
     return ", ".join(told[:_NAMED]) + more if told else "none"
 
 
-async def _pages(server: Server, request: Any, listed: ItemList, seconds: float, warn: Warn) -> list[JsonObject]:
+async def _pages(
+    server: Server, request: Any, listed: ItemList, seconds: float, on_malformed: OnMalformed
+) -> list[JsonObject]:
     if not server.has("prompts" if listed is PROMPTS else "resources"):
         return []
     what = f"the list of {listed.what}s"
@@ -71,7 +73,7 @@ async def _pages(server: Server, request: Any, listed: ItemList, seconds: float,
             raise NoResult(f"the server sent an invalid result: {error}", "invalid result") from None
         for one in page.malformed:
             mark = ":" if one.rule == "ignored" else ""
-            warn(f"{listed.what} {one.item!r}{mark} {one.message}")
+            on_malformed(f"{listed.what} {one.item!r}{mark} {one.message}")
         found += page.items
         cursor = page.cursor
         if cursor in seen:

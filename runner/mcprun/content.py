@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from mcprun.jsontext import levels
 from mcprun.media import PDF, Unsendable, media_block, size_text, summary_of
 from mcprun.records import JsonObject
-from mcprun.warn_once import Warn, unheard
+from mcprun.warn_once import Warn, drop_warning
 
 MOST_DEPTH = 200
 """Levels of nesting that are sent; the SDKs' own serialisation gives up at 255."""
@@ -29,7 +29,7 @@ _OPAQUE = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 """Media types that say nothing of the bytes."""
 
 
-def tool_result(tool_use_id: str, result: JsonObject, warn: Warn = unheard) -> JsonObject:
+def tool_result(tool_use_id: str, result: JsonObject, warn: Warn = drop_warning) -> JsonObject:
     """Return the `tool_result` block that shows the model an MCP `CallToolResult`.
 
     Structured content is sent only where there is no other: servers repeat it as text (MCP, "Structured Content"). An
@@ -48,12 +48,12 @@ def tool_result(tool_use_id: str, result: JsonObject, warn: Warn = unheard) -> J
     return block
 
 
-def blocks(content: list[JsonObject], warn: Warn = unheard) -> list[JsonObject]:
+def blocks(content: list[JsonObject], warn: Warn = drop_warning) -> list[JsonObject]:
     """Return content blocks of the Messages API for MCP content; empty text has none."""
     return [block for item in content if (block := _shown(item, warn))]
 
 
-def text_only(block: JsonObject, warn: Warn = unheard, rule: Literal["error", "role"] = "error") -> JsonObject:
+def text_only(block: JsonObject, warn: Warn = drop_warning, rule: Literal["error", "role"] = "error") -> JsonObject:
     """Describe an image or document block where the API accepts only text; other blocks stay as they are."""
     if block.get("type") not in ("image", "document"):
         return block
@@ -89,7 +89,7 @@ def unsendable(value: Any) -> str | None:
     return f"nested more than {MOST_DEPTH} deep" if levels(value) > MOST_DEPTH else None
 
 
-def message_block(item: JsonObject, warn: Warn = unheard) -> JsonObject | None:
+def message_block(item: JsonObject, warn: Warn = drop_warning) -> JsonObject | None:
     """Return the content block for an MCP content block in a message; None for an empty text.
 
     An image or a document that the API refuses is described in words. Raises `ValueError` that names other content

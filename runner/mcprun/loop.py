@@ -29,7 +29,7 @@ from mcprun.records import Call, Given, JsonObject
 from mcprun.server import Answer, Server
 from mcprun.together import together
 from mcprun.tools import Permit, ToolSet
-from mcprun.warn_once import Warn, unheard
+from mcprun.warn_once import Warn, drop_warning
 
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
@@ -74,7 +74,7 @@ class Loop:
     gate: Gate | None = None
     approve: Approve | None = None
     hear: Callable[[str], None] | None = None
-    warn: Warn = unheard
+    warn: Warn = drop_warning
 
     @property
     def answers(self) -> Answers:

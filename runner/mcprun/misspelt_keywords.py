@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcprun.records import JsonObject
+from mcprun.schema_references import SCHEMA_MAPS
 
 _ONE = frozenset(
     {"additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
      "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"}
 )  # fmt: skip
 _LISTS = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
-_MAPS = frozenset({"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"})
-"""Keywords under which there are schemas: one, a list of them, an object of them."""
+"""Keywords whose value is a schema, and those whose value is a list of schemas."""
 
 KEYWORDS = (
-    _ONE | _LISTS | _MAPS | frozenset(
+    _ONE | _LISTS | SCHEMA_MAPS | frozenset(
         {"$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$ref",
          "$schema", "$vocabulary", "const", "contentEncoding", "contentMediaType", "default", "dependentRequired",
          "deprecated", "description", "enum", "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "id",
@@ -62,7 +62,7 @@ def _meant(key: str) -> str:
 def _within(place: str, schema: JsonObject) -> Iterator[tuple[str, Any]]:
     """Yield the schemas that stand in one, with their places."""
     for key, value in schema.items():
-        if key in _MAPS and isinstance(value, dict):
+        if key in SCHEMA_MAPS and isinstance(value, dict):
             yield from ((f"{place}.{key}.{name}", item) for name, item in value.items())
         elif key in _LISTS and isinstance(value, list):
             yield from ((f"{place}.{key}[{at}]", item) for at, item in enumerate(value))

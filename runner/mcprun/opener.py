@@ -23,7 +23,7 @@ from mcprun.records import JsonObject
 from mcprun.server import TIMEOUT, NoResult, Server
 from mcprun.serverinput import ServerPrompt
 from mcprun.show import Show
-from mcprun.warn_once import Warn, unheard
+from mcprun.warn_once import Warn, drop_warning
 
 _WORDS = 500
 """Characters of a server's own words that a message repeats."""
@@ -44,7 +44,7 @@ class Opener:
     clock: Callable[[], Deadline]
     waiting_for: Callable[[str], AbstractContextManager[None]]
     malformed: list[str]
-    warn: Warn = unheard
+    warn: Warn = drop_warning
 
     async def open(self, query: Query) -> list[JsonObject]:
         """Give what the conversation begins with, as messages of the Messages API, the last one the user's.

@@ -12,10 +12,10 @@ from typing import Any
 
 from mcprun.content import message_block, text_only
 from mcprun.records import JsonObject
-from mcprun.warn_once import Warn, unheard
+from mcprun.warn_once import Warn, drop_warning
 
 
-def prompt_messages(result: JsonObject, warn: Warn = unheard) -> list[JsonObject]:
+def prompt_messages(result: JsonObject, warn: Warn = drop_warning) -> list[JsonObject]:
     """Return the messages of an MCP `GetPromptResult` (wire form), roles kept; one that holds nothing is left out.
 
     Pictures that the API refuses are described in words, and `warn` is called. Raises `ValueError` for other content
@@ -34,7 +34,7 @@ def prompt_messages(result: JsonObject, warn: Warn = unheard) -> list[JsonObject
     return messages
 
 
-def resource_blocks(result: JsonObject, warn: Warn = unheard) -> list[JsonObject]:
+def resource_blocks(result: JsonObject, warn: Warn = drop_warning) -> list[JsonObject]:
     """Return content blocks for an MCP `ReadResourceResult` (wire form).
 
     Pictures that the API refuses are described in words, and `warn` is called. Raises `ValueError` for other bytes that

@@ -18,8 +18,8 @@ from mcprun.compact import Digests, Numbers
 from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
 from mcprun.known import Known
+from mcprun.misspelt_keywords import misspelt
 from mcprun.queries import BadQuery, Query, parse_query
-from mcprun.schemawords import misspelt
 from mcprun.shard import Shard
 from mcprun.source import open_source, sha256_of
 

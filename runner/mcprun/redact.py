@@ -14,7 +14,7 @@ from operator import is_
 from typing import Any, TypeVar, cast
 
 from mcprun.errors import REDACTED
-from mcprun.given_patterns import RedactPatterns
+from mcprun.option_patterns import RedactPatterns
 from mcprun.records import Record
 from mcprun.secretforms import Form, encoded, forms
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcprun.errors import UsageError
-from mcprun.given_patterns import checked_pattern, late_scrubs, scrubbed
+from mcprun.option_patterns import checked_pattern, late_scrubs, scrubbed
 
 SCRUBS: Mapping[str, str] = {
     "uuid": r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b",

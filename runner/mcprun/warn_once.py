@@ -24,5 +24,5 @@ class WarnOnce:
             self._emit(Warned(message=message))
 
 
-def unheard(key: str, message: str) -> None:
-    """Drop a warning: for callers that have no run to warn of."""
+def drop_warning(key: str, message: str) -> None:
+    """Ignore a warning, where there is no run to emit it to."""

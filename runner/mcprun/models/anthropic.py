@@ -24,7 +24,7 @@ from mcprun.models.messages import sendable
 from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
 from mcprun.surrogates import WARNING, is_well_formed, well_formed, well_formed_json
-from mcprun.warn_once import Warn, unheard
+from mcprun.warn_once import Warn, drop_warning
 
 
 class AnthropicModel:
@@ -39,7 +39,7 @@ class AnthropicModel:
         *,
         caching: Caching = "request",
         refusals: tuple[type[Exception], ...] = (),
-        warn: Warn = unheard,
+        warn: Warn = drop_warning,
     ) -> None:
         """Ask with a client.
 
