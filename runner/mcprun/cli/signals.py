@@ -21,19 +21,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def heeded() -> list[signal.Signals]:
-    """Return the signals that end a run or a chat; SIGHUP is none of them under nohup(1), which ignores it."""
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    return [number for number in numbers if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
+def on_signal(take: Callable[[int], None]) -> None:
+    """Call a function, in the running event loop, with each signal that ends a run or a chat.
+
+    SIGHUP stays ignored under nohup(1). On Windows asyncio turns Ctrl-C into a cancellation, and handles no other.
+    """
+    if sys.platform != "win32":
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                loop.add_signal_handler(number, take, number)
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine and return what it does. A signal cancels it; then the process exits with 128 and its number."""
+    """Run a coroutine and return its result. A signal cancels it, and the process exits with 128 plus its number."""
     last = 0
 
     async def main() -> T:
         nonlocal last
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        task = asyncio.current_task()
 
         def take(number: int) -> None:
             nonlocal last
@@ -42,9 +48,7 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
             if task:
                 task.cancel()
 
-        if sys.platform != "win32":
-            for number in heeded():
-                loop.add_signal_handler(number, take, number)
+        on_signal(take)
         return await work
 
     try:
@@ -70,11 +74,7 @@ class Signals:
 
     async def heeded(self, run: Coroutine[Any, Any, Result]) -> Result:
         """Await a run, and hand on to it what comes."""
-        loop = asyncio.get_running_loop()
-        if sys.platform == "win32":
-            return await run  # there asyncio turns Ctrl-C into a cancellation, and knows no other signal
-        for number in heeded():
-            loop.add_signal_handler(number, self._take, number)
+        on_signal(self._take)
         return await run
 
     def _take(self, number: int) -> None:

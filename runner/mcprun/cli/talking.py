@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 
 from mcprun.approval import Ask, Decision
 from mcprun.batch import Plan
@@ -13,7 +12,7 @@ from mcprun.chatrun import open_chat
 from mcprun.cli.chatcommands import command_of
 from mcprun.cli.keyboard import Keyboard, keyboard
 from mcprun.cli.obeying import obey
-from mcprun.cli.signals import heeded
+from mcprun.cli.signals import on_signal
 from mcprun.errors import RunError
 from mcprun.events import ToolCall
 from mcprun.heard import Hearing
@@ -57,9 +56,7 @@ class Talking:
             if task:
                 task.cancel()
 
-        if sys.platform != "win32":
-            for number in heeded():
-                asyncio.get_running_loop().add_signal_handler(number, take, number)
+        on_signal(take)
         error: RunError | None = None
         try:
             async with open_chat(self._plan, self, self._ask, self._teller.handle) as chat:
