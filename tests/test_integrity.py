@@ -98,7 +98,7 @@ def no_counts(path: Path) -> None:
         (replace_line, "lines 1 and 3 both hold 'a', repeat 1"),
         (stray_line, "line 3 holds 'z', which is not a query of the run"),
         (change_verdict, "run.json counts 2 that passed, and the file holds 1"),
-        (no_counts, "run.json says that the run has ended, and counts nothing"),
+        (no_counts, "run.json says that the run has ended, and holds no counts"),
         (folder_in_place, f"{TRANSCRIPTS}: Is a directory"),
         (lambda path: (path / TRANSCRIPTS).unlink(), f"{TRANSCRIPTS}: No such file"),
         (

@@ -144,5 +144,5 @@ def test_a_list_that_ends_in_the_middle_is_told() -> None:
     page = read_page(TOOLS, {"tools": [TOOL], "nextCursor": 5})
     assert (page.items, page.cursor) == ([TOOL], None)
     assert ToolSet.of(page.items, page.malformed).warnings == (
-        "tool 'tools[1]' is not listed, nor what comes after it: nextCursor is a number, not text",
+        "tool 'tools[1]' and all after it are not listed: nextCursor is a number, not text",
     )

@@ -153,7 +153,7 @@ def test_a_malformed_item_is_left_out_by_name(tmp_path: Path, era: str) -> None:
         "Warning: prompt 'prompts[3]' is left out: it is text, not an object",
         "Warning: prompt 'r': icons is a number, not a list; that is ignored",
         "Warning: prompt 'prompts[1]' is left out: name is empty",
-        "Warning: prompt 'prompts[2]' is not listed, nor what comes after it: nextCursor is a number, not text",
+        "Warning: prompt 'prompts[2]' and all after it are not listed: nextCursor is a number, not text",
         "Warning: resource 'x://z' is left out: name is missing",
         "Warning: resource 'resources[2]' is left out: uri is missing",
         "Warning: resource 'x://w': size is text, not a whole number; that is ignored",

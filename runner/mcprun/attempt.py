@@ -116,7 +116,7 @@ class Attempts:
                 conversation.judged += await self.judge.grade(Exam(query, where, conversation, deadline))
 
     async def _check(self, query: Query, where: Where, conversation: Conversation, seconds: float) -> None:
-        """Fill in a conversation's checks. Raises `QueryError` if that takes too long, or fails."""
+        """Set the checks of a conversation. Raises `QueryError` if checking takes too long or fails."""
         try:
             with conversation.waiting_for("the checks"):
                 conversation.checks = await evaluated(lambda: self.checks(query, conversation, seconds))
@@ -126,9 +126,9 @@ class Attempts:
             raise self.fault("the conversation could not be judged", error, where) from error
 
     def checks(self, query: Query, conversation: Conversation, seconds: float) -> list[Check]:
-        """Hold a conversation that took so many `seconds` of work against what the query expects.
+        """Check a conversation against the query's expectations.
 
-        What the deadline bounds is that work: waiting for a server, and for it to be gone, does not count. Raises
+        `seconds` are those that the deadline counts: waiting for a server to start or to exit is not among them. Raises
         `EvaluationError` if a pattern or schema runs out of time.
         """
         usage = _total(conversation)
@@ -152,7 +152,7 @@ class Attempts:
         conversation: Conversation,
         error: QueryError | RunError | None,
     ) -> Transcript:
-        """Make the transcript of a conversation that was checked, or that an `error` kept from its end."""
+        """Return the transcript of a conversation that was checked, or that ended in an `error`."""
         checks: list[Check] = []
         if not error:
             checks = [*conversation.checks, *conversation.judged]
@@ -183,10 +183,10 @@ class Attempts:
         )
 
     def fault(self, what: str, error: Exception, where: Where) -> QueryError:
-        """Return the error of a query in which something unforeseen was raised; the trace gets the traceback."""
-        told = f"{what}: {describe(error)}"
-        self.loop.emit(Warned(where=where, message=told, traceback="".join(traceback.format_exception(error))))
-        return QueryError(ErrorKind.FAULT, told)
+        """Return the `fault` error for an unexpected exception in a query, and emit its traceback."""
+        message = f"{what}: {describe(error)}"
+        self.loop.emit(Warned(where=where, message=message, traceback="".join(traceback.format_exception(error))))
+        return QueryError(ErrorKind.FAULT, message)
 
 
 def _cut(reason: RunError, conversation: Conversation) -> RunError:

@@ -165,12 +165,12 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
 
 
 async def _isolated(plan: Plan, place: Workplace, query: Query, repeat: int) -> Transcript:
-    """Run a query; if something unforeseen is raised outside of its attempts, that is this query's error alone."""
+    """Run a query. An unexpected exception outside its attempts is the error of this query alone."""
     try:
         return await place.run(query, repeat)
     except McprunError:
         raise
-    except Exception as error:  # noqa: BLE001  what one query holds must not cost the others
+    except Exception as error:  # noqa: BLE001  one query must not cost the others
         message = f"a fault of mcprun itself: {describe(error)}"
         return faulted(query, repeat, message, system=plan.system, model=plan.model.record.name)
 

@@ -94,7 +94,7 @@ def _forms(call: Call) -> Iterator[Any]:
 
 
 def _ambiguity(text: str) -> str:
-    """Say why text that looks like JSON is compared as text; empty if that is not so."""
+    """Return why text that looks like JSON is compared as text; empty if it is compared as JSON."""
     try:
         loads(text)
     except AmbiguousError as error:

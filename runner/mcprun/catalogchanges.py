@@ -18,9 +18,9 @@ _VARYING = frozenset({"size", "annotations"})
 
 
 def compare_catalogs(before: Catalog, after: Catalog) -> list[ToolChange]:
-    """Give the changes; each names its `tool` as what it is: `prompt brief`, `resource file:///notes.txt`.
+    """Return the changes. The `tool` of each is a kind and a name: `prompt brief`, `resource file:///notes.txt`.
 
-    A list that could not be had, then or now, is not compared.
+    A list that could not be read on either side is not compared.
     """
     failed = {*before.failed, *after.failed}
     before, after = (one.model_copy(update={name: [] for name in failed}) for one in (before, after))

@@ -199,9 +199,9 @@ class Chat:
         except asyncio.CancelledError:
             return True, None
         except Exception as error:  # noqa: BLE001  a fault in one answer must not end the chat
-            told = f"a fault of mcprun itself: {describe(error)}"
-            self._recorder.emit(Warned(where=Where(talk.id), message=told, traceback=traceback.format_exc()))
-            return False, QueryError(ErrorKind.FAULT, told)
+            message = f"a fault of mcprun itself: {describe(error)}"
+            self._recorder.emit(Warned(where=Where(talk.id), message=message, traceback=traceback.format_exc()))
+            return False, QueryError(ErrorKind.FAULT, message)
         return False, None
 
     def _write_down(self, talk: _Talk, text: str, error: QueryError | RunError | None) -> None:
@@ -231,11 +231,11 @@ class Chat:
     def _transcript(
         self, query: Query, conversation: Conversation, error: QueryError | RunError | None, seconds: float
     ) -> Transcript:
-        """Make a transcript. What a chat's own queries expect holds no patterns, so that checking it never waits."""
+        """Check a conversation and return its transcript. Expectations of a chat hold no patterns, so this is quick."""
         if not error:
             try:
                 conversation.checks = self._attempts.checks(query, conversation, seconds)
-            except Exception as fault:  # noqa: BLE001  what one answer holds must not end the chat
+            except Exception as fault:  # noqa: BLE001  one answer must not end the chat
                 error = self._attempts.fault("the conversation could not be judged", fault, Where(query.id))
         return self._attempts.transcript(query, 1, 1, conversation, error)
 
@@ -249,7 +249,7 @@ def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:
 
 
 def _line_of(transcript: Transcript) -> JsonObject:
-    """Make the line of a prompts file that asks the same again; only asks, if its calls can't be read from one."""
+    """Return a line of a prompts file that repeats a query, without its calls if these can't be written as one."""
     line: JsonObject = finite(saved_query(transcript))
     try:
         parse_query(loads(encoded(line)))

@@ -41,7 +41,7 @@ class Outcome:
 
 
 def check_all(expect: Expect, outcome: Outcome, show: Show, *, allow_tool_errors: bool = False) -> list[Check]:
-    """Check a conversation. That it ended, and that no call failed, is checked of every query.
+    """Check a conversation. Every query is checked for having ended and for calls that failed.
 
     Raises `EvaluationError` if a pattern or a schema runs out of time.
     """
@@ -85,15 +85,15 @@ def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: Show) -> Ch
 
 
 def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
-    """Say of each call whose tool can't be used, and that is not `wanted` to fail, what the tool would have to be."""
+    """Map each call of an unusable tool, except those `wanted` to fail, to what its tool should have been."""
     denied, unlisted = outcome.denied - wanted, outcome.unlisted - wanted
     return dict.fromkeys(denied, "may be used") | dict.fromkeys(unlisted, "the server lists")
 
 
 def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], show: Show) -> Check:
-    """Check that no call failed because its tool can't be used: allowing errors is about what tools answer.
+    """Check that no call failed because its tool can't be used. Allowed errors are only those that tools answer with.
 
-    `unusable` says, by the number of a call, what its tool would have to be: `may be used`, `the server lists`.
+    `unusable` maps the number of a call to what its tool should have been: `may be used`, `the server lists`.
     """
     wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number in unusable]
     told = "; ".join(

@@ -29,8 +29,8 @@ class Change:
     """One thing that differs. `call` is the number of a call: in HEAD, or of a removed one in BASE.
 
     `tool` is its name, and `input` what it was given, where that is not what changed. `before` and `after` are JSON
-    values, `None` where there is nothing to hold against; `are_errors` tells of results which of them are errors. A
-    `fault` is a query that could not be compared; `after` says why.
+    values, `None` where there is nothing to hold against; `are_errors` tells which results are errors. A
+    `fault` is a query that could not be compared, with the reason in `after`.
     """
 
     what: What
@@ -213,7 +213,7 @@ def read_json(text: str | bytes) -> Any:
     """Parse a line of our own files, with U+FFFD for each half of a surrogate pair. Raises `ValueError`."""
     try:
         return from_json(text)
-    except (ValueError, TypeError):  # what it refuses that Python takes; TypeError is for half of a surrogate pair
+    except (ValueError, TypeError):  # JSON that only Python's parser accepts; TypeError: half of a surrogate pair
         whole = well_formed(text).encode() if isinstance(text, str) else text
         try:
             return json.loads(well_formed_bytes(whole))

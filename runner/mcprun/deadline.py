@@ -10,10 +10,10 @@ from typing import Self
 
 
 class Deadline:
-    """Bounds the time of its context: `seconds`, not counting what is spent `paused`.
+    """Limits its context to so many `seconds`, not counting time spent `paused`.
 
-    Progress starts the seconds anew, up to `most` seconds in all. Raises `TimeoutError` from the context when the time
-    is over. `waited` is the time that was not counted; `worked`, once the context is over, what was.
+    Progress restarts the limit, up to `most` seconds in all. The context raises `TimeoutError` when the time is over.
+    `waited` is the time that was not counted; `worked` is the time that was, once the context has ended.
     """
 
     def __init__(self, seconds: float, most: float | None = None) -> None:
@@ -43,7 +43,7 @@ class Deadline:
         await self._timeout.__aexit__(kind, error, trace)
 
     def progressed(self, progress: float, total: float | None) -> None:
-        """Start the seconds anew: `progress` of a `total`, if that is known, has been made."""
+        """Restart the limit after progress: `progress` of `total`, which may be unknown."""
         self._progress = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
         now = self._began if self._pauses else asyncio.get_running_loop().time()
         last = self._entered + self.waited + self.most
@@ -56,7 +56,7 @@ class Deadline:
 
     @property
     def limit(self) -> str:
-        """What ended the context: `within 2 s`, with the last progress if there was any."""
+        """The limit that ended the context (`within 2 s`), with the last progress if there was any."""
         if not self._progress:
             return f"within {self.seconds:g} s"
         if self._is_last:

@@ -38,8 +38,8 @@ class Desk:
     """The client's side of a session with the server that has this `number`, as the SDK calls it.
 
     `clean` replaces what must not be seen; `nobodys` counts, for the whole run, what was told as of no query.
-    `is_stale` tells that the server's tools have changed since they were listed, `list_clock` is the clock of a list of
-    tools that is being read.
+    `is_stale` is set when the server's tools have changed since they were listed. `list_clock` is the deadline of the
+    `tools/list` in flight.
     """
 
     def __init__(
@@ -98,9 +98,9 @@ class Desk:
             self._emit(ToolsChanged(server=self._number))
 
     def finite(self, value: T, what: str) -> T:
-        """Return a value of a server's message with NaN and infinite numbers as text: JSON has no form for them.
+        """Replace NaN and infinite numbers in a value from a server by their names, and warn once for each `what`.
 
-        Warn once in a run for each `what`: the name of a tool, or of a request.
+        JSON has no such numbers (RFC 8259, section 6). `what` is the name of a tool or of a request.
         """
         if not holds_odd_number(value):
             return value
@@ -112,9 +112,9 @@ class Desk:
         return cast("T", finite(value))
 
     def progress(self, caller: Caller | None, clock: Deadline) -> ProgressFnT:
-        """Return what handles the progress notifications of one request, whose `clock` is reset by those that increase.
+        """Return the handler of a request's progress notifications. Those that increase reset its `clock`.
 
-        (MCP, "Progress" and "Timeouts".) The first of a `caller` are events.
+        MCP, "Progress" and "Timeouts". The first `MAX_PROGRESS` of a `caller` are events.
         """
         highest = -math.inf
 
@@ -142,12 +142,12 @@ class Desk:
         return took
 
     def list_progressed(self, progress: float, total: float | None) -> None:
-        """Extend the time of the list of tools that is being read."""
+        """Extend the deadline of the `tools/list` in flight."""
         if self.list_clock:
             self.list_clock.progressed(progress, total)
 
     def warn_once(self, message: str) -> None:
-        """Emit a warning, once in a run."""
+        """Emit a warning, but only once in a run."""
         self._nobodys[message] += 1
         if self._nobodys[message] == 1:
             self._emit(Warned(message=message))

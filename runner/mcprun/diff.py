@@ -149,7 +149,7 @@ class Comparison:
         name, repeat, verdicts = base["id"], base["repeat"], (base["verdict"], head["verdict"])
         try:
             yield from list(self._pair(base, head))
-        except Exception as error:  # noqa: BLE001  whatever one query holds, the others are compared
+        except Exception as error:  # noqa: BLE001  one query must not cost the others
             yield self._changed(
                 QueryDiff(
                     name, repeat, "changed", verdicts, _fault(error), is_regression=True, examples=(repeat, repeat)

@@ -66,7 +66,7 @@ class Script:
         self._left = list(answers)
 
     async def answer(self, request: JsonObject) -> tuple[JsonObject, str | None]:
-        """Answer a request (an `ElicitResult`); say why it is declined, where the query has not said so itself.
+        """Return the `ElicitResult` for a request, and the reason if it is declined and the query does not say so.
 
         Raises `EvaluationError` if a `match`, or a pattern of the form, runs out of time.
         """
@@ -96,7 +96,7 @@ def by_policy(policy: str, request: JsonObject) -> tuple[JsonObject, str | None]
     """Answer a request (an `ElicitResult`) as `--elicit` says; say why `defaults` declines, where it does.
 
     `decline` declines all. `defaults` accepts a form with the defaults of its schema, and declines one that requires
-    more. `script` is for queries that bring answers, and declines what nobody has an answer for. Raises
+    more. `script` declines requests that the query has no answer for. Raises
     `EvaluationError` if a pattern of the form runs out of time.
     """
     if policy == "script":
@@ -124,7 +124,7 @@ def defaults_of(schema: JsonObject) -> JsonObject | str:
 
 
 def misfit(content: JsonObject, schema: JsonObject) -> str | None:
-    """Say how a form's content breaks its schema (JSON Schema 2020-12), if it does. Nothing is ever fetched for it.
+    """Return how a form's content violates its schema (JSON Schema 2020-12), or None. No reference is fetched.
 
     Patterns are ECMA-262; one that can't be read is not checked. Raises `EvaluationError` if one runs out of time.
     """

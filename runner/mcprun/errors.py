@@ -126,7 +126,7 @@ class NoConnectionError(RequestError):
 
 
 def describe(error: BaseException) -> str:
-    """Name an unexpected exception on one line: its type and the beginning of its message."""
+    """Describe an unexpected exception on one line: its type and the beginning of its message."""
     text = " ".join(str(error).split())
     name = type(error).__name__
     return f"{name}: {text[:_DESCRIBED]}" if text else name

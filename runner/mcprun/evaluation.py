@@ -1,10 +1,9 @@
 """Evaluate users' and servers' patterns and schemas within a time limit, in a process that can be killed.
 
-A thread can't stop Python's `re`, so each match is made by `evaluation_worker.py`. One such process serves the callers
-that wait where they are: `search`, `replace` and so on block for at most `MATCH_SECONDS` of processor time. Another one
-serves those that must not block the event loop: `evaluated` runs a function that calls them in a thread. Both are
-started when first needed. A match costs about 15 µs. Schemas whose work is small and bounded are validated in this
-process.
+Python's `re` can't be interrupted from another thread, so `evaluation_worker.py` does the matching. One worker process
+serves blocking calls: `search`, `replace` and so on take at most `MATCH_SECONDS` of processor time. A second one serves
+`evaluated`, which runs a function that makes such calls in a thread, so that the event loop is not blocked. Both are
+started on first use. A match costs about 15 µs. Schemas that are small enough are validated in this process.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ MATCH_SECONDS = 1.0
 """Processor time of one match, or of one validation of a value by a schema."""
 
 MAX_TIMEOUTS = 3
-"""Times that a pattern or schema may run out of time. From then on it is not evaluated again in this process."""
+"""Time-outs of a pattern or schema after which this process does not evaluate it again."""
 
 _LATER_SECONDS, _MAX_LATER = 0.05, 10
-"""The same for `replace`, `spans` and `any_match`, which block the event loop: after the first time, there is less."""
+"""Seconds of a match after the first time-out, and further time-outs: for calls that block the event loop."""
 
 _INLINE_STEPS = 20_000
-"""Steps of a validation that is done in this process: 20 ms where each step finds something wrong."""
+"""Steps up to which a value is validated in this process: 20 ms if every step finds a violation."""
 
 _SHOWN = 200
 """Characters of a pattern that a message holds."""
@@ -57,11 +56,11 @@ class EvaluationError(QueryError):
 
 
 class _NeedsProcess(BaseException):
-    """A function can't be finished without the other process, and must not wait for it. Passes `except Exception`."""
+    """A function needs the worker process and must not wait for it. `except Exception` does not catch this."""
 
 
 class _Abandoned(BaseException):
-    """The caller of a function in the thread is gone."""
+    """The caller of `evaluated` was cancelled."""
 
 
 def search(pattern: str, text: str) -> tuple[str, str | None] | None:
@@ -125,8 +124,8 @@ class Schema:
 async def evaluated(function: Callable[[], T]) -> T:
     """Call a function that evaluates patterns or schemas, without blocking the event loop while it waits for them.
 
-    The function must be free of side effects: it is called here first, and again in a thread if it needs the other
-    process. When cancelled, what is being evaluated is killed.
+    The function must have no side effects: it is called here first, and again in a thread if it needs the worker
+    process. Cancellation kills the evaluation.
     """
     was_waiting, _thread.may_wait = _thread.may_wait, False
     try:
@@ -156,7 +155,7 @@ def timed_out() -> Counter[str]:
 
 
 def _evaluate(name: str, arguments: tuple[Any, ...], *keys: str | bytes) -> Any:
-    """Do a job in the process of this thread. `keys` are what its time is counted for."""
+    """Do a job in this thread's worker process. Time-outs are counted by `keys`: the patterns, or the schema."""
     if not _thread.may_wait:
         raise _NeedsProcess
     worker = _threaded.worker if _thread.job else _blocking
@@ -179,14 +178,14 @@ def _out_of_time(key: str | bytes, announced: str, how: str) -> EvaluationError:
 
 
 class _Worker:
-    """The process, started when there is a job for it. One job at a time."""
+    """A worker process that does one job at a time, started on its first job."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: EvaluationProcess | None = None
 
     def do(self, name: str, arguments: tuple[Any, ...], keys: Sequence[str | bytes], seconds: float) -> Any:
-        """Do a job within so many seconds; again in a new process if this one is gone for another reason than time."""
+        """Do a job within so many seconds. Try once more in a new process if this one ends, unless by a time-out."""
         with self._lock:
             try:
                 return self._done(name, arguments, keys, seconds)
@@ -202,13 +201,13 @@ class _Worker:
                 raise EvaluationError(ErrorKind.FAULT, message) from None
 
     def kill(self) -> None:
-        """End the process while it works; the thread that reads its answer finds that out."""
+        """Kill the process while it works. The thread that waits for its answer reads the end of the pipe."""
         if process := self._process:
             with suppress(OSError):
                 process.popen.kill()
 
     def close(self) -> None:
-        """End the process, if it does not work."""
+        """End the process if it is idle."""
         if self._lock.acquire(blocking=False):
             try:
                 self._discard()
@@ -216,9 +215,9 @@ class _Worker:
                 self._lock.release()
 
     def forget(self) -> None:
-        """Leave the process to the parent, in a fork of it."""
+        """Drop the process after a fork: it belongs to the parent."""
         if self._process:
-            self._process.popen.returncode = 0  # so that nothing here waits for it
+            self._process.popen.returncode = 0  # else `Popen.__del__` polls the parent's child
         self._process, self._lock = None, threading.Lock()
 
     def _done(self, name: str, arguments: tuple[Any, ...], keys: Sequence[str | bytes], seconds: float) -> Any:
@@ -239,7 +238,7 @@ class _Worker:
             _timeouts[key] += 1
             raise _out_of_time(key, announced, f"took longer than {seconds:g} s") from None
         except BaseException:
-            self._discard()  # its answer would be taken for that to the next job
+            self._discard()  # the next job would read the answer to this one
             raise
         if answer[0] == "error":
             raise EvaluationError(ErrorKind.FAULT, f"a value could not be evaluated: {answer[1][:_SHOWN]}")
@@ -252,7 +251,7 @@ class _Worker:
 
 
 class _Job:
-    """A function that is called in the thread for an awaiting caller."""
+    """A function to call in the thread, for a caller that awaits its result."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
@@ -268,14 +267,14 @@ class _Job:
             _thread.job = _threaded.current = None
 
     def abandon(self) -> None:
-        """Give the job up: the process that works on it is killed."""
+        """Abandon the job, and kill the process if it works on it."""
         self.is_abandoned = True
         if _threaded.current is self:
             _threaded.worker.kill()
 
 
 class _Thread(threading.local):
-    """What holds for the evaluations of a thread."""
+    """The state of one thread: whether it may wait for a worker, and its job in the `evaluated` thread."""
 
     may_wait = True
     job: _Job | None = None
@@ -283,7 +282,7 @@ class _Thread(threading.local):
 
 @dataclass(slots=True)
 class _Threaded:
-    """The thread for callers that must not block, with its process."""
+    """The thread that serves `evaluated`, with its worker process."""
 
     worker: _Worker
     executor: ThreadPoolExecutor
@@ -297,7 +296,7 @@ _threaded = _Threaded(_Worker(), ThreadPoolExecutor(1, "evaluation"))
 
 
 def _forked() -> None:
-    """Share neither processes nor threads with the parent."""
+    """Start afresh after a fork: worker processes and threads belong to the parent."""
     global _threaded
     _blocking.forget()
     _threaded.worker.forget()

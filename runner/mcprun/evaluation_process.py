@@ -15,7 +15,7 @@ from mcprun import evaluation_worker
 from mcprun.evaluation_worker import write_frame
 
 _INHERITED = ("DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
-"""Variables that an interpreter may need to start. No other is handed on: they hold secrets."""
+"""Environment variables that an interpreter may need to start. Others may hold secrets, and are not passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class EvaluationProcess:
     def start(cls) -> EvaluationProcess:
         """Start a process. Raises `OSError`."""
         program = evaluation_worker.__file__
-        more: dict[str, Any] = {"start_new_session": True}  # Ctrl-C in a terminal is not for it
+        more: dict[str, Any] = {"start_new_session": True}  # else Ctrl-C in a terminal reaches it too
         if sys.platform == "win32":
             more = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         popen = subprocess.Popen(  # noqa: S603  our own program
@@ -51,12 +51,12 @@ class EvaluationProcess:
         with suppress(OSError):
             self.popen.kill()
         for pipe in (self.jobs, self.results):
-            with suppress(OSError):  # what was not written yet can't be
+            with suppress(OSError):  # closing flushes, and the reader is gone
                 pipe.close()
         self.popen.wait()
 
     def ended_by_time(self) -> bool:
-        """Wait for the end of the process; return whether a job took too long."""
+        """Wait for the process to end; return whether its timer ended it."""
         code = self.popen.wait()
         if sys.platform == "win32":
             return code == 1  # `faulthandler` ends a process with `_exit(1)`

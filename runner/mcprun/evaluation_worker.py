@@ -1,13 +1,13 @@
-"""Matches patterns and validates schemas in a process of its own: `python -I -S evaluation_worker.py`.
+"""Match patterns and validate schemas in a separate process: `python -I -S evaluation_worker.py`.
 
-A regular expression can't be interrupted within its process, so this process ends itself when a job takes too long: by
-the timers of POSIX, elsewhere by the watchdog of `faulthandler`. It needs 15 ms to start and imports nothing but the
-standard library, until there is a schema.
+A regular expression can't be interrupted within its process, so a timer ends this process when a job takes too long:
+setitimer(2), or the watchdog of `faulthandler` on Windows. It starts in 15 ms, since it imports only the standard
+library until there is a schema.
 
 The protocol on stdin and stdout: frames of a length (8 bytes, little-endian) and `marshal` data, which keeps text and
 numbers exact. The first frame is `sys.path`, for jsonschema and regress. Each job, (name, arguments, seconds), is
-answered by any number of ("pattern", text) frames, which announce the pattern that is about to be matched where there
-may be several, and one ("result", value) or ("error", message) frame.
+answered by any number of ("pattern", text) frames, each naming the pattern that is matched next if there may be
+several, and one ("result", value) or ("error", message) frame.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from typing import IO, Any
 HEADER_BYTES = 8
 
 _STACK_BYTES, _MAX_FRAMES = 256 * 1024 * 1024, 20_000
-"""For values that are nested deeply; memory that is not used is not taken."""
+"""The stack for deeply nested values. The system allocates only what is used of it."""
 
 _WAIT_FACTOR = 3
-"""A job may take this many times its seconds of processor time by the clock, where others use the processors too."""
+"""Wall-clock seconds for each second of processor time: on a busy machine a job waits for a processor."""
 
 
 def write_frame(file: IO[bytes], value: Any) -> None:
@@ -40,7 +40,7 @@ def write_frame(file: IO[bytes], value: Any) -> None:
 
 
 def read_frame(file: IO[bytes]) -> Any:
-    """Read one frame. Raises `EOFError` where there is none, or only a part of one."""
+    """Read one frame. Raises `EOFError` if there is none, or only part of one."""
     header = file.read(HEADER_BYTES)
     size = int.from_bytes(header, "little")
     data = file.read(size) if len(header) == HEADER_BYTES else b""
@@ -70,13 +70,13 @@ def main() -> None:
         except EOFError:
             return
         if name == "validate":
-            import mcprun.json_schema  # noqa: F401  its time is not that of the job
+            import mcprun.json_schema  # noqa: F401  the import must not count as time of the job
         start(seconds)
         try:
             answer: tuple[str, object] = ("result", functions[name](*arguments))
         except RecursionError:
             answer = ("error", "it is nested too deeply")
-        except Exception as error:  # noqa: BLE001  the caller decides what a job that can't be done means
+        except Exception as error:  # noqa: BLE001  the caller turns it into an `EvaluationError`
             answer = ("error", f"{type(error).__name__}: {error}")
         stop()
         write_frame(results, answer)
@@ -99,18 +99,18 @@ def spans(pattern: str, text: str) -> list[tuple[int, int]]:
 
 
 class _Announcer:
-    """Tells the caller which of several patterns is about to be matched, so that it knows which one took too long."""
+    """Reports which of several patterns is matched next, so that the caller can name the one that timed out."""
 
     def __init__(self, results: IO[bytes]) -> None:
         self._results = results
         self._announced = ""
 
     def reset(self) -> None:
-        """Begin a job."""
+        """Start a new job: the next pattern is announced again."""
         self._announced = ""
 
     def announce(self, pattern: str) -> None:
-        """Name a pattern, unless it is the one that was named last."""
+        """Report a pattern, unless it was the last one reported."""
         if pattern != self._announced:
             write_frame(self._results, ("pattern", pattern))
             self._announced = pattern
@@ -126,13 +126,13 @@ class _Announcer:
 
 
 class _Validation:
-    """Validates values by JSON Schema. Schemas come as `marshal` data, by which their validators are kept."""
+    """Validates values against JSON Schemas. Validators are cached by the `marshal` data of their schema."""
 
     def __init__(self, announcer: _Announcer) -> None:
         self._announcer = announcer
 
     def outcome(self, schema: bytes, dialect: str, value: Any, part: Any) -> list[Any]:
-        """Validate a value: the fields of an `Outcome`."""
+        """Validate a value; return the fields of an `Outcome`."""
         self._announcer.reset()
         outcome = self._validator(schema, dialect).outcome(value, part)
         problem = outcome.problem
@@ -153,7 +153,7 @@ class _Validation:
 
 
 def _timer() -> tuple[Callable[[float], object], Callable[[], object]]:
-    """Return what starts and what stops the time of a job; when it is over, the process ends."""
+    """Return the functions that start and stop the timer of a job. The timer ends the process."""
     if sys.platform == "win32":
         sink = open(os.devnull, "w", encoding="ascii")  # noqa: SIM115, PTH123  it is open as long as the process
         return (
@@ -173,7 +173,7 @@ def _timer() -> tuple[Callable[[float], object], Callable[[], object]]:
 
 
 if __name__ == "__main__":
-    if sys.platform != "win32":  # whatever the parent has made of the signals that end this process
+    if sys.platform != "win32":  # the parent may ignore or block the signals of the timers, which is inherited
         for number in (signal.SIGPROF, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})

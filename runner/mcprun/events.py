@@ -101,7 +101,7 @@ class Noise(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrayAnswer(Event):
-    """An answer of a server whose id is of no request; `text` holds its words, and what was done with it."""
+    """An answer whose id fits no request. `text` holds the answer, and how it was handled."""
 
     name: ClassVar[str] = "stray_answer"
     server: int
@@ -187,8 +187,8 @@ class ToolCall(Event):
     """One tool call. `call` numbers a query's calls from 0; `problem` is set where no proper result came.
 
     `error` holds the words of the server's JSON-RPC error, if it answered with one. `progress` counts the server's
-    notifications of progress, if there were any. `cancelled` tells that the call was given up, and that the server was
-    notified (MCP, "Cancellation").
+    progress notifications, if any. `cancelled` is set if the call was abandoned and the server was notified (MCP,
+    "Cancellation").
     """
 
     name: ClassVar[str] = "tool_call"

@@ -30,7 +30,7 @@ _MOST_TRIED = 40
 """Values of one schema that are tried."""
 
 _MAX_FAILURES = 3
-"""Validations that may take too long before no more values are tried: each may take a second."""
+"""Validations that may time out before no more values are tried. Each takes a second."""
 
 _MOST_ITEMS = 100
 """Items of a list, and properties of an object, that are made."""
@@ -74,7 +74,7 @@ class _Maker:
         self._schema = evaluation.Schema(root, "either")
         self._failures = 0
         self.reason = ""
-        """Why a value could not be validated, the first time that it could not; empty if it always could."""
+        """Why the first value that could not be validated could not; empty if all were validated."""
 
     def values(self, schema: Any, name: str = "", nth: int = 1, level: int = 0) -> Iterator[Any]:
         """Give values that a schema allows. They are for the property `name`, the `nth` of its object."""

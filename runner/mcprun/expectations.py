@@ -29,7 +29,7 @@ class Part(BaseModel):
 
 
 class Expectation(Part):
-    """A part of what is expected, in which null means nothing: it would pass without checking anything."""
+    """A part of an expectation. Null is refused: it would check nothing, and pass."""
 
     @field_validator("*", mode="before")
     @classmethod

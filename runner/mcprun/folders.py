@@ -44,14 +44,14 @@ def new_directory(stem: str, out: str | None) -> Path:
 _BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
 
 FILES = _BEFORE | {RETRIED}
-"""All that stands in a run's folder."""
+"""All files of a run."""
 
 
 def refuse_links(path: Path) -> None:
-    """Raise `UsageError` if a file of a run's folder is not a regular file: writing it would write somewhere else.
+    """Raise `UsageError` if a file of a run is a link (even a broken one), a folder, a pipe or a device.
 
-    That is a link, also one to nothing, a folder or a pipe. The files that are written to before they take the place of
-    others (`.new`) count as well. Raises `OSError` for a folder that can't be read.
+    Writing it would write outside the run. Temporary files (`.new`) are checked as well. Raises `OSError` for a folder
+    that can't be read.
     """
     for file in sorted(path.iterdir()):
         if file.name.removesuffix(".new") in FILES and not stat.S_ISREG(mode := file.lstat().st_mode):
@@ -60,7 +60,7 @@ def refuse_links(path: Path) -> None:
 
 
 def refuse_own(path: Path) -> None:
-    """Raise `UsageError` if a report would take the place of a file of a run, or of a link in a run's folder."""
+    """Raise `UsageError` if a report would overwrite a file of a run, or a link in a run's folder."""
     if not (path.parent / RUN).exists():
         return
     if path.name in FILES:
@@ -84,9 +84,9 @@ def remove_run(path: Path) -> None:
 
 
 def mark_latest(path: Path | None) -> None:
-    """Make `outputs/latest` name this run: a link where links can be made, else a text file with its path.
+    """Point `outputs/latest` at a run: a link where the file system has links, else a text file with the path.
 
-    Without a run, it names none.
+    Without a run, remove it.
     """
     latest = OUTPUTS / LATEST
     if path is None:

@@ -1,4 +1,4 @@
-"""Whether a run that has ended holds what its `run.json` counts: a run that lost lines must never look whole."""
+"""Check that a run that has ended holds as many transcripts as its `run.json` counts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _ENDED = {
 
 
 def damage(lines: Iterable[tuple[Outline, bytes]], counts: Counts | None, ids: Container[str] | None) -> str:
-    """Describe how the lines of a run that has ended differ from its `counts`; empty if they don't.
+    """Return how the transcripts of a run differ from its `counts`; empty if they match.
 
     `ids` are those of the run's queries, if they are known. Memory holds about 45 bytes for each line.
     """
     if counts is None:
-        return "run.json says that the run has ended, and counts nothing"
+        return "run.json says that the run has ended, and holds no counts"
     found = dict.fromkeys(Verdict, 0)
     seen = Numbers()
     for number, (line, _) in enumerate(lines, 1):
@@ -43,7 +43,7 @@ def damage(lines: Iterable[tuple[Outline, bytes]], counts: Counts | None, ids: C
 
 
 def is_torn(path: Path) -> bool:
-    """Return whether a file ends in a line that is not whole."""
+    """Return whether a file ends in an incomplete line."""
     with path.open("rb") as stream:
         if not stream.seek(0, os.SEEK_END):
             return False

@@ -1,7 +1,7 @@
-"""JSON Schema 2020-12 as mcprun validates it: nothing is retrieved, numbers are exact, patterns have a dialect.
+"""Validate JSON Schema 2020-12: no reference is fetched, numbers are exact, the caller chooses the pattern dialect.
 
 JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Only this module and its keywords use `jsonschema`.
-It does not bound the time that a validation takes: `evaluation.py` does.
+Validation may take any time here; `evaluation.py` bounds it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mcprun.patterns import Search, compile_pattern
 from mcprun.schema_references import VALUES, is_local, referred
 
 _MAX_NOTES = 10
-"""Notes on what was skipped in one validation."""
+"""Patterns, and references, that one validation reports as skipped."""
 
 _MAX_MESSAGE = 1000
 """Characters of a problem's message, which holds the value that is wrong."""
@@ -40,7 +40,7 @@ class InvalidSchemaError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """How a value breaks its schema: where (a JSON path, `$` for all of it), and in which way."""
+    """A violation of a schema: the JSON path (`$` for the whole value) and a message."""
 
     path: str
     message: str
@@ -53,8 +53,8 @@ class Problem:
 class Outcome:
     """The result of a validation.
 
-    `unread` name the patterns that were skipped, `unresolved` the references and what else can't be followed, with the
-    reason.
+    `unread` names the patterns that were skipped, `unresolved` the references and other parts that can't be followed,
+    each with the reason.
     """
 
     problem: Problem | None = None
@@ -63,7 +63,7 @@ class Outcome:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All that was skipped."""
+        """The patterns and references that were skipped."""
         return self.unread + self.unresolved
 
 
@@ -109,8 +109,8 @@ def check_users_schema(schema: Any) -> None:
 class SchemaValidator:
     """Validates values against one schema, which must be valid by the metaschema.
 
-    `search` finds the schema's patterns. What can't be evaluated, such as a pattern of another dialect or a reference
-    that leads out of the document, is skipped and noted.
+    `search` matches the schema's patterns. A pattern of another dialect, or a reference that leaves the document, is
+    skipped and noted.
     """
 
     schema: Any
@@ -134,7 +134,7 @@ class SchemaValidator:
                 problem = Problem(error.json_path, shortened(error.message))
         except RecursionError:
             raise
-        except Exception as error:  # noqa: BLE001  a reference to what is not a schema fails in any way
+        except Exception as error:  # noqa: BLE001  a reference to a value that is not a schema raises any exception
             self._unresolvable(f"the schema can't be followed: {type(error).__name__}: {error}")
         return Outcome(problem, tuple(self._unread), tuple(self._unresolved))
 
@@ -150,11 +150,11 @@ class SchemaValidator:
 
 
 def bound_work(schema: Any) -> float:
-    """Bound the steps of validating one JSON value that has no items or properties: count the schema's nodes.
+    """Count the nodes of a schema with its references expanded: a bound on the steps of validating a scalar.
 
-    References are expanded. Times the nodes of a value, it bounds the steps of any validation, since each part of the
-    schema meets each part of the value at most once. Infinite for schemas in circles, for references other than JSON
-    Pointers, and for keywords that take more time: patterns, `$dynamicRef` and `unevaluated…`.
+    Multiplied by the nodes of a value, it bounds the steps of validating that value: each part of the schema meets each
+    part of the value at most once. Infinite for circular schemas, for references other than JSON Pointers, and for
+    keywords that may take longer: patterns, `$dynamicRef` and `unevaluated…`.
     """
     known: dict[int, float] = {}
 
@@ -187,7 +187,7 @@ _UNBOUND_TEXTS = frozenset({"pattern", "$dynamicRef", "$id", "$schema", "$recurs
 
 
 def count_nodes(value: Any, most: float) -> float:
-    """Count the parts of a JSON value, long text as several; infinite if there are more than `most`, or 50 levels."""
+    """Count the nodes of a JSON value, long text as several; infinite above `most` nodes or 50 levels."""
     total, todo = 0.0, [(value, 0)]
     while todo:
         part, level = todo.pop()
@@ -207,7 +207,7 @@ def count_nodes(value: Any, most: float) -> float:
 
 
 def shortened(text: str, length: int = _MAX_MESSAGE) -> str:
-    """Cut a text to a length, in its middle."""
+    """Cut out the middle of a text that is longer than `length`."""
     half = length // 2
     return text if len(text) <= length else f"{text[:half]} … {text[-half:]}"
 
@@ -218,7 +218,7 @@ _DIALECTS = frozenset(str(uri).rstrip("#") for uri in SPECIFICATIONS)
 
 
 def _parts(schema: Any) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Yield each schema within a schema, and what its references lead to, with its `referencing.Resolver`."""
+    """Yield each schema within a schema, and each that its references lead to, with its `referencing.Resolver`."""
     root = DRAFT202012.create_resource(schema)
     todo = [(root, SPECIFICATIONS.combine(Registry()).resolver_with_root(root))]
     seen: set[int] = set()
@@ -231,7 +231,7 @@ def _parts(schema: Any) -> Iterator[tuple[dict[str, Any], Any]]:
         yield part, resolver
         for keyword in ("$ref", "$dynamicRef"):
             if isinstance(part.get(keyword), str):
-                found = resolver.lookup(part[keyword])  # the caller has looked whether it is there
+                found = resolver.lookup(part[keyword])  # the caller has checked that it resolves
                 todo.append((DRAFT202012.create_resource(found.contents), found.resolver))
         for inner in DRAFT202012.subresources_of(part):
             resource = DRAFT202012.create_resource(inner)
@@ -246,7 +246,7 @@ def _leads_to_schema(resolver: Any, reference: str) -> bool:
 
 
 def _in_one_dialect(schema: Any) -> Any:
-    """Leave out each `$schema`, for whose sake `jsonschema` would go on with another dialect and Python's patterns."""
+    """Remove each `$schema`, at which `jsonschema` switches to its own validator for that dialect."""
     if isinstance(schema, list):
         return [_in_one_dialect(item) for item in schema]
     if not isinstance(schema, dict):
@@ -259,7 +259,7 @@ def _in_one_dialect(schema: Any) -> Any:
 
 
 def _validator(schema: Any, keywords: dict[str, Any]) -> Validator:
-    """Make a validator that retrieves nothing, with other implementations of some keywords."""
+    """Return a validator that fetches nothing, with our implementations of some keywords."""
     kind: type[Validator] = validators.extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
     return kind(schema, registry=Registry())
 

@@ -1,4 +1,4 @@
-"""Keywords of JSON Schema 2020-12 that `jsonschema` does not implement as mcprun needs them.
+"""JSON Schema keywords that `jsonschema` implements differently from what mcprun needs.
 
 The caller chooses the dialect of patterns. Numbers are exact, and items are compared by hashes.
 """
@@ -104,7 +104,7 @@ def _evaluated(validator: Any, instance: dict[str, Any], schema: Any, finds: Sea
     for part in inner:
         keys |= _evaluated(validator, instance, part, finds)
         if isinstance(part, dict) and "unevaluatedProperties" in part:
-            keys |= set(instance)  # it has allowed all of them, else this schema would not be valid
+            keys |= set(instance)  # that schema is valid, so it allows all of them
     for keyword in ("$ref", "$dynamicRef"):
         if keyword in schema:
             found = validator._resolver.lookup(schema[keyword])  # noqa: SLF001  as jsonschema's own keyword does
@@ -145,7 +145,7 @@ def unique_items(validator: Any, wanted: Any, instance: Any, _: Any) -> Iterator
 
 
 def _key(value: Any) -> Any:
-    """Return what is equal for equal JSON values: 1 and 1.0 are equal, `true` and 1 are not."""
+    """Return a hashable key that is equal for equal JSON values: 1 and 1.0 are equal, `true` and 1 are not."""
     if isinstance(value, bool):
         return bool, value
     if isinstance(value, list):

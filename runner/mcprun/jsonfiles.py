@@ -36,7 +36,7 @@ def encoded(value: Any) -> bytes:
 
 
 def _patiently_encoded(value: Any) -> bytes:
-    """Write what the quick way can't, or must not, write."""
+    """Write a value with surrogate halves, NaN, infinite numbers or more than 255 levels, which `to_json` can't."""
     try:
         return _to_json(value).encode()
     except UnicodeEncodeError:
@@ -55,7 +55,7 @@ def indented(value: Any) -> bytes:
 
 
 def strict_json(value: Any) -> Any:
-    """Return a value as strict JSON can hold it, with the substitutes of `dumps`; the same object if it can already."""
+    """Return a value with the substitutes of `dumps`, so that it is strict JSON; the same object if it already is."""
     try:
         data = to_json(value)
     except ValueError:
@@ -67,9 +67,9 @@ def strict_json(value: Any) -> Any:
 
 
 def parsed(line: bytes) -> Any:
-    """Read a line that is JSON, with U+FFFD for each half of a surrogate pair: older files hold some, escaped.
+    """Parse a line of JSON, with U+FFFD for each half of a surrogate pair: older files hold escaped ones.
 
-    Raises `ValueError` where it is none, or nested without end.
+    Raises `ValueError` for a line that is not JSON or is nested too deeply.
     """
     try:
         return json.loads(well_formed_bytes(line))
@@ -83,7 +83,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def staged(path: Path, data: bytes) -> Path:
-    """Write what is to take the place of a file, beside it, and return where that is."""
+    """Write the new content of a file beside it, for an atomic replace; return the path that was written."""
     new = path.with_name(f"{path.name}.new")
     with fresh(new) as stream:
         stream.write(data)
@@ -101,7 +101,7 @@ def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
 
 
 def fresh(path: Path) -> IO[bytes]:
-    """Open a new file for writing, in place of one that may be there; a link there is replaced, and not followed."""
+    """Open a new file for writing. An existing file or link of that name is removed first; a link is not followed."""
     path.unlink(missing_ok=True)
     return path.open("xb")
 

@@ -55,7 +55,7 @@ def lines(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[
 
 
 def _bad_line(error: jsonlines.InvalidLineError) -> str:
-    """Name the field, or `line`, and say what is wrong with it."""
+    """Return the field, or `line`, and the problem with it."""
     match error.__cause__:
         case UnicodeDecodeError() as cause:
             return f"line: not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"

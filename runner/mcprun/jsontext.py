@@ -1,7 +1,7 @@
-"""JSON from text that somebody else wrote, read strictly (RFC 8259): one value or one reason why there is none.
+"""Parse JSON text strictly (RFC 8259): one value, or one reason why there is none.
 
-Python's own reader takes `NaN`, keeps the last of two equal keys, and returns infinity for `1e400`. Two readers of such
-a text may see different values, so it is refused.
+Python's `json` accepts `NaN`, keeps the last of two equal keys, and returns infinity for `1e400`. Two parsers may read
+such a text differently, so it is refused.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 from pydantic_core import to_json
 
 MOST_LEVELS = 500
-"""Levels of nesting that are read. Python's own limit varies by version and by how deep the caller's stack is."""
+"""Levels of nesting that are parsed. Python's own limit varies by version and with the depth of the stack."""
 
 _NUMBERS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 class AmbiguousError(ValueError):
-    """Text that Python reads as JSON although RFC 8259 does not, or of which two readers may see different values.
+    """Text that Python's `json` accepts although RFC 8259 does not, or that two parsers may read differently.
 
-    `place` is where, as `a.b[0]`, empty for the whole text; `problem` says what is wrong there.
+    `place` is a path such as `a.b[0]`, empty for the whole text; `problem` describes the value there.
     """
 
     def __init__(self, place: str, problem: str) -> None:
@@ -33,11 +33,11 @@ class AmbiguousError(ValueError):
 
 
 class TooDeepError(ValueError):
-    """Text that is JSON and nested deeper than is read."""
+    """JSON text that is nested more than `MOST_LEVELS` deep."""
 
 
 class _Bad:
-    """Stands in a parsed value where the text holds something that is refused; `problem` says what."""
+    """A placeholder in a parsed value for a number that is refused, with the `problem`."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
@@ -52,9 +52,8 @@ class _Repeated(dict[str, Any]):
 def loads(text: str | bytes) -> Any:
     """Parse JSON.
 
-    Raises `ValueError`: `json.JSONDecodeError` or `UnicodeDecodeError` for what is not JSON, `AmbiguousError` for NaN,
-    infinite numbers and duplicate keys (naming where), and a plain one for text that is nested too deeply or holds a
-    number that is too long.
+    Raises `ValueError`: `json.JSONDecodeError` or `UnicodeDecodeError` for text that is not JSON, `AmbiguousError` for
+    NaN, infinite numbers and duplicate keys, `TooDeepError`, and a plain one for an integer with too many digits.
     """
     bad: list[_Bad | _Repeated] = []
 
@@ -101,7 +100,7 @@ def levels(value: Any) -> int:
 
 
 def holds_odd_number(value: Any) -> bool:
-    """Return whether a JSON value holds NaN or an infinite number, for which JSON has no form."""
+    """Return whether a JSON value holds NaN or an infinite number, which JSON has no syntax for."""
     try:
         data = to_json(value)
     except ValueError:  # lone surrogates, or more than 255 levels
@@ -110,7 +109,7 @@ def holds_odd_number(value: Any) -> bool:
 
 
 def number_name(value: float) -> str:
-    """Name a number that JSON has no form for: `NaN`, `Infinity` or `-Infinity`."""
+    """Return the name of a number that JSON has no syntax for: `NaN`, `Infinity` or `-Infinity`."""
     return _NUMBERS.get(value, "NaN")
 
 
@@ -144,7 +143,7 @@ def _opened(text: str | bytes) -> int:
 
 
 def _problems(value: Any) -> Iterator[AmbiguousError]:
-    """Yield what is refused in a parsed value, each with its path, in the order of the text."""
+    """Yield an error for each value that is refused, in the order of the text."""
     todo: list[tuple[str, Any]] = [("", value)]
     while todo:
         path, one = todo.pop()

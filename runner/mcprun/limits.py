@@ -14,7 +14,7 @@ REQUEST_SECONDS = 600.0
 """One model request. A long answer takes minutes when it is not streamed; both SDKs use ten."""
 
 CALL_SECONDS = 60.0
-"""One tool call, the MCP SDKs' own usual default; progress notifications start it anew."""
+"""One tool call; the usual default of the MCP SDKs. A progress notification restarts it."""
 
 MAX_CALL_SECONDS = 600.0
 """One tool call, however often it reports progress: twice what clients that extend calls usually allow."""
@@ -130,7 +130,7 @@ _WHOLE = frozenset(
 
 
 def number_problem(value: object, *, whole: bool = False, most: float = math.inf) -> str:
-    """Say what is wrong with a number that must be finite, not negative and at most `most`; empty if nothing is."""
+    """Return why a number is not finite, not negative and at most `most`; empty if it is."""
     kind = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kind):
         return f"must be {'a whole number' if whole else 'a number'}, not {value!r}"
@@ -143,7 +143,7 @@ def number_problem(value: object, *, whole: bool = False, most: float = math.inf
 class Limits:
     """The bounds of one run; `None` is no bound. A query's own `timeout`, `max_turns` and `max_tokens` come first.
 
-    Progress extends a call up to `max_call_seconds`, without one up to 10 minutes or `call_seconds`, if that is more.
+    Progress extends a call up to `max_call_seconds`; if that is None, up to 10 minutes, or `call_seconds` if longer.
     `concurrency` is how many queries work at once: those that wait for a batch do not, and of them there may be
     `batch_queries` in all. `batch_wait` and `batch_poll` are seconds.
     `budget_tokens`, `budget_usd` (US dollars) and `max_failures` (queries that did not pass) are of the whole run.
@@ -179,14 +179,14 @@ class Limits:
 
     @property
     def most_call_seconds(self) -> float:
-        """How long one call may take, however often it reports progress."""
+        """Seconds that one call may take, however often it reports progress."""
         if self.max_call_seconds is None:
             return max(MAX_CALL_SECONDS, self.call_seconds)
         return self.max_call_seconds
 
     @property
     def problem(self) -> str:
-        """What is wrong with a value, if any is: no time may be negative, and each number must be finite."""
+        """The first value that is negative or not finite, with the reason; empty if there is none."""
         for one in fields(self):
             value = getattr(self, one.name)
             if value is not None and (problem := number_problem(value, whole=one.name in _WHOLE)):

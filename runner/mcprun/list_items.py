@@ -1,7 +1,7 @@
 """Items of `tools/list`, `prompts/list`, `resources/list` and `resources/templates/list`, read one by one. Pure.
 
-One that is malformed is left out by name and costs none of the others. A malformed field that an item can be used
-without, such as its icons, is ignored. Either is named.
+A malformed item is left out, and the others are kept. A malformed field that is not needed, such as the icons, is
+ignored. Both are reported by name.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from mcprun.records import JsonObject, Malformed
 
 _OPTIONAL = frozenset({"title", "icons", "annotations", "_meta", "execution", "size"})
 _TEXTS = frozenset({"description", "mimeType"})
-"""Keys that prompts and resources can be used without; a tool's description is what a model chooses it by."""
+"""Optional keys of prompts and resources. A tool needs its description: the model chooses tools by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemList:
-    """One kind of list: the key of a page that holds it, and of an item that it is known by."""
+    """One kind of list: `key` holds the items on a page, and `known_by` is the field that identifies an item."""
 
     method: str
     key: str
@@ -50,7 +50,7 @@ LISTS = {one.method: one for one in (TOOLS, PROMPTS, RESOURCES, TEMPLATES)}
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The items of a page that can be used, what was malformed, and the cursor of the next page, if there is one."""
+    """The usable items of a page, the malformed ones, and the cursor of the next page."""
 
     items: list[JsonObject]
     malformed: list[Malformed]
@@ -58,7 +58,7 @@ class Page:
 
 
 def read_page(listed: ItemList, page: JsonObject, accept: Callable[[JsonObject], str] = lambda _: "") -> Page:
-    """Read one page. `accept` says why an item that seems in order can't be used after all; empty if it can.
+    """Read one page. `accept` returns why a well-formed item can't be used; empty if it can.
 
     Raises `ValueError` if the page holds no list.
     """
@@ -81,20 +81,20 @@ def read_page(listed: ItemList, page: JsonObject, accept: Callable[[JsonObject],
         items.append(found)
     cursor = page.get("nextCursor")
     if not isinstance(cursor, str | None):
-        told = f"is not listed, nor what comes after it: {mismatch('nextCursor', cursor, 'text')}"
-        malformed.append(Malformed(item=f"{listed.key}[{len(page[listed.key])}]", rule="malformed", message=told))
+        message = f"and all after it are not listed: {mismatch('nextCursor', cursor, 'text')}"
+        malformed.append(Malformed(item=f"{listed.key}[{len(page[listed.key])}]", rule="malformed", message=message))
         cursor = None
     return Page(items, malformed, cursor)
 
 
 def _name(listed: ItemList, item: Any, index: int) -> str:
-    """Name an item by what it is known by, or by its place on its page."""
+    """Return the identifier of an item, or its place on the page."""
     name = item.get(listed.known_by) if isinstance(item, dict) else None
     return name if name and isinstance(name, str) else f"{listed.key}[{index}]"
 
 
 def _read(listed: ItemList, item: Any) -> tuple[JsonObject, list[str]]:
-    """Return an item without its malformed optional fields, and what was wrong with those. Raises `ValueError`."""
+    """Return an item without its malformed optional fields, and their problems. Raises `ValueError`."""
     if not isinstance(item, dict):
         raise ValueError(mismatch("it", item, "an object"))
     found, ignored = checked(listed.model, item, listed.optional)
@@ -110,7 +110,7 @@ def _read(listed: ItemList, item: Any) -> tuple[JsonObject, list[str]]:
 
 
 def _check_object_schema(schema: JsonObject) -> None:
-    """Check what MCP asks of an input schema besides JSON Schema (MCP, "Tools": `inputSchema`)."""
+    """Check MCP's own rules for an input schema (MCP, "Tools": `inputSchema`)."""
     if "type" not in schema:
         raise ValueError('inputSchema.type is missing, and must be "object"')
     if schema["type"] != "object":

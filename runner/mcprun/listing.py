@@ -53,7 +53,7 @@ async def list_all(
 ) -> tuple[ServerRecord, Catalog | None]:
     """Do what `list_server` does, and give the prompts, resources and templates as well, unless `lists_all` is not set.
 
-    Each of those lists may take `seconds` once more. One that can't be had stands in `Catalog.failed`.
+    Each of those lists may take `seconds` once more. One that fails is in `Catalog.failed`.
     """
 
     def emit(event: Event) -> None:
@@ -85,7 +85,7 @@ async def list_all(
 
 
 async def _catalog(server: Server, seconds: float, warn: Callable[[str], None]) -> Catalog:
-    """List what there is besides tools. A list that can't be had costs none of the others."""
+    """List prompts, resources and templates. If one list fails, the others are listed all the same."""
     lists: dict[str, list[JsonObject]] = {}
     failed: dict[str, str] = {}
     for name, listed, read in (

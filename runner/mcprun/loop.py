@@ -35,7 +35,7 @@ _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
 
 _MOST_LEVELS = 400
-"""Levels of nesting of a call's arguments that can be recorded; servers are sent fewer (`content.MOST_DEPTH`)."""
+"""Levels of nesting of arguments that can be recorded. Servers are sent at most `content.MOST_DEPTH`."""
 
 ANSWERED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the user's next message may follow."""
@@ -59,7 +59,7 @@ class Loop:
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
     from the one that is played back, if one is, `given_divergence` how what it began with does; with `stop_diverged`, a
     conversation ends there. A `gate` bounds how many use a server at once. `approve` is asked before each call, and
-    `hear` is called with what the model says while it comes. `warn` emits the first warning of each kind.
+    `hear` is called with the model's text as it streams. `warn` emits the first warning of each kind.
     """
 
     model: Model
@@ -82,7 +82,7 @@ class Loop:
         return Answers(self.model, self.limits, self.offers)
 
     def clock(self) -> Deadline:
-        """Make the clock of one request to a server."""
+        """Return the deadline of one request to a server."""
         return Deadline(self.limits.call_seconds, self.limits.most_call_seconds)
 
     def passed(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:

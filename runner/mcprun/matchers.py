@@ -35,7 +35,7 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 
 
 def fits(expected: Any, got: Any, *, exact: bool = False) -> bool:
-    """Return whether a JSON value is what was expected.
+    """Return whether a JSON value fits an expected one.
 
     Objects may hold more keys than are expected, unless `exact`. `expected` must have no `problem`. Raises
     `EvaluationError` if a pattern runs out of time.

@@ -1,7 +1,7 @@
 """Results of `tools/call`, `prompts/get` and `resources/read`, read block by block. Pure.
 
-MCP 2025-11-25 and 2026-07-28, "Tool Result", "Getting a Prompt", "Reading Resources". What is malformed is named by its
-own type and key, and what stands beside it is kept. A result that breaks the protocol is a failure all the same.
+MCP 2025-11-25 and 2026-07-28, "Tool Result", "Getting a Prompt", "Reading Resources". Problems name the
+malformed block by its own type and key; well-formed blocks are kept. A result with problems is a failure all the same.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ _BLOCKS: dict[str, type[BaseModel]] = {
 _PLAIN = {"type", "text"}
 
 _OPTIONAL = frozenset({"annotations", "_meta", "title", "description", "icons", "size"})
-"""Keys of a content block that it can be used without."""
+"""Optional keys of a content block. If one is malformed, the block is used without it."""
 
 _ROLES = ("user", "assistant")
 
 _QUOTED = 500
-"""Characters of JSON up to which a malformed block is quoted. It is quoted whole, so that no secret in it is cut."""
+"""Characters of JSON up to which a malformed block is quoted. It is never cut: half a secret is not redacted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A result in which everything is well-formed, and the `problems` that the server's own had."""
+    """A result reduced to its well-formed parts, and the `problems` of the server's own."""
 
     result: JsonObject
     problems: tuple[str, ...] = ()
 
 
 def read_call(result: JsonObject, *, is_modern: bool) -> Reading:
-    """Read a `CallToolResult`; `is_modern` tells that the session speaks 2026-07-28 or later.
+    """Read a `CallToolResult`; `is_modern`: the session speaks 2026-07-28 or later.
 
     Structured content alone is accepted. With problems, the content ends with a text that lists them, and `isError` is
     set.
@@ -63,14 +63,14 @@ def read_call(result: JsonObject, *, is_modern: bool) -> Reading:
         problems.append(mismatch("_meta", result["_meta"], "an object"))
     if not problems:
         return Reading({**result, "content": content})
-    told = {"type": "text", "text": f"The server sent an invalid result: {'; '.join(problems)}."}
-    return Reading({**result, "content": [*content, told], "isError": True}, tuple(problems))
+    notice = {"type": "text", "text": f"The server sent an invalid result: {'; '.join(problems)}."}
+    return Reading({**result, "content": [*content, notice], "isError": True}, tuple(problems))
 
 
 def read_prompt(result: JsonObject) -> Reading:
-    """Read a `GetPromptResult`. In place of content that can't be read stands a text that says so.
+    """Read a `GetPromptResult`. Unreadable content is replaced by a text that lists its problems.
 
-    A message without a proper role is left out. Where no message can be read, there is none.
+    A message without a valid role is left out. If no message can be read, `messages` is empty.
     """
     read = 0
 
@@ -81,8 +81,8 @@ def read_prompt(result: JsonObject) -> Reading:
             problems.append(mismatch(at, item, "an object"))
         elif item.get("role") not in _ROLES:
             role = item.get("role")
-            told = f"is {json.dumps(role)}, not user or assistant" if isinstance(role, str) else f"is {kind(role)}"
-            problems.append(f"{at}.role {told if 'role' in item else 'is missing'}")
+            wrong = f"is {json.dumps(role)}, not user or assistant" if isinstance(role, str) else f"is {kind(role)}"
+            problems.append(f"{at}.role {wrong if 'role' in item else 'is missing'}")
         else:
             if "content" not in item:
                 problems.append(f"{at}.content is missing")
@@ -101,7 +101,7 @@ def read_resource(result: JsonObject) -> Reading:
 
 
 def note(problems: Sequence[str]) -> JsonObject:
-    """Make the content block that tells a model what could not be read."""
+    """Return the content block that lists problems for the model."""
     return {"type": "text", "text": f"[The server sent an invalid result: {'; '.join(problems)}]"}
 
 
@@ -116,7 +116,7 @@ def _read(result: JsonObject, key: str, read: Callable[[Any, str, list[str]], Js
 def _list(
     value: Any, at: str, read: Callable[[Any, str, list[str]], JsonObject | None], problems: list[str]
 ) -> list[JsonObject]:
-    """Read the items of a list, without those that can't be."""
+    """Read the items of a list; leave out unreadable ones."""
     if not isinstance(value, list):
         problems.append(mismatch(at, value, "a list"))
         return []
@@ -125,16 +125,16 @@ def _list(
 
 
 def _block(item: Any, at: str, problems: list[str]) -> JsonObject | None:
-    """Read a content block; return None if it can't be."""
+    """Read a content block; return None if it is unreadable."""
     if isinstance(item, dict) and item.keys() == _PLAIN and item["type"] == "text" and isinstance(item["text"], str):
-        return item  # nearly all are like this: 8 µs less a call
+        return item  # the usual case: saves 8 µs a call
     if not isinstance(item, dict):
         problems.append(mismatch(at, item, "an object"))
         return None
     sort = item.get("type")
     if not isinstance(sort, str):
-        told = mismatch(f"{at}.type", sort, "text") if "type" in item else f"{at}.type is missing"
-        problems.append(told + _quoted(item))
+        problem = mismatch(f"{at}.type", sort, "text") if "type" in item else f"{at}.type is missing"
+        problems.append(problem + _quoted(item))
         return None
     at = f"{at} ({sort})"
     if sort == "resource":
@@ -162,7 +162,7 @@ def _embedded(item: JsonObject, at: str, problems: list[str]) -> JsonObject | No
 
 
 def _contents(item: Any, at: str, problems: list[str], joint: str = ": ") -> JsonObject | None:
-    """Read the contents of a resource, which are a text or a blob. The `joint` stands before the key in a problem."""
+    """Read the contents of a resource, which are a text or a blob. `joint` separates place and key in a problem."""
     if not isinstance(item, dict):
         problems.append(mismatch(at, item, "an object"))
         return None
@@ -180,15 +180,15 @@ def _checked(
     model: type[BaseModel], item: JsonObject, at: str, problems: list[str], optional: frozenset[str] = _OPTIONAL
 ) -> JsonObject | None:
     try:
-        found, told = checked(model, item, optional)
+        found, ignored = checked(model, item, optional)
     except ValueError as error:
         problems.append(f"{at}{error}{_quoted(item)}")
         return None
-    problems += [f"{at}{one}" for one in told]
+    problems += [f"{at}{one}" for one in ignored]
     return found
 
 
 def _quoted(item: JsonObject) -> str:
-    """Quote what can't be read, if it is short."""
+    """Quote an unreadable block, if it is short."""
     text = json.dumps(item, ensure_ascii=False)
     return f" in {text}" if len(text) <= _QUOTED else ""

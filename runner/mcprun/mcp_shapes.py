@@ -1,6 +1,6 @@
-"""Objects of MCP, checked one by one: what a server got wrong is named by key, and does not cost what stands beside it.
+"""Check MCP objects one by one, and name problems by key. Pure.
 
-The SDK validates a result as a whole, and names what is wrong by the members of its own unions. Pure.
+The SDK validates a result as a whole, and its errors name members of its own unions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
-"""What pydantic's types of errors mean in JSON."""
+"""The JSON types that pydantic's error types expect."""
 
 
 def kind(value: Any) -> str:
@@ -45,14 +45,14 @@ def kind(value: Any) -> str:
 
 
 def mismatch(where: str, value: Any, expected: str) -> str:
-    """Say that a value is not of the type that it must be."""
+    """Return the problem of a value whose JSON type is wrong: `title is a number, not text`."""
     return f"{where} is {kind(value)}, not {expected}"
 
 
 def problem(error: ValidationError, skip: int = 0) -> str:
-    """Say the first thing that is wrong with an object, by its keys: `data is missing`, `title is a number, not text`.
+    """Return the first problem of an object, with its key: `data is missing`, `title is a number, not text`.
 
-    The first steps of the way to it are skipped: so many lead to the object.
+    The first `skip` steps of the error's location lead to the object, and are left out.
     """
     detail = error.errors(include_url=False)[0]
     where = place(detail["loc"][skip:])
@@ -63,14 +63,14 @@ def problem(error: ValidationError, skip: int = 0) -> str:
 
 
 def place(steps: tuple[int | str, ...]) -> str:
-    """Write the way to a value: `icons[0].src`."""
+    """Return the path to a value as text: `icons[0].src`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
 def checked(model: type[BaseModel], value: JsonObject, optional: frozenset[str]) -> tuple[JsonObject, list[str]]:
-    """Check an object against the SDK's model of it; return it without malformed keys that are `optional`, and why.
+    """Validate an object by the SDK's model; return it without its malformed `optional` keys, and their problems.
 
-    Raises `ValueError`, which says what is wrong, if the object can't be used.
+    Raises `ValueError` with the problem if the object can't be used without the malformed key.
     """
     problems: list[str] = []
     while True:

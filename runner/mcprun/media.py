@@ -50,7 +50,7 @@ Rule = Literal["type", "data", "size", "dimensions", "count", "error", "role"]
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """Content that the API does not accept: what it is, its `summary` (type and size), and the rule that it breaks."""
+    """Content that the API does not accept: its name, its `summary` (type and size), and the rule that it violates."""
 
     what: str
     summary: str
@@ -69,14 +69,14 @@ class Unsendable:
 
     @property
     def warning(self) -> str:
-        """What the user is told."""
+        """The warning for the user."""
         return f"the model is sent a description in place of content ({self.what}: {self.summary}): {self.reason}"
 
 
 def media_block(data: str, declared: str, what: str) -> JsonObject | Unsendable:
     """Return the image or document block for base64 `data`, or why the API would refuse it.
 
-    The bytes decide on the type, whatever the server has `declared`. `what` names the content in messages. Base64 may
+    The bytes decide the type; what the server `declared` does not. `what` names the content in messages. Base64 may
     be wrapped, URL-safe, unpadded, or part of a data URL; the block holds it in its strict form.
     """
     if url := _DATA_URL.match(data):
@@ -125,7 +125,7 @@ def summary_of(block: JsonObject) -> str:
 
 
 def is_large(block: JsonObject) -> bool:
-    """Tell whether an accepted image is too large for a request that holds many."""
+    """Return whether an accepted image is too large for a request that holds many."""
     source = block["source"]
     if block["type"] != "image" or source.get("type") != "base64":
         return False
@@ -202,7 +202,7 @@ def _jpeg_sides(raw: bytes) -> Iterator[tuple[int, int]]:
         if raw[place] != 0xFF:
             return
         marker = raw[place + 1]
-        if marker == 0xFF:  # any number of fill bytes may stand before a marker
+        if marker == 0xFF:  # fill bytes may precede a marker
             place += 1
         elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # markers without a segment
             place += 2

@@ -1,4 +1,4 @@
-"""Misspelt keywords of JSON Schemas that users write: JSON Schema ignores them, so a check would pass unseen. Pure."""
+"""Find misspelt keywords in JSON Schemas that users write. Validators ignore them, so a check would pass. Pure."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ KEYWORDS = (
 _ANNOTATIONS = frozenset(
     {"discriminator", "example", "externalDocs", "name", "note", "notes", "nullable", "summary", "tags", "xml"}
 )
-"""Words of OpenAPI and of others, which are near to a keyword and none."""
+"""Keys of OpenAPI and other tools that resemble a keyword."""
 
 _ALIKE = 0.8
-"""How much like a keyword a word must be to be taken for it: `requried` is that much like `required`."""
+"""Similarity (`difflib` ratio) from which a key counts as misspelt: `requried` has 0.875 to `required`."""
 
 
 def misspelt(schema: Any) -> Iterator[str]:
-    """Yield, for each key of a schema that looks like a keyword misspelt, where it is and which may be meant."""
+    """Yield a message for each key of a schema that looks like a misspelt keyword: its place, and the keyword."""
     todo: list[tuple[str, Any]] = [("$", schema)]
     while todo:
         place, one = todo.pop()
@@ -60,7 +60,7 @@ def _meant(key: str) -> str:
 
 
 def _within(place: str, schema: JsonObject) -> Iterator[tuple[str, Any]]:
-    """Yield the schemas that stand in one, with their places."""
+    """Yield the schemas within a schema, with their places."""
     for key, value in schema.items():
         if key in SCHEMA_MAPS and isinstance(value, dict):
             yield from ((f"{place}.{key}.{name}", item) for name, item in value.items())

@@ -1,7 +1,7 @@
-"""Proxies and certificates that the environment names, checked before any client is made.
+"""Check the proxies and certificates that the environment names, before any HTTP client is made.
 
-The HTTP client under both SDKs reads these variables when it is made, whatever it is asked for: one bad value makes
-every request fail, with an exception that does not name the variable. Pure, but for the certificates.
+The HTTP client of both SDKs reads these variables when it is constructed. One bad value makes every request fail, with
+an exception that does not name the variable. Pure, except that it reads the certificates.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _proxy_problems(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _bypass_problems(environ: Mapping[str, str]) -> Iterator[str]:
-    """Check the hosts that are reached without a proxy as the Anthropic SDK reads them, by the client's own words."""
+    """Check `NO_PROXY` as the Anthropic SDK reads it, by constructing its client."""
     names = _proxy_variables(environ)
     hosts = _hosts(environ, names)
     if not hosts or "*" in hosts:
@@ -119,7 +119,7 @@ def _proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _proxy_problem(value: str) -> str | None:
-    """Say what is wrong with the address of a proxy, and what to do; None if a client can be made with it."""
+    """Return what is wrong with the address of a proxy and how to fix it; None if a client accepts it."""
     shown = without_secrets(value)
     url = value if "://" in value else f"http://{value}"
     remedy = "set it to http://HOST:PORT"

@@ -31,10 +31,10 @@ _WORDS = 500
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Opens one conversation. `clock` makes the clock of a request to the server; `waiting_for` notes what is sent.
+    """Opens one conversation. `clock` returns the deadline of a request; `waiting_for` records the request in flight.
 
-    What the server asks before it gives something is answered by the `asker`. `malformed` fills with what of it could
-    not be read, while the rest was.
+    What the server asks before it gives something is answered by the `asker`. `malformed` collects the
+    problems of results that could be read in part.
     """
 
     server: Server
@@ -96,12 +96,12 @@ class Opener:
             raise _refused(f"{_resource(uri)} can't be sent: {error}") from None
 
     def _check(self, reading: Reading, key: str, failed: str) -> None:
-        """Note what was malformed. Raises `QueryError` (`prompts`) if nothing could be read."""
+        """Record the problems of a result. Raises `QueryError` (`prompts`) if nothing in it could be read."""
         if reading.problems:
-            told = f"the server sent an invalid result: {'; '.join(reading.problems)}"
+            problems = f"the server sent an invalid result: {'; '.join(reading.problems)}"
             if not reading.result[key]:
-                raise _refused(f"{failed}: {told}")
-            self.malformed.append(f"{failed} whole: {told}")
+                raise _refused(f"{failed}: {problems}")
+            self.malformed.append(f"{failed} whole: {problems}")
 
     async def _ask(
         self,

@@ -1,4 +1,4 @@
-"""Replace what fits the regular expressions of `--redact` and `--scrub`, each within a time limit."""
+"""Replace matches of the regular expressions of `--redact` and `--scrub`, each within a time limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mcprun.records import Record
 class RedactPatterns:
     """The patterns of `--redact`. A text that one of them can't be matched against in time is redacted whole.
 
-    `warnings` say so, once for each pattern; the caller takes them out and emits them.
+    `warnings` names each such pattern once. The caller emits the warnings and clears the list.
     """
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
@@ -29,14 +29,14 @@ class RedactPatterns:
         return bool(self._patterns)
 
     def replaced(self, text: str) -> str:
-        """Replace what fits; return the same object if nothing does."""
+        """Replace all matches in a text; return the same object if there are none."""
         if not self._patterns or text in self._clean:
             return text
         try:
             if not evaluation.any_match(self._patterns, [text]):
                 return text
         except EvaluationError:
-            pass  # the patterns one by one tell which it is
+            pass  # the loop below finds the pattern
         for pattern in self._patterns:
             try:
                 text = evaluation.replace(pattern, REDACTED, text)
@@ -46,7 +46,7 @@ class RedactPatterns:
         return text
 
     def spans(self, text: str) -> list[list[tuple[int, int]]]:
-        """Find where each pattern fits; nowhere for one that runs out of time, since `replaced` leaves nothing then."""
+        """Return the spans of each pattern's matches; none if it runs out of time: `replaced` then redacts the text."""
         found: list[list[tuple[int, int]]] = []
         for pattern in self._patterns:
             try:
@@ -56,13 +56,13 @@ class RedactPatterns:
         return found
 
     def look_ahead(self, value: Any) -> None:
-        """Match all strings of a value at once, so that `replaced` need not match each of them if none fits."""
+        """Match all strings of a value in one job. If none matches, `replaced` need not match them one by one."""
         texts = frozenset(_strings(value)) - self._clean if self._patterns else ()
         try:
             if texts and not evaluation.any_match(self._patterns, list(texts)):
                 self._clean = frozenset(texts)
         except EvaluationError:
-            pass  # one of them takes too long: `replaced` finds out which
+            pass  # `replaced` finds the pattern that takes too long
 
     def _note(self, pattern: str) -> None:
         if pattern not in self._late:
@@ -71,7 +71,7 @@ class RedactPatterns:
 
 
 def scrubbed(pattern: str, replacement: str, text: str) -> str:
-    """Replace what fits a pattern of `--scrub`; return the text as it is if that takes too long."""
+    """Replace matches of a `--scrub` pattern; return the text unchanged if that takes too long."""
     try:
         return evaluation.replace(pattern, replacement, text)
     except EvaluationError:
@@ -86,7 +86,7 @@ def late_scrubs(patterns: Sequence[str]) -> list[str]:
 
 
 def checked_pattern(flag: str, pattern: str) -> str:
-    """Return a regular expression of an option. Raises `UsageError` for one that can't be meant."""
+    """Return the regular expression of an option. Raises `UsageError` if it is invalid or matches the empty text."""
     try:
         compile_pattern(pattern)
         is_everywhere = evaluation.search(pattern, "") is not None

@@ -15,7 +15,7 @@ from mcprun.tools import ToolSet
 
 @dataclass(frozen=True, slots=True)
 class _Broken:
-    """Why values can't be validated by a schema. If it `is_invalid`, the server is to blame, not a limit of ours."""
+    """Why a schema can't be used. `is_invalid` is a fault of the server; otherwise it exceeds a limit of mcprun."""
 
     reason: str
     is_invalid: bool
@@ -29,14 +29,14 @@ class OutputSchemas:
         self._ready: dict[str, Schema | _Broken] = {}
 
     def update(self, tools: ToolSet) -> None:
-        """Take the schemas of a list of tools. Tools that are gone keep theirs: calls of them may be in flight."""
+        """Store the schemas of a list of tools. Those of removed tools stay: calls of them may be in flight."""
         for tool in tools.listed:
             name = tool["name"]
             self._ready.pop(name, None)
             self._raw[name] = tool.get("outputSchema")
 
     async def problem(self, tool: str, result: JsonObject) -> tuple[str, tuple[str, ...]]:
-        """Return how a result breaks its tool's schema, empty if it does not, and what of the schema was skipped.
+        """Return how a result violates its tool's schema, empty if it does not, and the skipped parts of the schema.
 
         Raises `EvaluationError` if it takes too long.
         """

@@ -56,10 +56,10 @@ class Outbox:
         self.log: ServerLog = _SentLog(redactor, self._told.append)
 
     def emit(self, event: Event) -> None:
-        """Take an event; one that can't be redacted is replaced by a report of that."""
+        """Redact and store an event. One that can't be redacted is replaced by a warning."""
         try:
             self._told.append(self._redactor.value(event))
-        except Exception as error:  # noqa: BLE001  what one event holds must cost nothing else
+        except Exception as error:  # noqa: BLE001  one event must not cost the others
             self._told.append(unrecordable(event, self._redactor.text(describe(error))))
 
     def pack(self, transcript: Transcript | None = None, error: RunError | None = None) -> Parcel:
@@ -72,7 +72,7 @@ class Outbox:
     def _redacted(self, transcript: Transcript | None) -> Transcript | None:
         try:
             return self._redactor.value(transcript)
-        except Exception as error:  # noqa: BLE001  what one query holds must not cost the others
+        except Exception as error:  # noqa: BLE001  one query must not cost the others
             assert transcript is not None  # noqa: S101  nothing holds nothing
             bare = transcript.model_copy(update={"prompt": "", "system": None})
             return emptied(bare, f"the conversation could not be recorded: {self._redactor.text(describe(error))}")

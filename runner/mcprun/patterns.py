@@ -1,6 +1,6 @@
-"""Regular expressions in two dialects: Python's `re` in what users write, ECMA-262 in the schemas of servers.
+"""Regular expressions in two dialects: Python's `re` for users, ECMA-262 for the schemas of servers.
 
-Matching takes no bounded time: `evaluation.py` does that in a process that can be killed. Compiling does.
+Matching may take any time: `evaluation.py` does it in a process that can be killed. Compiling is safe anywhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from mcprun.surrogates import well_formed
 
 Dialect = Literal["python", "ecma", "either"]
-"""`either` is ECMA-262, and Python's where that can't read a pattern: a guess, for values that are tried."""
+"""`either` is ECMA-262, or Python's for a pattern that is not valid ECMA-262; for sample values only."""
 
 Search = Callable[[str, str], bool | None]
 """Whether a pattern is found in a text; `None` if the pattern can't be read in its dialect."""
@@ -25,10 +25,10 @@ _ECMA_ESCAPE = re.compile(r"\\(?:[dDwWsSbBtnvfrcxuk]|[^A-Za-z]|(?P<other>.))", r
 
 @lru_cache(maxsize=512)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile a user's regular expression. Raises `ValueError` for each reason for which that may fail."""
+    """Compile a user's regular expression. Raises `ValueError` if it is invalid, too large or nested too deeply."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of syntax that a later Python may read otherwise
+            warnings.simplefilter("ignore")  # a FutureWarning on syntax that may change
             return re.compile(pattern)
     except (re.error, OverflowError) as error:
         raise ValueError(str(error)) from None

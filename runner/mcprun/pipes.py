@@ -24,7 +24,7 @@ _ENDLESS = 20
 """A line that goes on for so many times the bound has no end: the connection is of no more use to anybody."""
 
 _TURN = 100
-"""Lines that are read before the event loop gets to its timers and to other tasks."""
+"""Lines that are read in a row before the event loop runs its timers and other tasks."""
 
 
 class _Stream:
@@ -93,7 +93,7 @@ class Incoming(_Stream):
             raise StopAsyncIteration from None
 
     async def _read_on(self, lines: Iterator[bytes | LongLine]) -> None:
-        """Read the next lines; where they are no messages, let other tasks run from time to time."""
+        """Read the next lines. If none of them is a message, let other tasks run."""
         taken = list(islice(lines, _TURN))
         for line in taken:
             try:
@@ -124,9 +124,9 @@ class Outgoing(_Stream):
         self._said: list[bytes] = []
 
     async def send(self, message: SessionMessage) -> None:
-        """Take a message, and wait while the pipe is full. Raises `anyio.ClosedResourceError`.
+        """Send a message; wait while the pipe is full. Raises `anyio.ClosedResourceError`.
 
-        A notification does not wait: most say that a call was given up, whose time is over, and they are few.
+        Notifications don't wait. They are few, and most cancel a request whose deadline has passed.
         """
         if self.is_closed:
             raise anyio.ClosedResourceError

@@ -29,7 +29,7 @@ _EXIT_SECONDS = 2.0
 """For each step of ending a server: stdin's end, SIGTERM, SIGKILL (MCP, "Lifecycle", "Shutdown")."""
 
 _HURRIED_SECONDS = 0.25
-"""From stdin's end to SIGTERM, once this process has been told to end: SIGTERM gives a server another second."""
+"""From stdin's end to SIGTERM, after `hurry`."""
 
 _INHERITED = (
     (
@@ -83,7 +83,7 @@ def send_signal(process: Process, number: signal.Signals) -> None:
 
 
 def hurry() -> None:
-    """Give servers less time to end by themselves from now on: this process was told to end at once."""
+    """Shorten the time that servers get to exit by themselves, since this process was asked to end at once."""
     _hurried.set()
 
 

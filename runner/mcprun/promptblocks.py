@@ -1,7 +1,7 @@
-"""Content blocks that a user writes into a prompts file, checked before anything is sent. Pure.
+"""Check the content blocks of a prompts file before anything is sent. Pure.
 
-The shapes are those of the Messages API (https://platform.claude.com/docs/en/api/messages). What the API refuses for
-its bytes, such as a picture that is too large, is no mistake of the file: it is described when it is sent.
+The shapes are those of the Messages API (https://platform.claude.com/docs/en/api/messages). Blocks
+that the API refuses for their bytes, such as an image that is too large, pass: they are described when they are sent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OF_IMAGES = ("base64", "url", "file")
 
 
 def check_blocks(blocks: list[Any]) -> None:
-    """Raise `ValueError` that names the first block which the API refuses whatever it holds."""
+    """Raise `ValueError` that names the first block whose shape the API refuses."""
     for number, block in enumerate(blocks):
         if not isinstance(block, dict) or block.get("type") not in _TYPES:
             raise ValueError(f"block {number} must be an object whose type is one of {', '.join(_TYPES)}")
@@ -37,7 +37,7 @@ def check_blocks(blocks: list[Any]) -> None:
 
 
 def marks_problem(prompts: Iterable[Any]) -> str | None:
-    """Say what is wrong with the `cache_control` marks of a query's prompts, which one request holds together."""
+    """Return the problem of all `cache_control` marks of a query, which share one request; None if there is none."""
     marks = [mark for prompt in prompts for mark in _marks(prompt)]
     if len(marks) > MAX_CACHE_MARKS:
         return f"has {len(marks)} blocks with cache_control, and the API accepts {MAX_CACHE_MARKS}"

@@ -1,6 +1,6 @@
-"""The prompts files that a pattern such as `tests/**/*.jsonl` names, for `mcprun batch` and for pytest alike.
+"""Find the prompts files of a pattern such as `tests/**/*.jsonl`, for `mcprun batch` and for pytest.
 
-`*` and `?` match within one name, `**` any number of folders. Runs and the folder `outputs/` are no source of prompts.
+`*` and `?` match within one name, `**` any number of folders. Files of runs and of `outputs/` are left out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _OUTPUTS, _RUN, _TRACE = "outputs", "run.json", "trace.jsonl"
-"""The folder of runs, and files by which a run is recognised."""
+"""The folder of runs, and the files that identify a run."""
 
 
 def files_of(name: str) -> list[str]:

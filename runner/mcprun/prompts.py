@@ -24,11 +24,11 @@ from mcprun.shard import Shard
 from mcprun.source import open_source, sha256_of
 
 _MAX_REFUSED = 100
-"""Lines of `refused`: the same mistake may stand in a million lines."""
+"""Entries of `refused`: a million lines may have the same mistake."""
 
 _MOST_WARNINGS = 100
 _MOST_PATTERNS = 1000
-"""So many are kept in memory, however long the file is."""
+"""Bounds on memory for a file of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def read_prompts(
 ) -> PromptsFile:
     """Open and check a prompts file; `-` is stdin, or what is `kept` in its place. Queries are run `repeat` times.
 
-    What `demands` finds wrong with a selected query stands in `refused`: it matters only where an API is asked.
+    `refused` holds the problems that `demands` finds in selected queries; they matter only if the API is asked.
 
     Where all is selected of a file that is `known`, and has the scripts that are needed, it is not checked again.
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one

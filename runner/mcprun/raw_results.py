@@ -1,6 +1,6 @@
-"""Results as the server sent them, past the SDK's validation, which drops a whole result for one wrong key.
+"""Read results as the server sent them. The SDK's validation would reject a whole result for one wrong key.
 
-The SDK is handed an empty result of the right shape in place of the server's own, which travels inside it.
+The SDK receives an empty valid result, which carries the server's own in its `_meta`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _KEY = "mcprun/result"
 _EMPTY: dict[str, str] = {"tools/call": "content", "prompts/get": "messages", "resources/read": "contents"} | {
     method: listed.key for method, listed in LISTS.items()
 }
-"""The methods whose results are read by mcprun itself, and the list that such a result must have."""
+"""Methods whose results mcprun reads itself, each with the key of the list that its results require."""
 
 _COMPLETE = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-"""What results of 2026-07-28 must have besides; older versions ignore it."""
+"""Fields that 2026-07-28 requires of these results; older versions ignore them."""
 
 
 class _Carried(dict[str, Any]):
-    """An empty JSON object that the SDK lets through, with the server's result in it."""
+    """An empty JSON object for `_meta`, which carries the server's result as an attribute."""
 
     def __init__(self, result: JsonObject, page: Page | None = None) -> None:
         super().__init__()
@@ -39,13 +39,13 @@ class _Carried(dict[str, Any]):
 
 
 def as_sent(result: JsonObject) -> JsonObject:
-    """Return what the server sent in place of a result that the SDK has validated."""
+    """Return the server's own result for one that the SDK has validated."""
     carried = _carried(result.get("_meta"))
     return result if carried is None else carried.result
 
 
 def tools_page(meta: Any) -> Page | None:
-    """Return what a page of tools was read as, by the `_meta` of what the SDK took for it; None if it was not."""
+    """Return the `Page` that the `_meta` of a validated page of tools carries; None if it carries none."""
     carried = _carried(meta)
     return None if carried is None else carried.page
 
@@ -56,7 +56,7 @@ def _carried(meta: Any) -> _Carried | None:
 
 
 class RawResults:
-    """Stands between the SDK's client and a transport, and notes which request a response answers."""
+    """Wraps a transport of the SDK's client, and matches responses with the methods of their requests."""
 
     def __init__(self) -> None:
         self._methods: dict[Any, str] = {}
@@ -69,7 +69,7 @@ class RawResults:
             yield _Reading(read, self.read), _Writing(write, self.wrote)
 
     def wrote(self, message: SessionMessage) -> None:
-        """Note a request that goes out."""
+        """Record the method of an outgoing request."""
         match message.message:
             case JSONRPCRequest(id=number, method=method) if method in _EMPTY or method == "initialize":
                 self._methods[number] = method
@@ -77,7 +77,7 @@ class RawResults:
                 self._methods.pop(params.get("requestId"), None)
 
     def read(self, message: Any) -> Any:
-        """Put an empty result in place of one that comes in, if mcprun reads it itself."""
+        """Replace the result of an incoming response by an empty one that carries it, if mcprun reads it itself."""
         answer = message.message if isinstance(message, SessionMessage) else None
         if isinstance(answer, JSONRPCError):
             self._methods.pop(answer.id, None)
@@ -98,12 +98,12 @@ class RawResults:
         try:
             page = read_page(TOOLS, result, self._refusal)
         except ValueError:
-            return result  # the SDK names what is wrong with it
+            return result  # the SDK reports the problem
         empty |= {"tools": page.items, "_meta": {_KEY: _Carried(result, page)}}
         return empty | ({"nextCursor": page.cursor} if page.cursor else {})
 
     def _refusal(self, tool: JsonObject) -> str:
-        """Say what the SDK holds against a tool, in the version of the protocol that is spoken."""
+        """Return why the SDK rejects a tool in the session's protocol version; empty if it does not."""
         try:
             methods.parse_server_result(TOOLS.method, self._version, {**_COMPLETE, "tools": [tool]})
         except ValidationError as error:
@@ -113,7 +113,7 @@ class RawResults:
 
 
 class _Reading:
-    """A read stream whose messages are looked at."""
+    """A read stream that passes each message through a function."""
 
     def __init__(self, inner: Any, look: Any) -> None:
         self._inner = inner
@@ -141,7 +141,7 @@ class _Reading:
 
 
 class _Writing:
-    """A write stream whose messages are looked at."""
+    """A write stream that calls a function with each message."""
 
     def __init__(self, inner: Any, look: Any) -> None:
         self._inner = inner

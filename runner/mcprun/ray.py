@@ -62,7 +62,7 @@ async def on_ray(
 
 
 class _LostError(Exception):
-    """An actor died with a query, which it had taken or not."""
+    """An actor died before a query was done. `was_taken`: it had accepted the query."""
 
     def __init__(self, *, was_taken: bool) -> None:
         self.was_taken = was_taken
@@ -97,9 +97,9 @@ class _Crew:
     async def run(self, query: Query, repeat: int) -> Transcript:
         """Run a query; see `Attempts.run`. When its actor dies, it is tried again by another.
 
-        What was in flight when an actor died is tried again one query at a time, so that one which kills its actor
-        cannot keep taking the same ones with it; it ends in an error. Only a try that a live actor has taken
-        counts: after several actors died at once, Ray reports some of them late.
+        Queries that were in flight when an actor died are tried again one at a time, so that a query which kills its
+        actor fails alone; it ends in an error. Only attempts that a live actor has accepted count: if several actors
+        die at once, Ray reports some deaths late.
         """
         tries, is_again = 0, False
         try:
@@ -147,7 +147,7 @@ class _Crew:
         except RayActorError as error:
             self._lost(hand, actor, error)
             raise _LostError(was_taken=was_taken) from None
-        except RayTaskError as error:  # raised by what the query holds, on an actor that lives
+        except RayTaskError as error:  # raised by the query on a live actor
             message = f"a fault of mcprun itself: {describe(error.cause)}"
             setup = self._setup
             return faulted(query, repeat, message, system=setup.system, model=setup.model.record.name)

@@ -64,7 +64,7 @@ async def joined(address: str, seconds: float) -> AsyncIterator[int]:
         with _silenced():
             try:
                 _join(address)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever went wrong is told the same way
+            except (Exception, SystemExit) as error:  # noqa: BLE001  any exception is passed to the caller
                 loop.call_soon_threadsafe(_failed, ready, error)
             else:
                 loop.call_soon_threadsafe(_done, ready)
@@ -96,7 +96,7 @@ async def joined(address: str, seconds: float) -> AsyncIterator[int]:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Keep Ray's own messages off the terminal: what matters of them is raised, or is an event.
+    """Silence Ray's own messages on the terminal. Failures are raised, or are events.
 
     A thread of Ray's (`listen_error_messages`) prints that an actor died, whatever `log_to_driver` says. It obeys the
     switch that Ray's debugger uses.

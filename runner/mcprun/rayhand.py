@@ -81,7 +81,7 @@ class Hand:
             ray.kill(actor)
 
     async def close(self) -> None:
-        """End the servers and the actor, which is killed where it does not answer, or this is cancelled."""
+        """End the servers and the actor. The actor is killed if it does not answer, or if this is cancelled."""
         try:
             if self.actor and self.about:
                 with suppress(RayError, TimeoutError):

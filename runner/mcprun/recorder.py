@@ -101,14 +101,14 @@ class Recorder:
             self._ending.end(_unwritable(self.journal.path, error))
 
     def emit(self, event: Event) -> None:
-        """Redact an event, write it to the journal, and hand it to the watchers.
+        """Redact an event, write it to the journal, and publish it to the watchers.
 
-        One that can't be redacted or written is replaced by a report of that; of a query's end, its verdict is `error`.
+        An event that can't be redacted or written is replaced by a warning; the end of a query, by the verdict `error`.
         """
         try:
             event = self._redactor.value(event)
             self._write(event)
-        except Exception as error:  # noqa: BLE001  what one event holds must cost nothing else
+        except Exception as error:  # noqa: BLE001  one event must not cost the others
             event = unrecordable(event, self._redactor.text(describe(error)))
             self._write(event)
         for warning in self._redactor.take_warnings():
@@ -173,7 +173,7 @@ class Recorder:
             self._ending.stop(_unwritable(journal.path, error))
 
     def discard(self) -> None:
-        """Remove a run that was refused before any of its queries was run, after it was finished."""
+        """Remove a finished run in which no query was run, since it was refused."""
         with suppress(OSError):
             remove_run(self.journal.path)
         if self._is_latest:

@@ -19,7 +19,7 @@ JsonObject = dict[str, Any]
 """A JSON object as `json.loads` gives it."""
 
 Shape = Literal["messages", "content", "arguments"]
-"""What the keys of a JSON value belong to: the Messages API, a server's content and tools, or our own arguments."""
+"""The format that defines a JSON value's keys: the Messages API, MCP content and tools, or mcprun's arguments."""
 
 SCHEMA = 1
 """Version of both formats; it rises when a reader of the old one would misread the new one."""
@@ -41,7 +41,7 @@ class Record(BaseModel):
     fixed: ClassVar[frozenset[str]] = frozenset()
     """Fields that hold words of a format, or names that runs are compared by: nothing in them is a secret."""
     shaped: ClassVar[Mapping[str, Shape]] = {}
-    """Fields that hold JSON whose keys have a meaning."""
+    """Fields of JSON whose keys a format defines."""
 
     def line(self) -> JsonObject:
         """Give the record as the JSON object that is written."""
@@ -100,7 +100,7 @@ class Usage(Record):
 
     @property
     def _split(self) -> CacheCreation:
-        """What is known of the times to live; without a word of the API all of it is for five minutes, its default."""
+        """The tokens by time to live. If the API does not split them, all count for five minutes, its default."""
         return self.cache_creation or CacheCreation(ephemeral_5m_input_tokens=self.cache_creation_input_tokens)
 
 
@@ -294,9 +294,9 @@ class RepeatsRecord(Record):
 
 
 class Malformed(Record):
-    """Something in a server's list that MCP does not allow: a tool, a prompt or a resource, by name or by its place.
+    """A malformed tool, prompt or resource in a server's list. `item` is its name, or its place on its page.
 
-    `malformed` is left out; of `ignored`, only the field that the message names is.
+    With the rule `malformed` the item is left out; with `ignored` only the field that the message names.
     """
 
     fixed = frozenset({"rule"})
@@ -306,9 +306,9 @@ class Malformed(Record):
 
 
 class ServerRecord(Record):
-    """What answered: the server's own words about itself, its tools, and what of them can't be sent.
+    """The server that answered: how it describes itself, its tools, and the tools that can't be sent.
 
-    `malformed` is what its list of tools holds and must not; it is not in `tools`.
+    `malformed` lists malformed entries of its list of tools, which are not in `tools`.
     """
 
     fixed = frozenset({"protocol"})

@@ -25,7 +25,7 @@ _LONGEST_FIT = 4096
 """Characters: what fits a pattern is taken to be no longer, where text is cut between two writes."""
 
 _FRAME = frozenset({"type", "role", "id", "tool_use_id"})
-"""Keys of the Messages API's own messages and blocks whose values pair them, or say what they are."""
+"""Keys of messages and blocks of the Messages API whose values identify, pair or classify them."""
 
 _KEYS = frozenset({
     "type", "text", "data", "mimeType", "uri", "blob", "resource", "name", "title", "description", "size", "icons",
@@ -33,7 +33,7 @@ _KEYS = frozenset({
     "media_type", "url", "role", "id", "tool_use_id", "is_error", "isError", "structuredContent", "context",
     "citations", "cache_control",
 })  # fmt: skip
-"""Keys that MCP and the Messages API have for content, tools, prompts and resources: as keys they tell no secret."""
+"""Keys of MCP and the Messages API for content, tools, prompts and resources, which are never redacted as keys."""
 
 _WORDS = {
     "type": frozenset({
@@ -42,14 +42,14 @@ _WORDS = {
     }),
     "role": frozenset({"user", "assistant"}),
 }  # fmt: skip
-"""Values that the protocols have for these keys; any other one is a server's own text."""
+"""Values that the protocols define for these keys; any other value is the server's text."""
 
 _NESTED = frozenset({"content", "source", "resource"})
-"""Keys of content under which there is more content, with keys of the protocols."""
+"""Keys of content whose values are content as well."""
 
 _UNTOUCHED = frozenset({bool, type(None)})
 _NUMBERS = frozenset({int, float, *_UNTOUCHED})
-"""Types of values that hold no text, and with those of numbers, which are none in a field of our own."""
+"""Types that hold no text, and with numbers, which are never secrets in fields of mcprun."""
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class Redactor:
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Redact these as well from now on: OAuth tokens are obtained during a run."""
+        """Add secrets, such as OAuth tokens, which are obtained during a run."""
         for secret in secrets:
             for text, is_part in _texts(secret):
                 if len(text) >= LEAST and text not in self._texts:
@@ -87,7 +87,7 @@ class Redactor:
             self._has_lines = any("\n" in text for text in self._texts)
 
     def text(self, text: str) -> str:
-        """Return a text without secrets and what fits a pattern; the same object if there are none."""
+        """Redact secrets and matches of the patterns in a text; return the same object if there are none."""
         if self._forms and len(text) >= self._least and any(map(text.__contains__, self._cores)):
             parts, done = list[str](), 0
             for start, stop in self._secrets(text):
@@ -103,7 +103,7 @@ class Redactor:
         return warnings
 
     def _secrets(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield where secrets stand: each time the first that comes next, and of those that begin there the longest."""
+        """Yield the spans of secrets from left to right; of those that begin at one place, the longest."""
         found = [form.pattern for form in self._forms if any(map(text.__contains__, form.cores))]
         end, nexts = 0, dict.fromkeys(found, (-1, -1))
         while nexts:
@@ -136,7 +136,7 @@ class Redactor:
         return end
 
     def _begun(self, text: str, found: list[tuple[int, int]]) -> int:
-        """Return where a secret begins that the text may end within; `found` are those that are whole."""
+        """Return where a secret begins that the end of the text may cut off. `found` are the spans of whole ones."""
         places = (at for form in self._forms for at in form.begun(text))
         return min((at for at in places if not any(start < at < stop for start, stop in found)), default=len(text))
 
@@ -180,7 +180,7 @@ class Redactor:
         return value if self.text(digits) is digits else REDACTED
 
     def _mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Redact an object of a server, its keys as well; those that become the same are numbered."""
+        """Redact an object from a server, including its keys. Keys that become equal are numbered."""
         changed: dict[str, Any] = {}
         is_same = True
         for key, item in value.items():
@@ -190,7 +190,7 @@ class Redactor:
         return value if is_same else changed
 
     def _record(self, record: Record) -> Record:
-        """Redact the fields of a record, but for those that hold words of a format. Numbers in fields are our own."""
+        """Redact the fields of a record, except those with fixed values. Numbers in fields are mcprun's own."""
         changed = {}
         for name, old in record.__dict__.items():
             if type(old) in _NUMBERS or name in record.fixed:
@@ -202,7 +202,7 @@ class Redactor:
         return record.model_copy(update=changed) if changed else record
 
     def _shaped(self, value: Any, shape: str) -> Any:
-        """Redact a value whose keys have a meaning: see `Record.shaped`."""
+        """Redact a value whose keys a format defines: see `Record.shaped`."""
         match shape:
             case "messages":
                 return self._frame(value)
@@ -214,7 +214,7 @@ class Redactor:
         return value if type(value) in _NUMBERS else self._value(value)
 
     def _frame(self, value: Any) -> Any:
-        """Redact messages of the Messages API, or their blocks. What pairs blocks stays, but not in their content."""
+        """Redact messages or blocks of the Messages API. The ids that pair blocks stay, but not in their content."""
         if isinstance(value, list):
             return _sequence(value, [self._frame(item) for item in value])
         if not isinstance(value, dict):
@@ -229,7 +229,7 @@ class Redactor:
         return value if all(map(is_, changed.values(), value.values())) else changed
 
     def _content(self, value: Any) -> Any:
-        """Redact content, tools or prompts of a server: keys and types of the protocols stay, and nothing else."""
+        """Redact content, tools or prompts of a server. Only keys and types of the protocols stay."""
         if isinstance(value, list):
             return _sequence(value, [self._content(item) for item in value])
         if not isinstance(value, dict):
@@ -252,7 +252,7 @@ class Redactor:
         for name in _names(type(value)):  # type: ignore[arg-type]  # mypy looks at the hash of an instance
             old = getattr(value, name)
             if type(old) in _NUMBERS:
-                continue  # of our own: a time, a count
+                continue  # mcprun's own, such as a time or a count
             new = self._value(old)
             if new is not old:
                 changed[name] = new
@@ -282,7 +282,7 @@ def _sequence(value: Any, items: list[Any]) -> Any:
 
 
 def _texts(secret: str) -> Iterator[tuple[str, bool]]:
-    """Yield a secret as it may be met, whole and line by line, each with whether it is only a part."""
+    """Yield a secret whole and line by line, each with whether it is only a part."""
     whole = {secret, secret.strip()}
     lines = {*map(str.strip, secret.splitlines())} - whole
     for texts, is_part in ((whole, False), (lines, True)):

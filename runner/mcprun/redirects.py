@@ -69,7 +69,7 @@ class Redirects:
         """Accept a pasted URL, or its query. Return what is wrong with it, or None if it answers this login."""
         try:
             query = urlsplit(url).query or url.lstrip("?")
-        except ValueError as error:  # such as "http://[": an IPv6 address that does not end
+        except ValueError as error:  # such as "http://[", an unclosed IPv6 address
             return f"it is not a URL: {error}"
         page, _ = self._taken(query)
         return None if page != _STRANGE else "it is not the URL that this login was answered with"

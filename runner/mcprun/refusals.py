@@ -10,7 +10,7 @@ from mcprun.records import Call
 
 REFUSED = "The user refused this call."
 NOT_MADE = "This call was not made: the turn was cut short."
-"""What a chat tells the model of a call that was never sent; it has no result, and is no call of the transcript."""
+"""The result that a chat returns to the model for a call that was never sent. The transcript does not list the call."""
 
 STOPPED = "The user stopped this call."
 

@@ -67,8 +67,8 @@ class Run:
     def read(cls, name: str) -> Run:
         """Open a run by its folder, by `latest`, or by its name under `outputs/`.
 
-        Raises `UsageError` when there is none, none that can be read, or one that has ended and whose transcripts are
-        not what its `run.json` counts.
+        Raises `UsageError` if there is none, if it can't be read, or if it has ended and its transcripts are not those
+        that `run.json` counts.
         """
         run = cls.read_record(name)
         run.check()
@@ -76,7 +76,7 @@ class Run:
 
     @classmethod
     def read_record(cls, name: str) -> Run:
-        """Open a run as `read` does, whatever its transcripts are: to repair it, or to use nothing but its record."""
+        """Open a run without checking its transcripts: to repair it, or to use its record."""
         path = _find(name)
         try:
             record = RunRecord.model_validate_json((path / RUN).read_bytes())
@@ -87,8 +87,8 @@ class Run:
         return cls(path, record)
 
     def check(self) -> None:
-        """Raise `UsageError` if the run has ended and its transcripts are not what its `run.json` counts."""
-        if self.record.state == "started":  # a process writes it, or was killed: nothing is counted yet
+        """Raise `UsageError` if the run has ended and its transcripts don't match the counts in `run.json`."""
+        if self.record.state == "started":  # still being written, or killed: there are no counts yet
             return
         file, has_queries = self.path / TRANSCRIPTS, (self.path / QUERIES).exists()
         if has_queries and len(self.digests) != (queries := self.record.prompts.queries):
@@ -257,7 +257,7 @@ def open_transcripts(name: str) -> Iterator[Lines]:
     path = run.path / TRANSCRIPTS if run else Path(name)
     is_of_run = path.name == TRANSCRIPTS and (path.parent / RUN).exists()
     if is_of_run and not run:
-        Run.read(str(path.parent))  # the file of a run that is damaged is no better than the run
+        Run.read(str(path.parent))  # a file of a damaged run is refused as the run is
     try:
         if not is_of_run and is_torn(path):
             raise UsageError(f"{path} is damaged: it ends in a torn line")

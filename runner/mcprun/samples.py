@@ -113,7 +113,7 @@ def made_for(pattern: str) -> Iterator[str]:
 
 
 def _as_python(pattern: str) -> str:
-    """Write what is common in patterns of ECMA-262 as Python has it; near enough, since what is made is validated."""
+    """Translate common syntax of ECMA-262 patterns to Python's, roughly: samples are validated afterwards."""
     pattern = re.sub(r"\(\?<(?![=!])[^>]*>", "(", pattern)
     for name, characters in (("Lu|Uppercase(?:_Letter)?", "A-Z"), ("N|Nd", "0-9"), ("L|Ll|Alphabetic|Letter", "a-z")):
         made = rf"\\p\{{(?:General_Category=|gc=)?(?:{name})\}}"

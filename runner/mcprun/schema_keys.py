@@ -1,4 +1,4 @@
-"""Stand-ins for the property keys of an input schema: in the schema, in its references, in arguments. Pure.
+"""Replace property keys of an input schema by stand-ins: in the schema, in its references and in arguments. Pure.
 
 The Messages API takes property keys of `[a-zA-Z0-9_.-]{1,64}` only, and no `allOf`, `anyOf`, `oneOf` at the top.
 """
@@ -40,9 +40,9 @@ def property_keys(schema: Any) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class SentSchema:
-    """Rewrites a schema as the API is sent it.
+    """Rewrites a schema to the form that the API is sent.
 
-    `safe` maps property keys to their stand-ins. The keywords `moved` are going to stand under the root's `then`.
+    `safe` maps property keys to their stand-ins. The keywords `moved` will move to the root's `then`.
     """
 
     places: Places
@@ -50,7 +50,7 @@ class SentSchema:
     moved: frozenset[str] = frozenset()
 
     def schema(self) -> Any:
-        """Return the document with stand-ins for keys, and references that fit it once `moved` has been moved."""
+        """Return the document with stand-ins for keys, and references that resolve after `moved` has been moved."""
         return self._node((), self.places.root)
 
     def _node(self, path: Path, node: Any) -> Any:
@@ -112,7 +112,7 @@ class SentSchema:
         return told
 
     def _reference(self, path: Path, reference: str) -> str:
-        """Rewrite a reference by JSON Pointer; what has no pointer, or resolves to nothing, stays."""
+        """Rewrite a reference with a JSON Pointer. One without a pointer, or that does not resolve, stays as it is."""
         found = self.places.resource(path, reference)
         target = self.places.target(path, reference)
         if found is None or target is None or not found[1].startswith("/"):
@@ -122,7 +122,7 @@ class SentSchema:
         return reference if after == before else f"{reference.partition('#')[0]}#{pointer(after)}"
 
     def _path(self, path: Path) -> Path:
-        """Return where what stood at a path is going to stand. Only keys are renamed within an embedded resource."""
+        """Return the new path of a place in the document. Within an embedded resource only keys are renamed."""
         new = [self._name(step) if self._is_key(path[:place]) else step for place, step in enumerate(path)]
         return ("then", *new) if path and path[0] in self.moved else tuple(new)
 
@@ -132,7 +132,7 @@ class SentSchema:
 
 
 def renamed(places: Places, paths: list[Path], value: Any, names: Mapping[str, str]) -> Any:
-    """Rename the keys that the schemas at `paths` declare where a value stands; what is free-form stays as it is.
+    """Rename the keys of a value that the schemas at `paths` declare; undeclared keys stay as they are.
 
     `names` maps keys to new ones, in either direction. It must hold nothing but keys of the document and stand-ins.
     """
@@ -164,7 +164,7 @@ def renamed(places: Places, paths: list[Path], value: Any, names: Mapping[str, s
 
 
 def _declared(node: JsonObject) -> Iterator[str]:
-    """Return the keys that a schema names of the object it speaks of."""
+    """Return the property keys that a schema names."""
     for keyword in ("properties", "dependentRequired", *SAME_VALUE_MAPS):
         if isinstance(value := node.get(keyword), dict):
             yield from value

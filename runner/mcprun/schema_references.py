@@ -1,4 +1,4 @@
-"""Where the schemas of a JSON Schema document stand, and what their references resolve to. Pure.
+"""Find the schemas of a JSON Schema document, and resolve their references. Pure.
 
 JSON Schema Core 2020-12, sections 8 and 9 (`$id`, `$anchor`, `$ref`, `$dynamicRef`), and the spellings of older drafts:
 `definitions`, `dependencies`, `"$id": "#name"`, `$recursiveRef`. Nothing is ever fetched.
@@ -23,14 +23,14 @@ REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "if", "then", "else", "not")
 SAME_VALUE_MAPS = ("dependentSchemas", "dependencies")
-"""Keywords whose schemas speak of the same value as the schema they stand in."""
+"""Keywords whose schemas apply to the same value as the schema that holds them."""
 
 _POINTER_SAFE = "!$&'()*+,;=:@-._~"
 """Characters that RFC 3986 allows in a fragment, besides letters, digits and the slash."""
 
 
 class Places:
-    """The schemas of one document by their paths. Whatever stands under an unknown keyword may be a schema too."""
+    """The schemas of one document by their paths, including values of unknown keywords, which may be schemas too."""
 
     def __init__(self, root: Any) -> None:
         self.root = root
@@ -58,11 +58,11 @@ class Places:
                 self._add((*path, keyword), value, base)
 
     def _identified(self, path: Path, node: dict[str, Any], base: str) -> str:
-        """Note the identifiers of a schema; return the base URI of what stands in it."""
+        """Record the identifiers of a schema; return the base URI of the schemas within."""
         identifier = node.get("$id")
         if isinstance(identifier, str):
             uri, anchor = _joined(base, identifier)
-            if anchor and uri == base:  # draft 7 and older name a place like this
+            if anchor and uri == base:  # a plain-name fragment, as in draft 7 and older
                 self._anchors.setdefault((base, anchor), path)
             else:
                 base = uri
@@ -95,7 +95,7 @@ class Places:
         return None if found is None else (*start, *found[0])
 
     def targets(self, path: Path) -> Iterator[Path]:
-        """Return the paths of all that the references of the schema at `path` may resolve to, in any dynamic scope."""
+        """Yield the paths that the references of the schema at `path` may resolve to, in any dynamic scope."""
         node = self.schemas[path]
         for keyword in REFERENCES:
             if isinstance(reference := node.get(keyword), str):
@@ -106,7 +106,7 @@ class Places:
                     yield from self._dynamic.get(reference.rpartition("#")[2], ())
 
     def views(self, path: Path) -> tuple[Path, ...]:
-        """Return the paths of a schema and of all that speak of the same value: alternatives, and what it refers to."""
+        """Return the paths of all schemas that apply to the same value as one: its alternatives and references."""
         if path not in self._views:
             found: dict[Path, None] = {}
             todo = [path]
@@ -124,7 +124,7 @@ class Places:
         return self._views[path]
 
     def children(self, path: Path) -> Iterator[Path]:
-        """Return the paths of the schemas at the path of a keyword, which holds one or a list of them."""
+        """Yield the paths of the schemas that a keyword holds: one, or a list of them."""
         if path in self.schemas:
             yield path
             return

@@ -39,8 +39,8 @@ _CONDITION = ("if", "then", "else")
 class InputSchema:
     """A tool's input schema: `server` is what the server wrote, `api` what the API is sent.
 
-    `safe` maps the property keys that have a stand-in to it; `places` is the server's schema, taken apart, if there are
-    any. `notes` say what was changed.
+    `safe` maps property keys to their stand-ins; `places` holds the schemas of the server's document if there are any.
+    `notes` describe the changes.
     """
 
     server: JsonObject
@@ -91,7 +91,7 @@ def fit(schema: Any) -> InputSchema:
 
 
 def check_output(schema: Any) -> None:
-    """Check that results can be held against an output schema, if there is one. Raises `ValueError` if not."""
+    """Raise `ValueError` if results can't be validated by an output schema. A tool may have none."""
     if schema is None:
         return
     if not isinstance(schema, dict | bool):

@@ -41,8 +41,8 @@ class Scrubber:
     """Cleans values before they are compared: `scrubs` are names or regular expressions, `ignore` paths.
 
     A path is written like `calls[*].result.updated_at`: `*` and `[*]` stand for any key or index, `**` for any
-    number of them, and `["odd key"]` for a key that could not stand otherwise. `patterns` hold what to find and what to
-    put in its place: our own are compiled, users' are text, and are matched within a time limit.
+    number of them, and `["odd key"]` for a key that could not stand otherwise. `patterns` are pairs of pattern and
+    replacement: built-in ones are compiled, users' are text and are matched within a time limit.
     """
 
     patterns: tuple[tuple[re.Pattern[str] | str, str], ...] = ()
@@ -57,7 +57,7 @@ class Scrubber:
         return bool(self.patterns or self.paths)
 
     def warnings(self) -> list[str]:
-        """Return a warning for each pattern that has run out of time, and left values as they are."""
+        """Return a warning for each pattern that ran out of time, where values stayed as they are."""
         return late_scrubs([pattern for pattern, _ in self.patterns if isinstance(pattern, str)])
 
     def clean(self, value: Any) -> Any:

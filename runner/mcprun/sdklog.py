@@ -1,4 +1,4 @@
-"""What the SDKs log, as events: a user reads it in the trace, not as a traceback between lines of progress."""
+"""Turn the log records of the SDKs into trace events, so that they never reach the terminal."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from mcprun.redact import Redactor
 
 _LOGGERS = ("mcp", "anthropic", "httpx2", "httpcore2", "anyio")
-"""Loggers that are the SDKs' own, with all below them."""
+"""Loggers of the SDKs, with all below them."""
 
 _SHARED = ("client", "asyncio")
-"""Loggers that others write to as well: of those, only the records that an SDK has caused are taken."""
+"""Loggers that other code writes to as well: only records that an SDK caused are recorded."""
 
 _PACKAGES = (*_LOGGERS, "mcp_types", "mcprun")
-"""A record or a warning is an SDK's if code of these packages has caused it; mcprun's tasks run the SDKs' code."""
+"""Packages whose records and warnings count as an SDK's. mcprun is one: its tasks run SDK code."""
 
 _SHOWN = 1000
 """Characters of a record that the trace holds."""
@@ -45,12 +45,12 @@ def sdk_logs(emit: Emit, redactor: Redactor) -> Iterator[None]:
 
 
 def drop_sdk_logs() -> None:
-    """Keep what the SDKs log off the terminal for the life of the process, also when no run takes it."""
+    """Keep log records of the SDKs off the terminal for the life of the process, even outside of runs."""
     _TAP.add(None)
 
 
 class _Run:
-    """One run that takes records, and how many it has taken."""
+    """One run that records, and the number of its records."""
 
     def __init__(self, emit: Emit, redactor: Redactor) -> None:
         self._emit = emit
@@ -66,7 +66,7 @@ class _Run:
 
 
 class _Tap(logging.Handler):
-    """Takes the SDKs' records and warnings, in place of whatever handlers there are, while anyone wants them."""
+    """Replaces the handlers of the SDKs' loggers, and Python's warnings, while at least one run records."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -76,14 +76,14 @@ class _Tap(logging.Handler):
         self._changing = threading.RLock()
 
     def add(self, run: _Run | None) -> None:
-        """Have a run take the records from now on."""
+        """Start recording for a run; None only discards."""
         with self._changing:
             if not self._runs:
                 self._install()
             self._runs.append(run)
 
     def drop(self, run: _Run) -> None:
-        """Have a run take no more records."""
+        """Stop recording for a run."""
         with self._changing:
             self._runs.remove(run)
             if not self._runs:
@@ -105,18 +105,18 @@ class _Tap(logging.Handler):
             logger.propagate = self._propagated[logger.name]
         for logger in map(logging.getLogger, _SHARED):
             logger.removeFilter(self._passes)
-        if warnings.showwarning == self._shown:  # else somebody has replaced it meanwhile, and restores it
+        if warnings.showwarning == self._shown:  # else it was replaced since, and its replacer restores it
             warnings.showwarning = self._show
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record: its message, and that of its exception."""
+        """Record the message of a log record, and that of its exception."""
         message = record.getMessage()
         if record.exc_info and record.exc_info[1]:
             message += f": {record.exc_info[1]}"
         self._take(record.name, record.levelname.lower(), message)
 
     def _passes(self, record: logging.LogRecord) -> bool:
-        """Filter a logger that others write to: what is an SDK's is taken, and handed on to nobody."""
+        """Filter a shared logger: record the SDKs' records, and keep them from other handlers."""
         if not _is_caused(record):
             return True
         if record.levelno >= self.level:
@@ -140,12 +140,12 @@ class _Tap(logging.Handler):
     def _take(self, logger: str, level: str, message: str) -> None:
         for run in tuple(self._runs):
             if run:
-                with suppress(Exception):  # the code that logs must not meet what its log meets
+                with suppress(Exception):  # logging must never raise in the code that logs
                     run.take(logger, level, message)
 
 
 def _is_caused(record: logging.LogRecord) -> bool:
-    """Tell whether code of an SDK wrote a record, or raised what it is about."""
+    """Return whether code of an SDK wrote a record, or raised its exception."""
     folders = _folders()
     if record.pathname.startswith(folders):
         return True
@@ -159,7 +159,7 @@ def _is_caused(record: logging.LogRecord) -> bool:
 
 
 def _folders() -> tuple[str, ...]:
-    """Name the folders that the packages' code is in, as far as they have been imported."""
+    """Return the folders of those packages that have been imported."""
     modules = (sys.modules.get(name) for name in _PACKAGES)
     return tuple(os.path.dirname(module.__file__) + os.sep for module in modules if module and module.__file__)  # noqa: PTH120  paths of code objects are text
 

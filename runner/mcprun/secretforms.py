@@ -1,8 +1,8 @@
 """The encodings in which a secret may appear in text: escaped, as base64, as hex. Pure.
 
-A `Form` matches one of them. The escaped form covers what JSON, URLs, HTML, shells and `repr` make of a text, in any
-mixture and nested a few levels deep, since each character is matched with all of its escapes. Letters and digits of
-ASCII are not escaped by any of them, which keeps the search quick: a run of those is searched for first.
+A `Form` matches one of them. The escaped form covers the escapes of JSON, URLs, HTML, shells and `repr`, in any
+mixture and nested a few levels deep, since each character is matched with all of its escapes. None of them escapes
+ASCII letters and digits, which keeps the search fast: a run of those is searched for first.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ _FILTERED = 12
 """Characters of a form that are searched for before the form itself is."""
 
 _WRAPPED = 24
-"""Characters of base64 from which on a line may end within it, and two places are searched for."""
+"""Characters from which base64 may be wrapped; then two places in it are searched for."""
 
 _LEVELS = 63
-"""Backslashes in a row that are understood: JSON doubles them at each level, so these are six levels."""
+"""Backslashes in a row that are matched. JSON doubles them at each level of nesting: these are six levels."""
 
 _PERCENT = "%(?:25){0,3}"
 _BACKSLASH = rf"(?:\\|{_PERCENT}5[cC])"
 _ESCAPED = r"(?:(?<=\\)|(?<=5[cC]))"
-"""What stands here has a backslash before it."""
+"""Matches after a backslash."""
 
 _END = f"(?:;|{_PERCENT}3[bB])"
 _NUMBER = f"(?:#|{_PERCENT}23)"
 _AND = rf"(?:&|{_ESCAPED}u0026|{_PERCENT}26)(?:amp{_END}){{0,3}}"
-"""The beginning of an HTML entity, which may be escaped itself."""
+"""The start of an HTML entity, which may be escaped itself."""
 
 _QUOTES = {
     character: f"(?:{character}|{_PERCENT}{code:x}|{_AND}(?:{name}|{_NUMBER}(?:0*{code}|[xX]0*{code:x})){_END})"
     for character, code, name in (("'", 39, "apos"), ('"', 34, "quot"))
 }
-"""Quotes, of which encoders make several."""
+"""Quotes, which have several encodings."""
 
 _BREAK = rf"(?:\s|{_BACKSLASH}{{1,{_LEVELS}}}[nr]|%0[aAdD]){{0,8}}+"
-"""A line's end within base64 (RFC 2045, 6.8), which may stand in JSON."""
+"""A line break within base64 (RFC 2045, 6.8), raw or escaped as in JSON."""
 
 _LETTERS = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e"}
 """Escapes of C, which JSON, Python and shells share."""
 
 _BEGUN = re.compile(r"""\\[\\\w#;&'"{}]{0,79}|[%&][\w#;%]{0,79}|['"][\\'"]{0,79}|\r""")
-"""What may be the beginning of an escape that goes on."""
+"""Text that may be the start of an unfinished escape."""
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -65,7 +65,7 @@ class _Unit:
     doubled: str = ""
 
     def ends(self, text: str, at: int) -> set[int]:
-        """Return where the unit may end that begins at a place in a text."""
+        """Return the places where the unit may end if it begins at `at`."""
         patterns = filter(None, (self.pattern, re.escape(self.plain), self.doubled))
         return {found.end() for pattern in patterns if (found := _compiled(pattern).match(text, at))}
 
@@ -76,10 +76,10 @@ class _Unit:
 
 @dataclass(frozen=True)
 class Form:
-    """One encoding of a secret, which text without any of its `cores`, or of less than `least` characters, cannot hold.
+    """One encoding of a secret. Text without any of its `cores`, or shorter than `least`, cannot hold it.
 
-    `encode` returns the units that are matched one after the other: text that stands for itself, and characters that
-    have escapes. It is called once there is a core, since most secrets never appear.
+    `encode` returns the units in order: literal text, and characters that have escapes. It is called when a core is
+    found, since most secrets never appear.
     """
 
     encode: partial[tuple[str | _Unit, ...]]
@@ -88,21 +88,21 @@ class Form:
 
     @cached_property
     def units(self) -> tuple[str | _Unit, ...]:
-        """What is matched."""
+        """The units to match, in order."""
         return self.encode()
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """The regular expression, which is compiled when it is needed."""
+        """The regular expression, compiled on first use."""
         return re.compile("".join(re.escape(one) if isinstance(one, str) else one.pattern for one in self.units))
 
     @cached_property
     def longest(self) -> int:
-        """Characters that an occurrence may have, unless lines end within it."""
+        """The most characters of an occurrence without line breaks."""
         return sum(len(one) if isinstance(one, str) else 80 for one in self.units)
 
     def begun(self, text: str) -> Iterator[int]:
-        """Yield the places from which on the text may be the beginning of an occurrence, but not a whole one."""
+        """Yield the places where an occurrence may begin that the end of the text cuts off."""
         first = self.units[0]
         starts = re.escape(first[0]) if isinstance(first, str) else rf"{first.pattern}|[\\%&'\"\r]"
         for found in _compiled(f"(?={starts})").finditer(text, max(0, len(text) - self.longest)):
@@ -133,7 +133,7 @@ class Form:
 def forms(text: str, *, is_part: bool = False) -> Iterator[Form]:
     """Yield all forms of a text: escaped, base64 at each of its three alignments, hex in both cases.
 
-    Of what is only a part of a secret, what an encoder makes of its escaped forms is left out.
+    For a part of a secret, base64 and hex of its escaped forms are left out.
     """
     yield Form(partial(_escaped, text), (_core(text),), len(text))
     data = encoded(text)
@@ -145,7 +145,7 @@ def forms(text: str, *, is_part: bool = False) -> Iterator[Form]:
 
 
 def encoded(text: str) -> bytes:
-    """Return the bytes of a text; of a variable that is not UTF-8 those that stand in the environment (PEP 383)."""
+    """Encode a text as UTF-8; surrogate escapes of environment variables become their original bytes (PEP 383)."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -153,7 +153,7 @@ def encoded(text: str) -> bytes:
 
 
 def _core(text: str) -> str:
-    """Return the longest run of letters and digits, or the beginning of it."""
+    """Return the longest run of letters and digits, cut to `_FILTERED`."""
     return max(_RUN.findall(text), key=len, default="")[:_FILTERED]
 
 
@@ -172,9 +172,9 @@ def _escaped(text: str) -> tuple[str | _Unit, ...]:
 
 @cache
 def _character(character: str, *, is_first: bool = False) -> _Unit:
-    """Match a character that may be escaped. The first of a secret takes one backslash with it at most.
+    """Match a character with all of its escapes. The first one of a secret matches at most one backslash before it.
 
-    Otherwise each backslash of many would be tried as its beginning.
+    Otherwise every backslash of a long run would be tried as the start.
     """
     code, data = ord(character), encoded(character)
     units = character.encode("utf-16-be", "surrogatepass").hex()
@@ -210,7 +210,7 @@ def _character(character: str, *, is_first: bool = False) -> _Unit:
 
 
 def _backslashes(count: int, *, is_first: bool) -> _Unit:
-    """Match backslashes, which are doubled by each encoder; all at once, since they cannot be told apart."""
+    """Match a run of backslashes as one unit, since each encoder doubles them."""
     most = count if is_first else max(_LEVELS, count * 8)
     before, slash = ("", _BACKSLASH) if is_first else (f"{_BACKSLASH}{{0,{_LEVELS}}}+", f"{_BACKSLASH}{{1,{_LEVELS}}}")
     options = [
@@ -222,7 +222,7 @@ def _backslashes(count: int, *, is_first: bool) -> _Unit:
 
 
 def _base64(data: bytes, before: int) -> Form:
-    """Make the form of base64 of bytes that `before` others stand before in their group of three."""
+    """Return the base64 form of bytes that begin `before` bytes into a group of three."""
     text, _, _ = _aligned(data, before)
     halves = (text[:_WRAPPED], text[_WRAPPED : 2 * _WRAPPED]) if len(text) >= 2 * _WRAPPED else (text,)
     return Form(partial(_base64_units, data, before), tuple(map(_core, halves)), len(text))
@@ -231,7 +231,7 @@ def _base64(data: bytes, before: int) -> Form:
 def _base64_units(data: bytes, before: int) -> tuple[str | _Unit, ...]:
     """Match base64, standard or for URLs, which may be wrapped between its groups of four.
 
-    At both ends a character may hold bits of the neighbours as well: all that it may be is matched.
+    The characters at both ends also hold bits of neighbouring bytes: all their values are matched.
     """
     text, head, tail = _aligned(data, before)
     place = (0, 2, 3)[before]  # of the next character in its group of four
@@ -252,7 +252,7 @@ def _base64_units(data: bytes, before: int) -> tuple[str | _Unit, ...]:
 
 
 def _aligned(data: bytes, before: int) -> tuple[str, list[str], list[str]]:
-    """Encode bytes; return what depends on them alone, and what the characters before and after it may be."""
+    """Encode bytes; return the part that depends on them alone, and the possible characters before and after it."""
     text = b64encode(bytes(before) + data).decode()
     first, (last, rest) = (0, 2, 3)[before], divmod((before + len(data)) * 8, 6)
     own = (0, 4, 2)[before]  # bits of the character before that are of the data
@@ -282,7 +282,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 @cache
 def _names() -> dict[str, list[str]]:
-    """Return the names that HTML has for a character."""
+    """Map characters to their HTML entity names."""
     found: dict[str, list[str]] = {}
     for name, character in html5.items():
         if name.endswith(";"):

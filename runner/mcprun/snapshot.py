@@ -25,9 +25,9 @@ _KEPT = ("name", "version", "protocol", "tools")
 
 
 class Catalog(Record):
-    """What a server offers besides tools, as the wire has it, each list sorted by what its items are known by.
+    """A server's prompts, resources and resource templates in wire form, each list sorted by its items' identifiers.
 
-    `failed` says, by the name of a list, why it could not be had: it is empty then, which means nothing.
+    `failed` maps the name of a list that could not be read to the reason. That list is empty, and means nothing.
     """
 
     shaped: ClassVar[Mapping[str, Shape]] = dict.fromkeys(("prompts", "resources", "resource_templates"), "content")
@@ -37,7 +37,7 @@ class Catalog(Record):
     failed: dict[str, str] = Field(default_factory=dict)
 
     def line(self) -> JsonObject:
-        """Return the lists, `null` for those that could not be had."""
+        """Return the lists, `null` for those that failed."""
         return {name: None if name in self.failed else getattr(self, name) for name in KEYS}
 
 

@@ -22,7 +22,7 @@ from mcprun.target import StdioTarget
 from mcprun.together import outlast
 
 _HANGING_SECONDS = 1.5
-"""A server that has hung up and has not exited after this long keeps running: its descendants are given one second."""
+"""A server that closed its stdout or stdin and has not exited after this time counts as still running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Stdio:
         deaf: list[asyncio.TimerHandle] = []
 
         def unheard() -> None:
-            if not deaf:  # a server that is about to exit does not listen either
+            if not deaf:  # an exiting server closes its stdin too
                 deaf.append(asyncio.get_running_loop().call_later(_HANGING_SECONDS, self._end_deaf, process))
 
         outgoing = Outgoing(process.stdin, unheard)
@@ -76,9 +76,9 @@ class Stdio:
                     raise cancelled
 
     async def _await_exit(self, process: Process) -> asyncio.CancelledError | None:
-        """Wait for a server to exit that has closed its stdout, and say so if it does not.
+        """Wait for a server to exit that has closed its stdout; report it if it keeps running.
 
-        Return what the waiting was cancelled with, for the caller to raise once the server has been ended.
+        Return the cancellation that interrupted the wait, for the caller to raise once the server has been ended.
         """
         exited = asyncio.ensure_future(process.wait())
         cancelled = await outlast({exited}, _HANGING_SECONDS)
@@ -88,7 +88,7 @@ class Stdio:
         return cancelled
 
     def _end_deaf(self, process: Process) -> None:
-        """End a server that has closed its stdin and kept running: it can be asked nothing more."""
+        """End a server that closed its stdin but keeps running: no request can reach it."""
         if process.returncode is None:
             self._say_hung_up("stdin")
             send_signal(process, signal.SIGTERM)

@@ -27,7 +27,7 @@ GRACE_SECONDS = 1.0
 _POLL_SECONDS = 0.01
 
 _IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")
-"""Signals that CPython ignores at its start (`PyOS_InitSignals`); exec(2) would hand that on to the server."""
+"""Signals that CPython ignores at startup (`PyOS_InitSignals`), which the server would inherit through exec(2)."""
 
 
 def main(mcprun: int, command: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Half of a surrogate pair in text: JSON can write one (`"\\ud800"`), and UTF-8 and the Messages API cannot hold it.
+"""Replace halves of surrogate pairs, which JSON can escape (`"\\ud800"`) but UTF-8 and the Messages API can't hold.
 
 Everything that mcprun reads from a server, an API or a file passes one of these functions, and so does everything that
 it sends or writes: U+FFFD REPLACEMENT CHARACTER stands in place of each half (RFC 8259, section 8.2; WHATWG Infra,
@@ -29,7 +29,7 @@ _ESCAPES = re.compile(
 
 
 def well_formed(text: str) -> str:
-    """Return text with U+FFFD in place of each half of a surrogate pair; the very same text if there is none.
+    """Return text with U+FFFD in place of each half of a surrogate pair; the same object if there is none.
 
     Two halves that belong together become the character that they stand for.
     """
@@ -39,7 +39,7 @@ def well_formed(text: str) -> str:
 
 
 def is_well_formed(value: Any) -> bool:
-    """Tell whether no text of a JSON value, its keys included, holds half of a surrogate pair."""
+    """Return whether no string of a JSON value, keys included, holds half of a surrogate pair."""
     try:
         to_json(value, inf_nan_mode="constants")
     except ValueError:
@@ -48,7 +48,7 @@ def is_well_formed(value: Any) -> bool:
 
 
 def well_formed_json(value: T) -> T:
-    """Return a JSON value with all of its text well-formed; the very same value if it is already."""
+    """Return a JSON value with all of its text well-formed; the same object if it already is."""
     return value if is_well_formed(value) else _replaced(value)
 
 
@@ -60,7 +60,7 @@ def well_formed_bytes(data: bytes) -> bytes:
 
 
 def halves_in(value: Any) -> Iterator[tuple[str | int, ...]]:
-    """Find the places of text with half of a surrogate pair in a JSON value; a key is its own place."""
+    """Yield the paths of strings and keys that hold half of a surrogate pair in a JSON value."""
     if isinstance(value, str):
         if _HALF.search(value):
             yield ()

@@ -70,6 +70,6 @@ async def outlast(
 
 
 def retrieve(future: asyncio.Future[Any]) -> None:
-    """Retrieve the exception of a future that may not be awaited any more, so that asyncio does not log it."""
+    """Retrieve the exception of a future that may never be awaited, so that asyncio does not log it."""
     if not future.cancelled():
         future.exception()

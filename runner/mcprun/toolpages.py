@@ -29,7 +29,7 @@ _FAILURES = (RunError, MCPError, TimeoutError, anyio.BrokenResourceError, anyio.
 
 @dataclass(frozen=True, slots=True)
 class ListedTools:
-    """The tools of `tools/list`, as the wire has them, and what of that list was malformed."""
+    """The tools of `tools/list` in wire form, and the malformed entries of that list."""
 
     tools: list[JsonObject] = field(default_factory=list)
     malformed: list[Malformed] = field(default_factory=list)
@@ -40,7 +40,7 @@ class ListedTools:
 
 
 async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools:
-    """Read all pages of `tools/list`; the list ends where a cursor comes again, with a warning.
+    """Read all pages of `tools/list`. A repeated cursor ends the list, with a warning.
 
     Raises `RunError` (`bad_tools`) if there is no list, or no end of it.
     """
@@ -67,7 +67,7 @@ async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools
 
 
 def _malformed(page: Page | None, kept: set[str]) -> list[Malformed]:
-    """Return what was malformed on a page of which the SDK kept the tools with these names."""
+    """Return the malformed entries of a page. `kept` names the tools that the SDK accepted."""
     if page is None:
         return []
     dropped = dict.fromkeys(tool["name"] for tool in page.items if tool["name"] not in kept)

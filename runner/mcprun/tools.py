@@ -79,7 +79,7 @@ class ToolSet:
     def of(cls, listed: Iterable[JsonObject], malformed: Iterable[Malformed] = ()) -> Self:
         """Map the tools of `tools/list` (objects of the wire: `name`, `description`, `inputSchema`).
 
-        `malformed` is what that list held besides.
+        `malformed` lists the other entries of that list.
         """
         tools = sorted(listed, key=lambda tool: tool["name"])
         definitions: list[JsonObject] = []
@@ -147,7 +147,7 @@ class ToolSet:
 
 
 def unmatched(permit: Permit, patterns: Mapping[tuple[str, str], str], tools: Iterable[JsonObject]) -> Iterator[str]:
-    """Yield a warning for each pattern that fits no tool of the server: it is probably misspelt, and has no effect.
+    """Yield a warning for each pattern that fits no tool of the server and therefore has no effect.
 
     `patterns` maps the key of a query and a pattern to the id of the first query that has it.
     """

@@ -31,7 +31,7 @@ def untried(query: Query, repeat: int, reason: RunError, *, system: str | None, 
 
 
 def faulted(query: Query, repeat: int, message: str, *, system: str | None, model: str) -> Transcript:
-    """Make the transcript of a query in which something unforeseen was raised outside of any attempt."""
+    """Return the transcript of a query that ended in an unexpected exception outside any attempt."""
     nothing = untried(query, repeat, RunError(ErrorKind.FAULT, message), system=system, model=model)
     return emptied(nothing, message)
 
@@ -57,9 +57,9 @@ def emptied(transcript: Transcript, message: str) -> Transcript:
 
 
 def unrecordable(event: Event, reason: str) -> Event:
-    """Make the event that takes the place of one whose values can't be redacted or written."""
+    """Return the event that replaces one whose values can't be redacted or written."""
     if isinstance(event, QueryEnd | ExchangeEnd):
-        # Its prompt may be what can't be redacted.
+        # The prompt may be the value that can't be redacted.
         bare = event.transcript.model_copy(update={"prompt": "", "system": None})
         return replace(event, transcript=emptied(bare, f"the conversation could not be recorded: {reason}"))
     return Warned(where=event.where, message=f"the event {event.name} could not be recorded: {reason}")

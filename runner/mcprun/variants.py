@@ -67,7 +67,7 @@ class _Way:
 class Sample:
     """The repeats of one query on one side, gathered one by one. Memory holds each way to go once.
 
-    `fault` is what was raised by a repeat that could not be compared.
+    `fault` is the exception of the first repeat that could not be compared.
     """
 
     lens: Lens

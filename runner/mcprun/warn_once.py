@@ -1,4 +1,4 @@
-"""Warnings that a run emits once, however often their cause occurs."""
+"""Emit a warning once in a run, however often its cause occurs."""
 
 from __future__ import annotations
 

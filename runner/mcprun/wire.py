@@ -123,9 +123,9 @@ def read_value(value: Any) -> Message:
 
 
 def _answer(value: JsonObject) -> Message:
-    """Read an answer. Of a malformed error nothing is lost; any other malformed answer becomes an error that says why.
+    """Read an answer. A malformed error is kept whole; any other malformed answer becomes an error with the reason.
 
-    Raises `ValueError` for an object that answers nothing.
+    Raises `ValueError` for an object without an id, a result and an error.
     """
     request_id, result, sent = _request_id(value.get("id")), value.get("result"), value.get("error")
     if "error" in value and (sent is not None or result is None) and levels(sent) <= MOST_DEPTH:
@@ -147,14 +147,14 @@ def _answer(value: JsonObject) -> Message:
 
 
 def _request_id(sent: Any) -> str | int | None:
-    """Return the id of an answer as a request may have it: 1.0 is 1 (JSON-RPC 2.0, section 4); None for others."""
+    """Return the id of an answer as a request has it: 1.0 is 1 (JSON-RPC 2.0, section 4); None for other types."""
     if isinstance(sent, float) and sent.is_integer():
         return int(sent)
     return sent if isinstance(sent, str | int) and not isinstance(sent, bool) else None
 
 
 def _whole_error(sent: Any) -> mcp_types.ErrorData:
-    """Make a JSON-RPC error object of what a server sent as `error`: its message, and all else as `data`."""
+    """Convert a server's `error` to a JSON-RPC error object: its message, and everything else as `data`."""
     if not isinstance(sent, dict):
         message = sent if isinstance(sent, str) else "" if sent is None else json.dumps(sent, ensure_ascii=False)
         return mcp_types.ErrorData(code=MALFORMED_ERROR, message=message)
@@ -179,7 +179,7 @@ def mended(data: bytes) -> bytes:
 
 
 def error_text(error: mcp_types.ErrorData) -> str:
-    """Return all that a JSON-RPC error says, on behalf of people and models: its message and its `data`, bounded."""
+    """Return the message and the `data` of a JSON-RPC error as text for users and models, cut to a length."""
     message = error.message.strip()
     if not message:
         message = "an error without a message" + (f" ({error.code})" if error.code != MALFORMED_ERROR else "")
@@ -194,7 +194,7 @@ def error_text(error: mcp_types.ErrorData) -> str:
 
 
 def _read_again(line: bytes, error: ValidationError, replaced: Callable[[], None]) -> Message:
-    """Read a line leniently: broken UTF-8 and halves of surrogate pairs are no reason to lose an answer."""
+    """Read a line leniently: broken UTF-8 and halves of surrogate pairs are replaced."""
     try:
         repaired = well_formed_bytes(line)
         if repaired is not line and repaired != line:
@@ -212,7 +212,7 @@ def _first(error: ValidationError) -> str:
 
 
 def _instead(head: bytes, tail: bytes, why: str) -> Message:
-    """Make the error that stands for an answer; its id is None if neither end of the line holds one."""
+    """Return the error that replaces an unreadable answer; its id is None if neither end of the line holds one."""
     found = _ID_FIRST.match(head) or (_ID_LAST.search(tail) if _RESULT_FIRST.match(head) else None)
     if not found and not _NO_ID_FIRST.match(head):
         raise ValueError(why.replace("answer", "message"))

@@ -28,7 +28,7 @@ from mcprun.sdklog import drop_sdk_logs
 
 
 class _Group(click.Group):
-    """Print each of our errors in one message, and exit with its code."""
+    """Print errors of mcprun as one message, and exit with their code."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         install()

@@ -58,7 +58,7 @@ class Reports:
                 write()
             except UsageError as error:
                 problems.append(str(error))
-            except Exception as error:  # noqa: BLE001  one report that can't be made leaves the others
+            except Exception as error:  # noqa: BLE001  one failed report must not cost the others
                 problems.append(f"a report can't be made: {describe(error)}")
         if problems:
             raise UsageError("; ".join(problems))

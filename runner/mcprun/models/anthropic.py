@@ -75,7 +75,7 @@ class AnthropicModel:
             return request.told(self.well_formed(reply))
 
     def parameters(self, request: Request) -> dict[str, Any]:
-        """Return the body of a request: one that the Messages API accepts, whatever the conversation holds."""
+        """Return the body of a request, reworded where the Messages API would refuse the conversation."""
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
@@ -90,7 +90,7 @@ class AnthropicModel:
         return sent
 
     def well_formed(self, reply: Reply) -> Reply:
-        """Return a reply whose text UTF-8 can hold, since it goes to servers and files, and back to the API."""
+        """Replace surrogate halves in a reply, which is sent to servers and back to the API, and written to files."""
         content = well_formed_json(reply.content)
         if content is reply.content:
             return reply
@@ -128,7 +128,7 @@ def _broken_off(error: Exception) -> RequestError:
 
 
 def has_marks(request: Request) -> bool:
-    """Tell whether a query asks for caching itself: what the API says of that is not about every query."""
+    """Return whether a query has `cache_control` of its own. Then a refusal of it concerns this query alone."""
     return any(marks_in(list(request.messages)))
 
 
@@ -142,7 +142,7 @@ def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
         parameters["output_config"] = config
     if manner.thinking in ("adaptive", "disabled"):
         parameters["thinking"] = {"type": manner.thinking}
-    elif manner.budget and manner.budget < request.max_tokens:  # a server that asks for sampling may want fewer
+    elif manner.budget and manner.budget < request.max_tokens:  # a sampling request may allow fewer tokens
         parameters["thinking"] = {"type": "enabled", "budget_tokens": manner.budget}
     if manner.tool_choice and request.tools.definitions and not request.turn:
         name, _ = request.tools.to_api(manner.tool_choice, {})

@@ -31,7 +31,7 @@ Parked = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expense:
-    """A request that is to be paid for: to which model, which provider (`kind`), at which `share` of the price."""
+    """A request to pay for: its model, its provider (`kind`), and the `share` of the price that it costs."""
 
     model: str
     request: Request
@@ -42,7 +42,7 @@ class Expense:
 class BudgetSpentError(RunError):
     """The budget of a run is spent.
 
-    The message gives what is spent when it is read: requests in flight when the limit was met are paid for as well.
+    The message is computed when it is read, since requests that were in flight at the limit are paid for as well.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -54,9 +54,9 @@ class BudgetSpentError(RunError):
 
 
 class Budget:
-    """Counts what is spent, in tokens of all kinds and in US dollars, and what requests in flight may yet spend.
+    """Counts tokens of all kinds and US dollars that are spent, and reserves the estimates of requests in flight.
 
-    A limit of None is no limit. What is unknown is counted high, with one warning through `emit`: tokens that the API
+    A limit of None is no limit. Unknown costs are counted high, with one warning through `emit`: tokens that the API
     did not count, and models without a known price. A run has one budget, whichever provider is paid.
     """
 
@@ -90,7 +90,7 @@ class Budget:
         self.spend(model, Usage(input_tokens=sent, output_tokens=request.max_tokens), kind)
 
     def settle(self, model: str, request: Request, reply: Reply, kind: str) -> None:
-        """Count the reply to a request, and learn from it what others may take."""
+        """Count the reply to a request, and refine the estimate of later ones."""
         if reply.usage:
             self._seen.add(_characters(request) if self.is_limited else 0, reply.usage)
             self.spend(reply.model, reply.usage, kind, is_batched=reply.batch is not None)
@@ -104,7 +104,7 @@ class Budget:
 
     @property
     def spent(self) -> str:
-        """What is spent of the limit that was met, in words."""
+        """The amount spent of the limit that was reached, and the limit, in words."""
         if self._max_tokens is not None and self.tokens >= self._max_tokens:
             return f"{self.tokens:,} tokens, and --budget-tokens allows {self._max_tokens:,}"
         return f"${self.usd:,.4f}, and --budget-usd allows ${self._max_usd or 0:,.4f}"
@@ -117,7 +117,7 @@ class Budget:
 
     @asynccontextmanager
     async def reserved(self, expense: Expense, parked: Parked) -> AsyncIterator[None]:
-        """Reserve what a request is expected to take for as long as the context lasts.
+        """Reserve the estimated cost of a request for as long as the context lasts.
 
         While others are in flight whose expected cost leaves no room for it, wait for one of them, off the query's
         clock, within `parked`. The last request is sent as long as anything is left at all, so what a run spends above
@@ -170,7 +170,7 @@ class Budget:
 
 @dataclass(slots=True)
 class _Seen:
-    """What the replies of a run have taken so far, from which the next one is estimated."""
+    """Totals of the replies of a run, from which the next one is estimated."""
 
     replies: int = 0
     characters: int = 0
@@ -210,7 +210,7 @@ def _characters(request: Request) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BudgetedModel:
-    """A model that is asked as long as there is a budget for it.
+    """A model that replies until the budget is spent.
 
     `kind` is who is paid, as in `ModelRecord`. With `is_batched` a reply costs half, and a request that waits for the
     budget does so within `parked`: a batch goes out without it.

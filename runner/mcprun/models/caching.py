@@ -43,7 +43,7 @@ def marks_in(messages: Any) -> Iterator[JsonObject]:
 
 
 def cached(messages: Sequence[JsonObject], tools: Sequence[JsonObject], where: Caching) -> JsonObject:
-    """Return the parameters `messages`, `tools` and `cache_control` of a request. What is given is not changed.
+    """Return the parameters `messages`, `tools` and `cache_control` of a request. The arguments are not changed.
 
     The mark that moves on with the conversation is worth more than the one behind the tools: a query with marks of its
     own caches the tools with them.
@@ -55,14 +55,14 @@ def cached(messages: Sequence[JsonObject], tools: Sequence[JsonObject], where: C
         parameters |= _MARK if where == "request" else {"messages": _marked_at_the_end(messages)}
         room -= 1
     if tools:
-        # A mark that lasts five minutes must not stand before one that lasts an hour, and tools come first.
+        # Marks with a longer ttl must come first in a request, and tools come before messages.
         is_free = where != "none" and room > 0 and not any(mark.get("ttl") == "1h" for mark in own)
         parameters["tools"] = [*tools[:-1], {**tools[-1], **_MARK} if is_free else tools[-1]]
     return parameters
 
 
 def _ends_marked(messages: Sequence[JsonObject]) -> bool:
-    """Tell whether the last block has a mark: the API refuses a second one there that lasts longer or shorter."""
+    """Return whether the last block has a mark. The API refuses a second one there with another ttl."""
     content = messages[-1]["content"] if messages else ""
     return isinstance(content, list) and bool(content[-1].get("cache_control"))
 

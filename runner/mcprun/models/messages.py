@@ -1,9 +1,8 @@
-"""A conversation as the `messages` of a request: everything that the Messages API would refuse is left out or reworded.
+"""Turn a conversation into the `messages` of a request; leave out or reword content that the Messages API refuses.
 
-The conversation itself stays as it was said. The API refuses blank text, also text that it has sent itself
-(`text content blocks must be non-empty`); error results with anything but text; pictures whose bytes it cannot show,
-and too many of them. One function looks at every message just before it is sent, whoever wrote it: the model, a server,
-a prompts file or a recording.
+The transcript keeps the original. The API refuses blank text, even its own (`text content blocks must be non-empty`),
+error results that hold more than text, images that it can't read, and too many images. All messages of a request pass
+`sendable`: those of the model, of servers, of prompts files and of recordings.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _MEDIA = frozenset({"image", "document"})
 
 
 def sendable(messages: Sequence[JsonObject], warn: Warn) -> list[JsonObject]:
-    """Return messages that the API accepts. What is given is not changed, and stays the same object where it can.
+    """Return messages that the API accepts. The arguments are not changed; unchanged messages stay the same objects.
 
     A message that holds nothing is left out, and the user's messages around it are merged. `warn` is called for content
     that is described in words.
@@ -40,7 +39,7 @@ def sendable(messages: Sequence[JsonObject], warn: Warn) -> list[JsonObject]:
 
 
 def _content(content: Any, role: str, warn: Warn) -> Any:
-    """Return the content of a message; empty where nothing of it can be sent."""
+    """Return the content of a message; empty if none of it can be sent."""
     if isinstance(content, str):
         return content if content.strip() else ""
     kept = [block for one in content if (block := _block(one, role, warn))]
@@ -63,7 +62,7 @@ def _block(block: JsonObject, role: str, warn: Warn) -> JsonObject | None:
 
 
 def _result(block: JsonObject, warn: Warn) -> JsonObject:
-    """Return a `tool_result`, which is sent whatever it holds: a `tool_use` without one is refused."""
+    """Return a `tool_result`, which is sent even if it is empty: the API refuses a `tool_use` without one."""
     content = _content(block.get("content") or "", "user", warn)
     if block.get("is_error"):
         content = [text_only(one, warn) for one in _blocks(content)] or SILENT_ERROR
@@ -76,7 +75,7 @@ def _result(block: JsonObject, warn: Warn) -> JsonObject:
 
 
 def _media(block: JsonObject, warn: Warn) -> JsonObject:
-    """Return an image or document block that the API accepts, else one of words."""
+    """Return an image or document block that the API accepts, or a text block that describes it."""
     kind = str(block["type"])
     source: Any = block.get("source")
     found: JsonObject | Unsendable
@@ -107,14 +106,14 @@ def _media(block: JsonObject, warn: Warn) -> JsonObject:
 
 
 def _marked_as(block: JsonObject, sent: JsonObject) -> JsonObject:
-    """Keep the caching mark of a block for the one that is sent in its place."""
+    """Copy the `cache_control` of a block to the one that replaces it."""
     if sent is not block and block.get("cache_control"):
         return {**sent, "cache_control": block["cache_control"]}
     return sent
 
 
 def _continued(messages: list[JsonObject]) -> list[JsonObject]:
-    """Let a last message of the assistant, which the model is to continue, end as the API accepts it.
+    """Trim a final message of the assistant, which the model continues.
 
     It must end neither in white space (`final assistant content cannot end with trailing whitespace`) nor in thinking.
     """
@@ -124,7 +123,7 @@ def _continued(messages: list[JsonObject]) -> list[JsonObject]:
     content = list(_blocks(last["content"]))
     while content and content[-1].get("type") in _THINKING:
         content.pop()
-    if not content:  # the message before may be the assistant's as well, which paused
+    if not content:  # the assistant may have paused in the message before
         return _continued(before)
     if content[-1].get("type") == "text":
         content[-1] = {**content[-1], "text": content[-1]["text"].rstrip()}
@@ -134,7 +133,7 @@ def _continued(messages: list[JsonObject]) -> list[JsonObject]:
 def _limited(messages: list[JsonObject], warn: Warn) -> list[JsonObject]:
     """Describe as many pictures as the limits of a whole request demand, the oldest first.
 
-    Conversations grow: the picture that is one too many may come with any turn.
+    Conversations grow, so that any turn may bring one image too many.
     """
     found = [block for message in messages for block in _media_within(message["content"])]
     dropped: dict[int, Unsendable] = {}
@@ -178,7 +177,7 @@ def _media_within(content: Any) -> Iterator[JsonObject]:
 
 
 def _without(content: Any, dropped: dict[int, Unsendable]) -> Any:
-    """Put words in the place of dropped blocks."""
+    """Replace dropped blocks by their descriptions."""
     if not isinstance(content, list):
         return content
     kept = []

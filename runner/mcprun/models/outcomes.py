@@ -41,7 +41,7 @@ def result_of(line: bytes) -> tuple[str, JsonObject]:
 def answered(result: JsonObject, batch: str, custom_id: str, one: Waiting, model: str) -> Reply | None:
     """Read the result of the request that waits for it; None if the batch ended before (`canceled`, `expired`).
 
-    An error is raised as if it had come by itself, with the HTTP status that is the API's for it. `model` is the run's.
+    An error is raised like that of a single request, with the API's HTTP status for it. `model` is the run's.
     """
     match result:
         case {"type": "succeeded", "message": message}:

@@ -106,7 +106,7 @@ class ReplayModel:
         return recorded
 
     def _find(self, name: str, repeat: int) -> tuple[Transcript, str] | None:
-        """Return what was recorded, and what it lacks to be played back."""
+        """Return the recorded transcript, and why it can't be played back; None if there is none."""
         place = self._run.index.get((name, repeat))
         if place is None:
             return None
@@ -121,7 +121,7 @@ def _said(recorded: Transcript) -> list[Any]:
 
 
 def _damage(recorded: Transcript) -> str:
-    """Say what a recording lacks to be played back; empty if it is whole."""
+    """Return why a recording can't be played back; empty if it can."""
     said = _said(recorded)
     if recorded.begins > len(recorded.messages):
         return f"it was given {recorded.begins} messages by the server, and holds {len(recorded.messages)} in all"

@@ -21,7 +21,7 @@ _FIRST_SECONDS = 0.5
 class RetryingModel:
     """A model that asks another one again, up to `retries` times, when its answer may be better next time.
 
-    Wait as long as the API asks for. If it asks for nothing, back off exponentially with full jitter. Never wait longer
+    Wait for the time that the API asks for. Without one, back off exponentially with full jitter. Never wait longer
     than `max_wait` seconds. One throttled request pauses all. Waiting does not count against the query's deadline.
     """
 

@@ -104,7 +104,7 @@ class Room:
         self.aside(one)
 
     def aside(self, one: object) -> None:
-        """Count a query that waits for something else than the next batch, such as one that is out already."""
+        """Count a query that waits for something other than the next batch, such as one in flight."""
         self._all.add(one)
         self._look()
 

@@ -179,5 +179,5 @@ class QueryItem(pytest.Item):
 
 
 def _failure(told: str) -> BaseException:
-    """Make an exception that pytest shows with these words alone, without a traceback and without commands to CI."""
+    """Return an exception that pytest shows as this text alone: no traceback, no workflow commands."""
     return pytest.fail.Exception(for_log(told), pytrace=False)

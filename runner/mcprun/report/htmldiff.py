@@ -128,7 +128,7 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
         found = [side.find(key) if key else None for side, key in zip(sides, row.keys, strict=True)]
         try:
             one = island(f"d-{number}", beside(found[0], found[1], scrubber) | {"notes": row.notes})
-        except Exception as error:  # noqa: BLE001  whatever one query holds, the page shows the others
+        except Exception as error:  # noqa: BLE001  one query must not cost the others
             fault = Change("fault", after=f"this query can't be shown: {describe(error)}")
             one = island(f"d-{number}", beside(None, None, scrubber) | {"notes": [_note(fault)]})
         size = len(one.encode("utf-8", "backslashreplace"))
@@ -144,7 +144,7 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
 
 
 def _noted(diff: QueryDiff) -> tuple[list[object], list[JsonObject]]:
-    """Give the cells of a query's row, and what else changed than calls."""
+    """Return the cells of a query's row, and its changes other than those of calls."""
     return list(_cells(diff)), [_note(change) for change in diff.changes if change.call is None]
 
 

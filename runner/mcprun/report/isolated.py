@@ -1,4 +1,4 @@
-"""Rendering of one transcript or difference at a time, so that one value never costs a whole report."""
+"""Render transcripts and differences one by one, so that a single value never costs a whole report."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ T = TypeVar("T")
 
 
 def shown(transcript: Transcript, render: Callable[[Transcript], T]) -> T:
-    """Render a transcript; if that raises, render its verdict with the reason in place of the conversation.
+    """Render a transcript; if that raises, render its verdict, with the reason in place of the conversation.
 
-    The verdict and its causes stay, so that a report agrees with the run's exit code. If those are what can't be
-    rendered, the reason takes their place as well.
+    The verdict and its causes stay, so that a report agrees with the run's exit code. If the causes can't be rendered
+    either, the reason replaces them too.
     """
     try:
         return render(transcript)
-    except Exception as error:  # noqa: BLE001  whatever one transcript holds, the report of the others stands
+    except Exception as error:  # noqa: BLE001  one transcript must not cost the others
         reason = f"this conversation can't be shown: {describe(error)}"
     nothing: dict[str, object] = {"messages": [], "given": None, "calls": [], "asked": [], "system": None}
     emptied = transcript.model_copy(update={**nothing, "prompt": reason, "text": reason})
     try:
         return render(emptied)
-    except Exception:  # noqa: BLE001  the causes themselves
+    except Exception:  # noqa: BLE001  the verdict's causes can't be rendered either
         kind = transcript.error.kind if transcript.error else None
         checks = [] if all(check.passed for check in transcript.checks) else [_failed(reason)]
         error_info = ErrorInfo(kind=kind, message=reason) if kind else None
@@ -39,7 +39,7 @@ def shown_diff(diff: QueryDiff, render: Callable[[QueryDiff], T]) -> T:
     """Render a query's differences; if that raises, render that it differs, with the reason."""
     try:
         return render(diff)
-    except Exception as error:  # noqa: BLE001  whatever one query holds, the others are compared
+    except Exception as error:  # noqa: BLE001  one query must not cost the others
         reason = f"the differences can't be shown: {describe(error)}"
         return render(replace(diff, changes=(Change("fault", after=reason),), variants=()))
 

@@ -1,7 +1,6 @@
-"""Standard output and standard error, as the command line writes to them.
+"""Standard output and standard error of the command line.
 
-Nothing in them is a command to a CI job (`workflow.py`), and a reader that is gone, such as a closed terminal, fails no
-command.
+Commands to a CI job are broken up (`workflow.py`). A closed pipe or terminal does not fail a command.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _GONE = frozenset({errno.EPIPE, errno.EIO})
 
 
 class _Output:
-    """A text stream that takes the place of another; `breaker` breaks up commands in what is written."""
+    """A text stream that replaces another; `breaker` breaks up workflow commands in the text."""
 
     def __init__(self, stream: IO[str], breaker: Breaker | None) -> None:
         self.stream = stream
@@ -46,7 +45,7 @@ class _Output:
 
 
 def install() -> None:
-    """Write to stdout and stderr this way from now on. What their encoding cannot show is escaped."""
+    """Replace stdout and stderr. Characters that their encoding lacks are escaped."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  as long as the process
         if isinstance(stream, io.TextIOWrapper):
@@ -56,13 +55,13 @@ def install() -> None:
 
 
 def commands(*, is_stdout: bool) -> IO[str]:
-    """Return the stream that our own commands to a workflow are written to."""
+    """Return the stream for mcprun's own workflow commands, which are not broken up."""
     stream = sys.stdout if is_stdout else sys.stderr
     return cast("IO[str]", _Output(stream.stream, None) if isinstance(stream, _Output) else stream)
 
 
 def to_nowhere(stream: IO[Any], error: OSError) -> None:
-    """Discard what is written to a stream from now on, since its reader is gone. Raises any other error again."""
+    """Redirect a stream whose reader is gone to the null device. Raises any other error again."""
     if error.errno not in _GONE:
         raise error
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -64,7 +64,7 @@ def totals(tools: ToolSet, before: str = "", after: str = "") -> Text:
 
 
 def changed(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Iterator[Text]:
-    """Lay out changes, a line each, breaking ones first, and sum them up. `is_whole` tells that all was listed."""
+    """Lay out changes, one per line, breaking ones first, and a summary. `is_whole`: no list failed."""
     for change in sorted(changes, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "yellow")
         yield _line(mark, style, change.tool, change.message)

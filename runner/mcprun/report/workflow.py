@@ -1,4 +1,4 @@
-"""The log of a CI job, into which the text of servers, models and files must write no commands.
+"""Keep text of servers, models and files from being read as commands in the log of a CI job.
 
 The runner of GitHub Actions (actions/runner, `ActionCommand.cs`) reads both streams of a step, in lines that end with
 LF, CR or both. It takes `::name …::` at the beginning of a line, after white space too, and the older `##[name …]`
@@ -32,17 +32,17 @@ def is_read(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def without_commands(text: str) -> str:
-    """Break up what a runner would take for a command, by a space: `: :error::…`, `# #[error]…`."""
+    """Break up commands by a space: `: :error::…`, `# #[error]…`."""
     return _COMMAND.sub(lambda found: f"{found[0]} ", text)
 
 
 def for_log(text: str) -> str:
-    """Return text that may be shown in a log: where that is read for commands, without any."""
+    """Return text for a log, with commands broken up if a CI job reads the log for them."""
     return without_commands(text) if is_read() else text
 
 
 class Breaker:
-    """Breaks up commands in text that comes in pieces, of which each may end within one."""
+    """Breaks up commands in text that is written in pieces. A command may span several."""
 
     def __init__(self) -> None:
         self._line = ""
@@ -51,10 +51,10 @@ class Breaker:
         """Return the next piece without commands."""
         whole = self._line + text
         safe = without_commands(whole)
-        told = safe[len(self._line) :] if safe.startswith(self._line) else " " + without_commands(text)
+        piece = safe[len(self._line) :] if safe.startswith(self._line) else " " + without_commands(text)
         line = whole[max(whole.rfind("\n"), whole.rfind("\r")) + 1 :]
         if _BLANK.fullmatch(line):
             self._line = line if len(line) < _SHORT else f" {line[-1]}"
         else:
             self._line = f"x{begun[0] if (begun := _BEGUN.search(line[-_SHORT:])) else ''}"
-        return told
+        return piece

@@ -37,7 +37,7 @@ _LONGEST = 4096
 """Characters of one text of a span: what servers say of their errors may be long."""
 
 _MOST_INTEGER = 2**63 - 1
-"""The largest integer that OTLP holds: one beyond it would cost all spans that are sent with it."""
+"""The largest integer of OTLP. A larger one fails the export of all spans that are sent with it."""
 
 _SPOKEN = "http/protobuf"
 
@@ -96,7 +96,7 @@ class Outlet(SpanExporter):
         """Take secrets out, and bound it."""
         for cleaner in self.cleaners:
             text = cleaner(text)
-        text = text.encode("utf-8", "replace").decode()  # one lone surrogate would cost all spans sent with it
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate fails the export of all spans sent with it
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
     def _cleaned(self, span: ReadableSpan) -> ReadableSpan:
