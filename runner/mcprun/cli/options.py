@@ -255,7 +255,7 @@ BATCH_POLL = _seconds("--batch-poll", limits.BATCH_POLL_SECONDS, "With --batch-a
 CONNECT_TIMEOUT = _seconds("--connect-timeout", limits.CONNECT_SECONDS, "Starting the server and listing its tools.")
 REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "One model request.")
 CALL_TIMEOUT = _seconds(
-    "--call-timeout", limits.CALL_SECONDS, "One tool call; progress starts it anew. The model is told when it is over."
+    "--call-timeout", limits.CALL_SECONDS, "One tool call; progress restarts it. The model is told when it is over."
 )
 MAX_CALL_TIMEOUT = click.option(
     "--max-call-timeout",
