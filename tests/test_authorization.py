@@ -196,10 +196,11 @@ def test_a_token_that_is_refused_again_is_no_endless_matter(server: Guarded) -> 
 
 @switched({"public": True})
 def test_a_server_that_lets_everybody_list_its_tools(server: Guarded) -> None:
-    """The refusal of a call says what is wanted; with a client it is overcome."""
+    """The refusal of a call is its result, and says what is wanted; with a client it is overcome."""
     done = batch(server)
-    assert (done.code, done.verdicts) == (3, {"q": "error"})
-    assert "it wants authorization (401): log in once" in done.transcripts[0]["error"]["message"]
+    assert (done.code, done.verdicts) == (1, {"q": "failed"})
+    told = done.transcripts[0]["calls"][0]["content"][0]["text"]
+    assert told.startswith("HTTP 401 Unauthorized: it wants authorization (401): log in once")
     assert as_robot(server).code == 0
 
 

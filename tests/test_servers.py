@@ -335,12 +335,14 @@ def test_headers_of_a_configuration(tmp_path: Path, http_server: int, kind: str,
 
 
 @pytest.mark.parametrize("http_server", [("streamable-http", "broken")], indirect=True)
-def test_a_server_that_answers_with_http_errors_is_an_error_and_never_a_pass(tmp_path: Path, http_server: int) -> None:
-    """Nobody answered the call: that is no error of the tool, and allowing those does not make it pass."""
+def test_an_http_error_is_the_result_of_its_call(tmp_path: Path, http_server: int) -> None:
+    """It fails the query, unless errors of tools are allowed."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("echo", {"text": "x"})))
-    done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/mcp", "--allow-tool-errors", cwd=tmp_path)
-    assert (done.code, done.verdicts) == (3, {"q": "error"})
-    assert done.transcripts[0]["error"]["kind"] == "server_died"
+    url = f"http://127.0.0.1:{http_server}/mcp"
+    done = run_mcprun("batch", prompts, url, cwd=tmp_path)
+    assert (done.code, done.verdicts) == (1, {"q": "failed"})
+    assert done.transcripts[0]["calls"][0]["content"][0]["text"] == "HTTP 502 Bad Gateway: out of order"
+    assert run_mcprun("batch", prompts, url, "--allow-tool-errors", cwd=tmp_path).code == 0
 
 
 def test_closing_a_server_does_not_count_against_its_query(tmp_path: Path) -> None:

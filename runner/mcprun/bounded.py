@@ -1,4 +1,4 @@
-"""Bodies of HTTP responses that are read so far, and no further, or whose beginning was read before."""
+"""Bodies of HTTP responses that are read up to a bound."""
 
 from __future__ import annotations
 
@@ -27,33 +27,6 @@ class Bounded(httpx2.AsyncByteStream):
                 raise httpx2.StreamError("it is compressed, and nobody asked for that")
             if length > self._most:
                 raise httpx2.StreamError(f"it has more than the {self._most:,} bytes that {self._allowed}")
-            yield part
-
-    async def aclose(self) -> None:
-        """Let the connection go."""
-        await self._body.aclose()
-
-
-class Begun(httpx2.AsyncByteStream):
-    """A body whose beginning may be read ahead of whoever reads the whole of it."""
-
-    def __init__(self, body: Any) -> None:
-        self._body = body
-        self._parts: AsyncIterator[bytes] = aiter(body)
-        self._read: list[bytes] = []
-
-    async def beginning(self, most: int) -> bytes:
-        """Read about so many bytes of it, or less where it ends before. Raises `httpx2.HTTPError`."""
-        while len(data := b"".join(self._read)) < most:
-            if not (part := await anext(self._parts, b"")):
-                break
-            self._read.append(part)
-        return data
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for part in self._read:
-            yield part
-        async for part in self._parts:
             yield part
 
     async def aclose(self) -> None:

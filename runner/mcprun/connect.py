@@ -25,7 +25,9 @@ from mcprun.asking import Offers
 from mcprun.authorizer import Authorizer
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
-from mcprun.events import Emit, Noise, ServerExit, ServerStart, Warned
+from mcprun.events import Emit, Noise, ServerExit, ServerStart, SessionRenewed, Warned
+from mcprun.http_client import Reports
+from mcprun.http_failure import HttpFailure, begin_delivery
 from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
@@ -97,6 +99,7 @@ class Connector:
         self._offers = offers or Offers()
         self._ahead = ahead if ahead and ahead.is_there else None
         self._nobodys: Counter[str] = Counter()
+        self._refused: set[tuple[str, int]] = set()
         self._auth: Authorizer | None = None
         if isinstance(target, HttpTarget) and not brings_authorization(target):
             self._auth = Authorizer(target, TokenStore.find(), log.redactor, emit)
@@ -154,7 +157,7 @@ class Connector:
                     older = self._older(progress)
                     if older is None or late:
                         raise
-                    refusal = first
+                    refusal, delivery = first, progress.delivery
                     before, self._target = self._target, older
                 progress.stderr, progress.ahead = self._log.stderr(), None
                 try:
@@ -163,7 +166,7 @@ class Connector:
                     self._target = before
                     raise
                 except (httpx2.HTTPStatusError, httpx2.SSEError):
-                    self._target = before
+                    self._target, progress.delivery = before, delivery
                     raise refusal from None
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
             raise explained(error, progress, self._target, self._seconds, self._refusal()) from None
@@ -188,7 +191,8 @@ class Connector:
 
         async def enter(stack: AsyncExitStack) -> _Found:
             progress.step = "its answer to initialize"
-            reached = self._reached(number, stack, progress, link)
+            progress.delivery = begin_delivery()
+            reached = self._reached(number, stack, progress, link, desk)
             client = await stack.enter_async_context(self._client(mode, reached, desk))
             if self._asked == MODERN and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
                 message = (
@@ -229,13 +233,13 @@ class Connector:
             message_handler=desk.notified,
         )
 
-    def _reached(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
+    def _reached(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk) -> Any:
         """Give what the SDK's client is to speak to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
             return self._target.server
-        return RawResults().between(link.watched(self._transport(number, stack, progress, link)))
+        return RawResults().between(link.watched(self._transport(number, stack, progress, link, desk)))
 
-    def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
+    def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk) -> Any:
         match self._target:
             case StdioTarget() as target:
                 if progress.ahead:
@@ -250,13 +254,25 @@ class Connector:
             case HttpTarget(url, headers, "sse"):
                 return sse_client(url, headers=dict(headers), auth=self._auth)
             case HttpTarget(url, headers):
-
-                def refused(status: int, words: str) -> None:
-                    progress.refused, progress.words = status, words
-
+                reports = self._reports(number, desk, link)
                 return streamable_http(
-                    url, headers, most=self._most, expired=link.ended, refused=refused, auth=self._auth
+                    url, headers, max_bytes=self._most, connect_s=self._seconds, reports=reports, auth=self._auth
                 )
+
+    def _reports(self, number: int, desk: Desk, link: Link) -> Reports:
+        """Record what happens to an HTTP connection."""
+
+        def renewed(status: int, seconds: float) -> None:
+            desk.is_stale = True
+            self._emit(SessionRenewed(server=number, status=status, seconds=seconds))
+
+        def refused(what: str, failure: HttpFailure) -> None:
+            if (what, failure.status) not in self._refused:
+                self._refused.add((what, failure.status))
+                told = self._log.redactor.text(failure.message())
+                self._emit(Warned(message=f"the server refused {what}: {told}"))
+
+        return Reports(lost=link.ended, renewed=renewed, refused=refused)
 
     def _tell_noise(self, number: int, line: str) -> None:
         self._noise += 1

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from mcprun.asking import Askers, Caller, Offers, Owner, Response
 from mcprun.content import result_text
 from mcprun.elicitation import by_policy
-from mcprun.events import Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
+from mcprun.events import CallRetry, Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
 from mcprun.records import JsonObject
 
@@ -110,6 +110,13 @@ class Desk:
                 )
 
         return took
+
+    def retried(self, caller: Caller | None, tool: str, problem: str, wait: float) -> None:
+        """Emit that a call is sent once more after `wait` seconds."""
+        event = CallRetry(server=self._number, call=None, tool=tool, problem=problem, wait=wait)
+        if caller:
+            event = replace(event, where=caller.asker.where, turn=caller.turn, call=caller.call)
+        self._emit(event)
 
     def refused(self, caller: Caller | None, error: MCPError) -> None:
         """Tell of the URLs for whose sake a call was refused (MCP 2025-11-25, "URL Elicitation Required Error")."""

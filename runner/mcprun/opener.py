@@ -152,7 +152,7 @@ class Opener:
             return what
         found = next((one for one in listed if one["name"] == asked.name), None)
         if found is None:
-            return f"no {_prompt(asked)}; the server has: {names(listed, 'name')}"
+            return f"no {_prompt(asked)} ({_said(error)}); the server has: {names(listed, 'name')}"
         arguments = found.get("arguments") or []
         missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
         return f"{_prompt(asked)} needs arguments that are missing: {names(missing, 'name')}" if missing else what

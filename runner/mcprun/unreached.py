@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from mcp import MCPError
 from pydantic import ValidationError
 
 from mcprun.errors import ErrorKind, RunError
+from mcprun.http_failure import Delivery
 from mcprun.process import Ahead
 from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
@@ -20,22 +21,23 @@ from mcprun.target import HttpTarget, StdioTarget, Target
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _REFUSED = "it refuses the authorization that it was given (401)"
 
-_STAND_INS = frozenset({"Server returned an error response", "Not Found"})
-"""What the SDK makes of a refusal that is no JSON-RPC."""
-
 
 @dataclass(slots=True)
 class Progress:
-    """How far a connection has come: what it waits for, who speaks on stderr, and how it was refused.
+    """How far a connection has come: what it waits for, and whose stderr it is.
 
-    The server may have been started `ahead`.
+    The server may have been started `ahead`. `delivery` holds what HTTP said about the last request.
     """
 
     stderr: Stderr
     ahead: Ahead | None = None
     step: str = "it to start"
-    refused: int | None = None
-    words: str = ""
+    delivery: Delivery = field(default_factory=Delivery)
+
+    @property
+    def refused(self) -> int | None:
+        """The HTTP status that the last request was refused with, if it was."""
+        return self.delivery.failure.status if self.delivery.failure else None
 
 
 def explained(error: Exception, progress: Progress, target: Target, seconds: float, refusal: str) -> RunError:
@@ -46,7 +48,8 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
         case RunError():
             kind, message = error.kind, str(error)
         case _ if refusal:
-            said = f": {progress.words}" if progress.words and progress.refused == _FORBIDDEN else ""
+            failure = progress.delivery.failure
+            said = f": {failure.words}" if failure and failure.words and failure.status == _FORBIDDEN else ""
             message = f"can't connect to {target}: {refusal}{said}"
         case TimeoutError():
             kind = ErrorKind.CONNECT_TIMEOUT
@@ -62,7 +65,7 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
         case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
             message = f"the server exited before it answered: {target}"
         case MCPError():
-            message = f"the server refused to connect: {_said(error, progress)} ({target}){_hint(progress, target)}"
+            message = f"the server refused to connect: {error.message} ({target}){_hint(progress, target)}"
         case ValidationError():
             message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
         case _:
@@ -75,10 +78,3 @@ def _hint(progress: Progress, target: Target) -> str:
     is_root = isinstance(target, HttpTarget) and urlsplit(target.url).path in ("", "/")
     is_missing = progress.refused == _NOT_FOUND and is_root
     return "; most servers are at /mcp, and this URL has no path" if is_missing else ""
-
-
-def _said(error: MCPError, progress: Progress) -> str:
-    """Give a refusal's words: HTTP's status and what came with it, where the SDK has put words of its own."""
-    if progress.refused is None or error.message not in _STAND_INS:
-        return error.message
-    return ": ".join(filter(None, (f"status {progress.refused}", progress.words)))

@@ -1,0 +1,103 @@
+"""JSON-RPC answers in the bodies of HTTP responses, and the responses that the SDK reads in their place. Pure.
+
+Over HTTP the response to a POST is the answer to the request in it (MCP, "Streamable HTTP"), whatever `id` it has.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx2
+import mcp_types
+from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
+from pydantic import ValidationError
+
+from mcprun.content import MOST_DEPTH, depth
+from mcprun.http_failure import HttpFailure
+from mcprun.wire import INVALID_ANSWER
+
+_RESULTS = (mcp_types.JSONRPCResponse, mcp_types.JSONRPCError)
+
+Message = mcp_types.JSONRPCMessage
+RequestId = int | str
+
+
+def read_message(data: bytes, number: RequestId) -> tuple[bytes, Message]:
+    """Read what a server sends in response to the request with this `id`: the message, and its JSON for the SDK.
+
+    An answer without an `id`, or with one of another type, is the answer to that request. Invalid UTF-8 and lone
+    surrogates become U+FFFD. Raises `ValueError` for what is not a message, or is the answer to another request.
+    """
+    try:
+        message = mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
+    except ValidationError as error:
+        return _repaired(data, number, _first(error))
+    if isinstance(message, _RESULTS) and message.id != number:
+        return _repaired(data, number, "")
+    return data, message
+
+
+def _repaired(data: bytes, number: RequestId, problem: str) -> tuple[bytes, Message]:
+    """Read a message leniently, and put the `id` right."""
+    try:
+        value: Any = json.loads(data.decode(errors="replace"))
+        nested = depth(value)
+    except (ValueError, RecursionError):
+        raise ValueError(problem) from None
+    if nested > MOST_DEPTH:
+        raise ValueError(f"nested more than {MOST_DEPTH} deep")
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON-RPC message")
+    if "method" not in value:
+        if not {"result", "error"} & value.keys():
+            raise ValueError("neither a result nor an error")
+        own = value.get("id")
+        if isinstance(own, int) and not isinstance(own, bool) and own != number:
+            raise ValueError(f"it answers request {own}, expected {number}")
+        value["id"] = number
+    text = json.dumps(value, ensure_ascii=False)
+    data = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    try:
+        return data, mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
+    except ValidationError as error:
+        raise ValueError(_first(error)) from None
+
+
+def _first(error: ValidationError) -> str:
+    return str(error.errors(include_url=False, include_input=False)[0]["msg"])
+
+
+def read_error(data: bytes, number: RequestId) -> tuple[bytes, mcp_types.ErrorData] | None:
+    """Read a JSON-RPC error in the body of an HTTP error; None if the body is something else."""
+    try:
+        text, message = read_message(data, number)
+    except ValueError:
+        return None
+    return (text, message.error) if isinstance(message, mcp_types.JSONRPCError) else None
+
+
+def is_prescribed(status: int, code: int) -> bool:
+    """Return whether the protocol itself prescribes the HTTP status for a JSON-RPC error (MCP 2026-07-28)."""
+    return ERROR_CODE_HTTP_STATUS.get(code) == status
+
+
+def failed(request: httpx2.Request, number: RequestId, failure: HttpFailure) -> httpx2.Response:
+    """Make the response that tells the SDK of a failure: a JSON-RPC error with its words."""
+    has_session = "mcp-session-id" in request.headers
+    if failure.status == httpx2.codes.NOT_FOUND and not has_session:
+        code = mcp_types.METHOD_NOT_FOUND  # what a bare 404 means to a client that negotiates, as the SDK has it
+    else:
+        code = INVALID_ANSWER if failure.flaw else mcp_types.INTERNAL_ERROR
+    return replied(request, error_json(number, code, failure.message()))
+
+
+def error_json(number: RequestId, code: int, message: str) -> bytes:
+    """Make a JSON-RPC error."""
+    return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}}).encode()
+
+
+def replied(request: httpx2.Request, data: bytes, headers: httpx2.Headers | None = None) -> httpx2.Response:
+    """Make a response with a JSON-RPC message, with the session of the server's own `headers`."""
+    kept = {name: headers[name] for name in ("mcp-session-id",) if headers and name in headers}
+    return httpx2.Response(200, headers={**kept, "content-type": "application/json"}, content=data, request=request)

@@ -1,0 +1,406 @@
+"""The HTTP client under the SDK's Streamable HTTP transport: it reads responses, and renews sessions that are lost.
+
+The SDK turns most statuses into one message without the server's words, and ends the connection over a body that it
+cannot read. So it is given only what it can read: each response to a request becomes the server's JSON-RPC answer, or
+an error that describes the response. What fails before the response headers is a lost connection, left to the SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+import anyio
+import httpx2
+import mcp_types
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from mcprun.bounded import Bounded
+from mcprun.http_answers import RequestId, error_json, failed, is_prescribed, read_error, read_message, replied
+from mcprun.http_body import is_compressed, media_type, read_body, words_of
+from mcprun.http_failure import Delivery, HttpFailure, current_delivery, reason_of, retry_after_of
+from mcprun.wire import INVALID_ANSWER
+
+_SESSION = "mcp-session-id"
+
+_PING_SECONDS = 2.0
+"""How long a `ping` may take that tells a lost session from a request that the server refuses."""
+
+_WORDS_SECONDS = 5.0
+"""How long the body of an error is read: a server that stalls there has said the most important thing, its status."""
+
+_PER_SESSION = frozenset({"initialize", "notifications/initialized", "logging/setLevel"})
+"""What a session begins with, and so does the one that takes its place."""
+
+_UNHEADED = ("content-length", "mcp-protocol-version", _SESSION, "last-event-id", "mcp-method", "mcp-name")
+"""Headers of one request that another one does not share."""
+
+
+class LostSessionError(Exception):
+    """The server does not know the session any more, and opens no new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    """A JSON-RPC message on its way: its method (of a response, none) and its `id` (of a notification, none)."""
+
+    method: str | None
+    number: RequestId | None
+
+    @property
+    def is_request(self) -> bool:
+        """Whether an answer is due."""
+        return self.method is not None and self.number is not None
+
+
+_REQUEST: ContextVar[RequestId | None] = ContextVar("request", default=None)
+"""The `id` of the request that the running task of the SDK has sent: it reads on there when a stream is resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Where a client reports what happens.
+
+    Args:
+        lost: The connection, or its session, is lost; with the reason.
+        renewed: A new session took the place of a lost one; with the status that it was refused with, and the seconds.
+        refused: A notification or a response of ours was answered with an error; with its method and the failure.
+    """
+
+    lost: Callable[[str], None]
+    renewed: Callable[[int, float], None]
+    refused: Callable[[str, HttpFailure], None]
+
+
+class HttpClient(httpx2.AsyncClient):
+    """Sends the SDK's requests. `max_bytes` bounds one message, `connect_s` the opening of a new session in seconds."""
+
+    def __init__(self, *, max_bytes: int, connect_s: float, reports: Reports, **options: Any) -> None:
+        super().__init__(**options)
+        self._max_bytes = max_bytes
+        self._connect_s = connect_s
+        self._reports = reports
+        self._session: str | None = None
+        self._opening: dict[str, bytes] = {}
+        self._renewing = asyncio.Lock()
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Send a request of the SDK, and return a response that it can read.
+
+        Raises what httpx2 raises before there are response headers, and `LostSessionError`.
+        """
+        self._stamp(request)
+        if request.method != "POST":
+            return self._bounded(request, await super().send(request, **options))
+        posted = _posted(request.content)
+        if posted.method in _PER_SESSION:
+            self._opening[str(posted.method)] = request.content
+        if posted.number is None or posted.method is None:
+            return await self._send_unanswered(request, posted)
+        _REQUEST.set(posted.number)
+        sent = current_delivery()
+        sent.failure = None
+        response = await self._post(request)
+        if _is_followed(response):
+            return response
+        if posted.method == "initialize":
+            self._session = response.headers.get(_SESSION, "")
+        elif await self._is_lost(request, response):
+            return await self._send_again(request, response, posted.number, sent)
+        return await self._answer(response, posted.number, sent)
+
+    def _bounded(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        """Bound the response to a GET, which may resume the stream of a request, or a DELETE."""
+        number = _REQUEST.get() if "last-event-id" in request.headers else None
+        if is_compressed(response):
+            response.stream = Bounded(response.stream, 0)
+        elif number is not None and response.is_success and _has_events(response):
+            return self._stream(response, number, current_delivery())
+        elif not _has_events(response):
+            response.stream = Bounded(response.stream, self._max_bytes)
+        return response
+
+    # One request. ---------------------------------------------------------------------------------------
+
+    async def _post(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a POST. What goes wrong before the response headers is the end of the connection."""
+        try:
+            return await super().send(request, stream=True, follow_redirects=False)
+        except Exception as error:
+            self._reports.lost(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+            raise
+
+    async def _send_unanswered(self, request: httpx2.Request, posted: _Posted) -> httpx2.Response:
+        """Send a notification or a response of ours, to which no answer is due."""
+        response = await self._post(request)
+        if response.is_error and not (response.status_code == httpx2.codes.NOT_FOUND and _SESSION in request.headers):
+            failure = await self._failure(response)
+            self._reports.refused(posted.method or "a response to its request", failure)
+        return response
+
+    async def _answer(self, response: httpx2.Response, number: RequestId, sent: Delivery) -> httpx2.Response:
+        """Make what the SDK reads of a response to a request."""
+        if _has_events(response) and response.is_success and not is_compressed(response):
+            return self._stream(response, number, sent)
+        kind, status, headers = media_type(response), response.status_code, response.headers
+        body = await read_body(response, self._max_bytes, _WORDS_SECONDS if response.is_error else None)
+        found = _failure(response, body.data, kind)
+        if response.is_error:
+            error = None if body.flaw or not _is_json(kind) else read_error(body.data, number)
+            if error is None:
+                sent.failure = found
+                return failed(response.request, number, found)
+            is_modern = response.request.headers.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
+            if not (is_modern and is_prescribed(status, error[1].code)):
+                sent.failure = found
+            return replied(response.request, error[0], headers)
+        if status == httpx2.codes.OK and _is_json(kind) and not body.flaw and body.data:
+            try:
+                data, message = read_message(body.data, number)
+                if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
+                    return replied(response.request, data, headers)
+                found = replace(found, flaw=f"the response holds {message.method}, which is not an answer")
+            except ValueError as error:
+                found = replace(found, flaw=f"the response cannot be read ({error})")
+        sent.failure = replace(found, flaw=body.flaw or found.flaw or _flaw(response, kind, body.data))
+        return failed(response.request, number, sent.failure)
+
+    async def _failure(self, response: httpx2.Response) -> HttpFailure:
+        kind = media_type(response)
+        return _failure(response, (await read_body(response, self._max_bytes, _WORDS_SECONDS)).data, kind)
+
+    # Streams of events. ---------------------------------------------------------------------------------
+
+    def _stream(self, response: httpx2.Response, number: RequestId, sent: Delivery) -> httpx2.Response:
+        """Make a response with the same events, of which the answer to a request can be read."""
+        headers = {name: response.headers[name] for name in ("content-type", _SESSION) if name in response.headers}
+        events = _Events(self._events(response, number, sent), response)
+        return httpx2.Response(response.status_code, headers=headers, stream=events, request=response.request)
+
+    async def _events(self, response: httpx2.Response, number: RequestId, sent: Delivery) -> AsyncGenerator[bytes]:
+        """Yield the server's events up to the answer.
+
+        A stream that ends without one may be resumed by the SDK, and the failure holds only if it is not.
+        """
+        failure = HttpFailure(response.status_code, reason_of(response.status_code, response.reason_phrase))
+        source = httpx2.EventSource(response, max_event_size=self._max_bytes)
+        try:
+            async for event in source:
+                if event.event != "message" or not event.data:
+                    yield _event_bytes(event, event.data.encode())
+                    continue
+                try:
+                    data, message = read_message(event.data.encode(), number)
+                except ValueError as error:
+                    sent.failure = replace(
+                        failure,
+                        flaw=f"an event cannot be read ({error})",
+                        words=words_of(event.data.encode(), "application/json"),
+                    )
+                    yield _failed_event(number, sent.failure)
+                    return
+                if is_answer := isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
+                    sent.failure = None
+                yield _event_bytes(event, data)
+                if is_answer:
+                    return
+        except httpx2.SSEError:
+            flaw = f"an event has more than the {self._max_bytes:,} bytes that --max-result-bytes allows"
+            sent.failure = replace(failure, flaw=flaw)
+            yield _failed_event(number, sent.failure)
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            flaw = f"the stream was cut off before the answer ({error or type(error).__name__})"
+            sent.failure = replace(failure, flaw=flaw)
+            raise
+        else:
+            sent.failure = replace(failure, flaw="the stream ended without the answer")
+
+    # Sessions, which the 2025 protocols have. -----------------------------------------------------------
+
+    def _stamp(self, request: httpx2.Request) -> None:
+        """Name the session that is current: the SDK names the first one for ever."""
+        if self._session is not None and _SESSION in request.headers:
+            if self._session:
+                request.headers[_SESSION] = self._session
+            else:
+                del request.headers[_SESSION]
+
+    async def _is_lost(self, request: httpx2.Request, response: httpx2.Response) -> bool:
+        """Return whether a server refuses a request because it does not know the session.
+
+        404 means that (MCP, "Session Management"). Many servers say 400 or 503 in its place, which may have another
+        reason: then a `ping` in the same session gets the same status only if the session is lost.
+        """
+        status = response.status_code
+        if _SESSION not in request.headers or status not in (400, 404, 503):
+            return False
+        return status == 404 or await self._ping(request) in (status, 404)
+
+    async def _ping(self, request: httpx2.Request) -> int | None:
+        """Send a `ping` in the session of a request; return its status, None if there is none in time."""
+        ping = self._like(request, b'{"jsonrpc":"2.0","id":"mcprun-ping","method":"ping"}', request.headers[_SESSION])
+        with anyio.move_on_after(_PING_SECONDS):
+            try:
+                response = await super().send(ping, stream=True, follow_redirects=False)
+                await response.aclose()
+            except Exception:  # noqa: BLE001  whatever keeps a ping from its answer, it tells nothing of the session
+                return None
+            return response.status_code
+        return None
+
+    async def _send_again(
+        self, request: httpx2.Request, response: httpx2.Response, number: RequestId, sent: Delivery
+    ) -> httpx2.Response:
+        """Send a request that never ran, since its session was lost, in a new session."""
+        status = response.status_code
+        lost = await self._failure(response)
+        await self._renew(request, status)
+        if sent.is_over:
+            sent.failure = lost
+            return failed(request, number, lost)
+        again = self.build_request("POST", request.url, headers=request.headers, content=request.content)
+        again.extensions = request.extensions
+        self._stamp(again)
+        response = await self._post(again)
+        if await self._is_lost(again, response):
+            sent.failure = replace(await self._failure(response), is_lost_session=True)
+            return failed(request, number, sent.failure)
+        return await self._answer(response, number, sent)
+
+    async def _renew(self, request: httpx2.Request, status: int) -> None:
+        """Open a session in place of the one of a request, unless another request has. Raises `LostSessionError`."""
+        stale = request.headers[_SESSION]
+        async with self._renewing:
+            if self._session != stale:
+                return
+            started = time.monotonic()
+            try:
+                async with asyncio.timeout(self._connect_s):
+                    self._session = await self._open(request)
+            except Exception as error:  # noqa: BLE001  the network, JSON and the SDK: each ends the connection
+                reason = f"the server lost the session (HTTP {status}) and opened no new one"
+                told = f"{reason}: {error}" if str(error) else f"{reason} ({type(error).__name__})"
+                self._reports.lost(told)
+                raise LostSessionError(told) from None
+            self._reports.renewed(status, time.monotonic() - started)
+
+    async def _open(self, request: httpx2.Request) -> str:
+        """Send again what the lost session began with; return the `id` of the new one, empty if it has none."""
+        first = self._like(request, self._opening["initialize"])
+        posted = _posted(first.content)
+        sent = Delivery()
+        response = await super().send(first, stream=True, follow_redirects=False)
+        session = response.headers.get(_SESSION, "")
+        result = await _result(await self._answer(response, posted.number or 0, sent))
+        if sent.failure:
+            raise LostSessionError(sent.failure.message())
+        protocol, was = result.get("protocolVersion"), request.headers.get("mcp-protocol-version")
+        if was and protocol != was:
+            raise LostSessionError(f"it speaks {protocol} now, and {was} before")
+        for method, content in self._opening.items():
+            if method != "initialize":
+                await (await super().send(self._like(request, content, session, was), stream=True)).aclose()
+        return str(session)
+
+    def _like(
+        self, request: httpx2.Request, content: bytes, session: str = "", protocol: str | None = None
+    ) -> httpx2.Request:
+        """Make a POST to where a request went, with its headers."""
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _UNHEADED}
+        headers |= {_SESSION: session} if session else {}
+        headers |= {"mcp-protocol-version": protocol} if protocol else {}
+        return self.build_request("POST", request.url, headers=headers, content=content)
+
+
+class _Events(httpx2.AsyncByteStream):
+    """The body of a response that is made of another one's events."""
+
+    def __init__(self, events: AsyncGenerator[bytes], response: httpx2.Response) -> None:
+        self._events = events
+        self._response = response
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._events
+
+    async def aclose(self) -> None:
+        """Release the connection."""
+        await self._events.aclose()
+        await self._response.aclose()
+
+
+def _posted(content: bytes) -> _Posted:
+    message = json.loads(content)
+    return _Posted(message.get("method"), message.get("id"))
+
+
+def _has_events(response: httpx2.Response) -> bool:
+    return media_type(response) == "text/event-stream"
+
+
+def _is_json(kind: str) -> bool:
+    return kind.startswith("application/json")
+
+
+def _is_followed(response: httpx2.Response) -> bool:
+    """Return whether the SDK follows a redirect: it keeps the method and the origin, or goes to HTTPS there."""
+    following, url = response.next_request, response.request.url
+    if following is None or following.method != "POST" or following.url.userinfo not in (b"", url.userinfo):
+        return False
+    to = following.url
+    is_upgrade = (url.scheme, url.port, to.scheme, to.port) == ("http", None, "https", None)
+    return to.host == url.host and (is_upgrade or (to.scheme, to.port) == (url.scheme, url.port))
+
+
+def _failure(response: httpx2.Response, data: bytes, kind: str) -> HttpFailure:
+    return HttpFailure(
+        response.status_code,
+        reason_of(response.status_code, response.reason_phrase),
+        words=words_of(data, kind),
+        retry_after=retry_after_of(response.headers),
+    )
+
+
+def _flaw(response: httpx2.Response, kind: str, data: bytes) -> str:
+    """Say what is wrong with a response that has no error status, and no answer either."""
+    if response.next_request:
+        where = response.next_request.url.copy_with(userinfo=b"", query=None, fragment=None)
+        return f"the redirect to {where} is not followed"
+    if not data:
+        return "the response is empty"
+    if response.status_code == httpx2.codes.OK:
+        return f"the response is {kind or 'of no content type'}, expected application/json or text/event-stream"
+    return "that is not an answer"
+
+
+async def _result(response: httpx2.Response) -> dict[str, Any]:
+    """Read the result in a response made for the SDK. Raises `LostSessionError` for a JSON-RPC error."""
+    answer: dict[str, Any] = {}
+    if _has_events(response):
+        async for event in httpx2.EventSource(response, max_event_size=None):
+            answer = json.loads(event.data) if event.data else {}
+            if answer.keys() & {"result", "error"}:
+                break
+        await response.aclose()
+    else:
+        answer = json.loads(await response.aread())
+    if "error" in answer:
+        raise LostSessionError(str(answer["error"].get("message")))
+    return dict(answer.get("result") or {})
+
+
+def _event_bytes(event: httpx2.ServerSentEvent, data: bytes) -> bytes:
+    """Write an event as the wire has it (HTML, "Server-sent events")."""
+    lines = [b"event: " + event.event.encode()]
+    lines += [b"id: " + event.id.encode()] if event.id else []
+    lines += [b"retry: %d" % event.retry] if event.retry is not None else []
+    lines += [b"data: " + line for line in data.split(b"\n")] if data else []
+    return b"\n".join(lines) + b"\n\n"
+
+
+def _failed_event(number: RequestId, failure: HttpFailure) -> bytes:
+    return b"event: message\ndata: " + error_json(number, INVALID_ANSWER, failure.message()) + b"\n\n"
