@@ -1,4 +1,4 @@
-"""Over HTTP, a response is the server's answer to one request, whatever its status and body; it ends nothing else."""
+"""An answer of the server, over HTTP or stdio, is never taken for the end of the connection."""
 
 from __future__ import annotations
 
@@ -375,3 +375,43 @@ def test_a_recorded_refusal_is_no_divergence_when_it_comes_again(tmp_path: Path)
         again = run_mcprun("batch", "p.jsonl", url, "--model", f"replay:{recorded.run}", cwd=tmp_path)
     assert ([call.get("diverged") for call in again.transcripts[0]["calls"]]) == [None] * 3 or [False] * 3
     assert run_mcprun("diff", recorded.run, again.run, cwd=tmp_path).code == 0
+
+
+# Over stdio. ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_a_json_rpc_error_is_the_requests_own_whatever_it_says(tmp_path: Path, era: str) -> None:
+    """The SDK says the same of connections that are lost; a server that says so is still there."""
+    server, names = str(SERVERS / "last_words.py"), ("closed", "broken", "ended")
+    done = batch(
+        tmp_path,
+        server,
+        script(*((name, {}) for name in names), ("ok", {})),
+        {"server_prompt": "closed", "script": [{"text": "Done."}]},
+        {"resources": ["a://broken"], "prompt": "Go.", "script": [{"text": "Done."}]},
+        script(("exits", {})),
+        flags=("--concurrency", "1", "--restarts", "0", "--", era),
+    )
+    assert list(done.verdicts.values()) == ["failed", "error", "error", "failed"]
+    said = {name: SAID[name] for name in names} | {
+        "ok": (None, "fine"),
+        "exits": ("json-rpc error -32000", "out of memory"),
+    }
+    told = texts(done) | texts(done, 3)
+    assert {name: (problem, told[name]) for name, problem in problems(done).items()} == said
+    errors = [transcript["error"] for transcript in done.transcripts[1:3]]
+    assert [(error["kind"], "Connection closed" in error["message"]) for error in errors] == [
+        ("prompts", True),
+        ("prompts", False),
+    ]
+    assert named(done, "server_restart") == []
+
+
+@pytest.mark.parametrize(
+    ("era", "method"), [("legacy", "initialize"), ("legacy", "tools/list"), ("modern", "tools/list")]
+)
+def test_a_refusal_to_connect_is_no_exit(tmp_path: Path, era: str, method: str) -> None:
+    """Whatever the error says, it is told as the server's own."""
+    done = run_mcprun("tools", str(SERVERS / "last_words.py"), "--", era, method, cwd=tmp_path)
+    assert (done.code, "Error: the server refused to connect: Connection closed (" in done.stderr) == (3, True)

@@ -154,7 +154,7 @@ class Connector:
                     return await self._open(number, self._mode, progress)
                 except _EXITS as first:
                     late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
-                    older = self._older(progress)
+                    older = self._older(progress, first)
                     if older is None or late:
                         raise
                     refusal, delivery = first, progress.delivery
@@ -171,10 +171,11 @@ class Connector:
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
             raise explained(error, progress, self._target, self._seconds, self._refusal()) from None
 
-    def _older(self, progress: Progress) -> Target | None:
-        """Say how the target may be reached that an older server stands behind, if it may."""
+    def _older(self, progress: Progress, error: Exception) -> Target | None:
+        """Return how to reach a target that may be an older server; None if the `error` says that it is not."""
+        has_said = isinstance(error, MCPError) and progress.has_said(error)
         match self._target:
-            case StdioTarget() if self._mode == self._asked == AUTO:
+            case StdioTarget() if self._mode == self._asked == AUTO and not has_said:
                 return self._target
             case HttpTarget(transport="http") if self._asked != MODERN and progress.refused in _NOT_POSTED_TO:
                 return replace(self._target, transport="sse")
@@ -186,7 +187,7 @@ class Connector:
         def over(link: Link) -> None:
             self._emit(ServerExit(server=number, died=link.is_down, log_offset=self._log.offset))
 
-        link = Link(over)
+        link = progress.link = Link(over)
         desk = Desk(number, self._offers, self._emit, self._log.redactor.text, self._nobodys)
 
         async def enter(stack: AsyncExitStack) -> _Found:

@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
+from mcp.shared.message import SessionMessage
+from mcp_types import ErrorData, JSONRPCError
+
 from mcprun.together import outlast
 
 T = TypeVar("T")
@@ -25,13 +28,14 @@ _CANCEL_SECONDS = 2.0
 class Link:
     """One connection: opened once, and over when it is closed or when the other side is gone.
 
-    `is_down` tells that it ended without our doing, and `reason` why, if the transport knows. `over` is called once,
-    when all of it has been cleaned up.
+    `is_down` tells that it ended without our doing, and `reason` why, if the transport knows. `last_error` is
+    the last message of the server, if that was a JSON-RPC error. `over` is called once, when all of it is cleaned up.
     """
 
     def __init__(self, over: Callable[[Link], None]) -> None:
         self.is_down = False
         self.reason = ""
+        self.last_error: ErrorData | None = None
         self._is_closing = False
         self._ended = asyncio.Event()
         self._over = over
@@ -112,15 +116,15 @@ class Link:
     async def watched(self, transport: Any) -> AsyncIterator[tuple[Any, Any]]:
         """Wrap a transport of the SDK, so that its end is noticed when it comes and not at the next call."""
         async with transport as (read, write):
-            yield _Watched(read, self.ended), write
+            yield _Watched(read, self), write
 
 
 class _Watched:
-    """A read stream that tells when it ends."""
+    """A read stream that tells a link when it ends, and what came last."""
 
-    def __init__(self, inner: Any, ended: Callable[[], None]) -> None:
+    def __init__(self, inner: Any, link: Link) -> None:
         self._inner = inner
-        self._ended = ended
+        self._link = link
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -130,10 +134,13 @@ class _Watched:
 
     async def __anext__(self) -> Any:
         try:
-            return await self._inner.__anext__()
+            item = await self._inner.__anext__()
         except BaseException:  # its end, a fault of the transport, or the end of the task that reads
-            self._ended()
+            self._link.ended()
             raise
+        message = item.message if isinstance(item, SessionMessage) else None
+        self._link.last_error = message.error if isinstance(message, JSONRPCError) else None
+        return item
 
     async def __aenter__(self) -> _Watched:
         await self._inner.__aenter__()

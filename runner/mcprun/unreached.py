@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from mcprun.errors import ErrorKind, RunError
 from mcprun.http_failure import Delivery
+from mcprun.link import Link
 from mcprun.process import Ahead
 from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
@@ -33,6 +34,12 @@ class Progress:
     ahead: Ahead | None = None
     step: str = "it to start"
     delivery: Delivery = field(default_factory=Delivery)
+    link: Link | None = None
+
+    def has_said(self, error: MCPError) -> bool:
+        """Return whether an error is the server's own answer to the last request, and not the SDK's."""
+        said = self.link.last_error if self.link else None
+        return said is not None and (said.code, said.message) == (error.code, error.message)
 
     @property
     def refused(self) -> int | None:
@@ -62,7 +69,7 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
                 message = f"command not found: {target.command}{place}"
         case PermissionError() if isinstance(target, StdioTarget):
             message = f"not allowed to run {target.command}"
-        case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
+        case MCPError() if error.code == mcp_types.CONNECTION_CLOSED and not progress.has_said(error):
             message = f"the server exited before it answered: {target}"
         case MCPError():
             message = f"the server refused to connect: {error.message} ({target}){_hint(progress, target)}"
