@@ -173,7 +173,7 @@ class Connector:
 
     def _older(self, progress: Progress, error: Exception) -> Target | None:
         """Return how to reach a target that may be an older server; None if the `error` says that it is not."""
-        has_said = isinstance(error, MCPError) and progress.has_said(error)
+        has_said = progress.is_agreed and isinstance(error, MCPError) and progress.has_said(error)
         match self._target:
             case StdioTarget() if self._mode == self._asked == AUTO and not has_said:
                 return self._target
@@ -192,7 +192,7 @@ class Connector:
 
         async def enter(stack: AsyncExitStack) -> _Found:
             progress.step = "its answer to initialize"
-            progress.delivery = begin_delivery()
+            progress.delivery, progress.is_agreed = begin_delivery(), False
             reached = self._reached(number, stack, progress, link, desk)
             client = await stack.enter_async_context(self._client(mode, reached, desk))
             if self._asked == MODERN and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
@@ -200,7 +200,7 @@ class Connector:
                     f"the server speaks {client.protocol_version}, and --protocol asks for {MODERN}: {self._target}"
                 )
                 raise RunError(ErrorKind.SERVER_START, message)
-            progress.step = "its tools"
+            progress.step, progress.is_agreed = "its tools", True
             await say_log_level(client, self._offers.log_level)
             await stack.enter_async_context(heed(client, desk))
             desk.is_stale = False

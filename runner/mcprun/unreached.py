@@ -27,7 +27,8 @@ _REFUSED = "it refuses the authorization that it was given (401)"
 class Progress:
     """How far a connection has come: what it waits for, and whose stderr it is.
 
-    The server may have been started `ahead`. `delivery` holds what HTTP said about the last request.
+    The server may have been started `ahead`. `delivery` holds what HTTP said about the last request;
+    `is_agreed` tells that a protocol has been agreed on.
     """
 
     stderr: Stderr
@@ -35,6 +36,7 @@ class Progress:
     step: str = "it to start"
     delivery: Delivery = field(default_factory=Delivery)
     link: Link | None = None
+    is_agreed: bool = False
 
     def has_said(self, error: MCPError) -> bool:
         """Return whether an error is the server's own answer to the last request, and not the SDK's."""
