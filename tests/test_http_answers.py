@@ -377,6 +377,50 @@ def test_a_recorded_refusal_is_no_divergence_when_it_comes_again(tmp_path: Path)
     assert run_mcprun("diff", recorded.run, again.run, cwd=tmp_path).code == 0
 
 
+# Over the transport of 2024-11-05. ------------------------------------------------------------------------
+
+
+def test_a_message_that_an_sse_server_refuses_is_that_calls_failure(tmp_path: Path) -> None:
+    """The stream of events stays, and so do the calls beside it; results may be as long as anywhere."""
+    statuses = {
+        name: text for name, text in REFUSED.items() if name.startswith(("http-4", "http-5", "html-", "json-", "cut-5"))
+    }
+    with answering("sse") as url:
+        calls: list[tuple[str, dict[str, Any]]] = [
+            (name, {}) for name in (*statuses, "ok", "waits", "closed", "redirect")
+        ]
+        bounds = ("--max-result-bytes", "3000000", "--restarts", "0")
+        done = batch(
+            tmp_path, url, script(*calls, ("big", {"bytes": 2_000_000})), script(("big", {"bytes": 3_000_000})),
+            script(("counts", {})), flags=(*bounds, "--concurrency", "1"),
+        )  # fmt: skip
+    told, problem = texts(done), problems(done)
+    assert {name: text for name, text in statuses.items() if text not in told[name]} == {}
+    assert {problem[name] for name in statuses} == {f"http {told[name].split()[1]}" for name in statuses}
+    assert (told["ok"], told["waits"], len(told["big"])) == ("fine", "fine", 2_000_000)
+    assert (told["closed"], problem["closed"], problem["redirect"]) == (
+        "Connection closed",
+        "json-rpc error -32000",
+        "http 302",
+    )
+    assert "bytes, and --max-result-bytes allows 3,000,000" in texts(done, 1)["big"]
+    assert done.verdicts == {"q0": "failed", "q1": "failed", "q2": "passed"}
+    count = counted(done, 2)
+    assert {count[f"tools/call {name}"] for name, _ in calls} == {1}
+    assert named(done, "server_restart") == []
+
+
+def test_an_sse_session_that_is_lost_is_a_lost_connection(tmp_path: Path) -> None:
+    """The query is tried again in a new one; a ping tells a lost session from a call that is refused."""
+    with answering("sse") as url:
+        done = batch(
+            tmp_path, url, script(("never", {})), script(("ok", {}), ("counts", {})), flags=("--concurrency", "1")
+        )
+    assert done.verdicts == {"q0": "error", "q1": "passed"}
+    told = "the server went away during never: the server lost the session: HTTP 404 Not Found: never heard of it"
+    assert done.transcripts[0]["error"] == {"kind": "server_died", "message": told}
+
+
 # Over stdio. ----------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,6 @@ import anyio
 import httpx2
 import mcp_types
 from mcp import Client, MCPError
-from mcp.client.sse import sse_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcprun import __version__
@@ -26,8 +25,9 @@ from mcprun.authorizer import Authorizer
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Noise, ServerExit, ServerStart, SessionRenewed, Warned
-from mcprun.http_client import Reports
 from mcprun.http_failure import HttpFailure, begin_delivery
+from mcprun.http_reports import Reports
+from mcprun.legacy_sse import legacy_sse
 from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
@@ -253,7 +253,8 @@ class Connector:
 
                 return Stdio(target, progress.stderr, self._most, noise, progress.ahead).open()
             case HttpTarget(url, headers, "sse"):
-                return sse_client(url, headers=dict(headers), auth=self._auth)
+                reports = self._reports(number, desk, link)
+                return legacy_sse(url, headers, max_bytes=self._most, reports=reports, auth=self._auth)
             case HttpTarget(url, headers):
                 reports = self._reports(number, desk, link)
                 return streamable_http(

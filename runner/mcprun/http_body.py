@@ -11,8 +11,13 @@ from typing import Any
 import anyio
 import httpx2
 
+from mcprun.http_failure import HttpFailure, reason_of, retry_after_of
+
 MAX_WORDS = 1000
 """Characters of a body that are shown to the model and written to the transcript."""
+
+WORDS_SECONDS = 5.0
+"""How long the body of an error is read: a server that stalls there has sent the most important thing, its status."""
 
 _WORDS_BYTES = 64 * 1024
 """Bytes of a body that are searched for words: an error page may begin with a long style sheet."""
@@ -56,6 +61,21 @@ async def read_body(response: httpx2.Response, max_bytes: int, timeout_s: float 
     finally:
         await response.aclose()
     return Body(bytes(data[:max_bytes]), flaw)
+
+
+async def failure_of(response: httpx2.Response, max_bytes: int) -> HttpFailure:
+    """Read an error response, and describe it."""
+    return failure_from(response, (await read_body(response, max_bytes, WORDS_SECONDS)).data)
+
+
+def failure_from(response: httpx2.Response, data: bytes) -> HttpFailure:
+    """Describe a response by its status and what was read of its body."""
+    return HttpFailure(
+        response.status_code,
+        reason_of(response.status_code, response.reason_phrase),
+        words=words_of(data, media_type(response)),
+        retry_after=retry_after_of(response.headers),
+    )
 
 
 def is_compressed(response: httpx2.Response) -> bool:

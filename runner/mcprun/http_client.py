@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,17 +22,12 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcprun.bounded import Bounded
 from mcprun.http_answers import RequestId, error_json, failed, is_prescribed, read_error, read_message, replied
-from mcprun.http_body import is_compressed, media_type, read_body, words_of
-from mcprun.http_failure import Delivery, HttpFailure, current_delivery, reason_of, retry_after_of
+from mcprun.http_body import WORDS_SECONDS, failure_from, failure_of, is_compressed, media_type, read_body, words_of
+from mcprun.http_failure import Delivery, HttpFailure, current_delivery, reason_of
+from mcprun.http_reports import PING, PING_SECONDS, Reports, is_followed, reason_of_loss
 from mcprun.wire import INVALID_ANSWER
 
 _SESSION = "mcp-session-id"
-
-_PING_SECONDS = 2.0
-"""How long a `ping` may take that tells a lost session from a request that the server refuses."""
-
-_WORDS_SECONDS = 5.0
-"""How long the body of an error is read: a server that stalls there has said the most important thing, its status."""
 
 _PER_SESSION = frozenset({"initialize", "notifications/initialized", "logging/setLevel"})
 """What a session begins with, and so does the one that takes its place."""
@@ -60,21 +55,6 @@ class _Posted:
 
 _REQUEST: ContextVar[RequestId | None] = ContextVar("request", default=None)
 """The `id` of the request that the running task of the SDK has sent: it reads on there when a stream is resumed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reports:
-    """Where a client reports what happens.
-
-    Args:
-        lost: The connection, or its session, is lost; with the reason.
-        renewed: A new session took the place of a lost one; with the status that it was refused with, and the seconds.
-        refused: A notification or a response of ours was answered with an error; with its method and the failure.
-    """
-
-    lost: Callable[[str], None]
-    renewed: Callable[[int, float], None]
-    refused: Callable[[str, HttpFailure], None]
 
 
 class HttpClient(httpx2.AsyncClient):
@@ -106,7 +86,7 @@ class HttpClient(httpx2.AsyncClient):
         sent = current_delivery()
         sent.failure = None
         response = await self._post(request)
-        if _is_followed(response):
+        if is_followed(response):
             return response
         if posted.method == "initialize":
             self._session = response.headers.get(_SESSION, "")
@@ -132,14 +112,14 @@ class HttpClient(httpx2.AsyncClient):
         try:
             return await super().send(request, stream=True, follow_redirects=False)
         except Exception as error:
-            self._reports.lost(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+            self._reports.lost(reason_of_loss(error))
             raise
 
     async def _send_unanswered(self, request: httpx2.Request, posted: _Posted) -> httpx2.Response:
         """Send a notification or a response of ours, to which no answer is due."""
         response = await self._post(request)
         if response.is_error and not (response.status_code == httpx2.codes.NOT_FOUND and _SESSION in request.headers):
-            failure = await self._failure(response)
+            failure = await failure_of(response, self._max_bytes)
             self._reports.refused(posted.method or "a response to its request", failure)
         return response
 
@@ -148,8 +128,8 @@ class HttpClient(httpx2.AsyncClient):
         if _has_events(response) and response.is_success and not is_compressed(response):
             return self._stream(response, number, sent)
         kind, status, headers = media_type(response), response.status_code, response.headers
-        body = await read_body(response, self._max_bytes, _WORDS_SECONDS if response.is_error else None)
-        found = _failure(response, body.data, kind)
+        body = await read_body(response, self._max_bytes, WORDS_SECONDS if response.is_error else None)
+        found = failure_from(response, body.data)
         if response.is_error:
             error = None if body.flaw or not _is_json(kind) else read_error(body.data, number)
             if error is None:
@@ -169,10 +149,6 @@ class HttpClient(httpx2.AsyncClient):
                 found = replace(found, flaw=f"the response cannot be read ({error})")
         sent.failure = replace(found, flaw=body.flaw or found.flaw or _flaw(response, kind, body.data))
         return failed(response.request, number, sent.failure)
-
-    async def _failure(self, response: httpx2.Response) -> HttpFailure:
-        kind = media_type(response)
-        return _failure(response, (await read_body(response, self._max_bytes, _WORDS_SECONDS)).data, kind)
 
     # Streams of events. ---------------------------------------------------------------------------------
 
@@ -243,8 +219,8 @@ class HttpClient(httpx2.AsyncClient):
 
     async def _ping(self, request: httpx2.Request) -> int | None:
         """Send a `ping` in the session of a request; return its status, None if there is none in time."""
-        ping = self._like(request, b'{"jsonrpc":"2.0","id":"mcprun-ping","method":"ping"}', request.headers[_SESSION])
-        with anyio.move_on_after(_PING_SECONDS):
+        ping = self._like(request, PING, request.headers[_SESSION])
+        with anyio.move_on_after(PING_SECONDS):
             try:
                 response = await super().send(ping, stream=True, follow_redirects=False)
                 await response.aclose()
@@ -258,7 +234,7 @@ class HttpClient(httpx2.AsyncClient):
     ) -> httpx2.Response:
         """Send a request that never ran, since its session was lost, in a new session."""
         status = response.status_code
-        lost = await self._failure(response)
+        lost = await failure_of(response, self._max_bytes)
         await self._renew(request, status)
         if sent.is_over:
             sent.failure = lost
@@ -268,7 +244,7 @@ class HttpClient(httpx2.AsyncClient):
         self._stamp(again)
         response = await self._post(again)
         if await self._is_lost(again, response):
-            sent.failure = replace(await self._failure(response), is_lost_session=True)
+            sent.failure = replace(await failure_of(response, self._max_bytes), is_lost_session=True)
             return failed(request, number, sent.failure)
         return await self._answer(response, number, sent)
 
@@ -344,25 +320,6 @@ def _has_events(response: httpx2.Response) -> bool:
 
 def _is_json(kind: str) -> bool:
     return kind.startswith("application/json")
-
-
-def _is_followed(response: httpx2.Response) -> bool:
-    """Return whether the SDK follows a redirect: it keeps the method and the origin, or goes to HTTPS there."""
-    following, url = response.next_request, response.request.url
-    if following is None or following.method != "POST" or following.url.userinfo not in (b"", url.userinfo):
-        return False
-    to = following.url
-    is_upgrade = (url.scheme, url.port, to.scheme, to.port) == ("http", None, "https", None)
-    return to.host == url.host and (is_upgrade or (to.scheme, to.port) == (url.scheme, url.port))
-
-
-def _failure(response: httpx2.Response, data: bytes, kind: str) -> HttpFailure:
-    return HttpFailure(
-        response.status_code,
-        reason_of(response.status_code, response.reason_phrase),
-        words=words_of(data, kind),
-        retry_after=retry_after_of(response.headers),
-    )
 
 
 def _flaw(response: httpx2.Response, kind: str, data: bytes) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
-from mcprun.http_client import HttpClient, Reports
+from mcprun.http_client import HttpClient
+from mcprun.http_reports import Reports
 
 HTTP_SECONDS = 30.0
 """Connecting, writing, and waiting for a free connection: the MCP SDK's own default."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import mcp_types
 from mcp import MCPError
 from pydantic import ValidationError
@@ -73,6 +74,8 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
             message = f"not allowed to run {target.command}"
         case MCPError() if error.code == mcp_types.CONNECTION_CLOSED and not progress.has_said(error):
             message = f"the server exited before it answered: {target}"
+        case httpx2.HTTPStatusError() if progress.delivery.failure:
+            message = f"the server refused to connect: {progress.delivery.failure.message()} ({target})"
         case MCPError():
             message = f"the server refused to connect: {error.message} ({target}){_hint(progress, target)}"
         case ValidationError():

@@ -1,7 +1,7 @@
 """A server over HTTP that answers well, and in each of the ways in which a response may be none.
 
-`answering_http.py ERA [FLAW]` prints its port on stdout's first line. ERA is `sessions` or `stateless` (MCP 2025-11-25), or
-`modern` (2026-07-28). What it answers depends on the name that is asked for: of a tool (`tools/call`), of a prompt
+`answering_http.py ERA [FLAW]` prints its port on stdout's first line. ERA is `sessions` or `stateless` (MCP 2025-11-25),
+`modern` (2026-07-28), or `sse` (the transport of 2024-11-05). What it answers depends on the name that is asked for: of a tool (`tools/call`), of a prompt
 (`prompts/get`), or the last part of a resource's URI. The tool `counts` tells how often each was asked for.
 
 FLAW is a method: it is answered with HTTP 500, or `METHOD=NAME` with the answer of that name. Standard library only.
@@ -46,6 +46,7 @@ class State:
         self.failed = threading.Event()
         self.refuses = 0
         self.is_for_ever = False
+        self.stream: Any = None
 
 
 STATE = State()
@@ -61,13 +62,21 @@ class Handler(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
-        self.reply(405)
+        if ERA != "sse":
+            self.reply(405)
+            return
+        self.events("event: endpoint\r\ndata: /post?session=1")
+        STATE.stream = self
+        threading.Event().wait()
 
     def do_DELETE(self) -> None:
         self.reply(405)
 
     def do_POST(self) -> None:
         message = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        if ERA == "sse" and self.path == "/mcp":
+            self.reply(405)
+            return
         self.number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
         name = str(params.get("name") or str(params.get("uri", "")).rsplit("/", 1)[-1])
         with STATE.lock:
@@ -142,7 +151,12 @@ class Handler(BaseHTTPRequestHandler):
         self.body(json.dumps({"jsonrpc": "2.0", **message}).encode(), status, headers=headers)
 
     def body(self, body: bytes, status: int = 200, kind: str = "application/json", **more: Any) -> None:
-        self.reply(status, body, {"Content-Type": kind, **(more.get("headers") or {})})
+        if ERA == "sse" and status == 200:
+            with STATE.lock:
+                STATE.stream.wfile.write(b": hello\r\nevent: message\r\ndata: " + body + b"\r\n\r\n")
+            self.reply(202)
+        else:
+            self.reply(status, body, {"Content-Type": kind, **(more.get("headers") or {})})
 
     def reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -309,6 +323,7 @@ class AnsweringServer(ThreadingHTTPServer):
     """Says nothing of clients that went away."""
 
     daemon_threads = True
+    request_queue_size = 128  # with the default of 5, connections that come together are reset
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), OSError | ValueError):
