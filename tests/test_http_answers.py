@@ -76,6 +76,7 @@ UNUSABLE = {
     "bad-chunk": "HTTP 200 OK, but the response was cut off after 0 bytes (",
     "other-id": "HTTP 200 OK, but the response cannot be read (it answers request 99999, expected ",
     "events-end": "HTTP 200 OK, but the stream ended without the answer",
+    "resumes-never": "HTTP 200 OK, but the stream ended without the answer",
     "events-none": "HTTP 200 OK, but the stream ended without the answer",
     "events-bad": "HTTP 200 OK, but an event cannot be read (Invalid JSON: ",
 }  # fmt: skip
@@ -102,6 +103,7 @@ REFUSED = {
 
 SAID = {
     "closed": ("json-rpc error -32000", "Connection closed"),
+    "resumes-error": ("json-rpc error -32000", "Connection closed"),
     "closed-event": ("json-rpc error -32000", "Connection closed"),
     "broken": ("json-rpc error -32603", "Server returned an error response"),
     "ended": ("json-rpc error -32600", "Session terminated"),
@@ -112,7 +114,7 @@ SAID = {
 
 GOOD = {
     "ok": "fine", "id-text": "fine", "id-null": "fine", "id-object": "fine", "id-float": "fine", "events": "fine", "events-id": "fine",
-    "typed": "fine", "broken-utf8": "fi\ufffdne", "surrogate": "fi\ufffdne", "waits": "fine",
+    "typed": "fine", "resumes": "fine", "broken-utf8": "fi\ufffdne", "surrogate": "fi\ufffdne", "waits": "fine",
 }  # fmt: skip
 """Results, some of them in an odd way."""
 

@@ -170,7 +170,7 @@ async def _read(
     """Hand on the server's messages, and its endpoint, until the stream ends."""
     reason = "the stream of events ended"
     try:
-        async for name, data in _events(response, max_bytes):
+        async for name, data in events_of(response, max_bytes):
             if name == b"endpoint" and not endpoint.done():
                 endpoint.set_result(_endpoint(response.request.url, data))
             elif name == b"message" and data:
@@ -194,7 +194,7 @@ def _take(data: bytes | LongLine, max_bytes: int, incoming: _Incoming) -> None:
         incoming.put(SessionMessage(message))
 
 
-async def _events(response: httpx2.Response, max_bytes: int) -> AsyncIterator[tuple[bytes, bytes | LongLine]]:
+async def events_of(response: httpx2.Response, max_bytes: int) -> AsyncIterator[tuple[bytes, bytes | LongLine]]:
     """Yield the name and the data of each event (HTML, "Server-sent events"). Raises `ValueError` if one has no end."""
     lines, event = Lines(max_bytes), _Event(max_bytes)
     async for part in response.aiter_raw():

@@ -62,6 +62,9 @@ class Handler(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
+        if last := self.headers.get("Last-Event-ID"):
+            self.resume(last)
+            return
         if ERA != "sse":
             self.reply(405)
             return
@@ -173,6 +176,18 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write("".join(event + "\n\n" for event in events).encode())
 
+    def resume(self, last: str) -> None:
+        """Go on with a stream that ended after the event `NAME NUMBER`."""
+        name, _, number = last.partition(" ")
+        self.number = int(number)
+        match name:
+            case "resumes":
+                self.events(f"data: {self.answer().decode()}")
+            case "resumes-error":
+                self.events("data: " + self.error_text(*CLOSED))
+            case _:
+                self.reply(500, b"gone")
+
     def cut(self, head: bytes) -> None:
         """Send the beginning of a response, and reset the connection."""
         self.wfile.write(head)
@@ -231,6 +246,8 @@ ANSWERS: dict[str, Callable[[Handler], None]] = {
     "broken": lambda h: h.error(*BROKEN),
     "ended": lambda h: h.error(*ENDED),
     "closed-event": lambda h: h.events("data: " + h.error_text(*CLOSED)),
+    "resumes-error": lambda h: h.events(f"id: resumes-error {h.number}\nretry: 5\ndata:"),
+    "resumes-never": lambda h: h.events(f"id: resumes-never {h.number}\nretry: 5\ndata:"),
     "null-id": lambda h: h.error(-32603, "database is down", number=None),
     "no-id": lambda h: h.body(b'{"jsonrpc": "2.0", "error": {"code": 1, "message": "database is down"}}'),
 }  # fmt: skip
@@ -244,6 +261,7 @@ GOOD: dict[str, Callable[[Handler, JsonObject], None]] = {
     "id-float": lambda h, _: h.body(h.answer(number=float(h.number))),
     "events": lambda h, _: h.events(": hello", "id: 1\nretry: 5\ndata:", f"data: {h.answer().decode()}"),
     "events-id": lambda h, _: h.events(f"event: message\ndata: {h.answer(number=str(h.number)).decode()}"),
+    "resumes": lambda h, _: h.events(f"id: resumes {h.number}\nretry: 5\ndata:"),
     "broken-utf8": lambda h, _: h.body(h.answer().replace(b"fine", b"fi\xffne")),
     "surrogate": lambda h, _: h.body(h.answer().replace(b"fine", b"fi\\ud800ne")),
     "typed": lambda h, _: h.body(h.answer(), 200, "Application/JSON; charset=utf-8"),
