@@ -94,14 +94,17 @@ def test_what_is_no_message_is_a_value_error(body: bytes) -> None:
 
 def test_the_answer_to_another_request_is_not_taken() -> None:
     """Its `id` is a number, and not the request's."""
-    with pytest.raises(ValueError, match="it answers request 8, expected 7"):
+    with pytest.raises(ValueError, match="the id of another request"):
         read_message(b'{"jsonrpc": "2.0", "id": 8, "result": {}}', 7)
 
 
 def test_a_failure_names_the_status_the_cause_and_the_words_once() -> None:
     """Words that only repeat the reason are left out."""
     assert HttpFailure(404, "Not Found", words="not found").message() == "HTTP 404 Not Found"
-    assert HttpFailure(401, "Unauthorized", words="who?").message("log in") == "HTTP 401 Unauthorized: log in: who?"
+    assert (
+        HttpFailure(401, "Unauthorized", cause="log in", words="who?").message()
+        == "HTTP 401 Unauthorized: log in: who?"
+    )
     assert HttpFailure(599).message() == "HTTP 599"
     assert [HttpFailure(status).problem for status in (500, 202, 200)] == ["http 500", "http 202", "invalid answer"]
 

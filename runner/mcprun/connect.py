@@ -123,7 +123,7 @@ class Connector:
         async def relist(server: Server) -> ToolSet | None:
             return await relisted(found.client, server, self._seconds, self._emit)
 
-        server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist, self._refusal)
+        server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist)
         self._emit(
             ServerStart(
                 seconds=seconds,

@@ -6,6 +6,7 @@ Over HTTP the response to a POST is the answer to the request in it (MCP, "Strea
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx2
@@ -31,41 +32,40 @@ def read_message(data: bytes, number: RequestId) -> tuple[bytes, Message]:
     """
     try:
         message = mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
-    except ValidationError as error:
-        return _repaired(data, number, _first(error))
+    except ValidationError:
+        return _repaired(data, number)
     if isinstance(message, _RESULTS) and message.id != number:
-        return _repaired(data, number, "")
+        return _repaired(data, number)
     return data, message
 
 
-def _repaired(data: bytes, number: RequestId, problem: str) -> tuple[bytes, Message]:
+def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
     """Read a message leniently, and put the `id` right."""
     try:
         value: Any = json.loads(data.decode(errors="replace"))
-        nested = depth(value)
-    except (ValueError, RecursionError):
-        raise ValueError(problem) from None
-    if nested > MOST_DEPTH:
-        raise ValueError(f"nested more than {MOST_DEPTH} deep")
+        is_deep = depth(value) > MOST_DEPTH
+    except RecursionError:
+        is_deep = True
+    except ValueError:
+        raise ValueError("it is not JSON") from None
+    if is_deep:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
     if not isinstance(value, dict):
-        raise ValueError("not a JSON-RPC message")
+        raise ValueError("it is not a JSON-RPC message")
     if "method" not in value:
         if not {"result", "error"} & value.keys():
-            raise ValueError("neither a result nor an error")
+            raise ValueError("it has neither a result nor an error")
         own = value.get("id")
         if isinstance(own, int) and not isinstance(own, bool) and own != number:
-            raise ValueError(f"it answers request {own}, expected {number}")
+            raise ValueError("it has the id of another request")
         value["id"] = number
     text = json.dumps(value, ensure_ascii=False)
     data = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
     try:
         return data, mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
     except ValidationError as error:
-        raise ValueError(_first(error)) from None
-
-
-def _first(error: ValidationError) -> str:
-    return str(error.errors(include_url=False, include_input=False)[0]["msg"])
+        found = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{found['loc'][-1]}: {found['msg']}" if found["loc"] else str(found["msg"])) from None
 
 
 def read_error(data: bytes, number: RequestId) -> tuple[bytes, mcp_types.ErrorData] | None:
@@ -75,6 +75,11 @@ def read_error(data: bytes, number: RequestId) -> tuple[bytes, mcp_types.ErrorDa
     except ValueError:
         return None
     return (text, message.error) if isinstance(message, mcp_types.JSONRPCError) else None
+
+
+def without_id(data: bytes, number: RequestId) -> bytes:
+    """Blank the `id` of a request in a body that is shown: it differs from run to run."""
+    return re.sub(rb'("id"\s*:\s*)%d\b' % number if isinstance(number, int) else b"(?!)", rb"\1null", data)
 
 
 def is_prescribed(status: int, code: int) -> bool:

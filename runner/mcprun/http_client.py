@@ -21,7 +21,16 @@ import mcp_types
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcprun.bounded import Bounded
-from mcprun.http_answers import RequestId, error_json, failed, is_prescribed, read_error, read_message, replied
+from mcprun.http_answers import (
+    RequestId,
+    error_json,
+    failed,
+    is_prescribed,
+    read_error,
+    read_message,
+    replied,
+    without_id,
+)
 from mcprun.http_body import WORDS_SECONDS, failure_from, failure_of, is_compressed, media_type, read_body, words_of
 from mcprun.http_failure import Delivery, HttpFailure, current_delivery, reason_of
 from mcprun.http_reports import PING, PING_SECONDS, Reports, is_followed, reason_of_loss
@@ -84,7 +93,7 @@ class HttpClient(httpx2.AsyncClient):
             return await self._send_unanswered(request, posted)
         _REQUEST.set(posted.number)
         sent = current_delivery()
-        sent.failure = None
+        sent.failure, sent.cause = None, ""
         response = await self._post(request)
         if is_followed(response):
             return response
@@ -129,7 +138,7 @@ class HttpClient(httpx2.AsyncClient):
             return self._stream(response, number, sent)
         kind, status, headers = media_type(response), response.status_code, response.headers
         body = await read_body(response, self._max_bytes, WORDS_SECONDS if response.is_error else None)
-        found = failure_from(response, body.data)
+        found = replace(failure_from(response, without_id(body.data, number)), cause=sent.cause)
         if response.is_error:
             error = None if body.flaw or not _is_json(kind) else read_error(body.data, number)
             if error is None:
@@ -176,7 +185,7 @@ class HttpClient(httpx2.AsyncClient):
                     sent.failure = replace(
                         failure,
                         flaw=f"an event cannot be read ({error})",
-                        words=words_of(event.data.encode(), "application/json"),
+                        words=words_of(without_id(event.data.encode(), number), "application/json"),
                     )
                     yield _failed_event(number, sent.failure)
                     return

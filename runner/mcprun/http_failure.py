@@ -28,6 +28,7 @@ class HttpFailure:
         status: The HTTP status.
         reason: The reason phrase of the status line.
         flaw: What is wrong with the response; empty if its status says so.
+        cause: What mcprun knows of it: what authorization the server wants.
         words: Readable text from the body, on one line and bounded.
         retry_after: Seconds that the server asks to wait, if it does.
         is_lost_session: Whether the server refused the session, and then the new one as well.
@@ -36,6 +37,7 @@ class HttpFailure:
     status: int
     reason: str = ""
     flaw: str = ""
+    cause: str = ""
     words: str = ""
     retry_after: float | None = None
     is_lost_session: bool = False
@@ -50,18 +52,23 @@ class HttpFailure:
         """The status line: `HTTP 500 Internal Server Error`."""
         return f"HTTP {self.status} {self.reason}".rstrip()
 
-    def message(self, cause: str = "") -> str:
-        """Describe the failure on one line. `cause` is what mcprun knows of it, and comes before the server's words."""
+    def message(self) -> str:
+        """Describe the failure on one line."""
         start = f"{self.line}, but {self.flaw}" if self.flaw else self.line
         words = self.words if self.words.lower() != self.reason.lower() else ""
-        return ": ".join(filter(None, (start, cause, words)))
+        return ": ".join(filter(None, (start, self.cause, words)))
 
 
 @dataclass(slots=True)
 class Delivery:
-    """One request on its way. `failure` is set by the transport; `is_over` once its sender no longer waits."""
+    """One request on its way.
+
+    `failure` is set by the transport, and `cause` by the authorization that was refused. `is_over` is set once the
+    sender no longer waits.
+    """
 
     failure: HttpFailure | None = None
+    cause: str = ""
     is_over: bool = False
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Self
 from urllib.parse import urljoin
 
@@ -80,7 +81,8 @@ class _Outgoing:
         """Post a message. Raises `anyio.BrokenResourceError` if the connection is lost."""
         if self._is_closed:
             raise anyio.ClosedResourceError
-        posted = message.message
+        posted, sent = message.message, current_delivery()
+        sent.cause = ""
         try:
             response = await self._post(posted.model_dump_json(by_alias=True, exclude_unset=True).encode())
         except httpx2.HTTPError as error:
@@ -89,7 +91,7 @@ class _Outgoing:
         if response.is_success:
             await read_body(response, _RESPONSE_BYTES, _RESPONSE_SECONDS)
             return
-        failure = await failure_of(response, _RESPONSE_BYTES)
+        failure = replace(await failure_of(response, _RESPONSE_BYTES), cause=sent.cause)
         if await self._is_lost(failure.status):
             self._reports.lost(f"the server lost the session: {failure.message()}")
             raise anyio.BrokenResourceError

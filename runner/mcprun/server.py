@@ -43,9 +43,6 @@ _RETRIED = frozenset({429, 503})
 """HTTP statuses that ask a client to come back (RFC 6585, section 4; RFC 9110, section 15.6.4)."""
 
 
-_UNAUTHORIZED = frozenset({401, 403})
-"""HTTP statuses after which the authorization of the target says what it needs."""
-
 TIMEOUT = "timeout"
 """The `problem` of what was not answered in time."""
 
@@ -91,8 +88,7 @@ class Answer:
 class Server:
     """One live server. `tools` are its tools as they were listed last; `number` tells servers apart.
 
-    `desk` is where it asks and tells things; `relist` lists its tools again. `refusal` says why it lets nobody in any
-    more, if it does not.
+    `desk` is where it asks and tells things; `relist` lists its tools again.
     """
 
     def __init__(
@@ -104,7 +100,6 @@ class Server:
         stderr: Stderr,
         desk: Desk,
         relist: Relist,
-        refusal: Callable[[], str] = str,
     ) -> None:
         self.number = number
         self.tools = tools
@@ -119,7 +114,6 @@ class Server:
         self._capabilities = client.server_capabilities
         self._link = link
         self._stderr = stderr
-        self._refusal = refusal
         self._checked = _checked(tools)
         self._repeatable = _repeatable(tools)
 
@@ -286,7 +280,7 @@ class Server:
         if failure.is_lost_session:
             message = f"the server refused {what} in a new session as well: {failure.message()}"
             raise QueryError(ErrorKind.SESSION_LOST, message)
-        return failure.message(self._refusal() if failure.status in _UNAUTHORIZED else "")
+        return failure.message()
 
     def _is_lost(self, error: MCPError) -> bool:
         """Return whether a request has no answer because the connection is over, which only the transport knows.
