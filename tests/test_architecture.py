@@ -16,7 +16,7 @@ PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
     "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "ray", "rayhand", "raycluster", "station", "workplace", "setup", "attempt", "judge", "grading", "approval", "mending", "loop", "conversation", "opener", "answers", "models", "diff", "variants", "compare", "alignment", "scrub", "saving", "refusals", "prices", "pool", "catalog", "connect", "unreached", "toolpages", "server", "raw_results", "listening", "rounds", "desk", "asking",
-    "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "legacy_sse", "http_client", "http_reports", "http_answers", "http_body", "http_failure", "bounded", "pipes", "wire", "parcels", "process", "serverlog", "target", "catalogchanges", "oauthclient",
+    "link", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "legacy_sse", "http_client", "http_events", "http_reports", "http_answers", "http_body", "http_failure", "bounded", "pipes", "wire", "parcels", "process", "serverlog", "target", "catalogchanges", "oauthclient",
     "snapshot", "journal", "folders", "rundir", "jsonfiles", "sdklog", "supervisor", "untried", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "schema_keys", "schema_references", "sampling", "opening", "list_items", "mcp_results", "mcp_shapes", "content", "prompts", "known", "jsonl", "source", "shard", "queries", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
     "telemetry",

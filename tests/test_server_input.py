@@ -144,7 +144,7 @@ def test_a_prompt_may_ask_before_it_is_given(tmp_path: Path, protocol: str) -> N
 
 
 NOT_GIVEN: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"server_prompt": "nope"}, 'prompts: no prompt "nope"; the server has: brief, lesson, illustrated, '),
+    ({"server_prompt": "nope"}, 'prompts: no prompt "nope" (Internal server error); the server has: brief, lesson, illustrated, '),
     ({"server_prompt": "brief"}, 'prompts: prompt "brief" needs arguments that are missing: topic'),
     ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be played: it begins with the assistant, '),
     ({"server_prompt": "unfinished"}, 'prompts: prompt "unfinished" can\'t be played: it ends with the assistant: '),

@@ -18,6 +18,9 @@ from mcprun.content import MOST_DEPTH, depth
 from mcprun.http_failure import HttpFailure
 from mcprun.wire import INVALID_ANSWER
 
+SESSION = "mcp-session-id"
+"""The header that names a session (MCP 2025-11-25, "Session Management")."""
+
 _RESULTS = (mcp_types.JSONRPCResponse, mcp_types.JSONRPCError)
 
 Message = mcp_types.JSONRPCMessage
@@ -89,7 +92,7 @@ def is_prescribed(status: int, code: int) -> bool:
 
 def failed(request: httpx2.Request, number: RequestId, failure: HttpFailure) -> httpx2.Response:
     """Make the response that tells the SDK of a failure: a JSON-RPC error with its words."""
-    has_session = "mcp-session-id" in request.headers
+    has_session = SESSION in request.headers
     if failure.status == httpx2.codes.NOT_FOUND and not has_session:
         code = mcp_types.METHOD_NOT_FOUND  # what a bare 404 means to a client that negotiates, as the SDK has it
     else:
@@ -104,5 +107,5 @@ def error_json(number: RequestId, code: int, message: str) -> bytes:
 
 def replied(request: httpx2.Request, data: bytes, headers: httpx2.Headers | None = None) -> httpx2.Response:
     """Make a response with a JSON-RPC message, with the session of the server's own `headers`."""
-    kept = {name: headers[name] for name in ("mcp-session-id",) if headers and name in headers}
+    kept = {name: headers[name] for name in (SESSION,) if headers and name in headers}
     return httpx2.Response(200, headers={**kept, "content-type": "application/json"}, content=data, request=request)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,8 +21,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcprun.bounded import Bounded
 from mcprun.http_answers import (
+    SESSION,
     RequestId,
-    error_json,
     failed,
     is_prescribed,
     read_error,
@@ -31,17 +30,15 @@ from mcprun.http_answers import (
     replied,
     without_id,
 )
-from mcprun.http_body import WORDS_SECONDS, failure_from, failure_of, is_compressed, media_type, read_body, words_of
-from mcprun.http_failure import Delivery, HttpFailure, current_delivery, reason_of
+from mcprun.http_body import WORDS_SECONDS, failure_from, failure_of, is_compressed, media_type, read_body
+from mcprun.http_events import answer_stream, has_events
+from mcprun.http_failure import Delivery, current_delivery
 from mcprun.http_reports import PING, PING_SECONDS, Reports, is_followed, reason_of_loss
-from mcprun.wire import INVALID_ANSWER
-
-_SESSION = "mcp-session-id"
 
 _PER_SESSION = frozenset({"initialize", "notifications/initialized", "logging/setLevel"})
 """What a session begins with, and so does the one that takes its place."""
 
-_UNHEADED = ("content-length", "mcp-protocol-version", _SESSION, "last-event-id", "mcp-method", "mcp-name")
+_UNHEADED = ("content-length", "mcp-protocol-version", SESSION, "last-event-id", "mcp-method", "mcp-name")
 """Headers of one request that another one does not share."""
 
 
@@ -98,7 +95,7 @@ class HttpClient(httpx2.AsyncClient):
         if is_followed(response):
             return response
         if posted.method == "initialize":
-            self._session = response.headers.get(_SESSION, "")
+            self._session = response.headers.get(SESSION, "")
         elif await self._is_lost(request, response):
             return await self._send_again(request, response, posted.number, sent)
         return await self._answer(response, posted.number, sent)
@@ -108,9 +105,9 @@ class HttpClient(httpx2.AsyncClient):
         number = _REQUEST.get() if "last-event-id" in request.headers else None
         if is_compressed(response):
             response.stream = Bounded(response.stream, 0)
-        elif number is not None and response.is_success and _has_events(response):
-            return self._stream(response, number, current_delivery())
-        elif not _has_events(response):
+        elif number is not None and response.is_success and has_events(response):
+            return answer_stream(response, number, current_delivery(), self._max_bytes)
+        elif not has_events(response):
             response.stream = Bounded(response.stream, self._max_bytes)
         return response
 
@@ -127,15 +124,15 @@ class HttpClient(httpx2.AsyncClient):
     async def _send_unanswered(self, request: httpx2.Request, posted: _Posted) -> httpx2.Response:
         """Send a notification or a response of ours, to which no answer is due."""
         response = await self._post(request)
-        if response.is_error and not (response.status_code == httpx2.codes.NOT_FOUND and _SESSION in request.headers):
+        if response.is_error and not (response.status_code == httpx2.codes.NOT_FOUND and SESSION in request.headers):
             failure = await failure_of(response, self._max_bytes)
             self._reports.refused(posted.method or "a response to its request", failure)
         return response
 
     async def _answer(self, response: httpx2.Response, number: RequestId, sent: Delivery) -> httpx2.Response:
         """Make what the SDK reads of a response to a request."""
-        if _has_events(response) and response.is_success and not is_compressed(response):
-            return self._stream(response, number, sent)
+        if has_events(response) and response.is_success and not is_compressed(response):
+            return answer_stream(response, number, sent, self._max_bytes)
         kind, status, headers = media_type(response), response.status_code, response.headers
         body = await read_body(response, self._max_bytes, WORDS_SECONDS if response.is_error else None)
         found = replace(failure_from(response, without_id(body.data, number)), cause=sent.cause)
@@ -159,61 +156,15 @@ class HttpClient(httpx2.AsyncClient):
         sent.failure = replace(found, flaw=body.flaw or found.flaw or _flaw(response, kind, body.data))
         return failed(response.request, number, sent.failure)
 
-    # Streams of events. ---------------------------------------------------------------------------------
-
-    def _stream(self, response: httpx2.Response, number: RequestId, sent: Delivery) -> httpx2.Response:
-        """Make a response with the same events, of which the answer to a request can be read."""
-        headers = {name: response.headers[name] for name in ("content-type", _SESSION) if name in response.headers}
-        events = _Events(self._events(response, number, sent), response)
-        return httpx2.Response(response.status_code, headers=headers, stream=events, request=response.request)
-
-    async def _events(self, response: httpx2.Response, number: RequestId, sent: Delivery) -> AsyncGenerator[bytes]:
-        """Yield the server's events up to the answer.
-
-        A stream that ends without one may be resumed by the SDK, and the failure holds only if it is not.
-        """
-        failure = HttpFailure(response.status_code, reason_of(response.status_code, response.reason_phrase))
-        source = httpx2.EventSource(response, max_event_size=self._max_bytes)
-        try:
-            async for event in source:
-                if event.event != "message" or not event.data:
-                    yield _event_bytes(event, event.data.encode())
-                    continue
-                try:
-                    data, message = read_message(event.data.encode(), number)
-                except ValueError as error:
-                    sent.failure = replace(
-                        failure,
-                        flaw=f"an event cannot be read ({error})",
-                        words=words_of(without_id(event.data.encode(), number), "application/json"),
-                    )
-                    yield _failed_event(number, sent.failure)
-                    return
-                if is_answer := isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
-                    sent.failure = None
-                yield _event_bytes(event, data)
-                if is_answer:
-                    return
-        except httpx2.SSEError:
-            flaw = f"an event has more than the {self._max_bytes:,} bytes that --max-result-bytes allows"
-            sent.failure = replace(failure, flaw=flaw)
-            yield _failed_event(number, sent.failure)
-        except (httpx2.HTTPError, httpx2.StreamError) as error:
-            flaw = f"the stream was cut off before the answer ({error or type(error).__name__})"
-            sent.failure = replace(failure, flaw=flaw)
-            raise
-        else:
-            sent.failure = replace(failure, flaw="the stream ended without the answer")
-
     # Sessions, which the 2025 protocols have. -----------------------------------------------------------
 
     def _stamp(self, request: httpx2.Request) -> None:
         """Name the session that is current: the SDK names the first one for ever."""
-        if self._session is not None and _SESSION in request.headers:
+        if self._session is not None and SESSION in request.headers:
             if self._session:
-                request.headers[_SESSION] = self._session
+                request.headers[SESSION] = self._session
             else:
-                del request.headers[_SESSION]
+                del request.headers[SESSION]
 
     async def _is_lost(self, request: httpx2.Request, response: httpx2.Response) -> bool:
         """Return whether a server refuses a request because it does not know the session.
@@ -222,13 +173,13 @@ class HttpClient(httpx2.AsyncClient):
         reason: then a `ping` in the same session gets the same status only if the session is lost.
         """
         status = response.status_code
-        if _SESSION not in request.headers or status not in (400, 404, 503):
+        if SESSION not in request.headers or status not in (400, 404, 503):
             return False
         return status == 404 or await self._ping(request) in (status, 404)
 
     async def _ping(self, request: httpx2.Request) -> int | None:
         """Send a `ping` in the session of a request; return its status, None if there is none in time."""
-        ping = self._like(request, PING, request.headers[_SESSION])
+        ping = self._like(request, PING, request.headers[SESSION])
         with anyio.move_on_after(PING_SECONDS):
             try:
                 response = await super().send(ping, stream=True, follow_redirects=False)
@@ -259,7 +210,7 @@ class HttpClient(httpx2.AsyncClient):
 
     async def _renew(self, request: httpx2.Request, status: int) -> None:
         """Open a session in place of the one of a request, unless another request has. Raises `LostSessionError`."""
-        stale = request.headers[_SESSION]
+        stale = request.headers[SESSION]
         async with self._renewing:
             if self._session != stale:
                 return
@@ -280,7 +231,7 @@ class HttpClient(httpx2.AsyncClient):
         posted = _posted(first.content)
         sent = Delivery()
         response = await super().send(first, stream=True, follow_redirects=False)
-        session = response.headers.get(_SESSION, "")
+        session = response.headers.get(SESSION, "")
         result = await _result(await self._answer(response, posted.number or 0, sent))
         if sent.failure:
             raise LostSessionError(sent.failure.message())
@@ -297,34 +248,14 @@ class HttpClient(httpx2.AsyncClient):
     ) -> httpx2.Request:
         """Make a POST to where a request went, with its headers."""
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _UNHEADED}
-        headers |= {_SESSION: session} if session else {}
+        headers |= {SESSION: session} if session else {}
         headers |= {"mcp-protocol-version": protocol} if protocol else {}
         return self.build_request("POST", request.url, headers=headers, content=content)
-
-
-class _Events(httpx2.AsyncByteStream):
-    """The body of a response that is made of another one's events."""
-
-    def __init__(self, events: AsyncGenerator[bytes], response: httpx2.Response) -> None:
-        self._events = events
-        self._response = response
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._events
-
-    async def aclose(self) -> None:
-        """Release the connection."""
-        await self._events.aclose()
-        await self._response.aclose()
 
 
 def _posted(content: bytes) -> _Posted:
     message = json.loads(content)
     return _Posted(message.get("method"), message.get("id"))
-
-
-def _has_events(response: httpx2.Response) -> bool:
-    return media_type(response) == "text/event-stream"
 
 
 def _is_json(kind: str) -> bool:
@@ -346,7 +277,7 @@ def _flaw(response: httpx2.Response, kind: str, data: bytes) -> str:
 async def _result(response: httpx2.Response) -> dict[str, Any]:
     """Read the result in a response made for the SDK. Raises `LostSessionError` for a JSON-RPC error."""
     answer: dict[str, Any] = {}
-    if _has_events(response):
+    if has_events(response):
         async for event in httpx2.EventSource(response, max_event_size=None):
             answer = json.loads(event.data) if event.data else {}
             if answer.keys() & {"result", "error"}:
@@ -357,16 +288,3 @@ async def _result(response: httpx2.Response) -> dict[str, Any]:
     if "error" in answer:
         raise LostSessionError(str(answer["error"].get("message")))
     return dict(answer.get("result") or {})
-
-
-def _event_bytes(event: httpx2.ServerSentEvent, data: bytes) -> bytes:
-    """Write an event as the wire has it (HTML, "Server-sent events")."""
-    lines = [b"event: " + event.event.encode()]
-    lines += [b"id: " + event.id.encode()] if event.id else []
-    lines += [b"retry: %d" % event.retry] if event.retry is not None else []
-    lines += [b"data: " + line for line in data.split(b"\n")] if data else []
-    return b"\n".join(lines) + b"\n\n"
-
-
-def _failed_event(number: RequestId, failure: HttpFailure) -> bytes:
-    return b"event: message\ndata: " + error_json(number, INVALID_ANSWER, failure.message()) + b"\n\n"
