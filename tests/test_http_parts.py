@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.http_answers import read_error, read_message
+from mcprun.http_answers import read_error, read_message, without_id
 from mcprun.http_body import MAX_WORDS, words_of
 from mcprun.http_failure import HttpFailure, begin_delivery, current_delivery, delivery, retry_after_of
 from mcprun.http_reports import is_followed
@@ -96,6 +96,14 @@ def test_the_answer_to_another_request_is_not_taken() -> None:
     """Its `id` is a number, and not the request's."""
     with pytest.raises(ValueError, match="the id of another request"):
         read_message(b'{"jsonrpc": "2.0", "id": 8, "result": {}}', 7)
+
+
+@pytest.mark.parametrize("number", [7, "listen-1"])
+def test_the_id_of_a_request_is_not_shown(number: int | str) -> None:
+    """The SDK gives numbers to most requests, and text to those that listen; the ids of others stay."""
+    body = json.dumps([{"id": number, "x": 1}, {"id": 77}, {"id": number}]).encode()
+    assert json.loads(without_id(body, number)) == [{"id": None, "x": 1}, {"id": 77}, {"id": None}]
+    assert read_message(b'{"jsonrpc": "2.0", "id": null, "result": {}}', number)[1].model_dump()["id"] == number
 
 
 def test_a_failure_names_the_status_the_cause_and_the_words_once() -> None:

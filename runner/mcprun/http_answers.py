@@ -82,7 +82,8 @@ def read_error(data: bytes, number: RequestId) -> tuple[bytes, mcp_types.ErrorDa
 
 def without_id(data: bytes, number: RequestId) -> bytes:
     """Blank the `id` of a request in a body that is shown: it differs from run to run."""
-    return re.sub(rb'("id"\s*:\s*)%d\b' % number if isinstance(number, int) else b"(?!)", rb"\1null", data)
+    own = re.escape(json.dumps(number).encode())
+    return re.sub(rb'("id"\s*:\s*)%s(?=[\s,}])' % own, rb"\1null", data)
 
 
 def is_prescribed(status: int, code: int) -> bool:
