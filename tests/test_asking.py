@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -56,14 +57,12 @@ def events(done: Result, name: str) -> list[dict[str, Any]]:
 # The user: forms and URLs. --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("era", ERAS)
-def test_an_answer_that_can_not_be_sent(tmp_path: Path, era: str) -> None:
-    """Text that no JSON can hold fails its call, and nobody else's."""
+def test_an_answer_that_can_not_be_sent_is_refused_with_its_line(tmp_path: Path) -> None:
+    """Half of a surrogate pair in a query's own answer is found before anything is run."""
     queries = (booking("half", {"name": "\ud800", "nights": 1}), booking("whole", GUEST))
-    done = asking(tmp_path, *queries, era=era, flags=ALONE)
-    assert (done.code, done.verdicts) == (0, {"half": "passed", "whole": "passed"})
-    assert "surrogate" in results(done)["half"]
-    assert done.transcripts[0]["calls"][0]["is_error"]
+    done = asking(tmp_path, *queries, era=ERAS[0], flags=ALONE)
+    assert done.code == 2
+    assert re.search(r"p\.jsonl:1: elicit\S*: .*surrogate", done.stderr)
 
 
 @pytest.mark.parametrize("era", ERAS)

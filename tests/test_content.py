@@ -11,11 +11,24 @@ from hypothesis import strategies as st
 
 from mcprun.content import tool_result
 from tests.support.messages_rules import refusal
+from tests.support.pictures import gif, jpeg, pdf, png, webp
 
 texts = st.text(max_size=20) | st.just(" ")
-data = st.binary(max_size=9).map(lambda raw: base64.b64encode(raw).decode()) | st.sampled_from(["", "not base64!", "a"])
+data = st.binary(max_size=9).map(lambda raw: base64.b64encode(raw).decode()) | st.sampled_from(
+    ["", "not base64!", "a", png(), jpeg(), gif(9000, 1), webp(), pdf(), png()[:20], f"data:image/png;base64,{png()}"]
+)
 mimes = st.sampled_from(
-    ["image/png", "image/svg+xml", "application/pdf", "text/plain", "audio/wav", "x/y", "application/json"]
+    [
+        "image/png",
+        "image/svg+xml",
+        "application/pdf",
+        "text/plain",
+        "audio/wav",
+        "x/y",
+        "application/json",
+        "image/JPG",
+        "",
+    ]
 )
 resources = st.fixed_dictionaries({"uri": texts}, optional={"mimeType": mimes}).flatmap(
     lambda one: st.builds(lambda key, value: one | {key: value}, st.sampled_from(["text", "blob"]), texts | data)
@@ -55,7 +68,10 @@ def test_nothing_but_blank_text_is_dropped(result: dict[str, Any]) -> None:
     assert len(told) == len(expected) + made_up
 
 
-PDF = base64.b64encode(b"%PDF-1.4").decode()
+PDF = pdf()
+SVG = base64.b64encode(b"<svg/>  ").decode()
+ONLY = "not shown: the API accepts only JPEG, PNG, GIF, WebP and PDF"
+NO_BLOCK = "not shown: the API has no block for it"
 
 
 @pytest.mark.parametrize(
@@ -63,16 +79,20 @@ PDF = base64.b64encode(b"%PDF-1.4").decode()
     [
         ({"type": "text", "text": "hi", "annotations": {"priority": 1}}, {"type": "text", "text": "hi"}),
         (
+            {"type": "image", "data": png(), "mimeType": "image/png"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": png()}},
+        ),
+        (
             {"type": "image", "data": PDF, "mimeType": "image/png"},
-            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PDF}},
+            {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}},
         ),
         (
-            {"type": "image", "data": PDF, "mimeType": "image/svg+xml"},
-            {"type": "text", "text": "[image: image/svg+xml, 8 bytes; it can't be shown to the model]"},
+            {"type": "image", "data": SVG, "mimeType": "image/svg+xml"},
+            {"type": "text", "text": f"[image: image/svg+xml, 8 bytes; {ONLY}]"},
         ),
         (
-            {"type": "audio", "data": PDF, "mimeType": "audio/wav"},
-            {"type": "text", "text": "[audio: audio/wav, 8 bytes; it can't be shown to the model]"},
+            {"type": "audio", "data": SVG, "mimeType": "audio/wav"},
+            {"type": "text", "text": f"[audio: audio/wav, 8 bytes; {NO_BLOCK}]"},
         ),
         (
             {"type": "resource_link", "uri": "a://b", "name": "n", "mimeType": "x/y", "size": 3, "description": "d"},
@@ -96,13 +116,40 @@ PDF = base64.b64encode(b"%PDF-1.4").decode()
         ),
         (
             {"type": "resource", "resource": {"uri": "a://b", "blob": PDF}},
-            {"type": "text", "text": "[resource a://b: application/octet-stream, 8 bytes; it can't be shown to the model]"},
+            {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}},
+        ),
+        (
+            {"type": "resource", "resource": {"uri": "a://b", "blob": SVG}},
+            {"type": "text", "text": f"[resource a://b: application/octet-stream, 8 bytes; {NO_BLOCK}]"},
+        ),
+        (
+            {"type": "resource", "resource": {"uri": "a://b", "blob": SVG, "mimeType": "image/svg+xml"}},
+            {"type": "text", "text": f"[resource a://b: image/svg+xml, 8 bytes; {ONLY}]"},
         ),
     ],
 )  # fmt: skip
 def test_each_kind_of_content(item: dict[str, Any], block: dict[str, Any]) -> None:
     """Text, images and documents are shown, everything else is told in words."""
     assert tool_result("t", {"content": [item]})["content"] == [block]
+
+
+def test_an_error_result_is_text_alone() -> None:
+    """Pictures and documents of an error are described, and everything else stands as it does in any result."""
+    content = [
+        {"type": "text", "text": "no element"},
+        {"type": "image", "data": png(), "mimeType": "image/png"},
+        {"type": "resource", "resource": {"uri": "a://b", "blob": PDF, "mimeType": "application/pdf"}},
+        {"type": "audio", "data": SVG, "mimeType": "audio/wav"},
+    ]
+    warnings: list[str] = []
+    told = tool_result("t", {"content": content, "isError": True}, lambda key, _: warnings.append(key))
+    assert [block["text"] for block in told["content"]] == [
+        "no element",
+        "[image: image/png, 33 bytes; not shown: an error result may hold only text]",
+        "[document: application/pdf, 15 bytes; not shown: an error result may hold only text]",
+        f"[audio: audio/wav, 8 bytes; {NO_BLOCK}]",
+    ]
+    assert warnings == ["error", "error"]
 
 
 def test_structured_content_is_told_only_where_there_is_no_other() -> None:

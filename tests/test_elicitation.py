@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import jsonschema
@@ -110,7 +111,8 @@ def test_each_answer_serves_once_and_in_order(patterns: list[str | None], messag
     script, left = Script(answers), list(enumerate(patterns))
     for message in messages:
         fitting = [one for one in left if one[1] in (None, message)]
-        result, reason = script.answer({"message": message, "requestedSchema": {"type": "object"}})
+        asked = {"message": message, "requestedSchema": {"type": "object"}}
+        result, reason = asyncio.run(script.answer(asked))
         if fitting:
             left.remove(fitting[0])
             assert (result, reason) == ({"action": "accept", "content": {"n": fitting[0][0]}}, None)

@@ -95,12 +95,21 @@ def test_what_can_not_be_taken_is_told_at_once(
     assert done.transcripts[0]["calls"][0]["is_error"]
 
 
-@pytest.mark.parametrize("name", ["wrong-id", "null-id"])
-def test_an_answer_to_nobody_is_a_time_out(mcprun: Forks, tmp_path: Path, name: str) -> None:
-    """What names no request of ours answers none."""
-    done = against(mcprun, tmp_path, "ids", (name, {}), flags=("--call-timeout", "0.5"))
+def test_an_answer_to_another_request_is_a_time_out(mcprun: Forks, tmp_path: Path) -> None:
+    """An id that no request of ours has had answers none; the answer is recorded, and warned about."""
+    done = against(mcprun, tmp_path, "ids", ("wrong-id", {}), flags=("--call-timeout", "0.5"))
     assert (done.code, done.verdicts) == (1, {"0": "failed", "good": "passed"})
-    assert told(done)[0] == f"No answer from {name} within 0.5 s."
+    assert told(done)[0] == "No answer from wrong-id within 0.5 s."
+    warning = "the server sent a result whose id (987654321) is of no request while one request was waiting"
+    assert warning in done.stderr
+    assert [warning] == [event["text"][: len(warning)] for event in done.trace if event["event"] == "stray_answer"]
+
+
+def test_an_answer_without_an_id_is_for_the_only_request(mcprun: Forks, tmp_path: Path) -> None:
+    """The result is used; since other clients would wait for it in vain, there is a warning."""
+    done = against(mcprun, tmp_path, "ids", ("null-id", {}), flags=("--call-timeout", "5"))
+    assert (done.code, done.verdicts) == (0, {"0": "passed", "good": "passed"})
+    assert "the server sent a result without an id while one request was waiting" in done.stderr
 
 
 def test_a_big_result_is_taken_when_it_is_allowed(mcprun: Forks, tmp_path: Path) -> None:

@@ -67,7 +67,6 @@ UNUSABLE = {
     "a-notification": "HTTP 200 OK, but the response holds notifications/message, which is not an answer",
     "half": '): {"jsonrpc": "2.0", "id": null, "result": ',
     "words": "): we are closed",
-    "error-text": "): out of cheese",
     "deep": "HTTP 200 OK, but the response cannot be read (it is nested more than 200 deep)",
     "zipped": "HTTP 200 OK, but the response is compressed (gzip), which mcprun does not accept",
     "zip-garbage": "HTTP 200 OK, but the response is compressed (gzip), which mcprun does not accept",
@@ -94,6 +93,9 @@ REFUSED = {
     "plain-json-500": 'HTTP 500 Internal Server Error: {"shard": 7}',
     "problem-500": "HTTP 500 Internal Server Error: Oh no: disk full",
     "rpc-500": "HTTP 500 Internal Server Error: database is down",
+    "rpc-data-500": 'HTTP 500 Internal Server Error: database is down (data: {"shard": 7})',
+    "rpc-text-500": "HTTP 500 Internal Server Error: out of cheese",
+    "rpc-empty-422": "HTTP 422 Unprocessable Entity: an error without a message (-32603)",
     "binary-500": "HTTP 500 Internal Server Error: image/png, 6 bytes",
     "cut-500": "HTTP 500 Oh: half of the reason",
     "redirect": "HTTP 302 Found, but the redirect to http://127.0.0.1:9/login is not followed",
@@ -111,6 +113,8 @@ SAID = {
     "ended": ("json-rpc error -32600", "Session terminated"),
     "null-id": ("json-rpc error -32603", "database is down"),
     "no-id": ("json-rpc error 1", "database is down"),
+    "error-text": ("json-rpc error", "out of cheese"),
+    "error-data": ("json-rpc error -32603", 'Internal error (data: {"id": 7})'),
 }
 """JSON-RPC errors, whatever they say."""
 
@@ -141,6 +145,11 @@ def test_every_response_to_a_call_is_that_calls_answer(tmp_path: Path, era: str)
         if is_prescribed
         else ("http 400", "HTTP 400 Bad Request: no such city")
     )
+    words = {event["tool"]: event["error"] for event in named(done, "tool_call") if event.get("error")}
+    assert words == {name: told[name].split(": ", 1)[-1] if name.startswith("rpc-") else told[name] for name in words}
+    assert words.keys() == {*SAID, "rpc-400", "rpc-500", "rpc-data-500", "rpc-text-500", "rpc-empty-422"}
+    halves = [event for event in named(done, "warning") if "half of a surrogate pair" in event["message"]]
+    assert len(halves) == 1
     assert done.verdicts == {"q0": "failed", "q1": "passed"}
     calls = {name.split(" ", 1)[1]: count for name, count in counted(done, 1).items() if name.startswith("tools/call ")}
     assert calls == dict.fromkeys([name for name, _ in first] + ["counts"], 1)

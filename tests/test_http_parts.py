@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.http_answers import read_error, read_message, without_id
-from mcprun.http_body import MAX_WORDS, words_of
+from mcprun.http_answers import read_error, read_message
+from mcprun.http_body import MAX_WORDS, without_id, words_of
 from mcprun.http_failure import HttpFailure, begin_delivery, current_delivery, delivery, retry_after_of
 from mcprun.http_reports import is_followed
 from mcprun.legacy_sse import events_of

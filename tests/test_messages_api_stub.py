@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import http.client
+import itertools
 import json
 import select
 import threading
@@ -17,11 +18,12 @@ from anthropic.types import message_create_params as params
 
 from tests.support.messages_api import Failure, HttpReply, MessagesApi, calls, error, message, scripted, text
 from tests.support.messages_rules import OPTIONAL, REQUIRED, refusal
+from tests.support.pictures import gif, jpeg, pdf, png, webp
 
 Body = dict[str, Any]
 
 KEY = "sk-ant-test"
-PNG = "iVBORw0KGgo="
+PNG = png()
 USE = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {"a": 2}}
 OTHER_USE = {**USE, "id": "toolu_2"}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "5"}
@@ -485,7 +487,22 @@ IN_RESULT = expected_tags("text", "image", "document", "search_result")
 IN_ASSISTANT = expected_tags("text", "thinking", "redacted_thinking", "tool_use", "server_tool_use")
 SOURCES = "base64, file, url"
 SOURCE = "messages.0.content.1.image.source"
+DOCUMENT = "messages.0.content.1.document.source"
+TOO_LARGE = "At least one of the image dimensions exceed max allowed size"
 MEDIA_TYPE = "Input should be one of ('image/jpeg', 'image/png', 'image/gif', 'image/webp')"
+
+
+def taken_for(declared: str, found: str) -> str:
+    """What is said of an image whose bytes are of another type."""
+    return f"The image was specified using the {declared} media type, but the image appears to be a {found} image"
+
+
+def document(media_type: str = "application/pdf", data: str | None = None) -> Body:
+    """A document of base64."""
+    return {
+        "type": "document",
+        "source": {"type": "base64", "media_type": media_type, "data": pdf() if data is None else data},
+    }
 
 
 @pytest.mark.asyncio
@@ -507,6 +524,29 @@ MEDIA_TYPE = "Input should be one of ('image/jpeg', 'image/png', 'image/gif', 'i
         (image(data="abc"), f"{SOURCE}.base64.data: invalid base64 data"),
         (image(data="é"), f"{SOURCE}.base64.data: invalid base64 data"),
         (image(data=""), f"{SOURCE}.base64.data: invalid base64 data"),
+        (image("image/jpeg"), f"{SOURCE}.base64: {taken_for('image/jpeg', 'image/png')}"),
+        (image("image/png", jpeg()), f"{SOURCE}.base64: {taken_for('image/png', 'image/jpeg')}"),
+        (image("image/png", gif()), f"{SOURCE}.base64: {taken_for('image/png', 'image/gif')}"),
+        (image("image/png", webp()), f"{SOURCE}.base64: {taken_for('image/png', 'image/webp')}"),
+        (image("image/png", pdf()), f"{SOURCE}.base64.data: Could not process image"),
+        (image(data="iVBORw0KGgo="), f"{SOURCE}.base64.data: Could not process image"),
+        (image(data=png(0, 4)), f"{SOURCE}.base64.data: Could not process image"),
+        (image(data=png(8001, 1)), f"{SOURCE}.base64.data: {TOO_LARGE}: 8000 pixels"),
+        (
+            image(data=png(size=3_932_161)),
+            f"{SOURCE}.base64: image exceeds 5 MB maximum: 5242884 bytes > 5242880 bytes",
+        ),
+        (
+            {"type": "image", "source": {"type": "url", "url": f"data:image/png;base64,{PNG}"}},
+            f"{SOURCE}.url: Only HTTP and HTTPS URLs are supported",
+        ),
+        (document(data=png()), f"{DOCUMENT}.base64.data: The PDF specified was not valid."),
+        (document(data="%PDF"), f"{DOCUMENT}.base64.data: invalid base64 data"),
+        (document("image/png", png()), f"{DOCUMENT}.base64.media_type: Input should be 'application/pdf'"),
+        (
+            {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": " "}},
+            f"{DOCUMENT}.text.data: {BLANK_TEXT}",
+        ),
         ({"type": "image", "data": PNG}, "messages.0.content.1.image.source: Field required"),
         ({"type": "image", "source": {"type": "base64"}}, f"{SOURCE}.base64.media_type: Field required"),
         (
@@ -518,6 +558,7 @@ MEDIA_TYPE = "Input should be one of ('image/jpeg', 'image/png', 'image/gif', 'i
             f"messages.0.content.1.content.0: {expected_tags('text')}",
         ),
     ],
+    ids=itertools.count(),
 )
 async def test_blocks_refused(api: MessagesApi, block: Body, expected: str) -> None:
     """A block of a user's message is refused that is empty, broken, or out of place by its type."""
@@ -545,6 +586,126 @@ async def test_contents_of_a_tool_result_refused(api: MessagesApi, content: Any,
     """A tool result is refused with an empty list, or with a block in it that may not stand there."""
     body = talk(assistant(USE), user({**RESULT, "content": content}))
     assert (400, "invalid_request_error", expected) == await refused(api, body)
+
+
+@pytest.mark.parametrize("content", [[image()], [SAID, document()]])
+def test_an_error_result_holds_text_alone(content: list[Body]) -> None:
+    """A picture or a document in a result that is an error is refused, and no other."""
+    expected = 'messages.2.content.0.tool_result: all content must be type "text" if `is_error` is true'
+    results = ({**RESULT, "content": content, "is_error": is_error} for is_error in (True, False))
+    assert [expected, None] == [refusal(talk(assistant(USE), user(result))) for result in results]
+
+
+def marked(block: Body, **more: str) -> Body:
+    return {**block, "cache_control": {"type": "ephemeral", **more}}
+
+
+FOUND_FIVE = "A maximum of 4 blocks with cache_control may be provided. Found 5."
+LATE_HOUR = "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block."
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (request(messages=[user(*[marked(SAID)] * 4)]), None),
+        (request(messages=[user(*[marked(SAID)] * 5)]), FOUND_FIVE),
+        (request(messages=[user(*[marked(SAID)] * 4)], cache_control={"type": "ephemeral"}), FOUND_FIVE),
+        (request(messages=[user(*[marked(SAID)] * 4)], tools=[marked(tool())]), FOUND_FIVE),
+        (request(messages=[user(*[marked(SAID)] * 4)], system=[marked(SAID)]), FOUND_FIVE),
+        (talk(assistant(USE), user({**RESULT, "content": [marked(SAID)] * 5})), FOUND_FIVE),
+        (request(messages=[user(*[{**SAID, "cache_control": None}] * 5)]), None),
+        (request(messages=[user(marked(SAID, ttl="1h"), marked(SAID))]), None),
+        (request(messages=[user(marked(SAID), marked(SAID, ttl="1h"))]), LATE_HOUR),
+        (request(messages=[user(marked(SAID, ttl="1h"))], tools=[marked(tool())]), LATE_HOUR),
+    ],
+)
+def test_cache_marks_are_four_at_most_and_the_longer_ones_first(body: Body, expected: str | None) -> None:
+    """Marks of tools, system, messages, tool results and the request itself are counted together."""
+    found = refusal(body)
+    assert (expected is None) == (found is None)
+    assert (found or "").startswith(expected or "")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"thinking": {"type": "enabled", "budget_tokens": 1023}}, "thinking.enabled.budget_tokens: Input should be"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "`max_tokens` must be greater than"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1999}}, None),
+        ({"thinking": {"type": "adaptive"}, "tool_choice": {"type": "any"}}, "Thinking may not be enabled when"),
+        ({"thinking": {"type": "adaptive"}, "tool_choice": {"type": "tool", "name": "add"}}, "Thinking may not be"),
+        ({"thinking": {"type": "adaptive"}, "tool_choice": {"type": "none"}}, None),
+        ({"thinking": {"type": "disabled"}, "tool_choice": {"type": "any"}}, None),
+        (
+            {"tool_choice": {"type": "tool", "name": "sub"}},
+            "tool_choice.tool.name: Tool 'sub' not found in provided tools",
+        ),
+        ({"tool_choice": {"type": "any"}, "tools": []}, "tool_choice: may only be specified while providing tools"),
+        ({"tool_choice": {"type": "add"}}, "tool_choice: Input tag does not match"),
+    ],
+)
+def test_thinking_and_the_choice_of_a_tool_go_together(body: Body, expected: str | None) -> None:
+    """A forced call leaves no room to think, a budget is below `max_tokens`, and a chosen tool is there."""
+    found = refusal(request(**{"max_tokens": 2000, "tools": [tool()], **body}))
+    assert (expected is None) == (found is None)
+    assert (found or "").startswith(expected or "")
+
+
+@pytest.mark.parametrize("number", [20, 100, 101])
+def test_a_request_has_at_most_a_hundred_pictures(number: int) -> None:
+    """Pictures of tool results count as well, and where they are more than 20 they must be smaller."""
+    asked, shown = user(image(data=png(2001, 1))), user({**RESULT, "content": [image()] * (number - 1)})
+    expected = {
+        20: None,
+        100: f"messages: {TOO_LARGE} for many-image requests: 2000 pixels",
+        101: "messages: too many images and documents: 101 + 0 > 100",
+    }
+    assert expected[number] == refusal(request(messages=[asked, assistant(USE), shown]))
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (assistant("Wait"), None),
+        (assistant("Wait "), "messages: final assistant content cannot end with trailing whitespace"),
+        (assistant(SAID, {"type": "text", "text": "a\n"}), "messages: final assistant content cannot end with"),
+        (assistant(THOUGHT), "messages.1: The final block in an assistant message cannot be `thinking`."),
+    ],
+)
+def test_how_a_message_to_be_continued_may_end(last: Body, expected: str | None) -> None:
+    """A last message of the assistant ends neither in white space nor in thinking."""
+    found = refusal(talk(last))
+    assert (expected is None) == (found is None)
+    assert (found or "").startswith(expected or "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        request(messages=[user("a\ud800b")]),
+        request(system="\udc80"),
+        request(tools=[tool(description="\ud800")]),
+        request(tools=[tool(properties={"a\ud800": {}})]),
+        talk(assistant({**USE, "input": {"a": float("nan")}}), user(RESULT)),
+        talk(assistant({**USE, "input": {"a": [float("inf")]}}), user(RESULT)),
+    ],
+)
+def test_a_body_is_strict_json(body: Body) -> None:
+    """Half of a surrogate pair, and numbers that JSON has none of, are refused wherever they stand."""
+    assert (refusal(body) or "").startswith("The request body is not valid JSON: ")
+
+
+@pytest.mark.asyncio
+async def test_blank_text_that_was_issued_stays_out_of_what_comes_back() -> None:
+    """A turn comes back without its blank text; with it, or with other text missing, it is refused."""
+    issued: list[Body] = [{"type": "text", "text": ""}, SAID, {**USE, "id": "toolu_1"}]
+    with MessagesApi(scripted({"hi": [message(issued, stop_reason="tool_use"), text("5")]})) as api:
+        await ask(api, request(messages=[user("hi")], tools=[tool()]))
+        await ask(api, request(messages=[user("hi"), assistant(SAID, USE), user(RESULT)]))
+        empty = await refused(api, request(messages=[user("hi"), assistant(*issued), user(RESULT)]))
+        cut = await refused(api, request(messages=[user("hi"), assistant(USE), user(RESULT)]))
+    assert (400, "invalid_request_error", f"messages.1.content.0: {EMPTY_TEXT}") == empty
+    assert cut == (400, "invalid_request_error", "messages.1.content.0: text blocks cannot be modified")
 
 
 @pytest.mark.asyncio
@@ -604,14 +765,18 @@ async def test_calls_and_results_that_do_not_match(api: MessagesApi, messages: A
         request(tools=[tool(definitions={"d d": {}}, dependentSchemas={"d d": {}})]),
         request(tools=[tool(properties={"a": {"anyOf": [{}], "default": {"properties": {"b c": 1}}}})]),
         request(tools=[tool(patternProperties={"^a b": {}})]),
-        request(messages=[user(SAID, image(), {"type": "document", "source": {"type": "url"}})]),
+        request(
+            messages=[
+                user(SAID, image(), {"type": "document", "source": {"type": "url", "url": "https://a.example/b.pdf"}})
+            ]
+        ),
         request(messages=[user({"type": "image", "source": {"type": "url", "url": "https://a.example"}})]),
         talk({"role": "system", "content": "Be brief."}, assistant(" spaced "), user("Go on.")),
         talk(assistant(SAID), assistant({"type": "web_search_tool_result", "tool_use_id": "a"})),
         talk(assistant(SAID, USE, OTHER_USE), user(OTHER_RESULT, RESULT, SAID), user("More.")),
         talk(assistant(USE), user({**RESULT, "content": ""})),
         talk(assistant(USE), user({"type": "tool_result", "tool_use_id": "toolu_1"})),
-        talk(assistant(USE), user({**RESULT, "content": [SAID, image("image/webp")]})),
+        talk(assistant(USE), user({**RESULT, "content": [SAID, image("image/webp", webp())]})),
     ],
 )
 async def test_what_the_api_takes_is_not_refused(api: MessagesApi, body: Body) -> None:

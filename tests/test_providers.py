@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.limits import PROVIDERS
-from mcprun.models.caching import marked
+from mcprun.models import caching
 from mcprun.models.clouds import split
 from mcprun.prices import price
 from mcprun.records import Usage
@@ -417,13 +417,13 @@ MESSAGES = st.lists(
 def test_the_mark_stands_on_the_last_block_of_the_user(messages: list[Any]) -> None:
     """One block is marked, the last of the last user message; all else is sent as it was, and nothing is changed."""
     before = json.dumps(messages)
-    sent = marked(messages, "block")
+    sent = caching.cached(messages, (), "block")
     text = json.dumps(sent["messages"])
     assert json.dumps(messages) == before
     assert text.count("cache_control") - before.count("cache_control") == any(one["role"] == "user" for one in messages)
     assert set(sent) == {"messages"}
     assert [one["role"] for one in sent["messages"]] == [one["role"] for one in messages]
-    assert marked(messages, "none") == {"messages": messages}
+    assert caching.cached(messages, (), "none") == {"messages": messages}
 
 
 @given(st.sampled_from(PROVIDERS), st.text())

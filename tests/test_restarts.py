@@ -241,7 +241,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
     for steps in (0, 1, 2, 4):
         with log.stderr() as stderr:
-            stdio = Stdio(StdioTarget("sh", "sh", ("-c", daemons)), stderr, 1000, lambda _: None)
+            stdio = Stdio(StdioTarget("sh", "sh", ("-c", daemons)), stderr, 1000, lambda _: None, lambda _: None)
 
             async def start(stdio: Stdio = stdio) -> None:
                 async with stdio.open():

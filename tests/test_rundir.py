@@ -94,13 +94,13 @@ def test_a_torn_last_line_does_not_count(here: Path) -> None:
     assert [one.id for one in Run.read(".").transcripts()] == ["a"]
 
 
-def test_text_that_utf8_cannot_hold_is_kept(here: Path) -> None:
-    """A lone surrogate, as a server may send it, is written escaped and read back the same."""
+def test_text_that_utf8_cannot_hold_is_replaced(here: Path) -> None:
+    """Half of a surrogate pair, as a server may send it, is written as U+FFFD, and all else read back the same."""
     writer = journal(here)
     end(writer, "a", text="\ud800 é\u2028")
     writer.close([("a", 1)], RECORD)
     (found,) = Run.read(".").transcripts()
-    assert found.text == "\ud800 é\u2028"
+    assert found.text == "\ufffd é\u2028"
     again = Journal(here, lambda _: True)
     assert ("a", 1) in again  # a run that goes on knows it as done
     again.release()

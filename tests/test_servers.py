@@ -364,18 +364,17 @@ def test_a_replay_calls_tools_by_the_servers_own_names(tmp_path: Path, mode: str
 
 
 def test_arguments_that_are_no_json_are_told_to_the_model(tmp_path: Path) -> None:
-    """Half a surrogate pair and endless nesting never reach the server, which lives on; nor is the run lost."""
+    """Endless nesting never reaches the server, which lives on; nor is the run lost."""
     deep: Any = 1
     for _ in range(280):
         deep = [deep]
-    query = script(("ok", {"x": "\ud800"}), ("ok", {"x": deep}), ("ok", {"x": 1}))
+    query = script(("ok", {"x": deep}), ("ok", {"x": 1}))
     prompts = write_jsonl(tmp_path / "p.jsonl", query)
     done = run_mcprun("batch", prompts, RAW, "--allow-tool-errors", cwd=tmp_path)
     told = [call["content"][0]["text"] for call in done.transcripts[0]["calls"]]
     assert (done.code, told) == (
         0,
         [
-            "The arguments can't be sent: text with half of a surrogate pair.",
             "The arguments can't be sent: nested more than 200 deep.",
             '["ok", {"x": 1}]',
         ],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.wire import INVALID_ANSWER, Lines, LongLine, Message, read_message
+from mcprun.wire import INVALID_ANSWER, MALFORMED_ERROR, Lines, LongLine, Message, error_text, read_message
 
 MOST = 2000
 
@@ -51,7 +51,7 @@ results = st.dictionaries(
 
 @given(results, st.integers(0, 2**31))
 def test_messages_are_read(result: dict[str, Any], number: int) -> None:
-    """What the SDK's own reader takes is read as it reads it; lone surrogates, which it does not take, too."""
+    """What the SDK's own reader takes is read as it reads it; halves of surrogate pairs are replaced."""
     line = json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode()
     message = read_message(line, MOST)
     assert isinstance(message, mcp_types.JSONRPCResponse)
@@ -100,7 +100,8 @@ def test_an_answer_that_can_not_be_taken_is_an_error_at_once(line: bytes | LongL
     [
         b"Server is listening!",
         b"",
-        b'{"jsonrpc":"2.0","id":null,"result":{}}',
+        b'{"jsonrpc":"2.0","id":null}',
+        b"[]",
         b'{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":',  # the server's own request
         b'{"jsonrpc":"2.0","method":"x","params":{"id":5,"result":',
         long(b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"', b'"},"id":5}'),
@@ -122,5 +123,71 @@ def test_broken_text_is_kept() -> None:
     ]
     assert [message.result for message in messages if isinstance(message, mcp_types.JSONRPCResponse)] == [
         {"a": "caf\ufffd"},
-        {"a": "\ud83d"},
+        {"a": "\ufffd"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "text"),
+    [
+        ({"code": -32603, "message": "Internal error", "data": {"id": 7}}, -32603, 'Internal error (data: {"id": 7})'),
+        ({"code": 1, "message": "no", "data": "why not"}, 1, "no (data: why not)"),
+        ({"code": 1, "message": "no: why not", "data": "why not"}, 1, "no: why not"),
+        ({"code": 1, "message": "no", "hint": "ask"}, 1, 'no (data: {"hint": "ask"})'),
+        ({"code": 1, "message": "no", "data": 0}, 1, "no (data: 0)"),
+        ({"code": -32000, "message": ""}, -32000, "an error without a message (-32000)"),
+        ({"code": -32000, "message": " ", "data": []}, -32000, "an error without a message (-32000) (data: [])"),
+        ({"code": -32000}, -32000, "an error without a message (-32000)"),
+        ({"code": "E_QUOTA", "message": "no"}, MALFORMED_ERROR, 'no (data: {"code": "E_QUOTA"})'),
+        ({"code": True, "message": "no"}, MALFORMED_ERROR, 'no (data: {"code": true})'),
+        ({"message": "no"}, MALFORMED_ERROR, "no"),
+        ({"code": 1, "message": {"text": "no"}}, 1, 'an error without a message (1) (data: {"message": {"text": "no"}})'),
+        ({}, MALFORMED_ERROR, "an error without a message"),
+        ("quota exceeded", MALFORMED_ERROR, "quota exceeded"),
+        (["no", 1], MALFORMED_ERROR, '["no", 1]'),
+        (42, MALFORMED_ERROR, "42"),
+        (True, MALFORMED_ERROR, "true"),
+        (None, MALFORMED_ERROR, "an error without a message"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("more", [{"jsonrpc": "2.0"}, {}, {"jsonrpc": "2.0", "result": None}])
+def test_an_error_keeps_all_that_the_server_sent(sent: Any, code: int, text: str, more: dict[str, Any]) -> None:
+    """An error of any form answers its request, with the server's own words and data."""
+    message = read_message(json.dumps({"id": 5, "error": sent, **more}).encode(), MOST)
+    assert isinstance(message, mcp_types.JSONRPCError)
+    assert (5, code, text) == (message.id, message.error.code, error_text(message.error))
+
+
+def test_the_data_of_an_error_is_bounded() -> None:
+    """Of data without an end the beginning is repeated, with its length."""
+    text = error_text(mcp_types.ErrorData(code=1, message="no", data="x" * 30_000))
+    assert text.startswith("no (data: xxx")
+    assert text.endswith("x… (30,000 characters))")
+    assert len(text) < 20_100
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [('"5"', "5"), ("5.0", 5), ("null", None), ("true", None), ("5.5", None), ("[5]", None), ("{}", None)]
+)  # fmt: skip
+def test_the_id_of_an_answer_is_read_as_a_request_may_have_it(sent: str, read: str | int | None) -> None:
+    """An id that no request can have is none."""
+    for what in ('"result": {}', '"error": {"code": 1, "message": "no"}'):
+        message = read_message(f'{{"jsonrpc": "2.0", "id": {sent}, {what}}}'.encode(), MOST)
+        assert isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError)
+        assert (type(read), read) == (type(message.id), message.id)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"caf\xe9"}}',
+        long(b'{"jsonrpc":"2.0","id":null,"error":{"message":"', b'"}}'),
+        long(b'{"error": {"message": "', b'"}, "id": null}'),
+        b'{"error": {"message": "cut',
+    ],
+)
+def test_an_answer_without_an_id_is_an_answer(line: bytes | LongLine) -> None:
+    """Nothing is lost of it: it may be the only answer that somebody waits for."""
+    message = read_message(line, MOST)
+    assert isinstance(message, mcp_types.JSONRPCError)
+    assert message.id is None

@@ -10,6 +10,7 @@ from mcprun.asking import Caller, Offers, Response
 from mcprun.deadline import Deadline
 from mcprun.elicitation import Script, by_policy
 from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.evaluation import EvaluationError, evaluated
 from mcprun.events import Where
 from mcprun.limits import Limits
 from mcprun.models import Model, Request
@@ -60,7 +61,8 @@ class QueryAsker:
     """Answers for one try at a query.
 
     `asked` fills with what the transcript tells. `unmet` says what the query's own answers should have answered, and
-    did not. `failure` is why a model could not be asked, where the query can't go on after that.
+    did not. `failure` is why a model could not be asked or an answer not be found, where the query can't go on after
+    that.
     """
 
     answers: Answers
@@ -83,7 +85,7 @@ class QueryAsker:
         answered the same as anybody's, and a transcript must not depend on who else happens to be there.
         """
         turn, place = max(len(self.turns) - 1, 0), len(self.asked)
-        response = self._elicited(request) if kind == "elicitation" else await self._sampling(request)
+        response = await (self._elicited(request) if kind == "elicitation" else self._sampling(request))
         if is_sure or response.model:
             asked = Asked.model_validate(
                 {
@@ -103,13 +105,18 @@ class QueryAsker:
         """Give what was asked by turn and call, and else as it came: calls of a turn run at the same time."""
         return sorted(self.asked, key=lambda one: (one.turn, one.call is None, one.call or 0))
 
-    def _elicited(self, request: JsonObject) -> Response:
-        if self.script:
-            result, reason = self.script.answer(request)
-        elif recorded := self._taken("elicitation", request):
-            return Response(result=recorded.answer, reason=recorded.reason)
-        else:
-            result, reason = by_policy(self.answers.offers.elicit, request)
+    async def _elicited(self, request: JsonObject) -> Response:
+        """Answer an elicitation. If a pattern runs out of time, decline; the query ends with that error."""
+        try:
+            if self.script:
+                result, reason = await self.script.answer(request)
+            elif recorded := self._taken("elicitation", request):
+                return Response(result=recorded.answer, reason=recorded.reason)
+            else:
+                result, reason = await evaluated(lambda: by_policy(self.answers.offers.elicit, request))
+        except EvaluationError as error:
+            self.failure = QueryError(error.kind, f"elicitation {request['message']!r:.200}: {error}")
+            return Response(result={"action": "decline"}, reason=str(error))
         if reason and (self.script or self.answers.offers.elicit == "script"):
             self.unmet.append(f"the server asked {request['message']!r}, and {reason}: declined")
         return Response(result=result, reason=reason)

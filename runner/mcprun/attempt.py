@@ -12,6 +12,7 @@ from mcprun.conversation import Conversation
 from mcprun.deadline import Deadline
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.evaluation import evaluated
 from mcprun.events import AttemptEnd, Warned, Where
 from mcprun.judge import Exam, Judge
 from mcprun.loop import Loop
@@ -47,19 +48,14 @@ class Attempts:
         number = 1
         while True:
             conversation = Conversation(model=self.loop.model.name)
-            error, seconds = await self._attempt(query, Where(query.id, repeat, number), conversation)
+            error = await self._attempt(query, Where(query.id, repeat, number), conversation)
             died = isinstance(error, QueryError) and error.kind is ErrorKind.SERVER_DIED
             if not died or number == MOST_ATTEMPTS:
-                return self.transcript(query, repeat, number, conversation, error, seconds)
+                return self.transcript(query, repeat, number, conversation, error)
             number += 1
 
-    async def _attempt(
-        self, query: Query, where: Where, conversation: Conversation
-    ) -> tuple[QueryError | RunError | None, float]:
-        """Try once, and tell of it. Give the error, which is not raised, and the seconds spent working.
-
-        Those are what the deadline bounds: waiting for a server, and for it to be gone, is no work of the query.
-        """
+    async def _attempt(self, query: Query, where: Where, conversation: Conversation) -> QueryError | RunError | None:
+        """Try once, and emit an event. Return the error, which is not raised."""
         deadline, time = Deadline(query.timeout or self.loop.limits.query_seconds), asyncio.get_running_loop().time
         started = time()
         error = await self._converse(query, where, conversation, deadline)
@@ -75,7 +71,7 @@ class Attempts:
                 error=f"{error.kind}: {error}" if error else None,
             )
         )
-        return error, deadline.worked
+        return error
 
     async def _converse(
         self, query: Query, where: Where, conversation: Conversation, deadline: Deadline
@@ -89,6 +85,7 @@ class Attempts:
                 async with deadline:
                     await self.loop.converse(query, server, where, conversation, deadline)
                     await self._grade(query, where, conversation, deadline)
+            await self._check(query, conversation, deadline.worked)
         except QueryError as error:
             if error.kind is ErrorKind.REQUEST_TIMEOUT:
                 return QueryError(error.kind, f"{error}; waiting for {conversation.pending}")
@@ -119,6 +116,29 @@ class Attempts:
             with conversation.waiting_for("the judge"):
                 conversation.judged += await self.judge.grade(Exam(query, where, conversation, deadline))
 
+    async def _check(self, query: Query, conversation: Conversation, seconds: float) -> None:
+        """Fill in a conversation's checks. Raises `QueryError` if a pattern or schema runs out of time."""
+        with conversation.waiting_for("the checks"):
+            conversation.checks = await evaluated(lambda: self.checks(query, conversation, seconds))
+
+    def checks(self, query: Query, conversation: Conversation, seconds: float) -> list[Check]:
+        """Hold a conversation that took so many `seconds` of work against what the query expects.
+
+        What the deadline bounds is that work: waiting for a server, and for it to be gone, does not count. Raises
+        `EvaluationError` if a pattern or schema runs out of time.
+        """
+        usage = _total(conversation)
+        outcome = Outcome(
+            stop=conversation.stop,
+            calls=conversation.calls,
+            text=conversation.text,
+            turns=len(conversation.turns),
+            seconds=seconds,
+            output_tokens=usage.output_tokens if usage else None,
+            unlisted=conversation.unlisted,
+        )
+        return check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
+
     def transcript(
         self,
         query: Query,
@@ -126,23 +146,12 @@ class Attempts:
         attempts: int,
         conversation: Conversation,
         error: QueryError | RunError | None,
-        seconds: float,
     ) -> Transcript:
-        """Judge a conversation that took so many `seconds` of work, or that an `error` kept from its end."""
+        """Make the transcript of a conversation that was checked, or that an `error` kept from its end."""
         usage = _total(conversation)
         checks: list[Check] = []
         if not error:
-            outcome = Outcome(
-                stop=conversation.stop,
-                calls=conversation.calls,
-                text=conversation.text,
-                turns=len(conversation.turns),
-                seconds=seconds,
-                output_tokens=usage.output_tokens if usage else None,
-                unlisted=conversation.unlisted,
-            )
-            checks = check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
-            checks += conversation.judged
+            checks = [*conversation.checks, *conversation.judged]
             if conversation.malformed:
                 checks.append(Check(check="server", passed=False, message="; ".join(conversation.malformed)))
             if conversation.unmet:

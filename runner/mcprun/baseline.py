@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from mcprun.errors import UsageError
-from mcprun.jsonfiles import dumps, write_file
+from mcprun.jsonfiles import dumps, indented, write_file
 from mcprun.records import JsonObject, RunRecord, Transcript
 from mcprun.rundir import RUN, TRANSCRIPTS, Run
 
@@ -86,7 +85,7 @@ def _replace(run: Run, place: Path, old: Path, *, slim: bool) -> None:
         with (new / TRANSCRIPTS).open("wb") as file:
             file.writelines(lines)
         record = _record(run.record, slim=slim).line()
-        write_file(new / RUN, json.dumps(record, ensure_ascii=False, indent=2).encode() + b"\n")
+        write_file(new / RUN, indented(record) + b"\n")
         with contextlib.suppress(FileNotFoundError):
             place.replace(old)
         new.replace(place)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcprun import evaluation
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
-from mcprun.events import Emit, Event, QueryEnd, RunStart, Where
+from mcprun.events import Emit, Event, QueryEnd, RunStart, Warned, Where
 from mcprun.folders import new_directory
 from mcprun.heap import growing, settled
 from mcprun.journal import Journal
@@ -78,9 +79,9 @@ async def run_plan(
     """Run every selected query and write the run directory; `watch` is called with each event.
 
     Whoever holds `ending` may end it before it is done; with `take`, only what that gives is run, one query when it is
-    asked for. A run that can't go on gives a `Result` with its error:
-    what was finished before is on disk. Raises `UsageError` when there is no place to write, or the run can't be
-    resumed. When cancelled, it marks the run as interrupted and lets the cancellation go on.
+    asked for. A run that can't go on gives a `Result` with its error: what was finished before is on disk. Raises
+    `UsageError` when there is no place to write, the run can't be resumed, or the server does not have the tool that
+    `--tool-choice` names. When cancelled, it marks the run as interrupted and lets the cancellation go on.
     """
     ending = ending or Ending()
     model, seconds = plan.model.record, plan.limits.run_seconds
@@ -92,6 +93,7 @@ async def run_plan(
         _journal(plan), record, plan.redactor, watch, ending, is_latest=plan.is_latest, telemetry=telemetry
     )
     recorder.begin(plan.prompts)
+    is_refused = False
     try:
         recorder.emit(
             RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
@@ -107,13 +109,21 @@ async def run_plan(
             raise RunError(ErrorKind.FAULT, f"{lost} of the queries were lost; this is a fault of mcprun itself")
     except RunError as error:
         ending.stop(error)
+    except UsageError:
+        is_refused = True
+        raise
     finally:
+        for warning in plan.scrubber.warnings():
+            recorder.emit(Warned(message=warning))
         # Also when cancelled: what was done is kept, in order, and the totals are true.
         recorder.finish(
             plan.prompts,
             lambda query, repeat, why: untried(query, repeat, why, system=plan.system, model=model.name),
             plan.pass_rate,
         )
+        evaluation.close()
+        if is_refused and not plan.resume:
+            recorder.discard()
     return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
@@ -125,6 +135,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
     flight = Flight(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
     async with _workplace(plan, recorder, ending, flight) as place:
         recorder.answered(place.about)
+        plan.check_tool_choice(place.about.tools)
         take = take or _in_order(plan.prompts, journal, ending)
 
         async def work() -> None:

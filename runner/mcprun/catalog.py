@@ -10,7 +10,7 @@ import mcp_types
 from mcprun.limits import MAX_TOOL_PAGES
 from mcprun.list_items import PROMPTS, RESOURCES, TEMPLATES, ItemList, read_page
 from mcprun.records import JsonObject
-from mcprun.server import NoResult, Server
+from mcprun.server import NoResult, Server, repeated
 
 _NAMED = 10
 """So many names are told of a list."""
@@ -74,6 +74,8 @@ async def _pages(server: Server, request: Any, listed: ItemList, seconds: float,
             warn(f"{listed.what} {one.item!r}{mark} {one.message}")
         found += page.items
         cursor = page.cursor
+        if cursor in seen:
+            server.desk.warn_once(repeated(asked.method, cursor))
         if not cursor or cursor in seen:
             return found
         seen.add(cursor)

@@ -35,6 +35,7 @@ from mcprun.refusals import STOPPED
 from mcprun.saving import saved_query
 from mcprun.server import described
 from mcprun.source import as_file
+from mcprun.surrogates import well_formed
 from mcprun.tools import ToolSet
 
 NAME = "chat"
@@ -134,7 +135,7 @@ class Chat:
 
         The conversation can go on however the answer ends: what is unfinished is mended, or taken back.
         """
-        talk = self._talk
+        talk, text = self._talk, well_formed(text)
         start, began = Place.of(talk.conversation), time.monotonic()
         self._exchange = asyncio.create_task(self._answer(text, talk))
         try:
@@ -211,10 +212,10 @@ class Chat:
             conversation = replace(conversation, messages=[{"role": "user", "content": text}], stop="error")
         else:
             return
-        transcript = self._attempts.transcript(query, 1, 1, conversation, error, talk.seconds)
+        transcript = self._transcript(query, conversation, error, talk.seconds)
         # Judged by what it will be held against when it is run again: then a replay gives the same bytes.
         query = parse_query(saved_query(transcript))
-        transcript = self._attempts.transcript(query, 1, 1, conversation, error, talk.seconds)
+        transcript = self._transcript(query, conversation, error, talk.seconds)
         talk.transcript = transcript
         self._failed = self._failed | {talk.id} if error else self._failed - {talk.id}
         is_first = not self._lines
@@ -224,6 +225,14 @@ class Chat:
             self._recorder.prompted(prompts)
         if is_first:
             mark_latest(self._recorder.journal.path)
+
+    def _transcript(
+        self, query: Query, conversation: Conversation, error: QueryError | RunError | None, seconds: float
+    ) -> Transcript:
+        """Make a transcript. What a chat's own queries expect holds no patterns, so that checking it never waits."""
+        if not error:
+            conversation.checks = self._attempts.checks(query, conversation, seconds)
+        return self._attempts.transcript(query, 1, 1, conversation, error)
 
 
 def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:

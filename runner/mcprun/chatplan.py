@@ -8,7 +8,7 @@ from mcprun.batch import Plan
 from mcprun.chat import prompts_of
 from mcprun.errors import UsageError
 from mcprun.models.choose import Account, choose
-from mcprun.planning import Options, manner_of, offers_of, reach
+from mcprun.planning import Options, check_api, manner_of, offers_of, reach
 from mcprun.records import JsonObject
 from mcprun.tools import Permit
 
@@ -37,6 +37,7 @@ def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> Plan
     model = choose(spec, account, all_scripted=False, base_url=options.base_url)
     if model.record.kind in ("script", "replay"):
         raise UsageError(f"the model is {model.record.name} ({model.record.chosen}), and a chat {_NOBODY}")
+    check_api(model)
     return Plan(
         prompts=prompts_of([]),
         target=target,

@@ -6,16 +6,11 @@ Its message says what was expected, what was got, and where.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-import jsonschema
-from jsonschema.exceptions import best_match
-from referencing.exceptions import Unresolvable
-
-from mcprun import callchecks
+from mcprun import callchecks, evaluation
 from mcprun.expectations import Expect, ExpectedText
 from mcprun.records import Call, Check, JsonObject
 from mcprun.show import Show
@@ -44,7 +39,10 @@ class Outcome:
 
 
 def check_all(expect: Expect, outcome: Outcome, show: Show, *, allow_tool_errors: bool = False) -> list[Check]:
-    """Check a conversation. That it ended, and that no call failed, is checked of every query."""
+    """Check a conversation. That it ended, and that no call failed, is checked of every query.
+
+    Raises `EvaluationError` if a pattern or a schema runs out of time.
+    """
     return list(_checks(expect, outcome, show, allow_tool_errors or expect.tool_errors == "allow"))
 
 
@@ -113,7 +111,7 @@ def check_text(expected: ExpectedText, text: str, show: Show) -> Iterator[Check]
         wanted, other = show.texts(expected.equals, text)
         yield _check("text.equals", text == expected.equals, f"expected text {wanted}, got {other}")
     for pattern in expected.regex or ():
-        fits = re.search(pattern, text) is not None
+        fits = evaluation.search(pattern, text) is not None
         yield _check("text.regex", fits, f"expected text that fits {show.text(pattern)}, {got}")
     if expected.json_schema is not None:
         problem = _schema_problem(expected.json_schema, text)
@@ -144,10 +142,12 @@ def _schema_problem(schema: JsonObject, text: str) -> str:
     except (ValueError, RecursionError) as error:
         return f"it is not JSON: {error}"
     try:
-        wrong = best_match(jsonschema.Draft202012Validator(schema).iter_errors(value))
-    except Unresolvable as error:
-        return f"the schema refers to what is not there: {error}"
-    return f"at {wrong.json_path}: {wrong.message}" if wrong else ""
+        outcome = evaluation.Schema(schema, "python").outcome(value)
+    except evaluation.EvaluationError as error:
+        if error.is_timeout:
+            raise
+        return str(error)
+    return str(outcome.problem or "; ".join(outcome.notes))
 
 
 def _check(name: str, passed: bool, message: str = "") -> Check:

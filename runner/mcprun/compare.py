@@ -13,6 +13,7 @@ from mcprun.alignment import Alignment
 from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.scrub import Scrubber
+from mcprun.surrogates import well_formed, well_formed_bytes
 
 ASPECTS = ("verdict", "calls", "results", "tools", "text", "usage")
 """What can be compared: of the servers, `tools`; of each query, the rest. The last two are only when asked for."""
@@ -207,11 +208,15 @@ _NONE = object()
 
 
 def read_json(text: str | bytes) -> Any:
-    """Read JSON as `json.loads` does, and sooner. Raises `ValueError`, or `RecursionError` for endless nesting."""
+    """Read JSON as `json.loads` does, and sooner, with U+FFFD for each half of a surrogate pair.
+
+    Raises `ValueError`, or `RecursionError` for endless nesting.
+    """
     try:
         return from_json(text)
-    except ValueError:  # what it refuses that Python takes, such as half of a surrogate pair
-        return json.loads(text)
+    except (ValueError, TypeError):  # what it refuses that Python takes; TypeError is for half of a surrogate pair
+        whole = well_formed(text).encode() if isinstance(text, str) else text
+        return json.loads(well_formed_bytes(whole))
 
 
 def _json_in(text: str, otherwise: Any, *, any_value: bool = False) -> Any:

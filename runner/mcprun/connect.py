@@ -17,18 +17,20 @@ import anyio
 import httpx2
 import mcp_types
 from mcp import Client, MCPError
+from mcp.client.session import DISCOVER_TIMEOUT_SECONDS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcprun import __version__
 from mcprun.asking import Offers
 from mcprun.authorizer import Authorizer
+from mcprun.deadline import Deadline
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
-from mcprun.events import Emit, Noise, ServerExit, ServerStart, SessionRenewed, Warned
+from mcprun.events import Emit, Noise, ServerExit, ServerStart, SessionRenewed, StrayAnswer, Warned
 from mcprun.http_failure import HttpFailure, begin_delivery
 from mcprun.http_reports import Reports
 from mcprun.legacy_sse import legacy_sse
-from mcprun.limits import AUTO, LEGACY, MAX_NOISE, MODERN
+from mcprun.limits import AUTO, LEGACY, MAX_CALL_SECONDS, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
 from mcprun.process import Ahead
@@ -37,11 +39,14 @@ from mcprun.server import Server
 from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
 from mcprun.streamable import streamable_http
+from mcprun.surrogates import WARNING
 from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
 from mcprun.tokenstore import TokenStore
 from mcprun.toolpages import ListedTools, list_tools, relisted
 from mcprun.tools import ToolSet, changes
+from mcprun.traffic import Traffic
 from mcprun.unreached import Progress, explained
+from mcprun.warn_once import WarnOnce
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
 """What a client raises when the other side is gone before the handshake is over."""
@@ -52,6 +57,9 @@ _NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
 
 _SHOWN = 1000
 """Characters of a line of noise that the trace holds."""
+
+_PROBE_SHARE = 1 / 3
+"""The part of the time for connecting that the probe may take: the rest is for a server that only knows initialize."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,8 @@ class Connector:
     """Connects to one target as often as is asked, and remembers what the first negotiation (`protocol`) found out.
 
     The servers' stderr goes to `log`. `seconds` bounds starting, negotiating and listing; `most` bounds one message of
-    a server, in bytes. `offers` is what servers that ask are offered. The first may have been started `ahead`.
+    a server, in bytes. `offers` is what servers that ask are offered. The first may have been started `ahead`. Requests
+    that report progress take `most_seconds` at most.
     """
 
     def __init__(
@@ -83,12 +92,14 @@ class Connector:
         protocol: str = AUTO,
         offers: Offers | None = None,
         ahead: Ahead | None = None,
+        most_seconds: float = MAX_CALL_SECONDS,
     ) -> None:
         self._target = target
         self._log = log
         self._seconds = seconds
         self._most = most
         self._emit = emit
+        self._warn = WarnOnce(emit)
         self._numbers = itertools.count(1)
         self._asked = protocol
         self._mode = LEGACY if protocol == LEGACY else AUTO
@@ -97,6 +108,7 @@ class Connector:
         self._listed: ListedTools | None = None
         self._noise = 0
         self._offers = offers or Offers()
+        self._most_seconds = most_seconds
         self._ahead = ahead if ahead and ahead.is_there else None
         self._nobodys: Counter[str] = Counter()
         self._refused: set[tuple[str, int]] = set()
@@ -123,7 +135,9 @@ class Connector:
         async def relist(server: Server) -> ToolSet | None:
             return await relisted(found.client, server, self._seconds, self._emit)
 
-        server = Server(number, found.client, tools, found.link, found.stderr, found.desk, relist)
+        server = Server(
+            number, found.client, tools, found.link, found.stderr, found.desk, relist, most_seconds=self._most_seconds
+        )
         self._emit(
             ServerStart(
                 seconds=seconds,
@@ -144,17 +158,18 @@ class Connector:
         to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP). Where it
         does not, the first refusal is told.
         """
-        progress = Progress(ahead.stderr if ahead else self._log.stderr(), ahead)
+        clock = Deadline(self._seconds, self._most_seconds)
+        progress = Progress(ahead.stderr if ahead else self._log.stderr(), clock, ahead)
         if self._auth:
             self._auth.problem = ""
         started = time.monotonic()
         try:
-            async with asyncio.timeout(self._seconds):
+            async with clock:
                 try:
                     return await self._open(number, self._mode, progress)
                 except _EXITS as first:
                     late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
-                    older = self._older(progress, first)
+                    older = self._older(progress)
                     if older is None or late:
                         raise
                     refusal, delivery = first, progress.delivery
@@ -169,13 +184,12 @@ class Connector:
                     self._target, progress.delivery = before, delivery
                     raise refusal from None
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
-            raise explained(error, progress, self._target, self._seconds, self._refusal()) from None
+            raise explained(error, progress, self._target, self._refusal()) from None
 
-    def _older(self, progress: Progress, error: Exception) -> Target | None:
-        """Return how to reach a target that may be an older server; None if the `error` says that it is not."""
-        has_said = progress.is_agreed and isinstance(error, MCPError) and progress.has_said(error)
+    def _older(self, progress: Progress) -> Target | None:
+        """Return how to reach a target that may be an older server; None if it has agreed on a protocol."""
         match self._target:
-            case StdioTarget() if self._mode == self._asked == AUTO and not has_said:
+            case StdioTarget() if self._mode == self._asked == AUTO and not progress.has_agreed:
                 return self._target
             case HttpTarget(transport="http") if self._asked != MODERN and progress.refused in _NOT_POSTED_TO:
                 return replace(self._target, transport="sse")
@@ -191,20 +205,23 @@ class Connector:
         desk = Desk(number, self._offers, self._emit, self._log.redactor.text, self._nobodys)
 
         async def enter(stack: AsyncExitStack) -> _Found:
-            progress.step = "its answer to initialize"
-            progress.delivery, progress.is_agreed = begin_delivery(), False
-            reached = self._reached(number, stack, progress, link, desk)
+            progress.delivery = begin_delivery()
+            desk.list_clock = progress.clock
+            reached = self._reached(number, mode, stack, progress, link, desk)
             client = await stack.enter_async_context(self._client(mode, reached, desk))
             if self._asked == MODERN and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
                 message = (
                     f"the server speaks {client.protocol_version}, and --protocol asks for {MODERN}: {self._target}"
                 )
                 raise RunError(ErrorKind.SERVER_START, message)
-            progress.step, progress.is_agreed = "its tools", True
+            progress.has_agreed = True
+            if progress.unprobed and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+                self._emit(Warned(message=_unprobed(progress.unprobed)))
             await say_log_level(client, self._offers.log_level)
             await stack.enter_async_context(heed(client, desk))
             desk.is_stale = False
-            listed = await list_tools(client)
+            listed = await list_tools(client, desk.warn_once)
+            desk.list_clock = None
             self._remember(client)
             return _Found(client, listed, link, stderr, desk)
 
@@ -234,11 +251,35 @@ class Connector:
             message_handler=desk.notified,
         )
 
-    def _reached(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk) -> Any:
-        """Give what the SDK's client is to speak to: a server in this process itself, for others a transport."""
+    def _reached(
+        self, number: int, mode: str, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk
+    ) -> Any:
+        """Return what the SDK's client speaks to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
             return self._target.server
-        return RawResults().between(link.watched(self._transport(number, stack, progress, link, desk)))
+
+        def stray(description: str, is_taken: bool) -> None:
+            message = f"the server sent {description}"
+            if is_taken:
+                message += "; it was taken for the answer to that request, which other clients may still wait for"
+            self._nobodys["stray"] += 1
+            if self._nobodys["stray"] <= MAX_NOISE:
+                self._emit(StrayAnswer(server=number, text=message))
+            self._nobodys[f"stray {is_taken}"] += 1
+            if self._nobodys[f"stray {is_taken}"] == 1:
+                self._emit(Warned(message=message))
+
+        probe_s = min(DISCOVER_TIMEOUT_SECONDS, self._seconds * _PROBE_SHARE)
+        traffic = progress.traffic = Traffic(
+            most=self._most,
+            probe_s=probe_s if mode == self._asked == AUTO else None,
+            sending=progress.sending,
+            unprobed=progress.not_probed,
+            progressed=desk.list_progressed,
+            stray=stray,
+        )
+        transport = self._transport(number, stack, progress, link, desk)
+        return RawResults().between(traffic.watched(transport, link.ended))
 
     def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk) -> Any:
         match self._target:
@@ -251,7 +292,10 @@ class Connector:
                 def noise(line: str) -> None:
                     self._tell_noise(number, line)
 
-                return Stdio(target, progress.stderr, self._most, noise, progress.ahead).open()
+                def hung_up(reason: str) -> None:
+                    link.reason = reason
+
+                return Stdio(target, progress.stderr, self._most, noise, hung_up, progress.ahead, self._replaced).open()
             case HttpTarget(url, headers, "sse"):
                 reports = self._reports(number, desk, link)
                 return legacy_sse(url, headers, max_bytes=self._most, reports=reports, auth=self._auth)
@@ -274,7 +318,10 @@ class Connector:
                 told = self._log.redactor.text(failure.message())
                 self._emit(Warned(message=f"the server refused {what}: {told}"))
 
-        return Reports(lost=link.ended, renewed=renewed, refused=refused)
+        return Reports(lost=link.ended, renewed=renewed, refused=refused, replaced=self._replaced)
+
+    def _replaced(self) -> None:
+        self._warn("surrogates", f"a message of the server: {WARNING}")
 
     def _tell_noise(self, number: int, line: str) -> None:
         self._noise += 1
@@ -291,3 +338,11 @@ class Connector:
     def _refusal(self) -> str:
         """Say why a server at a URL lets nobody in, if it does not."""
         return self._auth.problem if self._auth else ""
+
+
+def _unprobed(seconds: float) -> str:
+    """Say that a server did not answer the probe, what was done, and how to save the time."""
+    return (
+        f"the server did not answer server/discover within {seconds:.3g} s, so it was sent initialize as an older"
+        " server; --protocol legacy saves the wait"
+    )

@@ -1,8 +1,8 @@
-"""What tools answer, as the Messages API takes it. Pure.
+"""MCP content as content blocks of the Messages API. Pure.
 
-MCP content (https://modelcontextprotocol.io/specification, "Tool Result") goes in as the JSON objects of the
-wire, content blocks of a `tool_result` come out. What the API has no block for is told to the model in words,
-never dropped unseen: audio, other image types, links, binary resources.
+MCP content (https://modelcontextprotocol.io/specification, "Tool Result") goes in as the JSON objects of the wire.
+Content that the API has no block for, or refuses, is described to the model in words and never dropped: audio, other
+image types, links, binary resources.
 """
 
 from __future__ import annotations
@@ -10,40 +10,56 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from pydantic_core import to_json
 
+from mcprun.media import PDF, Unsendable, media_block, size_text, summary_of
 from mcprun.records import JsonObject
+from mcprun.warn_once import Warn, unheard
 
 MOST_DEPTH = 200
 """Levels of nesting that are sent; the SDKs' own serialisation gives up at 255."""
 
-IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-"""The image types that the Messages API takes."""
+SILENT_ERROR = "(the tool gave no reason)"
+"""The text of an error result that holds nothing: the API requires some."""
+
+_OPAQUE = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+"""Media types that say nothing of the bytes."""
 
 
-def tool_result(tool_use_id: str, result: JsonObject) -> JsonObject:
-    """Make the `tool_result` block that tells the model what an MCP `CallToolResult` holds.
+def tool_result(tool_use_id: str, result: JsonObject, warn: Warn = unheard) -> JsonObject:
+    """Return the `tool_result` block that shows the model an MCP `CallToolResult`.
 
-    Structured content is told only where there is no other: servers repeat it as text (MCP, "Structured
-    Content"). An empty result has no `content`, since the API refuses empty blocks and lists.
+    Structured content is sent only where there is no other: servers repeat it as text (MCP, "Structured Content"). An
+    empty result has no `content`, since the API refuses empty blocks and lists. An error result holds text alone, and
+    at least some. Content that has to be described in words is reported to `warn`.
     """
     block: JsonObject = {"type": "tool_result", "tool_use_id": tool_use_id}
-    content = blocks(result.get("content", []))
+    content = blocks(result.get("content", []), warn)
     if not content and result.get("structuredContent") is not None:
         content = [_text(json.dumps(result["structuredContent"], ensure_ascii=False))]
     if result.get("isError"):
         block["is_error"] = True
-        content = content or [_text("(the tool gave no reason)")]  # an error must say something, the API holds
+        content = [text_only(item, warn) for item in content] or [_text(SILENT_ERROR)]
     if content:
         block["content"] = content
     return block
 
 
-def blocks(content: list[JsonObject]) -> list[JsonObject]:
-    """Make content blocks of the Messages API of MCP content; what is empty has none."""
-    return [told for item in content if (told := _told(item))]
+def blocks(content: list[JsonObject], warn: Warn = unheard) -> list[JsonObject]:
+    """Return content blocks of the Messages API for MCP content; empty text has none."""
+    return [block for item in content if (block := _shown(item, warn))]
+
+
+def text_only(block: JsonObject, warn: Warn = unheard, rule: Literal["error", "role"] = "error") -> JsonObject:
+    """Describe an image or document block where the API accepts only text; other blocks stay as they are."""
+    if block.get("type") not in ("image", "document"):
+        return block
+    holder = "an error result" if rule == "error" else "a message of the assistant"
+    found = Unsendable(str(block["type"]), summary_of(block), rule, f"{holder} may hold only text")
+    warn(found.rule, found.warning)
+    return _text(found.words)
 
 
 def result_text(content: list[JsonObject]) -> str:
@@ -72,15 +88,16 @@ def unsendable(value: Any) -> str | None:
     return f"nested more than {MOST_DEPTH} deep" if depth(value) > MOST_DEPTH else None
 
 
-def message_block(item: JsonObject) -> JsonObject | None:
-    """Make the content block of a message that holds what an MCP content block does; `None` for an empty text.
+def message_block(item: JsonObject, warn: Warn = unheard) -> JsonObject | None:
+    """Return the content block for an MCP content block in a message; None for an empty text.
 
-    Raises `ValueError` that names what the API has no block for: audio, other image types, binary resources.
+    An image or a document that the API refuses is described in words. Raises `ValueError` that names other content
+    without a block of its own: audio and binary resources.
     """
     sent = _sent(item)
-    if isinstance(sent, str):
-        raise ValueError(sent)
-    return sent
+    if isinstance(sent, Unsendable) and not sent.is_picture:
+        raise ValueError(f"{sent.what}: {sent.summary}")
+    return _in_words(sent, warn) if isinstance(sent, Unsendable) else sent
 
 
 def depth(value: Any) -> int:
@@ -92,27 +109,33 @@ def depth(value: Any) -> int:
     return 1 + max(map(depth, value), default=0)
 
 
-def _told(item: JsonObject) -> JsonObject | None:
-    """Make a block of any content, of words where there is none for it."""
+def _shown(item: JsonObject, warn: Warn) -> JsonObject | None:
+    """Return a block for any content, of words where the API has none for it; None for an empty text."""
     sent = _sent(item)
-    return _text(f"[{sent}; it can't be shown to the model]") if isinstance(sent, str) else sent
+    return _in_words(sent, warn) if isinstance(sent, Unsendable) else sent
 
 
-def _sent(item: JsonObject) -> JsonObject | str | None:
-    """Make the block that shows the content, or name what can't be shown."""
+def _in_words(found: Unsendable, warn: Warn) -> JsonObject:
+    if found.is_picture:  # that audio has no block is known of every client, and needs no warning
+        warn(found.rule, found.warning)
+    return _text(found.words)
+
+
+def _sent(item: JsonObject) -> JsonObject | Unsendable | None:
+    """Return the block that shows the content, or why there is none."""
     match item:
         case {"type": "text", "text": str(text)}:
             return _text(text) if text.strip() else None
-        case {"type": "image", "data": str(data), "mimeType": str(mime)}:
-            return _binary(data, mime, "image")
+        case {"type": "image", "data": str(data)}:
+            return media_block(data, str(item.get("mimeType") or ""), "image")
         case {"type": "audio", "data": str(data), "mimeType": str(mime)}:
-            return f"audio: {mime}, {_size(data)}"
+            return _without_block(data, mime, "audio")
         case {"type": "resource_link", "uri": str(uri)}:
             return _text(_link(uri, item))
         case {"type": "resource", "resource": {"uri": str(uri), "text": str(text)}}:
             return _text(f"[resource {uri}]\n{text}")
         case {"type": "resource", "resource": {"uri": str(uri), "blob": str(blob)} as resource}:
-            return _blob(uri, blob, resource.get("mimeType") or "application/octet-stream")
+            return _blob(uri, blob, str(resource.get("mimeType") or ""))
     return _text(f"[content of an unknown type: {json.dumps(item, ensure_ascii=False)}]")
 
 
@@ -124,32 +147,22 @@ def _link(uri: str, item: JsonObject) -> str:
     return f"[resource link {uri}: {', '.join(facts)}]" if facts else f"[resource link {uri}]"
 
 
-def _blob(uri: str, blob: str, mime: str) -> JsonObject | str:
-    """Show a binary resource as image, document or text where its type allows."""
+def _blob(uri: str, blob: str, declared: str) -> JsonObject | Unsendable:
+    """Show a binary resource as text, image or document where its bytes allow."""
+    mime = declared.partition(";")[0].strip().lower()
     if mime.startswith("text/") or mime == "application/json":
-        try:
+        with suppress(ValueError):  # neither base64 nor UTF-8, whatever the server declares
             return _text(f"[resource {uri}]\n{base64.b64decode(blob, validate=True).decode()}")
-        except ValueError:  # neither base64 nor UTF-8, whatever the server says
-            pass
-    return _binary(blob, mime, f"resource {uri}")
+    if mime.startswith("image/") or mime == PDF or mime in _OPAQUE:
+        found = media_block(blob, declared, f"resource {uri}")
+        if mime not in _OPAQUE or not isinstance(found, Unsendable) or found.is_picture:
+            return found
+    return _without_block(blob, declared or "application/octet-stream", f"resource {uri}")
 
 
-def _binary(data: str, mime: str, what: str) -> JsonObject | str:
-    kind = "image" if mime in IMAGE_TYPES else "document" if mime == "application/pdf" else None
-    if kind and _is_base64(data):
-        return {"type": kind, "source": {"type": "base64", "media_type": mime, "data": data}}
-    return f"{what}: {mime}, {_size(data)}"
-
-
-def _is_base64(data: str) -> bool:
-    try:
-        return bool(base64.b64decode(data, validate=True))
-    except ValueError:
-        return False
-
-
-def _size(data: str) -> str:
-    return f"{len(data.rstrip('=')) * 3 // 4} bytes"
+def _without_block(data: str, mime: str, what: str) -> Unsendable:
+    size = size_text(len(data.rstrip("=")) * 3 // 4)
+    return Unsendable(what, f"{mime}, {size}", "type", "the API has no block for it")
 
 
 def _text(text: Any) -> JsonObject:

@@ -26,7 +26,8 @@ class Conversation:
     """What has been said, in the shape of the Messages API, and what it led to.
 
     `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
-    a call, how it differs from the one that is played back; `judged` are the checks of the judge, if there was one.
+    a call, how it differs from the one that is played back; `checks` are those of the
+    query's expectations, `judged` those of the judge, if there was one.
     `under_way` is the turn whose calls are being made, or were when the conversation was cut short.
     `given` counts the messages that the server's own prompt or resources made, and `given_divergence` says how they
     differ from those that are played back.
@@ -44,6 +45,7 @@ class Conversation:
     unlisted: set[int] = field(default_factory=set)
     given: Given | None = None
     given_divergence: str = ""
+    checks: list[Check] = field(default_factory=list)
     judged: list[Check] = field(default_factory=list)
     under_way: UnderWay | None = None
     asked: list[Asked] = field(default_factory=list)

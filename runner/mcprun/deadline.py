@@ -10,15 +10,18 @@ from typing import Self
 
 
 class Deadline:
-    """Bounds the time of its context, `seconds` in all, not counting what is spent `paused`.
+    """Bounds the time of its context: `seconds`, not counting what is spent `paused`.
 
-    Raises `TimeoutError` from the context when the time is over. `waited` is the time that was not counted; `worked`,
-    once the context is over, what was.
+    Progress starts the seconds anew, up to `most` seconds in all. Raises `TimeoutError` from the context when the time
+    is over. `waited` is the time that was not counted; `worked`, once the context is over, what was.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, most: float | None = None) -> None:
         self.seconds = seconds
+        self.most = seconds if most is None else max(seconds, most)
         self.waited = self.worked = 0.0
+        self._progress = ""
+        self._is_last = False
         self._pauses = 0
         self._began = self._entered = 0.0
         self._due: float | None = None
@@ -44,6 +47,29 @@ class Deadline:
         """Return the seconds that are left; none if they are not counted, before the context and while it is paused."""
         due = self._timeout.when() if self._is_running else None
         return self.seconds if due is None else due - asyncio.get_running_loop().time()
+
+    def progressed(self, progress: float, total: float | None) -> None:
+        """Start the seconds anew: `progress` of a `total`, if that is known, has been made."""
+        self._progress = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
+        now = self._began if self._pauses else asyncio.get_running_loop().time()
+        last = self._entered + self.waited + self.most
+        self._is_last = last <= now + self.seconds
+        due = min(now + self.seconds, last)
+        if self._pauses:
+            self._due = due
+        else:
+            self._reschedule(due)
+
+    @property
+    def limit(self) -> str:
+        """What ended the context: `within 2 s`, with the last progress if there was any."""
+        if not self._progress:
+            return f"within {self.seconds:g} s"
+        if self._is_last:
+            bound, since = f"within {self.most:g} s in all (--max-call-timeout)", f"less than {self.seconds:g} s"
+        else:
+            bound, since = f"within {self.seconds:g} s", f"{self.seconds:g} s"
+        return f"{bound}; last progress {since} earlier ({self._progress})"
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +20,9 @@ from pydantic import ValidationError
 
 from mcprun.asking import Askers, Caller, Offers, Owner, Response
 from mcprun.content import result_text
+from mcprun.deadline import Deadline
 from mcprun.elicitation import by_policy
+from mcprun.evaluation import EvaluationError, evaluated
 from mcprun.events import CallRetry, Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
 from mcprun.records import JsonObject
@@ -32,7 +35,8 @@ class Desk:
     """The client's side of a session with the server that has this `number`, as the SDK calls it.
 
     `clean` replaces what must not be seen; `nobodys` counts, for the whole run, what was told as of no query.
-    `is_stale` tells that the server's tools have changed since they were listed.
+    `is_stale` tells that the server's tools have changed since they were listed, `list_clock` is the clock of a list of
+    tools that is being read.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Desk:
     ) -> None:
         self.askers = Askers()
         self.is_stale = False
+        self.list_clock: Deadline | None = None
         self._number = number
         self._offers = offers
         self._emit = emit
@@ -89,12 +94,20 @@ class Desk:
         if not known and self._has_room(Owner(), "tools_changed"):
             self._emit(ToolsChanged(server=self._number))
 
-    def progress(self, caller: Caller | None) -> ProgressFnT | None:
-        """Give what takes a call's notifications of progress."""
-        if caller is None:
-            return None
+    def progress(self, caller: Caller | None, clock: Deadline) -> ProgressFnT:
+        """Return what handles the progress notifications of one request, whose `clock` is reset by those that increase.
+
+        (MCP, "Progress" and "Timeouts".) The first of a `caller` are events.
+        """
+        highest = -math.inf
 
         async def took(progress: float, total: float | None, message: str | None) -> None:
+            nonlocal highest
+            if progress > highest:
+                highest = progress
+                clock.progressed(progress, total)
+            if caller is None:
+                return
             caller.progress += 1
             if caller.progress <= MAX_PROGRESS:
                 self._emit(
@@ -117,6 +130,17 @@ class Desk:
         if caller:
             event = replace(event, where=caller.asker.where, turn=caller.turn, call=caller.call)
         self._emit(event)
+
+    def list_progressed(self, progress: float, total: float | None) -> None:
+        """Extend the time of the list of tools that is being read."""
+        if self.list_clock:
+            self.list_clock.progressed(progress, total)
+
+    def warn_once(self, message: str) -> None:
+        """Emit a warning, once in a run."""
+        self._nobodys[message] += 1
+        if self._nobodys[message] == 1:
+            self._emit(Warned(message=message))
 
     def refused(self, caller: Caller | None, error: MCPError) -> None:
         """Tell of the URLs for whose sake a call was refused (MCP 2025-11-25, "URL Elicitation Required Error")."""
@@ -161,7 +185,10 @@ class Desk:
     async def _response(self, owner: Owner, kind: str, request: JsonObject) -> Response:
         if owner.asker is None:
             if kind == "elicitation":
-                result, reason = by_policy(self._offers.elicit, request)
+                try:
+                    result, reason = await evaluated(lambda: by_policy(self._offers.elicit, request))
+                except EvaluationError as error:
+                    result, reason = {"action": "decline"}, str(error)
                 return Response(result=result, reason=reason)
             return Response(reason="it can't be told which query it is for")
         if not self._has_room(owner, "requests"):
@@ -204,9 +231,7 @@ class Desk:
             )
         else:
             return
-        self._nobodys[message] += 1
-        if self._nobodys[message] == 1:
-            self._emit(Warned(message=message))
+        self.warn_once(message)
 
     def _shown(self, text: Any) -> str | None:
         return None if text is None else self._clean(str(text))[:_SHOWN]

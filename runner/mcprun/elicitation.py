@@ -6,17 +6,15 @@ or a `url` (URL mode). No URL is ever opened.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
-import jsonschema
-from jsonschema.exceptions import SchemaError
 from pydantic import model_validator
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
+from mcprun import evaluation
 from mcprun.expectations import Part
+from mcprun.json_schema import InvalidSchemaError, check_schema
+from mcprun.patterns import compile_pattern
 from mcprun.records import JsonObject
 
 Action = Literal["accept", "decline", "cancel"]
@@ -51,14 +49,14 @@ class ElicitAnswer(Part):
                 raise ValueError(f"content.{name} must be text, a number, true, false, null or a list of texts")
         if self.match is not None:
             try:
-                re.compile(self.match)
-            except re.error as error:
+                compile_pattern(self.match)
+            except ValueError as error:
                 raise ValueError(f"match is no regular expression: {error}") from None
         return self
 
     def fits(self, message: str) -> bool:
-        """Tell whether this answers a request with such a message."""
-        return self.match is None or re.search(self.match, message) is not None
+        """Return whether this answers a request with such a message. Raises `EvaluationError`."""
+        return self.match is None or evaluation.search(self.match, message) is not None
 
 
 class Script:
@@ -67,12 +65,20 @@ class Script:
     def __init__(self, answers: Sequence[ElicitAnswer]) -> None:
         self._left = list(answers)
 
-    def answer(self, request: JsonObject) -> tuple[JsonObject, str | None]:
-        """Answer a request (an `ElicitResult`); say why it is declined, where the query has not said so itself."""
-        found = next((one for one in self._left if one.fits(request["message"])), None)
-        if found is None:
-            return _DECLINED, "the query has no answer left for it"
+    async def answer(self, request: JsonObject) -> tuple[JsonObject, str | None]:
+        """Answer a request (an `ElicitResult`); say why it is declined, where the query has not said so itself.
+
+        Raises `EvaluationError` if a `match`, or a pattern of the form, runs out of time.
+        """
+        left = tuple(self._left)
+        found = await evaluation.evaluated(lambda: next((one for one in left if one.fits(request["message"])), None))
+        if found not in self._left:  # no answer, or another request has got it meanwhile
+            return (_DECLINED, "the query has no answer left for it") if found is None else await self.answer(request)
         self._left.remove(found)
+        return await evaluation.evaluated(lambda: self._answer(found, request))
+
+    @staticmethod
+    def _answer(found: ElicitAnswer, request: JsonObject) -> tuple[JsonObject, str | None]:
         if found.action != "accept":
             return {"action": found.action}, None
         if "url" in request:
@@ -90,7 +96,8 @@ def by_policy(policy: str, request: JsonObject) -> tuple[JsonObject, str | None]
     """Answer a request (an `ElicitResult`) as `--elicit` says; say why `defaults` declines, where it does.
 
     `decline` declines all. `defaults` accepts a form with the defaults of its schema, and declines one that requires
-    more. `script` is for queries that bring answers, and declines what nobody has an answer for.
+    more. `script` is for queries that bring answers, and declines what nobody has an answer for. Raises
+    `EvaluationError` if a pattern of the form runs out of time.
     """
     if policy == "script":
         return _DECLINED, "the query has no answer for it"
@@ -117,18 +124,26 @@ def defaults_of(schema: JsonObject) -> JsonObject | str:
 
 
 def misfit(content: JsonObject, schema: JsonObject) -> str | None:
-    """Say how a form's content breaks its schema (JSON Schema 2020-12), if it does. Nothing is ever fetched for it."""
+    """Say how a form's content breaks its schema (JSON Schema 2020-12), if it does. Nothing is ever fetched for it.
+
+    Patterns are ECMA-262; one that can't be read is not checked. Raises `EvaluationError` if one runs out of time.
+    """
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-        validator = jsonschema.Draft202012Validator(schema, registry=Registry())
-        error = next(iter(validator.iter_errors(content)), None)
-    except SchemaError as bad:
+        check_schema(schema)
+        outcome = evaluation.Schema(schema, "ecma").outcome(content)
+    except InvalidSchemaError as bad:
         return f"the schema is none: {bad.message}"
-    except (Unresolvable, re.error, RecursionError) as bad:
-        return f"the schema can't be followed: {bad}"
-    if error is None:
+    except RecursionError:
+        return "the schema is nested too deeply"
+    except evaluation.EvaluationError as bad:
+        if bad.is_timeout:
+            raise
+        return str(bad)
+    if outcome.unresolved:
+        return f"the schema can't be followed: {outcome.unresolved[0]}"
+    if not (problem := outcome.problem):
         return None
-    return f"{error.json_path.removeprefix('$.')}: {error.message}" if error.path else error.message
+    return problem.message if problem.path == "$" else f"{problem.path.removeprefix('$.')}: {problem.message}"
 
 
 def _is_plain(value: Any) -> bool:

@@ -45,6 +45,7 @@ class ErrorKind(StrEnum):
     REQUEST_TIMEOUT = "request_timeout"
     QUERY_TIMEOUT = "query_timeout"
     RUN_TIMEOUT = "run_timeout"
+    MATCH_TIMEOUT = "match_timeout"
     THROTTLED = "throttled"
     API_ERROR = "api_error"
     API_REFUSED = "api_refused"

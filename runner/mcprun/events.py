@@ -109,6 +109,15 @@ class Noise(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StrayAnswer(Event):
+    """An answer of a server whose id is of no request; `text` holds its words, and what was done with it."""
+
+    name: ClassVar[str] = "stray_answer"
+    server: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall(Event):
     """One model request and its answer, or the `error` that came in its place; `batch` is the one that it came with."""
 
@@ -186,8 +195,9 @@ class Retry(Event):
 class ToolCall(Event):
     """One tool call. `call` numbers a query's calls from 0; `problem` is set where no proper result came.
 
-    `progress` counts the server's notifications of progress, if there were any. `cancelled` tells that it was given
-    up, and that the server was told so (MCP, "Cancellation").
+    `error` holds the words of the server's JSON-RPC error, if it answered with one. `progress` counts the server's
+    notifications of progress, if there were any. `cancelled` tells that the call was given up, and that the server was
+    notified (MCP, "Cancellation").
     """
 
     name: ClassVar[str] = "tool_call"
@@ -196,6 +206,7 @@ class ToolCall(Event):
     input: JsonObject
     is_error: bool = False
     problem: str | None = None
+    error: str | None = None
     progress: int | None = None
     cancelled: bool | None = None
     server: int
@@ -219,23 +230,31 @@ class CallRetry(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptGet(Event):
-    """A prompt of the server was asked for (`prompts/get`); `problem` is set where it could not be had."""
+    """A prompt of the server was requested (`prompts/get`); `problem` is set where it could not be had.
+
+    `error` holds the words of the server's JSON-RPC error, if it answered with one.
+    """
 
     name: ClassVar[str] = "prompt_get"
     prompt: str
     arguments: JsonObject
     problem: str | None = None
+    error: str | None = None
     server: int
     log_offset: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceRead(Event):
-    """A resource of the server was read (`resources/read`); `problem` is set where it could not be."""
+    """A resource of the server was read (`resources/read`); `problem` is set where it could not be.
+
+    `error` holds the words of the server's JSON-RPC error, if it answered with one.
+    """
 
     name: ClassVar[str] = "resource_read"
     uri: str
     problem: str | None = None
+    error: str | None = None
     server: int
     log_offset: int
 

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from referencing import Registry
-
+from mcprun import evaluation
 from mcprun.content import depth
+from mcprun.json_schema import InvalidSchemaError, check_schema
 from mcprun.records import JsonObject
 from mcprun.samples import numbers, strings
 from mcprun.schemas import MOST_SCHEMA_DEPTH
@@ -30,6 +28,9 @@ _MOST_LEVELS, _SHALLOW = 12, 3
 
 _MOST_TRIED = 40
 """Values of one schema that are tried."""
+
+_MAX_FAILURES = 3
+"""Validations that may take too long before no more values are tried: each may take a second."""
 
 _MOST_ITEMS = 100
 """Items of a list, and properties of an object, that are made."""
@@ -50,15 +51,15 @@ def example(schema: Any, *, tool: str = "", reads_only: bool = False) -> Any:
     if depth(schema) > MOST_SCHEMA_DEPTH:
         raise ValueError(f"the schema is nested more than {MOST_SCHEMA_DEPTH} deep")
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(f"the schema is not valid at {error.json_path}: {error.message[:200]}") from None
+        check_schema(schema)
+    except InvalidSchemaError as error:
+        raise ValueError(f"the schema is not valid at {error.path}: {error.message[:200]}") from None
     if weight(schema) > _MOST_STEPS:
         raise ValueError("the schema has too many alternatives to be tried")
     maker = _Maker(schema, tool, reads_only=reads_only)
     for value in maker.values(schema):
         return value
-    raise ValueError("none of the values that were tried fits the schema")
+    raise ValueError(maker.reason or "none of the values that were tried fits the schema")
 
 
 class _Maker:
@@ -70,12 +71,15 @@ class _Maker:
         self._reads_only = reads_only
         self._steps = 0
         self._views = Views(root)
-        self._validator = Draft202012Validator(root, registry=Registry())  # one that would fetch what is elsewhere
+        self._schema = evaluation.Schema(root, "either")
+        self._failures = 0
+        self.reason = ""
+        """Why a value could not be validated, the first time that it could not; empty if it always could."""
 
     def values(self, schema: Any, name: str = "", nth: int = 1, level: int = 0) -> Iterator[Any]:
         """Give values that a schema allows. They are for the property `name`, the `nth` of its object."""
         self._steps += 1
-        if schema is False or level > _MOST_LEVELS or self._steps > _MOST_STEPS:
+        if schema is False or level > _MOST_LEVELS or self._steps > _MOST_STEPS or self._failures >= _MAX_FAILURES:
             return
         tried: set[str] = set()
         for value in islice(self._tried(schema, name, nth, level), _MOST_TRIED):
@@ -85,12 +89,17 @@ class _Maker:
             tried.add(text)
 
     def _allows(self, schema: Any, value: Any) -> bool:
-        if depth(value) > _MOST_DEPTH:
+        if depth(value) > _MOST_DEPTH or self._failures >= _MAX_FAILURES:
             return False
         try:
-            return bool(self._validator.evolve(schema=schema).is_valid(value))
-        except Exception:  # noqa: BLE001  references in circles, patterns of another dialect, numbers out of range, …
+            outcome = self._schema.outcome(value, schema)
+        except evaluation.EvaluationError as error:  # out of time, or references in circles
+            self._failures += 1
+            self.reason = self.reason or (str(error) if error.is_timeout else "")
             return False
+        if outcome.notes and not outcome.problem:  # the tool may refuse what was not checked
+            self.reason = self.reason or outcome.notes[0]
+        return not (outcome.problem or outcome.notes)
 
     def _tried(self, schema: Any, name: str, nth: int, level: int) -> Iterator[Any]:
         views = self._views.of(schema)

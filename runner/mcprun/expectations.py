@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, Self
 
-import jsonschema
-from jsonschema.exceptions import SchemaError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mcprun import matchers
+from mcprun.json_schema import check_users_schema
+from mcprun.patterns import compile_pattern
 from mcprun.records import JsonObject
 
 
@@ -33,17 +32,19 @@ def _no_matcher(value: JsonObject) -> JsonObject:
 
 def _pattern(value: str) -> str:
     try:
-        re.compile(value)
-    except re.error as error:
+        compile_pattern(value)
+    except ValueError as error:
         raise ValueError(f"is no regular expression: {error}") from None
     return value
 
 
 def _schema(value: JsonObject) -> JsonObject:
     try:
-        jsonschema.Draft202012Validator.check_schema(value)
-    except SchemaError as error:
-        raise ValueError(f"is no JSON Schema: at {error.json_path}: {error.message}") from None
+        check_users_schema(value)
+    except ValueError as error:
+        raise ValueError(f"is no JSON Schema: {error}") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
     return value
 
 

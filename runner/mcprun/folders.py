@@ -48,9 +48,23 @@ def latest_run() -> Path | None:
     return None
 
 
-def mark_latest(path: Path) -> None:
-    """Make `outputs/latest` name this run: a link where links can be made, else a text file with its path."""
+def remove_run(path: Path) -> None:
+    """Remove the files of a run, and its folder if that holds nothing else."""
+    for name in _BEFORE:
+        (path / name).unlink(missing_ok=True)
+    path.rmdir()
+
+
+def mark_latest(path: Path | None) -> None:
+    """Make `outputs/latest` name this run: a link where links can be made, else a text file with its path.
+
+    Without a run, it names none.
+    """
     latest = OUTPUTS / LATEST
+    if path is None:
+        with contextlib.suppress(OSError):
+            latest.unlink(missing_ok=True)
+        return
     # A run with --out may stand where outputs/ can't be made; it is a convenience, and never fails a run.
     with contextlib.suppress(OSError):
         OUTPUTS.mkdir(exist_ok=True)

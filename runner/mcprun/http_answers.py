@@ -6,7 +6,6 @@ Over HTTP the response to a POST is the answer to the request in it (MCP, "Strea
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import httpx2
@@ -15,37 +14,38 @@ from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from pydantic import ValidationError
 
 from mcprun.content import MOST_DEPTH, depth
+from mcprun.http_body import RequestId, rpc_error
 from mcprun.http_failure import HttpFailure
-from mcprun.wire import INVALID_ANSWER
+from mcprun.surrogates import well_formed, well_formed_bytes
+from mcprun.wire import INVALID_ANSWER, MALFORMED_ERROR, flaw_of, read_value
 
 SESSION = "mcp-session-id"
 """The header that names a session (MCP 2025-11-25, "Session Management")."""
 
-_RESULTS = (mcp_types.JSONRPCResponse, mcp_types.JSONRPCError)
-
 Message = mcp_types.JSONRPCMessage
-RequestId = int | str
 
 
 def read_message(data: bytes, number: RequestId) -> tuple[bytes, Message]:
     """Read what a server sends in response to the request with this `id`: the message, and its JSON for the SDK.
 
-    An answer without an `id`, or with one of another type, is the answer to that request. Invalid UTF-8 and lone
-    surrogates become U+FFFD. Raises `ValueError` for what is not a message, or is the answer to another request.
+    An answer without an `id`, or with one of another type, is the answer to that request. Of a malformed error nothing
+    is lost. Invalid UTF-8 and lone surrogates become U+FFFD. Raises `ValueError` for what is not a message, or is the
+    answer to another request.
     """
     try:
         message = mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
     except ValidationError:
         return _repaired(data, number)
-    if isinstance(message, _RESULTS) and message.id != number:
+    is_error = isinstance(message, mcp_types.JSONRPCError)  # the model drops members that it does not know
+    if is_error or (isinstance(message, mcp_types.JSONRPCResponse) and message.id != number):
         return _repaired(data, number)
     return data, message
 
 
 def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
-    """Read a message leniently, and put the `id` right."""
+    """Read a message leniently, and put the `id` and the form of an error right."""
     try:
-        value: Any = json.loads(data.decode(errors="replace"))
+        value: Any = json.loads(well_formed_bytes(data).decode(errors="replace"))
         is_deep = depth(value) > MOST_DEPTH
     except RecursionError:
         is_deep = True
@@ -56,14 +56,16 @@ def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON-RPC message")
     if "method" not in value:
-        if not {"result", "error"} & value.keys():
-            raise ValueError("it has neither a result nor an error")
         own = value.get("id")
         if isinstance(own, int) and not isinstance(own, bool) and own != number:
             raise ValueError("it has the id of another request")
+        if flaw := flaw_of(value):
+            raise ValueError(flaw)
         value["id"] = number
-    text = json.dumps(value, ensure_ascii=False)
-    data = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        message = read_value(value)
+        if isinstance(message, mcp_types.JSONRPCError):
+            value = message.model_dump(by_alias=True)
+    data = well_formed(json.dumps(value, ensure_ascii=False)).encode()
     try:
         return data, mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
     except ValidationError as error:
@@ -72,18 +74,14 @@ def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
 
 
 def read_error(data: bytes, number: RequestId) -> tuple[bytes, mcp_types.ErrorData] | None:
-    """Read a JSON-RPC error in the body of an HTTP error; None if the body is something else."""
+    """Read a JSON-RPC error with a code in the body of an HTTP error; None if the body is something else."""
+    if (error := rpc_error(data)) is None or error.code == MALFORMED_ERROR:
+        return None
     try:
         text, message = read_message(data, number)
     except ValueError:
         return None
     return (text, message.error) if isinstance(message, mcp_types.JSONRPCError) else None
-
-
-def without_id(data: bytes, number: RequestId) -> bytes:
-    """Blank the `id` of a request in a body that is shown: it differs from run to run."""
-    own = re.escape(json.dumps(number).encode())
-    return re.sub(rb'("id"\s*:\s*)%s(?=[\s,}])' % own, rb"\1null", data)
 
 
 def is_prescribed(status: int, code: int) -> bool:

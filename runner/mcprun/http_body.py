@@ -10,8 +10,13 @@ from typing import Any
 
 import anyio
 import httpx2
+import mcp_types
 
 from mcprun.http_failure import HttpFailure, reason_of, retry_after_of
+from mcprun.surrogates import well_formed_bytes
+from mcprun.wire import error_text, flaw_of, read_value
+
+RequestId = int | str
 
 MAX_WORDS = 1000
 """Characters of a body that are shown to the model and written to the transcript."""
@@ -68,14 +73,22 @@ async def failure_of(response: httpx2.Response, max_bytes: int) -> HttpFailure:
     return failure_from(response, (await read_body(response, max_bytes, WORDS_SECONDS)).data)
 
 
-def failure_from(response: httpx2.Response, data: bytes) -> HttpFailure:
-    """Describe a response by its status and what was read of its body."""
+def failure_from(response: httpx2.Response, data: bytes, number: RequestId | None = None) -> HttpFailure:
+    """Describe a response to the request with this `id` by its status and what was read of its body."""
+    error = rpc_error(data)
+    shown = data if number is None else without_id(data, number)
     return HttpFailure(
         response.status_code,
         reason_of(response.status_code, response.reason_phrase),
-        words=words_of(data, media_type(response)),
+        words=error_text(error) if error else words_of(shown, media_type(response)),
+        is_json_rpc=error is not None,
         retry_after=retry_after_of(response.headers),
     )
+
+
+def has_events(response: httpx2.Response) -> bool:
+    """Return whether the body of a response is a stream of events."""
+    return media_type(response) == "text/event-stream"
 
 
 def is_compressed(response: httpx2.Response) -> bool:
@@ -86,6 +99,24 @@ def is_compressed(response: httpx2.Response) -> bool:
 def media_type(response: httpx2.Response) -> str:
     """Return the media type in lower case, without parameters; empty if the response names none."""
     return str(response.headers.get("content-type", "")).split(";")[0].strip().lower()
+
+
+def without_id(data: bytes, number: RequestId) -> bytes:
+    """Blank the `id` of a request in a body that is shown: it differs from run to run."""
+    own = re.escape(json.dumps(number).encode())
+    return re.sub(rb'("id"\s*:\s*)%s(?=[\s,}])' % own, rb"\1null", data)
+
+
+def rpc_error(data: bytes) -> mcp_types.ErrorData | None:
+    """Read a JSON-RPC error, also a malformed one; None if a body is something else."""
+    try:
+        value: Any = json.loads(well_formed_bytes(data).decode(errors="replace"))
+        if not isinstance(value, dict) or "error" not in value or not {"jsonrpc", "id"} & value.keys():
+            return None
+        message = None if "method" in value or flaw_of(value) else read_value(value)
+    except (ValueError, RecursionError):
+        return None
+    return message.error if isinstance(message, mcp_types.JSONRPCError) else None
 
 
 def words_of(data: bytes, kind: str) -> str:

@@ -22,16 +22,23 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from mcprun.bounded import Bounded
 from mcprun.http_answers import (
     SESSION,
-    RequestId,
     failed,
     is_prescribed,
     read_error,
     read_message,
     replied,
-    without_id,
 )
-from mcprun.http_body import WORDS_SECONDS, failure_from, failure_of, is_compressed, media_type, read_body
-from mcprun.http_events import answer_stream, has_events
+from mcprun.http_body import (
+    WORDS_SECONDS,
+    RequestId,
+    failure_from,
+    failure_of,
+    has_events,
+    is_compressed,
+    media_type,
+    read_body,
+)
+from mcprun.http_events import answer_stream
 from mcprun.http_failure import Delivery, current_delivery
 from mcprun.http_reports import PING, PING_SECONDS, Reports, is_followed, reason_of_loss
 
@@ -135,7 +142,7 @@ class HttpClient(httpx2.AsyncClient):
             return answer_stream(response, number, sent, self._max_bytes)
         kind, status, headers = media_type(response), response.status_code, response.headers
         body = await read_body(response, self._max_bytes, WORDS_SECONDS if response.is_error else None)
-        found = replace(failure_from(response, without_id(body.data, number)), cause=sent.cause)
+        found = replace(failure_from(response, body.data, number), cause=sent.cause)
         if response.is_error:
             error = None if body.flaw or not _is_json(kind) else read_error(body.data, number)
             if error is None:

@@ -8,15 +8,10 @@ from dataclasses import replace
 import httpx2
 import mcp_types
 
-from mcprun.http_answers import SESSION, RequestId, error_json, read_message, without_id
-from mcprun.http_body import media_type, words_of
+from mcprun.http_answers import SESSION, error_json, read_message
+from mcprun.http_body import RequestId, without_id, words_of
 from mcprun.http_failure import Delivery, HttpFailure, reason_of
 from mcprun.wire import INVALID_ANSWER
-
-
-def has_events(response: httpx2.Response) -> bool:
-    """Return whether the body of a response is a stream of events."""
-    return media_type(response) == "text/event-stream"
 
 
 def answer_stream(response: httpx2.Response, number: RequestId, sent: Delivery, max_bytes: int) -> httpx2.Response:

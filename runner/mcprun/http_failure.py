@@ -29,7 +29,8 @@ class HttpFailure:
         reason: The reason phrase of the status line.
         flaw: What is wrong with the response; empty if its status says so.
         cause: What mcprun knows of it: what authorization the server wants.
-        words: Readable text from the body, on one line and bounded.
+        words: Readable text from the body, on one line and bounded; of a JSON-RPC error, its message and its data.
+        is_json_rpc: Whether the words are those of a JSON-RPC error.
         retry_after: Seconds that the server asks to wait, if it does.
         is_lost_session: Whether the server refused the session, and then the new one as well.
     """
@@ -39,6 +40,7 @@ class HttpFailure:
     flaw: str = ""
     cause: str = ""
     words: str = ""
+    is_json_rpc: bool = False
     retry_after: float | None = None
     is_lost_session: bool = False
 
@@ -53,7 +55,7 @@ class HttpFailure:
         return f"HTTP {self.status} {self.reason}".rstrip()
 
     def message(self) -> str:
-        """Describe the failure on one line."""
+        """Describe the failure: the status line, and what is known of the cause."""
         start = f"{self.line}, but {self.flaw}" if self.flaw else self.line
         words = self.words if self.words.lower() != self.reason.lower() else ""
         return ": ".join(filter(None, (start, self.cause, words)))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx2
 
+from mcprun.bounded import WellFormed
+from mcprun.http_body import has_events, is_compressed, media_type
 from mcprun.http_failure import HttpFailure
 
 PING_SECONDS = 2.0
@@ -25,11 +27,23 @@ class Reports:
         lost: The connection, or its session, is lost; with the reason.
         renewed: A new session took the place of a lost one; with the status that it was refused with, and the seconds.
         refused: A notification or a response of ours was answered with an error; with its method and the failure.
+        replaced: Half of a surrogate pair was replaced by U+FFFD.
     """
 
     lost: Callable[[str], None]
     renewed: Callable[[int, float], None]
     refused: Callable[[str, HttpFailure], None]
+    replaced: Callable[[], None]
+
+
+def well_formed_bodies(replaced: Callable[[], None]) -> Callable[[httpx2.Response], Awaitable[None]]:
+    """Return a hook that has bodies of JSON and of events read as `WellFormed`; see there for `replaced`."""
+
+    async def repair(response: httpx2.Response) -> None:
+        if ("json" in media_type(response) or has_events(response)) and not is_compressed(response):
+            response.stream = WellFormed(response.stream, replaced)
+
+    return repair
 
 
 def reason_of_loss(error: Exception) -> str:

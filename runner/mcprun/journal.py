@@ -7,7 +7,6 @@ each JSONL file, and a run whose `run.json` says `started`: whoever opens it aga
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -23,7 +22,7 @@ import jsonlines
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
-from mcprun.jsonfiles import encoded, sync, write_file, write_lines
+from mcprun.jsonfiles import encoded, indented, sync, write_file, write_lines
 from mcprun.outline import Outline
 from mcprun.records import RunRecord, Transcript
 from mcprun.rundir import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Key, Run
@@ -53,7 +52,7 @@ class Journal:
         self.log = path / LOG
         self.tally = Tally()
         self._places = Numbers()
-        self._is_broken = False
+        self._is_broken = self._is_over = False
         try:
             self._trace = (path / TRACE).open("a+b")
             _lock(self._trace, path)
@@ -77,9 +76,10 @@ class Journal:
         `trace_id` names the trace of OpenTelemetry that its query has, if it has one.
 
         Raises `OSError` when the disk takes no more, and from then on takes nothing: what comes later must not be
-        written behind a torn line.
+        written behind a torn line. Nor does it take anything once it is closed: a server that could not be ended in
+        time may still report something then.
         """
-        if self._is_broken:
+        if self._is_broken or self._is_over:
             return
         line = event.line(now())
         if trace_id:
@@ -123,8 +123,7 @@ class Journal:
 
     def write_record(self, record: RunRecord) -> None:
         """Replace `run.json`, atomically. From the first time on, the folder is a run."""
-        text = json.dumps(record.line(), ensure_ascii=False, indent=2)
-        write_file(self.path / RUN, text.encode("utf-8", "replace"))
+        write_file(self.path / RUN, indented(record.line()))
 
     def close(self, order: Iterable[Key], record: RunRecord) -> None:
         """Bring the transcripts into the given order, write the last `run.json`, and let go of the run."""
@@ -140,6 +139,7 @@ class Journal:
 
     def release(self) -> None:
         """Close the files as they are, and let another process write this run."""
+        self._is_over = True
         for stream in (self._transcripts, self._trace):
             with contextlib.suppress(OSError):  # what a full disk did not take
                 stream.close()

@@ -12,6 +12,7 @@ from typing import IO, Any
 from pydantic_core import to_json
 
 from mcprun.records import JsonObject
+from mcprun.surrogates import well_formed, well_formed_bytes, well_formed_json
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -19,8 +20,8 @@ _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 def dumps(value: Any) -> str:
     """Write JSON compactly and readably.
 
-    Text that UTF-8 can't hold (lone surrogates) is escaped, and numbers that JSON has none of, as a server may
-    send them, become text: `"nan"`, `"inf"`.
+    U+FFFD stands for each half of a surrogate pair, which UTF-8 cannot hold. Numbers that JSON has none of, as a server
+    may send them, become text: `"nan"`, `"inf"`.
     """
     return encoded(value).decode()
 
@@ -39,7 +40,7 @@ def _patiently_encoded(value: Any) -> bytes:
     try:
         return _to_json(value).encode()
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        return _patiently_encoded(well_formed_json(value))
     except ValueError:
         return _patiently_encoded(_finite(value))
 
@@ -52,10 +53,34 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list) else value
 
 
-def parsed(line: bytes) -> Any:
-    """Read a line that is JSON. Raises `ValueError` where it is none, or nested without end."""
+def indented(value: Any) -> bytes:
+    """Write JSON for people, two spaces deep, with the same substitutes as `dumps`."""
     try:
-        return json.loads(line)
+        text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, indent=2)
+    return well_formed(text).encode()
+
+
+def strict_json(value: Any) -> Any:
+    """Return a value as strict JSON can hold it, with the substitutes of `dumps`; the same object if it can already."""
+    try:
+        data = to_json(value)
+    except ValueError:
+        data = b"NaN"
+    if b"NaN" not in data and b"Infinity" not in data:
+        return value
+    strict = json.loads(encoded(value))
+    return value if strict == value else strict
+
+
+def parsed(line: bytes) -> Any:
+    """Read a line that is JSON, with U+FFFD for each half of a surrogate pair: older files hold some, escaped.
+
+    Raises `ValueError` where it is none, or nested without end.
+    """
+    try:
+        return json.loads(well_formed_bytes(line))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -20,8 +20,8 @@ from mcp.shared.message import SessionMessage
 
 from mcprun.http_body import failure_of, is_compressed, media_type, read_body
 from mcprun.http_failure import HttpFailure, current_delivery
-from mcprun.http_reports import PING, PING_ID, PING_SECONDS, Reports, is_followed, reason_of_loss
-from mcprun.wire import Lines, LongLine, read_message
+from mcprun.http_reports import PING, PING_ID, PING_SECONDS, Reports, is_followed, reason_of_loss, well_formed_bodies
+from mcprun.wire import Lines, LongLine, read_message, unreadable
 
 HTTP_SECONDS = 30.0
 """Connecting, writing, and waiting for a free connection. Reading has no time-out: calls have deadlines."""
@@ -145,6 +145,7 @@ async def legacy_sse(
         headers={"accept-encoding": "identity", **headers},
         timeout=httpx2.Timeout(HTTP_SECONDS, read=None),
         auth=auth,
+        event_hooks={"response": [well_formed_bodies(reports.replaced)]},
     ) as client:
         response = await _sent(client, client.build_request("GET", url, headers={"accept": "text/event-stream"}))
         try:
@@ -190,7 +191,7 @@ def _take(data: bytes | LongLine, max_bytes: int, incoming: _Incoming) -> None:
     try:
         message = read_message(data, max_bytes)
     except ValueError as error:
-        incoming.put(error)
+        incoming.put(ValueError(unreadable(error, data if isinstance(data, bytes) else data.head)))
         return
     if getattr(message, "id", None) != PING_ID:
         incoming.put(SessionMessage(message))

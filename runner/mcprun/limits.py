@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mcprun.errors import UsageError
+
 CONNECT_SECONDS = 30.0
 """Starting a server and agreeing on a protocol; `npx -y` may have to download first, the user can raise it."""
 
@@ -11,7 +13,10 @@ REQUEST_SECONDS = 600.0
 """One model request. A long answer takes minutes when it is not streamed; both SDKs use ten."""
 
 CALL_SECONDS = 60.0
-"""One tool call, the MCP SDKs' own usual default. Progress notifications do not extend it."""
+"""One tool call, the MCP SDKs' own usual default; progress notifications start it anew."""
+
+MAX_CALL_SECONDS = 600.0
+"""One tool call, however often it reports progress: twice what clients that extend calls usually allow."""
 
 QUERY_SECONDS = 1800.0
 """One attempt at one query, all turns and calls together."""
@@ -73,6 +78,12 @@ BATCH_REGRET_SECONDS = 3.0
 BATCH_SHARE = 0.5
 """What a token costs in a Message Batch, of its price."""
 
+LEAST_THINKING = 1024
+"""Tokens: the Messages API accepts no smaller budget for thinking."""
+
+MAX_CACHE_MARKS = 4
+"""Blocks with `cache_control` that the Messages API accepts in one request."""
+
 MAX_RESULT_BYTES = 10 * 1024 * 1024
 """One message of a server, a tool's result above all. The Messages API takes requests of up to 32 MB."""
 
@@ -112,6 +123,7 @@ PROVIDERS = ("bedrock", "vertex", "foundry")
 class Limits:
     """The bounds of one run; `None` is no bound. A query's own `timeout`, `max_turns` and `max_tokens` come first.
 
+    Progress extends a call up to `max_call_seconds`, without one up to 10 minutes or `call_seconds`, if that is more.
     `concurrency` is how many queries work at once: those that wait for a batch do not, and of them there may be
     `batch_queries` in all. `batch_wait` and `batch_poll` are seconds.
     `budget_tokens`, `budget_usd` (US dollars) and `max_failures` (queries that did not pass) are of the whole run.
@@ -120,6 +132,7 @@ class Limits:
     connect_seconds: float = CONNECT_SECONDS
     request_seconds: float = REQUEST_SECONDS
     call_seconds: float = CALL_SECONDS
+    max_call_seconds: float | None = None
     query_seconds: float = QUERY_SECONDS
     run_seconds: float = RUN_SECONDS
     restarts: int = RESTARTS
@@ -137,6 +150,19 @@ class Limits:
     max_failures: int | None = None
     budget_tokens: int | None = None
     budget_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for limits that contradict each other."""
+        if self.max_call_seconds is not None and self.max_call_seconds < self.call_seconds:
+            message = f"{self.max_call_seconds:g} s is less than the {self.call_seconds:g} s of --call-timeout"
+            raise UsageError(f"--max-call-timeout must be at least --call-timeout: {message}")
+
+    @property
+    def most_call_seconds(self) -> float:
+        """How long one call may take, however often it reports progress."""
+        if self.max_call_seconds is None:
+            return max(MAX_CALL_SECONDS, self.call_seconds)
+        return self.max_call_seconds
 
     def in_flight(self, *, is_batched: bool) -> int:
         """How many queries may be in flight at once, those included that wait for a batch."""

@@ -7,14 +7,11 @@ to do. The tasks that run queries only send requests through what it opened.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
-from mcp.shared.message import SessionMessage
-from mcp_types import ErrorData, JSONRPCError
-
-from mcprun.together import outlast
+from mcprun.together import outlast, retrieve
 
 T = TypeVar("T")
 
@@ -28,14 +25,13 @@ _CANCEL_SECONDS = 2.0
 class Link:
     """One connection: opened once, and over when it is closed or when the other side is gone.
 
-    `is_down` tells that it ended without our doing, and `reason` why, if the transport knows. `last_error` is
-    the last message of the server, if that was a JSON-RPC error. `over` is called once, when all of it is cleaned up.
+    `is_down` tells that it ended without our doing, and `reason` why, if the transport knows. `over` is called once,
+    when all of it has been cleaned away.
     """
 
     def __init__(self, over: Callable[[Link], None]) -> None:
         self.is_down = False
         self.reason = ""
-        self.last_error: ErrorData | None = None
         self._is_closing = False
         self._ended = asyncio.Event()
         self._over = over
@@ -63,6 +59,7 @@ class Link:
                     self._over(self)
 
         task = self._task = asyncio.create_task(hold(), name="link")
+        task.add_done_callback(retrieve)
         either: tuple[asyncio.Future[Any], ...] = (task, ready)
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -107,47 +104,8 @@ class Link:
         if not self._task.done():
             self._task.cancel()
             cancelled = await outlast({self._task}, _CANCEL_SECONDS) or cancelled
-        if self._task.done() and not self._task.cancelled():
-            self._task.exception()
         if cancelled:
             raise cancelled
-
-    @asynccontextmanager
-    async def watched(self, transport: Any) -> AsyncIterator[tuple[Any, Any]]:
-        """Wrap a transport of the SDK, so that its end is noticed when it comes and not at the next call."""
-        async with transport as (read, write):
-            yield _Watched(read, self), write
-
-
-class _Watched:
-    """A read stream that tells a link when it ends, and what came last."""
-
-    def __init__(self, inner: Any, link: Link) -> None:
-        self._inner = inner
-        self._link = link
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def __aiter__(self) -> _Watched:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            item = await self._inner.__anext__()
-        except BaseException:  # its end, a fault of the transport, or the end of the task that reads
-            self._link.ended()
-            raise
-        message = item.message if isinstance(item, SessionMessage) else None
-        self._link.last_error = message.error if isinstance(message, JSONRPCError) else None
-        return item
-
-    async def __aenter__(self) -> _Watched:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._inner.__aexit__(*error)
 
 
 def _innermost(error: BaseException | None) -> BaseException:

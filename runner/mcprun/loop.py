@@ -28,6 +28,7 @@ from mcprun.records import Call, Given, JsonObject
 from mcprun.server import Answer, Server
 from mcprun.together import together
 from mcprun.tools import Permit, ToolSet
+from mcprun.warn_once import Warn, unheard
 
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
@@ -54,7 +55,7 @@ class Loop:
     `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
     from the one that is played back, if one is, `given_divergence` how what it began with does; with `stop_diverged`, a
     conversation ends there. A `gate` bounds how many use a server at once. `approve` is asked before each call, and
-    `hear` is called with what the model says while it comes.
+    `hear` is called with what the model says while it comes. `warn` emits the first warning of each kind.
     """
 
     model: Model
@@ -69,11 +70,16 @@ class Loop:
     gate: Gate | None = None
     approve: Approve | None = None
     hear: Callable[[str], None] | None = None
+    warn: Warn = unheard
 
     @property
     def answers(self) -> Answers:
         """What servers that ask are answered by."""
         return Answers(self.model, self.limits, self.offers)
+
+    def clock(self) -> Deadline:
+        """Make the clock of one request to a server."""
+        return Deadline(self.limits.call_seconds, self.limits.most_call_seconds)
 
     def passed(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:
         """Wait until the server may be used, off the clock of a `deadline`."""
@@ -117,9 +123,8 @@ class Loop:
         """Give what the user says; what comes before it, where the server gives it, stands in `conversation` then."""
         if not query.takes_from_server:
             return query.user_messages
-        opener = Opener(
-            server, where, asker, self.emit, self.limits.call_seconds, conversation.waiting_for, conversation.malformed
-        )
+        waits, malformed = conversation.waiting_for, conversation.malformed
+        opener = Opener(server, where, asker, self.emit, self.clock, waits, malformed, self.warn)
         given = await opener.open(query)
         told = self.given_divergence(query, where, given) if self.given_divergence else ""
         conversation.given = Given(messages=len(given), diverged=bool(told))
@@ -238,7 +243,10 @@ class _Exchange:
                 self._judged(call_of(event, answers[event.call]), event) for event in events if event.call in answers
             )
         self.conversation.under_way = None
-        return [tool_result(use["id"], answers[event.call].result) for use, event in zip(uses, events, strict=True)]
+        return [
+            tool_result(use["id"], answers[event.call].result, self.loop.warn)
+            for use, event in zip(uses, events, strict=True)
+        ]
 
     def _judged(self, call: Call, event: ToolCall) -> Call:
         """Hold a call against the recorded one, where there is one."""
@@ -251,7 +259,7 @@ class _Exchange:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
         refused = await self._refused(event)
         started = time.monotonic()
-        caller = Caller(self.asker, event.turn or 0, event.call, Deadline(self.loop.limits.call_seconds))
+        caller = Caller(self.asker, event.turn or 0, event.call, self.loop.clock())
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
                 answer = refused or await self.server.call(
@@ -279,6 +287,7 @@ class _Exchange:
                 progress=caller.progress or None,
                 is_error=answer.is_error,
                 problem=answer.problem,
+                error=answer.error,
             )
         )
         if self.asker.failure:  # the model could not be asked on the server's behalf, whatever that made of it

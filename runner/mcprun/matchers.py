@@ -13,9 +13,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from mcprun import evaluation
+from mcprun.patterns import compile_pattern
 
 _NEAR = 1e-6
 """Of the number itself, or of 1 where that is more: what `$approx` allows when nothing else is said."""
@@ -32,9 +34,10 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 
 
 def fits(expected: Any, got: Any, *, exact: bool = False) -> bool:
-    """Tell whether a JSON value is what was expected.
+    """Return whether a JSON value is what was expected.
 
-    Objects may hold more keys than are expected, unless `exact`. `expected` must have no `problem`.
+    Objects may hold more keys than are expected, unless `exact`. `expected` must have no `problem`. Raises
+    `EvaluationError` if a pattern runs out of time.
     """
     if isinstance(expected, dict):
         if is_matcher(expected):
@@ -97,7 +100,7 @@ def problem(expected: Any) -> str | None:
 def _matches(matcher: dict[str, Any], got: Any, exact: bool) -> bool:
     match matcher:
         case {"$regex": pattern}:
-            return isinstance(got, str) and re.search(pattern, got) is not None
+            return isinstance(got, str) and evaluation.search(pattern, got) is not None
         case {"$oneof": values}:
             return any(fits(value, got, exact=exact) for value in values)
         case {"$type": names}:
@@ -136,10 +139,10 @@ def _bad_any(matcher: dict[str, Any]) -> str | None:
 
 def _bad_regex(matcher: dict[str, Any]) -> str | None:
     try:
-        re.compile(matcher["$regex"])
+        compile_pattern(matcher["$regex"])
     except TypeError:
         return "$regex must be text"
-    except re.error as error:
+    except ValueError as error:
         return f"$regex is no regular expression: {error}"
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from mcprun.errors import UsageError
 from mcprun.folders import mark_latest, new_directory
-from mcprun.jsonfiles import dumps, write_file
+from mcprun.jsonfiles import dumps, indented, write_file
 from mcprun.prompts import stem_of
 from mcprun.records import JsonObject, PromptsRecord, RunRecord
 from mcprun.rundir import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
@@ -58,7 +57,7 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
             shutil.copyfile(parts[0].run.prompts, path / PROMPTS)
         (path / _UNDONE).replace(path / TRANSCRIPTS)
         # The last, since it is what makes the folder a run.
-        write_file(path / RUN, json.dumps(record.line(), ensure_ascii=False, indent=2).encode("utf-8", "replace"))
+        write_file(path / RUN, indented(record.line()))
         mark_latest(path)
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror or error}") from None

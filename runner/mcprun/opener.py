@@ -23,6 +23,7 @@ from mcprun.records import JsonObject
 from mcprun.server import TIMEOUT, NoResult, Server
 from mcprun.serverinput import ServerPrompt
 from mcprun.show import Show
+from mcprun.warn_once import Warn, unheard
 
 _WORDS = 500
 """Characters of a server's own words that a message repeats."""
@@ -30,7 +31,7 @@ _WORDS = 500
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Opens one conversation. Each request to the server may take so many `seconds`; `waiting_for` notes what is.
+    """Opens one conversation. `clock` makes the clock of a request to the server; `waiting_for` notes what is sent.
 
     What the server asks before it gives something is answered by the `asker`. `malformed` fills with what of it could
     not be read, while the rest was.
@@ -40,9 +41,10 @@ class Opener:
     where: Where
     asker: QueryAsker
     emit: Emit
-    seconds: float
+    clock: Callable[[], Deadline]
     waiting_for: Callable[[str], AbstractContextManager[None]]
     malformed: list[str]
+    warn: Warn = unheard
 
     async def open(self, query: Query) -> list[JsonObject]:
         """Give what the conversation begins with, as messages of the Messages API, the last one the user's.
@@ -75,7 +77,7 @@ class Opener:
             raise _refused(await self._why_no_prompt(asked, error)) from None
         self._check(reading, "messages", f"{_prompt(asked)} could not be had")
         try:
-            return prompt_messages(reading.result)
+            return prompt_messages(reading.result, self.warn)
         except ValueError as error:
             raise _refused(f"{_prompt(asked)} can't be played: {error}") from None
 
@@ -89,7 +91,7 @@ class Opener:
             raise _refused(await self._why_no_resource(uri, error)) from None
         self._check(reading, "contents", f"{_resource(uri)} could not be read")
         try:
-            return resource_blocks(reading.result) + ([note(reading.problems)] if reading.problems else [])
+            return resource_blocks(reading.result, self.warn) + ([note(reading.problems)] if reading.problems else [])
         except ValueError as error:
             raise _refused(f"{_resource(uri)} can't be sent: {error}") from None
 
@@ -116,16 +118,16 @@ class Opener:
         if not self.server.has(capability):
             raise _refused(f"the server has no {capability}, and the query asks for {what}")
         started = time.monotonic()
-        caller = Caller(self.asker, 0, None, Deadline(self.seconds))
+        caller = Caller(self.asker, 0, None, self.clock())
 
-        def tell(problem: str | None = None) -> None:
-            self.emit(replace(event, seconds=time.monotonic() - started, problem=problem))
+        def tell(problem: str | None = None, error: str | None = None) -> None:
+            self.emit(replace(event, seconds=time.monotonic() - started, problem=problem, error=error))
 
         try:
             with self.waiting_for(what):
-                result = await self.server.request(request, what, self.seconds, caller)
+                result = await self.server.request(request, what, caller.clock.seconds, caller)
         except NoResult as error:
-            tell(error.problem)
+            tell(error.problem, error.error)
             self._raise_failure()
             if error.problem == TIMEOUT:
                 raise QueryError(ErrorKind.REQUEST_TIMEOUT, str(error)) from None
@@ -147,7 +149,7 @@ class Opener:
         """Say why a prompt could not be had, and what there is in its place."""
         what = f"{_prompt(asked)} could not be had: {_said(error)}"
         try:
-            listed = await list_prompts(self.server, self.seconds)
+            listed = await list_prompts(self.server, self.clock().seconds)
         except NoResult:
             return what
         found = next((one for one in listed if one["name"] == asked.name), None)
@@ -161,8 +163,8 @@ class Opener:
         """Say why a resource could not be read, and what there is in its place."""
         what = f"{_resource(uri)} could not be read: {_said(error)}"
         try:
-            listed = await list_resources(self.server, self.seconds)
-            templates = await list_templates(self.server, self.seconds)
+            listed = await list_resources(self.server, self.clock().seconds)
+            templates = await list_templates(self.server, self.clock().seconds)
         except NoResult:
             return what
         if any(one["uri"] == uri for one in listed):

@@ -10,38 +10,40 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from mcprun.content import message_block
+from mcprun.content import message_block, text_only
 from mcprun.records import JsonObject
+from mcprun.warn_once import Warn, unheard
 
 
-def prompt_messages(result: JsonObject) -> list[JsonObject]:
-    """Make messages of an MCP `GetPromptResult` (wire form), one for each that holds anything, roles kept.
+def prompt_messages(result: JsonObject, warn: Warn = unheard) -> list[JsonObject]:
+    """Return the messages of an MCP `GetPromptResult` (wire form), roles kept; one that holds nothing is left out.
 
-    Raises `ValueError` for what the API takes in no message, or not in one of the assistant.
+    Pictures that the API refuses are described in words, and `warn` is called. Raises `ValueError` for other content
+    without a block, such as audio.
     """
     messages = []
     for number, message in enumerate(result["messages"]):
         role = message["role"]
         try:
-            block = message_block(message["content"])
+            block = message_block(message["content"], warn)
         except ValueError as error:
             raise ValueError(f"message {number} holds what the API does not take: {error}") from None
-        if block and role == "assistant" and block["type"] != "text":
-            raise ValueError(f"message {number} holds what the API does not take of the assistant: {block['type']}")
         if block:
-            messages.append({"role": role, "content": [block]})
+            shown = text_only(block, warn, "role") if role == "assistant" else block
+            messages.append({"role": role, "content": [shown]})
     return messages
 
 
-def resource_blocks(result: JsonObject) -> list[JsonObject]:
-    """Make content blocks of an MCP `ReadResourceResult` (wire form).
+def resource_blocks(result: JsonObject, warn: Warn = unheard) -> list[JsonObject]:
+    """Return content blocks for an MCP `ReadResourceResult` (wire form).
 
-    Raises `ValueError` for bytes that the API does not take, and where there is nothing at all.
+    Pictures that the API refuses are described in words, and `warn` is called. Raises `ValueError` for other bytes that
+    have no block, and for a result that holds nothing.
     """
     blocks = []
     for contents in result["contents"]:
         try:
-            block = message_block({"type": "resource", "resource": contents})
+            block = message_block({"type": "resource", "resource": contents}, warn)
         except ValueError as error:
             raise ValueError(f"the API does not take {error}") from None
         if block:

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Self
 
 import anyio
 from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCNotification
 
+from mcprun.jsonfiles import dumps
 from mcprun.process import READ_BYTES
-from mcprun.wire import Lines, read_message
+from mcprun.wire import Lines, LongLine, read_message
 
 _ENDLESS = 20
 """A line that goes on for so many times the bound has no end: the connection is of no more use to anybody."""
+
+_TURN = 100
+"""Lines that are read before the event loop gets to its timers and to other tasks."""
 
 
 class _Stream:
@@ -38,9 +44,10 @@ class _Stream:
 
 
 class Incoming(_Stream):
-    """What the server says, until its stdout ends. `most` bounds a message, in bytes.
+    """What the server says, until its stdout ends: `has_ended`. `most` bounds a message, in bytes.
 
-    `noise` is told of each line that is no message, with why; `endless` of how many bytes a line has that never ends.
+    `noise` is called with each line that is no message, and why; `endless` with the length of a line that never ends;
+    `replaced` for each message with half of a surrogate pair.
     """
 
     def __init__(
@@ -49,25 +56,31 @@ class Incoming(_Stream):
         most: int,
         noise: Callable[[bytes, str], None],
         endless: Callable[[int], None],
+        replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self._stdout = stdout
         self._most = most
         self._noise = noise
         self._endless = endless
+        self._replaced = replaced
         self._lines = Lines(most)
+        self._unread: Iterator[bytes | LongLine] | None = None
         self._messages: deque[SessionMessage | Exception] = deque()
-        self._is_over = False
+        self._is_over = self.has_ended = False
 
     async def receive(self) -> SessionMessage | Exception:
         """Wait for the next message. Raises `anyio.EndOfStream` when there is none."""
         while not self._messages:
             if self.is_closed:
                 raise anyio.ClosedResourceError
-            if self._is_over:
+            if self._unread is not None:
+                await self._read_on(self._unread)
+            elif self._is_over:
                 raise anyio.EndOfStream
-            data = await self._stdout.read(READ_BYTES)
-            self._is_over = not data
-            self._take(data)
+            else:
+                data = await self._stdout.read(READ_BYTES)
+                self._is_over = self.has_ended = not data
+                self._unread = self._lines.feed(data)
         return self._messages.popleft()
 
     def __aiter__(self) -> Self:
@@ -79,12 +92,19 @@ class Incoming(_Stream):
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
 
-    def _take(self, data: bytes) -> None:
-        for line in self._lines.feed(data):
+    async def _read_on(self, lines: Iterator[bytes | LongLine]) -> None:
+        """Read the next lines; where they are no messages, let other tasks run from time to time."""
+        taken = list(islice(lines, _TURN))
+        for line in taken:
             try:
-                self._messages.append(SessionMessage(read_message(line, self._most)))
+                self._messages.append(SessionMessage(read_message(line, self._most, self._replaced)))
             except ValueError as error:
                 self._noise(line if isinstance(line, bytes) else line.head, str(error))
+        if len(taken) == _TURN:
+            if not self._messages:
+                await asyncio.sleep(0)
+            return
+        self._unread = None
         if self._lines.pending > _ENDLESS * self._most:
             self._endless(self._lines.pending)
             self._is_over = True
@@ -104,13 +124,21 @@ class Outgoing(_Stream):
         self._said: list[bytes] = []
 
     async def send(self, message: SessionMessage) -> None:
-        """Take a message, and wait while the pipe is full. Raises `anyio.ClosedResourceError`."""
+        """Take a message, and wait while the pipe is full. Raises `anyio.ClosedResourceError`.
+
+        A notification does not wait: most say that a call was given up, whose time is over, and they are few.
+        """
         if self.is_closed:
             raise anyio.ClosedResourceError
-        text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+        try:
+            text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+        except ValueError:  # half of a surrogate pair
+            text = dumps(message.message.model_dump(by_alias=True, mode="json", exclude_unset=True))
         if not self._said:
             self._loop.call_soon(self._write)
         self._said += text.encode(), b"\n"
+        if isinstance(message.message, JSONRPCNotification):
+            return
         try:
             await self._stdin.drain()
         except (ConnectionError, RuntimeError):

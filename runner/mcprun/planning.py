@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from mcprun.aliases import Problem
 from mcprun.asking import LogLevel, Offers
 from mcprun.batch import Plan
 from mcprun.config import environment
 from mcprun.credentials import url_secrets
-from mcprun.errors import UsageError
-from mcprun.limits import AUTO, Limits
+from mcprun.errors import PromptsError, UsageError
+from mcprun.limits import AUTO, LEAST_THINKING, Limits
 from mcprun.models import Manner
 from mcprun.models.choose import Account, Choice, choose, choose_judge, needs_script
+from mcprun.network import check_network
 from mcprun.oauthclient import given_value, machine
 from mcprun.prompts import Select, read_prompts
+from mcprun.queries import Query
 from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
@@ -26,6 +30,7 @@ from mcprun.scrub import Scrubber
 from mcprun.shard import Shard
 from mcprun.source import as_file
 from mcprun.target import (
+    HttpTarget,
     InProcessTarget,
     Target,
     authorized,
@@ -134,6 +139,7 @@ def make_plan(
     """
     if options.batch_api:
         options = replace(options, limits=_batched(options))
+    manner = manner_of(options)
     account = Account.find()
     spec, judge = options.model or account.model, options.judge_model or account.judge_model
     if options.limits.budget_usd is not None:
@@ -151,19 +157,24 @@ def make_plan(
         kept=kept,
         known=resume.known() if resume else None,
         repeat=options.repeat,
+        demands=lambda query: query_problems(query, manner),
     )
     with ExitStack() as stack:
         stack.enter_context(found)
         account = account.at_clouds(spec, judge if found.judged else None, options.base_url)
         target, redactor = reach(server, options, account)
         model = choose(spec, account, all_scripted=found.scripted == len(found), base_url=options.base_url)
-        model = replace(model, manner=manner_of(options), is_batched=is_batched(options, model))
+        if model.record.is_asked and found.refused:
+            raise PromptsError(found.refused)
+        model = replace(model, manner=manner, is_batched=is_batched(options, model))
+        grader = choose_judge(judge, model, found.judged)
+        check_api(model, grader)
         plan = Plan(
             prompts=found,
             target=target,
             protocol=options.protocol,
             model=model,
-            judge=choose_judge(judge, model, found.judged),
+            judge=grader,
             limits=options.limits,
             system=options.system,
             allow_tool_errors=options.allow_tool_errors,
@@ -210,12 +221,41 @@ def _check_ray(options: Options, server: AnyServer) -> None:
 
 
 def manner_of(options: Options) -> Manner:
-    """Say how Claude is to answer. Raises `UsageError` for what a bare API does not know."""
-    if options.bare_api and (options.effort or options.thinking):
+    """Return how Claude is to answer. Raises `UsageError` for what the API refuses in every request."""
+    thinking, choice, most = options.thinking, options.tool_choice, options.limits.max_tokens
+    if options.bare_api and (options.effort or thinking):
         raise UsageError("--bare-api sends neither effort nor thinking: leave out --effort and --thinking, or it")
-    return Manner(
-        effort=options.effort, thinking=options.thinking, tool_choice=options.tool_choice, bare=options.bare_api
-    )
+    manner = Manner(effort=options.effort, thinking=thinking, tool_choice=choice, bare=options.bare_api)
+    is_known = thinking in (None, "adaptive", "disabled") or (manner.budget or 0) >= LEAST_THINKING
+    if not is_known:
+        message = f"--thinking is adaptive, disabled, or a number from {LEAST_THINKING:,} on, and not {thinking!r}"
+        raise UsageError(message)
+    if thinking not in (None, "disabled") and choice not in (None, "none"):
+        raise UsageError(
+            f"--tool-choice {choice} forces a call, which the API refuses while Claude thinks (--thinking {thinking}):"
+            " leave out one of them, or use --thinking disabled"
+        )
+    if manner.budget and manner.budget >= most:
+        raise UsageError(
+            f"--thinking {manner.budget} is not below --max-tokens {most}, which bounds thinking and reply together:"
+            " raise --max-tokens or lower --thinking"
+        )
+    return manner
+
+
+def check_api(*choices: Choice | None) -> None:
+    """Raise `UsageError` where a model is asked over HTTP and the environment keeps every client from being made."""
+    if any(choice.record.is_asked for choice in choices if choice):
+        check_network(is_api=True)
+
+
+def query_problems(query: Query, manner: Manner) -> Iterator[Problem]:
+    """Find what the API would refuse of a query because of `--thinking` and `--tool-choice`."""
+    budget, tool = manner.budget, manner.named_tool
+    if budget and query.max_tokens is not None and query.max_tokens <= budget:
+        yield "max_tokens", f"is {query.max_tokens}, and must be above --thinking {budget}"
+    if tool and query.tools and not any(fnmatchcase(tool, pattern) for pattern in query.tools):
+        yield "tools", f"leaves out {tool}, which --tool-choice names"
 
 
 def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target, Redactor]:
@@ -227,6 +267,8 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
     target = started_otherwise(target, python=options.python, cwd=options.cwd)
     env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
     target = with_more(target, env={**env, **options.env}, headers=options.headers)
+    if isinstance(target, HttpTarget):
+        check_network()
     variables = environment()
     client = machine(
         variables,

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, NoReturn, Self
 
+from mcprun.aliases import Problem
 from mcprun.compact import Digests, Numbers
 from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
@@ -20,6 +21,9 @@ from mcprun.known import Known
 from mcprun.queries import BadQuery, Query, parse_query
 from mcprun.shard import Shard
 from mcprun.source import open_source, sha256_of
+
+_MAX_REFUSED = 100
+"""Lines of `refused`: the same mistake may stand in a million lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class PromptsFile:
     rubric. It holds the file open for the second reading, and closes it as a context manager. `is_stream` tells that it
     came on stdin or from a pipe, and can't be read again from where it came. Each query is run `repeat` times, or as
     often as it says itself (`repeats`); `pass_rates` are the shares of passes that queries ask for. What it holds may
-    be `known`.
+    be `known`. `refused` holds a `FILE:LINE: field: what is wrong` for each query that the API would refuse.
     """
 
     name: str
@@ -77,6 +81,7 @@ class PromptsFile:
     is_stream: bool = False
     repeat: int = 1
     known: Known | None = None
+    refused: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -156,8 +161,11 @@ def read_prompts(
     kept: Path | IO[bytes] | None = None,
     known: Known | None = None,
     repeat: int = 1,
+    demands: Callable[[Query], Iterable[Problem]] = lambda _: (),
 ) -> PromptsFile:
     """Open and check a prompts file; `-` is stdin, or what is `kept` in its place. Queries are run `repeat` times.
+
+    What `demands` finds wrong with a selected query stands in `refused`: it matters only where an API is asked.
 
     Where all is selected of a file that is `known`, and has the scripts that are needed, it is not checked again.
     Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
@@ -184,7 +192,7 @@ def read_prompts(
                 known=known,
             )
         else:
-            found = _checked(name, source, select, need_script=need_script)
+            found = _checked(name, source, select, demands, need_script=need_script)
         return replace(found, is_stream=is_stream or kept is not None, repeat=repeat)
     except UsageError:
         source.close()
@@ -209,8 +217,16 @@ def lines_of(path: Path, sha256: str) -> dict[str, int]:
         return {}
 
 
-def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool) -> PromptsFile:
+def _checked(
+    name: str,
+    source: IO[bytes],
+    select: Select,
+    demands: Callable[[Query], Iterable[Problem]],
+    *,
+    need_script: bool,
+) -> PromptsFile:
     problems: list[str] = []
+    refused: list[str] = []
     digests = Digests()
     repeats: dict[str, int] = {}
     pass_rates: dict[str, float] = {}
@@ -229,6 +245,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
             pass_rates[query.id] = query.expect.pass_rate
         scripted += query.script is not None
         judged += query.expect.judge is not None
+        refused += [f"{_label(name)}:{line}: {field}: {problem}" for field, problem in demands(query)]
         if need_script and query.script is None:
             problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
     if problems:
@@ -252,6 +269,7 @@ def _checked(name: str, source: IO[bytes], select: Select, *, need_script: bool)
         select=select,
         repeats=repeats,
         pass_rates=pass_rates,
+        refused=tuple(refused[:_MAX_REFUSED]),
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
@@ -27,10 +26,11 @@ from mcprun.aliases import Problem
 from mcprun.elicitation import ElicitAnswer
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
 from mcprun.limits import PROVIDERS
+from mcprun.patterns import compile_pattern
+from mcprun.promptblocks import check_blocks, marks_problem
 from mcprun.records import JsonObject
 from mcprun.serverinput import ServerPrompt, Uri, from_server
-
-_BLOCK_TYPES = ("text", "image", "document")
+from mcprun.surrogates import halves_in, is_well_formed
 
 _DEEPEST = 400
 """Levels of a script's input: not far behind, Python's own stack has an end."""
@@ -54,11 +54,7 @@ def _check_prompt(value: Any) -> Any:
         raise ValueError(f"must be a string or a list of content blocks, not {_kind(value)}")
     if not value:
         raise ValueError("must not be an empty list")
-    for number, block in enumerate(value):
-        if not isinstance(block, dict) or block.get("type") not in _BLOCK_TYPES:
-            raise ValueError(f"block {number} must be an object whose type is one of {', '.join(_BLOCK_TYPES)}")
-        if block["type"] == "text" and not (isinstance(block.get("text"), str) and block["text"].strip()):
-            raise ValueError(f"block {number} has no text")
+    check_blocks(value)
     return value
 
 
@@ -165,6 +161,12 @@ class Query(Part):
             raise ValueError("prompts: says the same as 'prompt', which is there too: keep one")
         return self
 
+    @model_validator(mode="after")
+    def _marks_fit_in_one_request(self) -> Self:
+        if problem := marks_problem(self.user_messages):
+            raise ValueError(f"{'prompts' if self.prompts is not None else 'prompt'}: {problem}")
+        return self
+
     @property
     def user_messages(self) -> list[str | list[Any]]:
         """What the user says, one message after the other; nothing where only the server's prompt is played."""
@@ -208,6 +210,9 @@ def parse_query(value: Any) -> Query:
         raise BadQuery([("line", "must be an object or a string, not a list: write one query a line")])
     if not isinstance(value, dict):
         raise BadQuery([("line", f"must be an object or a string, not {_kind(value)}")])
+    if not is_well_formed(value):
+        problem = "holds half of a surrogate pair, which UTF-8 cannot hold"
+        raise BadQuery([(_path(place, {}) or "line", problem) for place in halves_in(value)])
     line = aliases.Canonical(value)
     problems = list(line.problems)
     query = None
@@ -330,7 +335,7 @@ def _reference_problem(reference: JsonObject, made: int) -> str | None:
     if not isinstance(match, str):
         return "match must be a regular expression"
     try:
-        re.compile(match)
-    except re.error as error:
+        compile_pattern(match)
+    except ValueError as error:
         return f"match is no regular expression: {error}"
     return None

@@ -15,7 +15,7 @@ from mcprun import __version__
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.events import Event, Warned
-from mcprun.folders import latest_run, mark_latest
+from mcprun.folders import latest_run, mark_latest, remove_run
 from mcprun.journal import Journal, now
 from mcprun.limits import Limits
 from mcprun.prompts import PromptsFile
@@ -102,6 +102,8 @@ class Recorder:
     def emit(self, event: Event) -> None:
         """Hand an event to the journal, and to whoever watches."""
         event = self._redactor.value(event)
+        for warning in self._redactor.take_warnings():
+            self.emit(Warned(message=warning))
         try:
             self.journal.handle(event, self._telemetry.trace_id(event.where) if event.where else None)
         except OSError as error:
@@ -160,6 +162,13 @@ class Recorder:
         except OSError as error:
             journal.release()
             self._ending.stop(_unwritable(journal.path, error))
+
+    def discard(self) -> None:
+        """Remove a run that was refused before any of its queries was run, after it was finished."""
+        with suppress(OSError):
+            remove_run(self.journal.path)
+        if self._is_latest:
+            mark_latest(self._latest)
 
     def _repeats(self, prompts: PromptsFile, pass_rate: float | None) -> list[RepeatsRecord]:
         """Sum up the queries that were run more than once, or ask for a pass rate, by their transcripts."""

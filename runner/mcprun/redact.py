@@ -6,7 +6,6 @@ redacted copy.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import StrEnum
@@ -14,7 +13,8 @@ from functools import cache
 from operator import is_
 from typing import Any, TypeVar, cast
 
-from mcprun.errors import REDACTED, UsageError
+from mcprun.errors import REDACTED
+from mcprun.given_patterns import RedactPatterns
 from mcprun.records import Record
 from mcprun.secretforms import Form, encoded, forms
 
@@ -63,7 +63,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
-        self._given = [compiled("--redact", pattern) for pattern in patterns]
+        self._given = RedactPatterns(patterns)
         self.longest_fit = _LONGEST_FIT if self._given else 0
         """Characters that what fits a pattern may have, as far as anybody can know."""
         self.has_patterns = bool(self._given)
@@ -95,10 +95,12 @@ class Redactor:
                 done = stop
             if parts:
                 text = "".join([*parts, text[done:]])
-        for pattern in self._given:
-            if pattern.search(text):
-                text = pattern.sub(REDACTED, text)
-        return text
+        return self._given.replaced(text)
+
+    def take_warnings(self) -> list[str]:
+        """Return the warnings about patterns that ran out of time, each once."""
+        warnings, self._given.warnings = self._given.warnings, []
+        return warnings
 
     def _secrets(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where secrets stand: each time the first that comes next, and of those that begin there the longest."""
@@ -125,7 +127,7 @@ class Redactor:
         if not self._has_lines and text.endswith("\n", 0, end):
             return end
         secrets = list(self._secrets(text))
-        found = [secrets, *([fit.span() for fit in pattern.finditer(text)] for pattern in self._given)]
+        found = [secrets, *self._given.spans(text)]
         begun = self._begun(text, secrets)
         end = min(end, begun)
         for start, stop in _joined(span for spans in found for span in spans):
@@ -142,6 +144,7 @@ class Redactor:
         """Redact all strings and numbers of a JSON value, a record or an event; return the same object if none is."""
         if not self._forms and not self._given:
             return value
+        self._given.look_ahead(value)
         return cast("T", self._value(value))
 
     def _value(self, value: Any) -> Any:
@@ -286,14 +289,3 @@ def _texts(secret: str) -> Iterator[tuple[str, bool]]:
         for text in texts:
             yield text, is_part
             yield encoded(text).decode("utf-8", "replace"), True
-
-
-def compiled(flag: str, pattern: str) -> re.Pattern[str]:
-    """Read a regular expression that a flag brings. Raises `UsageError` for one that can't be meant."""
-    try:
-        found = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"{flag} {pattern!r} is no regular expression: {error}") from None
-    if found.search(""):
-        raise UsageError(f"{flag} {pattern!r} fits the empty text, and so it would fit everywhere")
-    return found

@@ -107,9 +107,19 @@ def made_for(pattern: str) -> Iterator[str]:
         if times > 1 and sum(map(pattern.count, "*+")) > _MOST_QUANTIFIERS:
             return
         try:
-            yield Rstr(_Least(times)).xeger(pattern)
-        except (re.error, KeyError, IndexError, TypeError, ValueError, RecursionError):
+            yield Rstr(_Least(times)).xeger(_as_python(pattern))
+        except (re.error, OverflowError, KeyError, IndexError, TypeError, ValueError, RecursionError):
             return  # a pattern of another dialect, or one that the library can't follow
+
+
+def _as_python(pattern: str) -> str:
+    """Write what is common in patterns of ECMA-262 as Python has it; near enough, since what is made is validated."""
+    pattern = re.sub(r"\(\?<(?![=!])[^>]*>", "(", pattern)
+    for name, characters in (("Lu|Uppercase(?:_Letter)?", "A-Z"), ("N|Nd", "0-9"), ("L|Ll|Alphabetic|Letter", "a-z")):
+        made = rf"\\p\{{(?:General_Category=|gc=)?(?:{name})\}}"
+        pattern = re.sub(rf"(\[[^\]]*){made}", rf"\g<1>{characters}", pattern)
+        pattern = re.sub(made, f"[{characters}]", pattern)
+    return pattern
 
 
 class _Least(random.Random):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcprun.content import blocks
+from mcprun.content import blocks, text_only
 from mcprun.records import JsonObject
 
 _REASONS = {"end_turn": "endTurn", "max_tokens": "maxTokens", "stop_sequence": "stopSequence"}
@@ -16,17 +16,23 @@ def problem_of(request: JsonObject) -> str | None:
     """
     if request.get("tools") or request.get("toolChoice"):
         return "sampling with tools is not supported"
-    return None if messages_of(request) else "there is nothing in the messages to answer"
+    messages = messages_of(request)
+    if not messages:
+        return "there is nothing in the messages to answer"
+    return None if messages[0]["role"] == "user" else "the first message must be the user's"
 
 
 def messages_of(request: JsonObject) -> list[JsonObject]:
-    """Give the messages in the shape of the Messages API; what it has no block for is told in words."""
-    told = []
+    """Return the messages in the shape of the Messages API; content that it has no block for is described in words."""
+    messages = []
     for message in request["messages"]:
         content = message["content"]
-        if said := blocks(content if isinstance(content, list) else [content]):
-            told.append({"role": message["role"], "content": said})
-    return told
+        shown = blocks(content if isinstance(content, list) else [content])
+        if message["role"] == "assistant":
+            shown = [text_only(block, rule="role") for block in shown]
+        if shown:
+            messages.append({"role": message["role"], "content": shown})
+    return messages
 
 
 def result_of(content: list[JsonObject], model: str, stop_reason: str) -> JsonObject:

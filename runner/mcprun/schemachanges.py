@@ -13,10 +13,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import jsonschema
-from jsonschema.exceptions import SchemaError
-
 from mcprun.content import depth
+from mcprun.json_schema import is_schema
 from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.schemadoc import NOTHING, Document, by_type, is_open
@@ -56,13 +54,7 @@ def compare_schemas(before: Any, after: Any) -> list[SchemaChange]:
 
 
 def _is_valid(schema: Any) -> bool:
-    if depth(schema) > MOST_SCHEMA_DEPTH:
-        return False
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except SchemaError:
-        return False
-    return True
+    return depth(schema) <= MOST_SCHEMA_DEPTH and is_schema(schema)
 
 
 class _Comparison:

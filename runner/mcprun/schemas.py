@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-import jsonschema
-from jsonschema.exceptions import SchemaError
-
 from mcprun.content import depth
+from mcprun.json_schema import InvalidSchemaError, check_schema
 from mcprun.records import JsonObject
 from mcprun.schema_keys import SentSchema, property_keys, renamed
 from mcprun.schema_references import Places
@@ -75,9 +73,9 @@ def fit(schema: Any) -> InputSchema:
     if kind != "object" and not (isinstance(kind, list) and "object" in kind):
         raise ValueError(f"its input schema is of type {kind!r}, and arguments are always an object")
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(f"its input schema is not valid at {error.json_path}: {error.message}") from None
+        check_schema(schema)
+    except InvalidSchemaError as error:
+        raise ValueError(f"its input schema is not valid {error}") from None
     safe = {key: stand_in(key, _KEY_LENGTH, ".-") for key in property_keys(schema) if not _KEY.fullmatch(key)}
     notes = [f"the API is sent the property key {sent!r} for {key!r}" for key, sent in safe.items()]
     moved = _moved(schema)
@@ -102,9 +100,9 @@ def check_output(schema: Any) -> None:
     if depth(schema) > MOST_SCHEMA_DEPTH:
         raise ValueError(f"its output schema is nested more than {MOST_SCHEMA_DEPTH} deep")
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(f"its output schema is not valid at {error.json_path}: {error.message}") from None
+        check_schema(schema)
+    except InvalidSchemaError as error:
+        raise ValueError(f"its output schema is not valid {error}") from None
 
 
 def _moved(schema: JsonObject) -> frozenset[str]:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice, product
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
-
+from mcprun.json_schema import is_schema
 from mcprun.records import JsonObject
 from mcprun.schemas import each_schema, referred
 
@@ -99,8 +98,7 @@ def weight(root: Any) -> int:
 def _schema_at(root: Any, reference: str) -> Any:
     """Give what a local reference points to, if that is a schema, which nobody may have checked; else `False`."""
     found = referred(root, reference)
-    is_schema = Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(found)
-    return found if is_schema else False
+    return found if is_schema(found) else False
 
 
 def _merged(one: JsonObject, other: JsonObject) -> JsonObject:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcprun.errors import UsageError
-from mcprun.redact import compiled
+from mcprun.given_patterns import checked_pattern, late_scrubs, scrubbed
 
 SCRUBS: Mapping[str, str] = {
     "uuid": r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b",
@@ -41,10 +41,11 @@ class Scrubber:
     """Cleans values before they are compared: `scrubs` are names or regular expressions, `ignore` paths.
 
     A path is written like `calls[*].result.updated_at`: `*` and `[*]` stand for any key or index, `**` for any
-    number of them, and `["odd key"]` for a key that could not stand otherwise.
+    number of them, and `["odd key"]` for a key that could not stand otherwise. `patterns` hold what to find and what to
+    put in its place: our own are compiled, users' are text, and are matched within a time limit.
     """
 
-    patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
+    patterns: tuple[tuple[re.Pattern[str] | str, str], ...] = ()
     paths: tuple[tuple[Step, ...], ...] = ()
 
     @classmethod
@@ -54,6 +55,10 @@ class Scrubber:
 
     def __bool__(self) -> bool:
         return bool(self.patterns or self.paths)
+
+    def warnings(self) -> list[str]:
+        """Return a warning for each pattern that has run out of time, and left values as they are."""
+        return late_scrubs([pattern for pattern, _ in self.patterns if isinstance(pattern, str)])
 
     def clean(self, value: Any) -> Any:
         """Give a JSON value without what is to be ignored, and with what is to be scrubbed replaced."""
@@ -76,7 +81,7 @@ class Scrubber:
         """Replace what is to be scrubbed, where nothing is left to be ignored."""
         if isinstance(value, str):
             for pattern, name in self.patterns:
-                value = pattern.sub(name, value)
+                value = scrubbed(pattern, name, value) if isinstance(pattern, str) else pattern.sub(name, value)
             return value
         if isinstance(value, dict):
             return {key: self._scrubbed(item) for key, item in value.items()} if self.patterns else value
@@ -119,10 +124,10 @@ def _within(paths: Sequence[tuple[Step, ...]], step: str | int) -> list[tuple[St
     return left
 
 
-def _pattern(scrub: str) -> tuple[re.Pattern[str], str]:
+def _pattern(scrub: str) -> tuple[re.Pattern[str] | str, str]:
     if scrub in SCRUBS:
         return re.compile(SCRUBS[scrub]), f"<{scrub}>"
     if _WORD.fullmatch(scrub) and (close := difflib.get_close_matches(scrub.lower(), SCRUBS, n=1, cutoff=_ALIKE)):
         known = f"--scrub {scrub!r} is not known; did you mean {close[0]}?"
         raise UsageError(f"{known} As a regular expression it is written ({scrub})")
-    return compiled("--scrub", scrub), "<scrubbed>"
+    return checked_pattern("--scrub", scrub), "<scrubbed>"

@@ -1,65 +1,167 @@
-"""What the SDKs log, as events: a user sees it in the trace, and not as a traceback between lines of progress."""
+"""What the SDKs log, as events: a user reads it in the trace, not as a traceback between lines of progress."""
 
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
-from mcprun.events import Emit, SdkLog
 from mcprun.limits import MAX_NOISE
-from mcprun.redact import Redactor
 
-_LOGGERS = ("mcp", "anthropic", "httpx2")
+if TYPE_CHECKING:
+    from mcprun.events import Emit
+    from mcprun.redact import Redactor
+
+_LOGGERS = ("mcp", "anthropic", "httpx2", "httpcore2", "anyio")
+"""Loggers that are the SDKs' own, with all below them."""
+
+_SHARED = ("client", "asyncio")
+"""Loggers that others write to as well: of those, only the records that an SDK has caused are taken."""
+
+_PACKAGES = (*_LOGGERS, "mcp_types", "mcprun")
+"""A record or a warning is an SDK's if code of these packages has caused it; mcprun's tasks run the SDKs' code."""
+
 _SHOWN = 1000
-"""Characters of a warning that the trace holds."""
-
-
-_runs: list[_Handler] = []
-_before: dict[str, bool] = {}
-"""Whether each logger handed on what it was told, before the first of the runs that go on now."""
-_lock = threading.Lock()
+"""Characters of a record that the trace holds."""
 
 
 @contextmanager
 def sdk_logs(emit: Emit, redactor: Redactor) -> Iterator[None]:
     """Send the SDKs' first warnings and errors to `emit`, and none elsewhere, for as long as the context lasts.
 
-    Where several runs go on in one process, all are told, and the end of the last leaves the loggers as they were.
+    Where several runs go on in one process, all get them, and the end of the last leaves logging as it was.
     """
-    handler = _Handler(emit, redactor)
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    with _lock:
-        if not _runs:
-            _before.update((logger.name, logger.propagate) for logger in loggers)
-        _runs.append(handler)
-        for logger in loggers:
-            logger.addHandler(handler)
-            logger.propagate = False
+    run = _Run(emit, redactor)
+    _TAP.add(run)
     try:
         yield
     finally:
-        with _lock:
-            _runs.remove(handler)
-            for logger in loggers:
-                logger.removeHandler(handler)
-                logger.propagate = not _runs and _before[logger.name]
+        _TAP.drop(run)
 
 
-class _Handler(logging.Handler):
+def drop_sdk_logs() -> None:
+    """Keep what the SDKs log off the terminal for the life of the process, also when no run takes it."""
+    _TAP.add(None)
+
+
+class _Run:
+    """One run that takes records, and how many it has taken."""
+
     def __init__(self, emit: Emit, redactor: Redactor) -> None:
-        super().__init__(logging.WARNING)
         self._emit = emit
         self._redactor = redactor
         self._count = 0
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def take(self, logger: str, level: str, message: str) -> None:
+        from mcprun.events import SdkLog
+
         self._count += 1
-        if self._count > MAX_NOISE:
-            return
+        if self._count <= MAX_NOISE:
+            self._emit(SdkLog(logger=logger, level=level, message=self._redactor.text(message)[:_SHOWN]))
+
+
+class _Tap(logging.Handler):
+    """Takes the SDKs' records and warnings, in place of whatever handlers there are, while anyone wants them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._runs: list[_Run | None] = []
+        self._propagated: dict[str, bool] = {}
+        self._show: Any = None
+        self._changing = threading.RLock()
+
+    def add(self, run: _Run | None) -> None:
+        """Have a run take the records from now on."""
+        with self._changing:
+            if not self._runs:
+                self._install()
+            self._runs.append(run)
+
+    def drop(self, run: _Run) -> None:
+        """Have a run take no more records."""
+        with self._changing:
+            self._runs.remove(run)
+            if not self._runs:
+                self._remove()
+
+    def _install(self) -> None:
+        for logger in map(logging.getLogger, _LOGGERS):
+            self._propagated[logger.name] = logger.propagate
+            logger.propagate = False
+            logger.addHandler(self)
+        for logger in map(logging.getLogger, _SHARED):
+            logger.addFilter(self._passes)
+        self._show = warnings.showwarning
+        warnings.showwarning = self._shown
+
+    def _remove(self) -> None:
+        for logger in map(logging.getLogger, _LOGGERS):
+            logger.removeHandler(self)
+            logger.propagate = self._propagated[logger.name]
+        for logger in map(logging.getLogger, _SHARED):
+            logger.removeFilter(self._passes)
+        if warnings.showwarning == self._shown:  # else somebody has replaced it meanwhile, and restores it
+            warnings.showwarning = self._show
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record: its message, and that of its exception."""
         message = record.getMessage()
         if record.exc_info and record.exc_info[1]:
             message += f": {record.exc_info[1]}"
-        message = self._redactor.text(message)[:_SHOWN]
-        self._emit(SdkLog(logger=record.name, level=record.levelname.lower(), message=message))
+        self._take(record.name, record.levelname.lower(), message)
+
+    def _passes(self, record: logging.LogRecord) -> bool:
+        """Filter a logger that others write to: what is an SDK's is taken, and handed on to nobody."""
+        if not _is_caused(record):
+            return True
+        if record.levelno >= self.level:
+            self.handle(record)
+        return False
+
+    def _shown(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        if filename.startswith(_folders()):
+            self._take("py.warnings", "warning", f"{category.__name__}: {message}")
+        else:
+            self._show(message, category, filename, lineno, file, line)
+
+    def _take(self, logger: str, level: str, message: str) -> None:
+        for run in tuple(self._runs):
+            if run:
+                with suppress(Exception):  # the code that logs must not meet what its log meets
+                    run.take(logger, level, message)
+
+
+def _is_caused(record: logging.LogRecord) -> bool:
+    """Tell whether code of an SDK wrote a record, or raised what it is about."""
+    folders = _folders()
+    if record.pathname.startswith(folders):
+        return True
+    trace = record.exc_info[2] if record.exc_info else None
+    while trace:
+        if trace.tb_frame.f_code.co_filename.startswith(folders):
+            return True
+        trace = trace.tb_next
+    message = record.getMessage()
+    return any(folder in message for folder in folders)
+
+
+def _folders() -> tuple[str, ...]:
+    """Name the folders that the packages' code is in, as far as they have been imported."""
+    modules = (sys.modules.get(name) for name in _PACKAGES)
+    return tuple(os.path.dirname(module.__file__) + os.sep for module in modules if module and module.__file__)  # noqa: PTH120  paths of code objects are text
+
+
+_TAP = _Tap()

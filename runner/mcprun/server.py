@@ -19,15 +19,19 @@ from mcprun.content import error_result, unsendable
 from mcprun.deadline import Deadline
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, QueryError
+from mcprun.evaluation import EvaluationError
 from mcprun.http_failure import HttpFailure, delivery
+from mcprun.limits import MAX_CALL_SECONDS
 from mcprun.link import Link
 from mcprun.mcp_results import read_call
+from mcprun.output_schemas import OutputSchemas
 from mcprun.raw_results import as_sent
 from mcprun.records import JsonObject, Malformed, ServerRecord
 from mcprun.rounds import RoundsError, asks_for_input, finished
 from mcprun.serverlog import Stderr
+from mcprun.surrogates import well_formed_json
 from mcprun.tools import ToolSet
-from mcprun.wire import INVALID_ANSWER
+from mcprun.wire import INVALID_ANSWER, MALFORMED_ERROR, error_text
 
 _WIRE: Any = TypeAdapter(dict[str, Any])
 """Results are taken as the JSON objects of the wire: exact, and nothing that a newer server adds is lost."""
@@ -43,6 +47,9 @@ _RETRIED = frozenset({429, 503})
 """HTTP statuses that ask a client to come back (RFC 6585, section 4; RFC 9110, section 15.6.4)."""
 
 
+_CURSOR = 80
+"""Characters of a cursor that a message shows."""
+
 TIMEOUT = "timeout"
 """The `problem` of what was not answered in time."""
 
@@ -50,12 +57,14 @@ TIMEOUT = "timeout"
 class NoResult(Exception):  # noqa: N818  it is an outcome, told by whoever asked, and no error of the program
     """A request that is no call came to no result, and the server is still there; `str()` of it says why.
 
-    `problem` says in which way, `code` is JSON-RPC's where the server answered with an error.
+    `problem` says in which way; `code` and `error` are the code and the words of the server's JSON-RPC error, if it
+    answered with one.
     """
 
-    def __init__(self, message: str, problem: str, code: int | None = None) -> None:
+    def __init__(self, message: str, problem: str, code: int | None = None, error: str | None = None) -> None:
         self.problem = problem
         self.code = code
+        self.error = error
         super().__init__(message)
 
 
@@ -67,17 +76,24 @@ class _HttpError(Exception):
         self.error = error
         super().__init__(failure.message())
 
+    @property
+    def said(self) -> str | None:
+        """The words of the server's own JSON-RPC error, if it answered with one."""
+        return self.failure.words if self.failure.is_json_rpc else None
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a call: an MCP `CallToolResult` (wire form), and the `problem` where we had to make it up.
+    """What came of a call: an MCP `CallToolResult` (wire form).
 
-    `cancelled` tells that it was given up, and the server told so.
+    `problem` is set where mcprun synthesised the result, `error` to the words of the server's JSON-RPC error if it
+    answered with one. `cancelled` tells that the call was given up, and that the server was notified.
     """
 
     result: JsonObject
     problem: str | None = None
     cancelled: bool = False
+    error: str | None = None
 
     @property
     def is_error(self) -> bool:
@@ -88,7 +104,8 @@ class Answer:
 class Server:
     """One live server. `tools` are its tools as they were listed last; `number` tells servers apart.
 
-    `desk` is where it asks and tells things; `relist` lists its tools again.
+    `desk` is where it asks and tells things; `relist` lists its tools again. A request that has no clock of its own is
+    extended by progress up to `most_seconds`.
     """
 
     def __init__(
@@ -100,6 +117,7 @@ class Server:
         stderr: Stderr,
         desk: Desk,
         relist: Relist,
+        most_seconds: float = MAX_CALL_SECONDS,
     ) -> None:
         self.number = number
         self.tools = tools
@@ -114,8 +132,10 @@ class Server:
         self._capabilities = client.server_capabilities
         self._link = link
         self._stderr = stderr
-        self._checked = _checked(tools)
+        self._outputs = OutputSchemas()
+        self._outputs.update(tools)
         self._repeatable = _repeatable(tools)
+        self.most_seconds = most_seconds
 
     @property
     def dead(self) -> bool:
@@ -150,28 +170,32 @@ class Server:
         if problem := unsendable(request.params.model_dump(by_alias=True)):
             raise NoResult(f"it can't be sent: {problem}", "bad arguments")
 
+        clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
+
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             more = {"input_responses": responses, "request_state": state} if responses or state else {}
             again = request.model_copy(update={"params": request.params.model_copy(update=more)})
-            return await self._delivered(self._session.send_request(again, _WIRE))
+            progress = self.desk.progress(caller, clock)
+            return await self._delivered(self._session.send_request(again, _WIRE, progress_callback=progress))
 
         try:
             with self.desk.askers.calling(caller):
-                async with caller.clock if caller else Deadline(seconds):
+                async with clock:
                     result = await send(None, None)
                     return await finished(self._session, result, send) if asks_for_input(result) else result
         except TimeoutError:
             self.desk.askers.gave_up(caller)
-            raise NoResult(f"no answer to {what} within {seconds:g} s", TIMEOUT) from None
+            raise NoResult(f"no answer to {what} {clock.limit}", TIMEOUT) from None
         except asyncio.CancelledError:
             self.desk.askers.gave_up(caller)
             raise
         except _HttpError as error:
-            raise NoResult(self._http_words(error.failure, what), error.failure.problem, error.error.code) from None
+            words = self._http_words(error.failure, what)
+            raise NoResult(words, error.failure.problem, error.error.code, error.said) from None
         except MCPError as error:
             if self._is_lost(error):
                 raise await self._died(what) from None
-            raise NoResult(error.message, f"json-rpc error {error.code}", error.code) from None
+            raise NoResult(error_text(error.error), problem_of(error), error.code, error_text(error.error)) from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise await self._died(what) from None
         except ValidationError as error:
@@ -192,7 +216,7 @@ class Server:
             if self.desk.is_stale and not self.dead:
                 self.desk.is_stale = False
                 self.tools = await self._relist(self) or self.tools
-                self._checked |= _checked(self.tools)
+                self._outputs.update(self.tools)
                 self._repeatable = _repeatable(self.tools)
 
     async def call(self, tool: str, arguments: JsonObject, seconds: float, caller: Caller | None = None) -> Answer:
@@ -202,29 +226,32 @@ class Server:
         is when the arguments can't be sent as JSON. What the server asks meanwhile is answered for the `caller`.
         Raises `QueryError` (`server_died`) when nobody is there to answer.
         """
+        arguments = well_formed_json(arguments)
         if problem := unsendable(arguments):
             return Answer(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
-        clock = caller.clock if caller else Deadline(seconds)
+        clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
         try:
             with self.desk.askers.calling(caller):
                 async with clock:
                     result = await self._result(tool, arguments, caller, clock)
         except TimeoutError:
             self.desk.askers.gave_up(caller)
-            return Answer(error_result(f"No answer from {tool} within {seconds:g} s."), TIMEOUT, cancelled=True)
+            return Answer(error_result(f"No answer from {tool} {clock.limit}."), TIMEOUT, cancelled=True)
         except asyncio.CancelledError:
             self.desk.askers.gave_up(caller)
             raise
         except _HttpError as error:
             self.desk.refused(caller, error.error)
-            return Answer(error_result(self._http_words(error.failure, tool)), error.failure.problem)
+            words = self._http_words(error.failure, tool)
+            return Answer(error_result(words), error.failure.problem, error=error.said)
         except MCPError as error:
             if self._is_lost(error):
                 raise await self._died(tool) from None
             if error.code == INVALID_ANSWER:
                 return Answer(error_result(f"No result of {tool}: {error.message}."), "invalid answer")
             self.desk.refused(caller, error)
-            return Answer(error_result(error.message), f"json-rpc error {error.code}")
+            text = error_text(error.error)
+            return Answer(error_result(text), problem_of(error), error=text)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise await self._died(tool) from None
         except ValidationError as error:
@@ -235,22 +262,26 @@ class Server:
 
     async def _result(self, tool: str, arguments: JsonObject, caller: Caller | None, clock: Deadline) -> JsonObject:
         """Send the call, again as often as the server asks for input first, and once if it asks to come back."""
-        progress = self.desk.progress(caller)
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             params = mcp_types.CallToolRequestParams(
                 name=tool, arguments=arguments, input_responses=responses, request_state=state
             )
             request = mcp_types.CallToolRequest(params=params)
-            try:
+
+            async def sent() -> JsonObject:
+                progress = self.desk.progress(caller, clock)
                 return await self._delivered(self._session.send_request(request, _WIRE, progress_callback=progress))
+
+            try:
+                return await sent()
             except _HttpError as error:
                 wait = self._retry_after(tool, error.failure, clock)
                 if wait is None:
                     raise
                 self.desk.retried(caller, tool, error.failure.problem, wait)
             await asyncio.sleep(wait)
-            return await self._delivered(self._session.send_request(request, _WIRE, progress_callback=progress))
+            return await sent()
 
         result = await send(None, None)
         return await finished(self._session, result, send) if asks_for_input(result) else result
@@ -293,15 +324,16 @@ class Server:
         """Say which call met the server's end, and what was said last: often the only text with the cause."""
         self._link.ended()
         await self._link.gone()
-        said = self.last_words()
+        reason = self._link.reason
+        said = self.last_words().removesuffix(f"[{reason}]").strip()
         message = f"the server went away during {tool}"
-        message += f": {self._link.reason}" if self._link.reason else ""
+        message += f": {reason}" if reason else ""
         message += f"; its stderr ends: {said}" if said else ""
         return QueryError(ErrorKind.SERVER_DIED, message)
 
     def _raw(self, result: JsonObject) -> JsonObject:
         """Return a result as the server sent it, without what its version of the protocol gives no meaning."""
-        sent = as_sent(result)
+        sent = well_formed_json(as_sent(result))
         return sent if self._is_modern else {key: value for key, value in sent.items() if key != "resultType"}
 
     async def _checked_answer(self, tool: str, result: JsonObject) -> Answer:
@@ -312,25 +344,25 @@ class Server:
         result = reading.result
         if reading.problems:
             return Answer(result, "invalid result")
-        if tool not in self._checked or result.get("isError"):
+        if result.get("isError"):
             return Answer(result)
         try:
-            typed = mcp_types.CallToolResult.model_validate(result, by_name=False)
-            await self._session.validate_tool_result(tool, typed)
-        except RuntimeError as error:
+            problem, notes = await self._outputs.problem(tool, result)
+        except EvaluationError as error:
+            raise QueryError(
+                error.kind, f"the result of {tool} could not be validated by its output schema: {error}"
+            ) from None
+        for note in notes:
+            self.desk.warn_once(f"the output schema of {tool}: {note}")
+        if problem:
             # The content is kept: that it breaks the server's own schema is the server's failure, told as one.
-            told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {error}"}
+            told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {problem}"}
             return Answer({**result, "content": [*result["content"], told], "isError": True}, "output schema")
         return Answer(result)
 
 
 Relist = Callable[[Server], Awaitable[ToolSet | None]]
 """Lists a server's tools again, and tells of it; gives nothing where that can't be done."""
-
-
-def _checked(tools: ToolSet) -> set[str]:
-    """Name the tools whose results are to fit a schema."""
-    return {tool["name"] for tool in tools.listed if "outputSchema" in tool}
 
 
 def _repeatable(tools: ToolSet) -> set[str]:
@@ -354,6 +386,18 @@ def described(server: Server) -> ServerRecord:
         ],
         warnings=list(server.tools.warnings),
     )
+
+
+def repeated(method: str, cursor: str | None) -> str:
+    """Describe a list whose pages would never end, because the server sends a cursor that it has sent before."""
+    return f"the server's {method} repeats the cursor {str(cursor)[:_CURSOR]!r}, so the list ends there"
+
+
+def problem_of(error: MCPError) -> str:
+    """Name the problem with a request that was answered with an error."""
+    if error.code == INVALID_ANSWER:
+        return "invalid answer"
+    return "json-rpc error" if error.code == MALFORMED_ERROR else f"json-rpc error {error.code}"
 
 
 def first_problem(error: ValidationError) -> str:

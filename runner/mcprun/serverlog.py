@@ -16,6 +16,7 @@ from typing import Self
 
 from mcprun.heard import Lines
 from mcprun.redact import Redactor
+from mcprun.surrogates import well_formed
 
 _STDERR_BYTES = 4096
 """How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
@@ -56,7 +57,7 @@ class ServerLog:
     def write(self, text: str) -> str:
         """Write text without its secrets, and give it so."""
         text = self.redactor.text(text)
-        data = text.encode("utf-8", "replace")
+        data = well_formed(text).encode()
         if self._left > 0:
             if len(data) > self._left:
                 data = (

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from mcprun.asking import Offers
+from mcprun.errors import UsageError
 from mcprun.limits import AUTO, Limits
 from mcprun.models.choose import Choice
+from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.scrub import Scrubber
 from mcprun.target import Target
-from mcprun.tools import Permit
+from mcprun.tools import Permit, ToolSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,3 +40,22 @@ class Setup:
     redactor: Redactor = field(default_factory=Redactor)
     scrubber: Scrubber = field(default_factory=Scrubber)
     on_divergence: Literal["continue", "fail", "stop"] = "continue"
+
+    def check_tool_choice(self, listed: Sequence[JsonObject]) -> None:
+        """Raise `UsageError` where `--tool-choice` names none of the tools that the model may use.
+
+        `listed` are the server's tools as the wire has them. The API refuses every request with such a choice.
+        """
+        name = self.model.manner.named_tool
+        if name is None or not self.model.record.is_asked:
+            return
+        usable = ToolSet.of(listed).only(self.permit).names.values()
+        if name in usable:
+            return
+        if any(tool["name"] == name for tool in listed):
+            why = "which may not be used: see --allow-tool, --deny-tool, --read-only, and mcprun tools --lint"
+        elif close := difflib.get_close_matches(name, usable, n=1):
+            why = f"which the server does not list; did you mean {close[0]}?"
+        else:
+            why = f"which the server does not list; it has: {', '.join(sorted(usable)) or 'no tools'}"
+        raise UsageError(f"--tool-choice names {name}, {why}")

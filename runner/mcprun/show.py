@@ -85,7 +85,11 @@ def apart(before: str, after: str, length: int) -> tuple[str, str]:
 
 
 def _result(call: Call) -> str:
-    return result_text(call.content) or json.dumps(call.structured, ensure_ascii=False)
+    if text := result_text(call.content):
+        return text
+    if call.structured is not None:
+        return json.dumps(call.structured, ensure_ascii=False)
+    return f"({', '.join(str(block.get('type')) for block in call.content) or 'no content'})"
 
 
 def _cut(text: str) -> str:

@@ -16,9 +16,10 @@ from pydantic import Field, ValidationError
 
 from mcprun.content import MOST_DEPTH, depth
 from mcprun.errors import UsageError
-from mcprun.jsonfiles import dumps, write_file
+from mcprun.jsonfiles import dumps, indented, write_file
 from mcprun.records import SCHEMA, JsonObject, Record, ServerRecord, Shape
 from mcprun.rundir import Run
+from mcprun.surrogates import well_formed_bytes
 
 _KEPT = ("name", "version", "protocol", "tools")
 
@@ -60,9 +61,8 @@ def write_snapshot(path: Path, server: ServerRecord, catalog: Catalog | None = N
     told = {key: getattr(server, key) for key in _KEPT}
     told["tools"] = in_order(server.tools)
     told |= catalog.line() if catalog else {}
-    text = json.dumps({"schema": SCHEMA, **told}, ensure_ascii=False, indent=2)
     try:
-        write_file(path, f"{text}\n".encode())
+        write_file(path, indented({"schema": SCHEMA, **told}) + b"\n")
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror}") from None
 
@@ -97,7 +97,7 @@ def _catalog(found: JsonObject) -> Catalog:
 def _json(path: Path) -> Any:
     """Read a JSON file that is not nested deeper than anything may be. Raises `ValueError`, or `UsageError`."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(well_formed_bytes(path.read_bytes()))
         is_deep = depth(found) > MOST_DEPTH
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,20 +19,28 @@ from mcprun.pipes import Incoming, Outgoing
 from mcprun.process import READ_BYTES, Ahead, end, send_signal, start
 from mcprun.serverlog import Stderr
 from mcprun.target import StdioTarget
+from mcprun.together import outlast
+
+_HANGING_SECONDS = 1.5
+"""A server that has hung up and has not exited after this long keeps running: its descendants are given one second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stdio:
     """How to start a server, whose stderr is that of this context. It may have been started `ahead`.
 
-    `most` bounds one message, in bytes. `noise` is told of each line on stdout that is no message.
+    `most` bounds one message, in bytes. `noise` is called with each line on stdout that is no message, `replaced` for
+    each message with half of a surrogate pair, `hung_up` with the reason why the connection to a server ended
+    that keeps running.
     """
 
     target: StdioTarget
     stderr: Stderr
     most: int
     noise: Callable[[str], None]
+    hung_up: Callable[[str], None]
     ahead: Ahead | None = None
+    replaced: Callable[[], None] = lambda: None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[tuple[Incoming, Outgoing]]:
@@ -43,8 +52,14 @@ class Stdio:
         self.stderr.hand_over()
         # From here to the context's end nothing is awaited: a cancellation in between would leave the process behind.
         assert process.stdin and process.stdout  # noqa: S101, PT018  they were asked for
-        incoming = Incoming(process.stdout, self.most, self._tell_noise, self._tell_endless)
-        outgoing = Outgoing(process.stdin, lambda: send_signal(process, signal.SIGTERM))
+        incoming = Incoming(process.stdout, self.most, self._tell_noise, self._tell_endless, self.replaced)
+        deaf: list[asyncio.TimerHandle] = []
+
+        def unheard() -> None:
+            if not deaf:  # a server that is about to exit does not listen either
+                deaf.append(asyncio.get_running_loop().call_later(_HANGING_SECONDS, self._end_deaf, process))
+
+        outgoing = Outgoing(process.stdin, unheard)
         try:
             yield incoming, outgoing
         finally:
@@ -52,8 +67,36 @@ class Stdio:
                 await incoming.aclose()
                 await outgoing.aclose()
                 rest = asyncio.create_task(_drain(process.stdout))
+                cancelled = await self._await_exit(process) if incoming.has_ended else None
+                for timer in deaf:
+                    timer.cancel()
                 await end(process)
                 rest.cancel()
+                if cancelled:
+                    raise cancelled
+
+    async def _await_exit(self, process: Process) -> asyncio.CancelledError | None:
+        """Wait for a server to exit that has closed its stdout, and say so if it does not.
+
+        Return what the waiting was cancelled with, for the caller to raise once the server has been ended.
+        """
+        exited = asyncio.ensure_future(process.wait())
+        cancelled = await outlast({exited}, _HANGING_SECONDS)
+        if not exited.done():
+            exited.cancel()
+            self._say_hung_up("stdout")
+        return cancelled
+
+    def _end_deaf(self, process: Process) -> None:
+        """End a server that has closed its stdin and kept running: it can be asked nothing more."""
+        if process.returncode is None:
+            self._say_hung_up("stdin")
+            send_signal(process, signal.SIGTERM)
+
+    def _say_hung_up(self, stream: str) -> None:
+        reason = f"the server closed its {stream} but kept running"
+        self.stderr.note(reason)
+        self.hung_up(reason)
 
     def _tell_noise(self, line: bytes, why: str) -> None:
         text = line.decode("utf-8", "replace").strip()

@@ -10,7 +10,7 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
 from mcprun.http_client import HttpClient
-from mcprun.http_reports import Reports
+from mcprun.http_reports import Reports, well_formed_bodies
 
 HTTP_SECONDS = 30.0
 """Connecting, writing, and waiting for a free connection: the MCP SDK's own default."""
@@ -41,7 +41,7 @@ async def streamable_http(
         headers: Sent with every request.
         max_bytes: The most that one message of the server may have.
         connect_s: Seconds that opening a new session may take, once the first one is lost.
-        reports: Where lost connections, new sessions and refused notifications are reported.
+        reports: Where what happens to the connection is reported.
         auth: Adds to each request what the server asks for.
     """
 
@@ -57,7 +57,7 @@ async def streamable_http(
             headers={"accept-encoding": "identity", **headers},
             timeout=httpx2.Timeout(HTTP_SECONDS, read=None),
             auth=auth,
-            event_hooks={"request": [hurry]},
+            event_hooks={"request": [hurry], "response": [well_formed_bodies(reports.replaced)]},
         ) as client,
         streamable_http_client(url, http_client=client, max_sse_event_size=max_bytes + _SLACK_BYTES) as streams,
     ):

@@ -67,3 +67,9 @@ async def outlast(
         except asyncio.CancelledError as error:
             cancelled = error
     return cancelled
+
+
+def retrieve(future: asyncio.Future[Any]) -> None:
+    """Retrieve the exception of a future that may not be awaited any more, so that asyncio does not log it."""
+    if not future.cancelled():
+        future.exception()

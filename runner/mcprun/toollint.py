@@ -15,6 +15,7 @@ from typing import Any, Literal
 from mcprun.content import depth
 from mcprun.records import JsonObject
 from mcprun.schemas import referred
+from mcprun.surrogates import REPLACEMENT
 from mcprun.tools import TASK_ONLY, ToolSet, is_task_only
 
 CHARACTERS_PER_TOKEN = 3.5
@@ -40,6 +41,8 @@ _SHORT_NAME, _LONG_NAME = 4, 128
 
 _TOLD = 5
 """So many names are told in one message."""
+
+_BROKEN_TEXT = "the server sent half of a surrogate pair, or text that is not UTF-8"
 
 _TYPED = frozenset({"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"})
 
@@ -99,6 +102,8 @@ def _of_one(tool: JsonObject) -> Iterator[tuple[str, str]]:
     """Look at one tool by itself; give rules and messages."""
     if is_task_only(tool):
         yield "task_only", TASK_ONLY
+    if REPLACEMENT in json.dumps(tool, ensure_ascii=False):
+        yield "replaced_text", f"its definition holds U+FFFD: {_BROKEN_TEXT}"
     yield from _description(tool)
     schema = tool.get("inputSchema")
     if isinstance(schema, dict):

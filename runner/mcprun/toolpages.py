@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
 from mcp import Client, MCPError
 from pydantic import ValidationError
 
+from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, ToolsChanged, Warned
 from mcprun.limits import MAX_TOOL_PAGES
@@ -16,8 +18,10 @@ from mcprun.list_items import Page
 from mcprun.mcp_shapes import problem
 from mcprun.raw_results import tools_page
 from mcprun.records import JsonObject, Malformed
-from mcprun.server import Server
+from mcprun.server import Server, repeated
+from mcprun.surrogates import well_formed_json
 from mcprun.tools import ToolSet, changes
+from mcprun.wire import error_text
 
 _FAILURES = (RunError, MCPError, TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
@@ -30,8 +34,11 @@ class ListedTools:
     malformed: list[Malformed] = field(default_factory=list)
 
 
-async def list_tools(client: Client) -> ListedTools:
-    """Read all pages of `tools/list`. Raises `RunError` (`bad_tools`) if there is no list, or no end of it."""
+async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools:
+    """Read all pages of `tools/list`; the list ends where a cursor comes again, with a warning.
+
+    Raises `RunError` (`bad_tools`) if there is no list, or no end of it.
+    """
     found = ListedTools()
     if client.server_capabilities.tools is None:
         return found
@@ -40,9 +47,12 @@ async def list_tools(client: Client) -> ListedTools:
     try:
         for _ in range(MAX_TOOL_PAGES):
             page = await client.list_tools(cursor=cursor)
-            found.tools.extend(tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools)
+            listed = [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
+            found.tools.extend(well_formed_json(listed))
             found.malformed.extend(_malformed(tools_page(page.meta), {tool.name for tool in page.tools}))
             cursor = page.next_cursor
+            if cursor in seen:
+                warn(repeated("tools/list", cursor))
             if not cursor or cursor in seen:
                 return found
             seen.add(cursor)
@@ -66,10 +76,11 @@ async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -
     Gives nothing where that can't be done, which is told as well: a server that is gone will be met by the next call.
     """
     try:
-        async with asyncio.timeout(seconds):
-            listed = await list_tools(client)
+        server.desk.list_clock = Deadline(seconds, server.most_seconds)
+        async with server.desk.list_clock:
+            listed = await list_tools(client, server.desk.warn_once)
     except _FAILURES as error:
-        why = str(error) or type(error).__name__
+        why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__
         emit(Warned(message=f"the server says that its tools have changed, and they can't be listed again: {why}"))
         return None
     tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)

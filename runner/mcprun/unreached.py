@@ -12,6 +12,7 @@ import mcp_types
 from mcp import MCPError
 from pydantic import ValidationError
 
+from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, RunError
 from mcprun.http_failure import Delivery
 from mcprun.link import Link
@@ -19,6 +20,8 @@ from mcprun.process import Ahead
 from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
 from mcprun.target import HttpTarget, StdioTarget, Target
+from mcprun.traffic import Traffic
+from mcprun.wire import error_text
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _REFUSED = "it refuses the authorization that it was given (401)"
@@ -26,22 +29,26 @@ _REFUSED = "it refuses the authorization that it was given (401)"
 
 @dataclass(slots=True)
 class Progress:
-    """How far a connection has come: what it waits for, and whose stderr it is.
+    """How far a connection has come: what it waits for, the server's stderr, its time, and how it was refused.
 
-    The server may have been started `ahead`. `delivery` holds what HTTP said about the last request;
-    `is_agreed` tells that a protocol has been agreed on.
+    The server may have been started `ahead`. `delivery` holds what HTTP said about the last request. `unprobed` is the
+    time limit of the probe for newer protocols, in seconds, if the server did not answer it. `has_agreed` tells whether
+    a protocol was agreed on.
     """
 
     stderr: Stderr
+    clock: Deadline
     ahead: Ahead | None = None
     step: str = "it to start"
     delivery: Delivery = field(default_factory=Delivery)
     link: Link | None = None
-    is_agreed: bool = False
+    traffic: Traffic | None = None
+    unprobed: float | None = None
+    has_agreed: bool = False
 
     def has_said(self, error: MCPError) -> bool:
         """Return whether an error is the server's own answer to the last request, and not the SDK's."""
-        said = self.link.last_error if self.link else None
+        said = self.traffic.last_error if self.traffic else None
         return said is not None and (said.code, said.message) == (error.code, error.message)
 
     @property
@@ -49,9 +56,22 @@ class Progress:
         """The HTTP status that the last request was refused with, if it was."""
         return self.delivery.failure.status if self.delivery.failure else None
 
+    @property
+    def reason(self) -> str:
+        """Why the connection ended, if the transport knows."""
+        return self.link.reason if self.link else ""
 
-def explained(error: Exception, progress: Progress, target: Target, seconds: float, refusal: str) -> RunError:
-    """Say why a target was not reached within its `seconds`; `refusal` is why it lets nobody in, if that is known."""
+    def sending(self, method: str) -> None:
+        """Note which request is waited for from now on."""
+        self.step = "its tools" if method == "tools/list" else f"its answer to {method}"
+
+    def not_probed(self, seconds: float) -> None:
+        """Note that the server did not answer the probe within its time limit."""
+        self.unprobed = seconds
+
+
+def explained(error: Exception, progress: Progress, target: Target, refusal: str) -> RunError:
+    """Say why a target was not reached within its time; `refusal` is why it lets nobody in, if that is known."""
     kind, message = ErrorKind.SERVER_START, ""
     refusal = refusal or (_REFUSED if progress.refused == _UNAUTHORIZED else "")
     match error:
@@ -63,7 +83,8 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
             message = f"can't connect to {target}: {refusal}{said}"
         case TimeoutError():
             kind = ErrorKind.CONNECT_TIMEOUT
-            message = f"the server did not answer within {seconds:g} s, waiting for {progress.step}: {target}"
+            also = " (nor did it answer server/discover)" if progress.unprobed else ""
+            message = f"the server did not answer {progress.clock.limit}, waiting for {progress.step}{also}: {target}"
         case FileNotFoundError() if isinstance(target, StdioTarget):
             if target.cwd and not Path(target.cwd).is_dir():
                 message = f"the server's working folder is not there: {target.cwd}"
@@ -74,10 +95,12 @@ def explained(error: Exception, progress: Progress, target: Target, seconds: flo
             message = f"not allowed to run {target.command}"
         case MCPError() if error.code == mcp_types.CONNECTION_CLOSED and not progress.has_said(error):
             message = f"the server exited before it answered: {target}"
+            if progress.reason:
+                message = f"the server went away before it answered: {progress.reason} ({target})"
         case httpx2.HTTPStatusError() if progress.delivery.failure:
             message = f"the server refused to connect: {progress.delivery.failure.message()} ({target})"
         case MCPError():
-            message = f"the server refused to connect: {error.message} ({target}){_hint(progress, target)}"
+            message = f"the server refused to connect: {error_text(error.error)} ({target}){_hint(progress, target)}"
         case ValidationError():
             message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
         case _:

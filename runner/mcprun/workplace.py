@@ -33,6 +33,7 @@ from mcprun.serverlog import ServerLog
 from mcprun.setup import Setup
 from mcprun.show import Show
 from mcprun.together import meanwhile
+from mcprun.warn_once import WarnOnce
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ async def workplace(
     go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one. The first
     server may have been started `ahead`.
     """
-    limits, show = setup.limits, Show(setup.redactor.text)
+    limits, show, warn = setup.limits, Show(setup.redactor.text), WarnOnce(emit)
     connector = connector_of(setup, log, emit, ahead)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -70,7 +71,9 @@ async def workplace(
             pool = Pool(connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit)
             servers = await enter(pool)
             budget = Budget.begun(limits, emit, setup.model.record.kind, earlier)
-            opening = setup.model.open(limits, emit, setup.scrubber, show, budget, waves=waves, throttle=throttle)
+            opening = setup.model.open(
+                limits, emit, setup.scrubber, show, budget, waves=waves, throttle=throttle, warn=warn
+            )
             model = await enter(opening)
             judge = await enter(open_judge(setup.judge, model, limits, emit, show, budget, throttle))
         if setup.permit and not servers.first.tools.only(setup.permit).names:
@@ -87,6 +90,7 @@ async def workplace(
             stop_diverged=setup.on_divergence == "stop",
             gate=Gate(limits.concurrency) if setup.model.is_batched else None,
             approve=model.approve if isinstance(model, ReplayModel) else None,
+            warn=warn,
         )
         attempts = Attempts(
             loop, judge, servers, setup.allow_tool_errors, setup.on_divergence != "continue", show, ending
@@ -101,6 +105,7 @@ def connector_of(setup: Setup, log: ServerLog, emit: Emit, ahead: Ahead | None =
         log=log,
         seconds=setup.limits.connect_seconds,
         most=setup.limits.max_result_bytes,
+        most_seconds=setup.limits.most_call_seconds,
         emit=emit,
         protocol=setup.protocol,
         offers=setup.offers,

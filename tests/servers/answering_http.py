@@ -217,6 +217,11 @@ ANSWERS: dict[str, Callable[[Handler], None]] = {
     "plain-json-500": lambda h: h.body(b'{"shard": 7}', 500),
     "problem-500": lambda h: h.body(b'{"title": "Oh no", "detail": "disk full"}', 500, "application/problem+json"),
     "rpc-500": lambda h: h.error(-32603, "database is down", 500),
+    "rpc-data-500": lambda h: h.body(
+        b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32603, "message": "database is down", "data": {"shard": 7}}}', 500
+    ),
+    "rpc-text-500": lambda h: h.body(b'{"jsonrpc": "2.0", "id": null, "error": "out of cheese"}', 500),
+    "rpc-empty-422": lambda h: h.error(-32603, "", 422),
     "rpc-400": lambda h: h.error(-32602, "no such city", 400),
     "binary-500": lambda h: h.body(b"\x89PNG\xff\xfe", 500, "image/png"),
     "redirect": lambda h: h.reply(302, b"", {"Location": "http://user:pass@127.0.0.1:9/login?token=abc"}),
@@ -248,6 +253,9 @@ ANSWERS: dict[str, Callable[[Handler], None]] = {
     "closed-event": lambda h: h.events("data: " + h.error_text(*CLOSED)),
     "resumes-error": lambda h: h.events(f"id: resumes-error {h.number}\nretry: 5\ndata:"),
     "resumes-never": lambda h: h.events(f"id: resumes-never {h.number}\nretry: 5\ndata:"),
+    "error-data": lambda h: h.body(
+        b'{"jsonrpc": "2.0", "id": %d, "error": {"code": -32603, "message": "Internal error", "data": {"id": 7}}}' % h.number
+    ),
     "null-id": lambda h: h.error(-32603, "database is down", number=None),
     "no-id": lambda h: h.body(b'{"jsonrpc": "2.0", "error": {"code": 1, "message": "database is down"}}'),
 }  # fmt: skip

@@ -31,7 +31,8 @@ def image() -> types.ImageContent:
 @server.tool()
 def drawing() -> types.ImageContent:
     """Give an image of a type that the API does not take."""
-    return types.ImageContent(type="image", data=PNG, mime_type="image/svg+xml")
+    drawn = base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'/>").decode()
+    return types.ImageContent(type="image", data=drawn, mime_type="image/svg+xml")
 
 
 @server.tool()

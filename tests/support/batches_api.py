@@ -80,7 +80,7 @@ class Batches:
                         self._look(found)
                         return 200, self._told(found)
                     case "GET", ["results"] if found.status == "ended":
-                        return 200, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in found.results)
+                        return 200, "".join(json.dumps(one) + "\n" for one in found.results)
                     case "POST", ["cancel"] if found.status != "ended":
                         found.status, found.looks = "canceling", 1
                         return 200, self._told(found)

@@ -24,6 +24,7 @@ from mcprun.cli.validate import validate
 from mcprun.errors import ExitCode, PromptsError, RunError, UsageError
 from mcprun.heap import leave_all_at_exit
 from mcprun.report.output import install
+from mcprun.sdklog import drop_sdk_logs
 
 
 class _Group(click.Group):
@@ -73,6 +74,7 @@ def main() -> None:
     the keyboard, and writes transcripts and traces that two runs can be compared by.
     """
     leave_all_at_exit()
+    drop_sdk_logs()
 
 
 for command in (batch, diff, bless, merge, show, report, tools, chat, init, validate, login, logout):

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 @options.CONNECT_TIMEOUT
 @options.REQUEST_TIMEOUT
 @options.CALL_TIMEOUT
+@options.MAX_CALL_TIMEOUT
 @options.QUERY_TIMEOUT
 @options.RUN_TIMEOUT
 @options.RESTARTS

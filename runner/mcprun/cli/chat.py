@@ -14,8 +14,8 @@ _SET = (
     "server", *serveroptions.NAMES, "model", "base_url", "bare_api", "system",
     "effort", "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens",
     "max_result_bytes", "roots", "log_level", "max_sampling",
-    "connect_timeout", "request_timeout", "call_timeout", "query_timeout", "restarts", "retries", "no_retry",
-    "max_retry_wait", "budget_tokens", "budget_usd", "redact",
+    "connect_timeout", "request_timeout", "call_timeout", "max_call_timeout", "query_timeout", "restarts",
+    "retries", "no_retry", "max_retry_wait", "budget_tokens", "budget_usd", "redact",
 )  # fmt: skip
 """What a project may set."""
 
@@ -52,6 +52,7 @@ _SET = (
 @options.CONNECT_TIMEOUT
 @options.REQUEST_TIMEOUT
 @options.CALL_TIMEOUT
+@options.MAX_CALL_TIMEOUT
 @options.QUERY_TIMEOUT
 @options.RESTARTS
 @options.RETRIES

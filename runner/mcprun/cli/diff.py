@@ -91,4 +91,6 @@ def diff(
         if html:
             size = write_diff(html, differing, comparison, (base, before.run), (head, after.run))
             click.echo(f"{html}: {size / 1000:,.1f} kB", err=True)
+    for warning in lens.scrubber.warnings():
+        click.echo(f"warning: {warning}", err=True)
     ctx.exit(ExitCode.FAILED if comparison.tally.differ else ExitCode.PASSED)

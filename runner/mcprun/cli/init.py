@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=ServerCommand,
-    only=("server", "env", "header", "connect_timeout", "call_timeout", "redact"),
+    only=("server", "env", "header", "connect_timeout", "call_timeout", "max_call_timeout", "redact"),
     short_help="Write a first prompts file from a server's tools.",
 )
 @options.SERVER
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace the files when they are there already.")
 @options.CONNECT_TIMEOUT
 @options.CALL_TIMEOUT
+@options.MAX_CALL_TIMEOUT
 @options.REDACT
 @click.pass_context
 def init(ctx: click.Context, /, **given: Any) -> None:
@@ -100,7 +101,11 @@ def init(ctx: click.Context, /, **given: Any) -> None:
         headers=given["header"],
         redact=given["redact"],
         server_args=ctx.meta.get(options.WithServerArgs.KEY, ()),
-        limits=Limits(connect_seconds=given["connect_timeout"], call_seconds=given["call_timeout"]),
+        limits=Limits(
+            connect_seconds=given["connect_timeout"],
+            call_seconds=given["call_timeout"],
+            max_call_seconds=given["max_call_timeout"],
+        ),
     )
     target, redactor = reach(given["server"], asked, Account.find())
     commands = _commands(ctx, str(prompts), given["server"], asked, redactor)

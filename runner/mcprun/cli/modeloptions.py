@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from mcprun.limits import LEAST_THINKING
+
 MODEL = click.option(
     "--model",
     metavar="MODEL",
@@ -42,13 +44,10 @@ EFFORT = click.option(
 
 
 def _thinking(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is None or value in ("adaptive", "disabled") or (value.isdecimal() and int(value) >= _LEAST_THINKING):
+    if value is None or value in ("adaptive", "disabled") or (value.isdecimal() and int(value) >= LEAST_THINKING):
         return value
-    raise click.BadParameter(f"{value!r} is neither adaptive nor disabled, nor a number from {_LEAST_THINKING:,} on")
+    raise click.BadParameter(f"{value!r} is neither adaptive nor disabled, nor a number from {LEAST_THINKING:,} on")
 
-
-_LEAST_THINKING = 1024
-"""Tokens: the API takes no smaller budget."""
 
 THINKING = click.option(
     "--thinking",

@@ -254,7 +254,15 @@ BATCH_WAIT = _seconds(
 BATCH_POLL = _seconds("--batch-poll", limits.BATCH_POLL_SECONDS, "With --batch-api: longest wait between looks at it.")
 CONNECT_TIMEOUT = _seconds("--connect-timeout", limits.CONNECT_SECONDS, "Starting the server and listing its tools.")
 REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "One model request.")
-CALL_TIMEOUT = _seconds("--call-timeout", limits.CALL_SECONDS, "One tool call; the model is told when it is over.")
+CALL_TIMEOUT = _seconds(
+    "--call-timeout", limits.CALL_SECONDS, "One tool call; progress starts it anew. The model is told when it is over."
+)
+MAX_CALL_TIMEOUT = click.option(
+    "--max-call-timeout",
+    type=_Amount(min=0, min_open=True, max=_YEAR),
+    metavar="SECONDS",
+    help="One tool call that reports progress, in all.  [default: 600, or --call-timeout if that is longer]",
+)
 QUERY_TIMEOUT = _seconds("--query-timeout", limits.QUERY_SECONDS, "One query, all turns and calls together.")
 RUN_TIMEOUT = _seconds("--run-timeout", limits.RUN_SECONDS, "The whole run, waiting included.")
 RESTARTS = click.option(

@@ -41,6 +41,7 @@ _RENAMED = {
     "connect_seconds": "connect_timeout",
     "request_seconds": "request_timeout",
     "call_seconds": "call_timeout",
+    "max_call_seconds": "max_call_timeout",
     "query_seconds": "query_timeout",
     "run_seconds": "run_timeout",
     "retry_wait_seconds": "max_retry_wait",

@@ -31,6 +31,16 @@ class Manner:
     tool_choice: str | None = None
     bare: bool = False
 
+    @property
+    def budget(self) -> int | None:
+        """The tokens that thinking may take, where that is a number."""
+        return int(self.thinking) if self.thinking and self.thinking.isdecimal() else None
+
+    @property
+    def named_tool(self) -> str | None:
+        """The tool that the model must call in a query's first turn, if it must be one."""
+        return None if self.tool_choice in ("any", "none") else self.tool_choice
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:

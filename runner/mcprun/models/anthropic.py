@@ -7,6 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -15,11 +16,15 @@ import httpx2
 
 from mcprun.credentials import without_secrets
 from mcprun.errors import ErrorKind, NoConnectionError, QueryError, RequestError, RunError
+from mcprun.jsonfiles import strict_json
 from mcprun.models import Manner, Reply, Request
-from mcprun.models.caching import Caching, marked, shared
+from mcprun.models.caching import Caching, cached, marks_in
 from mcprun.models.clients import Client
+from mcprun.models.messages import sendable
 from mcprun.models.streaming import Assembly
 from mcprun.records import Usage
+from mcprun.surrogates import WARNING, is_well_formed, well_formed, well_formed_json
+from mcprun.warn_once import Warn, unheard
 
 
 class AnthropicModel:
@@ -34,17 +39,20 @@ class AnthropicModel:
         *,
         caching: Caching = "request",
         refusals: tuple[type[Exception], ...] = (),
+        warn: Warn = unheard,
     ) -> None:
         """Ask with a client.
 
         `request_seconds` bounds each request. `caching` says where the mark goes by which the prompt is cached;
-        `refusals` are the errors of a provider's library when it has no credentials.
+        `refusals` are the errors of a provider's library when it has no credentials. `warn` is called for content that
+        is not sent as it is.
         """
         self._client = client
         self._manner = manner
         self._seconds = request_seconds
         self._caching = caching
         self._refusals = refusals
+        self._warn = warn
         # Bedrock streams in a form of its own, and not in the events of the Messages API.
         self._is_streaming = not isinstance(client, anthropic.AsyncAnthropicBedrock)
         self.name = name
@@ -55,7 +63,7 @@ class AnthropicModel:
         An answer that breaks off after something of it was heard is not asked for again: it could only say it twice.
         """
         parameters = self.parameters(request)
-        with told(request.model, parameters["model"], self._seconds, self._refusals):
+        with told(request.model, parameters["model"], self._seconds, self._refusals, has_marks=has_marks(request)):
             if request.hear and self._is_streaming:
                 return await self._streamed(parameters, request.hear)
             # The HTTP client's time-out is one of silence; this one is of the whole request.
@@ -63,22 +71,31 @@ class AnthropicModel:
                 response = await self._client.messages.with_raw_response.create(**parameters)
                 body = await response.json()
             # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
-            return request.told(read_reply(body, _request_id(response.headers), is_bare=self._manner.bare))
+            reply = read_reply(body, _request_id(response.headers), is_bare=self._manner.bare)
+            return request.told(self.well_formed(reply))
 
     def parameters(self, request: Request) -> dict[str, Any]:
-        """Give the body of a request, as the Messages API has it."""
+        """Return the body of a request: one that the Messages API accepts, whatever the conversation holds."""
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
-            # An empty reply was said but can't be sent back: the API refuses empty content.
-            **marked([message for message in request.messages if message["content"]], self._caching),
+            **cached(sendable(request.messages, self._warn), request.tools.definitions, self._caching),
             **_mannered(self._manner, request),
         }
-        if request.system:
+        if request.system and request.system.strip():
             parameters["system"] = request.system
-        if request.tools.definitions:
-            parameters["tools"] = shared(request.tools.definitions, self._caching)
-        return parameters
+        sent: dict[str, Any] = strict_json(parameters)
+        if sent is not parameters and not is_well_formed(parameters):
+            self._warn("surrogates", f"a request to the model: {WARNING}")
+        return sent
+
+    def well_formed(self, reply: Reply) -> Reply:
+        """Return a reply whose text UTF-8 can hold, since it goes to servers and files, and back to the API."""
+        content = well_formed_json(reply.content)
+        if content is reply.content:
+            return reply
+        self._warn("surrogates-reply", f"a reply of the model: {WARNING}")
+        return replace(reply, content=content)
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
         """Hand on the text as it comes; give the same reply as if it had come in one piece."""
@@ -89,10 +106,11 @@ class AnthropicModel:
                 async for event in anthropic.AsyncStream.raw_events(response.http_response):
                     if event.data and (said := assembly.take(event.json())):
                         is_heard = True
-                        hear(said)
+                        hear(well_formed(said))
             if not assembly.is_whole:
                 raise RequestError(ErrorKind.API_ERROR, "the API's answer broke off", may_pass=True)
-            return read_reply(assembly.body, _request_id(response.headers), is_bare=self._manner.bare)
+            reply = read_reply(assembly.body, _request_id(response.headers), is_bare=self._manner.bare)
+            return self.well_formed(reply)
         except (RequestError, httpx2.HTTPError, TimeoutError, ValueError) as error:
             if not is_heard:
                 raise
@@ -109,8 +127,13 @@ def _broken_off(error: Exception) -> RequestError:
     return RequestError(kind, f"the answer broke off: {what}", may_pass=False)
 
 
+def has_marks(request: Request) -> bool:
+    """Tell whether a query asks for caching itself: what the API says of that is not about every query."""
+    return any(marks_in(list(request.messages)))
+
+
 def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
-    """Give the parameters that say how to answer."""
+    """Return the parameters that say how to answer."""
     parameters: dict[str, Any] = {}
     config: dict[str, Any] = {"effort": manner.effort} if manner.effort else {}
     if request.schema and not manner.bare:
@@ -119,11 +142,14 @@ def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
         parameters["output_config"] = config
     if manner.thinking in ("adaptive", "disabled"):
         parameters["thinking"] = {"type": manner.thinking}
-    elif manner.thinking:
-        parameters["thinking"] = {"type": "enabled", "budget_tokens": int(manner.thinking)}
+    elif manner.budget and manner.budget < request.max_tokens:  # a server that asks for sampling may want fewer
+        parameters["thinking"] = {"type": "enabled", "budget_tokens": manner.budget}
     if manner.tool_choice and request.tools.definitions and not request.turn:
         name, _ = request.tools.to_api(manner.tool_choice, {})
         is_kind = manner.tool_choice in ("any", "none")
+        if not is_kind and all(name != tool["name"] for tool in request.tools.definitions):
+            message = f"--tool-choice names {manner.tool_choice}, which this query may not use, or the server lost"
+            raise RequestError(ErrorKind.API_REFUSED, message, may_pass=False)
         parameters["tool_choice"] = {"type": name} if is_kind else {"type": "tool", "name": name}
     return parameters
 
@@ -189,11 +215,17 @@ def _request_id(headers: httpx2.Headers) -> str | None:
 
 @contextlib.contextmanager
 def told(
-    asked_for: str | None, model: str, seconds: float, refusals: tuple[type[Exception], ...] = ()
+    asked_for: str | None,
+    model: str,
+    seconds: float,
+    refusals: tuple[type[Exception], ...] = (),
+    *,
+    has_marks: bool = False,
 ) -> Iterator[None]:
     """Turn the SDK's errors into ours, by type and status.
 
-    `asked_for` is the model that a query names, if any; `refusals` are the errors of a provider's credentials.
+    `asked_for` is the model that a query names, if any; `refusals` are the errors of a provider's credentials. With
+    `has_marks`, the query asks for caching itself.
     """
     try:
         yield
@@ -207,7 +239,7 @@ def told(
             raise NoConnectionError(message) from None
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
     except anthropic.APIStatusError as error:
-        raise _status_error(error, asked_for, model) from None
+        raise _status_error(error, asked_for, model, has_marks=has_marks) from None
     except refusals as error:
         raise RunError(ErrorKind.API_REFUSED, f"no credentials for the API: {error}") from None
     except (anthropic.APIError, ValueError, RecursionError) as error:
@@ -222,7 +254,9 @@ def _place(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
     return ""
 
 
-def _status_error(error: anthropic.APIStatusError, asked_for: str | None, model: str) -> QueryError | RunError:
+def _status_error(
+    error: anthropic.APIStatusError, asked_for: str | None, model: str, *, has_marks: bool
+) -> QueryError | RunError:
     """Tell what a status means: for this request, for this query, or for the whole run."""
     said = _words(error)
     request_id = _request_id(error.response.headers)
@@ -258,7 +292,7 @@ def _status_error(error: anthropic.APIStatusError, asked_for: str | None, model:
             return failed(ErrorKind.THROTTLED, "the API is throttling", may_pass=True)
         case status if status >= 500 or status in (408, 409):
             return failed(ErrorKind.API_ERROR, "the API failed", may_pass=True)
-        case 400 if "cache_control" in said and not asked_for:
+        case 400 if "cache_control" in said and not asked_for and not has_marks:  # the mark is mcprun's own
             return RunError(
                 ErrorKind.API_REFUSED, f"the API does not take cache_control, which --bare-api leaves out: {what}"
             )

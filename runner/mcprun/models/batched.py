@@ -17,7 +17,7 @@ from mcprun.errors import ErrorKind, McprunError, QueryError, RequestError
 from mcprun.events import BatchAsked, BatchEnded, BatchSent, Emit, Warned
 from mcprun.limits import BATCH_TRIES, Limits
 from mcprun.models import Reply, Request
-from mcprun.models.anthropic import AnthropicModel
+from mcprun.models.anthropic import AnthropicModel, has_marks
 from mcprun.models.batches import Batches
 from mcprun.models.earlier import Earlier
 from mcprun.models.kept import Kept, Lost
@@ -81,16 +81,17 @@ class BatchModel:
         digest, size = measured(body)
 
         def waiting() -> Waiting:
-            return Waiting(request.where, request.turn, body, size, digest, request.model)
+            marks = has_marks(request)
+            return Waiting(request.where, request.turn, body, size, digest, request.model, has_marks=marks)
 
         with request.deadline.paused():
             if reply := await self._earlier.reply(waiting()):
-                return request.told(reply)
+                return request.told(self._model.well_formed(reply))
             for _ in range(BATCH_TRIES):
                 one = waiting()
                 self._room.join(one)
                 if reply := await one.answer:
-                    return request.told(reply)
+                    return request.told(self._model.well_formed(reply))
         message = f"the API did not come to the request in {BATCH_TRIES} batches"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=False)
 
@@ -152,7 +153,7 @@ class BatchModel:
             if one := waiting.pop(custom_id, None):
                 counts[str(result.get("type"))] += 1
                 try:
-                    _answer(one, answered(result, batch, custom_id, one.asked_for, self.name))
+                    _answer(one, answered(result, batch, custom_id, one, self.name))
                 except McprunError as error:
                     self._fail([one], error)
 

@@ -23,6 +23,7 @@ from mcprun.records import ModelRecord
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
 from mcprun.show import Show
+from mcprun.warn_once import Warn
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 """The Claude that answers when nobody names one."""
@@ -122,12 +123,13 @@ class Choice:
         *,
         waves: Waves | None = None,
         throttle: Throttle | None = None,
+        warn: Warn | None = None,
     ) -> AsyncIterator[Model]:
         """Make the model. Claude comes with its retries, within `limits`, of which `emit` is told.
 
         What it takes is taken of the `budget`, which a run's model and its judge share. A recording takes out what the
         `scrubber` takes out before it compares, and tells of differences by `show`. Batches go by the `waves` of the
-        run. A `throttle` is one that others obey as well.
+        run. A `throttle` is one that others obey as well. `warn` emits the first warning of each kind.
         """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
@@ -154,6 +156,7 @@ class Choice:
                 budget=budget,
                 waves=waves if self.is_batched else None,
                 throttle=throttle,
+                warn=warn,
             ) as model:
                 yield model
 

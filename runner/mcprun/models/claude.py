@@ -19,6 +19,7 @@ from mcprun.models.clouds import Cloud
 from mcprun.models.retry import RetryingModel
 from mcprun.models.throttle import Throttle
 from mcprun.models.waves import Waves
+from mcprun.warn_once import Warn, WarnOnce
 
 
 @asynccontextmanager
@@ -35,16 +36,25 @@ async def open_claude(
     budget: Budget,
     waves: Waves | None = None,
     throttle: Throttle | None = None,
+    warn: Warn | None = None,
 ) -> AsyncIterator[Model]:
     """Make the model with this name, of the API or of a provider (`cloud`).
 
     What it takes is taken of the `budget`. With `waves`, turns go through Message Batches, which only the API has.
-    Without a `throttle` it has its own.
+    Without a `throttle` it has its own. `warn` emits the first warning of each kind.
     """
     seconds = limits.request_seconds
     async with open_client(api_key, auth_token, base_url, cloud, seconds) as client:
         refusals = cloud.refusals if cloud else ()
-        model = AnthropicModel(client, name, manner, seconds, caching=caching(cloud, manner), refusals=refusals)
+        model = AnthropicModel(
+            client,
+            name,
+            manner,
+            seconds,
+            caching=caching(cloud, manner),
+            refusals=refusals,
+            warn=warn or WarnOnce(emit),
+        )
         async with AsyncExitStack() as stack:
             throttle = throttle or Throttle(limits.concurrency)
             kind = cloud.kind if cloud else "claude"

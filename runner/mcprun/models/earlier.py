@@ -73,7 +73,7 @@ class Earlier:
             if not result or result.get("type") != "succeeded":
                 continue
             with suppress(QueryError):  # what can't be read is asked again
-                if reply := answered(result, batch, custom_id, one.asked_for, self._model):
+                if reply := answered(result, batch, custom_id, one, self._model):
                     return replace(reply, is_counted=claimed in self._kept.counted)
         return None
 

@@ -12,6 +12,7 @@ import httpx2
 from mcprun.errors import ErrorKind, RequestError
 from mcprun.models import Reply
 from mcprun.models.anthropic import read_reply, told
+from mcprun.models.waves import Waiting
 from mcprun.records import JsonObject
 
 _STATUS = {
@@ -37,11 +38,10 @@ def result_of(line: bytes) -> tuple[str, JsonObject]:
     raise ValueError("a line of the results is none")
 
 
-def answered(result: JsonObject, batch: str, custom_id: str, asked_for: str | None, model: str) -> Reply | None:
-    """Read a request's result; `None` when the batch ended before it came to it (`canceled`, `expired`).
+def answered(result: JsonObject, batch: str, custom_id: str, one: Waiting, model: str) -> Reply | None:
+    """Read the result of the request that waits for it; None if the batch ended before (`canceled`, `expired`).
 
-    An error is raised as if it had come by itself, with the HTTP status that is the API's for it. `asked_for` is the
-    model that the query names, if any, `model` the run's.
+    An error is raised as if it had come by itself, with the HTTP status that is the API's for it. `model` is the run's.
     """
     match result:
         case {"type": "succeeded", "message": message}:
@@ -49,7 +49,7 @@ def answered(result: JsonObject, batch: str, custom_id: str, asked_for: str | No
         case {"type": "canceled" | "expired"}:
             return None
         case {"type": "errored", "error": {"error": {"type": str(kind)}} as body}:
-            with told(asked_for, asked_for or model, 0.0):
+            with told(one.asked_for, one.asked_for or model, 0.0, has_marks=one.has_marks):
                 raise _status_error(kind, body)
     raise RequestError(ErrorKind.API_ERROR, f"a result of the batch {batch} can't be read", may_pass=True)
 

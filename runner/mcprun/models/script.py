@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from mcprun.content import result_text
 from mcprun.errors import ErrorKind, QueryError
+from mcprun.evaluation import evaluated, search
 from mcprun.models import Reply, Request
 from mcprun.records import Call, JsonObject
 
@@ -18,7 +19,10 @@ class ScriptModel:
     name = "script"
 
     async def reply(self, request: Request) -> Reply:
-        """Give the script's next turn; raises `QueryError` (`script_error`) for a `$from` that finds nothing."""
+        """Return the script's next turn.
+
+        Raises `QueryError`: `script_error` for a `$from` that finds nothing, `match_timeout` for a slow `match`.
+        """
         script = request.query.script or []
         if request.turn >= len(script):
             return Reply(content=[], stop_reason="end_turn", model=self.name)
@@ -26,7 +30,7 @@ class ScriptModel:
         content: list[JsonObject] = [{"type": "text", "text": turn.text}] if turn.text.strip() else []
         for number, call in enumerate(turn.calls, len(request.calls)):
             try:
-                arguments = resolve(call.input, request.calls)
+                arguments = await evaluated(partial(resolve, call.input, request.calls))
             except LookupError as error:
                 message = f"script, turn {request.turn}, call of {call.tool}: {error.args[0]}"
                 raise QueryError(ErrorKind.SCRIPT_ERROR, message) from None
@@ -40,7 +44,8 @@ def resolve(value: Any, calls: Sequence[Call]) -> Any:
     """Put parts of earlier results in place of every `{"$from": N, "path": …, "match": …}` of a JSON value.
 
     `path` is a JSON Pointer (RFC 6901) into call N's MCP result; without it the result's text is meant. `match`
-    is a regular expression on that text: its first group, else all that matched. Raises `LookupError`.
+    is a regular expression on that text: its first group, else all that matched. Raises `LookupError`,
+    `EvaluationError`.
     """
     if isinstance(value, list):
         return [resolve(item, calls) for item in value]
@@ -62,10 +67,10 @@ def _refer(reference: JsonObject, call: Call) -> Any:
         return found
     if not isinstance(found, str):
         raise LookupError(f"{where}: match needs text, and found {type(found).__name__}")
-    match = re.search(reference["match"], found)
-    if not match:
+    match = search(reference["match"], found)
+    if match is None:
         raise LookupError(f"{where}: {reference['match']!r} does not match the result's text")
-    return match[1] if match.re.groups else match[0]
+    return match[1]
 
 
 def pointed_at(value: Any, pointer: str, where: str) -> Any:

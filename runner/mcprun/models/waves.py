@@ -53,7 +53,8 @@ class Waves:
 class Waiting:
     """A request that waits: whose turn it is, its body with the size in bytes, and a `digest` to find it again by.
 
-    `asked_for` is the model that the query names itself. The `answer` is `None` where the request has to be sent again.
+    `asked_for` is the model that the query names itself, and it `has_marks` if it asks for caching itself. The `answer`
+    is `None` where the request has to be sent again.
     """
 
     where: Where
@@ -62,6 +63,7 @@ class Waiting:
     size: int
     digest: str
     asked_for: str | None
+    has_marks: bool = False
     answer: asyncio.Future[Reply | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 

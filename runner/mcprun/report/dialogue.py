@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mcprun.content import IMAGE_TYPES
+from mcprun.media import IMAGE_TYPES
 from mcprun.records import Call, JsonObject, Transcript, Turn
 from mcprun.report.terminal import cut, one_line
 from mcprun.show import Show
@@ -29,7 +29,7 @@ _IMAGE = 1_000_000
 _BRIEF = 120
 """Characters of a result that stand in the line of a folded call."""
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*=*\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*+=*+\s*+")  # possessive, for linear time
 
 
 def dialogue(transcript: Transcript) -> JsonObject:

@@ -16,6 +16,7 @@ from mcprun.report.output import to_nowhere
 from mcprun.report.table import table
 from mcprun.report.tap import tap
 from mcprun.rundir import Run
+from mcprun.surrogates import well_formed
 
 STDOUT, HTML = "-", "html"
 
@@ -32,7 +33,7 @@ def write_report(facts: Facts, form: str, name: str) -> None:
     if name == STDOUT:
         _to_stdout(text)
         return
-    write_bytes(Path(name), text.encode("utf-8", "replace"))
+    write_bytes(Path(name), well_formed(text).encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -64,7 +65,7 @@ def write_page_of(run: Run, name: str) -> None:
 def _to_stdout(text: str) -> None:
     sys.stdout.flush()
     try:
-        sys.stdout.buffer.write(workflow.for_log(text).encode("utf-8", "replace"))
+        sys.stdout.buffer.write(well_formed(workflow.for_log(text)).encode())
         sys.stdout.buffer.flush()
     except OSError as error:
         to_nowhere(sys.stdout, error)

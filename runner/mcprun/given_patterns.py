@@ -1,0 +1,117 @@
+"""Replace what fits the regular expressions of `--redact` and `--scrub`, each within a time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from mcprun import evaluation
+from mcprun.errors import REDACTED, UsageError
+from mcprun.evaluation import EvaluationError
+from mcprun.patterns import compile_pattern
+from mcprun.records import Record
+
+
+class RedactPatterns:
+    """The patterns of `--redact`. A text that one of them can't be matched against in time is redacted whole.
+
+    `warnings` say so, once for each pattern; the caller takes them out and emits them.
+    """
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self._patterns = tuple(checked_pattern("--redact", pattern) for pattern in patterns)
+        self.warnings: list[str] = []
+        self._late: set[str] = set()
+        self._clean: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self._patterns)
+
+    def replaced(self, text: str) -> str:
+        """Replace what fits; return the same object if nothing does."""
+        if not self._patterns or text in self._clean:
+            return text
+        try:
+            if not evaluation.any_match(self._patterns, [text]):
+                return text
+        except EvaluationError:
+            pass  # the patterns one by one tell which it is
+        for pattern in self._patterns:
+            try:
+                text = evaluation.replace(pattern, REDACTED, text)
+            except EvaluationError:
+                self._note(pattern)
+                return REDACTED
+        return text
+
+    def spans(self, text: str) -> list[list[tuple[int, int]]]:
+        """Find where each pattern fits; nowhere for one that runs out of time, since `replaced` leaves nothing then."""
+        found: list[list[tuple[int, int]]] = []
+        for pattern in self._patterns:
+            try:
+                found.append(evaluation.spans(pattern, text))
+            except EvaluationError:
+                self._note(pattern)
+        return found
+
+    def look_ahead(self, value: Any) -> None:
+        """Match all strings of a value at once, so that `replaced` need not match each of them if none fits."""
+        texts = frozenset(_strings(value)) - self._clean if self._patterns else ()
+        try:
+            if texts and not evaluation.any_match(self._patterns, list(texts)):
+                self._clean = frozenset(texts)
+        except EvaluationError:
+            pass  # one of them takes too long: `replaced` finds out which
+
+    def _note(self, pattern: str) -> None:
+        if pattern not in self._late:
+            self._late.add(pattern)
+            self.warnings.append(f"--redact {pattern!r} takes too long to match; such texts are redacted whole")
+
+
+def scrubbed(pattern: str, replacement: str, text: str) -> str:
+    """Replace what fits a pattern of `--scrub`; return the text as it is if that takes too long."""
+    try:
+        return evaluation.replace(pattern, replacement, text)
+    except EvaluationError:
+        return text
+
+
+def late_scrubs(patterns: Sequence[str]) -> list[str]:
+    """Return a warning for each pattern of `--scrub` that has run out of time in this process."""
+    late = evaluation.timed_out()
+    how = f"took longer than {evaluation.MATCH_SECONDS:g} s to match; those values were left as they are"
+    return [f"--scrub {pattern!r} {how}" for pattern in patterns if late[pattern]]
+
+
+def checked_pattern(flag: str, pattern: str) -> str:
+    """Return a regular expression of an option. Raises `UsageError` for one that can't be meant."""
+    try:
+        compile_pattern(pattern)
+        is_everywhere = evaluation.search(pattern, "") is not None
+    except ValueError as error:
+        raise UsageError(f"{flag} {pattern!r} is no regular expression: {error}") from None
+    except EvaluationError as error:
+        raise UsageError(f"{flag}: {error}") from None
+    if is_everywhere:
+        raise UsageError(f"{flag} {pattern!r} fits the empty text, and so it would fit everywhere")
+    return pattern
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield all strings of a JSON value, a record or an event."""
+    todo = [value]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, Mapping):
+            todo += part
+            todo += part.values()
+        elif isinstance(part, list | tuple):
+            todo += part
+        elif isinstance(part, Record):
+            todo += part.__dict__.values()
+        elif is_dataclass(part) and not isinstance(part, type):
+            todo += [getattr(part, one.name) for one in fields(part)]

@@ -1,0 +1,205 @@
+"""A conversation as the `messages` of a request: everything that the Messages API would refuse is left out or reworded.
+
+The conversation itself stays as it was said. The API refuses blank text, also text that it has sent itself
+(`text content blocks must be non-empty`); error results with anything but text; pictures whose bytes it cannot show,
+and too many of them. One function looks at every message just before it is sent, whoever wrote it: the model, a server,
+a prompts file or a recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mcprun.content import SILENT_ERROR, text_only
+from mcprun.media import MANY, MAX_MEDIA, MAX_TOTAL, Rule, Unsendable, is_large, media_block, summary_of
+from mcprun.records import JsonObject
+from mcprun.warn_once import Warn
+
+_THINKING = frozenset({"thinking", "redacted_thinking"})
+_MEDIA = frozenset({"image", "document"})
+
+
+def sendable(messages: Sequence[JsonObject], warn: Warn) -> list[JsonObject]:
+    """Return messages that the API accepts. What is given is not changed, and stays the same object where it can.
+
+    A message that holds nothing is left out, and the user's messages around it are merged. `warn` is called for content
+    that is described in words.
+    """
+    sent: list[JsonObject] = []
+    for message in messages:
+        content = _content(message["content"], message["role"], warn)
+        if not content:
+            continue
+        kept = message if content is message["content"] else {**message, "content": content}
+        if sent and sent[-1]["role"] == kept["role"] == "user":
+            sent[-1] = {**kept, "content": [*_blocks(sent[-1]["content"]), *_blocks(kept["content"])]}
+        else:
+            sent.append(kept)
+    return _limited(_continued(sent), warn)
+
+
+def _content(content: Any, role: str, warn: Warn) -> Any:
+    """Return the content of a message; empty where nothing of it can be sent."""
+    if isinstance(content, str):
+        return content if content.strip() else ""
+    kept = [block for one in content if (block := _block(one, role, warn))]
+    is_same = len(kept) == len(content) and all(map(_is, kept, content))
+    return content if is_same else kept
+
+
+def _block(block: JsonObject, role: str, warn: Warn) -> JsonObject | None:
+    """Return a block as it can be sent; None for blank text."""
+    match block.get("type"):
+        case "text":
+            return block if str(block.get("text", "")).strip() else None
+        case "image" | "document" if role == "assistant":
+            return _marked_as(block, text_only(block, warn, "role"))
+        case "image" | "document":
+            return _marked_as(block, _media(block, warn))
+        case "tool_result":
+            return _result(block, warn)
+    return block
+
+
+def _result(block: JsonObject, warn: Warn) -> JsonObject:
+    """Return a `tool_result`, which is sent whatever it holds: a `tool_use` without one is refused."""
+    content = _content(block.get("content") or "", "user", warn)
+    if block.get("is_error"):
+        content = [text_only(one, warn) for one in _blocks(content)] or SILENT_ERROR
+        if _blocks(content) == _blocks(block.get("content") or ""):
+            return block
+    if content is block.get("content"):
+        return block
+    rest = {key: value for key, value in block.items() if key != "content"}
+    return {**rest, "content": content} if content else rest
+
+
+def _media(block: JsonObject, warn: Warn) -> JsonObject:
+    """Return an image or document block that the API accepts, else one of words."""
+    kind = str(block["type"])
+    source: Any = block.get("source")
+    found: JsonObject | Unsendable
+    match source:
+        case {"type": "base64", "data": str(data)}:
+            found = media_block(data, str(source.get("media_type") or ""), kind)
+        case {"type": "url", "url": str(url)} if url[:5].lower() == "data:":
+            found = media_block(url, "", kind)
+        case {"type": "url", "url": str(url)} if url.lower().startswith(("http://", "https://")):
+            return block
+        case {"type": "file", "file_id": str()}:
+            return block
+        case {"type": "text", "data": str(data)} if kind == "document" and data.strip():
+            return block
+        case {"type": "content", "content": str() | list() as held} if kind == "document":
+            content = _content(held, "user", warn)
+            if content is held:
+                return block
+            if content:
+                return {**block, "source": {**source, "content": content}}
+            found = Unsendable(kind, "no content", "data", "it is empty")
+        case _:
+            found = Unsendable(kind, summary_of(block), "data", "it has no source that the API accepts")
+    if isinstance(found, Unsendable):
+        warn(found.rule, found.warning)
+        return {"type": "text", "text": found.words}
+    return block if found["type"] == kind and found["source"] == source else {**block, **found}
+
+
+def _marked_as(block: JsonObject, sent: JsonObject) -> JsonObject:
+    """Keep the caching mark of a block for the one that is sent in its place."""
+    if sent is not block and block.get("cache_control"):
+        return {**sent, "cache_control": block["cache_control"]}
+    return sent
+
+
+def _continued(messages: list[JsonObject]) -> list[JsonObject]:
+    """Let a last message of the assistant, which the model is to continue, end as the API accepts it.
+
+    It must end neither in white space (`final assistant content cannot end with trailing whitespace`) nor in thinking.
+    """
+    if not messages or messages[-1]["role"] != "assistant":
+        return messages
+    *before, last = messages
+    content = list(_blocks(last["content"]))
+    while content and content[-1].get("type") in _THINKING:
+        content.pop()
+    if not content:  # the message before may be the assistant's as well, which paused
+        return _continued(before)
+    if content[-1].get("type") == "text":
+        content[-1] = {**content[-1], "text": content[-1]["text"].rstrip()}
+    return messages if content == last["content"] else [*before, {**last, "content": content}]
+
+
+def _limited(messages: list[JsonObject], warn: Warn) -> list[JsonObject]:
+    """Describe as many pictures as the limits of a whole request demand, the oldest first.
+
+    Conversations grow: the picture that is one too many may come with any turn.
+    """
+    found = [block for message in messages for block in _media_within(message["content"])]
+    dropped: dict[int, Unsendable] = {}
+
+    def drop(block: JsonObject, rule: Rule, reason: str) -> None:
+        dropped[id(block)] = Unsendable(str(block["type"]), summary_of(block), rule, reason)
+
+    for block in found[: max(0, len(found) - MAX_MEDIA)]:
+        drop(block, "count", f"the API accepts at most {MAX_MEDIA} images and documents in a request")
+    left = [block for block in found if id(block) not in dropped]
+    total = sum(map(_length, left))
+    while total > MAX_TOTAL:
+        block = left.pop(0)
+        total -= _length(block)
+        drop(block, "size", "the API accepts at most 32 MB in a request")
+    images = [block for block in left if block["type"] == "image"]
+    large = [block for block in images if is_large(block)] if len(images) > MANY else []
+    for block in large[: len(images) - MANY]:
+        drop(block, "dimensions", f"the API accepts at most 2000 pixels a side among more than {MANY} images")
+    if not dropped:
+        return messages
+    for one in dropped.values():
+        warn(one.rule, one.warning)
+    return [{**message, "content": _without(message["content"], dropped)} for message in messages]
+
+
+def _length(block: JsonObject) -> int:
+    data = block["source"].get("data")
+    return len(data) if isinstance(data, str) else 0
+
+
+def _media_within(content: Any) -> Iterator[JsonObject]:
+    """Find all images and documents in content, also those in tool results and documents."""
+    for block in content if isinstance(content, list) else ():
+        if block.get("type") in _MEDIA:
+            yield block
+        if block.get("type") == "tool_result":
+            yield from _media_within(block.get("content"))
+        elif block.get("type") == "document":
+            yield from _media_within(block["source"].get("content"))
+
+
+def _without(content: Any, dropped: dict[int, Unsendable]) -> Any:
+    """Put words in the place of dropped blocks."""
+    if not isinstance(content, list):
+        return content
+    kept = []
+    for block in content:
+        if one := dropped.get(id(block)):
+            block = _marked_as(block, {"type": "text", "text": one.words})
+        elif block.get("type") == "tool_result" and isinstance(block.get("content"), list):
+            block = {**block, "content": _without(block["content"], dropped)}
+        elif block.get("type") == "document" and isinstance(block["source"].get("content"), list):
+            source = block["source"]
+            block = {**block, "source": {**source, "content": _without(source["content"], dropped)}}
+        kept.append(block)
+    return kept
+
+
+def _blocks(content: Any) -> list[JsonObject]:
+    """Return content as blocks; empty text has none."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return list(content)
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other

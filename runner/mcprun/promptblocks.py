@@ -1,0 +1,68 @@
+"""Content blocks that a user writes into a prompts file, checked before anything is sent. Pure.
+
+The shapes are those of the Messages API (https://platform.claude.com/docs/en/api/messages). What the API refuses for
+its bytes, such as a picture that is too large, is no mistake of the file: it is described when it is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mcprun.limits import MAX_CACHE_MARKS
+
+_TYPES = ("text", "image", "document")
+
+_SOURCES: dict[str, dict[str, tuple[type, ...]]] = {
+    "base64": {"data": (str,)},
+    "url": {"url": (str,)},
+    "file": {"file_id": (str,)},
+    "text": {"data": (str,)},
+    "content": {"content": (str, list)},
+}
+"""The types of a source, each with the key that it needs."""
+
+_OF_IMAGES = ("base64", "url", "file")
+
+
+def check_blocks(blocks: list[Any]) -> None:
+    """Raise `ValueError` that names the first block which the API refuses whatever it holds."""
+    for number, block in enumerate(blocks):
+        if not isinstance(block, dict) or block.get("type") not in _TYPES:
+            raise ValueError(f"block {number} must be an object whose type is one of {', '.join(_TYPES)}")
+        if block["type"] == "text" and not (isinstance(block.get("text"), str) and block["text"].strip()):
+            raise ValueError(f"block {number} has no text")
+        if block["type"] != "text" and (problem := _source_problem(block)):
+            raise ValueError(f"block {number}: {problem}")
+
+
+def marks_problem(prompts: Iterable[Any]) -> str | None:
+    """Say what is wrong with the `cache_control` marks of a query's prompts, which one request holds together."""
+    marks = [mark for prompt in prompts for mark in _marks(prompt)]
+    if len(marks) > MAX_CACHE_MARKS:
+        return f"has {len(marks)} blocks with cache_control, and the API accepts {MAX_CACHE_MARKS}"
+    lives = [mark.get("ttl") or "5m" for mark in marks]
+    if "5m" in lives and "1h" in lives[lives.index("5m") :]:
+        return "has cache_control with a ttl of 1h after one of 5m, which the API refuses: put the longer ones first"
+    return None
+
+
+def _source_problem(block: dict[str, Any]) -> str | None:
+    kind, source = block["type"], block.get("source")
+    known = _OF_IMAGES if kind == "image" else tuple(_SOURCES)
+    if not isinstance(source, dict) or source.get("type") not in known:
+        return f"{kind} needs a source whose type is one of {', '.join(known)}"
+    for key, types in _SOURCES[source["type"]].items():
+        if not isinstance(source.get(key), types) or not source[key]:
+            return f"source needs {key}"
+    return None
+
+
+def _marks(content: Any) -> Iterator[dict[str, Any]]:
+    """Find the marks of blocks, in order, also those of blocks within a document."""
+    for block in content if isinstance(content, list) else ():
+        if isinstance(block, dict):
+            source = block.get("source")
+            yield from _marks(source.get("content") if isinstance(source, dict) else None)
+            if isinstance(mark := block.get("cache_control"), dict):
+                yield mark

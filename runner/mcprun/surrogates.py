@@ -1,0 +1,92 @@
+"""Half of a surrogate pair in text: JSON can write one (`"\\ud800"`), and UTF-8 and the Messages API cannot hold it.
+
+Everything that mcprun reads from a server, an API or a file passes one of these functions, and so does everything that
+it sends or writes: U+FFFD REPLACEMENT CHARACTER stands in place of each half (RFC 8259, section 8.2; WHATWG Infra,
+"scalar value string").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pydantic_core import to_json
+
+T = TypeVar("T")
+
+REPLACEMENT = "\ufffd"
+
+WARNING = "half of a surrogate pair, which UTF-8 cannot hold, was replaced by U+FFFD"
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+_ESCAPES = re.compile(
+    rb"(?<!\\)(?P<even>(?:\\\\)*)"
+    rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
+"""An escaped surrogate pair, or an escaped half, behind an even number of backslashes."""
+
+
+def well_formed(text: str) -> str:
+    """Return text with U+FFFD in place of each half of a surrogate pair; the very same text if there is none.
+
+    Two halves that belong together become the character that they stand for.
+    """
+    if not _HALF.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def is_well_formed(value: Any) -> bool:
+    """Tell whether no text of a JSON value, its keys included, holds half of a surrogate pair."""
+    try:
+        to_json(value, inf_nan_mode="constants")
+    except ValueError:
+        return _is_well_formed(value)
+    return True
+
+
+def well_formed_json(value: T) -> T:
+    """Return a JSON value with all of its text well-formed; the very same value if it is already."""
+    return value if is_well_formed(value) else _replaced(value)
+
+
+def well_formed_bytes(data: bytes) -> bytes:
+    """Return JSON text with U+FFFD in place of each escaped half of a surrogate pair."""
+    if b"\\ud" not in data and b"\\uD" not in data:
+        return data
+    return _ESCAPES.sub(lambda found: found["even"] + rb"\ufffd" if found["half"] else found[0], data)
+
+
+def halves_in(value: Any) -> Iterator[tuple[str | int, ...]]:
+    """Find the places of text with half of a surrogate pair in a JSON value; a key is its own place."""
+    if isinstance(value, str):
+        if _HALF.search(value):
+            yield ()
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if _HALF.search(key):
+                yield (key,)
+            yield from ((key, *place) for place in halves_in(item))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from ((number, *place) for place in halves_in(item))
+
+
+def _is_well_formed(value: Any) -> bool:
+    if isinstance(value, str):
+        return not _HALF.search(value)
+    if isinstance(value, dict):
+        return all(_is_well_formed(key) and _is_well_formed(item) for key, item in value.items())
+    return not isinstance(value, list | tuple) or all(map(_is_well_formed, value))
+
+
+def _replaced(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, dict):
+        return {_replaced(key): _replaced(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replaced(item) for item in value]
+    return value

@@ -1,0 +1,45 @@
+"""A transport whose other side is the test: messages come and go without a process, on virtual time if need be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from mcp.shared.message import SessionMessage
+from mcp_types import ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCResponse
+
+
+class Line:
+    """Both directions of a connection. `to_client` is where the test speaks."""
+
+    def __init__(self) -> None:
+        self.to_client, self._read = anyio.create_memory_object_stream[Any](10_000)
+        self._write, self._from_client = anyio.create_memory_object_stream[Any](10_000)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[tuple[Any, Any]]:
+        """Give the client's ends."""
+        async with self._read, self._write, self.to_client, self._from_client:
+            yield self._read, self._write
+
+    def say(self, message: JSONRPCMessage | Exception) -> None:
+        """Send to the client."""
+        self.to_client.send_nowait(message if isinstance(message, Exception) else SessionMessage(message))
+
+    def answer(self, number: int | str, result: dict[str, Any] | None) -> None:
+        """Answer a request; without a result, with an error."""
+        if result is None:
+            error = ErrorData(code=-32601, message="Method not found")
+            self.say(JSONRPCError(jsonrpc="2.0", id=number, error=error))
+        else:
+            self.say(JSONRPCResponse(jsonrpc="2.0", id=number, result=result))
+
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification."""
+        self.say(JSONRPCNotification(jsonrpc="2.0", method=method, params=params))
+
+    async def hear(self) -> Any:
+        """Take what the client has sent."""
+        return (await self._from_client.receive()).message

@@ -1,0 +1,234 @@
+"""Patterns and schemas that would take for ever, in each place where one is evaluated: they cost one query at most."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mcprun
+from mcprun import evaluation
+from mcprun.redact import Redactor
+from mcprun.report.dialogue import dialogue
+from mcprun.report.workflow import without_commands
+from mcprun.scrub import Scrubber
+from tests.support.cli import SECONDS, SERVERS, clean_environment, commands, read_jsonl, run_mcprun, script, write_jsonl
+from tests.support.runs import call, transcript
+
+SLOW = "a" * 40 + "!"
+"""Text for which `^(a+)+$` takes 2^40 steps."""
+
+SERVER = f"{sys.executable} {SERVERS / 'scripted.py'} offer"
+OBJECT = {"type": "object"}
+
+
+def slow(number: int) -> str:
+    """Make a pattern that takes for ever on `SLOW`, another one for each number."""
+    return f"^(?:x{number}|(a+)+)$"
+
+
+def bomb(depth: int = 40) -> dict[str, Any]:
+    """Make a schema that doubles the work with each of its levels."""
+    levels = {f"n{level}": {"allOf": [{"$ref": f"#/$defs/n{level + 1}"}] * 2} for level in range(depth)}
+    return {"$ref": "#/$defs/n0", "$defs": {**levels, f"n{depth}": {}}}
+
+
+def said(number: int, text: Any, **expected: Any) -> dict[str, Any]:
+    """Make a query whose model says some text, or a JSON value, and that expects something of it."""
+    said = text if isinstance(text, str) else json.dumps(text)
+    return script(text=said, expect={"text": expected}) | {"id": f"q{number}"}
+
+
+def asking(number: int, answer: Any) -> dict[str, Any]:
+    """Make a query that calls a tool that asks, with an answer to it."""
+    return script((f"ask{number}", {}), elicit=[answer]) | {"id": f"q{number}"}
+
+
+def matching(number: int) -> dict[str, Any]:
+    """Make a query whose second call takes a part of the first result."""
+    found = {"$from": 0, "match": slow(number)}
+    turns = [{"calls": [{"tool": "says", "input": {}}]}, {"calls": [{"tool": "says", "input": {"x": found}}]}]
+    return {"id": f"q{number}", "prompt": "?", "script": [*turns, {"text": "Done."}]}
+
+
+def expecting(number: int) -> dict[str, Any]:
+    """Make a query that expects a result by a pattern."""
+    call = {"tool": "says", "result": {"$oneof": [{"$regex": slow(number)}, "nothing"]}}
+    return script(("says", {}), expect={"calls": [call]}) | {"id": f"q{number}"}
+
+
+PLACES: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
+    "expect.text.regex": (lambda n: said(n, SLOW, regex=slow(n)), "the pattern '^(?:x{0}|(a+)+)$' took"),
+    "pattern": (
+        lambda n: said(n, [SLOW], json_schema={"items": {"pattern": slow(n)}}),
+        "the pattern '^(?:x{0}|(a+)+)$' of the schema took",
+    ),
+    "patternProperties": (
+        lambda n: said(n, {SLOW: 1}, json_schema={"patternProperties": {slow(n): False}}),
+        "the pattern '^(?:x{0}|(a+)+)$' of the schema took",
+    ),
+    "allOf": (lambda n: said(n, 1, json_schema={"title": f"{n}", **bomb()}), "the schema took"),
+    "$regex": (expecting, "the pattern '^(?:x{0}|(a+)+)$' took"),
+    "script.match": (matching, "the pattern '^(?:x{0}|(a+)+)$' took"),
+    "elicit.match": (lambda n: asking(n, {"action": "decline", "match": slow(n)}), "elicitation '"),
+    "requestedSchema": (lambda n: asking(n, {"content": {"a": SLOW}}), "elicitation '"),
+    "outputSchema": (
+        lambda n: script((f"out{n}", {})) | {"id": f"q{n}"},
+        "the result of out{0} could not be validated by its output schema: the pattern '^(?:x{0}|(a+)+)$' of the",
+    ),
+}
+"""How to make a query that is held up there, by a pattern with a number in it, and what its error begins with."""
+
+
+def offer(folder: Path, *numbers: int) -> None:
+    """Write what the server offers, for queries of these numbers."""
+    structured = {"content": [], "structuredContent": {"t": SLOW}}
+    form = {number: {**OBJECT, "properties": {"a": {"type": "string", "pattern": slow(number)}}} for number in numbers}
+    outputs = {n: {**OBJECT, "properties": {"t": {"type": "string", "pattern": slow(n)}}} for n in numbers}
+    tools = [{"name": "says", "inputSchema": OBJECT}, {"name": "quick", "inputSchema": OBJECT}]
+    tools += [{"name": f"ask{number}", "inputSchema": OBJECT} for number in numbers]
+    tools += [{"name": f"out{n}", "inputSchema": OBJECT, "outputSchema": schema} for n, schema in outputs.items()]
+    asked = {f"ask{n}": {"message": SLOW, "requestedSchema": schema} for n, schema in form.items()}
+    results = {"says": {"content": [{"type": "text", "text": SLOW}]}, **{f"out{n}": structured for n in numbers}}
+    (folder / "offer").write_text(json.dumps({"tools": tools, "asks": asked, "results": results}), encoding="utf-8")
+
+
+async def test_what_takes_too_long_is_the_error_of_its_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the pattern; the queries beside it are done, whatever they wait for meanwhile."""
+    monkeypatch.setattr(evaluation, "MATCH_SECONDS", 0.05)
+    monkeypatch.chdir(tmp_path)
+    numbers = range(1, len(PLACES) + 1)
+    offer(tmp_path, *numbers)
+    queries = [make(number) for number, (make, _) in zip(numbers, PLACES.values(), strict=True)]
+    fine = [script(("quick", {}), expect={"text": {"regex": "^D.ne"}}) | {"id": f"fine{n}"} for n in numbers]
+    options = mcprun.Options(model="script", elicit="script", fresh_server=True, out=str(tmp_path / "out"))
+    run = await mcprun.run_batch([*queries, *fine], SERVER, options)
+    found = {one.id: one for one in run.transcripts()}
+    assert {f"fine{number}": "passed" for number in numbers} == {
+        name: str(one.verdict) for name, one in found.items() if name.startswith("fine")
+    }
+    for number, (place, (_, begins)) in zip(numbers, PLACES.items(), strict=True):
+        error = found[f"q{number}"].error
+        assert (place, "match_timeout") == (place, error and str(error.kind))
+        assert error
+        assert error.message.startswith(begins.format(number)), place
+        assert "took longer than 0.05 s" in error.message
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_signal_ends_a_run_that_evaluates(tmp_path: Path, place: str) -> None:
+    """Not all is evaluated first, the files are whole, and the run can be resumed."""
+    numbers = range(1, 61)  # a minute's worth
+    sent = signal.SIGINT if "match" in place else signal.SIGTERM
+    offer(tmp_path, *numbers)
+    write_jsonl(tmp_path / "p.jsonl", *(PLACES[place][0](number) for number in numbers))
+    command = [str(Path(commands(), "mcprun")), "batch", "p.jsonl", SERVER, "--model", "script", "--elicit", "script"]
+    process = subprocess.Popen(
+        [*command, "--concurrency", "1", "--out", "out"],
+        cwd=tmp_path, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr
+        assert any(line.startswith("error") for line in process.stderr)  # the next one is being evaluated
+        process.send_signal(sent)
+        if sent == signal.SIGINT:
+            assert any("Ctrl-C again" in line for line in process.stderr)
+            process.send_signal(sent)
+        process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == (143 if sent == signal.SIGTERM else 130)
+    assert json.loads((tmp_path / "out" / "run.json").read_bytes())["state"] == "interrupted"
+    done = read_jsonl(tmp_path / "out" / "transcripts.jsonl")
+    assert [one["id"] for one in done][:1] == ["q1"]
+    assert len(done) < len(numbers) // 2
+
+
+def test_redaction_that_takes_too_long_hides_the_whole_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other texts stay as they are, until the pattern has used up its time; then all are hidden at once."""
+    monkeypatch.setattr(evaluation, "MATCH_SECONDS", 0.05)
+    redactor = Redactor([], [r"sk-\w+", slow(1001)])
+    secret = {"t": SLOW, "u": "sk-123 is mine", "v": ["fine"]}
+    assert redactor.value(secret) == {"t": "[redacted]", "u": "[redacted] is mine", "v": ["fine"]}
+    assert [
+        f"--redact {slow(1001)!r} takes too long to match; such texts are redacted whole"
+    ] == redactor.take_warnings()
+    assert redactor.take_warnings() == []
+    for _ in range(12):
+        redactor.text(SLOW)
+    assert redactor.text("fine") == "[redacted]"
+
+
+def test_scrubbing_that_takes_too_long_leaves_the_value_and_warns(tmp_path: Path) -> None:
+    """So does the command that compares runs, once for each pattern."""
+    offer(tmp_path)
+    for out in ("one", "two"):
+        write_jsonl(tmp_path / "p.jsonl", script(("says", {}), text=SLOW + out))
+        assert run_mcprun("batch", "p.jsonl", SERVER, "--out", out, cwd=tmp_path).code == 0
+    done = run_mcprun("diff", "one", "two", "--text", "--scrub", slow(1), "--scrub", "uuid", cwd=tmp_path)
+    assert (done.code, done.stderr.count("took longer than 1 s to match; those values were left as they are")) == (1, 1)
+
+
+def test_scrubbing_is_bounded_for_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern that takes too long is given up, and does not cost its time again for each value."""
+    monkeypatch.setattr(evaluation, "MATCH_SECONDS", 0.05)
+    scrubber = Scrubber.of([slow(1002), "uuid"])
+    values = [f"{SLOW}{number}" for number in range(10_000)]
+    assert values == scrubber.clean(values)
+    assert evaluation.timed_out()[slow(1002)] == 11
+
+
+def test_options_that_match_the_empty_text_for_ever_are_refused(tmp_path: Path) -> None:
+    """They are usage errors, as are those that can't be compiled for any reason."""
+    for flag in ("--redact", "--scrub"):
+        for pattern in ("((((a?){100}){100}){100}){100}", "a{99999999999999}", "(" * 5000):
+            code = run_mcprun("diff" if flag == "--scrub" else "batch", "x", "y", flag, pattern, cwd=tmp_path).code
+            assert (flag, pattern, 2) == (flag, pattern, code)
+
+
+def test_first_queries_are_made_whatever_the_patterns_are(tmp_path: Path) -> None:
+    """A value is made that fits; where there is none, or it takes too long to find out, that is said."""
+    patterns = {
+        "quick": slow(1),
+        "never": r"^(x+x+)+y(?!)$",
+        "letters": r"^\p{Lu}\p{L}+$",
+        "named": r"^(?<year>\d{4})$",
+    }
+    schemas: dict[str, Any] = {name: {"type": "string", "pattern": pattern} for name, pattern in patterns.items()}
+    schemas |= {"bomb": bomb(), "circle": {"anyOf": [{"$ref": "#/properties/v"}]}}
+    tools = [
+        {"name": name, "inputSchema": {**OBJECT, **(schema if "$defs" in schema else {}), "properties": {"v": schema}, "required": ["v"]}}
+        for name, schema in schemas.items()
+    ]  # fmt: skip
+    (tmp_path / "offer").write_text(json.dumps({"tools": tools}), encoding="utf-8")
+    done = run_mcprun("init", SERVER, "--no-workflow", cwd=tmp_path)
+    made = {query["id"]: query["script"][0]["calls"][0]["input"] for query in read_jsonl(tmp_path / "prompts.jsonl")}
+    assert {name: made.pop(name) for name in ("bomb", "circle", "never")} == {"bomb": {}, "circle": {}, "never": {}}
+    assert made == {"letters": {"v": "Example"}, "named": {"v": "0000"}, "quick": {"v": "a"}}
+    assert done.code == 0
+
+
+def test_name_patterns_take_no_exponential_time(tmp_path: Path) -> None:
+    """`--filter`, `--allow-tool`, `--deny-tool`, `tools` and `never` are shell patterns, which Python matches in linear time."""
+    stars, name = "*a" * 30 + "b", "a" * 2000
+    query = script(("says", {}), expect={"never": [stars]}, tools=["says", stars], tags=[name])
+    offer(tmp_path)
+    write_jsonl(tmp_path / "p.jsonl", query)
+    flags = ["--allow-tool", "says", "--allow-tool", stars, "--deny-tool", stars, "--filter", "q", "--filter", stars]
+    assert run_mcprun("batch", "p.jsonl", SERVER, *flags, cwd=tmp_path).code == 0
+
+
+def test_patterns_of_our_own_take_linear_time() -> None:
+    """A page and a workflow's log look at text of servers, which may be a million empty lines."""
+    lines = "\n" * 1_000_000
+    assert without_commands(lines) == lines
+    assert without_commands(f"{lines} ::error::x") == f"{lines} : :error::x"
+    image = {"type": "image", "mimeType": "image/png", "data": " " * 1_000_000 + "!"}
+    assert "not shown" in str(dialogue(transcript("a", call("draw", image))))

@@ -1,0 +1,93 @@
+"""Servers that flood their client, or hang up and keep running: every time limit holds, and the files are whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import SERVERS, Result, script, write_jsonl
+from tests.support.forks import Forks
+
+SERVER = SERVERS / "flooding.py"
+
+
+def against(mcprun: Forks, folder: Path, what: str, *flags: str, when: str = "call") -> Result:
+    """Run a query whose only call is met with a flood, on a server of its own, beside one that is just answered."""
+    write_jsonl(folder / "p.jsonl", script(("flood", {}), id="flood"), script(("floodless", {}), id="calm"))
+    flags = ("--model", "script", "--fresh-server", "--root", ".", *flags)
+    done = mcprun.run("batch", "p.jsonl", SERVER, *flags, "--", what, when, cwd=folder)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "pings",
+        "requests",
+        "elicitations",
+        "messages",
+        "bad-messages",
+        "changes",
+        "progress",
+        "stderr",
+        "lines",
+    ],
+)
+def test_a_call_ends_in_time_while_its_server_floods(mcprun: Forks, tmp_path: Path, what: str) -> None:
+    """Its own time limit is met first, and nobody else is held up; of the flood the trace has a beginning."""
+    done = against(mcprun, tmp_path, what, "--call-timeout", "2", "--query-timeout", "20", "--run-timeout", "60")
+    assert done.verdicts == {"flood": "failed", "calm": "passed"}
+    text = done.transcripts[0]["calls"][0]["content"][0]["text"]
+    assert text.startswith("No answer from flood within 2 s")
+    assert len(done.trace) < 400
+    assert done.record["state"] == "finished"
+
+
+def test_a_flood_that_never_ends_a_line_is_a_lost_connection(mcprun: Forks, tmp_path: Path) -> None:
+    """What has no end is read no further."""
+    done = against(mcprun, tmp_path, "endless", "--max-result-bytes", "1024", "--restarts", "0")
+    assert done.verdicts == {"flood": "error", "calm": "passed"}
+    assert "without a line's end" in done.transcripts[0]["error"]["message"]
+
+
+@pytest.mark.parametrize("what", ["pings", "messages"])
+def test_the_run_ends_in_time_while_its_server_floods(mcprun: Forks, tmp_path: Path, what: str) -> None:
+    """No call, and no query, needs to end for that; the trace ends with the server's exit."""
+    done = against(mcprun, tmp_path, what, "--call-timeout", "60", "--run-timeout", "3")
+    assert done.code == 3
+    assert done.transcripts[0]["error"]["kind"] == "run_timeout"
+    assert [event["event"] for event in done.trace if event["event"] == "server_exit"] == ["server_exit"] * 2
+
+
+def test_a_flood_before_the_first_answer_is_a_time_out(mcprun: Forks, tmp_path: Path) -> None:
+    """The message names the request that is waited for."""
+    done = against(mcprun, tmp_path, "pings", "--connect-timeout", "2", when="initialize")
+    assert done.code == 3
+    assert "the server did not answer within 2 s, waiting for its answer to initialize" in done.stderr
+
+
+@pytest.mark.parametrize(("what", "stream"), [("stdout", "stdout"), ("stdin", "stdin"), ("both", "stdout")])
+def test_a_server_that_hangs_up_and_keeps_running_is_lost(
+    mcprun: Forks, tmp_path: Path, what: str, stream: str
+) -> None:
+    """It is ended, and the message says what it did; so does its log."""
+    calls = [{"calls": [{"tool": "flood"}]}] * 2
+    write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "Call.", "script": [*calls, {"text": "Done."}]})
+    flags = ("--model", "script", "--restarts", "2" if what == "stdout" else "0", "--call-timeout", "30")
+    done = mcprun.run("batch", "p.jsonl", SERVER, *flags, "--", what, "call", cwd=tmp_path)
+    said = f"the server closed its {stream} but kept running"
+    assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "server_died")
+    assert f"[{said}]" in (done.run / "server.log").read_text()
+    if what == "stdout":
+        assert done.transcripts[0]["error"]["message"] == f"the server went away during flood: {said}"
+
+
+def test_a_server_that_hangs_up_before_it_answers(mcprun: Forks, tmp_path: Path) -> None:
+    """It did not exit, so that is not what the message says."""
+    done = against(mcprun, tmp_path, "stdout", when="initialize")
+    assert done.code == 3
+    assert (
+        "Error: the server went away before it answered: the server closed its stdout but kept running (" in done.stderr
+    )

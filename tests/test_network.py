@@ -1,0 +1,159 @@
+"""Proxies and certificates of the environment: what keeps clients from being made is named before anything is run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from mcprun.errors import UsageError
+from mcprun.network import check_network
+from tests.support.cli import RAW, clean_environment, run_mcprun, script, write_jsonl
+
+PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
+
+
+def problem(environ: Mapping[str, str], *, is_api: bool = True) -> str:
+    """What is wrong with an environment; empty when nothing is."""
+    try:
+        check_network(environ, is_api=is_api)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("ftp://h:1", "'ftp://h:1', and a proxy's scheme is one of http, https, socks5, socks5h"),
+        ("socks4://h:1", "'socks4://h:1', and a proxy's scheme is one of"),
+        ("http://h:99999", "'http://h:99999', which is not a URL (Port out of range 0-65535)"),
+        ("http://h:x", "which is not a URL (Port could not be cast"),
+        ("http://[::1", "which is not a URL (Invalid IPv6 URL)"),
+        ("http://", "which names no host"),
+        ("h:0", "which names no port"),
+        ("http://h 1", "which holds a space or a control character"),
+        ("ftp://user:hunter22@h:1", "'ftp://[redacted]@h:1', and"),
+    ],
+)
+def test_a_proxy_that_no_client_takes_is_named(name: str, value: str, why: str) -> None:
+    """One line says the variable, its value without secrets, and what to do."""
+    said = problem({name: value})
+    assert said.startswith(f"{name} is ")
+    assert why in said
+    assert said.endswith(f"set it to http://HOST:PORT, or unset {name}")
+    assert "hunter22" not in said
+
+
+@pytest.mark.parametrize(
+    "value", ["http://h:1", "h:1", "h", "HTTP://h", "https://u:p@h:1/", "socks5://h:1", "socks5h://h", ""]
+)
+def test_a_proxy_that_clients_take_is_none_of_our_business(value: str) -> None:
+    """An address with or without a scheme, and an empty value, which means none."""
+    assert problem({"ALL_PROXY": value}) == ""
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"ALL_PROXY": "ftp://h", "NO_PROXY": "a.example, *"},
+        {"HTTP_PROXY": "ftp://h", "REQUEST_METHOD": "GET"},
+        {"HTTPS_PROXY": "ftp://h", "https_proxy": "http://h"},
+        {"HTTPS_PROXY": "ftp://h", "https_proxy": ""},
+        {"FTP_PROXY": "ftp://h"},
+    ],
+)
+def test_a_proxy_that_is_not_used_does_not_matter(environ: dict[str, str]) -> None:
+    """Variables are read as Python's own `getproxies` reads them."""
+    assert problem(environ) == ""
+
+
+@pytest.mark.parametrize("host", ["::1/64", "[::1]", "[::1]:80", "1.2.3.4/33", "a:b:c"])
+def test_a_host_that_the_client_of_the_api_cannot_read_is_named(host: str) -> None:
+    """Other clients pass over such a host, so that it matters only where the API is asked."""
+    environ = {"ALL_PROXY": "http://h:1", "no_proxy": f"a.example,{host}"}
+    assert problem(environ).startswith(f"no_proxy holds {host!r}, which the client of the API can't read (")
+    assert problem(environ, is_api=False) == ""
+
+
+def test_hosts_that_can_be_read_are_accepted() -> None:
+    """Names, addresses, networks and addresses of IPv6, as they are commonly written."""
+    hosts = "localhost,127.0.0.1,10.0.0.0/8,::1,.example.com,example.com,example.com:8080,http://a.example, "
+    assert problem({"ALL_PROXY": "http://h:1", "NO_PROXY": hosts}) == ""
+
+
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    """A file that is missing, a folder, or not PEM; a folder that is none; and a file of keys that can't be written."""
+    (tmp_path / "bad.pem").write_text("hello")
+    remedy = "set it to a file of certificates in PEM form, or unset it"
+    missing, bad, folder = (str(tmp_path / name) for name in ("nope.pem", "bad.pem", ""))
+    assert problem({"SSL_CERT_FILE": missing}) == (
+        f"SSL_CERT_FILE names {missing}, which can't be read (No such file or directory): {remedy}"
+    )
+    assert (
+        problem({"SSL_CERT_FILE": bad})
+        == f"SSL_CERT_FILE names {bad}, which holds no certificate in PEM form: {remedy}"
+    )
+    assert problem({"SSL_CERT_FILE": folder}).startswith(f"SSL_CERT_FILE names {folder}, a folder: {remedy}")
+    assert problem({"SSL_CERT_DIR": missing}).startswith(f"SSL_CERT_DIR names {missing}, which is not a folder")
+    keys = {"SSL_CERT_DIR": folder, "SSLKEYLOGFILE": f"{missing}/keys"}
+    assert problem(keys).startswith(f"SSLKEYLOGFILE names {missing}/keys, which can't be written")
+    assert problem({"SSL_CERT_DIR": folder, "SSLKEYLOGFILE": f"{folder}/keys"}) == ""
+    assert problem({"SSLKEYLOGFILE": "/nowhere/keys"}) == problem({"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}) == ""
+
+
+def test_clients_are_made_where_nothing_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client agrees with what was said of each environment: it is made, or it is not."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    for value, is_good in [("http://h:1", True), ("socks5://h:1", True), ("ftp://h:1", False), ("http://h:x", False)]:
+        monkeypatch.setenv("ALL_PROXY", value)
+        assert (problem({"ALL_PROXY": value}) == "") == is_good
+        if is_good:
+            httpx2.Client(verify=False).close()
+        else:
+            with pytest.raises((ValueError, httpx2.InvalidURL)):
+                httpx2.Client(verify=False)
+
+
+@pytest.mark.parametrize("variables", [{"ALL_PROXY": "ftp://h"}, {"SSL_CERT_FILE": "/nowhere.pem"}])
+def test_commands_end_with_one_line(tmp_path: Path, variables: dict[str, str]) -> None:
+    """Every command that needs a client says the variable, exits with 2 and writes nothing; others do not care."""
+    write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
+    key = {"ANTHROPIC_API_KEY": "k", "AWS_BEARER_TOKEN_BEDROCK": "t", "AWS_REGION": "eu-west-7"}
+    url, base = "http://127.0.0.1:9/mcp", ("--base-url", "http://127.0.0.1:9")
+    for command in (
+        ("batch", "p.jsonl", RAW, "--model", "claude-sonnet-5-5", *base),
+        ("batch", "p.jsonl", RAW, "--model", "bedrock:m", *base),
+        ("batch", "p.jsonl", url, "--model", "script"),
+        ("tools", url),
+        ("init", url),
+        ("login", url),
+        ("chat", RAW, *base),
+    ):
+        done = run_mcprun(*command, cwd=tmp_path, env={**variables, **key})
+        (name,) = variables
+        assert (done.code, done.stderr.startswith(f"Error: {name} "), done.stderr.count("\n")) == (2, True, 1), command
+    assert not (tmp_path / "outputs").exists()
+    done = run_mcprun("batch", "p.jsonl", RAW, "--model", "script", cwd=tmp_path, env=variables)
+    assert done.code == 0
+
+
+def test_a_socks_proxy_says_what_to_install(tmp_path: Path) -> None:
+    """Where the package for it can't be imported, the line names the extra that brings it."""
+    (tmp_path / "socksio.py").write_text("raise ImportError")
+    write_jsonl(tmp_path / "p.jsonl", "Hello?")
+    env = {"ANTHROPIC_API_KEY": "k", "ALL_PROXY": "socks5://u:hunter22@h:1", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "mcprun", "batch", "p.jsonl", RAW],
+        cwd=tmp_path, env=clean_environment() | env, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    said = (
+        "Error: ALL_PROXY is 'socks5://[redacted]@h:1', a SOCKS proxy, which needs the package socksio: pip install"
+        " 'mcprun[socks]', or unset ALL_PROXY\n"
+    )
+    assert (done.returncode, done.stderr) == (2, said)
