@@ -136,6 +136,14 @@ class Traffic:
         if isinstance(message, JSONRPCResponse | JSONRPCError):
             self._settle(message.id)
 
+    def failed(self, message: Any) -> None:
+        """Forget a request that could not be sent."""
+        if isinstance(message, JSONRPCRequest):
+            key = coerce_request_id(message.id)
+            self._waiting.pop(key, None)
+            if key == self._probe_id:
+                self._stop_probe()
+
     async def probe_over(self) -> None:
         """Wait until the probe has taken too long."""
         await self._probe_over.wait()
@@ -316,7 +324,11 @@ class _Outgoing(_Stream):
         if isinstance(item.message, JSONRPCNotification) and item.message.method == _CANCELLED:
             await self._send_cancellation(item)
             return
-        await self._inner.send(item)
+        try:
+            await self._inner.send(item)
+        except BaseException:
+            self._traffic.failed(item.message)
+            raise
         self._traffic.done(item.message)
 
     async def _send_cancellation(self, item: SessionMessage) -> None:

@@ -184,7 +184,7 @@ def _whole_error(sent: Any) -> mcp_types.ErrorData:
 
 def unreadable(problem: ValueError, data: bytes) -> str:
     """Describe what a server sent in place of a message, with the beginning of it."""
-    return f"what is not a message ({problem}): {data[:_SHOWN].decode('utf-8', 'replace')}"
+    return f"an invalid message ({problem}): {data[:_SHOWN].decode('utf-8', 'replace')}"
 
 
 def error_text(error: mcp_types.ErrorData) -> str:
