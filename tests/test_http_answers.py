@@ -405,7 +405,9 @@ def test_a_recorded_refusal_is_no_divergence_when_it_comes_again(tmp_path: Path)
 def test_a_message_that_an_sse_server_refuses_is_that_calls_failure(tmp_path: Path) -> None:
     """The stream of events stays, and so do the calls beside it; results may be as long as anywhere."""
     statuses = {
-        name: text for name, text in REFUSED.items() if name.startswith(("http-4", "http-5", "html-", "json-", "cut-5"))
+        name: text
+        for name, text in REFUSED.items()
+        if name.startswith(("http-4", "http-5", "html-", "json-", "rpc-", "cut-5"))
     }
     with answering("sse") as url:
         calls: list[tuple[str, dict[str, Any]]] = [
@@ -441,6 +443,16 @@ def test_an_sse_session_that_is_lost_is_a_lost_connection(tmp_path: Path) -> Non
     assert done.verdicts == {"q0": "error", "q1": "passed"}
     told = "the server went away during never: the server lost the session: HTTP 404 Not Found: never heard of it"
     assert done.transcripts[0]["error"] == {"kind": "server_died", "message": told}
+
+
+def test_an_sse_server_that_refuses_the_probe_is_an_older_one(tmp_path: Path) -> None:
+    """There is no session yet that the status could mean the loss of."""
+    with answering("sse", "server/discover=bare-404") as url:
+        file = tmp_path / "servers.json"
+        file.write_text(json.dumps({"mcpServers": {"old": {"type": "sse", "url": url}}}))
+        done = batch(tmp_path, str(file), script(("ok", {})), flags=("--concurrency", "1", "--restarts", "0"))
+    assert (done.code, done.verdicts) == (0, {"q0": "passed"})
+    assert named(done, "warning") == []
 
 
 # Over stdio. ----------------------------------------------------------------------------------------------

@@ -37,6 +37,9 @@ _KEPT_BYTES = 512
 _ENDLESS = 20
 """A line that goes on for so many times the bound has no end."""
 
+_NEGOTIATION = frozenset({"server/discover", "initialize"})
+"""Requests that come before there is a session that could be lost: many servers refuse the first."""
+
 _Item = SessionMessage | Exception
 
 
@@ -92,7 +95,7 @@ class _Outgoing:
             await read_body(response, _RESPONSE_BYTES, _RESPONSE_SECONDS)
             return
         failure = replace(await failure_of(response, _RESPONSE_BYTES), cause=sent.cause)
-        if await self._is_lost(failure.status):
+        if getattr(posted, "method", "") not in _NEGOTIATION and await self._is_lost(failure.status):
             self._reports.lost(f"the server lost the session: {failure.message()}")
             raise anyio.BrokenResourceError
         self._refused(posted, failure)

@@ -211,6 +211,7 @@ JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 ANSWERS: dict[str, Callable[[Handler], None]] = {
     **{f"http-{n}": (lambda h, n=n: h.body(b"the words of %d" % n, n, "text/plain")) for n in STATUSES},  # type: ignore[misc]
+    "bare-404": lambda h: h.reply(404),
     "bare-500": lambda h: h.reply(500),
     "html-502": lambda h: h.body(HTML, 502, "text/html"),
     "json-500": lambda h: h.body(b'{"error": {"message": "database is down"}}', 500),
