@@ -16,11 +16,11 @@ PACKAGE = Path(mcprun.__file__).parent
 
 LAYERS = (
     "pytest_plugin", "cli", "report", "trial", "login", "redirects", "api", "baseline", "merging", "chatplan", "chatrun", "chat", "planning", "batch", "listing", "recorder", "repeats", "resume", "ray", "rayhand", "raycluster", "station", "workplace", "setup", "attempt", "judge", "grading", "approval", "mending", "loop", "conversation", "opener", "answers", "models", "diff", "variants", "compare", "alignment", "scrub", "saving", "refusals", "prices", "pool", "catalog", "connect", "unreached", "toolpages", "server", "raw_results", "output_schemas", "listening", "rounds", "desk", "asking",
-    "link", "traffic", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "pipes", "wire", "parcels", "process", "serverlog", "target", "catalogchanges", "oauthclient",
+    "link", "traffic", "authorizer", "oauthflow", "tokenstore", "grants", "stdio", "streamable", "bounded", "pipes", "wire", "parcels", "process", "serverlog", "server_argument", "config_file", "config_entry", "placeholders", "jsonc", "target", "catalogchanges", "oauthclient",
     "snapshot", "journal", "folders", "rundir", "jsonfiles", "sdklog", "supervisor", "untried", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "schema_keys", "schema_references", "sampling", "opening", "list_items", "mcp_results", "mcp_shapes", "content", "media", "prompts", "known", "schemawords", "jsonl", "source", "shard", "queries", "promptblocks", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
     "telemetry",
-    "heard", "redact", "secretforms", "promptfiles", "given_patterns", "config", "integrity", "compact", "warn_once", "events", "tally", "outline", "paid", "records", "surrogates", "ending", "heap", "together", "deadline", "jsontext", "limits", "network", "credentials", "evaluation", "evaluation_process", "evaluation_worker", "json_schema", "json_schema_keywords", "patterns", "errors",
+    "heard", "redact", "secretforms", "promptfiles", "given_patterns", "config", "integrity", "command_line", "compact", "warn_once", "events", "tally", "outline", "paid", "records", "surrogates", "ending", "heap", "together", "deadline", "jsontext", "limits", "network", "credentials", "evaluation", "evaluation_process", "evaluation_worker", "json_schema", "json_schema_keywords", "patterns", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

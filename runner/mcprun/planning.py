@@ -27,6 +27,7 @@ from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
+from mcprun.server_argument import parse_target
 from mcprun.shard import Shard
 from mcprun.source import as_file
 from mcprun.target import (
@@ -34,7 +35,6 @@ from mcprun.target import (
     InProcessTarget,
     Target,
     authorized,
-    parse_target,
     secrets_of,
     started_otherwise,
     variables_of,

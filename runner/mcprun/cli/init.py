@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 def init(ctx: click.Context, /, **given: Any) -> None:
     """Write a first prompts file for SERVER: a query and its script for each tool, with an input made from its schema.
 
-    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (a client's mcpServers configuration), or a command
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
     line in quotes. What follows -- is handed to the server. No model is asked, and without --try no tool is called.
 
     \b

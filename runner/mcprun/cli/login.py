@@ -129,7 +129,7 @@ def logout(server: str | None, wants_all: bool) -> None:
     """
     from mcprun.credentials import without_secrets
     from mcprun.grants import Key
-    from mcprun.target import parse_target
+    from mcprun.server_argument import parse_target
     from mcprun.tokenstore import TokenStore
 
     if (server is None) != wants_all:
