@@ -20,7 +20,7 @@ LAYERS = (
     "snapshot", "journal", "folders", "rundir", "jsonfiles", "sdklog", "supervisor", "untried", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "schema_keys", "schema_references", "sampling", "opening", "list_items", "mcp_results", "mcp_shapes", "content", "media", "prompts", "known", "schemawords", "jsonl", "source", "shard", "queries", "promptblocks", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
     "telemetry",
-    "heard", "redact", "secretforms", "promptfiles", "given_patterns", "config", "integrity", "command_line", "compact", "warn_once", "events", "tally", "outline", "paid", "records", "surrogates", "ending", "heap", "together", "deadline", "jsontext", "limits", "network", "credentials", "evaluation", "evaluation_process", "evaluation_worker", "json_schema", "json_schema_keywords", "patterns", "errors",
+    "heard", "redact", "secretforms", "promptfiles", "given_patterns", "config", "integrity", "command_line", "name_patterns", "compact", "warn_once", "events", "tally", "outline", "paid", "records", "surrogates", "ending", "heap", "together", "deadline", "jsontext", "limits", "network", "credentials", "evaluation", "evaluation_process", "evaluation_worker", "json_schema", "json_schema_keywords", "patterns", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

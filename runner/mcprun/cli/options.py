@@ -349,5 +349,6 @@ FILTER = click.option(
     "filters",
     multiple=True,
     metavar="PATTERN",
-    help="Run queries whose id or a tag fits, such as 'add-*'. May be given more than once.",
+    help="Run queries whose id or a tag fits, such as 'add-*'; an exact id or tag wins over a pattern. May be given"
+    " more than once.",
 )
