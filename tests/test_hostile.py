@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from mcprun.operating_system import KILL, send_signal
 from mcprun.redact import Redactor
 from mcprun.serverlog import ServerLog
 from tests.support.cli import SERVERS, Result, clean_environment, script, write_jsonl
@@ -252,7 +251,7 @@ def test_a_server_that_goes_away_and_comes_back(mcprun: Forks, tmp_path: Path) -
         assert keeper.stdout.readline().strip() == str(port)
         done = over_http(mcprun, tmp_path, port, "ok", "die", "ok", "ok")
     finally:
-        os.killpg(keeper.pid, signal.SIGKILL)
+        send_signal(keeper.pid, KILL)
         keeper.communicate(timeout=30)
     assert (done.code, done.verdicts) == (3, {"0": "passed", "1": "error", "2": "passed", "3": "passed"})
     assert done.transcripts[1]["error"]["kind"] == "server_died"

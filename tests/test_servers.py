@@ -22,6 +22,9 @@ from tests.support.cli import (
     write_jsonl,
 )
 
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
 # What can go wrong before anything runs. ----------------------------------------------------------------
 
 

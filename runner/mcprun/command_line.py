@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
-IS_WINDOWS = sys.platform == "win32"
+from mcprun.operating_system import IS_WINDOWS
 
 _WINDOWS_PATH = re.compile(r"(?:^|[\s\"'=])[A-Za-z]:\\|^[\"']?\\\\")
 r"""A path with a drive, or one that begins with a share (`\\server\share`): its backslashes are no quotes anywhere."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from mcprun.command_line import path_exists
 from mcprun.errors import UsageError
+from mcprun.operating_system import relative_path
 
 FILE, PYPROJECT, TABLE = "mcprun.toml", "pyproject.toml", "mcprun"
 
@@ -97,4 +98,4 @@ def _seen(place: Path, here: Path, value: str) -> str:
     is_new = not any(character in value for character in " :") and Path(file).suffix != ""
     if file == "-" or not (path_exists(place / file) or is_new):
         return value
-    return os.path.relpath(place / file, here) + mark + name
+    return relative_path(place / file, here) + mark + name

@@ -16,10 +16,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mcprun.command_line import IS_WINDOWS, path_exists, split_words
+from mcprun.command_line import path_exists, split_words
 from mcprun.config_file import read_server
 from mcprun.credentials import without_secrets
 from mcprun.errors import UsageError
+from mcprun.operating_system import IS_WINDOWS
 from mcprun.target import StdioTarget, Target, from_here, has_folder, http_target
 
 _NODE = (".js", ".mjs", ".cjs")

@@ -11,6 +11,7 @@ import click
 from mcprun.cli import options
 from mcprun.cli.configured import ServerCommand, is_given, is_in_file
 from mcprun.errors import ExitCode, UsageError
+from mcprun.operating_system import relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -91,7 +92,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     prompts: Path = given["prompts"]
     here = Path.cwd()
     root = root_of(here)
-    found = given["workflow"] or Path(os.path.relpath(root / WORKFLOW))
+    found = given["workflow"] or Path(relative_path(root / WORKFLOW))
     file: Path | None = None if given["no_workflow"] else found
     for path in filter(None, (prompts, file)):
         if os.path.lexists(path) and not given["force"]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mcprun.command_line import path_exists, split_words
+from mcprun.operating_system import relative_path
 from mcprun.promptfiles import fits
 from mcprun.report.workflow import for_log
 
@@ -125,7 +126,7 @@ def split(server: str) -> tuple[str, tuple[str, ...]]:
 def _patterns(prompts: str | Sequence[str], root: Path) -> list[str]:
     """Give patterns as seen from the root; a single one is seen from here, as any path of the file is."""
     if isinstance(prompts, str):
-        return [os.path.relpath(Path(prompts).absolute(), root)]
+        return [relative_path(Path(prompts).absolute(), root)]
     return [str(pattern) for pattern in prompts]
 
 
@@ -135,4 +136,4 @@ def _as_seen_from_here(server: str, root: Path) -> str:
     file, mark, name = before.partition("#")
     if PureWindowsPath(file).drive or not path_exists(root / file):
         return server
-    return f"{os.path.relpath(root / file)}{mark}{name}{found}{after}"
+    return f"{relative_path(root / file)}{mark}{name}{found}{after}"
