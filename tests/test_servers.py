@@ -408,7 +408,7 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["p.jsonl", "localhost:8765/mcp"], "Error: localhost:8765/mcp looks like a URL: write http://localhost:8765/mcp\n"),
+        (["p.jsonl", "localhost:8765/mcp"], "Error: SERVER looks like a URL: write http://localhost:8765/mcp\n"),
         (["p.jsonl", "http://[::1"], "Error: http://[::1 is not an http:// or https:// URL with a host\n"),
         (["p.jsonl", "http://token@[::1"], "Error: [redacted] is not an http:// or https:// URL with a host\n"),
         (["p.jsonl", "http://[::1", "--", "a"], "Error: http://[::1 runs already: it can't be given the arguments behind --\n"),

@@ -294,7 +294,7 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
         scope=options.oauth_scope,
         issuer=options.oauth_issuer,
     )
-    target = authorized(target, token=given_value(options.token, variables), client=client)
+    target = authorized(target, token=given_value("--token", options.token, variables), client=client)
     found = [*account.secrets, *url_secrets(options.base_url or ""), *secrets_of(target)]
     return target, Redactor(found, options.redact)
 

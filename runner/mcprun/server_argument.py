@@ -125,8 +125,12 @@ def _command_line(server: str, words: list[str], args: Sequence[str], cwd: str |
         raise UsageError(f"SERVER names no command; {_FORMS}")
     is_file = len(words) == 1 and first.lower().endswith(_NAMED_FILES)
     folder = "" if is_file or cwd is None else cwd
-    if re.match(r"[\w.-]+:\d+(/|$)", first):
-        raise UsageError(f"{first} looks like a URL: write http://{first}")
+    if re.match(r"(?:[^\s/]*@)?[\w.-]+:\d+([/?#]|$)", first):
+        raise UsageError(f"SERVER looks like a URL: write {without_secrets(f'http://{first}')}")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", first):
+        raise UsageError("SERVER looks like a URL: it must begin with http:// or https://")
+    if re.match(r"[A-Za-z_]\w*=", first):
+        raise UsageError("SERVER begins with a variable: pass it with --env NAME=VALUE")
     if (is_file or has_folder(first)) and not path_exists(Path(folder, first)):
         place = f" in {folder}" if folder else ""
         raise UsageError(f"there is no server file {first}{place}{_nearby(Path(folder, first))}")

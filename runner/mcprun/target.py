@@ -136,6 +136,8 @@ def variables_of(file: str) -> dict[str, str]:
         with Path(file).open(encoding="utf-8") as stream:
             found = dotenv_values(stream=stream)
     except OSError as error:
+        if "=" in file:
+            raise UsageError("--env-file: expected the name of a file; for NAME=VALUE there is --env") from None
         raise UsageError(f"can't read {file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"can't read {file}: it is not UTF-8") from None

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from mcprun.cli import options
+from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.command_line import split_words
 from mcprun.errors import UsageError
 
@@ -36,7 +37,7 @@ class Sources:
     server_args: list[str] = field(default_factory=list)
 
 
-class Configured(click.Command):
+class Configured(DiscreetCommand):
     """Takes what is not on the command line from the environment, else from the project's file.
 
     With `only`, nothing but those parameters may be set.

@@ -115,11 +115,19 @@ _KEY = pytest.StashKey[Settings]()
 
 
 def split(server: str) -> tuple[str, tuple[str, ...]]:
-    """Split SERVER from the arguments behind `--`, where a file stands before it: a command line keeps its own."""
+    """Split SERVER from the arguments behind `--`, where a file stands before it: a command line keeps its own.
+
+    Raises `UsageError` for arguments whose quotes are not closed.
+    """
+    from mcprun.errors import UsageError
+
     before, _, after = server.partition(" -- ")
     file = before.partition("#")[0].strip()
     if after and (path_exists(Path(file)) or len(before.split()) == 1):
-        return before.strip(), tuple(split_words(after))
+        try:
+            return before.strip(), tuple(split_words(after))
+        except ValueError as error:
+            raise UsageError(f"can't split what follows -- in the server: {str(error).lower()}") from None
     return server, ()
 
 
