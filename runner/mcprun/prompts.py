@@ -272,7 +272,7 @@ def _checked(
             problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
     if names:  # which queries are selected depends on all of them
         spelt_out = select.spelt_out | names
-        return _checked(name, source, replace(select, spelt_out=spelt_out), need_script=need_script)
+        return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
     if problems:
         raise PromptsError(problems)
     if not total:
