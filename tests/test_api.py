@@ -6,12 +6,14 @@ import asyncio
 import gc
 import json
 import logging
+import math
 import re
 import subprocess
 import sys
+from dataclasses import fields, replace
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
 from mcp.server import MCPServer
@@ -227,6 +229,28 @@ async def test_a_run_that_is_cancelled_again_and_again_ends_all_the_same(folder:
         ([{"prompt": object()}], SCRIPT, "a query is not JSON"),
         ([ADD], mcprun.Options(model="script", env={"A": "b"}), "takes neither variables nor headers"),
         ([ADD], mcprun.Options(model="script", scrub=["("]), "--scrub"),
+        *(
+            ([ADD], replace(SCRIPT, pass_rate=cast("float", rate)), f"pass_rate {told}")
+            for rate, told in (
+                (math.nan, "must be a finite number"),
+                (math.inf, "must be a finite number"),
+                (-0.5, "must be a finite"),
+                (1.5, "must be at most 1, not 1.5"),
+                (0.0, "must be above 0"),
+                ("0.5", "must be a number, not '0.5'"),
+            )
+        ),
+        *(
+            (
+                [ADD],
+                replace(SCRIPT, limits=mcprun.Limits(**cast("dict[str, Any]", {field.name: odd}))),
+                f"limits.{field.name} must be",
+            )
+            for field in fields(mcprun.Limits)
+            for odd in (math.nan, math.inf, -1)
+            if (field.name, odd) != ("max_call_seconds", -1)  # which is less than the other, and refused at once
+        ),
+        ([ADD], mcprun.Options(model="script", repeat=0), "repeat must be at least 1"),
     ],
 )
 async def test_wrong_usage(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from mcprun.operating_system import KILL, send_signal
 from mcprun.redact import Redactor
 from mcprun.serverlog import ServerLog
 from tests.support.cli import SERVERS, Result, clean_environment, script, write_jsonl
@@ -253,7 +252,7 @@ def test_a_server_that_goes_away_and_comes_back(mcprun: Forks, tmp_path: Path) -
         assert keeper.stdout.readline().strip() == str(port)
         done = over_http(mcprun, tmp_path, port, "ok", "die", "ok", "ok")
     finally:
-        os.killpg(keeper.pid, signal.SIGKILL)
+        send_signal(keeper.pid, KILL)
         keeper.communicate(timeout=30)
     assert (done.code, done.verdicts) == (3, {"0": "passed", "1": "error", "2": "passed", "3": "passed"})
     assert done.transcripts[1]["error"]["kind"] == "server_died"
@@ -330,3 +329,22 @@ def test_a_compressed_answer_is_refused(mcprun: Forks, tmp_path: Path) -> None:
         server.shutdown()
     assert (done.code, Handler.accepted) == (1, {"identity"})
     assert told(done)[0] == "HTTP 200 OK, but the response is compressed (gzip), which mcprun does not accept"
+
+
+def test_numbers_that_json_has_no_form_for_are_recorded_as_text(mcprun: Forks, tmp_path: Path) -> None:
+    """They are read, equal neither null nor anything else, and warned of once for each tool."""
+    calls = ("infinite", "nan", "nan")
+    queries = [script((tool, {}), id=f"{at}") for at, tool in enumerate(calls)]
+    queries[2]["expect"] = {"calls": [{"tool": "nan", "result": {"n": None}}]}
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = mcprun.run("batch", "p.jsonl", HOSTILE, "--", "numbers", cwd=tmp_path)
+    assert (done.code, done.verdicts) == (1, {"0": "passed", "1": "passed", "2": "failed"})
+    assert [one["calls"][0]["structured"] for one in done.transcripts] == [
+        {"n": "Infinity"},
+        {"n": "NaN"},
+        {"n": "NaN"},
+    ]
+    warned = [line for line in done.stderr.splitlines() if "which is not JSON" in line]
+    assert sorted(line.split(" holds ")[0] for line in warned) == [
+        "Warning: the server's message (infinite)", "Warning: the server's message (nan)"
+    ]  # fmt: skip

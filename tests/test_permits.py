@@ -101,3 +101,24 @@ def test_less_is_permitted_with_each_condition(names: list[str], deny: list[str]
     assert [one["name"] for one in kept.definitions] == [
         one["name"] for one in whole.definitions if one["name"] in kept.names
     ]
+
+
+@pytest.mark.parametrize("flags", [("--deny-tool", "delete_*"), ("--allow-tool", "stat"), ("--read-only",)])
+def test_allowing_errors_allows_no_tool(folder: Path, flags: tuple[str, ...]) -> None:
+    """A call that was kept from the server fails its query, unless an expected call says that it is to be an error."""
+    call: tuple[str, dict[str, Any]] = ("delete_file", {})
+    allows, expects = {"tool_errors": "allow"}, {"calls": [{"tool": "delete_file", "is_error": True}]}
+    write_jsonl(
+        folder / "q.jsonl",
+        script(call, id="plain"),
+        script(call, id="allows", expect=allows),
+        script(call, id="expects", expect=expects),
+        script(call, id="both", expect={**allows, **expects}),
+        script(call, id="own", expect={**allows}, tools=["stat"]),
+    )
+    done = run_mcprun("batch", "q.jsonl", "files.py", "--allow-tool-errors", *flags, cwd=folder)
+    assert (done.code, passed(done)) == (1, ["expects", "both"])
+    (message,) = {check["message"] for one in done.transcripts for check in one["checks"] if not check["passed"]}
+    assert message == (
+        "call 0: expected a tool that may be used, got delete_file{}: 'The tool delete_file is not allowed here.'"
+    )

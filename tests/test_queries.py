@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.expectations import Expect
 from mcprun.queries import BadQuery, Query, parse_query
 
 JSON = st.recursive(
@@ -122,6 +123,18 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
         ({"prompt": "x", "expect": {"text": {"regex": "("}}}, [("expect.text.regex[0]", "is no regular expression: missing ), unterminated subpattern at position 0")]),
         ({"prompt": "x", "expect": {"text": {}}}, [("expect.text", "expects nothing: say one of contains, not_contains, equals, regex, json_schema")]),
         ({"prompt": "x", "expect": {"text": {"json_schema": {"type": "strnig"}}}}, [("expect.text.json_schema", "is no JSON Schema: at $.type: 'strnig' is not valid under any of the given schemas")]),
+        *(
+            ({"prompt": "x", "expect": {key: None}}, [(f"expect.{key}", "must not be null: give a value, or leave the key out")])
+            for key in Expect.model_fields
+        ),
+        *(
+            ({"prompt": "x", "expect": {"text": {"contains": "a", key: None}}}, [(f"expect.text.{key}", "must not be null: give a value, or leave the key out")])
+            for key in ("not_contains", "equals", "regex", "json_schema")
+        ),
+        *(
+            ({"prompt": "x", "expect": {"calls": [{"tool": "a", key: None}]}}, [(f"expect.calls[0].{key}", "must not be null: give a value, or leave the key out")])
+            for key in ("input", "is_error", "exact_input")
+        ),
         ({"prompt": "x", "expect": {"match": "exact"}}, [("expect", "has a match, and no calls that it could be of")]),
         ({"prompt": "x", "expect": {"max_calls": -1}}, [("expect.max_calls", "must be greater than or equal to 0")]),
         ({"prompt": "x", "expect": {"call": []}}, [("expect.call", "unknown key; did you mean 'calls'?")]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,55 @@ def test_where_a_long_result_diverges(tmp_path: Path) -> None:
         (checks,) = (one["checks"] for one in run_mcprun(*again, cwd=tmp_path).transcripts)
         (message,) = (check["message"] for check in checks if check["check"] == "diverged")
         assert told in message
+
+
+def damaged(recorded: dict[str, Any], how: str) -> dict[str, Any]:
+    """Take something from a recorded transcript of two turns, in which a call is made."""
+    turns, calls, messages = (recorded[key] for key in ("turns", "calls", "messages"))
+    match how:
+        case "no messages":
+            return {**recorded, "messages": []}
+        case "no last message":
+            return {**recorded, "messages": messages[:-1]}
+        case "no last turn":
+            return {**recorded, "turns": turns[:-1]}
+        case "neither":
+            return {**recorded, "messages": messages[:-2], "turns": turns[:-1]}
+        case "no call":
+            return {**recorded, "calls": []}
+        case "one call more":
+            return {**recorded, "calls": [*calls, *calls]}
+        case "no content":
+            return {**recorded, "messages": [{"role": message["role"]} for message in messages]}
+    return {**recorded, "given": {"messages": 99, "diverged": False}}
+
+
+DAMAGES = {
+    "no messages": "it counts 2 turns of the model, and its messages hold 0",
+    "no last message": "it counts 2 turns of the model, and its messages hold 1",
+    "no last turn": "it counts 1 turns of the model, and its messages hold 2",
+    "neither": "ends after 1 turns",
+    "no call": "turn 0 makes 1 calls, and 0 are recorded",
+    "one call more": "turn 0 makes 1 calls, and 2 are recorded",
+    "no content": "the message of turn 0 is not a list of content blocks",
+    "given": "it was given 99 messages by the server, and holds 4 in all",
+}
+
+
+def test_a_recording_that_lacks_something_is_an_error_of_its_query(tmp_path: Path) -> None:
+    """It says what was expected, what there is, and what to do; the other queries are played."""
+    names = [*DAMAGES, "whole"]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *(script(("ok", {}), id=name) for name in names))
+    done = run_mcprun("batch", prompts, SERVERS / "raw.py", "--out", "good", cwd=tmp_path)
+    (tmp_path / "good" / "queries.jsonl").unlink()
+    write_jsonl(
+        done.run / "transcripts.jsonl",
+        *(damaged(one, one["id"]) if one["id"] != "whole" else one for one in done.transcripts),
+    )
+    again = run_mcprun("batch", prompts, SERVERS / "raw.py", "--model", "replay:good", cwd=tmp_path)
+    assert (again.code, again.verdicts) == (3, {name: "error" if name != "whole" else "passed" for name in names})
+    assert "Traceback" not in again.stderr
+    for one in again.transcripts[:-1]:
+        assert one["error"]["kind"] == "not_recorded"
+        assert DAMAGES[one["id"]] in one["error"]["message"]
+    assert "; record the query again, or play back another run" in again.transcripts[0]["error"]["message"]

@@ -158,7 +158,7 @@ def test_a_run_that_cannot_be_read_says_so(here: Path, content: str) -> None:
 
 def test_numbers_that_json_has_none_of_become_text() -> None:
     """Whatever a server sends, the files stay JSON."""
-    assert dumps({"a": [float("nan"), 1.5], "b": float("-inf")}) == '{"a":["nan",1.5],"b":"-inf"}'
+    assert dumps({"a": [float("nan"), 1.5], "b": float("-inf")}) == '{"a":["NaN",1.5],"b":"-Infinity"}'
 
 
 def test_events_are_read_as_they_were_written(here: Path) -> None:

@@ -22,6 +22,9 @@ from tests.support.cli import (
     write_jsonl,
 )
 
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
 # What can go wrong before anything runs. ----------------------------------------------------------------
 
 
@@ -280,7 +283,7 @@ def test_a_client_configuration(tmp_path: Path) -> None:
     assert messages == [
         "Error: mcp.json has 2 servers: choose one, such as mcp.json#raw\n",
         "Error: mcp.json has no server 'x'; it has raw, other\n",
-        "Error: mcp.json#other needs the environment variable UNSET_VARIABLE, which is not set\n",
+        "Error: mcp.json: mcpServers.other.args[0]: ${UNSET_VARIABLE} needs the environment variable UNSET_VARIABLE, which is not set\n",
     ]
 
 
@@ -407,16 +410,16 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["p.jsonl", "localhost:8765/mcp"], "Error: localhost:8765/mcp looks like a URL: write http://localhost:8765/mcp\n"),
-        (["p.jsonl", "http://[::1"], "Error: http://[::1 is no whole http or https URL\n"),
-        (["p.jsonl", "http://token@[::1"], "Error: [redacted] is no whole http or https URL\n"),
-        (["p.jsonl", "http://[::1", "--", "a"], "Error: http://[::1 runs already: it can't be given arguments (a)\n"),
+        (["p.jsonl", "localhost:8765/mcp"], "Error: SERVER looks like a URL: write http://localhost:8765/mcp\n"),
+        (["p.jsonl", "http://[::1"], "Error: http://[::1 is not an http:// or https:// URL with a host\n"),
+        (["p.jsonl", "http://token@[::1"], "Error: [redacted] is not an http:// or https:// URL with a host\n"),
+        (["p.jsonl", "http://[::1", "--", "a"], "Error: http://[::1 runs already: it can't be given the arguments behind --\n"),
         (["p.jsonl", ""], "Error: SERVER is empty; give a server file, a command line, a URL or FILE.json#name\n"),
-        (["p.jsonl", "server.py --x"], "Error: give the server's arguments behind --: server.py … -- --x\n"),
+        (["p.jsonl", "server.py --x"], "Error: the server's arguments go behind --: server.py -- ARGUMENTS\n"),
         (["p.jsonl", "server.ts"], "Error: don't know how to run server.ts: give a command line such as \"npx tsx server.ts\"\n"),
         (["p.jsonl", "."], "Error: . is a folder; give a server file, a command line, a URL or FILE.json#name\n"),
-        (["p.jsonl", "mcp.json"], "Error: mcp.json#it asks for an input (${input:key}), and nobody is there to answer: put ${env:NAME}\n"),
-        (["p.jsonl", "broken.json"], "Error: broken.json is not JSON: "),
+        (["p.jsonl", "mcp.json"], "Error: mcp.json: servers.it.args[0]: ${input:key} can't be resolved: mcprun never prompts; write ${env:NAME}, and set that variable\n"),
+        (["p.jsonl", "broken.json"], "Error: broken.json:1:13: not valid JSON: extra data\n"),
         (["p.jsonl", "server.py", "--model", "replay:"], "Error: name the run that is to be played back: --model replay:RUN, such as replay:latest\n"),
         (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url names an API, and there is no key to show it: set ANTHROPIC_API_KEY (any value, where it wants none), or say --model script\n"),
         (["p.jsonl", "server.py", "--model", "openai:gpt-4"], "Error: Claude's API has no model openai:gpt-4: the providers are bedrock:NAME, vertex:NAME and foundry:NAME; any other endpoint needs --base-url\n"),
@@ -425,7 +428,12 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
         (["http://me:s3cret@x/mcp?k=v", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'http://[redacted]@x/mcp?[redacted]'\n"),
         (["server.py", "server.py"], "Error: server.py is a server's file: PROMPTS comes before SERVER, and is JSONL\n"),
         (["p.jsonl", "server.py", "--base-url", "http://[x"], "Error: --base-url names an API, and there is no key to show it: "),
-        (["p.jsonl", "server.py", "--call-timeout", "nan"], "Error: Invalid value for '--call-timeout': 'nan' is no number.\n"),
+        *(
+            (["p.jsonl", "server.py", flag, value], f"Error: Invalid value for '{flag}': ")
+            for flag in ("--call-timeout", "--pass-rate", "--budget-usd")
+            for value in ("nan", "inf", "-inf", "-1")
+        ),
+        (["p.jsonl", "server.py", "--pass-rate", "1.5"], "Error: Invalid value for '--pass-rate': "),
     ],
 )  # fmt: skip
 def test_wrong_usage_says_what_to_do(tmp_path: Path, args: list[str], message: str) -> None:
@@ -434,7 +442,7 @@ def test_wrong_usage_says_what_to_do(tmp_path: Path, args: list[str], message: s
     for name in ("server.py", "server.ts"):
         (tmp_path / name).touch()
     (tmp_path / "mcp.json").write_text('{"servers": {"it": {"command": "x", "args": ["${input:key}"]}}}')
-    (tmp_path / "broken.json").write_text("{} // no")
+    (tmp_path / "broken.json").write_text("{} /* no */ 1")
     done = run_mcprun("batch", *args, cwd=tmp_path)
     told = done.stderr[done.stderr.index("Error: ") :]
     assert (done.code, told[: len(message)]) == (2, message)

@@ -18,7 +18,9 @@ from mcprun.batch import run_plan
 from mcprun.compare import Lens
 from mcprun.diff import Comparison, QueryDiff, Tally
 from mcprun.ending import Ending
+from mcprun.errors import UsageError
 from mcprun.events import Event
+from mcprun.limits import number_problem
 from mcprun.planning import Options, make_plan
 from mcprun.resume import Resume
 from mcprun.rundir import Run, open_transcripts, repeated
@@ -55,7 +57,7 @@ async def run_batch(
     A run that could not go on has an `error` in its record, and `record.exit_code` says what the command would exit
     with. Raises `UsageError` when nothing was run: wrong options, a bad prompts file, nobody to ask.
     """
-    earlier = None if resume is None else Resume(resume if isinstance(resume, Run) else Run.read(fspath(resume)))
+    earlier = None if resume is None else Resume(resume if isinstance(resume, Run) else Run.read_record(fspath(resume)))
     plan = make_plan(prompts, server, options or Options(), resume=earlier)
     with plan.prompts:
         result = await run_plan(plan, watch, ending)
@@ -70,6 +72,8 @@ def compare_runs(
     Queries that were run several times are compared as samples: `alpha` is how unlikely chance must be for a change of
     a pass rate to count. Raises `UsageError` when they can't be compared.
     """
+    if (problem := number_problem(alpha, most=1)) or not alpha:
+        raise UsageError(f"alpha {problem or 'must be above 0'}")
     with open_transcripts(fspath(base)) as before, open_transcripts(fspath(head)) as after:
         comparison = Comparison(lens or Lens(), repeated=repeated(before, after), alpha=alpha)
         tools = comparison.tools(before.tools, after.tools)

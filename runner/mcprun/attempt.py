@@ -11,7 +11,7 @@ from mcprun.checks import ENDED, Outcome, check_all
 from mcprun.conversation import Conversation
 from mcprun.deadline import Deadline
 from mcprun.ending import Ending
-from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.errors import ErrorKind, QueryError, RunError, describe
 from mcprun.evaluation import evaluated
 from mcprun.events import AttemptEnd, Warned, Where
 from mcprun.judge import Exam, Judge
@@ -85,7 +85,7 @@ class Attempts:
                 async with deadline:
                     await self.loop.converse(query, server, where, conversation, deadline)
                     await self._grade(query, where, conversation, deadline)
-            await self._check(query, conversation, deadline.worked)
+            await self._check(query, where, conversation, deadline.worked)
         except QueryError as error:
             if error.kind is ErrorKind.REQUEST_TIMEOUT:
                 return QueryError(error.kind, f"{error}; waiting for {conversation.pending}")
@@ -102,8 +102,7 @@ class Attempts:
                 raise
             return _cut(self.ending.reason, conversation)
         except Exception as error:  # noqa: BLE001  a fault in one query must not take the others with it
-            self.loop.emit(Warned(where=where, message=f"a fault of mcprun itself: {traceback.format_exc()}"))
-            return QueryError(ErrorKind.FAULT, f"a fault of mcprun itself: {type(error).__name__}: {error}")
+            return self.fault("a fault of mcprun itself", error, where)
         return None
 
     def _needs_it_alone(self, query: Query, where: Where) -> bool:
@@ -116,10 +115,15 @@ class Attempts:
             with conversation.waiting_for("the judge"):
                 conversation.judged += await self.judge.grade(Exam(query, where, conversation, deadline))
 
-    async def _check(self, query: Query, conversation: Conversation, seconds: float) -> None:
-        """Fill in a conversation's checks. Raises `QueryError` if a pattern or schema runs out of time."""
-        with conversation.waiting_for("the checks"):
-            conversation.checks = await evaluated(lambda: self.checks(query, conversation, seconds))
+    async def _check(self, query: Query, where: Where, conversation: Conversation, seconds: float) -> None:
+        """Fill in a conversation's checks. Raises `QueryError` if that takes too long, or fails."""
+        try:
+            with conversation.waiting_for("the checks"):
+                conversation.checks = await evaluated(lambda: self.checks(query, conversation, seconds))
+        except QueryError:
+            raise
+        except Exception as error:
+            raise self.fault("the conversation could not be judged", error, where) from error
 
     def checks(self, query: Query, conversation: Conversation, seconds: float) -> list[Check]:
         """Hold a conversation that took so many `seconds` of work against what the query expects.
@@ -136,6 +140,7 @@ class Attempts:
             seconds=seconds,
             output_tokens=usage.output_tokens if usage else None,
             unlisted=conversation.unlisted,
+            denied=conversation.denied,
         )
         return check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
 
@@ -148,7 +153,6 @@ class Attempts:
         error: QueryError | RunError | None,
     ) -> Transcript:
         """Make the transcript of a conversation that was checked, or that an `error` kept from its end."""
-        usage = _total(conversation)
         checks: list[Check] = []
         if not error:
             checks = [*conversation.checks, *conversation.judged]
@@ -174,9 +178,15 @@ class Attempts:
             checks=checks,
             turns=conversation.turns,
             attempts=attempts,
-            usage=usage,
+            usage=_total(conversation),
             error=ErrorInfo(kind=error.kind, message=str(error)) if error else None,
         )
+
+    def fault(self, what: str, error: Exception, where: Where) -> QueryError:
+        """Return the error of a query in which something unforeseen was raised; the trace gets the traceback."""
+        told = f"{what}: {describe(error)}"
+        self.loop.emit(Warned(where=where, message=told, traceback="".join(traceback.format_exception(error))))
+        return QueryError(ErrorKind.FAULT, told)
 
 
 def _cut(reason: RunError, conversation: Conversation) -> RunError:

@@ -53,12 +53,22 @@ def _check(run: Run, path: Path, *, force: bool) -> None:
         raise UsageError(f"{path} is there already and is no run: a baseline needs a folder of its own")
     if path.samefile(run.path):
         raise UsageError(f"{path} is the run itself")
+    if not force:
+        _check_old(path)
     if not force and (lost := _lost(run, path)):
         more = f" and {len(lost) - _TOLD:,} more" if len(lost) > _TOLD else ""
         raise UsageError(
             f"{run.path} lacks {len(lost):,} of the queries that {path} holds ({', '.join(lost[:_TOLD])}{more}), and"
             " what a baseline does not hold can't regress; bless a run of all queries, or give --force to drop them"
         )
+
+
+def _check_old(path: Path) -> None:
+    """Refuse to replace a damaged baseline: which queries it held is not known."""
+    try:
+        Run.read(str(path))
+    except UsageError as error:
+        raise UsageError(f"{error}; give --force to replace it by the new baseline") from None
 
 
 def _lost(run: Run, path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mcprun import evaluation
 from mcprun.ending import Ending
-from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
+from mcprun.errors import ErrorKind, McprunError, RunError, UsageError, describe
 from mcprun.events import Emit, Event, QueryEnd, RunStart, Warned, Where
 from mcprun.folders import new_directory
 from mcprun.heap import growing, settled
@@ -24,14 +24,15 @@ from mcprun.process import Ahead
 from mcprun.prompts import PromptsFile
 from mcprun.queries import Query
 from mcprun.recorder import Recorder, head
-from mcprun.records import JsonObject, RunRecord
+from mcprun.records import JsonObject, RunRecord, Transcript
 from mcprun.resume import Resume
 from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.setup import Setup
-from mcprun.target import InProcessTarget
+from mcprun.target import InProcessTarget, warnings_of
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
-from mcprun.untried import untried
+from mcprun.tools import unmatched
+from mcprun.untried import faulted, untried
 
 if TYPE_CHECKING:
     from mcprun.workplace import Workplace
@@ -98,6 +99,8 @@ async def run_plan(
         recorder.emit(
             RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
         )
+        for warning in (*plan.prompts.warnings, *warnings_of(plan.target)):
+            recorder.emit(Warned(message=warning))
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
         with sdk_logs(recorder.emit, plan.redactor):
             async with telemetry.running(recorder.emit):
@@ -136,6 +139,8 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
     async with _workplace(plan, recorder, ending, flight) as place:
         recorder.answered(place.about)
         plan.check_tool_choice(place.about.tools)
+        for message in unmatched(plan.permit, plan.prompts.patterns, place.about.tools):
+            emit(Warned(message=message))
         take = take or _in_order(plan.prompts, journal, ending)
 
         async def work() -> None:
@@ -147,7 +152,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                     return
                 started = time.monotonic()
                 with telemetry.query(query.id, repeat):
-                    transcript = await place.run(query, repeat)
+                    transcript = await _isolated(plan, place, query, repeat)
                     where = Where(query.id, repeat, transcript.attempts)
                     emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
@@ -157,6 +162,17 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                     group.create_task(work()).add_done_callback(flight.land)
         except ExceptionGroup as errors:
             raise _told_first(errors) from errors
+
+
+async def _isolated(plan: Plan, place: Workplace, query: Query, repeat: int) -> Transcript:
+    """Run a query; if something unforeseen is raised outside of its attempts, that is this query's error alone."""
+    try:
+        return await place.run(query, repeat)
+    except McprunError:
+        raise
+    except Exception as error:  # noqa: BLE001  what one query holds must not cost the others
+        message = f"a fault of mcprun itself: {describe(error)}"
+        return faulted(query, repeat, message, system=plan.system, model=plan.model.record.name)
 
 
 def _workplace(

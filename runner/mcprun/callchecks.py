@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mcprun.content import result_text
 from mcprun.expectations import ExpectedCall
+from mcprun.jsontext import AmbiguousError, loads
 from mcprun.matchers import fits
 from mcprun.records import Call
 from mcprun.show import Show
@@ -70,7 +70,8 @@ def mismatch(wanted: ExpectedCall, call: Call, show: Show) -> str:
         ends = {True: "an error", False: "no error"}
         return f"expected {ends[wanted.is_error]} of {show.call(call)}, got {show.result(call)}"
     if wanted.expects_result and not any(fits(wanted.result, form) for form in _forms(call)):
-        return f"expected {show.value(wanted.result)} as the result of {show.call(call)}, got {show.result(call)}"
+        why = _ambiguity(result_text(call.content))
+        return f"expected {show.value(wanted.result)} as the result of {show.call(call)}, got {show.result(call)}{why}"
     return ""
 
 
@@ -87,9 +88,20 @@ def _forms(call: Call) -> Iterator[Any]:
     text = result_text(call.content)
     yield text
     try:
-        yield json.loads(text)
-    except (ValueError, RecursionError):
+        yield loads(text)
+    except ValueError:
         return
+
+
+def _ambiguity(text: str) -> str:
+    """Say why text that looks like JSON is compared as text; empty if that is not so."""
+    try:
+        loads(text)
+    except AmbiguousError as error:
+        return f", which is compared as text: {error}"
+    except ValueError:
+        pass
+    return ""
 
 
 def _missing(number: int, wanted: ExpectedCall, calls: Sequence[Call], at: int, show: Show) -> str:

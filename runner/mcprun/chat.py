@@ -22,9 +22,11 @@ from mcprun.batch import Plan
 from mcprun.conversation import Conversation
 from mcprun.deadline import Deadline
 from mcprun.ending import Ending
-from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.errors import ErrorKind, QueryError, RunError, describe
 from mcprun.events import ExchangeEnd, QueryEnd, ToolCall, Warned, Where
 from mcprun.folders import mark_latest
+from mcprun.jsonfiles import encoded
+from mcprun.jsontext import finite, loads
 from mcprun.loop import ANSWERED
 from mcprun.mending import Place, mend
 from mcprun.prompts import PromptsFile, Select, read_prompts
@@ -197,9 +199,9 @@ class Chat:
         except asyncio.CancelledError:
             return True, None
         except Exception as error:  # noqa: BLE001  a fault in one answer must not end the chat
-            told = f"a fault of mcprun itself: {traceback.format_exc()}"
-            self._recorder.emit(Warned(where=Where(talk.id), message=told))
-            return False, QueryError(ErrorKind.FAULT, f"a fault of mcprun itself: {type(error).__name__}: {error}")
+            told = f"a fault of mcprun itself: {describe(error)}"
+            self._recorder.emit(Warned(where=Where(talk.id), message=told, traceback=traceback.format_exc()))
+            return False, QueryError(ErrorKind.FAULT, told)
         return False, None
 
     def _write_down(self, talk: _Talk, text: str, error: QueryError | RunError | None) -> None:
@@ -214,12 +216,12 @@ class Chat:
             return
         transcript = self._transcript(query, conversation, error, talk.seconds)
         # Judged by what it will be held against when it is run again: then a replay gives the same bytes.
-        query = parse_query(saved_query(transcript))
+        query = parse_query(_line_of(transcript))
         transcript = self._transcript(query, conversation, error, talk.seconds)
         talk.transcript = transcript
         self._failed = self._failed | {talk.id} if error else self._failed - {talk.id}
         is_first = not self._lines
-        self._lines[talk.id] = saved_query(self._plan.redactor.value(transcript))
+        self._lines[talk.id] = _line_of(self._plan.redactor.value(transcript))
         self._recorder.emit(ExchangeEnd(where=Where(talk.id), seconds=talk.seconds, transcript=transcript))
         with self.prompts as prompts:
             self._recorder.prompted(prompts)
@@ -231,7 +233,10 @@ class Chat:
     ) -> Transcript:
         """Make a transcript. What a chat's own queries expect holds no patterns, so that checking it never waits."""
         if not error:
-            conversation.checks = self._attempts.checks(query, conversation, seconds)
+            try:
+                conversation.checks = self._attempts.checks(query, conversation, seconds)
+            except Exception as fault:  # noqa: BLE001  what one answer holds must not end the chat
+                error = self._attempts.fault("the conversation could not be judged", fault, Where(query.id))
         return self._attempts.transcript(query, 1, 1, conversation, error)
 
 
@@ -241,6 +246,16 @@ def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:
         return read_prompts(NAME, kept=as_file(lines))
     nothing = io.BytesIO()
     return PromptsFile(NAME, hashlib.sha256(b"").hexdigest(), {}, 0, 0, 0, nothing, Select())
+
+
+def _line_of(transcript: Transcript) -> JsonObject:
+    """Make the line of a prompts file that asks the same again; only asks, if its calls can't be read from one."""
+    line: JsonObject = finite(saved_query(transcript))
+    try:
+        parse_query(loads(encoded(line)))
+    except (ValueError, RecursionError):
+        return {key: line[key] for key in ("id", "prompt", "prompts", "system") if key in line}
+    return line
 
 
 def _query(name: str, said: list[str]) -> Query:

@@ -11,7 +11,7 @@ from mcprun.batch import Plan
 from mcprun.chat import NAME, Chat, prompts_of
 from mcprun.ending import Ending
 from mcprun.errors import RunError
-from mcprun.events import Event, RunStart
+from mcprun.events import Event, RunStart, Warned
 from mcprun.folders import new_directory
 from mcprun.journal import Journal
 from mcprun.limits import MAX_LOG_BYTES
@@ -23,6 +23,8 @@ from mcprun.sdklog import sdk_logs
 from mcprun.server import described
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
+from mcprun.target import warnings_of
+from mcprun.tools import unmatched
 from mcprun.untried import untried
 from mcprun.workplace import connector_of
 
@@ -45,6 +47,8 @@ async def open_chat(
     chat: Chat | None = None
     try:
         recorder.emit(RunStart(queries=0, done=0, model=model.name, chosen=model.chosen))
+        for warning in warnings_of(plan.target):
+            recorder.emit(Warned(message=warning))
         show = Show(plan.redactor.text)
         budget = Budget.begun(limits, recorder.emit, model.kind, ())
         connector = connector_of(plan, ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES), recorder.emit)
@@ -54,6 +58,8 @@ async def open_chat(
                 Pool(connector, restarts=limits.restarts, emit=recorder.emit) as servers,
             ):
                 recorder.answered(described(servers.first))
+                for message in unmatched(plan.permit, {}, servers.first.tools.listed):
+                    recorder.emit(Warned(message=message))
                 loop = Loop(
                     model=answerer,
                     limits=limits,

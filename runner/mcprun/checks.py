@@ -5,13 +5,13 @@ Its message says what was expected, what was got, and where.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from mcprun import callchecks, evaluation
 from mcprun.expectations import Expect, ExpectedText
+from mcprun.jsontext import AmbiguousError, loads
+from mcprun.name_patterns import fits
 from mcprun.records import Call, Check, JsonObject
 from mcprun.show import Show
 
@@ -26,7 +26,8 @@ class Outcome:
     """What a conversation came to: how it stopped, what was called, the model's last words, and what it took.
 
     `seconds` are those spent working, waiting for a rate limit or a server not counted; `output_tokens` is `None` where
-    nobody counted them. `unlisted` are the numbers of the calls of tools that the server does not list.
+    nobody counted them. `unlisted` are the numbers of the calls of tools that the server does not list, `denied` those
+    of tools that may not be used.
     """
 
     stop: str
@@ -36,6 +37,7 @@ class Outcome:
     seconds: float = 0.0
     output_tokens: int | None = None
     unlisted: Set[int] = frozenset()
+    denied: Set[int] = frozenset()
 
 
 def check_all(expect: Expect, outcome: Outcome, show: Show, *, allow_tool_errors: bool = False) -> list[Check]:
@@ -57,8 +59,8 @@ def _checks(expect: Expect, outcome: Outcome, show: Show, allow_tool_errors: boo
     wanted = {found[number] for number, call in enumerate(expect.calls or ()) if call.is_error and number in found}
     if not allow_tool_errors:
         yield check_tool_errors(calls, wanted, show)
-    elif outcome.unlisted - wanted:
-        yield check_listed(calls, outcome.unlisted - wanted, show)
+    elif unusable := _unusable(outcome, wanted):
+        yield check_usable(calls, unusable, show)
     if expect.calls is not None:
         yield _check("calls", not problem, problem)
     if expect.never is not None:
@@ -82,11 +84,20 @@ def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: Show) -> Ch
     return _check("tool_errors", not wrong, told)
 
 
-def check_listed(calls: Sequence[Call], unlisted: Set[int], show: Show) -> Check:
-    """No call came back as an error because its tool is not there: allowing errors is about what tools say."""
-    wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number in unlisted]
+def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
+    """Say of each call whose tool can't be used, and that is not `wanted` to fail, what the tool would have to be."""
+    denied, unlisted = outcome.denied - wanted, outcome.unlisted - wanted
+    return dict.fromkeys(denied, "may be used") | dict.fromkeys(unlisted, "the server lists")
+
+
+def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], show: Show) -> Check:
+    """Check that no call failed because its tool can't be used: allowing errors is about what tools answer.
+
+    `unusable` says, by the number of a call, what its tool would have to be: `may be used`, `the server lists`.
+    """
+    wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number in unusable]
     told = "; ".join(
-        f"call {number}: expected a tool that the server lists, got {show.call(call)}: {show.result(call)}"
+        f"call {number}: expected a tool that {unusable[number]}, got {show.call(call)}: {show.result(call)}"
         for number, call in wrong
     )
     return _check("tool_errors", not wrong, told)
@@ -95,7 +106,7 @@ def check_listed(calls: Sequence[Call], unlisted: Set[int], show: Show) -> Check
 def check_never(patterns: Sequence[str], calls: Sequence[Call], show: Show) -> Check:
     """No tool was called whose name fits one of the patterns."""
     for number, call in enumerate(calls):
-        if pattern := next((pattern for pattern in patterns if fnmatchcase(call.tool, pattern)), None):
+        if pattern := next((pattern for pattern in patterns if fits(call.tool, (pattern,))), None):
             return _check("never", False, f"call {number}: expected no call of {pattern}, got {show.call(call)}")
     return _check("never", True)
 
@@ -138,8 +149,10 @@ def _at_most(name: str, most: float | None, got: float, what: str) -> Iterator[C
 def _schema_problem(schema: JsonObject, text: str) -> str:
     """Say why text is no JSON that a schema allows; nothing when it is."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = loads(text)
+    except AmbiguousError as error:
+        return str(error)
+    except ValueError as error:
         return f"it is not JSON: {error}"
     try:
         outcome = evaluation.Schema(schema, "python").outcome(value)

@@ -10,17 +10,18 @@ from typing import Any, Literal
 from pydantic_core import from_json
 
 from mcprun.alignment import Alignment
+from mcprun.jsontext import TooDeepError, loads
 from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.scrub import Scrubber
-from mcprun.surrogates import well_formed, well_formed_bytes
+from mcprun.surrogates import well_formed, well_formed_bytes, well_formed_json
 
 ASPECTS = ("verdict", "calls", "results", "tools", "text", "usage")
 """What can be compared: of the servers, `tools`; of each query, the rest. The last two are only when asked for."""
 
 DEFAULT_ASPECTS = frozenset(ASPECTS[:4])
 
-What = Literal["verdict", "stop", "prompt", "call_added", "call_removed", "input", "result", "text", "usage"]
+What = Literal["verdict", "stop", "prompt", "call_added", "call_removed", "input", "result", "text", "usage", "fault"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Change:
     """One thing that differs. `call` is the number of a call: in HEAD, or of a removed one in BASE.
 
     `tool` is its name, and `input` what it was given, where that is not what changed. `before` and `after` are JSON
-    values, `None` where there is nothing to hold against; `are_errors` tells of results which of them are errors.
+    values, `None` where there is nothing to hold against; `are_errors` tells of results which of them are errors. A
+    `fault` is a query that could not be compared; `after` says why.
     """
 
     what: What
@@ -208,22 +210,22 @@ _NONE = object()
 
 
 def read_json(text: str | bytes) -> Any:
-    """Read JSON as `json.loads` does, and sooner, with U+FFFD for each half of a surrogate pair.
-
-    Raises `ValueError`, or `RecursionError` for endless nesting.
-    """
+    """Parse a line of our own files, with U+FFFD for each half of a surrogate pair. Raises `ValueError`."""
     try:
         return from_json(text)
     except (ValueError, TypeError):  # what it refuses that Python takes; TypeError is for half of a surrogate pair
         whole = well_formed(text).encode() if isinstance(text, str) else text
-        return json.loads(well_formed_bytes(whole))
+        try:
+            return json.loads(well_formed_bytes(whole))
+        except RecursionError:
+            raise TooDeepError("nested too deeply") from None
 
 
 def _json_in(text: str, otherwise: Any, *, any_value: bool = False) -> Any:
-    """Read the object or list that a text is, or with `any_value` any JSON."""
+    """Parse the object or list that a text is, or with `any_value` any JSON; ambiguous JSON stays text."""
     if not any_value and text[:1] not in ("{", "["):
         return otherwise
     try:
-        return read_json(text)
-    except (ValueError, RecursionError):
+        return well_formed_json(loads(text))
+    except ValueError:
         return otherwise

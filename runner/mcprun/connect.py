@@ -220,7 +220,7 @@ class Connector:
             await say_log_level(client, self._offers.log_level)
             await stack.enter_async_context(heed(client, desk))
             desk.is_stale = False
-            listed = await list_tools(client, desk.warn_once)
+            listed = (await list_tools(client, desk.warn_once)).finite(desk)
             desk.list_clock = None
             self._remember(client)
             return _Found(client, listed, link, stderr, desk)

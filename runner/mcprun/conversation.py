@@ -31,7 +31,8 @@ class Conversation:
     `under_way` is the turn whose calls are being made, or were when the conversation was cut short.
     `given` counts the messages that the server's own prompt or resources made, and `given_divergence` says how they
     differ from those that are played back.
-    `unlisted` are the numbers of the calls of tools that the server does not list.
+    `unlisted` are the numbers of the calls of tools that the server does not list, `denied` of those that may not be
+    used.
     `asked` is what the server asked, `unmet` says which of it the query's own answers should have answered.
     `malformed` says what of the server's own prompt or resources could not be read.
     """
@@ -43,6 +44,7 @@ class Conversation:
     stop: str = ""
     divergences: dict[int, str] = field(default_factory=dict)
     unlisted: set[int] = field(default_factory=set)
+    denied: set[int] = field(default_factory=set)
     given: Given | None = None
     given_divergence: str = ""
     checks: list[Check] = field(default_factory=list)

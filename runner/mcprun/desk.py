@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import mcp_types
 from mcp import MCPError
@@ -24,8 +24,11 @@ from mcprun.deadline import Deadline
 from mcprun.elicitation import by_policy
 from mcprun.evaluation import EvaluationError, evaluated
 from mcprun.events import CallRetry, Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
+from mcprun.jsontext import finite, holds_odd_number
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
 from mcprun.records import JsonObject
+
+T = TypeVar("T")
 
 _SHOWN = 1000
 """Characters of a server's message that the trace holds."""
@@ -56,7 +59,7 @@ class Desk:
     ) -> mcp_types.ElicitResult | mcp_types.ErrorData:
         """Answer `elicitation/create`."""
         del context
-        response = await self._answered("elicitation", _wire(params))
+        response = await self._answered("elicitation", self.finite(_wire(params), "elicitation/create"))
         return mcp_types.ElicitResult.model_validate(response.result) if response.result else _error(response)
 
     async def sample(
@@ -64,7 +67,7 @@ class Desk:
     ) -> mcp_types.CreateMessageResult | mcp_types.ErrorData:
         """Answer `sampling/createMessage`."""
         del context
-        response = await self._answered("sampling", _wire(params))
+        response = await self._answered("sampling", self.finite(_wire(params), "sampling/createMessage"))
         if not response.result:
             return _error(response)
         return mcp_types.CreateMessageResult.model_validate(response.result, by_name=False)
@@ -93,6 +96,20 @@ class Desk:
         known, self.is_stale = self.is_stale, True
         if not known and self._has_room(Owner(), "tools_changed"):
             self._emit(ToolsChanged(server=self._number))
+
+    def finite(self, value: T, what: str) -> T:
+        """Return a value of a server's message with NaN and infinite numbers as text: JSON has no form for them.
+
+        Warn once in a run for each `what`: the name of a tool, or of a request.
+        """
+        if not holds_odd_number(value):
+            return value
+        message = (
+            f"the server's message ({what}) holds NaN or an infinite number, which is not JSON (RFC 8259):"
+            ' it is recorded as text, such as "NaN"'
+        )
+        self.warn_once(message)
+        return cast("T", finite(value))
 
     def progress(self, caller: Caller | None, clock: Deadline) -> ProgressFnT:
         """Return what handles the progress notifications of one request, whose `clock` is reset by those that increase.
@@ -239,7 +256,7 @@ class Desk:
 
 def _wire(params: mcp_types.ElicitRequestParams | mcp_types.CreateMessageRequestParams) -> JsonObject:
     """Give a request's parameters as the wire has them, without what is about the request itself."""
-    return params.model_dump(by_alias=True, mode="json", exclude_unset=True, exclude={"meta", "task"})
+    return params.model_dump(by_alias=True, exclude_unset=True, exclude={"meta", "task"})
 
 
 def _said(request: JsonObject) -> str:

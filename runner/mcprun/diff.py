@@ -13,7 +13,8 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from mcprun.compare import Change, Lens, read_json
-from mcprun.errors import UsageError
+from mcprun.errors import UsageError, describe
+from mcprun.jsontext import TooDeepError
 from mcprun.records import JsonObject
 from mcprun.toolchanges import ToolChange, compare_tools
 from mcprun.variants import ALPHA, UNTRIED, Rate, Sample, Variant, fisher, is_sure, new_variants
@@ -114,9 +115,9 @@ class Comparison:
                     pair = samples.setdefault(name, (Sample(self.lens), Sample(self.lens)))
                     pair[side].add(transcript)
                     if (pair[0].runs, pair[1].runs) == self.repeated[name]:
-                        yield from self._samples(name, *samples.pop(name))
+                        yield from self._compared_samples(name, *samples.pop(name))
                 elif other := waiting[1 - side].pop((name, repeat), None):
-                    yield from self._pair(*((other, transcript) if side else (transcript, other)))
+                    yield from self._compared_pair(*((other, transcript) if side else (transcript, other)))
                 elif (name, repeat) in waiting[side]:
                     raise UsageError(f"{('BASE', 'HEAD')[side]} holds {name!r}, repeat {repeat}, twice")
                 else:
@@ -124,7 +125,7 @@ class Comparison:
         if not is_begun:
             raise UsageError("neither BASE nor HEAD holds a transcript: there is nothing to compare")
         for name, pair in samples.items():
-            yield from self._samples(name, *pair)
+            yield from self._compared_samples(name, *pair)
         for (name, repeat), transcript in waiting[0].items():
             yield from self._removed(
                 QueryDiff(name, repeat, "removed", (transcript["verdict"], None), examples=(repeat, None))
@@ -143,6 +144,31 @@ class Comparison:
         self.tally.breaking += breaking
         self.tally.regressions += breaking
         return changes
+
+    def _compared_pair(self, base: JsonObject, head: JsonObject) -> Iterator[QueryDiff]:
+        name, repeat, verdicts = base["id"], base["repeat"], (base["verdict"], head["verdict"])
+        try:
+            yield from list(self._pair(base, head))
+        except Exception as error:  # noqa: BLE001  whatever one query holds, the others are compared
+            yield self._changed(
+                QueryDiff(
+                    name, repeat, "changed", verdicts, _fault(error), is_regression=True, examples=(repeat, repeat)
+                )
+            )
+
+    def _compared_samples(self, name: str, base: Sample, head: Sample) -> Iterator[QueryDiff]:
+        try:
+            if error := base.fault or head.fault:
+                raise error
+            yield from list(self._samples(name, base, head))
+        except Exception as error:  # noqa: BLE001  as above
+            rates = base.rate, head.rate
+            examples = base.example(), head.example()
+            yield self._changed(
+                QueryDiff(
+                    name, None, "changed", changes=_fault(error), rates=rates, is_regression=True, examples=examples
+                )
+            )
 
     def _pair(self, base: JsonObject, head: JsonObject) -> Iterator[QueryDiff]:
         verdicts = base["verdict"], head["verdict"]
@@ -217,6 +243,10 @@ class Comparison:
         yield diff
 
 
+def _fault(error: Exception) -> tuple[Change]:
+    return (Change("fault", after=f"this query could not be compared: {describe(error)}"),)
+
+
 def check(lines: Iterable[bytes], name: str) -> None:
     """See that transcripts can be compared. Raises `UsageError`, naming them by `name`, for one that is none."""
     for line in lines:
@@ -227,10 +257,10 @@ def _read(line: bytes, side: str) -> JsonObject:
     wrong = f"{side} holds a line that is no transcript"
     try:
         transcript = read_json(line)
+    except TooDeepError:
+        raise UsageError(f"{wrong}: it is nested too deeply") from None
     except ValueError as error:
         raise UsageError(f"{wrong}: it is not JSON: {error}") from None
-    except RecursionError:
-        raise UsageError(f"{wrong}: it is nested too deeply") from None
     if not isinstance(transcript, dict):
         raise UsageError(f"{wrong}: it is no object")
     if missing := [key for key in _READ if key not in transcript]:

@@ -25,6 +25,10 @@ REDACTED = "[redacted]"
 """What stands in place of a secret, in files and messages."""
 
 
+_DESCRIBED = 300
+"""Characters of an exception's message that are shown."""
+
+
 class ExitCode(IntEnum):
     """What the process returns; CI reads it."""
 
@@ -120,6 +124,13 @@ class NoConnectionError(RequestError):
 
     def __init__(self, message: str) -> None:
         super().__init__(ErrorKind.API_ERROR, message, may_pass=True)
+
+
+def describe(error: BaseException) -> str:
+    """Name an unexpected exception on one line: its type and the beginning of its message."""
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"{name}: {text[:_DESCRIBED]}" if text else name
 
 
 class RunError(McprunError):

@@ -317,10 +317,11 @@ class ToolsChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned(Event):
-    """Something that the user should know of, and that ends nothing."""
+    """Something that the user should know of, and that ends nothing; `traceback` is for the trace alone."""
 
     name: ClassVar[str] = "warning"
     message: str
+    traceback: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from mcprun import matchers
 from mcprun.json_schema import check_users_schema
+from mcprun.jsontext import levels
 from mcprun.patterns import compile_pattern
 from mcprun.records import JsonObject
 
@@ -18,7 +28,24 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class Expectation(Part):
+    """A part of what is expected, in which null means nothing: it would pass without checking anything."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_null(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.field_name != "result":  # a tool may return null
+            raise ValueError("must not be null: give a value, or leave the key out")
+        return value
+
+
+_MOST_LEVELS = 200
+"""Levels of nesting of an expected value: no server's message has more (`content.MOST_DEPTH`)."""
+
+
 def _good_matchers(value: Any) -> Any:
+    if levels(value) > _MOST_LEVELS:
+        raise ValueError(f"is nested more than {_MOST_LEVELS} levels deep")
     if problem := matchers.problem(value):
         raise ValueError(problem)
     return value
@@ -61,7 +88,7 @@ Value = Annotated[Any, AfterValidator(_good_matchers)]
 Most = Annotated[int, Field(ge=0)]
 
 
-class ExpectedCall(Part):
+class ExpectedCall(Expectation):
     """A call that must be made. `input` is a subset of what must be given, or with `exact_input` all of it.
 
     `result` is what must come back, as text or structured; `is_error` whether it must be an error.
@@ -81,7 +108,7 @@ class ExpectedCall(Part):
         return "result" in self.model_fields_set
 
 
-class ExpectedText(Part):
+class ExpectedText(Expectation):
     """What the model's last words must be: all of this holds."""
 
     contains: Texts | None = None
@@ -97,7 +124,7 @@ class ExpectedText(Part):
         return self
 
 
-class Expect(Part):
+class Expect(Expectation):
     """A query's expectations: all of them must hold. `never` are name patterns (`fnmatch`) of tools.
 
     `match` says how `calls` are meant: these and no others in this order (`exact`), in this order with others in
@@ -116,7 +143,7 @@ class Expect(Part):
     max_output_tokens: Most | None = None
     tool_errors: Literal["fail", "allow"] = "fail"
     judge: Texts | None = None
-    pass_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    pass_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _match_has_calls(self) -> Self:

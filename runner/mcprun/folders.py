@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from datetime import datetime
 from pathlib import Path
 
 from mcprun.errors import UsageError
-from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
+from mcprun.operating_system import relative_path
+from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Run
 
 
 def new_directory(stem: str, out: str | None) -> Path:
@@ -21,11 +23,13 @@ def new_directory(stem: str, out: str | None) -> Path:
         if out is not None:
             path = Path(out)
             path.mkdir(parents=True, exist_ok=True)
+            refuse_links(path)
             if (path / RUN).exists():
                 raise UsageError(f"{path} holds a run: give --out another name, or go on with it by --resume {path}")
             transcripts = path / TRANSCRIPTS
             holds_more = any(file.name.removesuffix(".new") not in _BEFORE for file in path.iterdir())
-            if holds_more or (transcripts.exists() and transcripts.stat().st_size):
+            is_merge = (path / f"{RUN}.new").exists()  # that was killed between its last two steps
+            if holds_more or (transcripts.exists() and transcripts.stat().st_size and not is_merge):
                 raise UsageError(f"{path} is not empty: a run needs a folder of its own, give --out another name")
             return path
         base = OUTPUTS / f"{datetime.now():%Y-%m-%d-%H%M%S}-{stem}"
@@ -40,11 +44,36 @@ def new_directory(stem: str, out: str | None) -> Path:
 
 _BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
 
+FILES = _BEFORE | {RETRIED}
+"""All that stands in a run's folder."""
+
+
+def refuse_links(path: Path) -> None:
+    """Raise `UsageError` if a file of a run's folder is not a regular file: writing it would write somewhere else.
+
+    That is a link, also one to nothing, a folder or a pipe. The files that are written to before they take the place of
+    others (`.new`) count as well. Raises `OSError` for a folder that can't be read.
+    """
+    for file in sorted(path.iterdir()):
+        if file.name.removesuffix(".new") in FILES and not stat.S_ISREG(mode := file.lstat().st_mode):
+            kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise UsageError(f"{file} is {kind}, and a run is only written to files of its own: remove it")
+
+
+def refuse_own(path: Path) -> None:
+    """Raise `UsageError` if a report would take the place of a file of a run, or of a link in a run's folder."""
+    if not (path.parent / RUN).exists():
+        return
+    if path.name in FILES:
+        raise UsageError(f"{path} is a file of a run: give the report another name")
+    if path.is_symlink():
+        raise UsageError(f"{path} is a link in the folder of a run: remove it, or give the report another name")
+
 
 def latest_run() -> Path | None:
     """Give the run that `outputs/latest` names, if it names one."""
     with contextlib.suppress(OSError, UsageError):
-        return Run.read(LATEST).path
+        return Run.read_record(LATEST).path
     return None
 
 
@@ -68,7 +97,7 @@ def mark_latest(path: Path | None) -> None:
     # A run with --out may stand where outputs/ can't be made; it is a convenience, and never fails a run.
     with contextlib.suppress(OSError):
         OUTPUTS.mkdir(exist_ok=True)
-        target = os.path.relpath(path, OUTPUTS)
+        target = relative_path(path, OUTPUTS)
         new = OUTPUTS / f".{LATEST}.{os.getpid()}"
         try:
             new.symlink_to(target, target_is_directory=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mcprun.content import result_text
 from mcprun.conversation import Conversation
+from mcprun.jsontext import loads
 from mcprun.models import Reply
 from mcprun.records import Call, JsonObject
 
@@ -52,8 +53,8 @@ def verdict(reply: Reply) -> tuple[bool | None, str]:
     """
     said = "".join(block["text"] for block in reply.content if block.get("type") == "text").strip()
     try:
-        value = json.loads(_FENCE.sub(r"\1", said))
-    except (ValueError, RecursionError):
+        value = loads(_FENCE.sub(r"\1", said))
+    except ValueError:
         value = None
     match value if reply.stop_reason == "end_turn" else None:
         case {"passed": bool(passed), "reason": str(reason)}:

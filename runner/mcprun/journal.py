@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,16 +16,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
-import jsonlines
-
 from mcprun.compact import Numbers
 from mcprun.errors import UsageError
 from mcprun.events import Event, ExchangeEnd, QueryEnd
+from mcprun.folders import refuse_links
 from mcprun.jsonfiles import encoded, indented, sync, write_file, write_lines
+from mcprun.jsontext import levels
+from mcprun.operating_system import lock
 from mcprun.outline import Outline
 from mcprun.records import RunRecord, Transcript
 from mcprun.rundir import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Key, Run
 from mcprun.tally import Tally
+
+_MOST_LEVELS = 600
+"""Levels of nesting of a transcript: what is written must be read again, and Python's own reader ends near 1,000."""
 
 
 def now() -> str:
@@ -54,6 +57,7 @@ class Journal:
         self._places = Numbers()
         self._is_broken = self._is_over = False
         try:
+            refuse_links(path)
             self._trace = (path / TRACE).open("a+b")
             _lock(self._trace, path)
             _drop_torn_line(self._trace)
@@ -61,8 +65,6 @@ class Journal:
             self.log.touch()
         except OSError as error:
             raise UsageError(f"can't write {error.filename or path}: {error.strerror}") from None
-        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=encoded, flush=True)
-        self._write_event = jsonlines.Writer(self._trace, dumps=encoded, flush=True)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, tuple) and _name(key) in self._places
@@ -84,12 +86,14 @@ class Journal:
         line = event.line(now())
         if trace_id:
             line["trace_id"] = trace_id
+        data = encoded(line) + b"\n"
         try:
             if isinstance(event, QueryEnd):
                 self.keep(event.transcript)
             elif isinstance(event, ExchangeEnd):
                 self._put(event.transcript)
-            self._write_event.write(line)
+            self._trace.write(data)
+            self._trace.flush()
         except OSError:
             self._is_broken = True
             raise
@@ -101,12 +105,16 @@ class Journal:
 
     def _put(self, transcript: Transcript) -> None:
         """Write a transcript, in place of what was written of the same conversation when it was shorter."""
-        name = _name((transcript.id, transcript.repeat))
+        name, value = _name((transcript.id, transcript.repeat)), transcript.line()
+        line = encoded(value)
+        if line.count(b"[") + line.count(b"{") > _MOST_LEVELS and levels(value) > _MOST_LEVELS:
+            raise ValueError(f"nested more than {_MOST_LEVELS} levels deep")
         if name in self._places:
-            self._replace_last(self._places[name], encoded(transcript.line()) + b"\n")
+            self._replace_last(self._places[name], line + b"\n")
             return
         self._places[name] = self._transcripts.tell()
-        self._write_transcript.write(transcript.line())
+        self._transcripts.write(line + b"\n")
+        self._transcripts.flush()
 
     def write_queries(self, digests: Mapping[str, str]) -> None:
         """Note what was asked: each query's id and digest."""
@@ -153,7 +161,6 @@ class Journal:
         self._transcripts.close()
         copy_path.replace(path)
         self._transcripts = path.open("ab")
-        self._write_transcript = jsonlines.Writer(self._transcripts, dumps=encoded, flush=True)
 
     def _sort(self, offsets: Iterable[int]) -> None:
         unsorted, ordered = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
@@ -226,15 +233,11 @@ class Journal:
 
 def _lock(stream: IO[bytes], path: Path) -> None:
     """Be the only one who writes a run, until the stream is closed or the process is gone, however it ends."""
-    if sys.platform == "win32":
-        return
-    import fcntl
-
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(stream.fileno())
     except BlockingIOError:
         raise UsageError(f"another mcprun is at work on {path}: wait until it has ended") from None
-    except OSError:  # a file system that knows no locks
+    except OSError:  # a file system without locks, or Windows
         return
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 from pydantic_core import to_json
 
+from mcprun.jsontext import finite
 from mcprun.records import JsonObject
 from mcprun.surrogates import well_formed, well_formed_bytes, well_formed_json
 
@@ -20,8 +20,8 @@ _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 def dumps(value: Any) -> str:
     """Write JSON compactly and readably.
 
-    U+FFFD stands for each half of a surrogate pair, which UTF-8 cannot hold. Numbers that JSON has none of, as a server
-    may send them, become text: `"nan"`, `"inf"`.
+    U+FFFD stands for each half of a surrogate pair, which UTF-8 cannot hold. Numbers that JSON has no form for, as a
+    server may send them, become text: `"NaN"`, `"Infinity"`, `"-Infinity"`.
     """
     return encoded(value).decode()
 
@@ -42,15 +42,7 @@ def _patiently_encoded(value: Any) -> bytes:
     except UnicodeEncodeError:
         return _patiently_encoded(well_formed_json(value))
     except ValueError:
-        return _patiently_encoded(_finite(value))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
+        return _patiently_encoded(finite(value))
 
 
 def indented(value: Any) -> bytes:
@@ -58,7 +50,7 @@ def indented(value: Any) -> bytes:
     try:
         text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     except ValueError:
-        text = json.dumps(_finite(value), ensure_ascii=False, indent=2)
+        text = json.dumps(finite(value), ensure_ascii=False, indent=2)
     return well_formed(text).encode()
 
 
@@ -87,20 +79,31 @@ def parsed(line: bytes) -> Any:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file, or replace it, in one step: it is never there half."""
+    staged(path, data).replace(path)
+
+
+def staged(path: Path, data: bytes) -> Path:
+    """Write what is to take the place of a file, beside it, and return where that is."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as stream:
+    with fresh(new) as stream:
         stream.write(data)
         sync(stream)
-    new.replace(path)
+    return new
 
 
 def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
     """Write a JSONL file in one step, line by line."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as stream:
+    with fresh(new) as stream:
         stream.writelines(encoded(value) + b"\n" for value in values)
         sync(stream)
     new.replace(path)
+
+
+def fresh(path: Path) -> IO[bytes]:
+    """Open a new file for writing, in place of one that may be there; a link there is replaced, and not followed."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
 
 
 def sync(stream: IO[bytes]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 from collections.abc import Iterator
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import jsonlines
 
+from mcprun.jsontext import AmbiguousError, loads
 from mcprun.limits import MAX_LINE_BYTES
 
 
@@ -32,7 +32,7 @@ def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple
         except EOFError:
             return
         except jsonlines.InvalidLineError as error:
-            problems.append(f"{label}:{line}: line: {_bad_line(error)}")
+            problems.append(f"{label}:{line}: {_bad_line(error)}")
         else:
             yield line, value
 
@@ -54,42 +54,14 @@ def lines(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[
         yield line, raw if line > 1 else raw.removeprefix(codecs.BOM_UTF8)
 
 
-def loads(text: str | bytes) -> Any:
-    """Read JSON as its standard has it: no NaN, no key twice, no nesting that would exhaust the stack.
-
-    Raises `ValueError`.
-    """
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_object)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"{text} is too large a number")
-    return number
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
-    return value
-
-
 def _bad_line(error: jsonlines.InvalidLineError) -> str:
+    """Name the field, or `line`, and say what is wrong with it."""
     match error.__cause__:
         case UnicodeDecodeError() as cause:
-            return f"not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"
+            return f"line: not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"
         case json.JSONDecodeError() as cause:
-            return f"not JSON: {cause.msg}, at column {cause.colno}"
+            return f"line: not JSON: {cause.msg}, at column {cause.colno}"
+        case AmbiguousError() as cause:
+            return f"{cause.place or 'line'}: {cause.problem}"
         case cause:
-            return f"not JSON: {cause}"
+            return f"line: not JSON: {cause}"

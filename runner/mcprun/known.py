@@ -8,7 +8,8 @@ from itertools import zip_longest
 from typing import IO
 
 from mcprun.compact import Digests
-from mcprun.jsonl import lines, loads
+from mcprun.jsonl import lines
+from mcprun.jsontext import loads
 from mcprun.queries import Query, parse_query
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 from mcprun.errors import UsageError
 
@@ -119,6 +120,25 @@ PROVIDERS = ("bedrock", "vertex", "foundry")
 """Who else offers Claude: `--model bedrock:NAME` names one of them, and the model as it calls it."""
 
 
+_WHOLE = frozenset(
+    {
+        "restarts", "retries", "max_result_bytes", "max_turns", "max_calls", "max_sampling", "max_tokens",
+        "concurrency", "batch_queries", "max_failures", "budget_tokens",
+    }
+)  # fmt: skip
+"""Limits that count something."""
+
+
+def number_problem(value: object, *, whole: bool = False, most: float = math.inf) -> str:
+    """Say what is wrong with a number that must be finite, not negative and at most `most`; empty if nothing is."""
+    kind = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return f"must be {'a whole number' if whole else 'a number'}, not {value!r}"
+    if not (math.isfinite(value) and value >= 0):
+        return f"must be a finite number that is not negative, not {value!r}"
+    return f"must be at most {most:g}, not {value!r}" if value > most else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The bounds of one run; `None` is no bound. A query's own `timeout`, `max_turns` and `max_tokens` come first.
@@ -163,6 +183,15 @@ class Limits:
         if self.max_call_seconds is None:
             return max(MAX_CALL_SECONDS, self.call_seconds)
         return self.max_call_seconds
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with a value, if any is: no time may be negative, and each number must be finite."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if value is not None and (problem := number_problem(value, whole=one.name in _WHOLE)):
+                return f"limits.{one.name} {problem}"
+        return ""
 
     def in_flight(self, *, is_batched: bool) -> int:
         """How many queries may be in flight at once, those included that wait for a batch."""

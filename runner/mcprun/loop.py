@@ -18,8 +18,9 @@ from mcprun.asking import Caller, Offers
 from mcprun.content import error_result, tool_result
 from mcprun.conversation import Conversation, UnderWay
 from mcprun.deadline import Deadline, Gate
-from mcprun.errors import QueryError, RequestError
+from mcprun.errors import ErrorKind, QueryError, RequestError
 from mcprun.events import Emit, ModelCall, ToolCall, Where
+from mcprun.jsontext import levels
 from mcprun.limits import Limits
 from mcprun.models import Model, Reply, Request
 from mcprun.opener import Opener
@@ -32,6 +33,9 @@ from mcprun.warn_once import Warn, unheard
 
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
+
+_MOST_LEVELS = 400
+"""Levels of nesting of a call's arguments that can be recorded; servers are sent fewer (`content.MOST_DEPTH`)."""
 
 ANSWERED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the user's next message may follow."""
@@ -210,6 +214,10 @@ class _Exchange:
                 batch=reply.batch,
             )
         )
+        deep = next((block for block in reply.content if levels(block.get("input")) > _MOST_LEVELS), None)
+        if deep:
+            message = f"the model called {deep.get('name')} with arguments nested more than {_MOST_LEVELS} levels deep"
+            raise QueryError(ErrorKind.API_ERROR, message)
         return reply
 
     async def _called(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
@@ -233,6 +241,7 @@ class _Exchange:
             for number, (tool, arguments) in enumerate(asked, len(self.conversation.calls))
         ]
         self.conversation.unlisted |= {event.call for event in events if not self.tools.lists(event.tool)}
+        self.conversation.denied |= {event.call for event in events if not self._permits(event.tool)}
         self.conversation.under_way = UnderWay(tuple(events))
         answers = self.conversation.under_way.answers
         try:
@@ -295,12 +304,16 @@ class _Exchange:
 
     async def _refused(self, event: ToolCall) -> Answer | None:
         """Give the answer to a call that is not sent: the tool may not be used, or somebody does not approve."""
-        is_limited = self.loop.permit or self.query.tools
-        if is_limited and event.tool not in self.tools.names.values():
+        if not self._permits(event.tool):
             return Answer(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
         if self.loop.approve and (told := await self.loop.approve(event)):
             return Answer(error_result(told), "not approved")
         return None
+
+    def _permits(self, tool: str) -> bool:
+        """Return whether a tool may be used, by the run's permit and by the query's own `tools`."""
+        is_limited = self.loop.permit or self.query.tools
+        return not is_limited or tool in self.tools.names.values()
 
 
 def call_of(event: ToolCall, answer: Answer) -> Call:

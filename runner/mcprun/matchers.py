@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 from mcprun import evaluation
@@ -106,8 +107,7 @@ def _matches(matcher: dict[str, Any], got: Any, exact: bool) -> bool:
         case {"$type": names}:
             return any(_TYPES[name](got) for name in ([names] if isinstance(names, str) else names))
         case {"$approx": number}:
-            within = matcher.get("within", _NEAR * max(1.0, abs(number)))
-            return _is_number(got) and abs(got - number) <= within
+            return _is_finite(got) and _is_near(got, number, matcher.get("within"))
         case {"$equals": value}:
             return equal(value, got)
     return True
@@ -127,7 +127,15 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    return _is_number(value) and math.isfinite(value)
+    return _is_number(value) and (isinstance(value, int) or math.isfinite(value))
+
+
+def _is_near(got: float, number: float, within: float | None) -> bool:
+    try:
+        return abs(got - number) <= (_NEAR * max(1.0, abs(number)) if within is None else within)
+    except OverflowError:  # an integer beyond the range of a float, which JSON allows
+        one, other = Fraction(got), Fraction(number)
+        return abs(one - other) <= (Fraction(_NEAR) * abs(other) if within is None else Fraction(within))
 
 
 # What can be wrong with each matcher. ----------------------------------------------------------------

@@ -13,9 +13,8 @@ from mcprun.content import error_result, tool_result
 from mcprun.conversation import Conversation
 from mcprun.loop import ANSWERED, call_of
 from mcprun.records import Turn
+from mcprun.refusals import NOT_MADE
 from mcprun.server import Answer
-
-_NOT_MADE = "This call was not made: the turn was cut short."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def _answer(conversation: Conversation, told: str) -> None:
     """Give each call of the last turn a result: its own, or `told`. Those that were never made stay no calls."""
     uses, under_way = _uses(conversation.messages[-1]), conversation.under_way
     if not under_way:
-        results = [tool_result(use["id"], error_result(_NOT_MADE)) for use in uses]
+        results = [tool_result(use["id"], error_result(NOT_MADE)) for use in uses]
     else:
         cut = Answer(error_result(told))
         answers = [under_way.answers.get(event.call, cut) for event in under_way.calls]

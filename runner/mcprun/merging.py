@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mcprun.errors import UsageError
 from mcprun.folders import mark_latest, new_directory
-from mcprun.jsonfiles import dumps, indented, write_file
+from mcprun.jsonfiles import dumps, indented, staged, write_file
 from mcprun.prompts import stem_of
 from mcprun.records import JsonObject, PromptsRecord, RunRecord
 from mcprun.rundir import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
@@ -55,9 +55,9 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
         write_file(path / QUERIES, "".join(lines).encode())
         if parts[0].run.prompts.exists():
             shutil.copyfile(parts[0].run.prompts, path / PROMPTS)
+        written = staged(path / RUN, indented(record.line()))
         (path / _UNDONE).replace(path / TRANSCRIPTS)
-        # The last, since it is what makes the folder a run.
-        write_file(path / RUN, indented(record.line()))
+        written.replace(path / RUN)  # the last, since it is what makes the folder a run
         mark_latest(path)
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror or error}") from None

@@ -14,12 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mcprun.errors import ErrorKind, RunError
+from mcprun.errors import ErrorKind, RunError, describe
 from mcprun.events import Emit, Event, Warned
 from mcprun.limits import MAX_LOG_BYTES, MAX_NOISE
 from mcprun.records import Transcript
 from mcprun.redact import Redactor
 from mcprun.serverlog import ServerLog
+from mcprun.untried import emptied, unrecordable
 
 _MOST_PIECES = 10_000
 """Pieces of a log that are remembered; a call that began before the oldest of them is said to begin there."""
@@ -55,15 +56,26 @@ class Outbox:
         self.log: ServerLog = _SentLog(redactor, self._told.append)
 
     def emit(self, event: Event) -> None:
-        """Take an event."""
-        self._told.append(self._redactor.value(event))
+        """Take an event; one that can't be redacted is replaced by a report of that."""
+        try:
+            self._told.append(self._redactor.value(event))
+        except Exception as error:  # noqa: BLE001  what one event holds must cost nothing else
+            self._told.append(unrecordable(event, self._redactor.text(describe(error))))
 
     def pack(self, transcript: Transcript | None = None, error: RunError | None = None) -> Parcel:
         """Give all that was told since the last time."""
         _ = self.log.offset  # what is still in the servers' pipes is read by that
         told = tuple(self._told)
         self._told.clear()
-        return Parcel(told, self._redactor.value(transcript), ended_by(error) if error else None)
+        return Parcel(told, self._redacted(transcript), ended_by(error) if error else None)
+
+    def _redacted(self, transcript: Transcript | None) -> Transcript | None:
+        try:
+            return self._redactor.value(transcript)
+        except Exception as error:  # noqa: BLE001  what one query holds must not cost the others
+            assert transcript is not None  # noqa: S101  nothing holds nothing
+            bare = transcript.model_copy(update={"prompt": "", "system": None})
+            return emptied(bare, f"the conversation could not be recorded: {self._redactor.text(describe(error))}")
 
 
 class Inbox:

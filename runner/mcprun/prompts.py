@@ -6,7 +6,6 @@ holds the ids and nothing else. What comes on stdin is kept in a temporary file 
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -18,25 +17,33 @@ from mcprun.compact import Digests, Numbers
 from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
 from mcprun.known import Known
+from mcprun.name_patterns import fits, with_wildcards
 from mcprun.queries import BadQuery, Query, parse_query
+from mcprun.schemawords import misspelt
 from mcprun.shard import Shard
 from mcprun.source import open_source, sha256_of
 
 _MAX_REFUSED = 100
 """Lines of `refused`: the same mistake may stand in a million lines."""
 
+_MOST_WARNINGS = 100
+_MOST_PATTERNS = 1000
+"""So many are kept in memory, however long the file is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Select:
     """Which queries of a file to run: those whose id or a tag fits one of the patterns, and at most `limit`.
 
-    With `ids`, only these of them; with `shard`, its share of them.
+    Patterns that are `spelt_out` are themselves the id or tag of a query, and fit nothing else. With `ids`, only these
+    of the queries; with `shard`, its share of them.
     """
 
     patterns: tuple[str, ...] = ()
     limit: int | None = None
     ids: frozenset[str] | None = None
     shard: Shard | None = None
+    spelt_out: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return " or ".join(self.patterns)
@@ -47,13 +54,10 @@ class Select:
         return bool(self.patterns) or any(one is not None for one in (self.limit, self.ids, self.shard))
 
     def takes(self, query: Query) -> bool:
-        """Tell whether a query fits one of the patterns (`fnmatch`, case counts); no pattern fits all."""
+        """Return whether a query fits one of the patterns; no pattern fits all."""
         if self.ids is not None and query.id not in self.ids:
             return False
-        names = (query.id, *query.tags)
-        return not self.patterns or any(
-            fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns for name in names
-        )
+        return not self.patterns or any(fits(name, self.patterns, self.spelt_out) for name in (query.id, *query.tags))
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class PromptsFile:
     came on stdin or from a pipe, and can't be read again from where it came. Each query is run `repeat` times, or as
     often as it says itself (`repeats`); `pass_rates` are the shares of passes that queries ask for. What it holds may
     be `known`. `refused` holds a `FILE:LINE: field: what is wrong` for each query that the API would refuse.
+    `warnings` name what is probably misspelt; `patterns` are those of tools in queries: a query's key and the pattern,
+    and the id of the first query that has it.
     """
 
     name: str
@@ -82,6 +88,8 @@ class PromptsFile:
     repeat: int = 1
     known: Known | None = None
     refused: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    patterns: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         return self
@@ -230,12 +238,19 @@ def _checked(
     digests = Digests()
     repeats: dict[str, int] = {}
     pass_rates: dict[str, float] = {}
+    warnings: list[str] = []
+    patterns: dict[tuple[str, str], str] = {}
     total = scripted = judged = 0
+    may_be_names = with_wildcards(select.patterns) - select.spelt_out
+    names: set[str] = set()
 
     def counted() -> Iterator[tuple[int, Query]]:
         nonlocal total
-        for total, found in enumerate(_queries(name, source, problems), 1):  # noqa: B007  the count is what is wanted
-            yield found
+        for line, query in _queries(name, source, problems):
+            total += 1
+            if may_be_names:
+                names.update(may_be_names.intersection((query.id, *query.tags)))
+            yield line, query
 
     for line, query in _selected(counted(), select):
         digests.add(query.id, query.digest)
@@ -243,11 +258,21 @@ def _checked(
             repeats[query.id] = query.repeat
         if query.expect.pass_rate is not None:
             pass_rates[query.id] = query.expect.pass_rate
+        if (text := query.expect.text) and text.json_schema and len(warnings) < _MOST_WARNINGS:
+            found = misspelt(text.json_schema)
+            warnings += (f"{_label(name)}:{line}: expect.text.json_schema: {words}" for words in found)
+        if len(patterns) < _MOST_PATTERNS:
+            for key, given in (("expect.never", query.expect.never), ("tools", query.tools)):
+                for pattern in given or ():
+                    patterns.setdefault((key, pattern), query.id)
         scripted += query.script is not None
         judged += query.expect.judge is not None
         refused += [f"{_label(name)}:{line}: {field}: {problem}" for field, problem in demands(query)]
         if need_script and query.script is None:
             problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
+    if names:  # which queries are selected depends on all of them
+        spelt_out = select.spelt_out | names
+        return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
     if problems:
         raise PromptsError(problems)
     if not total:
@@ -270,6 +295,8 @@ def _checked(
         repeats=repeats,
         pass_rates=pass_rates,
         refused=tuple(refused[:_MAX_REFUSED]),
+        warnings=tuple(warnings),
+        patterns=patterns,
     )
 
 
@@ -294,6 +321,10 @@ def _queries(
     for line, value in values(source, _label(name), problems):
         try:
             query = parse_query(value)
+            _ = query.digest
+        except RecursionError:
+            problems.append(f"{_label(name)}:{line}: line: nested too deeply")
+            continue
         except BadQuery as bad:
             problems.extend(f"{_label(name)}:{line}: {field}: {problem}" for field, problem in bad.problems)
             continue

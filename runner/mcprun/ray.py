@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import fields, replace
 from typing import Any
 
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from mcprun.attempt import MOST_ATTEMPTS
 from mcprun.ending import Ending
-from mcprun.errors import ErrorKind, RunError
+from mcprun.errors import ErrorKind, RunError, describe
 from mcprun.events import Emit, Event, JudgeCall, ModelCall, ServerAsked, Warned
 from mcprun.limits import Limits
 from mcprun.models.budget import Budget
@@ -31,7 +31,7 @@ from mcprun.serverlog import ServerLog
 from mcprun.setup import Setup
 from mcprun.together import outlast, together
 from mcprun.tools import changes
-from mcprun.untried import untried
+from mcprun.untried import faulted, untried
 from mcprun.workplace import Workplace
 
 
@@ -147,6 +147,10 @@ class _Crew:
         except RayActorError as error:
             self._lost(hand, actor, error)
             raise _LostError(was_taken=was_taken) from None
+        except RayTaskError as error:  # raised by what the query holds, on an actor that lives
+            message = f"a fault of mcprun itself: {describe(error.cause)}"
+            setup = self._setup
+            return faulted(query, repeat, message, system=setup.system, model=setup.model.record.name)
         except RayError as error:
             raise RunError(ErrorKind.FAULT, f"Ray could not run {query.id}: {error}") from None
         finally:

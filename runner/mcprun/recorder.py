@@ -13,7 +13,7 @@ from typing import IO
 
 from mcprun import __version__
 from mcprun.ending import Ending
-from mcprun.errors import ErrorKind, RunError, UsageError
+from mcprun.errors import ErrorKind, RunError, UsageError, describe
 from mcprun.events import Event, Warned
 from mcprun.folders import latest_run, mark_latest, remove_run
 from mcprun.journal import Journal, now
@@ -36,6 +36,7 @@ from mcprun.repeats import summed_up
 from mcprun.rundir import Run
 from mcprun.telemetry import NoTelemetry, Telemetry
 from mcprun.tools import changes
+from mcprun.untried import unrecordable
 
 
 class Recorder:
@@ -100,19 +101,27 @@ class Recorder:
             self._ending.end(_unwritable(self.journal.path, error))
 
     def emit(self, event: Event) -> None:
-        """Hand an event to the journal, and to whoever watches."""
-        event = self._redactor.value(event)
+        """Redact an event, write it to the journal, and hand it to the watchers.
+
+        One that can't be redacted or written is replaced by a report of that; of a query's end, its verdict is `error`.
+        """
+        try:
+            event = self._redactor.value(event)
+            self._write(event)
+        except Exception as error:  # noqa: BLE001  what one event holds must cost nothing else
+            event = unrecordable(event, self._redactor.text(describe(error)))
+            self._write(event)
         for warning in self._redactor.take_warnings():
             self.emit(Warned(message=warning))
+        for watcher in self._watchers:
+            with suppress(Exception, SystemExit):  # a display that broke must not stop the run it displays
+                watcher(event)
+
+    def _write(self, event: Event) -> None:
         try:
             self.journal.handle(event, self._telemetry.trace_id(event.where) if event.where else None)
         except OSError as error:
             self._ending.end(_unwritable(self.journal.path, error))
-        for watcher in self._watchers:
-            try:
-                watcher(event)
-            except (Exception, SystemExit):  # noqa: BLE001  a display that broke must not stop the run it displays
-                self._watchers = [other for other in self._watchers if other is not watcher]
 
     def answered(self, about: ServerRecord) -> None:
         """Write down what answers; say so when it is not what answered an earlier process."""

@@ -9,6 +9,9 @@ from mcprun.content import error_result
 from mcprun.records import Call
 
 REFUSED = "The user refused this call."
+NOT_MADE = "This call was not made: the turn was cut short."
+"""What a chat tells the model of a call that was never sent; it has no result, and is no call of the transcript."""
+
 STOPPED = "The user stopped this call."
 
 

@@ -28,7 +28,9 @@ from pydantic import ValidationError
 
 from mcprun.compact import Digests
 from mcprun.errors import UsageError
+from mcprun.integrity import damage, is_torn
 from mcprun.jsonfiles import parsed
+from mcprun.operating_system import relative_path
 from mcprun.outline import Outline
 from mcprun.paid import Paid
 from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Usage
@@ -66,8 +68,16 @@ class Run:
     def read(cls, name: str) -> Run:
         """Open a run by its folder, by `latest`, or by its name under `outputs/`.
 
-        Raises `UsageError` when there is none, or none that can be read.
+        Raises `UsageError` when there is none, none that can be read, or one that has ended and whose transcripts are
+        not what its `run.json` counts.
         """
+        run = cls.read_record(name)
+        run.check()
+        return run
+
+    @classmethod
+    def read_record(cls, name: str) -> Run:
+        """Open a run as `read` does, whatever its transcripts are: to repair it, or to use nothing but its record."""
         path = _find(name)
         try:
             record = RunRecord.model_validate_json((path / RUN).read_bytes())
@@ -76,6 +86,21 @@ class Run:
         except (OSError, ValidationError) as error:
             raise UsageError(f"can't read {path / RUN}: {str(error).splitlines()[0]}") from None
         return cls(path, record)
+
+    def check(self) -> None:
+        """Raise `UsageError` if the run has ended and its transcripts are not what its `run.json` counts."""
+        if self.record.state == "started":  # a process writes it, or was killed: nothing is counted yet
+            return
+        file, has_queries = self.path / TRANSCRIPTS, (self.path / QUERIES).exists()
+        if has_queries and len(self.digests) != (queries := self.record.prompts.queries):
+            held = f"run.json counts {queries:,} queries, and it holds {len(self.digests):,}"
+            raise UsageError(f"{self.path / QUERIES} is damaged: {held}")
+        found = damage(self.outlines(self.path), self.record.counts, self.digests if has_queries else None)
+        if not found and is_torn(file):
+            found = "it ends in a torn line"
+        if found:
+            hint = f"; mcprun batch --resume {self.path} repairs it" if has_queries else ""
+            raise UsageError(f"{file} is damaged: {found}{hint}")
 
     @property
     def prompts(self) -> Path:
@@ -123,7 +148,7 @@ class Run:
                             if batch:
                                 taken.add((batch, event.get("request_id")))
                             yield Paid(event["model"], Usage.model_validate(usage) if usage else None, bool(batch))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"can't read {self.path / TRACE}: {error}") from None
 
     def events(self) -> Iterator[JsonObject]:
@@ -231,7 +256,12 @@ def open_transcripts(name: str) -> Iterator[Lines]:
     """Open the transcripts of a run, or a file of them. Raises `UsageError` when there are none."""
     run = None if Path(name).is_file() else Run.read(name)
     path = run.path / TRANSCRIPTS if run else Path(name)
+    is_of_run = path.name == TRANSCRIPTS and (path.parent / RUN).exists()
+    if is_of_run and not run:
+        Run.read(str(path.parent))  # the file of a run that is damaged is no better than the run
     try:
+        if not is_of_run and is_torn(path):
+            raise UsageError(f"{path} is damaged: it ends in a torn line")
         stream = path.open("rb")
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
@@ -281,14 +311,14 @@ def _event(line: bytes, path: Path) -> JsonObject:
     """Read an event, and see that what all events share is what it should be."""
     try:
         event = parsed(line)
-        datetime.fromisoformat(event["at"])
+        datetime.fromisoformat(event["at"]).timestamp()
         as_they_should_be = (
             isinstance(event["event"], str)
             and isinstance(event.get("query", ""), str)
             and all(isinstance(event.get(key, 0), int) for key in ("repeat", "attempt", "turn", "call", "log_offset"))
             and all(math.isfinite(event.get(key, 0)) for key in ("seconds", "wait", "waited"))
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, ArithmeticError):
         as_they_should_be = False
     if not as_they_should_be:
         raise UsageError(f"{path} holds a line that is no event")
@@ -339,4 +369,4 @@ def _followed(path: Path) -> Path:
     """Name the folder that a link such as `latest` points to, as seen from here."""
     if not path.is_symlink():
         return path
-    return Path(os.path.relpath(path.resolve()))
+    return Path(relative_path(path.resolve()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -182,7 +182,8 @@ class Server:
             with self.desk.askers.calling(caller):
                 async with clock:
                     result = await send(None, None)
-                    return await finished(self._session, result, send) if asks_for_input(result) else result
+                    result = await finished(self._session, result, send) if asks_for_input(result) else result
+            return self.desk.finite(result, what)
         except TimeoutError:
             self.desk.askers.gave_up(caller)
             raise NoResult(f"no answer to {what} {clock.limit}", TIMEOUT) from None
@@ -258,7 +259,9 @@ class Server:
             return Answer(error_result(f"The server sent an invalid result: {first_problem(error)}."), "invalid result")
         except RoundsError as error:
             return Answer(error_result(f"No result of {tool}: {error}."), "input required")
-        return await self._checked_answer(tool, result)
+        answer = await self._checked_answer(tool, result)
+        # Only now: its own output schema may allow NaN as a number.
+        return replace(answer, result=self.desk.finite(answer.result, tool))
 
     async def _result(self, tool: str, arguments: JsonObject, caller: Caller | None, clock: Deadline) -> JsonObject:
         """Send the call, again as often as the server asks for input first, and once if it asks to come back."""

@@ -6,7 +6,6 @@ the end. `schema` is the version of the format. One that was made with `--all` h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field, ValidationError
 
-from mcprun.content import MOST_DEPTH, depth
+from mcprun.content import MOST_DEPTH
 from mcprun.errors import UsageError
 from mcprun.jsonfiles import dumps, indented, write_file
+from mcprun.jsontext import TooDeepError, levels, loads
 from mcprun.records import SCHEMA, JsonObject, Record, ServerRecord, Shape
 from mcprun.rundir import Run
 from mcprun.surrogates import well_formed_bytes
@@ -97,15 +97,14 @@ def _catalog(found: JsonObject) -> Catalog:
 def _json(path: Path) -> Any:
     """Read a JSON file that is not nested deeper than anything may be. Raises `ValueError`, or `UsageError`."""
     try:
-        found = json.loads(well_formed_bytes(path.read_bytes()))
-        is_deep = depth(found) > MOST_DEPTH
+        found = loads(well_formed_bytes(path.read_bytes()))
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
-    except RecursionError:
-        is_deep = True
+    except TooDeepError:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
     except ValueError as error:
         raise ValueError(f"it is not JSON: {error}") from None
-    if is_deep:
+    if levels(found) > MOST_DEPTH:
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
     return found
 
@@ -117,7 +116,7 @@ def in_order(tools: list[JsonObject], key: str = "name", what: str = "tool") -> 
     """
     if not all(isinstance(tool.get(key), str) for tool in tools):
         raise ValueError(f"a {what} has no {key}")
-    return sorted(json.loads(dumps(tools)), key=lambda tool: tool[key])
+    return sorted(loads(dumps(tools)), key=lambda tool: tool[key])
 
 
 def sorted_catalog(catalog: Catalog) -> Catalog:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 from mcp import Client, MCPError
 from pydantic import ValidationError
 
 from mcprun.deadline import Deadline
+from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, ToolsChanged, Warned
 from mcprun.limits import MAX_TOOL_PAGES
@@ -33,6 +34,10 @@ class ListedTools:
     tools: list[JsonObject] = field(default_factory=list)
     malformed: list[Malformed] = field(default_factory=list)
 
+    def finite(self, desk: Desk) -> ListedTools:
+        """Return the tools with NaN and infinite numbers as text; `desk` warns of them."""
+        return replace(self, tools=desk.finite(self.tools, "tools/list"))
+
 
 async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools:
     """Read all pages of `tools/list`; the list ends where a cursor comes again, with a warning.
@@ -47,7 +52,7 @@ async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools
     try:
         for _ in range(MAX_TOOL_PAGES):
             page = await client.list_tools(cursor=cursor)
-            listed = [tool.model_dump(by_alias=True, mode="json", exclude_unset=True) for tool in page.tools]
+            listed = [tool.model_dump(by_alias=True, exclude_unset=True) for tool in page.tools]
             found.tools.extend(well_formed_json(listed))
             found.malformed.extend(_malformed(tools_page(page.meta), {tool.name for tool in page.tools}))
             cursor = page.next_cursor
@@ -78,7 +83,7 @@ async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -
     try:
         server.desk.list_clock = Deadline(seconds, server.most_seconds)
         async with server.desk.list_clock:
-            listed = await list_tools(client, server.desk.warn_once)
+            listed = (await list_tools(client, server.desk.warn_once)).finite(server.desk)
     except _FAILURES as error:
         why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__
         emit(Warned(message=f"the server says that its tools have changed, and they can't be listed again: {why}"))

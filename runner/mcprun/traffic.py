@@ -221,7 +221,7 @@ class Traffic:
         return 0 < key <= self._last_id if isinstance(key, int) else key in self._issued
 
     def _reread(self, error: ValidationError) -> SessionMessage | None:
-        """Read a message once more that the SDK's HTTP transport could not: it sends on its error in its place."""
+        """Read a message once more that a transport of the SDK could not: it sends on its error in its place."""
         detail = error.errors(include_url=False)
         values = (one["input"] for one in detail if one["type"] == "missing" and isinstance(one["input"], dict))
         value = next(values, detail[0]["input"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from mcprun.link import Link
 from mcprun.process import Ahead
 from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
-from mcprun.target import HttpTarget, StdioTarget, Target
+from mcprun.target import HttpTarget, StdioTarget, Target, has_folder
 from mcprun.traffic import Traffic
 from mcprun.wire import error_text
 
@@ -89,7 +88,7 @@ def explained(error: Exception, progress: Progress, target: Target, refusal: str
             if target.cwd and not Path(target.cwd).is_dir():
                 message = f"the server's working folder is not there: {target.cwd}"
             else:
-                place = f", seen from {target.cwd}" if target.cwd and os.sep in target.command else ""
+                place = f", seen from {target.cwd}" if target.cwd and has_folder(target.command) else ""
                 message = f"command not found: {target.command}{place}"
         case PermissionError() if isinstance(target, StdioTarget):
             message = f"not allowed to run {target.command}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mcprun.errors import ErrorKind, RunError
+from mcprun.events import Event, ExchangeEnd, QueryEnd, Warned
 from mcprun.queries import Query
 from mcprun.records import ErrorInfo, Transcript, Verdict
 
@@ -25,6 +28,41 @@ def untried(query: Query, repeat: int, reason: RunError, *, system: str | None, 
         attempts=0,
         error=ErrorInfo(kind=reason.kind, message=f"not started: {reason}"),
     )
+
+
+def faulted(query: Query, repeat: int, message: str, *, system: str | None, model: str) -> Transcript:
+    """Make the transcript of a query in which something unforeseen was raised outside of any attempt."""
+    nothing = untried(query, repeat, RunError(ErrorKind.FAULT, message), system=system, model=model)
+    return emptied(nothing, message)
+
+
+def emptied(transcript: Transcript, message: str) -> Transcript:
+    """Return a transcript without its conversation, whose verdict is an error (`fault`) with a message."""
+    return Transcript(
+        id=transcript.id,
+        repeat=transcript.repeat,
+        verdict=Verdict.ERROR,
+        stop=stop_of(ErrorKind.FAULT),
+        prompt=transcript.prompt,
+        system=transcript.system,
+        model=transcript.model,
+        messages=[],
+        calls=[],
+        text="",
+        checks=[],
+        turns=[],
+        attempts=transcript.attempts,
+        error=ErrorInfo(kind=ErrorKind.FAULT, message=message),
+    )
+
+
+def unrecordable(event: Event, reason: str) -> Event:
+    """Make the event that takes the place of one whose values can't be redacted or written."""
+    if isinstance(event, QueryEnd | ExchangeEnd):
+        # Its prompt may be what can't be redacted.
+        bare = event.transcript.model_copy(update={"prompt": "", "system": None})
+        return replace(event, transcript=emptied(bare, f"the conversation could not be recorded: {reason}"))
+    return Warned(where=event.where, message=f"the event {event.name} could not be recorded: {reason}")
 
 
 def stop_of(kind: ErrorKind) -> str:

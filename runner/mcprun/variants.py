@@ -65,13 +65,17 @@ class _Way:
 
 @dataclass(slots=True)
 class Sample:
-    """The repeats of one query on one side, gathered one by one. Memory holds each way to go once."""
+    """The repeats of one query on one side, gathered one by one. Memory holds each way to go once.
+
+    `fault` is what was raised by a repeat that could not be compared.
+    """
 
     lens: Lens
     passed: int = 0
     untried: int = 0
     runs: int = 0
     ways: dict[str, _Way] = field(default_factory=dict)
+    fault: Exception | None = None
     _first: dict[bool, int] = field(default_factory=dict)
     _spent: dict[str, int] = field(default_factory=dict)
 
@@ -83,8 +87,13 @@ class Sample:
         self.passed += passed
         self.untried += untried
         self._first[passed] = min(self._first.get(passed, transcript["repeat"]), transcript["repeat"])
-        seen = self.lens.seen(transcript)
-        way = self.ways.setdefault(_key(seen, self.lens), _Way(seen, transcript["repeat"]))
+        try:
+            seen = self.lens.seen(transcript)
+            key = _key(seen, self.lens)
+        except Exception as error:  # noqa: BLE001  it is reported as that of this query
+            self.fault = self.fault or error
+            return
+        way = self.ways.setdefault(key, _Way(seen, transcript["repeat"]))
         way.runs += 1
         way.untried += untried
         way.repeat = min(way.repeat, transcript["repeat"])

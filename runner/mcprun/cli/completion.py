@@ -25,7 +25,7 @@ def queries(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Com
     from mcprun.rundir import Run
 
     try:
-        ids = {one.id: one.verdict for one in Run.read(ctx.params.get("run") or "latest").transcripts()}
+        ids = {one.id: one.verdict for one in Run.read_record(ctx.params.get("run") or "latest").transcripts()}
     except UsageError:
         return []
     found = [CompletionItem(name, help=str(verdict)) for name, verdict in ids.items() if name.startswith(incomplete)]

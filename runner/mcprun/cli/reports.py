@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mcprun.cli.reportoptions import REPORT_FORMS
-from mcprun.errors import UsageError
+from mcprun.errors import UsageError, describe
 from mcprun.report import output
 from mcprun.report.facts import Against, gather
 from mcprun.report.files import HTML, STDOUT, add_summary, write_page_of, write_report
@@ -58,6 +58,8 @@ class Reports:
                 write()
             except UsageError as error:
                 problems.append(str(error))
+            except Exception as error:  # noqa: BLE001  one report that can't be made leaves the others
+                problems.append(f"a report can't be made: {describe(error)}")
         if problems:
             raise UsageError("; ".join(problems))
 

@@ -12,11 +12,14 @@ from mcprun.cli import options
 def validate(prompts: str) -> None:
     """Read PROMPTS and say what is wrong with it: every bad line, as FILE:LINE: field: what is wrong.
 
-    Exits with 0 when the file is good, with 2 when it is not. Nothing is run.
+    Exits with 0 when the file is good, with 2 when it is not. What is probably misspelt in a JSON Schema is a warning.
+    Nothing is run.
     """
     from mcprun.prompts import read_prompts
-    from mcprun.report.terminal import many
+    from mcprun.report.terminal import many, visible
 
     with read_prompts(prompts) as found:
+        for warning in found.warnings:
+            click.echo(f"Warning: {visible(warning)}", err=True)
         scripts = {0: "none", found.total: "all"}.get(found.scripted, str(found.scripted))
     click.echo(f"{prompts}: {many(found.total, 'query')}, {scripts} with a script")

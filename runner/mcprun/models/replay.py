@@ -6,15 +6,21 @@ from functools import lru_cache
 from typing import Any
 
 from mcprun.compare import Lens, same
+from mcprun.content import error_result, tool_result
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import ToolCall, Where
 from mcprun.models import Reply, Request
 from mcprun.queries import Query
 from mcprun.records import Call, JsonObject, Transcript
-from mcprun.refusals import refusal_of
+from mcprun.refusals import NOT_MADE, refusal_of
 from mcprun.rundir import Run
 from mcprun.scrub import Scrubber
 from mcprun.show import Show
+
+_CALLING = frozenset({"tool_use", "end_turn"})
+"""Stop reasons of turns whose calls are made."""
+
+_ADVICE = "record the query again, or play back another run"
 
 
 class ReplayModel:
@@ -42,11 +48,8 @@ class ReplayModel:
         if request.turn >= len(recorded.turns):
             message = f"the recording of {recorded.id} ends after {len(recorded.turns)} turns ({recorded.stop})"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        said = [
-            message["content"] for message in recorded.messages[recorded.begins :] if message["role"] == "assistant"
-        ]
         turn = recorded.turns[request.turn]
-        content = _for(request, said[request.turn], recorded)
+        content = _for(request, _said(recorded)[request.turn], recorded)
         return request.told(
             Reply(content=content, stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
         )
@@ -83,24 +86,71 @@ class ReplayModel:
 
     async def approve(self, event: ToolCall) -> str:
         """Keep back a call that a person kept back when it was recorded: give what the model was told then."""
-        recorded = self._found(event.where.query, event.where.repeat) if event.where else None
-        calls = recorded.calls if recorded else []
+        found = self._found(event.where.query, event.where.repeat) if event.where else None
+        calls = found[0].calls if found else []
         return refusal_of(calls[event.call]) if event.call < len(calls) else ""
 
     def recorded(self, query: Query, where: Where) -> Transcript:
         """Give what was recorded of a query's repeat. Raises `QueryError` (`not_recorded`) where nothing was."""
-        recorded = self._found(query.id, where.repeat)
-        if recorded is None:
+        found = self._found(query.id, where.repeat)
+        if found is None:
             what = query.id if where.repeat == 1 else f"repeat {where.repeat} of {query.id}"
             raise QueryError(ErrorKind.NOT_RECORDED, f"{what} is not in the recording {self._run.path}")
+        recorded, damage = found
+        if damage:
+            message = f"the recording of {recorded.id} in {self._run.path} is damaged: {damage}; {_ADVICE}"
+            raise QueryError(ErrorKind.NOT_RECORDED, message)
         if recorded.prompt != query.said:
             message = f"{query.id} was recorded for another prompt: mcprun show {self._run.path} {query.id} tells it"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
 
-    def _find(self, name: str, repeat: int) -> Transcript | None:
+    def _find(self, name: str, repeat: int) -> tuple[Transcript, str] | None:
+        """Return what was recorded, and what it lacks to be played back."""
         place = self._run.index.get((name, repeat))
-        return None if place is None else self._run.at(place)
+        if place is None:
+            return None
+        recorded = self._run.at(place)
+        return recorded, _damage(recorded)
+
+
+def _said(recorded: Transcript) -> list[Any]:
+    """Return the content of each of the model's turns."""
+    own = recorded.messages[recorded.begins :]
+    return [message.get("content") for message in own if message.get("role") == "assistant"]
+
+
+def _damage(recorded: Transcript) -> str:
+    """Say what a recording lacks to be played back; empty if it is whole."""
+    said = _said(recorded)
+    if recorded.begins > len(recorded.messages):
+        return f"it was given {recorded.begins} messages by the server, and holds {len(recorded.messages)} in all"
+    if len(said) != len(recorded.turns):
+        return f"it counts {len(recorded.turns)} turns of the model, and its messages hold {len(said)}"
+    for number, (turn, content) in enumerate(zip(recorded.turns, said, strict=True)):
+        if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+            return f"the message of turn {number} is not a list of content blocks"
+        asked = sum(block.get("type") == "tool_use" for block in content)
+        made = sum(call.turn == number for call in recorded.calls)
+        # The last turn may have been cut short, by a limit or an error, before its calls were made.
+        is_cut = turn.stop_reason not in _CALLING or number == len(said) - 1
+        if made > asked or (made < asked and not is_cut and not _were_not_made(recorded, content)):
+            return f"turn {number} makes {asked} calls, and {made} are recorded"
+    return ""
+
+
+def _were_not_made(recorded: Transcript, content: list[JsonObject]) -> bool:
+    """Return whether a chat told the model that the calls of a turn were not made."""
+    ids = [block.get("id") for block in content if block.get("type") == "tool_use"]
+    blocks = [
+        block
+        for message in recorded.messages
+        if message.get("role") == "user" and isinstance(message.get("content"), list)
+        for block in message["content"]
+        if isinstance(block, dict)
+    ]
+    told = [tool_result(str(name), error_result(NOT_MADE)) for name in ids]
+    return all(result in blocks for result in told)
 
 
 def _same_result(one: Call, other: Call) -> bool:

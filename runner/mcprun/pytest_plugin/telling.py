@@ -14,6 +14,7 @@ from mcprun.errors import RunError
 from mcprun.records import Transcript, Verdict
 from mcprun.report.conversation import head, laid_out
 from mcprun.report.excerpt import causes
+from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.terminal import many, one_line, visible
 from mcprun.rundir import LOG, Run
@@ -79,6 +80,10 @@ def run(done: Run, stopped: RunError | None) -> str | None:
 
 def conversation(transcript: Transcript) -> str:
     """Give a conversation as `mcprun show` prints it, or the end of it where it is long."""
+    return shown(transcript, _conversation)
+
+
+def _conversation(transcript: Transcript) -> str:
     file = io.StringIO()
     console = Console(file=file, color_system=None, highlight=False, soft_wrap=False)
     console.print(head(transcript), soft_wrap=True)
@@ -101,7 +106,7 @@ def end_of_log(path: Path, start: int = 0) -> str:
 def _causes(transcript: Transcript) -> Iterable[str]:
     """Say why, and that an error is one."""
     mark = "error: " if transcript.error else ""
-    return (mark + line for line in causes(transcript))
+    return (mark + line for line in shown(transcript, causes))
 
 
 def _rate(transcripts: Sequence[Transcript], required: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,11 +14,13 @@ from rich.text import Text
 
 from mcprun.diff import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
+from mcprun.jsonfiles import indented
 from mcprun.paid import cached
 from mcprun.records import JsonObject, RunRecord, Transcript, Verdict
 from mcprun.report.conversation import first_words, head, laid_out
 from mcprun.report.differences import as_json, lines, summary, tool_lines
 from mcprun.report.diffmarkdown import markdown
+from mcprun.report.isolated import shown, shown_diff
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
 from mcprun.report.talk import Teller
 from mcprun.report.terminal import many, one_line, visible
@@ -88,7 +89,7 @@ class Console:
 
     def json(self, value: JsonObject) -> None:
         """Print a JSON object for programs."""
-        self._out.file.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+        self._out.file.write(indented(value).decode() + "\n")
 
     def run_error(self, error: RunError) -> None:
         """Say why the run could not go on, with the end of the server's stderr."""
@@ -135,17 +136,8 @@ class Console:
             self._out.print(Text(visible(told), "yellow"), soft_wrap=True)
         width = max((len(named(transcript)) for transcript in run.transcripts()), default=0)
         for transcript in run.transcripts():
-            told = transcript.cause or first_words(transcript.prompt)
-            self._out.print(
-                Text.assemble(
-                    (f"{transcript.verdict:<7} ", STYLES[transcript.verdict]),
-                    f"{named(transcript):<{min(width, 40)}} ",
-                    (f"{many(len(transcript.turns), 'turn'):>8} {many(len(transcript.calls), 'call'):>8}  ", "dim"),
-                    (one_line(told, 200), "" if transcript.cause else "dim"),
-                ),
-                no_wrap=True,
-                overflow="ellipsis",
-            )
+            row = shown(transcript, lambda one: _row(one, min(width, 40)))
+            self._out.print(row, no_wrap=True, overflow="ellipsis")
         self._out.print(totals(run, self._out))
         for line in repeats(record):
             self._out.print(line, soft_wrap=True)
@@ -154,7 +146,7 @@ class Console:
         """Print what differs between two runs as `text`, `json` or `markdown`; `tally` is whole when `diffs` is."""
         if form == "json":
             for diff in diffs:
-                self._out.put((as_json(diff), ""))
+                self._out.put((shown_diff(diff, as_json), ""))
             if tools:
                 self._out.put((as_json({"tools": tools}), ""))
             self._out.put((as_json({"totals": tally}), ""))
@@ -164,7 +156,7 @@ class Console:
                 self._out.put((told, ""))
             return
         for diff in diffs:
-            for line in lines(diff):
+            for line in shown_diff(diff, lambda one: list(lines(one))):
                 self._out.put(*line)
         for line in tool_lines(tools):
             self._out.put(*line)
@@ -172,9 +164,21 @@ class Console:
 
     def conversation(self, transcript: Transcript) -> None:
         """Print one transcript as a conversation, speakers in the margin."""
-        self._out.print(head(transcript), soft_wrap=True)
-        self._out.print(laid_out(transcript))
+        title, body = shown(transcript, lambda one: (head(one), laid_out(one)))
+        self._out.print(title, soft_wrap=True)
+        self._out.print(body)
         self._out.print()
+
+
+def _row(transcript: Transcript, width: int) -> Text:
+    """Lay out a query of a run on one line; its name takes at least `width` columns."""
+    told = transcript.cause or first_words(transcript.prompt)
+    return Text.assemble(
+        (f"{transcript.verdict:<7} ", STYLES[transcript.verdict]),
+        f"{named(transcript):<{width}} ",
+        (f"{many(len(transcript.turns), 'turn'):>8} {many(len(transcript.calls), 'call'):>8}  ", "dim"),
+        (one_line(told, 200), "" if transcript.cause else "dim"),
+    )
 
 
 def repeats(record: RunRecord) -> Iterator[Text]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from mcprun.diff import QueryDiff, Tally
 from mcprun.report.differences import Line, lines, summary, tool_lines
+from mcprun.report.isolated import shown_diff
 from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.report.terminal import many
 from mcprun.toolchanges import ToolChange
@@ -41,13 +43,17 @@ def markdown(
         if left < _LEAST_BYTES:
             left_out += 1
             continue
-        block = _block(list(lines(diff)), left)
+        block = shown_diff(diff, partial(_diff_block, room=left))
         left -= _size(block)
         yield block
     if of_tools:
         yield of_tools
     if left_out:
         yield f"\n{many(left_out, 'more query')} that differ are not shown here: `mcprun diff` tells them."
+
+
+def _diff_block(diff: QueryDiff, room: int) -> str:
+    return _block(list(lines(diff)), room)
 
 
 def _block(laid_out: list[Line], room: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mcprun.errors import UsageError
+from mcprun.folders import refuse_own
 from mcprun.jsonfiles import write_file
 from mcprun.report import workflow
 from mcprun.report.facts import Facts
@@ -38,6 +39,7 @@ def write_report(facts: Facts, form: str, name: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file at once; a missing folder is made. Raises `UsageError` where it can't be written."""
+    refuse_own(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, data)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mcprun.report.excerpt import causes
 from mcprun.report.facts import Facts
+from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.terminal import many, one_line
 
@@ -48,7 +49,7 @@ def _errors(facts: Facts, workspace: str) -> Iterator[_Note]:
         if facts.is_red(transcript):
             line = facts.lines.get(transcript.id)
             place = {"file": file, **({"line": str(line)} if line else {})} if file else {}
-            yield {"title": f"{transcript.verdict}: {named(transcript)}", **place}, "\n".join(causes(transcript))
+            yield {"title": f"{transcript.verdict}: {named(transcript)}", **place}, "\n".join(shown(transcript, causes))
 
 
 def _file(facts: Facts, workspace: str) -> str:

@@ -8,12 +8,14 @@ table, once for the conversations that have room.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 
 from markupsafe import Markup
 
 from mcprun.records import JsonObject, Transcript, Verdict
 from mcprun.report.dialogue import dialogue
+from mcprun.report.isolated import shown
 from mcprun.report.overview import overview
 from mcprun.report.page import MOST_BYTES, island, page
 from mcprun.report.rows import Rows
@@ -38,7 +40,7 @@ def report(run: Run, most_bytes: int = MOST_BYTES) -> Iterator[str]:
     for number, transcript in enumerate(run.transcripts()):
         times = timings.queries.get((transcript.id, transcript.repeat))
         size = len(_island(number, transcript, timings, run).encode("utf-8", "backslashreplace"))
-        rows.add(transcript, times, size)
+        shown(transcript, partial(rows.add, times=times, size=size))
     kept = rows.kept(most_bytes)
     slowest = _times(rows.slowest[1]) | {"row": rows.slowest[0]} if rows.slowest else None
     data = rows.data(run.record.repeats, kept) | {"run": str(run.path), "slowest": slowest}
@@ -63,10 +65,10 @@ def _conversations(run: Run, timings: Timings, kept: frozenset[int]) -> Iterator
 
 def _island(number: int, transcript: Transcript, timings: Timings, run: Run) -> Markup:
     times = timings.queries.get((transcript.id, transcript.repeat))
-    value = dialogue(transcript) | _times(times)
+    more = _times(times)
     if times and times.log_offset is not None and transcript.verdict in (Verdict.FAILED, Verdict.ERROR):
-        value["log"] = run.log(times.log_offset, _LOG_BYTES)
-    return island(f"c-{number}", value)
+        more["log"] = run.log(times.log_offset, _LOG_BYTES)
+    return shown(transcript, lambda one: island(f"c-{number}", dialogue(one) | more))
 
 
 def _times(times: QueryTimes | None) -> JsonObject:

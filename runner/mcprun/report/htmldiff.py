@@ -14,8 +14,10 @@ from markupsafe import Markup
 
 from mcprun.compare import Change
 from mcprun.diff import Comparison, QueryDiff, Tally
+from mcprun.errors import describe
 from mcprun.records import JsonObject, RunRecord
 from mcprun.report.differences import chance, summary, title, tool_lines
+from mcprun.report.isolated import shown_diff
 from mcprun.report.page import MOST_BYTES, island, page, write_page
 from mcprun.report.pairs import beside
 from mcprun.report.sidebyside import side_by_side
@@ -70,8 +72,8 @@ class Differing:
         """Hand on what a comparison finds, and note it."""
         for diff in diffs:
             keys = [None if repeat is None else (diff.id, repeat) for repeat in diff.examples]
-            notes = [_note(change) for change in diff.changes if change.call is None]
-            self.rows.append(_Row(list(_cells(diff)), keys, notes))
+            cells, notes = shown_diff(diff, _noted)
+            self.rows.append(_Row(cells, keys, notes))
             yield diff
 
     def keys(self, side: int) -> set[Key]:
@@ -124,8 +126,11 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
     rows, left = [], most_bytes
     for number, row in enumerate(differing.rows):
         found = [side.find(key) if key else None for side, key in zip(sides, row.keys, strict=True)]
-        value = beside(found[0], found[1], scrubber) | {"notes": row.notes}
-        one = island(f"d-{number}", value)
+        try:
+            one = island(f"d-{number}", beside(found[0], found[1], scrubber) | {"notes": row.notes})
+        except Exception as error:  # noqa: BLE001  whatever one query holds, the page shows the others
+            fault = Change("fault", after=f"this query can't be shown: {describe(error)}")
+            one = island(f"d-{number}", beside(None, None, scrubber) | {"notes": [_note(fault)]})
         size = len(one.encode("utf-8", "backslashreplace"))
         is_kept = size <= left
         if is_kept:
@@ -136,6 +141,11 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
     note = f"{kept:,} of {many(len(rows), 'query')} are shown side by side in this file; mcprun diff tells the others."
     data = {"columns": _COLUMNS, "rows": rows, "names": [side.name for side in sides]}
     yield island("data", data | {"left_out": note if kept < len(rows) else ""})
+
+
+def _noted(diff: QueryDiff) -> tuple[list[object], list[JsonObject]]:
+    """Give the cells of a query's row, and what else changed than calls."""
+    return list(_cells(diff)), [_note(change) for change in diff.changes if change.call is None]
 
 
 def _cells(diff: QueryDiff) -> Iterator[object]:

@@ -11,10 +11,12 @@ import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 from mcprun.records import Transcript, Verdict
 from mcprun.report.excerpt import causes, excerpt, kind
 from mcprun.report.facts import Facts
+from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.terminal import one_line, visible
 
@@ -69,7 +71,7 @@ def junit(facts: Facts) -> str:
 def _queries(facts: Facts) -> Iterator[ET.Element]:
     told = 0
     for transcript in facts.transcripts():
-        yield _query(transcript, facts, with_calls=told < _TOLD)
+        yield shown(transcript, partial(_query, facts=facts, with_calls=told < _TOLD))
         told += facts.is_red(transcript)
 
 

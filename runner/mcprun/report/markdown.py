@@ -16,6 +16,7 @@ from mcprun.errors import ExitCode
 from mcprun.records import Transcript
 from mcprun.report.excerpt import causes, excerpt
 from mcprun.report.facts import Facts
+from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.terminal import many, one_line, visible
 
@@ -58,9 +59,9 @@ def markdown(facts: Facts, most: int = COMMENT_BYTES) -> str:
         if facts.is_red(transcript):
             count += 1
             if count <= _ROWS:
-                red.append(_row(transcript))
+                red.append(shown(transcript, _row))
             if count <= _FOLDED:
-                folded.append(_details(transcript))
+                folded.append(shown(transcript, _details))
                 ids.append(transcript.id)
     page = _Page(most)
     page.add(*_head(facts))

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mcprun.errors import UsageError
+from mcprun.folders import refuse_own
 from mcprun.jsonfiles import dumps
 from mcprun.report.terminal import duration, many, moment, visible
 
@@ -57,9 +58,11 @@ def island(name: str, value: Any) -> Markup:
 
 def write_page(path: Path, chunks: Iterable[str]) -> int:
     """Write a page, or replace it, in one step; give its size in bytes. Raises `UsageError` where nobody may."""
+    refuse_own(path)
     new = path.with_name(f"{path.name}.new")
     try:
-        with new.open("w", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=_CHUNK) as stream:
+        new.unlink(missing_ok=True)  # a link there would be followed
+        with new.open("x", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=_CHUNK) as stream:
             stream.writelines(chunks)
         size = new.stat().st_size
         new.replace(path)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from mcprun.records import Transcript, Usage
 from mcprun.report.excerpt import causes
 from mcprun.report.facts import Facts
+from mcprun.report.isolated import shown
 from mcprun.report.terminal import one_line, visible
 
 COLUMNS = (
@@ -30,7 +31,7 @@ def table(facts: Facts) -> str:
     writer = csv.writer(told)
     writer.writerow(COLUMNS)
     for transcript in facts.transcripts():
-        writer.writerow([_cell(value) for value in _row(transcript, facts)])
+        writer.writerow(shown(transcript, lambda one: [_cell(value) for value in _row(one, facts)]))
     return told.getvalue()
 
 

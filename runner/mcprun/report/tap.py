@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 from mcprun.records import Transcript, Verdict
 from mcprun.report.excerpt import causes, kind
 from mcprun.report.facts import Facts
+from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.terminal import one_line
 
@@ -22,7 +24,7 @@ def tap(facts: Facts) -> str:
     is marked TODO, what the run did not come to SKIP. A run that is not whole, and one that is worse than its baseline,
     have a test point of their own, first.
     """
-    points = [*_run(facts), *(_query(one, facts) for one in facts.transcripts())]
+    points = [*_run(facts), *(shown(one, partial(_query, facts=facts)) for one in facts.transcripts())]
     lines = ["TAP version 14", f"1..{len(points)}"]
     for number, (is_ok, name, directive, told) in enumerate(points, 1):
         lines.append(f"{'ok' if is_ok else 'not ok'} {number} - {_escaped(name)}{directive}")

@@ -36,6 +36,9 @@ _FLUSH_SECONDS = 5.0
 _LONGEST = 4096
 """Characters of one text of a span: what servers say of their errors may be long."""
 
+_MOST_INTEGER = 2**63 - 1
+"""The largest integer that OTLP holds: one beyond it would cost all spans that are sent with it."""
+
 _SPOKEN = "http/protobuf"
 
 
@@ -93,6 +96,7 @@ class Outlet(SpanExporter):
         """Take secrets out, and bound it."""
         for cleaner in self.cleaners:
             text = cleaner(text)
+        text = text.encode("utf-8", "replace").decode()  # one lone surrogate would cost all spans sent with it
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
     def _cleaned(self, span: ReadableSpan) -> ReadableSpan:
@@ -113,9 +117,12 @@ class Outlet(SpanExporter):
         )
 
     def _attributes(self, attributes: Attributes) -> Mapping[str, AttributeValue]:
-        return {
-            name: self.clean(value) if isinstance(value, str) else value for name, value in (attributes or {}).items()
-        }
+        return {name: self._attribute(value) for name, value in (attributes or {}).items()}
+
+    def _attribute(self, value: AttributeValue) -> AttributeValue:
+        if isinstance(value, str):
+            return self.clean(value)
+        return min(value, _MOST_INTEGER) if isinstance(value, int) else value
 
 
 class _Named(SpanProcessor):

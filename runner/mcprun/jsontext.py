@@ -1,0 +1,167 @@
+"""JSON from text that somebody else wrote, read strictly (RFC 8259): one value or one reason why there is none.
+
+Python's own reader takes `NaN`, keeps the last of two equal keys, and returns infinity for `1e400`. Two readers of such
+a text may see different values, so it is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic_core import to_json
+
+MOST_LEVELS = 500
+"""Levels of nesting that are read. Python's own limit varies by version and by how deep the caller's stack is."""
+
+_NUMBERS = {math.inf: "Infinity", -math.inf: "-Infinity"}
+
+
+class AmbiguousError(ValueError):
+    """Text that Python reads as JSON although RFC 8259 does not, or of which two readers may see different values.
+
+    `place` is where, as `a.b[0]`, empty for the whole text; `problem` says what is wrong there.
+    """
+
+    def __init__(self, place: str, problem: str) -> None:
+        self.place = place
+        self.problem = problem
+        super().__init__(f"{problem} (at {place})" if place else problem)
+
+
+class TooDeepError(ValueError):
+    """Text that is JSON and nested deeper than is read."""
+
+
+class _Bad:
+    """Stands in a parsed value where the text holds something that is refused; `problem` says what."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+
+
+class _Repeated(dict[str, Any]):
+    """A parsed object in which `key` appears twice."""
+
+    key = ""
+
+
+def loads(text: str | bytes) -> Any:
+    """Parse JSON.
+
+    Raises `ValueError`: `json.JSONDecodeError` or `UnicodeDecodeError` for what is not JSON, `AmbiguousError` for NaN,
+    infinite numbers and duplicate keys (naming where), and a plain one for text that is nested too deeply or holds a
+    number that is too long.
+    """
+    bad: list[_Bad | _Repeated] = []
+
+    def refused(problem: str) -> _Bad:
+        bad.append(_Bad(problem))
+        return bad[-1]  # type: ignore[return-value]  # it was just appended
+
+    def number(digits: str) -> float | _Bad:
+        value = float(digits)
+        return value if math.isfinite(value) else refused(f"the number {_cut(digits)} is too large")
+
+    def obj(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            value = _Repeated(value)
+            value.key = _first_repeated(pairs)
+            bad.append(value)
+        return value
+
+    try:
+        value = json.loads(
+            text, parse_constant=lambda name: refused(f"{name} is not JSON"), parse_float=number, object_pairs_hook=obj
+        )
+    except RecursionError:
+        raise TooDeepError("nested too deeply") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # of int(): CVE-2020-10735
+        raise ValueError(f"a number has more than {sys.get_int_max_str_digits():,} digits") from None
+    if _opened(text) > MOST_LEVELS and levels(value) > MOST_LEVELS:
+        raise TooDeepError(f"nested too deeply (more than {MOST_LEVELS} levels)")
+    if bad:
+        raise next(_problems(value))
+    return value
+
+
+def levels(value: Any) -> int:
+    """Count the levels of nesting of a JSON value, without recursion."""
+    count, level = 0, [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        count += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return count
+
+
+def holds_odd_number(value: Any) -> bool:
+    """Return whether a JSON value holds NaN or an infinite number, for which JSON has no form."""
+    try:
+        data = to_json(value)
+    except ValueError:  # lone surrogates, or more than 255 levels
+        return finite(value) is not value
+    return (b"NaN" in data or b"Infinity" in data) and finite(value) is not value
+
+
+def number_name(value: float) -> str:
+    """Name a number that JSON has no form for: `NaN`, `Infinity` or `-Infinity`."""
+    return _NUMBERS.get(value, "NaN")
+
+
+def finite(value: Any) -> Any:
+    """Return a value with NaN and infinite numbers replaced by their names; the value itself if it holds none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else number_name(value)
+    if isinstance(value, dict):
+        changed = {key: finite(item) for key, item in value.items()}
+        return value if all(changed[key] is item for key, item in value.items()) else changed
+    if isinstance(value, list):
+        items = [finite(item) for item in value]
+        return value if all(one is other for one, other in zip(items, value, strict=True)) else items
+    return value
+
+
+def _first_repeated(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            return key
+        seen.add(key)
+    return ""
+
+
+def _opened(text: str | bytes) -> int:
+    """Return an upper bound of the levels of nesting."""
+    if isinstance(text, bytes):
+        return text.count(b"{") + text.count(b"[")
+    return text.count("{") + text.count("[")
+
+
+def _problems(value: Any) -> Iterator[AmbiguousError]:
+    """Yield what is refused in a parsed value, each with its path, in the order of the text."""
+    todo: list[tuple[str, Any]] = [("", value)]
+    while todo:
+        path, one = todo.pop()
+        if isinstance(one, _Bad):
+            yield AmbiguousError(path, one.problem)
+        if isinstance(one, _Repeated):
+            yield AmbiguousError(_step(path, one.key), f"the key {_cut(one.key)!r} appears twice in one object")
+        if isinstance(one, dict):
+            todo += reversed([(_step(path, key), item) for key, item in one.items()])
+        elif isinstance(one, list):
+            todo += reversed([(f"{path}[{at}]", item) for at, item in enumerate(one)])
+
+
+def _step(path: str, key: str) -> str:
+    name = _cut(key) if key.isidentifier() else json.dumps(_cut(key), ensure_ascii=False)
+    return f"{path}.{name}" if path else name
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"

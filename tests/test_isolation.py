@@ -1,0 +1,324 @@
+"""What is raised because of one query costs that query alone: its neighbours, the files and the reports stand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from mcprun import compare_runs
+from mcprun.attempt import Attempts
+from mcprun.batch import Plan, _isolated
+from mcprun.chat import _line_of
+from mcprun.compare import Lens
+from mcprun.conversation import Conversation
+from mcprun.ending import Ending
+from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.events import Event, QueryEnd, ToolCall, Warned, Where
+from mcprun.journal import Journal
+from mcprun.loop import Loop
+from mcprun.parcels import Outbox
+from mcprun.queries import Query, parse_query
+from mcprun.recorder import Recorder
+from mcprun.records import ModelRecord, PromptsRecord, RunRecord, ServerRecord, Transcript
+from mcprun.redact import Redactor
+from mcprun.report.isolated import shown
+from mcprun.rundir import Run
+from mcprun.scrub import Scrubber
+from mcprun.show import Show
+from mcprun.telemetry.export import Outlet
+from mcprun.workplace import Workplace
+from tests.support.cli import run_mcprun, script, write_jsonl
+from tests.support.runs import broken, call, failed, transcript, write_run
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+RECORD = RunRecord(
+    state="started",
+    started="2026-01-01T00:00:00.000Z",
+    arguments={},
+    prompts=PromptsRecord(file="p.jsonl", sha256="0", queries=2, runs=2),
+    model=ModelRecord(kind="script", name="script", chosen="asked for"),
+    limits={},
+    versions={},
+)
+
+DEEPER = 5000
+"""Levels of nesting beyond what any recursive function reaches."""
+
+READABLE = 700
+"""Levels of nesting that are read, and that recursive functions do not reach."""
+
+
+def nested(levels: int) -> Any:
+    """Make a list in a list, so many levels deep."""
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def in_objects(levels: int) -> Any:
+    """Make an object in an object."""
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+async def test_what_can_not_be_judged_is_an_error_of_its_query_alone() -> None:
+    """It names what was raised, and the trace has the rest."""
+    heard: list[Event] = []
+
+    def broken_show(_: str) -> str:
+        raise OverflowError("int too large to convert to float")
+
+    loop = cast("Loop", SimpleNamespace(emit=heard.append, model=SimpleNamespace(name="script"), system=None))
+    nothing: Any = None
+    attempts = Attempts(
+        loop,
+        judge=None,
+        servers=nothing,
+        allow_tool_errors=False,
+        fail_diverged=False,
+        show=Show(broken_show),
+        ending=Ending(),
+    )
+    query = parse_query({"id": "q", "prompt": "x", "expect": {"text": {"equals": "a"}}})
+    with pytest.raises(QueryError) as raised:
+        await attempts._check(query, Where("q"), Conversation(model="script", stop="end_turn"), 0.0)
+    told = "the conversation could not be judged: OverflowError: int too large to convert to float"
+    assert (raised.value.kind, str(raised.value)) == ("fault", told)
+    (warning,) = heard
+    assert isinstance(warning, Warned)
+    assert warning.message == told
+    assert "broken_show" in str(warning.traceback)
+
+
+def test_an_expected_value_may_be_as_deep_as_a_result(tmp_path: Path) -> None:
+    """Deeper ones are refused before anything is run, however deep the stack is where they are compared."""
+    deep = in_objects(197)
+    query = script(("ok", {}), id="q", expect={"calls": [{"tool": "ok", "result": deep}]})
+    prompts = write_jsonl(tmp_path / "p.jsonl", query)
+    assert run_mcprun("batch", prompts, write_server(tmp_path, json.dumps(deep)), cwd=tmp_path).code == 0
+    query["expect"] = {"calls": [{"tool": "ok", "result": in_objects(201)}]}
+    done = run_mcprun("validate", write_jsonl(tmp_path / "q.jsonl", query), cwd=tmp_path)
+    assert done.code == 2
+    assert "q.jsonl:1: expect.calls[0].result: is nested more than 200 levels deep" in done.stderr
+
+
+def write_server(folder: Path, text: str) -> Path:
+    """Write a server whose only tool answers with a text."""
+    server = folder / "server.py"
+    server.write_text(
+        "from mcp.server import MCPServer\nserver = MCPServer('s')\n\n@server.tool(structured_output=False)\n"
+        f"def ok() -> str:\n    return {text!r}\n\nserver.run()\n"
+    )
+    return server
+
+
+def test_what_can_not_be_recorded_is_an_error_of_its_query_alone(tmp_path: Path) -> None:
+    """Values that can be neither redacted nor written are replaced by the reason, and nothing is written half."""
+    journal = Journal(tmp_path)
+    heard: list[Event] = []
+    recorder = Recorder(journal, RECORD, Redactor(["secret-1234"]), heard.append, Ending(), is_latest=False)
+    where = Where("q")
+    recorder.emit(ToolCall(where=where, turn=0, call=0, tool="t", input={"x": nested(DEEPER)}, server=1, log_offset=0))
+    end(recorder, transcript("q", call("t", structured=nested(DEEPER)), prompt="secret-1234"))
+    end(recorder, transcript("r"))
+    recorder.journal.write_record(RECORD)
+    recorder.journal.close([("q", 1), ("r", 1)], RECORD)
+    first, second = Run.read(str(tmp_path)).transcripts()
+    assert (first.verdict, second.verdict) == ("error", "passed")
+    assert first.error
+    assert first.error.message.startswith("the conversation could not be recorded: RecursionError: ")
+    assert journal.tally.counts().queries == 2
+    assert isinstance(heard[0], Warned)
+    assert heard[0].message.startswith("the event tool_call could not be recorded: RecursionError: ")
+    assert [event["event"] for event in Run.read(str(tmp_path)).events()] == ["warning", "query_end", "query_end"]
+    assert b"secret" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    """A transcript that is nested too deeply for a reader becomes an error, in place of a line that ends all readers."""
+    journal = Journal(tmp_path)
+    recorder = Recorder(journal, RECORD, Redactor(), lambda _: None, Ending(), is_latest=False)
+    end(recorder, transcript("q", call("t", structured=nested(650))))
+    (one,) = (json.loads(line) for line in (tmp_path / "transcripts.jsonl").read_bytes().splitlines())
+    assert one["error"]["message"] == (
+        "the conversation could not be recorded: ValueError: nested more than 600 levels deep"
+    )
+    journal.release()
+
+
+def test_an_actor_sends_what_it_can() -> None:
+    """So does a process that runs queries for another one."""
+    outbox = Outbox(Redactor(["secret-1234"]))
+    outbox.emit(
+        ToolCall(where=Where("q"), turn=0, call=0, tool="t", input={"x": nested(DEEPER)}, server=1, log_offset=0)
+    )
+    parcel = outbox.pack(transcript("q", call("t", structured=nested(DEEPER)), prompt="secret-1234"))
+    assert parcel.transcript
+    assert (parcel.transcript.verdict, parcel.transcript.prompt) == ("error", "")
+    assert [type(event) for event in parcel.told] == [Warned]
+
+
+def end(recorder: Recorder, one: Transcript) -> None:
+    """Have a query end."""
+    recorder.emit(QueryEnd(where=Where(one.id), seconds=0.1, transcript=one))
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """Write two runs that differ in queries which can be read, and not be rendered or compared."""
+    for name, leaf in (("base", 1), ("head", 2)):
+        deep = nested(READABLE)
+        write_run(
+            tmp_path / name,
+            [
+                transcript("plain", call("t", f"{leaf}")),
+                transcript("odd", call("t", structured=[leaf, deep], input={"x": deep})),
+                failed("worse", "why it failed", call("t", structured=deep, input={"x": [leaf, deep]})),
+                transcript("last"),
+            ],
+        )
+    return tmp_path
+
+
+def test_each_report_shows_the_others_of_a_query_that_can_not_be_rendered(odd: Path) -> None:
+    """All forms are written, they agree with the run's exit code, and say why something is missing."""
+    forms = ("html", "junit", "markdown", "csv", "tap")
+    flags = [flag for form in forms for flag in (f"--{form}", f"r.{form}")]
+    done = run_mcprun("report", "head", *flags, cwd=odd)
+    assert (done.code, done.stderr) == (0, "")
+    for form in forms:
+        text = (odd / f"r.{form}").read_text()
+        assert "why it failed" in text.replace("&#32;", " "), form
+    junit = (odd / "r.junit").read_text()
+    assert 'tests="4" failures="1" errors="0"' in junit
+
+
+def test_a_transcript_that_can_not_be_rendered_keeps_its_verdict() -> None:
+    """The reason takes the place of the conversation; of the causes as well, where those can't be rendered."""
+    one = failed("q", "why it failed", call("t", "x"))
+
+    def fails_by_calls(given: Transcript) -> tuple[str, str, str]:
+        if given.calls:
+            raise ZeroDivisionError("division by zero")
+        return given.verdict, given.text, given.cause
+
+    def fails_by_cause(given: Transcript) -> tuple[str, str]:
+        if "why it failed" in given.cause:
+            raise ZeroDivisionError("division by zero")
+        return given.verdict, given.cause
+
+    reason = "this conversation can't be shown: ZeroDivisionError: division by zero"
+    assert shown(one, fails_by_calls) == ("failed", reason, "why it failed")
+    assert shown(one, fails_by_cause) == ("failed", reason)
+    assert shown(broken("q", "throttled", "why it failed"), fails_by_cause) == ("error", f"throttled: {reason}")
+    assert shown(transcript("q"), fails_by_cause) == ("passed", "")
+
+
+@pytest.mark.parametrize("query", ["odd", "worse", "last"])
+def test_show_tells_what_it_can_not_show(odd: Path, query: str) -> None:
+    """Every query of the run is listed, and opened."""
+    listed, opened = (run_mcprun("show", "head", *names, cwd=odd) for names in ((), (query,)))
+    assert (listed.code, opened.code, listed.stderr, opened.stderr) == (0, 0, "", "")
+    assert [line.split()[1] for line in listed.stdout.splitlines()[1:5]] == ["plain", "odd", "worse", "last"]
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--markdown",), ("--html", "d.html"), ("--scrub", "uuid")])
+def test_what_can_not_be_compared_is_a_difference(odd: Path, flags: tuple[str, ...]) -> None:
+    """It is never the same, and the other queries are compared."""
+    done = run_mcprun("diff", "base", "head", *flags, cwd=odd)
+    assert (done.code, done.stderr.replace("d.html", "").count("Error")) == (1, 0)
+    for name in ("plain", "odd", "worse"):
+        assert name in done.stdout
+
+
+def test_programs_hear_of_it_too(odd: Path) -> None:
+    """`compare_runs` gives the reason as a change, and counts it as a regression."""
+    found = compare_runs(odd / "base", odd / "head", Lens(scrubber=Scrubber.of(["uuid"])))
+    assert [one.id for one in found.queries] == ["plain", "odd", "worse"]
+    assert {"fault"} == {change.what for one in found.queries[1:] for change in one.changes}
+    assert (found.tally.same, found.tally.changed, found.tally.regressions) == (1, 3, 3)
+
+
+ODD_NUMBERS = """
+import json, sys
+
+TOOL = ('{"name": "t", "inputSchema": {"type": "object", "properties": {"x": {"default": NaN}}},'
+        ' "outputSchema": {"type": "object", "properties": {"n": {"multipleOf": 0.01}}}}')
+INFO = '{"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}'
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    method, result = message["method"], None
+    if method == "initialize":
+        result = INFO
+    elif method == "tools/list":
+        result = '{"tools": [%s]}' % TOOL
+    elif method == "tools/call":
+        result = '{"content": [], "structuredContent": {"n": %s}}' % message["params"]["arguments"]["n"]
+    told = '"result": %s' % result if result else '"error": {"code": -32601, "message": "no"}'
+    print('{"jsonrpc": "2.0", "id": %s, %s}' % (json.dumps(message["id"]), told), flush=True)
+"""
+
+
+def test_numbers_that_can_not_be_calculated_with_fail_their_own_call(tmp_path: Path) -> None:
+    """Whatever the server's own schema asks of them; the files are strict JSON, and null is nowhere in their place."""
+    (tmp_path / "odd.py").write_text(ODD_NUMBERS)
+    numbers = ["NaN", "Infinity", "-1e400", "1" * 401, "1"]
+    queries = [script(("t", {"n": number}), id=f"{at}") for at, number in enumerate(numbers)]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = run_mcprun("batch", "p.jsonl", "odd.py", cwd=tmp_path)
+    assert {done.verdicts[name] for name in "012"} == {"failed"}
+    assert (done.verdicts["4"], done.record["counts"]["error"]) == ("passed", 0)
+    structured = [one["calls"][0]["structured"]["n"] for one in done.transcripts[:3]]
+    assert structured == ["NaN", "Infinity", "-Infinity"]
+    (tool,) = done.record["server"]["tools"]
+    assert tool["inputSchema"]["properties"]["x"]["default"] == "NaN"
+    for file in ("run.json", "transcripts.jsonl", "trace.jsonl"):
+        for line in (
+            (done.run / file).read_text().splitlines() if file != "run.json" else [(done.run / file).read_text()]
+        ):
+            json.loads(line, parse_constant=pytest.fail)
+
+
+async def test_what_is_raised_around_a_query_is_its_error() -> None:
+    """Outside of its attempts, too; what ends the run on purpose still does."""
+    plan = cast("Plan", SimpleNamespace(system=None, model=SimpleNamespace(record=RECORD.model)))
+    query = parse_query({"id": "q", "prompt": "x"})
+
+    def place(error: Exception) -> Workplace:
+        async def run(_: Query, __: int) -> Transcript:
+            raise error
+
+        return Workplace(ServerRecord(protocol="x", tools=[]), run)
+
+    one = await _isolated(plan, place(KeyError("content")), query, 2)
+    assert (one.id, one.repeat, one.verdict, one.error and one.error.message) == (
+        "q", 2, "error", "a fault of mcprun itself: KeyError: 'content'"
+    )  # fmt: skip
+    with pytest.raises(RunError, match="over"):
+        await _isolated(plan, place(RunError(ErrorKind.BUDGET, "over")), query, 1)
+
+
+def test_a_chat_keeps_what_can_not_be_written_as_a_script() -> None:
+    """NaN becomes text; a call that is nested too deeply is not made again, and the question stays."""
+    odd = _line_of(transcript("chat-1", call("t", input={"x": float("nan")})))
+    assert odd["script"][0]["calls"][0]["input"] == {"x": "NaN"}
+    deep = _line_of(transcript("chat-1", call("t", input={"x": nested(450)})))
+    assert deep == {"id": "chat-1", "prompt": "Do it."}
+
+
+def test_one_value_does_not_cost_the_spans_sent_with_it() -> None:
+    """OTLP holds neither lone surrogates nor integers of more than 64 bits."""
+    outlet = Outlet(cast("SpanExporter", None))
+    attributes: Any = {"text": "a\ud800", "tokens": 10**30, "small": 5}
+    assert outlet._attributes(attributes) == {"text": "a?", "tokens": 2**63 - 1, "small": 5}

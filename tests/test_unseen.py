@@ -1,0 +1,73 @@
+"""What would pass without checking anything: misspelt keywords, and patterns that fit no tool, are warned of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun.schemawords import KEYWORDS, misspelt
+from mcprun.tools import Permit, unmatched
+from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"requried": ["a"]}, [("$", "requried", "required")]),
+        ({"propertys": {}}, [("$", "propertys", "properties")]),
+        ({"additionalproperties": False}, [("$", "additionalproperties", "additionalProperties")]),
+        ({"properties": {"a": {"minlenght": 1}}}, [("$.properties.a", "minlenght", "minLength")]),
+        ({"anyOf": [{}, {"items": {"maximun": 1}}]}, [("$.anyOf[1].items", "maximun", "maximum")]),
+        ({"$defs": {"a": {"typ": "string"}}}, [("$.$defs.a", "typ", "type")]),
+        ({"properties": {"requried": {}, "propertys": True}}, []),
+        ({"default": {"requried": 1}, "examples": [{"typ": 1}], "enum": [{"typ": 1}]}, []),
+        ({"x-requried": 1, "nullable": True, "markdownDescription": "", "propertyOrder": 1, "example": 2}, []),
+        ({keyword: {} for keyword in KEYWORDS}, []),
+        (True, []),
+    ],
+)
+def test_misspelt_keywords_are_found_where_there_are_schemas(schema: Any, told: list[tuple[str, str, str]]) -> None:
+    """With what is probably meant; annotations and plain values are nobody's mistake."""
+    expected = [
+        f"at {at}: {key!r} is not a keyword of JSON Schema, and checks nothing; did you mean {meant!r}?"
+        for at, key, meant in told
+    ]
+    assert list(misspelt(schema)) == expected
+
+
+def test_patterns_that_fit_no_tool() -> None:
+    """Those of flags, and those of queries with the query's id."""
+    permit = Permit(allow=("read_*", "wirte_*"), deny=("delete_*",))
+    patterns = {("expect.never", "delete_*"): "q", ("tools", "read_?ile"): "r"}
+    assert list(unmatched(permit, patterns, [{"name": "read_file"}, {"name": "write_file"}])) == [
+        "--allow-tool: 'wirte_*' fits no tool of the server; mcprun tools lists them",
+        "--deny-tool: 'delete_*' fits no tool of the server; mcprun tools lists them",
+        "expect.never of query 'q': 'delete_*' fits no tool of the server; mcprun tools lists them",
+    ]
+
+
+def test_commands_warn_of_both(tmp_path: Path) -> None:
+    """`validate` of the schema, `batch` of the schema and of the tools, each once; nothing else changes."""
+    schema = {"type": "object", "requried": ["a"]}
+    queries = [
+        script(id=name, text="{}", expect={"text": {"json_schema": schema}, "never": ["dei*", "ok*"]}) for name in "ab"
+    ]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    done = run_mcprun("validate", "p.jsonl", cwd=tmp_path)
+    told = "expect.text.json_schema: at $: 'requried' is not a keyword of JSON Schema, and checks nothing"
+    warned = [f"Warning: p.jsonl:{line}: {told}; did you mean 'required'?" for line in (1, 2)]
+    assert (done.code, done.stderr.splitlines()) == (0, warned)
+    ran = run_mcprun("batch", "p.jsonl", RAW, "--deny-tool", "nope", cwd=tmp_path)
+    assert ran.code == 0
+    tools = [
+        "Warning: --deny-tool: 'nope' fits no tool of the server; mcprun tools lists them",
+        "Warning: expect.never of query 'a': 'dei*' fits no tool of the server; mcprun tools lists them",
+    ]
+    lines = [line for line in ran.stderr.splitlines() if line.startswith("Warning: ")]
+    assert lines == [*warned, *tools]
+    traced = [event["message"] for event in ran.trace if event["event"] == "warning"]
+    assert [f"Warning: {message}" for message in traced] == lines
+    assert json.loads(prompts.read_bytes().splitlines()[0])["id"] == "a"
