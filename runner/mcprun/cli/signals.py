@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,24 +12,13 @@ import click
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import BATCH_REGRET_SECONDS
+from mcprun.operating_system import on_stop_signals
 from mcprun.process import hurry
 
 if TYPE_CHECKING:
     from mcprun.batch import Result
 
 T = TypeVar("T")
-
-
-def on_signal(take: Callable[[int], None]) -> None:
-    """Call a function, in the running event loop, with each signal that ends a run or a chat.
-
-    SIGHUP stays ignored under nohup(1). On Windows asyncio turns Ctrl-C into a cancellation, and handles no other.
-    """
-    if sys.platform != "win32":
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
-                loop.add_signal_handler(number, take, number)
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
@@ -48,7 +36,7 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
             if task:
                 task.cancel()
 
-        on_signal(take)
+        on_stop_signals(take)
         return await work
 
     try:
@@ -74,7 +62,7 @@ class Signals:
 
     async def heeded(self, run: Coroutine[Any, Any, Result]) -> Result:
         """Await a run, and hand on to it what comes."""
-        on_signal(self._take)
+        on_stop_signals(self._take)
         return await run
 
     def _take(self, number: int) -> None:
