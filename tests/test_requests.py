@@ -263,7 +263,7 @@ def test_numbers_that_json_has_none_of_are_sent_as_text() -> None:
     wild = {**use(), "input": {"a": [float("nan"), float("-inf")], "b": "NaN and Infinity"}}
     body = body_of([user("hi"), assistant(wild), user(result(said("ok")))])
     assert refusal(body) is None
-    assert body["messages"][1]["content"][0]["input"] == {"a": ["nan", "-inf"], "b": "NaN and Infinity"}
+    assert body["messages"][1]["content"][0]["input"] == {"a": ["NaN", "-Infinity"], "b": "NaN and Infinity"}
     calm = [user("NaN and Infinity")]
     assert body_of(calm)["messages"] == calm
 
