@@ -177,7 +177,7 @@ def test_scrubbing_that_takes_too_long_leaves_the_value_and_warns(tmp_path: Path
         done = run_mcprun("batch", "p.jsonl", SERVER, "--out", out, *baseline, cwd=tmp_path)
         assert (int(out == "two"),) * 2 == (done.code, done.stderr.count(warning))
     done = run_mcprun("diff", "one", "two", *scrubs, cwd=tmp_path)
-    assert (1, 1) == (done.code, done.stderr.count(warning))
+    assert (done.code, done.stderr.count(warning)) == (1, 1)
 
 
 def test_scrubbing_is_bounded_for_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
