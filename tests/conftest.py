@@ -48,6 +48,8 @@ def children() -> dict[int, str]:
 
 def ended(pids: Iterable[int], seconds: float) -> None:
     """Wait until one of these processes has ended, or so long; a wait that turns in circles would take its core away."""
+    if sys.platform != "linux":
+        raise NotImplementedError
     with ExitStack() as stack:
         ends = select.poll()
         for pid in pids:

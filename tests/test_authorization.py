@@ -91,12 +91,12 @@ def test_a_token_is_shown_as_it_is(server: Guarded) -> None:
         (["http://x", "--token", "a", "--header", "Authorization: b"], "choose one: --token, --oauth-client-id, or an"),
         (["http://u:p@x", "--token", "a"], "choose one: "),
         (["server.py", "--token", "a"], "--token and --oauth options go with a URL, and server.py is started"),
-        (["http://x", "--token", "env:NOT_SET"], "env:NOT_SET names a variable that is not set"),
+        (["http://x", "--token", "env:NOT_SET"], "--token: env:NAME names a variable that is not set"),
         (["http://x", "--oauth-client-id", "a"], "--oauth-client-id goes with --oauth-client-secret or"),
         (["http://x", "--oauth-client-secret", "a"], "--oauth-client-id goes with --oauth-client-secret or"),
         (
             ["http://x", "--oauth-client-id", "a", "--oauth-private-key", "none.pem"],
-            "can't read none.pem: No such file",
+            "--oauth-private-key: can't read the file: No such file",
         ),
         (["http://x", "--oauth-client-id", "a", "--oauth-private-key", "server.py"], "server.py is no private key in"),
         (["http://x", "--oauth-algorithm", "ES256"], "--oauth-algorithm goes with --oauth-private-key"),
@@ -196,10 +196,11 @@ def test_a_token_that_is_refused_again_is_no_endless_matter(server: Guarded) -> 
 
 @switched({"public": True})
 def test_a_server_that_lets_everybody_list_its_tools(server: Guarded) -> None:
-    """The refusal of a call says what is wanted; with a client it is overcome."""
+    """The refusal of a call is its result, and says what is wanted; with a client it is overcome."""
     done = batch(server)
-    assert (done.code, done.verdicts) == (3, {"q": "error"})
-    assert "it wants authorization (401): log in once" in done.transcripts[0]["error"]["message"]
+    assert (done.code, done.verdicts) == (1, {"q": "failed"})
+    told = done.transcripts[0]["calls"][0]["content"][0]["text"]
+    assert told.startswith("HTTP 401 Unauthorized: it wants authorization (401): log in once")
     assert as_robot(server).code == 0
 
 
@@ -273,11 +274,12 @@ def test_a_token_endpoint_that_fails_for_a_moment_is_asked_again(server: Guarded
 
 @switched({"public": True, "refresh_failures": [500, 502, 503]}, {"public": True, "refresh_failures": [404]})
 def test_a_token_endpoint_that_fails_does_not_end_the_login(server: Guarded) -> None:
-    """Only 400 and 401 refuse a refresh token (RFC 6749, section 5.2): the next request of the same process uses it."""
+    """Only 400 and 401 refuse a refresh token (RFC 6749, section 5.2): the next call of the same process uses it."""
     assert log_in(server).code == 0
     server.revoke("access")
-    done = batch(server)
-    assert (done.code, done.verdicts) == (0, {"q": "passed"})
+    (turn, end) = CALL["script"]
+    done = batch(server, "--allow-tool-errors", query={**CALL, "script": [turn, turn, end]})
+    assert [call.get("is_error", False) for call in done.transcripts[0]["calls"]] == [True, False]
 
 
 @switched({"refresh_failures": [404] * 20})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from mcprun.rundir import Run
 from tests.support.cli import RAW, Result, run_mcprun, script, write_jsonl
 from tests.support.forks import Forks
 from tests.support.shop import REGRESSION, good, recorded
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 __all__ = ["good", "recorded"]
 

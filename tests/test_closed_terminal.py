@@ -18,6 +18,9 @@ import pytest
 from tests.support.cli import RAW, clean_environment, read_jsonl, run_mcprun, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, prompt_of, text
 
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
 ATTACH = """
 import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from mcprun.errors import ErrorKind, RunError
 from tests.support import virtual_time
 from tests.support.cli import RAW, script, write_jsonl
 from tests.support.forks import Forks
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
 def named(name: str, *tools: str) -> dict[str, Any]:

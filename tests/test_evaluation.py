@@ -19,6 +19,9 @@ from mcprun.evaluation import EvaluationError, Schema, evaluated, search
 from tests.conftest import children
 from tests.support.cli import SECONDS, clean_environment
 
+if sys.platform != "linux":
+    pytest.skip("descriptors of processes, which Linux has", allow_module_level=True)
+
 SLOW = ("^(?:b|(a+)+)$", "a" * 40 + "!")
 
 

@@ -81,11 +81,13 @@ def test_a_server_that_hangs_up_and_keeps_running_is_lost(
     assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "server_died")
     assert f"[{said}]" in (done.run / "server.log").read_text()
     if what == "stdout":
-        assert done.transcripts[0]["error"]["message"] == f"{said} during flood"
+        assert done.transcripts[0]["error"]["message"] == f"the server went away during flood: {said}"
 
 
 def test_a_server_that_hangs_up_before_it_answers(mcprun: Forks, tmp_path: Path) -> None:
     """It did not exit, so that is not what the message says."""
     done = against(mcprun, tmp_path, "stdout", when="initialize")
     assert done.code == 3
-    assert "Error: the server closed its stdout but kept running before it answered" in done.stderr
+    assert (
+        "Error: the server went away before it answered: the server closed its stdout but kept running (" in done.stderr
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, write
 from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
 from tests.support.forks import Forks
 from tests.test_repeats import flaky
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 MIXED = (
     script(("ok", {}), id="passes"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def place(kind: str, file: Path, victim: Path) -> None:
         case "a folder":
             file.mkdir()
         case _:
+            if sys.platform == "win32":
+                raise NotImplementedError
             os.mkfifo(file)
 
 

@@ -233,7 +233,10 @@ def test_tokens_are_listed_and_forgotten(server: Guarded) -> None:
         (["login"], "Missing argument 'SERVER'."),
         (["login", "npx something"], "npx something is started by mcprun: nobody logs in to it"),
         (["login", "http://x", "--header", "Authorization: b"], "http://x is shown an Authorization header"),
-        (["login", "http://x", "--redirect-uri", "nowhere"], "nowhere is no redirect URI"),
+        (
+            ["login", "http://x", "--redirect-uri", "nowhere"],
+            "--redirect-uri: expected an http:// or https:// URL with a host",
+        ),
         (["login", "http://x", "--oauth-client-secret", "a"], "--oauth-client-secret goes with --oauth-client-id"),
         (["logout"], "give SERVER, or --all"),
     ],

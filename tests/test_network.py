@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from mcprun.errors import UsageError
-from mcprun.network import check_network
+from mcprun.network import check_network, proxy_of
 from tests.support.cli import RAW, clean_environment, run_mcprun, script, write_jsonl
 
 PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
@@ -141,6 +141,29 @@ def test_commands_end_with_one_line(tmp_path: Path, variables: dict[str, str]) -
     assert not (tmp_path / "outputs").exists()
     done = run_mcprun("batch", "p.jsonl", RAW, "--model", "script", cwd=tmp_path, env=variables)
     assert done.code == 0
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "expected"),
+    [
+        ({"ALL_PROXY": "socks5://u:p@h:1"}, "https://api/v1", "ALL_PROXY (socks5://[redacted]@h:1)"),
+        ({"ALL_PROXY": "http://a:1", "https_proxy": "http://b:2"}, "https://api/v1", "https_proxy (http://b:2)"),
+        ({"HTTP_PROXY": "http://a:1"}, "https://api/v1", ""),
+        ({"ALL_PROXY": "http://a:1", "NO_PROXY": "other, api"}, "https://api/v1", ""),
+        ({}, "https://api/v1", ""),
+    ],
+)
+def test_the_proxy_of_a_request_is_named_by_its_variable(environ: dict[str, str], url: str, expected: str) -> None:
+    """Without credentials; there is none for a scheme without a variable, or for a host of `NO_PROXY`."""
+    assert proxy_of(url, environ) == expected
+
+
+def test_a_proxy_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    """The message of a connection that failed names the variable, since nothing else shows that there is a proxy."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "Hi"})
+    env = {"ANTHROPIC_API_KEY": "x", "ALL_PROXY": "http://127.0.0.1:9", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
+    done = run_mcprun("batch", prompts, RAW, "--no-retry", cwd=tmp_path, env=env)
+    assert (done.code, "through the proxy of ALL_PROXY (http://127.0.0.1:9)" in done.stderr) == (3, True)
 
 
 def test_a_socks_proxy_says_what_to_install(tmp_path: Path) -> None:

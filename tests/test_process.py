@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from mcprun.redact import Redactor
 from mcprun.serverlog import ServerLog
 from mcprun.target import HttpTarget, StdioTarget, Target
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 
 def test_a_server_gets_what_the_sdk_would_give_it(monkeypatch: pytest.MonkeyPatch) -> None:

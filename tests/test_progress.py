@@ -90,7 +90,7 @@ def asked(
         traffic = Traffic(most=1000).watched(line.open(), lambda: None)
         async with Client(traffic, mode="auto", cache=None) as client:
             server = Server(
-                1, client, ToolSet(), Link(lambda _: None), cast("Any", None), desk, cast("Any", None), str, limits[1]
+                1, client, ToolSet(), Link(lambda _: None), cast("Any", None), desk, cast("Any", None), limits[1]
             )
             loop = asyncio.get_running_loop()
             started = loop.time()

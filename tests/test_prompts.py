@@ -19,6 +19,9 @@ from mcprun.errors import PromptsError, UsageError
 from mcprun.prompts import Select, lines_of, read_prompts
 from tests.support.cli import run_mcprun
 
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
 BAD = (
     b'{"prompt": "a", "id": "one"}\n'
     b"\n"

@@ -44,7 +44,7 @@ def test_what_is_neither_is_told_as_it_was(tmp_path: Path, prompts: Path, http_s
     """A wrong path is refused by both, and the first refusal is told."""
     done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/wrong", cwd=tmp_path)
     assert (done.code, done.stderr.count("Error: ")) == (3, 1)
-    assert "refused to connect: status 404: Not Found (" in done.stderr
+    assert "refused to connect: HTTP 404 Not Found (" in done.stderr
 
 
 @pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
@@ -54,7 +54,7 @@ def test_a_url_without_its_path(tmp_path: Path, http_server: int) -> None:
     hint = "; most servers are at /mcp, and this URL has no path\n"
     for url in (place, f"{place}/"):
         done = run_mcprun("tools", url, cwd=tmp_path)
-        assert (done.code, f"status 404: Not Found ({url}){hint}" in done.stderr) == (3, True)
+        assert (done.code, f"HTTP 404 Not Found ({url}){hint}" in done.stderr) == (3, True)
     elsewhere = run_mcprun("tools", f"{place}/wrong", cwd=tmp_path)
     assert (elsewhere.code, "/mcp" in elsewhere.stderr) == (3, False)
     assert run_mcprun("tools", f"{place}/mcp", cwd=tmp_path).code == 0
@@ -73,10 +73,10 @@ def test_a_url_without_its_path(tmp_path: Path, http_server: int) -> None:
             403,
             "text/plain; charset=utf-8",
             b"\x1b[2J" + b"x" * 10_000,
-            "it forbids the request (403): \\x1b[2J" + "x" * 296 + "\n",
+            "it forbids the request (403): \\x1b[2J" + "x" * 996 + "\n",
         ),
-        (410, "text/html", b"<html>", "refused to connect: status 410 ("),
-        (503, "text/plain", b"", "refused to connect: status 503 ("),
+        (410, "text/html", b"<html><p>Moved <b>on</b>", "refused to connect: HTTP 410 Gone: Moved on ("),
+        (503, "text/plain", b"", "refused to connect: HTTP 503 Service Unavailable ("),
         (
             400,
             "application/json",
@@ -86,7 +86,7 @@ def test_a_url_without_its_path(tmp_path: Path, http_server: int) -> None:
     ],
 )
 def test_why_a_server_at_a_url_refuses(tmp_path: Path, status: int, kind: str | None, body: bytes, told: str) -> None:
-    """HTTP's status and the plain text that comes with it, bounded, unless the answer is JSON-RPC's."""
+    """HTTP's status and the words of the body, bounded, unless the answer is JSON-RPC's."""
 
     class Refusing(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

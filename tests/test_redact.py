@@ -82,7 +82,9 @@ def test_events_keep_their_ids() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("pattern", "message"), [("(", "is no regular expression"), ("a*", "fits the empty text")])
+@pytest.mark.parametrize(
+    ("pattern", "message"), [("(", "--redact: expected a regular expression"), ("a*", "matches the empty text")]
+)
 def test_patterns_that_can_not_be_meant(pattern: str, message: str) -> None:
     """A pattern that is none, and one that fits everywhere, are refused."""
     with pytest.raises(UsageError, match=message):
@@ -324,8 +326,11 @@ def test_a_variable_that_is_no_utf8(mcprun: Forks, tmp_path: Path) -> None:
     [
         ((SERVERS / "raw.py", "--header", "A: b"), "--header goes with a URL"),
         (("http://127.0.0.1:1/mcp", "--env", "A=b"), "--env goes with a server that is started"),
-        ((SERVERS / "raw.py", "--env", "NOT_SET"), "'NOT_SET' is no NAME=VALUE, and no variable that is set"),
-        (("http://127.0.0.1:1/mcp", "--header", "A"), "'A' is no NAME:VALUE"),
+        (
+            (SERVERS / "raw.py", "--env", "NOT_SET"),
+            "'--env': expected NAME=VALUE, or the NAME of a variable that is set",
+        ),
+        (("http://127.0.0.1:1/mcp", "--header", "A"), "'--header': expected 'NAME: VALUE', in quotes"),
     ],
 )
 def test_flags_that_can_not_be_meant(mcprun: Forks, tmp_path: Path, args: tuple[str | Path, ...], message: str) -> None:

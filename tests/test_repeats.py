@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from itertools import combinations
 from math import nextafter
 from pathlib import Path
@@ -16,6 +17,9 @@ from mcprun.records import Verdict
 from mcprun.repeats import pass_at, pass_hat, summed_up, wilson
 from tests.support.cli import RAW, Result, script, write_jsonl
 from tests.support.forks import Forks
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 FLAKY = """
 import json, pathlib, sys

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ from mcprun.report.tap import tap
 from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, squeezed, write_jsonl
 from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
 from tests.support.forks import Forks
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 FORMS = ("junit", "markdown", "csv", "tap")
 

@@ -33,6 +33,9 @@ from tests.support.cli import (
 from tests.support.messages_api import MessagesApi, calls, scripted, text
 from tests.test_claude import ask
 
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
 
 def test_one_poisonous_query_among_fifty(tmp_path: Path) -> None:
     """At concurrency 16, one query that kills the server is an error by name, and the 49 others pass."""

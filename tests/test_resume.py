@@ -20,6 +20,9 @@ from mcprun.resume import Difference
 from tests.support.cli import RAW, Result, clean_environment, script, write_jsonl
 from tests.support.forks import Forks
 
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
 
 def some_queries() -> list[dict[str, Any]]:
     """Twelve queries of every verdict but `skipped`, some with several turns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from mcprun.errors import UsageError
 from mcprun.shard import Shard, joined
 from tests.support.cli import RAW, Result, script, write_jsonl
 from tests.support.forks import Forks
+
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
 SERVER = """
 import sys

@@ -20,6 +20,9 @@ from tests.support.faults import FAULTS, Faulty
 from tests.support.messages_api import Answer, Body, MessagesApi, text
 from tests.test_messages_api_stub import assistant, client_of, request, user
 
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
 COUNTING = SERVERS / "counting.py"
 ANSWER = text("5")
 KINDS = {id(reply): kind for kind, reply in FAULTS.items()}

@@ -25,6 +25,9 @@ from tests.support.cli import (
 )
 from tests.support.messages_api import Answer, Body, MessagesApi, prompt_of, text
 
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
 COMMAND = [sys.executable, "-m", "mcprun"]
 
 

@@ -19,6 +19,9 @@ from tests.support.cli import RAW, clean_environment, run_mcprun, squeezed
 from tests.support.shop import REGRESSION
 from tests.test_tool_changes import lists
 
+if sys.platform == "win32":
+    pytest.skip("signals and files of POSIX systems", allow_module_level=True)
+
 SHOP, RENAMED = REGRESSION / "shop.py", REGRESSION / "shop_renamed.py"
 
 CATALOG = """

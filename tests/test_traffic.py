@@ -106,6 +106,29 @@ def test_a_request_that_was_answered_is_no_candidate() -> None:
     assert told.strays == [('a result without an id while one request was waiting: {"a": 1}', True)]
 
 
+async def test_a_request_that_could_not_be_sent_waits_for_nothing() -> None:
+    """Neither does the probe: another answer is not for it, and its time limit is not to blame."""
+    told = Told()
+    traffic = told.traffic(1.0)
+    traffic.begin(request(1, "server/discover"))
+    traffic.failed(request(1, "server/discover"))
+    traffic.begin(request(2, "initialize"))
+    item = traffic.received(SessionMessage(error(None)))
+    assert isinstance(item, SessionMessage)
+    assert item.message == error(2)
+    assert (traffic.no_probe(), told.unprobed) == (None, [])
+
+
+def test_the_last_message_of_the_server_is_known_if_it_is_an_error() -> None:
+    """So that nothing that the server said is taken for the end of the connection."""
+    traffic = Told().traffic()
+    traffic.begin(request(1))
+    traffic.received(SessionMessage(error(1)))
+    assert traffic.last_error == ErrorData(code=1, message="no")
+    traffic.received(SessionMessage(cancelled("a")))
+    assert traffic.last_error is None
+
+
 @pytest.mark.parametrize(
     ("sent", "arrives"),
     [

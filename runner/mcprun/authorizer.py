@@ -17,6 +17,7 @@ from mcprun.credentials import without_secrets
 from mcprun.errors import UsageError
 from mcprun.events import Emit, Warned
 from mcprun.grants import Grant, Key
+from mcprun.http_failure import current_delivery
 from mcprun.redact import Redactor
 from mcprun.target import HttpTarget
 from mcprun.tokenstore import TokenStore
@@ -62,11 +63,15 @@ class Authorizer(httpx2.Auth):
             if response.status_code not in (_UNAUTHORIZED, _FORBIDDEN):
                 return
             if not left:
-                self.problem = f"it refuses the token that it was given ({response.status_code})"
+                self._refuse(f"it refuses the token that it was given ({response.status_code})")
                 return
             grant = await self._renewed(grant, request, response)
             if grant is None:
                 return  # the refusal goes on to whoever sent the request: raising would end the connection
+
+    def _refuse(self, problem: str) -> None:
+        """Record why a request stays refused, for the connection and for the request itself."""
+        self.problem = current_delivery().cause = problem
 
     async def _held(self, request: httpx2.Request) -> Grant | None:
         """Give the token that is there, if it may be good; a login that is over is refreshed first."""
@@ -118,27 +123,27 @@ class Authorizer(httpx2.Auth):
         learn, url, status = self._redactor.learn, self._key.url, response.status_code if response else _UNAUTHORIZED
         log_in = f"mcprun login {without_secrets(self._target.url)}"
         if response is not None and status == _FORBIDDEN and not is_step_up(response):
-            self.problem = f"it forbids the request ({status})"
+            self._refuse(f"it forbids the request ({status})")
             return None
         try:
             if self._client and response is not None:
                 return await by_machine(url, self._client, before, response, protocol, learn)
             if response is not None and is_step_up(response):
                 scopes = shlex.quote(_scopes(before, response))
-                self.problem = f"it asks for more scopes than the login has: {log_in} --oauth-scope {scopes}"
+                self._refuse(f"it asks for more scopes than the login has: {log_in} --oauth-scope {scopes}")
             elif before is None:
                 ways = f"log in once ({log_in}), or give --token or --oauth-client-id"
-                self.problem = f"it wants authorization ({status}): {ways}"
+                self._refuse(f"it wants authorization ({status}): {ways}")
             elif not (before.refresh_token and before.client) or before.refresh_token == self._refused:
-                self.problem = f"it does not take the login any more ({status}): {log_in}"
+                self._refuse(f"it does not take the login any more ({status}): {log_in}")
             elif renewed := await refreshed(url, before, protocol, learn):
                 return renewed
             else:
                 self._refused = before.refresh_token
-                self.problem = f"the login is over, and was not renewed: {log_in}"
+                self._refuse(f"the login is over, and was not renewed: {log_in}")
         except Exception as error:  # noqa: BLE001  the SDK, its JSON and the network: each is told the same way
             told = self._redactor.text(str(error) or type(error).__name__)
-            self.problem = f"no token was given: {told[:_SHOWN]}"
+            self._refuse(f"no token was given: {told[:_SHOWN]}")
         return None
 
     def _kept(self) -> Grant | None:

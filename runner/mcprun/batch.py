@@ -29,7 +29,7 @@ from mcprun.resume import Resume
 from mcprun.sdklog import sdk_logs
 from mcprun.serverlog import ServerLog
 from mcprun.setup import Setup
-from mcprun.target import InProcessTarget
+from mcprun.target import InProcessTarget, warnings_of
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
 from mcprun.tools import unmatched
 from mcprun.untried import faulted, untried
@@ -99,7 +99,7 @@ async def run_plan(
         recorder.emit(
             RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
         )
-        for warning in plan.prompts.warnings:
+        for warning in (*plan.prompts.warnings, *warnings_of(plan.target)):
             recorder.emit(Warned(message=warning))
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
         with sdk_logs(recorder.emit, plan.redactor):

@@ -23,6 +23,7 @@ from mcprun.sdklog import sdk_logs
 from mcprun.server import described
 from mcprun.serverlog import ServerLog
 from mcprun.show import Show
+from mcprun.target import warnings_of
 from mcprun.tools import unmatched
 from mcprun.untried import untried
 from mcprun.workplace import connector_of
@@ -46,6 +47,8 @@ async def open_chat(
     chat: Chat | None = None
     try:
         recorder.emit(RunStart(queries=0, done=0, model=model.name, chosen=model.chosen))
+        for warning in warnings_of(plan.target):
+            recorder.emit(Warned(message=warning))
         show = Show(plan.redactor.text)
         budget = Budget.begun(limits, recorder.emit, model.kind, ())
         connector = connector_of(plan, ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES), recorder.emit)

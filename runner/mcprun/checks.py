@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from mcprun import callchecks, evaluation
 from mcprun.expectations import Expect, ExpectedText
 from mcprun.jsontext import AmbiguousError, loads
+from mcprun.name_patterns import fits
 from mcprun.records import Call, Check, JsonObject
 from mcprun.show import Show
 
@@ -106,7 +106,7 @@ def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], show: Show)
 def check_never(patterns: Sequence[str], calls: Sequence[Call], show: Show) -> Check:
     """No tool was called whose name fits one of the patterns."""
     for number, call in enumerate(calls):
-        if pattern := next((pattern for pattern in patterns if fnmatchcase(call.tool, pattern)), None):
+        if pattern := next((pattern for pattern in patterns if fits(call.tool, (pattern,))), None):
             return _check("never", False, f"call {number}: expected no call of {pattern}, got {show.call(call)}")
     return _check("never", True)
 

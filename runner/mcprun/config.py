@@ -10,10 +10,12 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from mcprun.command_line import path_exists
 from mcprun.errors import UsageError
+from mcprun.operating_system import relative_path
 
 FILE, PYPROJECT, TABLE = "mcprun.toml", "pyproject.toml", "mcprun"
 
@@ -86,9 +88,14 @@ def _from(place: Path, here: Path, key: str, value: Any) -> Any:
 
 
 def _seen(place: Path, here: Path, value: str) -> str:
-    """Move a path; what is none, or is not there and need not be (a command line, `latest`, `-`), stays as it is."""
+    """Move a path; what is none, or is not there and need not be (a command line, `latest`, `-`), stays as it is.
+
+    So does a path on another drive of Windows, which no relative path leads to.
+    """
+    if PureWindowsPath(value).drive:
+        return value
     file, mark, name = value.partition("#")
     is_new = not any(character in value for character in " :") and Path(file).suffix != ""
-    if file == "-" or not ((place / file).exists() or is_new):
+    if file == "-" or not (path_exists(place / file) or is_new):
         return value
-    return os.path.relpath(place / file, here) + mark + name
+    return relative_path(place / file, here) + mark + name

@@ -18,7 +18,6 @@ import httpx2
 import mcp_types
 from mcp import Client, MCPError
 from mcp.client.session import DISCOVER_TIMEOUT_SECONDS
-from mcp.client.sse import sse_client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcprun import __version__
@@ -27,7 +26,10 @@ from mcprun.authorizer import Authorizer
 from mcprun.deadline import Deadline
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, RunError
-from mcprun.events import Emit, Noise, ServerExit, ServerStart, StrayAnswer, Warned
+from mcprun.events import Emit, Noise, ServerExit, ServerStart, SessionRenewed, StrayAnswer, Warned
+from mcprun.http_failure import HttpFailure, begin_delivery
+from mcprun.http_reports import Reports
+from mcprun.legacy_sse import legacy_sse
 from mcprun.limits import AUTO, LEGACY, MAX_CALL_SECONDS, MAX_NOISE, MODERN
 from mcprun.link import Link
 from mcprun.listening import heed, say_log_level
@@ -36,7 +38,7 @@ from mcprun.raw_results import RawResults
 from mcprun.server import Server
 from mcprun.serverlog import ServerLog, Stderr
 from mcprun.stdio import Stdio
-from mcprun.streamable import sse_clients, streamable_http
+from mcprun.streamable import streamable_http
 from mcprun.surrogates import WARNING
 from mcprun.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
 from mcprun.tokenstore import TokenStore
@@ -109,6 +111,7 @@ class Connector:
         self._most_seconds = most_seconds
         self._ahead = ahead if ahead and ahead.is_there else None
         self._nobodys: Counter[str] = Counter()
+        self._refused: set[tuple[str, int]] = set()
         self._auth: Authorizer | None = None
         if isinstance(target, HttpTarget) and not brings_authorization(target):
             self._auth = Authorizer(target, TokenStore.find(), log.redactor, emit)
@@ -133,15 +136,7 @@ class Connector:
             return await relisted(found.client, server, self._seconds, self._emit)
 
         server = Server(
-            number,
-            found.client,
-            tools,
-            found.link,
-            found.stderr,
-            found.desk,
-            relist,
-            self._refusal,
-            self._most_seconds,
+            number, found.client, tools, found.link, found.stderr, found.desk, relist, most_seconds=self._most_seconds
         )
         self._emit(
             ServerStart(
@@ -177,7 +172,7 @@ class Connector:
                     older = self._older(progress)
                     if older is None or late:
                         raise
-                    refusal = first
+                    refusal, delivery = first, progress.delivery
                     before, self._target = self._target, older
                 progress.stderr, progress.ahead = self._log.stderr(), None
                 try:
@@ -186,13 +181,13 @@ class Connector:
                     self._target = before
                     raise
                 except (httpx2.HTTPStatusError, httpx2.SSEError):
-                    self._target = before
+                    self._target, progress.delivery = before, delivery
                     raise refusal from None
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
             raise explained(error, progress, self._target, self._refusal()) from None
 
     def _older(self, progress: Progress) -> Target | None:
-        """Say how the target may be reached that an older server stands behind, if it may."""
+        """Return how to reach a target that may be an older server; None if it has agreed on a protocol."""
         match self._target:
             case StdioTarget() if self._mode == self._asked == AUTO and not progress.has_agreed:
                 return self._target
@@ -206,10 +201,11 @@ class Connector:
         def over(link: Link) -> None:
             self._emit(ServerExit(server=number, died=link.is_down, log_offset=self._log.offset))
 
-        link = Link(over)
+        link = progress.link = Link(over)
         desk = Desk(number, self._offers, self._emit, self._log.redactor.text, self._nobodys)
 
         async def enter(stack: AsyncExitStack) -> _Found:
+            progress.delivery = begin_delivery()
             desk.list_clock = progress.clock
             reached = self._reached(number, mode, stack, progress, link, desk)
             client = await stack.enter_async_context(self._client(mode, reached, desk))
@@ -274,7 +270,7 @@ class Connector:
                 self._emit(Warned(message=message))
 
         probe_s = min(DISCOVER_TIMEOUT_SECONDS, self._seconds * _PROBE_SHARE)
-        traffic = Traffic(
+        traffic = progress.traffic = Traffic(
             most=self._most,
             probe_s=probe_s if mode == self._asked == AUTO else None,
             sending=progress.sending,
@@ -282,10 +278,10 @@ class Connector:
             progressed=desk.list_progressed,
             stray=stray,
         )
-        watched = traffic.watched(self._transport(number, stack, progress, link), link.ended)
-        return RawResults().between(watched)
+        transport = self._transport(number, stack, progress, link, desk)
+        return RawResults().between(traffic.watched(transport, link.ended))
 
-    def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link) -> Any:
+    def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk) -> Any:
         match self._target:
             case StdioTarget() as target:
                 if progress.ahead:
@@ -296,27 +292,33 @@ class Connector:
                 def noise(line: str) -> None:
                     self._tell_noise(number, line)
 
-                def hung_up(how: str) -> None:
-                    link.how = progress.how = how
+                def hung_up(reason: str) -> None:
+                    link.reason = reason
 
                 return Stdio(target, progress.stderr, self._most, noise, hung_up, progress.ahead, self._replaced).open()
             case HttpTarget(url, headers, "sse"):
-                clients = sse_clients(self._replaced)
-                return sse_client(url, headers=dict(headers), auth=self._auth, httpx_client_factory=clients)
+                reports = self._reports(number, desk, link)
+                return legacy_sse(url, headers, max_bytes=self._most, reports=reports, auth=self._auth)
             case HttpTarget(url, headers):
-
-                def refused(status: int, words: str) -> None:
-                    progress.refused, progress.words = status, words
-
+                reports = self._reports(number, desk, link)
                 return streamable_http(
-                    url,
-                    headers,
-                    most=self._most,
-                    expired=link.ended,
-                    refused=refused,
-                    replaced=self._replaced,
-                    auth=self._auth,
+                    url, headers, max_bytes=self._most, connect_s=self._seconds, reports=reports, auth=self._auth
                 )
+
+    def _reports(self, number: int, desk: Desk, link: Link) -> Reports:
+        """Record what happens to an HTTP connection."""
+
+        def renewed(status: int, seconds: float) -> None:
+            desk.is_stale = True
+            self._emit(SessionRenewed(server=number, status=status, seconds=seconds))
+
+        def refused(what: str, failure: HttpFailure) -> None:
+            if (what, failure.status) not in self._refused:
+                self._refused.add((what, failure.status))
+                told = self._log.redactor.text(failure.message())
+                self._emit(Warned(message=f"the server refused {what}: {told}"))
+
+        return Reports(lost=link.ended, renewed=renewed, refused=refused, replaced=self._replaced)
 
     def _replaced(self) -> None:
         self._warn("surrogates", f"a message of the server: {WARNING}")

@@ -42,6 +42,12 @@ class Deadline:
         self.worked = asyncio.get_running_loop().time() - self._entered - self.waited
         await self._timeout.__aexit__(kind, error, trace)
 
+    @property
+    def left(self) -> float:
+        """Return the seconds that are left; none if they are not counted, before the context and while it is paused."""
+        due = self._timeout.when() if self._is_running else None
+        return self.seconds if due is None else due - asyncio.get_running_loop().time()
+
     def progressed(self, progress: float, total: float | None) -> None:
         """Start the seconds anew: `progress` of a `total`, if that is known, has been made."""
         self._progress = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"

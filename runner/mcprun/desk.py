@@ -23,7 +23,7 @@ from mcprun.content import result_text
 from mcprun.deadline import Deadline
 from mcprun.elicitation import by_policy
 from mcprun.evaluation import EvaluationError, evaluated
-from mcprun.events import Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
+from mcprun.events import CallRetry, Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
 from mcprun.jsontext import finite, holds_odd_number
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
 from mcprun.records import JsonObject
@@ -140,6 +140,13 @@ class Desk:
                 )
 
         return took
+
+    def retried(self, caller: Caller | None, tool: str, problem: str, wait: float) -> None:
+        """Emit that a call is sent once more after `wait` seconds."""
+        event = CallRetry(server=self._number, call=None, tool=tool, problem=problem, wait=wait)
+        if caller:
+            event = replace(event, where=caller.asker.where, turn=caller.turn, call=caller.call)
+        self._emit(event)
 
     def list_progressed(self, progress: float, total: float | None) -> None:
         """Extend the time of the list of tools that is being read."""

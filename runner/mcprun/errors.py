@@ -44,6 +44,7 @@ class ErrorKind(StrEnum):
 
     SERVER_START = "server_start"
     SERVER_DIED = "server_died"
+    SESSION_LOST = "session_lost"
     CONNECT_TIMEOUT = "connect_timeout"
     REQUEST_TIMEOUT = "request_timeout"
     QUERY_TIMEOUT = "query_timeout"

@@ -91,6 +91,15 @@ class ServerExit(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRenewed(Event):
+    """A server no longer knew its HTTP session (`status`), and a new one was opened in `seconds`."""
+
+    name: ClassVar[str] = "session_renewed"
+    server: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noise(Event):
     """A line on a server's stdout that is no message, though stdout is the protocol's."""
 
@@ -202,6 +211,21 @@ class ToolCall(Event):
     cancelled: bool | None = None
     server: int
     log_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRetry(Event):
+    """A call is sent once more after `wait` seconds: the server asks for that, and its tool declares that it may be.
+
+    `problem` is what the first one met.
+    """
+
+    name: ClassVar[str] = "call_retry"
+    server: int
+    call: int | None
+    tool: str
+    problem: str
+    wait: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

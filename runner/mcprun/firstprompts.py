@@ -6,7 +6,6 @@ it is destructive gets a query only when that is asked for; what says nothing, a
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from mcprun.content import result_text
 from mcprun.examples import example
 from mcprun.matchers import is_matcher
+from mcprun.name_patterns import fits
 from mcprun.queries import parse_query
 from mcprun.records import Call, JsonObject, Transcript
 from mcprun.tools import TASK_ONLY, is_task_only
@@ -54,14 +54,16 @@ class FirstPrompts:
 def first_prompts(
     tools: Iterable[JsonObject], patterns: Sequence[str] = (), *, is_destructive_wanted: bool = False
 ) -> FirstPrompts:
-    """Make a query for each tool whose name fits one of the patterns (`fnmatch`; none fits all)."""
+    """Make a query for each tool whose name fits one of the patterns; no pattern fits all."""
     queries: dict[str, JsonObject] = {}
     left_out: dict[str, str] = {}
     notes: dict[str, str] = {}
     seen: set[str] = set()
+    tools = list(tools)
+    names = {tool["name"] for tool in tools}
     for tool in tools:
         name = tool["name"]
-        if name in seen or (patterns and not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)):
+        if name in seen or (patterns and not fits(name, patterns, names)):
             continue
         seen.add(name)
         if not name:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mcprun.errors import UsageError
+from mcprun.operating_system import relative_path
 from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Run
 
 
@@ -96,7 +97,7 @@ def mark_latest(path: Path | None) -> None:
     # A run with --out may stand where outputs/ can't be made; it is a convenience, and never fails a run.
     with contextlib.suppress(OSError):
         OUTPUTS.mkdir(exist_ok=True)
-        target = os.path.relpath(path, OUTPUTS)
+        target = relative_path(path, OUTPUTS)
         new = OUTPUTS / f".{LATEST}.{os.getpid()}"
         try:
             new.symlink_to(target, target_is_directory=True)

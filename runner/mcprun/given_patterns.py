@@ -86,16 +86,21 @@ def late_scrubs(patterns: Sequence[str]) -> list[str]:
 
 
 def checked_pattern(flag: str, pattern: str) -> str:
-    """Return a regular expression of an option. Raises `UsageError` for one that can't be meant."""
+    """Return a regular expression of an option. Raises `UsageError` for one that can't be meant.
+
+    The message does not repeat the pattern, which may itself be secret.
+    """
     try:
         compile_pattern(pattern)
         is_everywhere = evaluation.search(pattern, "") is not None
     except ValueError as error:
-        raise UsageError(f"{flag} {pattern!r} is no regular expression: {error}") from None
-    except EvaluationError as error:
-        raise UsageError(f"{flag}: {error}") from None
+        position = getattr(error.__context__, "pos", None)
+        place = "" if position is None else f" at position {position}"
+        raise UsageError(f"{flag}: expected a regular expression; one is not valid{place}") from None
+    except EvaluationError:
+        raise UsageError(f"{flag}: a regular expression takes too long to match the empty text") from None
     if is_everywhere:
-        raise UsageError(f"{flag} {pattern!r} fits the empty text, and so it would fit everywhere")
+        raise UsageError(f"{flag}: a regular expression matches the empty text, and so it would match everywhere")
     return pattern
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from mcprun.events import Event, ExchangeEnd, QueryEnd
 from mcprun.folders import refuse_links
 from mcprun.jsonfiles import encoded, indented, sync, write_file, write_lines
 from mcprun.jsontext import levels
+from mcprun.operating_system import lock
 from mcprun.outline import Outline
 from mcprun.records import RunRecord, Transcript
 from mcprun.rundir import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Key, Run
@@ -233,15 +233,11 @@ class Journal:
 
 def _lock(stream: IO[bytes], path: Path) -> None:
     """Be the only one who writes a run, until the stream is closed or the process is gone, however it ends."""
-    if sys.platform == "win32":
-        return
-    import fcntl
-
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(stream.fileno())
     except BlockingIOError:
         raise UsageError(f"another mcprun is at work on {path}: wait until it has ended") from None
-    except OSError:  # a file system that knows no locks
+    except OSError:  # a file system without locks, or Windows
         return
 
 

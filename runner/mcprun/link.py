@@ -25,13 +25,13 @@ _CANCEL_SECONDS = 2.0
 class Link:
     """One connection: opened once, and over when it is closed or when the other side is gone.
 
-    `is_down` tells that it ended without our doing, `how` what the other side did, if that is known. `over` is called
-    once, when all of it has been cleaned away.
+    `is_down` tells that it ended without our doing, and `reason` why, if the transport knows. `over` is called once,
+    when all of it has been cleaned away.
     """
 
     def __init__(self, over: Callable[[Link], None]) -> None:
         self.is_down = False
-        self.how = ""
+        self.reason = ""
         self._is_closing = False
         self._ended = asyncio.Event()
         self._over = over
@@ -49,7 +49,10 @@ class Link:
             try:
                 async with AsyncExitStack() as stack:
                     ready.set_result(await enter(stack))
-                    await self._ended.wait()
+                    try:
+                        await self._ended.wait()
+                    finally:
+                        self.ended()  # before the SDK wakes the tasks whose requests it drops
             finally:
                 self.ended()
                 if ready.done():
@@ -68,9 +71,19 @@ class Link:
             return ready.result()
         raise ConnectionError("the connection was dropped") if task.cancelled() else _innermost(task.exception())
 
-    def ended(self) -> None:
-        """Note that the other side is gone, unless it was us who asked it to go; have the task clean up."""
-        self.is_down = self.is_down or not self._is_closing
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection has ended, or is being closed."""
+        return self._ended.is_set()
+
+    def ended(self, reason: str = "") -> None:
+        """Mark the connection as lost, unless mcprun is closing it, and let its task clean up.
+
+        The first `reason` that the transport knows is kept.
+        """
+        if not self._is_closing:
+            self.is_down = True
+            self.reason = self.reason or reason
         self._ended.set()
 
     async def close(self) -> None:

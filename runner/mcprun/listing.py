@@ -20,7 +20,7 @@ from mcprun.sdklog import sdk_logs
 from mcprun.server import NoResult, Server, described
 from mcprun.serverlog import ServerLog
 from mcprun.snapshot import Catalog, in_order, sorted_catalog
-from mcprun.target import Target
+from mcprun.target import Target, warnings_of
 
 
 async def list_server(
@@ -62,6 +62,8 @@ async def list_all(
     def warn(message: str) -> None:
         emit(Warned(message=message))
 
+    for warning in warnings_of(target):
+        warn(warning)
     log = ServerLog(Path(os.devnull), redactor, MAX_LOG_BYTES)
     connector = Connector(
         target, log=log, seconds=seconds, most=MAX_RESULT_BYTES, emit=emit, protocol=protocol, offers=offers

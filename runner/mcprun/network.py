@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 from mcprun.credentials import without_secrets
 from mcprun.errors import UsageError
@@ -32,6 +33,19 @@ def check_network(environ: Mapping[str, str] | None = None, *, is_api: bool = Fa
     found = (*_certificate_problems(environ), *_proxy_problems(environ), *(_bypass_problems(environ) if is_api else ()))
     if found:
         raise UsageError(found[0])
+
+
+def proxy_of(url: str, environ: Mapping[str, str] | None = None) -> str:
+    """Return the variable whose proxy a request to `url` goes through, with the proxy; empty if it goes through none.
+
+    Such as `ALL_PROXY (http://proxy:3128)`, the proxy without its credentials.
+    """
+    environ = os.environ if environ is None else environ
+    names, parts = _proxy_variables(environ), urlsplit(url)
+    name = names.get(f"{parts.scheme}_proxy") or names.get("all_proxy")
+    if not name or proxy_bypass_environment(parts.netloc, {"no": ",".join(_hosts(environ, names))}):
+        return ""
+    return f"{name} ({without_secrets(environ[name])})"
 
 
 def _certificate_problems(environ: Mapping[str, str]) -> Iterator[str]:

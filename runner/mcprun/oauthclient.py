@@ -51,20 +51,20 @@ class OAuthClient:
         return bool(self.secrets)
 
 
-def given_value(text: str | None, variables: Mapping[str, str]) -> str | None:
-    """Give a secret as it was given, or that of a variable (`env:NAME`).
+def given_value(option: str, text: str | None, variables: Mapping[str, str]) -> str | None:
+    """Return a secret as it was given, or that of a variable (`env:NAME`).
 
-    Raises `UsageError` for a variable that is not set, and for what was not kept in a run.
+    Raises `UsageError`, without the value, for a variable that is not set and for what was not kept in a run.
     """
     if text is None:
         return None
     if text.startswith(_FROM_ENVIRONMENT):
         name = text.removeprefix(_FROM_ENVIRONMENT)
         if not variables.get(name, "").strip():
-            raise UsageError(f"{text} names a variable that is not set")
+            raise UsageError(f"{option}: env:NAME names a variable that is not set")
         return variables[name].strip()
     if REDACTED in text:
-        raise UsageError("a token or secret of this run was not kept: give it again")
+        raise UsageError(f"{option} of this run was not kept, since it is a secret: give it again")
     return text
 
 
@@ -94,9 +94,9 @@ def machine(
     """
     client = OAuthClient(
         client_id=client_id,
-        client_secret=given_value(client_secret, variables),
+        client_secret=given_value("--oauth-client-secret", client_secret, variables),
         private_key=_read_key(private_key) if private_key is not None else None,
-        assertion=given_value(assertion, variables),
+        assertion=given_value("--oauth-assertion", assertion, variables),
         scope=scope,
         issuer=issuer,
     )
@@ -140,10 +140,12 @@ def registered(entry: Mapping[str, Any], where: str) -> OAuthClient | None:
 
 
 def _read_key(file: str) -> str:
+    if "\n" in file or "-----BEGIN" in file:
+        raise UsageError("--oauth-private-key: expected the name of a file, got a key")
     try:
         return Path(file).read_text(encoding="ascii")
     except OSError as error:
-        raise UsageError(f"can't read {file}: {error.strerror}") from None
+        raise UsageError(f"--oauth-private-key: can't read the file: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{file} is no private key in PEM") from None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
-from fnmatch import fnmatchcase
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -19,6 +18,7 @@ from mcprun.errors import PromptsError, UsageError
 from mcprun.limits import AUTO, LEAST_THINKING, Limits, number_problem
 from mcprun.models import Manner
 from mcprun.models.choose import Account, Choice, choose, choose_judge, needs_script
+from mcprun.name_patterns import fits
 from mcprun.network import check_network
 from mcprun.oauthclient import given_value, machine
 from mcprun.prompts import Select, read_prompts
@@ -27,6 +27,7 @@ from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.resume import Resume
 from mcprun.scrub import Scrubber
+from mcprun.server_argument import parse_target
 from mcprun.shard import Shard
 from mcprun.source import as_file
 from mcprun.target import (
@@ -34,7 +35,6 @@ from mcprun.target import (
     InProcessTarget,
     Target,
     authorized,
-    parse_target,
     secrets_of,
     started_otherwise,
     variables_of,
@@ -268,7 +268,7 @@ def query_problems(query: Query, manner: Manner) -> Iterator[Problem]:
     budget, tool = manner.budget, manner.named_tool
     if budget and query.max_tokens is not None and query.max_tokens <= budget:
         yield "max_tokens", f"is {query.max_tokens}, and must be above --thinking {budget}"
-    if tool and query.tools and not any(fnmatchcase(tool, pattern) for pattern in query.tools):
+    if tool and query.tools and not fits(tool, query.tools):
         yield "tools", f"leaves out {tool}, which --tool-choice names"
 
 
@@ -294,7 +294,7 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
         scope=options.oauth_scope,
         issuer=options.oauth_issuer,
     )
-    target = authorized(target, token=given_value(options.token, variables), client=client)
+    target = authorized(target, token=given_value("--token", options.token, variables), client=client)
     found = [*account.secrets, *url_secrets(options.base_url or ""), *secrets_of(target)]
     return target, Redactor(found, options.redact)
 

@@ -1,6 +1,7 @@
-"""A server's process: started under `supervisor.py`, with its pipes, and ended as MCP asks. Imports no SDK.
+"""A server's process: start it under `supervisor.py`, with its pipes, and end it as MCP asks. Imports no SDK.
 
-The first one of a run is started ahead of what talks to it, whose import takes as long as many a server's start.
+The first one of a run is started before the SDK is imported, which takes as long as many a server's start. None of this
+is used on Windows, where the SDK starts servers (`stdio.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mcprun import supervisor
+from mcprun import operating_system, supervisor
+from mcprun.operating_system import IS_WINDOWS, KILL, TERMINATE
 from mcprun.serverlog import ServerLog
-from mcprun.target import StdioTarget, Target
+from mcprun.target import StdioTarget, Target, has_folder
 from mcprun.together import outlast
 
 READ_BYTES = 262_144
@@ -76,10 +78,9 @@ def bare_environment() -> dict[str, str]:
 
 
 def send_signal(process: Process, number: signal.Signals) -> None:
-    """Send a signal to the process; SIGKILL goes to all that it has started as well."""
+    """Send a signal to the process; `KILL` goes to all that it has started as well."""
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            (os.killpg if number is signal.SIGKILL else os.kill)(process.pid, number)
+        operating_system.send_signal(process.pid, number)
 
 
 def hurry() -> None:
@@ -100,7 +101,7 @@ async def end(process: Process) -> None:
     # No `asyncio.timeout`: whoever waits here may be cancelled already, and before Python 3.11.4 that breaks it.
     over = asyncio.ensure_future(process.wait())
     cancelled = None
-    for number in (None, signal.SIGTERM, signal.SIGKILL):
+    for number in (None, TERMINATE, KILL):
         if number:
             send_signal(process, number)
         is_asked = number is None and _hurried.is_set()
@@ -124,12 +125,10 @@ def _supervised(target: StdioTarget) -> list[str]:
         path = os.environ.get("PATH", os.defpath) if path is None else path
         folder = Path(target.cwd).absolute()
         path = os.pathsep.join(str(folder / one) for one in path.split(os.pathsep))
-        command = str(folder / command) if os.sep in command else command
+        command = str(folder / command) if has_folder(command) else command
     found = shutil.which(command, path=path)
     if found is None:
         raise (PermissionError if Path(command).exists() else FileNotFoundError)(command)
-    if sys.platform == "win32":
-        return [found]  # the SDK keeps servers in a job object there, which does the same
     return [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), found]
 
 
@@ -157,7 +156,7 @@ class Ahead:
         return process
 
     async def __aenter__(self) -> Self:
-        if isinstance(self._target, StdioTarget):
+        if isinstance(self._target, StdioTarget) and not IS_WINDOWS:
             # What fails here fails again where it is told.
             with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
                 stack.enter_context(self.stderr)

@@ -6,7 +6,6 @@ holds the ids and nothing else. What comes on stdin is kept in a temporary file 
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -18,6 +17,7 @@ from mcprun.compact import Digests, Numbers
 from mcprun.errors import PromptsError, UsageError
 from mcprun.jsonl import values
 from mcprun.known import Known
+from mcprun.name_patterns import fits, with_wildcards
 from mcprun.queries import BadQuery, Query, parse_query
 from mcprun.schemawords import misspelt
 from mcprun.shard import Shard
@@ -35,13 +35,15 @@ _MOST_PATTERNS = 1000
 class Select:
     """Which queries of a file to run: those whose id or a tag fits one of the patterns, and at most `limit`.
 
-    With `ids`, only these of them; with `shard`, its share of them.
+    Patterns that are `spelt_out` are themselves the id or tag of a query, and fit nothing else. With `ids`, only these
+    of the queries; with `shard`, its share of them.
     """
 
     patterns: tuple[str, ...] = ()
     limit: int | None = None
     ids: frozenset[str] | None = None
     shard: Shard | None = None
+    spelt_out: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return " or ".join(self.patterns)
@@ -52,13 +54,10 @@ class Select:
         return bool(self.patterns) or any(one is not None for one in (self.limit, self.ids, self.shard))
 
     def takes(self, query: Query) -> bool:
-        """Tell whether a query fits one of the patterns (`fnmatch`, case counts); no pattern fits all."""
+        """Return whether a query fits one of the patterns; no pattern fits all."""
         if self.ids is not None and query.id not in self.ids:
             return False
-        names = (query.id, *query.tags)
-        return not self.patterns or any(
-            fnmatch.fnmatchcase(name, pattern) for pattern in self.patterns for name in names
-        )
+        return not self.patterns or any(fits(name, self.patterns, self.spelt_out) for name in (query.id, *query.tags))
 
 
 @dataclass(frozen=True)
@@ -242,11 +241,16 @@ def _checked(
     warnings: list[str] = []
     patterns: dict[tuple[str, str], str] = {}
     total = scripted = judged = 0
+    may_be_names = with_wildcards(select.patterns) - select.spelt_out
+    names: set[str] = set()
 
     def counted() -> Iterator[tuple[int, Query]]:
         nonlocal total
-        for total, found in enumerate(_queries(name, source, problems), 1):  # noqa: B007  the count is what is wanted
-            yield found
+        for line, query in _queries(name, source, problems):
+            total += 1
+            if may_be_names:
+                names.update(may_be_names.intersection((query.id, *query.tags)))
+            yield line, query
 
     for line, query in _selected(counted(), select):
         digests.add(query.id, query.digest)
@@ -266,6 +270,9 @@ def _checked(
         refused += [f"{_label(name)}:{line}: {field}: {problem}" for field, problem in demands(query)]
         if need_script and query.script is None:
             problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
+    if names:  # which queries are selected depends on all of them
+        spelt_out = select.spelt_out | names
+        return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
     if problems:
         raise PromptsError(problems)
     if not total:

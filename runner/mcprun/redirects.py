@@ -122,7 +122,7 @@ async def listening(port: int | None, uri: str | None) -> AsyncIterator[Redirect
         except ValueError:
             host = ""
         if not host or parts.scheme not in ("http", "https"):
-            raise UsageError(f"{uri} is no redirect URI")
+            raise UsageError("--redirect-uri: expected an http:// or https:// URL with a host")
         if host not in LOOPBACK or parts.scheme != "http":
             yield Redirects(uri)
             return

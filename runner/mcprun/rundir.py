@@ -30,6 +30,7 @@ from mcprun.compact import Digests
 from mcprun.errors import UsageError
 from mcprun.integrity import damage, is_torn
 from mcprun.jsonfiles import parsed
+from mcprun.operating_system import relative_path
 from mcprun.outline import Outline
 from mcprun.paid import Paid
 from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Usage
@@ -380,4 +381,4 @@ def _followed(path: Path) -> Path:
     """Name the folder that a link such as `latest` points to, as seen from here."""
     if not path.is_symlink():
         return path
-    return Path(os.path.relpath(path.resolve()))
+    return Path(relative_path(path.resolve()))

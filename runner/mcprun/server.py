@@ -20,6 +20,7 @@ from mcprun.deadline import Deadline
 from mcprun.desk import Desk
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation import EvaluationError
+from mcprun.http_failure import HttpFailure, delivery
 from mcprun.limits import MAX_CALL_SECONDS
 from mcprun.link import Link
 from mcprun.mcp_results import read_call
@@ -36,14 +37,14 @@ _WIRE: Any = TypeAdapter(dict[str, Any])
 """Results are taken as the JSON objects of the wire: exact, and nothing that a newer server adds is lost."""
 
 
-_FAREWELLS = frozenset(
-    {
-        (mcp_types.CONNECTION_CLOSED, "Connection closed"),
-        (mcp_types.INVALID_REQUEST, "Session terminated"),  # HTTP 404: the session has expired
-        (mcp_types.INTERNAL_ERROR, "Server returned an error response"),  # any other HTTP status
-    }
-)
-"""Errors that the SDK makes itself: nobody answered the call, and that is never a tool's failure."""
+_CLOSED = (mcp_types.CONNECTION_CLOSED, "Connection closed")
+"""What the SDK makes of a request that a lost connection left without an answer. A server may say the same itself."""
+
+_MAX_RETRY_AFTER_SECONDS = 60.0
+"""The longest `retry-after` that is waited for before a call is sent once more."""
+
+_RETRIED = frozenset({429, 503})
+"""HTTP statuses that ask a client to come back (RFC 6585, section 4; RFC 9110, section 15.6.4)."""
 
 
 _CURSOR = 80
@@ -65,6 +66,20 @@ class NoResult(Exception):  # noqa: N818  it is an outcome, told by whoever aske
         self.code = code
         self.error = error
         super().__init__(message)
+
+
+class _HttpError(Exception):
+    """A request was answered over HTTP, and not with a result; `code` is that of the JSON-RPC error."""
+
+    def __init__(self, failure: HttpFailure, error: MCPError) -> None:
+        self.failure = failure
+        self.error = error
+        super().__init__(failure.message())
+
+    @property
+    def said(self) -> str | None:
+        """The words of the server's own JSON-RPC error, if it answered with one."""
+        return self.failure.words if self.failure.is_json_rpc else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +104,8 @@ class Answer:
 class Server:
     """One live server. `tools` are its tools as they were listed last; `number` tells servers apart.
 
-    `desk` is where it asks and tells things; `relist` lists its tools again. `refusal` says why it lets nobody in any
-    more, if it does not. A request that has no clock of its own is extended by progress up to `most_seconds`.
+    `desk` is where it asks and tells things; `relist` lists its tools again. A request that has no clock of its own is
+    extended by progress up to `most_seconds`.
     """
 
     def __init__(
@@ -102,7 +117,6 @@ class Server:
         stderr: Stderr,
         desk: Desk,
         relist: Relist,
-        refusal: Callable[[], str] = str,
         most_seconds: float = MAX_CALL_SECONDS,
     ) -> None:
         self.number = number
@@ -118,9 +132,9 @@ class Server:
         self._capabilities = client.server_capabilities
         self._link = link
         self._stderr = stderr
-        self._refusal = refusal
         self._outputs = OutputSchemas()
         self._outputs.update(tools)
+        self._repeatable = _repeatable(tools)
         self.most_seconds = most_seconds
 
     @property
@@ -162,7 +176,7 @@ class Server:
             more = {"input_responses": responses, "request_state": state} if responses or state else {}
             again = request.model_copy(update={"params": request.params.model_copy(update=more)})
             progress = self.desk.progress(caller, clock)
-            return self._raw(await self._session.send_request(again, _WIRE, progress_callback=progress))
+            return await self._delivered(self._session.send_request(again, _WIRE, progress_callback=progress))
 
         try:
             with self.desk.askers.calling(caller):
@@ -176,8 +190,11 @@ class Server:
         except asyncio.CancelledError:
             self.desk.askers.gave_up(caller)
             raise
+        except _HttpError as error:
+            words = self._http_words(error.failure, what)
+            raise NoResult(words, error.failure.problem, error.error.code, error.said) from None
         except MCPError as error:
-            if self._is_farewell(error):
+            if self._is_lost(error):
                 raise await self._died(what) from None
             raise NoResult(error_text(error.error), problem_of(error), error.code, error_text(error.error)) from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
@@ -201,6 +218,7 @@ class Server:
                 self.desk.is_stale = False
                 self.tools = await self._relist(self) or self.tools
                 self._outputs.update(self.tools)
+                self._repeatable = _repeatable(self.tools)
 
     async def call(self, tool: str, arguments: JsonObject, seconds: float, caller: Caller | None = None) -> Answer:
         """Call a tool, for at most so many seconds, or until the clock of the `caller` has run out.
@@ -223,8 +241,12 @@ class Server:
         except asyncio.CancelledError:
             self.desk.askers.gave_up(caller)
             raise
+        except _HttpError as error:
+            self.desk.refused(caller, error.error)
+            words = self._http_words(error.failure, tool)
+            return Answer(error_result(words), error.failure.problem, error=error.said)
         except MCPError as error:
-            if self._is_farewell(error):
+            if self._is_lost(error):
                 raise await self._died(tool) from None
             if error.code == INVALID_ANSWER:
                 return Answer(error_result(f"No result of {tool}: {error.message}."), "invalid answer")
@@ -242,33 +264,74 @@ class Server:
         return replace(answer, result=self.desk.finite(answer.result, tool))
 
     async def _result(self, tool: str, arguments: JsonObject, caller: Caller | None, clock: Deadline) -> JsonObject:
-        """Send the call, again as often as the server asks for input first."""
+        """Send the call, again as often as the server asks for input first, and once if it asks to come back."""
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             params = mcp_types.CallToolRequestParams(
                 name=tool, arguments=arguments, input_responses=responses, request_state=state
             )
             request = mcp_types.CallToolRequest(params=params)
-            progress = self.desk.progress(caller, clock)
-            return self._raw(await self._session.send_request(request, _WIRE, progress_callback=progress))
+
+            async def sent() -> JsonObject:
+                progress = self.desk.progress(caller, clock)
+                return await self._delivered(self._session.send_request(request, _WIRE, progress_callback=progress))
+
+            try:
+                return await sent()
+            except _HttpError as error:
+                wait = self._retry_after(tool, error.failure, clock)
+                if wait is None:
+                    raise
+                self.desk.retried(caller, tool, error.failure.problem, wait)
+            await asyncio.sleep(wait)
+            return await sent()
 
         result = await send(None, None)
         return await finished(self._session, result, send) if asks_for_input(result) else result
 
-    def _is_farewell(self, error: MCPError) -> bool:
-        """Tell the SDK's own words for a connection that failed from an error that the server answered with."""
-        said = (error.code, error.message)
-        return self.dead or said in _FAREWELLS
+    async def _delivered(self, sending: Awaitable[Any]) -> JsonObject:
+        """Await the result of a request that is being sent. Raises `_HttpError` if HTTP says why there is none."""
+        with delivery() as sent:
+            try:
+                return self._raw(await sending)
+            except MCPError as error:
+                if sent.failure:
+                    raise _HttpError(sent.failure, error) from None
+                raise
+
+    def _retry_after(self, tool: str, failure: HttpFailure, clock: Deadline) -> float | None:
+        """Return the seconds after which a call may be sent once more; None if it must not be, or not in time.
+
+        No call is repeated unless its tool declares that repeating it does no harm (MCP, "Tool Annotations").
+        """
+        wait = failure.retry_after
+        if wait is None or failure.status not in _RETRIED or wait > _MAX_RETRY_AFTER_SECONDS or wait >= clock.left:
+            return None
+        return wait if tool in self._repeatable else None
+
+    def _http_words(self, failure: HttpFailure, what: str) -> str:
+        """Describe an HTTP failure. Raises `QueryError` (`session_lost`) if the server knows no session at all."""
+        if failure.is_lost_session:
+            message = f"the server refused {what} in a new session as well: {failure.message()}"
+            raise QueryError(ErrorKind.SESSION_LOST, message)
+        return failure.message()
+
+    def _is_lost(self, error: MCPError) -> bool:
+        """Return whether a request has no answer because the connection is over, which only the transport knows.
+
+        What the server answered just before its end is an answer all the same.
+        """
+        return self._link.is_over and (error.code, error.message) == _CLOSED
 
     async def _died(self, tool: str) -> QueryError:
         """Say which call met the server's end, and what was said last: often the only text with the cause."""
         self._link.ended()
         await self._link.gone()
-        if refusal := self._refusal():
-            return QueryError(ErrorKind.SERVER_DIED, f"the server did not let {tool} be called: {refusal}")
-        how = self._link.how
-        said = self.last_words().removesuffix(f"[the server {how}]").strip()
-        message = f"the server {how or 'went away'} during {tool}" + (f"; its stderr ends: {said}" if said else "")
+        reason = self._link.reason
+        said = self.last_words().removesuffix(f"[{reason}]").strip()
+        message = f"the server went away during {tool}"
+        message += f": {reason}" if reason else ""
+        message += f"; its stderr ends: {said}" if said else ""
         return QueryError(ErrorKind.SERVER_DIED, message)
 
     def _raw(self, result: JsonObject) -> JsonObject:
@@ -303,6 +366,13 @@ class Server:
 
 Relist = Callable[[Server], Awaitable[ToolSet | None]]
 """Lists a server's tools again, and tells of it; gives nothing where that can't be done."""
+
+
+def _repeatable(tools: ToolSet) -> set[str]:
+    """Return the names of the tools that declare that calling them again changes nothing more."""
+    hints = ("readOnlyHint", "idempotentHint")
+    told = {tool["name"]: tool.get("annotations") or {} for tool in tools.listed}
+    return {name for name, annotations in told.items() if any(annotations.get(hint) is True for hint in hints)}
 
 
 def described(server: Server) -> ServerRecord:

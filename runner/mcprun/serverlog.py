@@ -6,7 +6,6 @@ in the file, and what it said last, can be asked at any moment: what is still in
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import os
 import re
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from mcprun.heard import Lines
+from mcprun.pipe_reader import READ_BYTES, PipeReader, open_pipe
 from mcprun.redact import Redactor
 from mcprun.surrogates import well_formed
 
@@ -23,8 +23,6 @@ _STDERR_BYTES = 4096
 
 _LINE = 65_536
 """Characters: a line that is longer is written in pieces."""
-
-_READ_BYTES = 262_144
 
 _HOW_IT_ENDED = re.compile(r"\[the server (?:exited with code|was killed by) [\w ]+\]\n", re.ASCII)
 """What the supervisor tells last."""
@@ -96,12 +94,11 @@ class Stderr:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._lines = Lines(log.redactor, _LINE)
         self._end = ""
-        self.writer = self._reader = -1
+        self.writer = -1
+        self._reader: PipeReader | None = None
 
     def __enter__(self) -> Self:
-        self._reader, self.writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        asyncio.get_running_loop().add_reader(self._reader, self.read)
+        self._reader, self.writer = open_pipe(self.read)
         self._log.opened(self)
         return self
 
@@ -135,24 +132,22 @@ class Stderr:
 
     def read(self) -> None:
         """Take what is in the pipe."""
-        while self._reader >= 0:
-            try:
-                data = os.read(self._reader, _READ_BYTES)
-            except BlockingIOError:
+        while self._reader:
+            data = self._reader.read()
+            if data is None:
                 return
             if not data:
                 self._close()
                 return
             self._take(self._decoder.decode(data))
-            if len(data) < _READ_BYTES:
+            if len(data) < READ_BYTES:
                 return
 
     def _close(self) -> None:
-        if self._reader < 0:
+        if self._reader is None:
             return
-        asyncio.get_running_loop().remove_reader(self._reader)
-        os.close(self._reader)
-        self._reader = -1
+        self._reader.close()
+        self._reader = None
         self._log.closed(self)
         self._take(self._decoder.decode(b"", final=True))
         self._keep(self._lines.end())

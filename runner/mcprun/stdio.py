@@ -1,20 +1,25 @@
 """The stdio transport: a server process that speaks MCP on its stdin and stdout, one message a line.
 
 In place of the SDK's `stdio_client`, which reads lines without a bound, in quadratic time, and leaves whoever waits
-for an answer that can't be read to its time-out. The streams and the order of shutting down are the SDK's.
+for an answer that can't be read to its time-out. The streams and the order of shutting down are the SDK's. On Windows
+the SDK's `stdio_client` is used all the same, since it keeps a server's processes in a job object.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
+from mcp import StdioServerParameters, stdio_client
 
+from mcprun.operating_system import IS_WINDOWS
 from mcprun.pipes import Incoming, Outgoing
 from mcprun.process import READ_BYTES, Ahead, end, send_signal, start
 from mcprun.serverlog import Stderr
@@ -30,8 +35,8 @@ class Stdio:
     """How to start a server, whose stderr is that of this context. It may have been started `ahead`.
 
     `most` bounds one message, in bytes. `noise` is called with each line on stdout that is no message, `replaced` for
-    each message with half of a surrogate pair, `hung_up` with what a server did that ended the connection and kept
-    running.
+    each message with half of a surrogate pair, `hung_up` with the reason why the connection to a server ended
+    that keeps running.
     """
 
     target: StdioTarget
@@ -42,12 +47,32 @@ class Stdio:
     ahead: Ahead | None = None
     replaced: Callable[[], None] = lambda: None
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[tuple[Incoming, Outgoing]]:
-        """Start the server and give the streams of its messages; end it with the context.
+    def open(self, *, is_windows: bool = IS_WINDOWS) -> AbstractAsyncContextManager[tuple[Any, Any]]:
+        """Start the server and return the streams of its messages; end it with the context.
 
         Raises `OSError` when it can't be started.
         """
+        return self._open_with_sdk() if is_windows else self._open()
+
+    @asynccontextmanager
+    async def _open_with_sdk(self) -> AsyncIterator[tuple[Any, Any]]:
+        """Start the server as the SDK does. A message has no bound, and what is not one goes to the SDK's log."""
+        target = self.target
+        server = StdioServerParameters(
+            command=target.command,
+            args=[*target.args],
+            env=dict(target.env),
+            cwd=target.cwd,
+            encoding_error_handler="replace",
+        )
+        with os.fdopen(os.dup(self.stderr.writer), "w", encoding="utf-8") as errlog:
+            async with stdio_client(server, errlog) as streams:
+                self.stderr.hand_over()
+                errlog.close()
+                yield streams
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[tuple[Incoming, Outgoing]]:
         process = (self.ahead and self.ahead.take()) or await start(self.target, self.stderr.writer)
         self.stderr.hand_over()
         # From here to the context's end nothing is awaited: a cancellation in between would leave the process behind.
@@ -94,9 +119,9 @@ class Stdio:
             send_signal(process, signal.SIGTERM)
 
     def _say_hung_up(self, stream: str) -> None:
-        how = f"closed its {stream} but kept running"
-        self.stderr.note(f"the server {how}")
-        self.hung_up(how)
+        reason = f"the server closed its {stream} but kept running"
+        self.stderr.note(reason)
+        self.hung_up(reason)
 
     def _tell_noise(self, line: bytes, why: str) -> None:
         text = line.decode("utf-8", "replace").strip()

@@ -8,6 +8,8 @@ nothing of mcprun and starts in a hundredth of a second. The server speaks on th
   (prctl(2), PR_SET_CHILD_SUBREAPER);
 - ends the server when mcprun is gone, even by kill -9: on Linux the kernel sends SIGTERM then (PR_SET_PDEATHSIG),
   elsewhere the end of the server's stdin has to do.
+
+It is a program for POSIX systems; on Windows the MCP SDK starts servers, in a job object that ends with mcprun.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ _IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")
 
 def main(mcprun: int, command: list[str]) -> int:
     """Run the command; give its exit code, 128 plus the signal's number where one killed it, as shells do."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     if sys.platform == "linux":
         prctl = ctypes.CDLL(None).prctl
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -61,6 +65,8 @@ def main(mcprun: int, command: list[str]) -> int:
 
 def _start(command: list[str]) -> int:
     """Start the server with the signal mask and dispositions that a shell would give it. Return its process id."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     server = os.fork()
     if server:
         return server
@@ -79,6 +85,8 @@ def _start(command: list[str]) -> int:
 
 def _reap(server: int) -> int | None:
     """Take the exit status of every child that has ended; give the server's when it is among them."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     found = None
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -92,6 +100,8 @@ def _reap(server: int) -> int | None:
 
 def _end_all() -> None:
     """End every descendant: ask first, and kill what is still there when the time of grace is over."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     deadline = time.monotonic() + GRACE_SECONDS
     asked: set[int] = set()
     while children := _children():

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from mcprun.errors import UsageError
 from mcprun.grants import Grant, Key
+from mcprun.operating_system import lock
 
 VARIABLE = "MCPRUN_TOKEN_STORE"
 
@@ -96,23 +97,23 @@ class TokenStore:
     async def locked(self, key: Key) -> AsyncIterator[None]:
         """Keep other processes from renewing the same tokens meanwhile: a refresh token is often good for one use.
 
-        Whoever dies lets go. Where nothing can be written, nothing is locked.
+        A process that ends lets go. Where no file can be written or locked, nothing is.
         """
         try:
-            import fcntl
-
             self._make_folder()
             descriptor = os.open(self._file(key).with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        except (ImportError, OSError):
+        except OSError:
             yield
             return
         try:
             while True:
                 try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    lock(descriptor)
                     break
                 except BlockingIOError:
                     await asyncio.sleep(_POLL_SECONDS)
+                except OSError:
+                    break
             yield
         finally:
             os.close(descriptor)

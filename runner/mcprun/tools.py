@@ -7,12 +7,12 @@ that can't be sent is left out, and a warning names it.
 
 from __future__ import annotations
 
-import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
+from mcprun.name_patterns import fits
 from mcprun.records import JsonObject, Malformed
 from mcprun.schemas import InputSchema, check_output, fit, stand_in
 
@@ -49,15 +49,12 @@ class Permit:
     def __bool__(self) -> bool:
         return bool(self.allow or self.deny or self.read_only)
 
-    def permits(self, tool: JsonObject) -> bool:
-        """Tell whether a tool, as the server listed it, may be used."""
+    def permits(self, tool: JsonObject, names: Container[str] = ()) -> bool:
+        """Return whether a tool, as the server listed it, may be used; `names` are those of all its tools."""
         if self.read_only and (tool.get("annotations") or {}).get("readOnlyHint") is not True:
             return False
-        return (not self.allow or _fits(tool["name"], self.allow)) and not _fits(tool["name"], self.deny)
-
-
-def _fits(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        name = tool["name"]
+        return (not self.allow or fits(name, self.allow, names)) and not fits(name, self.deny, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +125,7 @@ class ToolSet:
         if not permit:
             return self
         first = {tool["name"]: tool for tool in reversed(self.listed)}  # of those that are listed twice
-        kept = {sent: name for sent, name in self.names.items() if permit.permits(first[name])}
+        kept = {sent: name for sent, name in self.names.items() if permit.permits(first[name], first)}
         definitions = tuple(one for one in self.definitions if one["name"] in kept)
         return replace(self, definitions=definitions, names=kept)
 
@@ -155,7 +152,7 @@ def unmatched(permit: Permit, patterns: Mapping[tuple[str, str], str], tools: It
     flags = [*(("--allow-tool", one) for one in permit.allow), *(("--deny-tool", one) for one in permit.deny)]
     given = {**dict.fromkeys(flags, ""), **patterns}
     for (where, pattern), query in given.items():
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+        if not any(fits(name, (pattern,)) for name in names):
             of = f" of query {query!r}" if query else ""
             yield f"{where}{of}: {pattern!r} fits no tool of the server; mcprun tools lists them"
 

@@ -13,15 +13,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-import anyio
 import mcp_types
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
+from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 from pydantic import ValidationError
 
 from mcprun.together import retrieve
-from mcprun.wire import error_text, read_message
+from mcprun.wire import error_text, read_message, unreadable
 
 PROBE = "server/discover"
 """The request that finds out whether a server speaks a newer protocol (MCP 2026-07-28, "Discovery")."""
@@ -45,6 +44,8 @@ _SHOWN = 1000
 
 class Traffic:
     """The requests in flight on one connection, in both directions.
+
+    `last_error` is the server's last message, if that was a JSON-RPC error.
 
     Args:
         most: The longest message that is taken, in bytes.
@@ -84,6 +85,7 @@ class Traffic:
         self._probe_over = asyncio.Event()
         self._probe_timer: asyncio.TimerHandle | None = None
         self._probe_id: RequestId | None = None
+        self.last_error: ErrorData | None = None
 
     @asynccontextmanager
     async def watched(self, transport: Any, ended: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
@@ -134,6 +136,14 @@ class Traffic:
         if isinstance(message, JSONRPCResponse | JSONRPCError):
             self._settle(message.id)
 
+    def failed(self, message: Any) -> None:
+        """Forget a request that could not be sent."""
+        if isinstance(message, JSONRPCRequest):
+            key = coerce_request_id(message.id)
+            self._waiting.pop(key, None)
+            if key == self._probe_id:
+                self._stop_probe()
+
     async def probe_over(self) -> None:
         """Wait until the probe has taken too long."""
         await self._probe_over.wait()
@@ -144,7 +154,7 @@ class Traffic:
         if request_id is None:
             return None
         self._give_up_probe()
-        error = mcp_types.ErrorData(code=mcp_types.REQUEST_TIMEOUT, message="the probe was not answered in time")
+        error = ErrorData(code=mcp_types.REQUEST_TIMEOUT, message="the probe was not answered in time")
         return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
 
     def _give_up_probe(self) -> None:
@@ -153,11 +163,16 @@ class Traffic:
 
     def received(self, item: SessionMessage | Exception) -> SessionMessage | Exception | None:
         """Take note of a message that came, and attribute it; return None if it can be for no request."""
+        self.last_error = None
         if isinstance(item, ValidationError):
             return self._reread(item)
+        if isinstance(item, ValueError):
+            self._stray(str(item), False)
+            return None
         if not isinstance(item, SessionMessage):
             return item
         message = item.message
+        self.last_error = message.error if isinstance(message, JSONRPCError) else None
         match message:
             case JSONRPCRequest():
                 self._unanswered.add(coerce_request_id(message.id))
@@ -206,7 +221,7 @@ class Traffic:
         return 0 < key <= self._last_id if isinstance(key, int) else key in self._issued
 
     def _reread(self, error: ValidationError) -> SessionMessage | None:
-        """Read a message once more that the SDK's SSE transports could not: they send on their error in its place."""
+        """Read a message once more that a transport of the SDK could not: it sends on its error in its place."""
         detail = error.errors(include_url=False)
         values = (one["input"] for one in detail if one["type"] == "missing" and isinstance(one["input"], dict))
         value = next(values, detail[0]["input"])
@@ -214,7 +229,7 @@ class Traffic:
         try:
             item = SessionMessage(read_message(data, self._most))
         except ValueError as problem:
-            self._stray(f"{problem}: {data[:_SHOWN].decode('utf-8', 'replace')}", False)
+            self._stray(unreadable(problem, data), False)
             return None
         taken = self.received(item)
         return taken if isinstance(taken, SessionMessage) else None
@@ -267,7 +282,7 @@ class _Incoming(_Stream):
             await self._traffic.pace()
             try:
                 item = await self._taken()
-            except (StopAsyncIteration, anyio.ClosedResourceError, anyio.EndOfStream):
+            except BaseException:  # its end, a fault of the transport, or the end of the task that reads
                 self._ended()
                 raise
             if (message := self._traffic.received(item)) is not None:
@@ -309,7 +324,11 @@ class _Outgoing(_Stream):
         if isinstance(item.message, JSONRPCNotification) and item.message.method == _CANCELLED:
             await self._send_cancellation(item)
             return
-        await self._inner.send(item)
+        try:
+            await self._inner.send(item)
+        except BaseException:
+            self._traffic.failed(item.message)
+            raise
         self._traffic.done(item.message)
 
     async def _send_cancellation(self, item: SessionMessage) -> None:

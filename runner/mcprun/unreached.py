@@ -2,48 +2,63 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import mcp_types
 from mcp import MCPError
 from pydantic import ValidationError
 
 from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, RunError
+from mcprun.http_failure import Delivery
+from mcprun.link import Link
 from mcprun.process import Ahead
 from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
-from mcprun.target import HttpTarget, StdioTarget, Target
+from mcprun.target import HttpTarget, StdioTarget, Target, has_folder
+from mcprun.traffic import Traffic
 from mcprun.wire import error_text
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _REFUSED = "it refuses the authorization that it was given (401)"
-
-_STAND_INS = frozenset({"Server returned an error response", "Not Found"})
-"""What the SDK makes of a refusal that is no JSON-RPC."""
 
 
 @dataclass(slots=True)
 class Progress:
     """How far a connection has come: what it waits for, the server's stderr, its time, and how it was refused.
 
-    The server may have been started `ahead`. `unprobed` is the time limit of the probe for newer protocols, in seconds,
-    if the server did not answer it. `has_agreed` tells whether a protocol was agreed on, `how` what it did
-    that ended the connection, if it did not exit.
+    The server may have been started `ahead`. `delivery` holds what HTTP said about the last request. `unprobed` is the
+    time limit of the probe for newer protocols, in seconds, if the server did not answer it. `has_agreed` tells whether
+    a protocol was agreed on.
     """
 
     stderr: Stderr
     clock: Deadline
     ahead: Ahead | None = None
     step: str = "it to start"
-    refused: int | None = None
-    words: str = ""
+    delivery: Delivery = field(default_factory=Delivery)
+    link: Link | None = None
+    traffic: Traffic | None = None
     unprobed: float | None = None
     has_agreed: bool = False
-    how: str = ""
+
+    def has_said(self, error: MCPError) -> bool:
+        """Return whether an error is the server's own answer to the last request, and not the SDK's."""
+        said = self.traffic.last_error if self.traffic else None
+        return said is not None and (said.code, said.message) == (error.code, error.message)
+
+    @property
+    def refused(self) -> int | None:
+        """The HTTP status that the last request was refused with, if it was."""
+        return self.delivery.failure.status if self.delivery.failure else None
+
+    @property
+    def reason(self) -> str:
+        """Why the connection ended, if the transport knows."""
+        return self.link.reason if self.link else ""
 
     def sending(self, method: str) -> None:
         """Note which request is waited for from now on."""
@@ -62,7 +77,8 @@ def explained(error: Exception, progress: Progress, target: Target, refusal: str
         case RunError():
             kind, message = error.kind, str(error)
         case _ if refusal:
-            said = f": {progress.words}" if progress.words and progress.refused == _FORBIDDEN else ""
+            failure = progress.delivery.failure
+            said = f": {failure.words}" if failure and failure.words and failure.status == _FORBIDDEN else ""
             message = f"can't connect to {target}: {refusal}{said}"
         case TimeoutError():
             kind = ErrorKind.CONNECT_TIMEOUT
@@ -72,14 +88,18 @@ def explained(error: Exception, progress: Progress, target: Target, refusal: str
             if target.cwd and not Path(target.cwd).is_dir():
                 message = f"the server's working folder is not there: {target.cwd}"
             else:
-                place = f", seen from {target.cwd}" if target.cwd and os.sep in target.command else ""
+                place = f", seen from {target.cwd}" if target.cwd and has_folder(target.command) else ""
                 message = f"command not found: {target.command}{place}"
         case PermissionError() if isinstance(target, StdioTarget):
             message = f"not allowed to run {target.command}"
-        case MCPError() if error.code == mcp_types.CONNECTION_CLOSED:
-            message = f"the server {progress.how or 'exited'} before it answered: {target}"
+        case MCPError() if error.code == mcp_types.CONNECTION_CLOSED and not progress.has_said(error):
+            message = f"the server exited before it answered: {target}"
+            if progress.reason:
+                message = f"the server went away before it answered: {progress.reason} ({target})"
+        case httpx2.HTTPStatusError() if progress.delivery.failure:
+            message = f"the server refused to connect: {progress.delivery.failure.message()} ({target})"
         case MCPError():
-            message = f"the server refused to connect: {_said(error, progress)} ({target}){_hint(progress, target)}"
+            message = f"the server refused to connect: {error_text(error.error)} ({target}){_hint(progress, target)}"
         case ValidationError():
             message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
         case _:
@@ -92,10 +112,3 @@ def _hint(progress: Progress, target: Target) -> str:
     is_root = isinstance(target, HttpTarget) and urlsplit(target.url).path in ("", "/")
     is_missing = progress.refused == _NOT_FOUND and is_root
     return "; most servers are at /mcp, and this URL has no path" if is_missing else ""
-
-
-def _said(error: MCPError, progress: Progress) -> str:
-    """Give a refusal's words: HTTP's status and what came with it, where the SDK has put words of its own."""
-    if progress.refused is None or error.message not in _STAND_INS:
-        return error_text(error.error)
-    return ": ".join(filter(None, (f"status {progress.refused}", progress.words)))

@@ -29,6 +29,9 @@ MALFORMED_ERROR = -32096
 _DATA = 20_000
 """Characters of an error's `data` that are repeated."""
 
+_SHOWN = 1000
+"""Bytes that are shown of what is not a message."""
+
 _KEPT = 512
 """Bytes of both ends of a line that is too long: enough for the keys that stand around the result."""
 
@@ -121,27 +124,38 @@ def read_value(value: Any) -> Message:
         raise ValueError(f"the message can't be read: {_first(error)}") from None
 
 
+def flaw_of(value: JsonObject) -> str:
+    """Return why an answer holds neither a result nor an error that can be read; empty if it holds one."""
+    if not {"result", "error"} & value.keys():
+        return "it has neither a result nor an error"
+    if _has_error(value):
+        return ""
+    if depth(value) > MOST_DEPTH:
+        return f"it is nested more than {MOST_DEPTH} deep"
+    if value.get("jsonrpc") != "2.0":
+        return 'its "jsonrpc" is not "2.0"'
+    return "" if isinstance(value.get("result"), dict) else "its result is not an object"
+
+
+def _has_error(value: JsonObject) -> bool:
+    sent = value.get("error")
+    return "error" in value and (sent is not None or value.get("result") is None) and depth(sent) <= MOST_DEPTH
+
+
 def _answer(value: JsonObject) -> Message:
     """Read an answer. Of a malformed error nothing is lost; any other malformed answer becomes an error that says why.
 
     Raises `ValueError` for an object that answers nothing.
     """
-    request_id, result, sent = _request_id(value.get("id")), value.get("result"), value.get("error")
-    if "error" in value and (sent is not None or result is None) and depth(sent) <= MOST_DEPTH:
-        return mcp_types.JSONRPCError(jsonrpc="2.0", id=request_id, error=_whole_error(sent))
-    if not {"result", "error"} & value.keys():
-        if request_id is None:
-            raise ValueError("the message can't be read: it has neither a method nor a result nor an error")
-        why = "it has neither a result nor an error"
-    elif depth(value) > MOST_DEPTH:
-        why = f"it is nested more than {MOST_DEPTH} deep"
-    elif value.get("jsonrpc") != "2.0":
-        why = 'its "jsonrpc" is not "2.0"'
-    elif not isinstance(result, dict):
-        why = "its result is not an object"
+    request_id = _request_id(value.get("id"))
+    if request_id is None and not {"result", "error"} & value.keys():
+        raise ValueError("the message can't be read: it has neither a method nor a result nor an error")
+    if why := flaw_of(value):
+        error = mcp_types.ErrorData(code=INVALID_ANSWER, message=f"the answer can't be read: {why}")
+    elif _has_error(value):
+        error = _whole_error(value["error"])
     else:
-        return mcp_types.JSONRPCResponse.model_construct(None, jsonrpc="2.0", id=request_id, result=result)  # type: ignore[arg-type]  # no id: see `read_message`
-    error = mcp_types.ErrorData(code=INVALID_ANSWER, message=f"the answer can't be read: {why}")
+        return mcp_types.JSONRPCResponse.model_construct(None, jsonrpc="2.0", id=request_id, result=value["result"])  # type: ignore[arg-type]  # no id: see `read_message`
     return mcp_types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error)
 
 
@@ -168,13 +182,9 @@ def _whole_error(sent: Any) -> mcp_types.ErrorData:
     )
 
 
-def mended(data: bytes) -> bytes:
-    """Return an answer whose error is malformed with an error that the SDK can read; anything else as it is."""
-    try:
-        message = read_message(data, len(data))
-    except ValueError:
-        return data
-    return message.model_dump_json(by_alias=True).encode() if isinstance(message, mcp_types.JSONRPCError) else data
+def unreadable(problem: ValueError, data: bytes) -> str:
+    """Describe what a server sent in place of a message, with the beginning of it."""
+    return f"an invalid message ({problem}): {data[:_SHOWN].decode('utf-8', 'replace')}"
 
 
 def error_text(error: mcp_types.ErrorData) -> str:

@@ -28,6 +28,8 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
         yield from _figures(folder, rounds, queries, calls, SDK_SERVER, lambda cost: cost.wall, "s of wall")
     for queries, calls in ((1_000, 10), (4_000, 1)):
         yield from _figures(folder, rounds, queries, calls, SERVER, lambda cost: cost.processor, "s of processor")
+    if sys.platform != "linux":
+        raise NotImplementedError
     cores = len(os.sched_getaffinity(0))
     file, slow = prompts(folder, 500, 1), f"{sys.executable} {SERVER} 0.01"
     yield compare(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-_TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,8 @@ def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
 
     Raises `RuntimeError` when it does not exit with 0.
     """
+    if sys.platform != "linux":
+        raise NotImplementedError
     started = time.monotonic()
     with subprocess.Popen(
         command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -49,13 +50,17 @@ def cost_of(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
 
 def resident(process: int) -> float:
     """Give how many megabytes a process holds now (proc_pid_statm(5)); 0 when it has ended."""
+    if sys.platform != "linux":
+        raise NotImplementedError
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE / 2**20
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
     except (OSError, IndexError):
         return 0.0
 
 
 def _own_seconds(process: int) -> float:
     """Read utime and stime, which leave out the children (proc_pid_stat(5)); rusage of an ended process has them."""
+    if sys.platform != "linux":
+        raise NotImplementedError
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -98,6 +98,13 @@ def tools_page(cursor: str | None) -> dict[str, Any]:
     return {"tools": TOOLS}
 
 
+def wait_for_a_signal() -> None:
+    """Stay, and do nothing more."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    signal.pause()
+
+
 def main() -> None:
     if MODE == "exit":
         print("fatal: DATABASE_URL is not set", file=sys.stderr)
@@ -148,13 +155,13 @@ def main() -> None:
             if MODE == "withdraws" and name == "die":  # it says no more, and stays
                 os.close(1)
             if MODE == "deaf" or (MODE == "withdraws" and name == "die"):
-                signal.pause()
+                wait_for_a_signal()
         elif MODE == "exit-on-probe":
             sys.exit("probed")
         else:
             send({"id": number, "error": {"code": -32601, "message": f"Method not found: {method}"}})
     if MODE == "lingers":
-        signal.pause()
+        wait_for_a_signal()
 
 
 main()

@@ -5,6 +5,8 @@ import signal
 import sys
 from pathlib import Path
 
+if sys.platform == "win32":
+    raise NotImplementedError
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 Path("stubborn.pid").write_text(str(os.getpid()))
 for _ in sys.stdin:

@@ -158,6 +158,8 @@ def _mcprun(folder: Path, *arguments: str, allowed: tuple[int, ...] = (0,)) -> s
 def _start_loopback() -> None:
     """Start the loopback device, which a new network namespace has switched off (netdevice(7))."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        if sys.platform == "win32":
+            raise NotImplementedError
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
 
 

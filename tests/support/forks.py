@@ -108,6 +108,8 @@ def serve() -> None:
     package = Path(mcprun.__file__).parent
     import_all(package)
     gc.freeze()  # a fork that collects garbage need not go through what it has inherited
+    if sys.platform == "win32":
+        raise NotImplementedError
     for line in sys.stdin:
         job = json.loads(line)
         reader, writer = os.pipe()
@@ -139,6 +141,8 @@ def import_all(package: Path) -> None:
 
 def ended(child: int) -> int | None:
     """Wait for a fork; give its exit code, or kill it and give nothing when it takes too long."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     is_late = False
 
     def late(*_: object) -> None:
@@ -155,6 +159,8 @@ def ended(child: int) -> int | None:
 
 def run(job: dict[str, Any], lines: int, package: str) -> None:
     """Be mcprun (or pytest), in a fork; write how many lines of mcprun were run to the pipe `lines`."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     counted = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:

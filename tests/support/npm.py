@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,8 @@ def node_modules(folder: Path = CACHE, packages: Sequence[str] = PACKAGES) -> Pa
     done = folder / "installed.txt"
     wanted = "\n".join(packages)
     with (folder / "lock").open("w") as lock:
+        if sys.platform == "win32":
+            raise NotImplementedError
         fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, or its process ends
         if not (done.is_file() and done.read_text() == wanted):
             done.unlink(missing_ok=True)

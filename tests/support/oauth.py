@@ -92,6 +92,8 @@ def guarded(folder: Path, switches: Mapping[str, Any]) -> Iterator[Guarded]:
         try:
             yield at(int(process.stdout.readline()), folder, switches)
         finally:
+            if sys.platform == "win32":
+                raise NotImplementedError
             process.send_signal(signal.SIGKILL)
 
 

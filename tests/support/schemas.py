@@ -38,6 +38,8 @@ def _schema(name: str, fetch: Sequence[str], folder: str) -> etree.XMLSchema:
     CACHE.mkdir(parents=True, exist_ok=True)
     file = CACHE / name
     with (CACHE / "lock").open("w") as lock:
+        if sys.platform == "win32":
+            raise NotImplementedError
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not file.exists():
             _fetch(file, fetch, folder)

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -60,6 +61,8 @@ class Screen:
         deadline = time.monotonic() + _SECONDS
         while not holds(text := self.text.rstrip()):
             assert time.monotonic() < deadline, f"{what} never showed:\n{text}"
+            if sys.platform == "win32":
+                raise NotImplementedError
             os.sched_yield()
         return text
 

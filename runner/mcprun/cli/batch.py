@@ -101,7 +101,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     """Run the queries of PROMPTS against SERVER, and write a run directory.
 
     PROMPTS is a JSONL file, one query a line, or - for stdin. SERVER is a .py or .js file, an http(s) URL,
-    FILE.json#name (a client's mcpServers configuration), or a command line in quotes. What follows -- is handed
+    FILE.json#name (an MCP client's configuration), or a command line in quotes. What follows -- is handed
     to the server.
 
     \b

@@ -65,7 +65,7 @@ _SET = (
 def chat(ctx: click.Context, /, **given: Any) -> None:
     """Talk to the model about SERVER, with its tools, and write a run like any other.
 
-    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (a client's mcpServers configuration), or a command
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
     line in quotes. What follows -- is handed to the server. Lines come from the terminal, or from a pipe.
 
     \b

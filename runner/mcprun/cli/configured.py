@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ import click
 from click.core import ParameterSource
 
 from mcprun.cli import options
+from mcprun.cli.usage_errors import DiscreetCommand
+from mcprun.command_line import split_words
 from mcprun.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Sources:
     server_args: list[str] = field(default_factory=list)
 
 
-class Configured(click.Command):
+class Configured(DiscreetCommand):
     """Takes what is not on the command line from the environment, else from the project's file.
 
     With `only`, nothing but those parameters may be set.
@@ -177,7 +178,7 @@ def _split(text: str, param: click.Parameter, variable: str) -> Any:
     if not _takes_many(param):
         return text.strip()
     try:
-        return shlex.split(text)
+        return split_words(text)
     except ValueError as error:
         raise UsageError(f"can't read {variable}: {error}") from None
 

@@ -11,6 +11,7 @@ import click
 from mcprun.cli import options
 from mcprun.cli.configured import ServerCommand, is_given, is_in_file
 from mcprun.errors import ExitCode, UsageError
+from mcprun.operating_system import relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 def init(ctx: click.Context, /, **given: Any) -> None:
     """Write a first prompts file for SERVER: a query and its script for each tool, with an input made from its schema.
 
-    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (a client's mcpServers configuration), or a command
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
     line in quotes. What follows -- is handed to the server. No model is asked, and without --try no tool is called.
 
     \b
@@ -91,7 +92,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     prompts: Path = given["prompts"]
     here = Path.cwd()
     root = root_of(here)
-    found = given["workflow"] or Path(os.path.relpath(root / WORKFLOW))
+    found = given["workflow"] or Path(relative_path(root / WORKFLOW))
     file: Path | None = None if given["no_workflow"] else found
     for path in filter(None, (prompts, file)):
         if os.path.lexists(path) and not given["force"]:

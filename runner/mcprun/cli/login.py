@@ -129,7 +129,7 @@ def logout(server: str | None, wants_all: bool) -> None:
     """
     from mcprun.credentials import without_secrets
     from mcprun.grants import Key
-    from mcprun.target import parse_target
+    from mcprun.server_argument import parse_target
     from mcprun.tokenstore import TokenStore
 
     if (server is None) != wants_all:
@@ -163,7 +163,7 @@ def _client(target: HttpTarget, given: dict[str, Any], redactor: Redactor) -> An
 
     client = target.registered or OAuthClient()
     if given["oauth_client_id"]:
-        secret = given_value(given["oauth_client_secret"], environment())
+        secret = given_value("--oauth-client-secret", given["oauth_client_secret"], environment())
         client = replace(client, client_id=given["oauth_client_id"], client_secret=secret)
     client = replace(client, scope=given["oauth_scope"] or client.scope, issuer=given["oauth_issuer"])
     redactor.learn(client.secrets)

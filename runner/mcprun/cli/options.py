@@ -4,39 +4,59 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from mcprun import limits
 from mcprun.cli.completion import files, runs
+from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.errors import REDACTED
 
 PROMPTS = click.argument("prompts", metavar="PROMPTS", shell_complete=files)
 SERVER = click.argument("server", metavar="SERVER", shell_complete=files)
 
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token (RFC 9110, section 5.6.2)."""
+
+_SCHEMES = frozenset({"basic", "bearer", "digest", "token"})
+"""What stands alone behind a header's name if its value was not quoted."""
+
+
 def _variables(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Read NAME=VALUE, or NAME, whose value is the one it has here."""
-    return dict(_pair(text, "=", os.environ) for text in given)
+    """Read NAME=VALUE, or NAME, whose value is the one it has here. Raises `click.BadParameter`, without the value."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        name = name.strip()
+        if not name or (not mark and name not in os.environ):
+            raise click.BadParameter("expected NAME=VALUE, or the NAME of a variable that is set in this environment")
+        found[name] = _kept(name, value).strip() if mark else os.environ[name]
+    return found
 
 
 def _headers(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Read NAME: VALUE."""
-    return dict(_pair(text, ":", {}) for text in given)
+    """Read NAME: VALUE. Raises `click.BadParameter`, without the value."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, _mark, value = text.partition(":")
+        name, value = name.strip(), value.strip()
+        if not _HEADER_NAME.fullmatch(name) or not value or value.lower() in _SCHEMES:
+            raise click.BadParameter("expected 'NAME: VALUE', in quotes")
+        if not value.isprintable():
+            raise click.BadParameter("the VALUE of a header must be on one line, without control characters")
+        found[name] = _kept(name, value)
+    return found
 
 
-def _pair(text: str, mark: str, known: Mapping[str, str]) -> tuple[str, str]:
-    name, found, value = text.partition(mark)
-    name = name.strip()
+def _kept(name: str, value: str) -> str:
+    """Return a value. Raises `click.BadParameter` for one of an earlier run, which was not kept."""
     if REDACTED in value:
         raise click.BadParameter(f"the value of {name} was not kept, since it is a secret: give it again")
-    if not found and name in known:
-        return name, known[name]
-    if not found or not name:
-        raise click.BadParameter(f"{name!r} is no NAME{mark}VALUE{', and no variable that is set' if known else ''}")
-    return name, value.strip()
+    return value
 
 
 ENV = click.option(
@@ -82,7 +102,7 @@ HEADER = click.option(
 _QUOTES = 'A server\'s command line goes in quotes ("npx -y some-server"), or its arguments behind --'
 
 
-class WithServerArgs(click.Command):
+class WithServerArgs(DiscreetCommand):
     """A command whose line may go on, after `--`, with arguments for the server: they end up in `ctx.meta`."""
 
     KEY = "mcprun.server_args"
@@ -349,5 +369,6 @@ FILTER = click.option(
     "filters",
     multiple=True,
     metavar="PATTERN",
-    help="Run queries whose id or a tag fits, such as 'add-*'. May be given more than once.",
+    help="Run queries whose id or a tag fits, such as 'add-*'; an exact id or tag wins over a pattern. May be given"
+    " more than once.",
 )

@@ -15,6 +15,7 @@ from mcprun.batch import Plan
 from mcprun.cli import options
 from mcprun.cli.authoptions import SECRETS
 from mcprun.cli.configured import SERVER_ARGS
+from mcprun.command_line import path_exists
 from mcprun.config import environment
 from mcprun.credentials import without_secrets
 from mcprun.errors import REDACTED, UsageError
@@ -24,7 +25,7 @@ from mcprun.planning import Options, make_plan
 from mcprun.promptfiles import files_of
 from mcprun.resume import Resume
 from mcprun.rundir import PROMPTS, Run
-from mcprun.target import SERVER_FILES
+from mcprun.server_argument import SERVER_FILES
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
 """What says how to go on with a run, and what to print, is no argument of the run."""
@@ -176,7 +177,8 @@ def _why_not_resumed(run: Run) -> str:
 
 def _check_order(prompts: str, server: str) -> None:
     """Refuse arguments of which each is where the other belongs, and a server's file in the place of prompts."""
-    if server.endswith(_JSONL) and prompts != "-" and not prompts.endswith(_JSONL):
+    is_one_word = len(server.split()) == 1 or path_exists(Path(server))  # a command line may end in .jsonl
+    if server.endswith(_JSONL) and is_one_word and prompts != "-" and not prompts.endswith(_JSONL):
         name = without_secrets(prompts) if "://" in prompts else prompts
         raise UsageError(f"PROMPTS comes before SERVER: mcprun batch {shlex.join([server, name])}")
     if prompts.lower().endswith(SERVER_FILES):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +12,7 @@ import click
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import BATCH_REGRET_SECONDS
+from mcprun.operating_system import on_stop_signals
 from mcprun.process import hurry
 
 if TYPE_CHECKING:
@@ -21,19 +21,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def heeded() -> list[signal.Signals]:
-    """Return the signals that end a run or a chat; SIGHUP is none of them under nohup(1), which ignores it."""
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    return [number for number in numbers if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
-
-
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine and return what it does. A signal cancels it; then the process exits with 128 and its number."""
     last = 0
 
     async def main() -> T:
         nonlocal last
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        task = asyncio.current_task()
 
         def take(number: int) -> None:
             nonlocal last
@@ -42,9 +36,7 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
             if task:
                 task.cancel()
 
-        if sys.platform != "win32":
-            for number in heeded():
-                loop.add_signal_handler(number, take, number)
+        on_stop_signals(take)
         return await work
 
     try:
@@ -70,11 +62,7 @@ class Signals:
 
     async def heeded(self, run: Coroutine[Any, Any, Result]) -> Result:
         """Await a run, and hand on to it what comes."""
-        loop = asyncio.get_running_loop()
-        if sys.platform == "win32":
-            return await run  # there asyncio turns Ctrl-C into a cancellation, and knows no other signal
-        for number in heeded():
-            loop.add_signal_handler(number, self._take, number)
+        on_stop_signals(self._take)
         return await run
 
     def _take(self, number: int) -> None:

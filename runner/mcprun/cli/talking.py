@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 
 from mcprun.approval import Ask, Decision
 from mcprun.batch import Plan
@@ -13,10 +12,10 @@ from mcprun.chatrun import open_chat
 from mcprun.cli.chatcommands import command_of
 from mcprun.cli.keyboard import Keyboard, keyboard
 from mcprun.cli.obeying import obey
-from mcprun.cli.signals import heeded
 from mcprun.errors import RunError
 from mcprun.events import ToolCall
 from mcprun.heard import Hearing
+from mcprun.operating_system import on_stop_signals
 from mcprun.process import hurry
 from mcprun.report.console import Console
 from mcprun.report.talk import Teller
@@ -57,9 +56,7 @@ class Talking:
             if task:
                 task.cancel()
 
-        if sys.platform != "win32":
-            for number in heeded():
-                asyncio.get_running_loop().add_signal_handler(number, take, number)
+        on_stop_signals(take)
         error: RunError | None = None
         try:
             async with open_chat(self._plan, self, self._ask, self._teller.handle) as chat:

@@ -53,7 +53,7 @@ _SET = (
 def tools(ctx: click.Context, /, **given: Any) -> None:
     """List the tools of SERVER with their inputs; compare them with what they were, and say what is wrong with them.
 
-    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (a client's mcpServers configuration), or a command
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
     line in quotes. What follows -- is handed to the server. No model is asked, and no tool is called.
 
     \b

@@ -22,6 +22,7 @@ from mcprun.models.caching import Caching, cached, marks_in
 from mcprun.models.clients import Client
 from mcprun.models.messages import sendable
 from mcprun.models.streaming import Assembly
+from mcprun.network import proxy_of
 from mcprun.records import Usage
 from mcprun.surrogates import WARNING, is_well_formed, well_formed, well_formed_json
 from mcprun.warn_once import Warn, unheard
@@ -250,7 +251,9 @@ def told(
 def _place(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
     """Say what was asked, without what may be secret in it; an error of httpx2 need not know."""
     with contextlib.suppress(RuntimeError):
-        return f" at {without_secrets(str(error.request.url))}"
+        url = str(error.request.url)
+        proxy = proxy_of(url)
+        return f" at {without_secrets(url)}" + (f" through the proxy of {proxy}" if proxy else "")
     return ""
 
 

@@ -7,7 +7,6 @@ until the last; what `-k` or `-x` leave out is never run.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ import pytest
 
 from mcprun.batch import Plan
 from mcprun.errors import NoJudgeError, RunError, UsageError
+from mcprun.operating_system import relative_path
 from mcprun.prompts import lines_of
 from mcprun.pytest_plugin import telling
 from mcprun.pytest_plugin.filerun import FileRun
@@ -117,7 +117,7 @@ class QueriesFile(pytest.File):
     @property
     def _name(self) -> str:
         """The file as mcprun is to call it: as seen from here."""
-        return os.path.relpath(self.path)
+        return relative_path(self.path)
 
 
 class QueryItem(pytest.Item):

@@ -7,14 +7,15 @@ same.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mcprun.command_line import path_exists, split_words
+from mcprun.operating_system import relative_path
 from mcprun.promptfiles import fits
 from mcprun.report.workflow import for_log
 
@@ -114,18 +115,26 @@ _KEY = pytest.StashKey[Settings]()
 
 
 def split(server: str) -> tuple[str, tuple[str, ...]]:
-    """Split SERVER from the arguments behind `--`, where a file stands before it: a command line keeps its own."""
+    """Split SERVER from the arguments behind `--`, where a file stands before it: a command line keeps its own.
+
+    Raises `UsageError` for arguments whose quotes are not closed.
+    """
+    from mcprun.errors import UsageError
+
     before, _, after = server.partition(" -- ")
     file = before.partition("#")[0].strip()
-    if after and (Path(file).is_file() or len(before.split()) == 1):
-        return before.strip(), tuple(shlex.split(after))
+    if after and (path_exists(Path(file)) or len(before.split()) == 1):
+        try:
+            return before.strip(), tuple(split_words(after))
+        except ValueError as error:
+            raise UsageError(f"can't split what follows -- in the server: {str(error).lower()}") from None
     return server, ()
 
 
 def _patterns(prompts: str | Sequence[str], root: Path) -> list[str]:
     """Give patterns as seen from the root; a single one is seen from here, as any path of the file is."""
     if isinstance(prompts, str):
-        return [os.path.relpath(Path(prompts).absolute(), root)]
+        return [relative_path(Path(prompts).absolute(), root)]
     return [str(pattern) for pattern in prompts]
 
 
@@ -133,6 +142,6 @@ def _as_seen_from_here(server: str, root: Path) -> str:
     """Name a server file of the configuration as seen from the working folder."""
     before, found, after = server.partition(" -- ")
     file, mark, name = before.partition("#")
-    if not (root / file).is_file():
+    if PureWindowsPath(file).drive or not path_exists(root / file):
         return server
-    return f"{os.path.relpath(root / file)}{mark}{name}{found}{after}"
+    return f"{relative_path(root / file)}{mark}{name}{found}{after}"

@@ -1,0 +1,31 @@
+"""Errors of usage that repeat no value: what was typed where it does not belong may be a secret."""
+
+from __future__ import annotations
+
+import click
+
+
+class DiscreetCommand(click.Command):
+    """A command whose errors name options and count words, but never repeat what was given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line. Raises `click.UsageError`, without the words too many, which click would repeat."""
+        ctx.allow_extra_args = True
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            begun = next((flag for flag in self._flags() if error.option_name.startswith(flag)), None)
+            if begun is None:
+                raise
+            raise click.UsageError(
+                f"No such option: {begun}…; a value follows {begun} after a space or =", ctx
+            ) from None
+        if ctx.args and not ctx.resilient_parsing:
+            words = "1 argument" if len(ctx.args) == 1 else f"{len(ctx.args)} arguments"
+            raise click.UsageError(f"Got {words} too many; quote values that hold spaces", ctx)
+        return rest
+
+    def _flags(self) -> list[str]:
+        """Return the options that take a value, the longest first."""
+        taking = (param for param in self.params if isinstance(param, click.Option) and not param.is_flag)
+        return sorted((flag for param in taking for flag in param.opts if flag.startswith("--")), key=len, reverse=True)

@@ -1,0 +1,127 @@
+"""The `${…}` placeholders in the configuration files of MCP clients. Pure.
+
+${NAME} ${NAME:-default}              a variable of the environment (Claude Code, Gemini CLI)
+${env:NAME} ${env:NAME:-default}      the same (VS Code, Cursor, Windsurf, Roo Code)
+${workspaceFolder} ${userHome} ${/} … folders and separators (VS Code, Cursor)
+
+Nothing else is expanded, and nothing is passed on unexpanded: an unknown placeholder is an error that names it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from mcprun.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_OPENCODE = re.compile(r"(?<!\$)\{(env:[^{}]*|file:[^{}]*)\}")
+
+_NAME_LENGTH = 60
+"""Characters of a placeholder that a message repeats."""
+
+_EDITOR = frozenset(
+    {
+        "columnNumber", "defaultBuildTask", "execInstallFolder", "execPath", "extensionInstallFolder", "file",
+        "fileBasename", "fileBasenameNoExtension", "fileDirname", "fileDirnameBasename", "fileExtname",
+        "fileWorkspaceFolder", "fileWorkspaceFolderBasename", "lineNumber", "relativeFile", "relativeFileDirname",
+        "selectedText",
+    }
+)  # fmt: skip
+"""Placeholders that stand for the state of an editor (VS Code, "Variables reference")."""
+
+_HINTS = {
+    "input": "mcprun never prompts; write ${env:NAME}, and set that variable",
+    "config": "mcprun does not read an editor's settings; write the value, or ${env:NAME}",
+    "command": "mcprun runs no commands of an editor; write the value, or ${env:NAME}",
+    "file": "mcprun does not read values from files; write ${env:NAME}, and set that variable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What placeholders stand for: the environment's variables, the workspace folder, the home folder."""
+
+    variables: Mapping[str, str]
+    folder: PurePath
+    home: PurePath
+    separator: str = os.sep
+
+    @classmethod
+    def current(cls) -> Surroundings:
+        """Return those of this process; its working folder is the workspace folder."""
+        return cls(os.environ, Path.cwd(), Path.home())
+
+
+def expand(text: str, known: Surroundings) -> str:
+    """Replace every `${…}` in a string. Raises `UsageError` for one that is unknown, not closed or not set."""
+    parts: list[str] = []
+    at = 0
+    while (start := text.find("${", at)) >= 0:
+        end = _closing(text, start + 2)
+        if end < 0:
+            raise UsageError(f"a placeholder is not closed: ${{{_head(text[start + 2 :])}")
+        parts += text[at:start], _value(text[start + 2 : end], known)
+        at = end + 1
+    return "".join((*parts, text[at:]))
+
+
+def expand_opencode(text: str, known: Surroundings) -> str:
+    """Do what `expand` does, and replace `{env:NAME}` as opencode does. Raises `UsageError`, also for `{file:…}`."""
+    parts = _OPENCODE.split(text)  # text, then placeholder and text in turn
+    given = [expand(part, known) for part in parts[::2]]
+    found = [_value(body, known, "{%s}") for body in parts[1::2]]
+    return "".join(part for pair in zip(given, [*found, ""], strict=True) for part in pair)
+
+
+def _closing(text: str, start: int) -> int:
+    """Return the index of the brace that closes a placeholder, whose default may hold braces; -1 if none does."""
+    depth = 1
+    for at in range(start, len(text)):
+        depth += (text[at] == "{") - (text[at] == "}")
+        if not depth:
+            return at
+    return -1
+
+
+def _value(body: str, known: Surroundings, form: str = "${%s}") -> str:
+    named = form % _head(body)
+    folders = {
+        "workspaceFolder": str(known.folder),
+        "workspaceRoot": str(known.folder),
+        "workspaceFolderBasename": known.folder.name,
+        "cwd": str(known.folder),
+        "userHome": str(known.home),
+        "pathSeparator": known.separator,
+        "/": known.separator,
+    }
+    if body in folders:
+        return folders[body]
+    if body in _EDITOR:
+        raise UsageError(f"{named} is known to an editor only; write the value, or ${{env:NAME}}")
+    scope, colon, rest = body.partition(":")
+    if colon and scope in folders and not rest.startswith("-"):
+        if rest == known.folder.name:
+            return folders[scope]
+        raise UsageError(f"{named} names a folder of a workspace; mcprun knows only {known.folder}: write the path")
+    if colon and scope in _HINTS and not rest.startswith("-"):
+        raise UsageError(f"{named} can't be resolved: {_HINTS[scope]}")
+    is_scoped = scope == "env" and bool(colon) and not rest.startswith("-")
+    name, has_default, default = (rest if is_scoped else body).partition(":-")
+    if not (name if is_scoped else _NAME.fullmatch(name)):
+        raise UsageError(f"{named} is an unknown placeholder; write the value, or ${{env:NAME}}")
+    if name in known.variables:
+        return known.variables[name]
+    if has_default:
+        return expand(default, known)
+    raise UsageError(f"{named} needs the environment variable {name}, which is not set")
+
+
+def _head(body: str) -> str:
+    """Return what names a placeholder, without its default, which may be secret."""
+    head, default, _ = body.partition(":-")
+    return f"{head[:_NAME_LENGTH]}{'…' if head[_NAME_LENGTH:] else ''}{':-…' if default else ''}"
