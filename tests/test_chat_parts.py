@@ -90,12 +90,12 @@ def test_no_part_of_a_secret_is_shown(parts: list[str], data: st.DataObject) -> 
 def test_what_can_be_no_secret_is_shown_at_once() -> None:
     """Only an end with which a secret may begin waits; with patterns, whole lines are shown."""
     hearing = Hearing(Redactor(["secret-one"]))
-    assert [hearing.take(piece) for piece in ("a", "b s", "un", " secret-", "ten")] == [
+    assert [hearing.take(piece) for piece in ("a", "b s", "up ", " secret-", "tip ")] == [
         "a",
         "b ",
-        "sun",
+        "sup ",
         " ",
-        "secret-ten",
+        "secret-tip ",
     ]
     lines = Hearing(Redactor([], ["id=[0-9]+"]))
     assert [lines.take("id="), lines.take("12"), lines.take("3\nand"), lines.end()] == ["", "", "[redacted]\n", "and"]

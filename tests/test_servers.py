@@ -384,15 +384,22 @@ def test_arguments_that_are_no_json_are_told_to_the_model(tmp_path: Path) -> Non
     )
 
 
-def test_a_script_that_is_nested_deeper_than_python_goes_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("levels", "problem"),
+    [
+        (450, "script: an input is nested more than 400 deep"),
+        (600, "line: not JSON: nested too deeply (more than 500 levels)"),
+    ],
+)
+def test_a_script_that_is_nested_too_deeply_is_refused(tmp_path: Path, levels: int, problem: str) -> None:
     """It is a bad line, as any other that can't be run."""
     deep: Any = 1
-    for _ in range(500):
+    for _ in range(levels):
         deep = [deep]
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"), script(("ok", {"x": deep}), id="deep"))
     for command in (("validate", "p.jsonl"), ("batch", "p.jsonl", RAW)):
         done = run_mcprun(*command, cwd=tmp_path)
-        assert (done.code, done.stderr) == (2, "p.jsonl:2: script: an input is nested more than 400 deep\n")
+        assert (done.code, done.stderr) == (2, f"p.jsonl:2: {problem}\n")
 
 
 def test_noise_on_stdout_is_told(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ _NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
 """What servers answer at a URL that is none of Streamable HTTP's."""
 
 _SHOWN = 1000
-"""Characters of a line of noise that the trace holds."""
+"""Characters of a line of noise, or of the words of a refused notification, that the trace holds."""
 
 _PROBE_SHARE = 1 / 3
 """The part of the time for connecting that the probe may take: the rest is for a server that only knows initialize."""
@@ -315,7 +315,7 @@ class Connector:
         def refused(what: str, failure: HttpFailure) -> None:
             if (what, failure.status) not in self._refused:
                 self._refused.add((what, failure.status))
-                told = self._log.redactor.text(failure.message())
+                told = self._log.redactor.text(failure.message())[:_SHOWN]
                 self._emit(Warned(message=f"the server refused {what}: {told}"))
 
         return Reports(lost=link.ended, renewed=renewed, refused=refused, replaced=self._replaced)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-SECONDS = 900.0
+SECONDS = 1800.0
 """After this long, a step counts as hanging."""
 
 _OURS = re.compile(r"PYTHON|VIRTUAL_ENV$|PYTEST|ANTHROPIC_|MCPRUN_")
