@@ -205,7 +205,7 @@ def test_a_kill_loses_no_baseline(mcprun: Forks, tmp_path: Path) -> None:
     lines = mcprun.lines("bless", "good", "baseline", "--slim", cwd=tmp_path)
     new = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
     was_away = False
-    for kill in range(lines - 24, lines):
+    for kill in range(lines - 36, lines - 6):
         assert run_mcprun("bless", "good", "baseline", cwd=tmp_path).code == 0
         assert mcprun.run("bless", "good", "baseline", "--slim", cwd=tmp_path, kill=kill).code == -signal.SIGKILL
         was_away = was_away or not (tmp_path / "baseline").exists()

@@ -33,7 +33,7 @@ def slow(number: int) -> str:
     return f"^(?:x{number}|(a+)+)$"
 
 
-def bomb(depth: int = 40) -> dict[str, Any]:
+def bomb(depth: int = 24) -> dict[str, Any]:
     """Make a schema that doubles the work with each of its levels."""
     levels = {f"n{level}": {"allOf": [{"$ref": f"#/$defs/n{level + 1}"}] * 2} for level in range(depth)}
     return {"$ref": "#/$defs/n0", "$defs": {**levels, f"n{depth}": {}}}
@@ -86,8 +86,8 @@ PLACES: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
 """How to make a query that is held up there, by a pattern with a number in it, and what its error begins with."""
 
 
-def offer(folder: Path, *numbers: int) -> None:
-    """Write what the server offers, for queries of these numbers."""
+def offer(folder: Path, *numbers: int, says: str = SLOW) -> None:
+    """Write what the server offers, for queries of these numbers; the tool `says` returns a text."""
     structured = {"content": [], "structuredContent": {"t": SLOW}}
     form = {number: {**OBJECT, "properties": {"a": {"type": "string", "pattern": slow(number)}}} for number in numbers}
     outputs = {n: {**OBJECT, "properties": {"t": {"type": "string", "pattern": slow(n)}}} for n in numbers}
@@ -95,7 +95,7 @@ def offer(folder: Path, *numbers: int) -> None:
     tools += [{"name": f"ask{number}", "inputSchema": OBJECT} for number in numbers]
     tools += [{"name": f"out{n}", "inputSchema": OBJECT, "outputSchema": schema} for n, schema in outputs.items()]
     asked = {f"ask{n}": {"message": SLOW, "requestedSchema": schema} for n, schema in form.items()}
-    results = {"says": {"content": [{"type": "text", "text": SLOW}]}, **{f"out{n}": structured for n in numbers}}
+    results = {"says": {"content": [{"type": "text", "text": says}]}, **{f"out{n}": structured for n in numbers}}
     (folder / "offer").write_text(json.dumps({"tools": tools, "asks": asked, "results": results}), encoding="utf-8")
 
 
@@ -124,7 +124,7 @@ async def test_what_takes_too_long_is_the_error_of_its_query(tmp_path: Path, mon
 @pytest.mark.parametrize("place", PLACES)
 def test_a_signal_ends_a_run_that_evaluates(tmp_path: Path, place: str) -> None:
     """Not all is evaluated first, the files are whole, and the run can be resumed."""
-    numbers = range(1, 61)  # a minute's worth
+    numbers = range(1, 41)  # 40 s worth
     sent = signal.SIGINT if "match" in place else signal.SIGTERM
     offer(tmp_path, *numbers)
     write_jsonl(tmp_path / "p.jsonl", *(PLACES[place][0](number) for number in numbers))
@@ -167,13 +167,17 @@ def test_redaction_that_takes_too_long_hides_the_whole_text(monkeypatch: pytest.
 
 
 def test_scrubbing_that_takes_too_long_leaves_the_value_and_warns(tmp_path: Path) -> None:
-    """So does the command that compares runs, once for each pattern."""
-    offer(tmp_path)
+    """So does each command that compares runs, once for each pattern."""
+    warning = f"Warning: --scrub {slow(1)!r} took longer than 1 s to match; those values were left as they are"
+    scrubs = ("--scrub", slow(1), "--scrub", "uuid")
     for out in ("one", "two"):
-        write_jsonl(tmp_path / "p.jsonl", script(("says", {}), text=SLOW + out))
-        assert run_mcprun("batch", "p.jsonl", SERVER, "--out", out, cwd=tmp_path).code == 0
-    done = run_mcprun("diff", "one", "two", "--text", "--scrub", slow(1), "--scrub", "uuid", cwd=tmp_path)
-    assert (done.code, done.stderr.count("took longer than 1 s to match; those values were left as they are")) == (1, 1)
+        offer(tmp_path, says=SLOW + out)
+        write_jsonl(tmp_path / "p.jsonl", script(("says", {})))
+        baseline = ("--baseline", "one", *scrubs) if out == "two" else ()
+        done = run_mcprun("batch", "p.jsonl", SERVER, "--out", out, *baseline, cwd=tmp_path)
+        assert (int(out == "two"),) * 2 == (done.code, done.stderr.count(warning))
+    done = run_mcprun("diff", "one", "two", *scrubs, cwd=tmp_path)
+    assert (done.code, done.stderr.count(warning)) == (1, 1)
 
 
 def test_scrubbing_is_bounded_for_many_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,3 +190,37 @@ def test_all_that_reads_a_run_refuses_a_damaged_one(tmp_path: Path) -> None:
     resumed = run_mcprun("batch", "--resume", "bad", cwd=tmp_path)
     assert (resumed.code, resumed.bytes) == (0, (tmp_path / "good" / TRANSCRIPTS).read_bytes())
     assert run_mcprun("diff", "good", "bad", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize(
+    ("has_queries", "arguments", "remedy"),
+    [
+        (True, {"prompts": "p.jsonl", "server": "s.py"}, "mcprun batch --resume run repairs it"),
+        (True, {"server": "s.py"}, "what was asked can be run again: mcprun batch run/prompts.jsonl SERVER"),
+        (False, {"server": "s.py"}, "restore the baseline, or replace it: mcprun bless RUN run --force"),
+    ],
+    ids=["run", "chat", "baseline"],
+)
+def test_what_is_damaged_says_how_to_get_it_back(
+    run: Path, monkeypatch: pytest.MonkeyPatch, has_queries: bool, arguments: dict[str, str], remedy: str
+) -> None:
+    """A baseline and a chat can't be resumed, so that is not the advice."""
+    monkeypatch.chdir(run.parent)
+    edit_record(run, arguments=arguments)
+    if not has_queries:
+        (run / QUERIES).unlink()
+    tear_last(run)
+    with pytest.raises(UsageError) as raised:
+        Run.read("run")
+    assert str(raised.value).endswith(f"the file holds 2 whole lines; {remedy}")
+
+
+def test_a_baseline_is_not_resumed(run: Path) -> None:
+    """The message says what to do."""
+    assert run_mcprun("bless", "run", "baseline", "--force", cwd=run.parent).code == 0
+    done = run_mcprun("batch", "--resume", "baseline", cwd=run.parent)
+    assert (done.code, done.stderr) == (
+        2,
+        "Error: baseline is a baseline, which can't be resumed; replace it by a new run:"
+        " mcprun bless RUN baseline --force\n",
+    )

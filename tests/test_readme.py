@@ -54,6 +54,8 @@ def test_links_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
     assert len(links) >= 15
     for link in links:
+        if link.startswith("https://"):  # elsewhere; no test asks the network
+            continue
         assert link.removeprefix("#") in headings if link.startswith("#") else (ROOT / link).exists(), link
 
 

@@ -101,6 +101,7 @@ def test_a_task_of_an_sdk_that_fails_unseen(heard: list[str]) -> None:
     (event,) = (event for event in told if isinstance(event, SdkLog))
     assert event.logger == "asyncio"
     assert event.message.startswith("Task exception was never retrieved")
+    assert event.message.endswith(": lost [redacted]")
     assert "xyzzy-1" not in event.message
     assert len(heard) == 1
     assert "own" in heard[0]

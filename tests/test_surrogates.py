@@ -55,6 +55,13 @@ def test_escaped_backslashes_and_whole_pairs_stay(escaped: bytes) -> None:
     assert well_formed_bytes(escaped) == escaped
 
 
+@pytest.mark.parametrize("backslashes", range(0, 6, 2))
+def test_backslashes_before_an_escaped_half_stay(backslashes: int) -> None:
+    """Only the escape is replaced."""
+    before = b"\\" * backslashes
+    assert well_formed_bytes(b'"' + before + rb'\ud800"') == b'"' + before + rb'\ufffd"'
+
+
 @given(values)
 def test_values_become_well_formed(value: Any) -> None:
     """Keys and text at any depth can be written as UTF-8 afterwards, and a good value is the very same object."""

@@ -43,6 +43,8 @@ _INLINE_STEPS = 20_000
 _SHOWN = 200
 """Characters of a pattern that a message holds."""
 
+_ADVICE = "; write it without repetitions within repetitions, such as (a+)+"
+
 T = TypeVar("T")
 
 
@@ -170,11 +172,12 @@ def _evaluate(name: str, arguments: tuple[Any, ...], *keys: str | bytes) -> Any:
 
 
 def _out_of_time(key: str | bytes, announced: str, how: str) -> EvaluationError:
-    what = "the schema"
+    what, advice = "the schema", ""
     if pattern := announced or (key if isinstance(key, str) else ""):
         shown = pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}…"
         what = f"the pattern {shown!r}" + (" of the schema" if isinstance(key, bytes) else "")
-    return EvaluationError(ErrorKind.MATCH_TIMEOUT, f"{what} {how}")
+        advice = _ADVICE
+    return EvaluationError(ErrorKind.MATCH_TIMEOUT, f"{what} {how}{advice}")
 
 
 class _Worker:

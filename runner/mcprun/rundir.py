@@ -99,8 +99,20 @@ class Run:
         if not found and is_torn(file):
             found = "it ends in a torn line"
         if found:
-            hint = f"; mcprun batch --resume {self.path} repairs it" if has_queries else ""
-            raise UsageError(f"{file} is damaged: {found}{hint}")
+            raise UsageError(f"{file} is damaged: {found}; {self._remedy()}")
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the folder is one that `mcprun bless` wrote: it does not hold what a run needs to go on."""
+        return not (self.path / QUERIES).exists()
+
+    def _remedy(self) -> str:
+        """Describe how to get back what a damaged folder has lost."""
+        if self.is_baseline:
+            return f"restore the baseline, or replace it: mcprun bless RUN {self.path} --force"
+        if "prompts" not in self.record.arguments:  # a chat
+            return f"what was asked can be run again: mcprun batch {self.prompts} SERVER"
+        return f"mcprun batch --resume {self.path} repairs it"
 
     @property
     def prompts(self) -> Path:

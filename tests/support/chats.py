@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.cli import SERVERS, clean_environment
 from tests.support.messages_api import Answer, Body, MessagesApi
@@ -19,13 +20,22 @@ def answering(conversation: Mapping[str, Sequence[Answer]]) -> MessagesApi:
     """Stand in for the API: to each message of the user, by its text, the turns that answer it."""
 
     def answer(body: Body) -> Answer:
-        said: list[int] = [at for at, message in enumerate(body["messages"]) if isinstance(message["content"], str)]
-        text: str = body["messages"][said[-1]]["content"]
-        turn: int = sum(message["role"] == "assistant" for message in body["messages"][said[-1] :])
+        said = [(at, text) for at, message in enumerate(body["messages"]) if (text := _text(message))]
+        at, text = said[-1]
+        turn = sum(message["role"] == "assistant" for message in body["messages"][at:])
         found: Answer = conversation[text][turn]
         return found
 
     return MessagesApi(answer)
+
+
+def _text(message: dict[str, Any]) -> str:
+    """Return the last text of the user in a message: one holds several if what was between them was empty."""
+    if message["role"] != "user":
+        return ""
+    content = message["content"]
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return next((block["text"] for block in reversed(blocks) if block["type"] == "text"), "")
 
 
 def environment(api: MessagesApi, state: Path) -> dict[str, str]:

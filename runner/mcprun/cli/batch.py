@@ -194,10 +194,14 @@ def _compared(baseline: Run, run: Run, plan: Plan, alpha: float, console: Consol
                 told.extend("".join(text for text, _ in line) for line in lines(diff))
             yield diff
 
+    warned = plan.scrubber.warnings()
     chosen = plan.prompts.digests if plan.prompts.select.is_choosy else None
     with open_transcripts(str(baseline.path)) as base, open_transcripts(str(run.path)) as head:
         comparison = Comparison(Lens(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
         tools, tally = comparison.tools(base.tools, head.tools), comparison.tally
         console.differences(noted(comparison.compare(base, head)), tools, tally, "text")
+    for warning in plan.scrubber.warnings():
+        if warning not in warned:  # the run has shown the others
+            console.warning(warning)
     told += ["".join(text for text, _ in line) for line in tool_lines(tools)]
     return Against(str(baseline.path), tally.regressions, summary(tally), tuple(told[:AGAINST_LINES]))

@@ -71,6 +71,7 @@ def diff(
 
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown: choose one")
+    console = Console()
     more = {name for name, is_wanted in (("text", text), ("usage", usage)) if is_wanted}
     lens = Lens((frozenset(only) or DEFAULT_ASPECTS) | more, Scrubber.of(scrub, ignore))
     form = "json" if as_json else "markdown" if as_markdown else "text"
@@ -87,10 +88,10 @@ def diff(
 
             differing = Differing(tools)
             diffs = differing.noting(diffs)
-        Console().differences(diffs, tools, comparison.tally, form)
+        console.differences(diffs, tools, comparison.tally, form)
         if html:
             size = write_diff(html, differing, comparison, (base, before.run), (head, after.run))
             click.echo(f"{html}: {size / 1000:,.1f} kB", err=True)
     for warning in lens.scrubber.warnings():
-        click.echo(f"warning: {warning}", err=True)
+        console.warning(warning)
     ctx.exit(ExitCode.FAILED if comparison.tally.differ else ExitCode.PASSED)

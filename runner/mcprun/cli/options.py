@@ -299,7 +299,7 @@ RETRIES = click.option(
     default=limits.RETRIES,
     show_default=True,
     metavar="N",
-    help="Ask the model again, up to N times, when the API throttles, fails or falls silent. Tools never run twice.",
+    help="Ask the model again, up to N times, when the API throttles, fails or falls silent. No tool call is repeated.",
 )
 NO_RETRY = click.option("--no-retry", is_flag=True, help="The same as --retries 0.")
 MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Longest wait before asking again.")

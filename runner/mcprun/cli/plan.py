@@ -24,7 +24,7 @@ from mcprun.oauthclient import as_kept
 from mcprun.planning import Options, make_plan
 from mcprun.promptfiles import files_of
 from mcprun.resume import Resume
-from mcprun.rundir import PROMPTS
+from mcprun.rundir import PROMPTS, Run
 from mcprun.server_argument import SERVER_FILES
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
@@ -147,11 +147,7 @@ def _check(ctx: click.Context) -> None:
     """Refuse arguments that are missing, and flags that contradict each other."""
     given = ctx.params
     if given["resume"] and given["prompts"] is None:
-        path = given["resume"].path
-        raise UsageError(
-            f"{path} is a chat, and only a person can go on with it; what was asked can be run again:"
-            f" mcprun batch {path / PROMPTS} SERVER"
-        )
+        raise UsageError(_why_not_resumed(given["resume"]))
     for name in ("prompts", "server"):
         if given[name] is None:
             raise click.UsageError(f"Missing argument '{name.upper()}'. A project may set it: {name} in mcprun.toml.")
@@ -166,6 +162,17 @@ def _check(ctx: click.Context) -> None:
         raise click.UsageError("--resume goes on in the run's own folder: --out can't give it another")
     if not given["resume"] and (given["retry_errors"] or given["force"]):
         raise click.UsageError("--retry-errors and --force go with --resume RUN")
+
+
+def _why_not_resumed(run: Run) -> str:
+    """Explain why a run that names no prompts file can't go on, and what to do."""
+    path = run.path
+    if run.is_baseline:
+        return f"{path} is a baseline, which can't be resumed; replace it by a new run: mcprun bless RUN {path} --force"
+    return (
+        f"{path} is a chat, and only a person can go on with it; what was asked can be run again:"
+        f" mcprun batch {path / PROMPTS} SERVER"
+    )
 
 
 def _check_order(prompts: str, server: str) -> None:

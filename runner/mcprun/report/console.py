@@ -101,12 +101,16 @@ class Console:
             lines = visible(error.stderr).splitlines()
             self._err.print(Text("\n".join(f"  {line}" for line in lines)), soft_wrap=True)
 
+    def warning(self, message: str) -> None:
+        """Print a warning; in quiet as well."""
+        self._err.print(Text.assemble(("Warning: ", "yellow"), visible(message)), soft_wrap=True)
+
     def summary(self, run: Run) -> None:
         """Print the table of totals, and where the files are."""
         if self._quiet:
             return
         for warning in run.record.server.warnings if run.record.server else []:
-            self._err.print(Text.assemble(("Warning: ", "yellow"), visible(warning)), soft_wrap=True)
+            self.warning(warning)
         done, all_ = run.counts.done, run.record.prompts.runs
         if done:
             self._out.print(totals(run, self._out))
