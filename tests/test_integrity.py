@@ -224,3 +224,15 @@ def test_a_baseline_is_not_resumed(run: Path) -> None:
         "Error: baseline is a baseline, which can't be resumed; replace it by a new run:"
         " mcprun bless RUN baseline --force\n",
     )
+
+
+@pytest.mark.parametrize("harm", [repeat_line, replace_line, stray_line])
+def test_a_run_that_is_resumed_holds_each_query_once(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    """Lines that stand there twice are dropped and not counted; what they stood in place of is run again."""
+    prompts = write_jsonl(tmp_path / "p.jsonl", *(script(id=name) for name in "abc"))
+    assert run_mcprun("batch", prompts, RAW, "--out", "run", cwd=tmp_path).code == 0
+    good = (tmp_path / "run" / TRANSCRIPTS).read_bytes()
+    harm(tmp_path / "run")
+    resumed = run_mcprun("batch", "--resume", "run", cwd=tmp_path)
+    assert (0, good) == (resumed.code, resumed.bytes)
+    assert run_mcprun("show", "run", cwd=tmp_path).code == 0

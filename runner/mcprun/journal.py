@@ -197,8 +197,11 @@ class Journal:
             _drop_torn_line(stream)
             self._recover(stream)
         for number, (outline, line) in enumerate(Run.outlines(self.path)):
-            if wanted(outline) and is_done(outline):
-                self._places[_name((outline.id, outline.repeat))] = offset
+            name = _name((outline.id, outline.repeat))
+            if name in self._places:  # twice, in a file that is damaged
+                dropped.add(number)
+            elif wanted(outline) and is_done(outline):
+                self._places[name] = offset
                 self.tally.add(outline)
                 offset += len(line)
             else:
