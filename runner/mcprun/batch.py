@@ -146,6 +146,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
         async def work() -> None:
             ending.is_busy = True
             while taken := await take():  # one stream for all workers: each query is taken once
+                await asyncio.sleep(0)  # signals and deadlines come between queries that wait for nothing
                 query, repeat = taken
                 _stop_at(limits.max_failures, journal.tally.failures, ending)
                 if ending.reason:
