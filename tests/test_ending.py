@@ -222,4 +222,4 @@ def test_a_run_whose_queries_wait_for_nothing_keeps_its_deadline(mcprun: Forks, 
     query = {"id": "q", "prompt": "?", "repeat": 1_000_000, "script": [{"text": "Done."}]}
     write_jsonl(tmp_path / "p.jsonl", query)
     done = mcprun.run("batch", "p.jsonl", RAW, "--run-timeout", "2", "--quiet", "--out", "out", cwd=tmp_path)
-    assert (3, True) == (done.code, "--run-timeout" in done.stderr)
+    assert (done.code, "--run-timeout" in done.stderr) == (3, True)

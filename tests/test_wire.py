@@ -76,7 +76,7 @@ def long(head: bytes, tail: bytes) -> LongLine:
             "the answer can't be read: Invalid JSON",
         ),
         (b'{"result":{"n":' + b"9" * 5000 + b'},"jsonrpc":"2.0","id":5}', "the answer can't be read: Invalid JSON"),
-        (NESTED, "the answer can't be read: Invalid JSON: recursion limit exceeded"),
+        (NESTED, "the answer can't be read: it is nested more than 200 deep"),
         (b'{"jsonrpc":"2.0","id":5,"result":', "the answer can't be read: Invalid JSON: EOF"),
         (b'{"jsonrpc":"2.0","id":5,"result":"text"}', "the answer can't be read: "),
         (long(ANSWER, b'"}}'), "the answer has 5,000 bytes, and --max-result-bytes allows 2,000"),
@@ -191,3 +191,13 @@ def test_an_answer_without_an_id_is_an_answer(line: bytes | LongLine) -> None:
     message = read_message(line, MOST)
     assert isinstance(message, mcp_types.JSONRPCError)
     assert message.id is None
+
+
+@pytest.mark.parametrize("result", ['{"n":' + "9" * 5000 + "}", "{", "nil"])
+def test_why_an_answer_can_not_be_read_does_not_depend_on_its_id(result: str) -> None:
+    """Else the same server would give other bytes at another concurrency."""
+    answers = [f'{{"jsonrpc":"2.0","id":{number},"result":{result}}}'.encode() for number in (5, 12345)]
+    short, long = [read_message(answer, MOST) for answer in answers]
+    assert isinstance(short, mcp_types.JSONRPCError)
+    assert isinstance(long, mcp_types.JSONRPCError)
+    assert short.error == long.error

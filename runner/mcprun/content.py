@@ -16,11 +16,9 @@ from pydantic_core import to_json
 
 from mcprun.jsontext import levels
 from mcprun.media import PDF, Unsendable, media_block, size_text, summary_of
+from mcprun.nesting import MOST_DEPTH
 from mcprun.records import JsonObject
 from mcprun.warn_once import Warn, drop_warning
-
-MOST_DEPTH = 200
-"""Levels of nesting that are sent; the SDKs' own serialisation gives up at 255."""
 
 SILENT_ERROR = "(the tool gave no reason)"
 """The text of an error result that holds nothing: the API requires some."""

@@ -40,7 +40,7 @@ class Expectation(Part):
 
 
 _MOST_LEVELS = 200
-"""Levels of nesting of an expected value: no server's message has more (`content.MOST_DEPTH`)."""
+"""Levels of nesting of an expected value: no server's message has more (`nesting.MOST_DEPTH`)."""
 
 
 def _good_matchers(value: Any) -> Any:

@@ -6,17 +6,16 @@ Over HTTP the response to a POST is the answer to the request in it (MCP, "Strea
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import httpx2
 import mcp_types
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from pydantic import ValidationError
 
-from mcprun.content import MOST_DEPTH
 from mcprun.http_body import RequestId, rpc_error
 from mcprun.http_failure import HttpFailure
 from mcprun.jsontext import levels
+from mcprun.nesting import MOST_DEPTH, parsed_leniently
 from mcprun.surrogates import well_formed, well_formed_bytes
 from mcprun.wire import INVALID_ANSWER, MALFORMED_ERROR, flaw_of, read_value
 
@@ -46,13 +45,10 @@ def read_message(data: bytes, number: RequestId) -> tuple[bytes, Message]:
 def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
     """Read a message leniently, and put the `id` and the form of an error right."""
     try:
-        value: Any = json.loads(well_formed_bytes(data).decode(errors="replace"))
-        is_deep = levels(value) > MOST_DEPTH
-    except RecursionError:
-        is_deep = True
+        value = parsed_leniently(well_formed_bytes(data).decode(errors="replace"))
     except ValueError:
         raise ValueError("it is not JSON") from None
-    if is_deep:
+    if levels(value) > MOST_DEPTH:
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON-RPC message")

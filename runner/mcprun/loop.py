@@ -35,7 +35,7 @@ _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
 
 _MOST_LEVELS = 400
-"""Levels of nesting of arguments that can be recorded. Servers are sent at most `content.MOST_DEPTH`."""
+"""Levels of nesting of arguments that can be recorded. Servers are sent at most `nesting.MOST_DEPTH`."""
 
 ANSWERED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the user's next message may follow."""

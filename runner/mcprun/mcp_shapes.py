@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from mcprun.nesting import MOST_DEPTH, TOO_DEEP
 from mcprun.records import JsonObject
 
 _EXPECTED = {
@@ -46,6 +47,8 @@ def kind(value: Any) -> str:
 
 def mismatch(where: str, value: Any, expected: str) -> str:
     """Return the problem of a value whose JSON type is wrong: `title is a number, not text`."""
+    if value == TOO_DEEP:
+        return f"{where} is nested more than {MOST_DEPTH} deep"
     return f"{where} is {kind(value)}, not {expected}"
 
 

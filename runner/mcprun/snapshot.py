@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field, ValidationError
 
-from mcprun.content import MOST_DEPTH
 from mcprun.errors import UsageError
 from mcprun.jsonfiles import dumps, indented, write_file
 from mcprun.jsontext import TooDeepError, levels, loads
+from mcprun.nesting import MOST_DEPTH
 from mcprun.records import SCHEMA, JsonObject, Record, ServerRecord, Shape
 from mcprun.rundir import Run
 from mcprun.surrogates import well_formed_bytes

@@ -1,0 +1,77 @@
+"""Servers' JSON that is nested too deeply, or holds numbers with too many digits: what is beside it is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcprun.jsontext import levels
+from mcprun.nesting import MOST_DEPTH, TOO_DEEP, cut_off, parsed_leniently
+from tests.support.as_told import ERAS, TRANSPORTS, serving, told
+from tests.support.cli import run_mcprun
+
+JSON = st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+
+
+def nested(count: int) -> str:
+    """Write lists in lists."""
+    return "[" * count + "]" * count
+
+
+@given(JSON, st.booleans())
+def test_what_is_not_deep_stays_as_it_is(value: Any, is_ascii: bool) -> None:
+    """Brackets and quotes within strings nest nothing."""
+    text = json.dumps(value, ensure_ascii=is_ascii)
+    assert text == cut_off(text)
+    assert value == parsed_leniently(text)
+
+
+@pytest.mark.parametrize("count", [MOST_DEPTH + 1, MOST_DEPTH + 2, 5000, 200_000])
+def test_what_is_deep_is_cut_off_and_still_counts_as_deep(count: int) -> None:
+    """However deep it is, and whatever stands beside it."""
+    text = f'{{"a":{nested(count)},"b":[{nested(count)},"]"],"c":1}}'
+    found = parsed_leniently(text)
+    assert MOST_DEPTH < levels(found) <= MOST_DEPTH + 2
+    assert (list(found), found["c"], found["b"][1]) == (["a", "b", "c"], 1, "]")
+
+
+@pytest.mark.parametrize("bad", [nested(5000), nested(MOST_DEPTH)])
+def test_a_deep_field_of_an_item_costs_no_other_item(bad: str) -> None:
+    """It is replaced; what the list holds besides stays."""
+    text = f'{{"id":1,"result":{{"tools":[{{"name":"a","inputSchema":{bad}}},{{"name":"b"}},{bad}]}}}}'
+    tools = parsed_leniently(text)["result"]["tools"]
+    assert tools == [{"name": "a", "inputSchema": TOO_DEEP}, {"name": "b"}, TOO_DEEP]
+
+
+def test_integers_of_many_digits_are_infinite_in_lists_alone() -> None:
+    """Python reads no more than 4,300 digits."""
+    number = "9" * 5000
+    assert parsed_leniently(f'{{"result":{{"tools":[{number}]}}}}')["result"]["tools"] == [float("inf")]
+    for text in (number, f'{{"result":{{"content":[{number}]}}}}'):
+        with pytest.raises(ValueError, match="number out of range"):
+            parsed_leniently(text)
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_one_tool_that_is_too_deep_costs_no_other_tool(tmp_path: Path, transport: str, era: str) -> None:
+    """It is left out by name, with the reason. A number that nobody can read costs not even its own tool."""
+    deep = '{"not":' * 3000 + "{}" + "}" * 3000
+    tools = [
+        '{"name":"good","inputSchema":{"type":"object"}}',
+        f'{{"name":"deep","inputSchema":{{"type":"object","properties":{{"a":{deep}}}}}}}',
+        f'{{"name":"long","inputSchema":{{"type":"object","properties":{{"a":{{"maximum":{"9" * 5000}}}}}}}}}',
+        f'{{"name":"noted","inputSchema":{{"type":"object"}},"_meta":{{"a":{nested(3000)}}}}}',
+    ]
+    frame = '"resultType":"complete","ttlMs":0,"cacheScope":"private",' if era != "legacy" else ""
+    page = f'{{{frame}"tools":[{",".join(tools)}]}}'
+    with serving(told(tmp_path, era, pages={"tools/list": [page]}), transport) as server:
+        done = run_mcprun("tools", "--json", *server, cwd=tmp_path)
+    assert [tool["name"] for tool in json.loads(done.stdout)["tools"]] == ["good", "long", "noted"]
+    assert "tool 'deep' is left out: inputSchema is nested more than 200 deep" in done.stderr
+    assert "tool 'noted': _meta is nested more than 200 deep; that is ignored" in done.stderr
