@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.jsontext import levels
+from mcprun.jsontext import index_of, levels
 from mcprun.nesting import MOST_DEPTH, TOO_DEEP, cut_off, parsed_leniently
 from tests.support.as_told import ERAS, TRANSPORTS, serving, told
-from tests.support.cli import run_mcprun
+from tests.support.cli import run_mcprun, script, write_jsonl
 
 JSON = st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
 
@@ -46,6 +46,36 @@ def test_a_deep_field_of_an_item_costs_no_other_item(bad: str) -> None:
     text = f'{{"id":1,"result":{{"tools":[{{"name":"a","inputSchema":{bad}}},{{"name":"b"}},{bad}]}}}}'
     tools = parsed_leniently(text)["result"]["tools"]
     assert tools == [{"name": "a", "inputSchema": TOO_DEEP}, {"name": "b"}, TOO_DEEP]
+
+
+def test_a_step_of_a_pointer_that_is_no_index_means_nothing() -> None:
+    """Not even one with more digits than Python reads, or with digits of another script."""
+    items = list("abc")
+    assert [index_of(step, items) for step in ("0", "2", "3")] == [0, 2, None]
+    for step in ("9" * 5000, "\u0661", "-1", "", "x"):
+        assert index_of(step, items) is None
+
+
+@pytest.mark.parametrize("where", ["script", "$ref"])
+def test_a_pointer_into_a_list_with_many_digits_is_no_fault(tmp_path: Path, where: str) -> None:
+    """A script's is the error of its query, a server's leaves its schema as it is."""
+    far = f"/content/{'9' * 5000}"
+    turns = [
+        {"calls": [{"tool": "t", "input": {"key": "a"}}]},
+        {"calls": [{"tool": "t", "input": {"x": {"$from": 0, "path": far}}}]},
+    ]
+    query = {"id": "q", "prompt": "?", "script": [*turns, {"text": "Done."}]}
+    write_jsonl(
+        tmp_path / "p.jsonl", query if where == "script" else script(("t", {"key": "a"}), id="q"), script(id="good")
+    )
+    schema = {"type": "object", "anyOf": [{"type": "object"}], "properties": {"key": {"$ref": f"#/anyOf/{'9' * 5000}"}}}
+    tool = {"name": "t", "inputSchema": schema if where == "$ref" else {"type": "object"}}
+    results = {"a": {"content": [{"type": "text", "text": "x"}]}}
+    with serving(told(tmp_path, "legacy", results, {"tools/list": [{"tools": [tool]}]}), "stdio") as server:
+        done = run_mcprun("batch", "p.jsonl", server[0], "--model", "script", *server[1:], cwd=tmp_path)
+    assert "fault of mcprun" not in done.stdout + done.stderr
+    assert done.verdicts["good"] == "passed"
+    assert done.verdicts["q"] == ("error" if where == "script" else "passed")
 
 
 def test_integers_of_many_digits_are_infinite_in_lists_alone() -> None:

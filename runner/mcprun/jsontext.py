@@ -17,6 +17,9 @@ from pydantic_core import to_json
 MOST_LEVELS = 500
 """Levels of nesting that are parsed. Python's own limit varies by version and with the depth of the stack."""
 
+_MAX_INDEX_DIGITS = 18
+"""Digits of an index into a list: no list is longer."""
+
 _NUMBERS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
@@ -88,6 +91,16 @@ def loads(text: str | bytes) -> Any:
     if bad:
         raise next(_problems(value))
     return value
+
+
+def index_of(step: str, items: list[Any]) -> int | None:
+    """Return the index that a step of a JSON Pointer (RFC 6901, section 4) means in a list; None if there is none.
+
+    Python's `int` refuses more than 4,300 digits.
+    """
+    if not (step.isascii() and step.isdecimal()) or len(step) > _MAX_INDEX_DIGITS:
+        return None
+    return index if (index := int(step)) < len(items) else None
 
 
 def levels(value: Any) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
+from mcprun.jsontext import index_of
+
 Path = tuple[str | int, ...]
 """The keys and indices that lead from the root of a document to a place in it."""
 
@@ -158,8 +160,8 @@ def _followed(start: Any, fragment: str) -> tuple[Path, Any] | None:
     path: Path = ()
     for step in fragment.split("/")[1:]:
         key: str | int = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list) and step.isascii() and step.isdecimal() and int(step) < len(found):
-            key = int(step)
+        if isinstance(found, list) and (index := index_of(step, found)) is not None:
+            key = index
         elif not isinstance(found, dict) or key not in found:
             return None
         found = found[key]

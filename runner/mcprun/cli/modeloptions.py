@@ -43,8 +43,13 @@ EFFORT = click.option(
 )
 
 
+def _is_budget(value: str) -> bool:
+    """Return whether a value is a number of tokens. Python's `int` refuses more than 4,300 digits."""
+    return value.isdecimal() and len(value) < 10 and int(value) >= LEAST_THINKING
+
+
 def _thinking(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is None or value in ("adaptive", "disabled") or (value.isdecimal() and int(value) >= LEAST_THINKING):
+    if value is None or value in ("adaptive", "disabled") or _is_budget(value):
         return value
     raise click.BadParameter(f"{value!r} is neither adaptive nor disabled, nor a number from {LEAST_THINKING:,} on")
 

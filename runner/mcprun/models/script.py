@@ -9,6 +9,7 @@ from typing import Any
 from mcprun.content import result_text
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation import evaluated, search
+from mcprun.jsontext import index_of
 from mcprun.models import Reply, Request
 from mcprun.records import Call, JsonObject
 
@@ -79,8 +80,8 @@ def pointed_at(value: Any, pointer: str, where: str) -> Any:
         step = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and step in value:
             value = value[step]
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
+        elif isinstance(value, list) and (index := index_of(step, value)) is not None:
+            value = value[index]
         else:
             raise LookupError(f"{where}: there is no {step!r} in {_shape(value)}")
     return value
