@@ -199,12 +199,12 @@ def test_a_login_that_nobody_does(server: Guarded) -> None:
 
 
 def test_a_login_gets_the_scopes_that_a_run_lacked(server: Guarded) -> None:
-    """The error of a run says which, and logging in with them lets the call through."""
+    """The call's failure says which, and logging in with them lets the call through."""
     assert log_in(server).code == 0
     query = script(("deep", {"text": "x"}))
     done = batch(server, query=query)
-    assert done.code == 3
-    assert f"mcprun login {server.url} --oauth-scope deep" in done.transcripts[0]["error"]["message"]
+    assert done.code == 1
+    assert f"mcprun login {server.url} --oauth-scope deep" in done.transcripts[0]["calls"][0]["content"][0]["text"]
     assert log_in(server, "--oauth-scope", "deep").code == 0
     assert batch(server, query=query).verdicts == {"q": "passed"}
 

@@ -111,12 +111,14 @@ def handlers() -> Iterator[None]:
 async def test_signals_reach_the_event_loop(is_windows: bool) -> None:
     """Each of them, by the interpreter's own handler too, as on Windows."""
     taken: asyncio.Queue[int] = asyncio.Queue()
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS}  # nohup ignores SIGHUP
     on_stop_signals(taken.put_nowait, is_windows=is_windows)
     for number in STOP_SIGNALS:
         os.kill(os.getpid(), number)
         assert await asyncio.wait_for(taken.get(), 30) == number
-    for number in STOP_SIGNALS:
+    for number, handler in before.items():
         asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("is_windows", [True, False])

@@ -41,6 +41,9 @@ _SIGNATURES = (
 _PDF_WITHIN = 1024
 """Bytes within which a PDF's signature stands: readers accept some bytes before it (ISO 32000-1, annex H)."""
 
+_MEDIA_TYPE = re.compile(r"(?:application|audio|font|image|message|model|multipart|text|video)/[a-z0-9][a-z0-9.+_-]*")
+"""A media type in lower case (RFC 6838, section 4.2)."""
+
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?,", re.IGNORECASE)
 _URL_SAFE = str.maketrans("-_", "+/")
 _SPACE = str.maketrans("", "", string.whitespace)
@@ -133,8 +136,13 @@ def is_large(block: JsonObject) -> bool:
 
 
 def _plain(mime: str) -> str:
-    """Return a media type in lower case, without its parameters."""
+    """Return a media type in lower case, without its parameters; empty if it is not one.
+
+    Text that is not a media type may hold a secret, which is not found any more once it is cut or in lower case.
+    """
     plain = mime.partition(";")[0].strip().lower()
+    if not _MEDIA_TYPE.fullmatch(plain):
+        return ""
     return "image/jpeg" if plain in ("image/jpg", "image/pjpeg") else plain
 
 
