@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,12 @@ _GRACE_SECONDS = 10.0
 
 # In a process that never set a loop, older versions of pytest-asyncio make one that nobody closes.
 asyncio.set_event_loop(None)
+
+if sys.platform != "win32":
+    # Commands under test inherit what this process ignores: SIGHUP under nohup, SIGINT in the background of a shell.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if sys.platform == "linux":
     # Whoever loses its parent becomes a child of this process, daemons included: nothing can hide.

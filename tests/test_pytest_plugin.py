@@ -239,11 +239,11 @@ def test_several_workers(suite: Suite, dist: str, workers: int) -> None:
 
 def test_a_failure_in_a_worker_reads_the_same(suite: Suite) -> None:
     """Whatever it says has come through to the process that reports."""
-    suite.prompts(script(id="wrong", text="\ud800 \x1b[2J", **WRONG))
+    suite.prompts(script(id="wrong", text="\ufffd \x1b[2J", **WRONG))
     done = suite.run("prompts.jsonl", *BARE, "-n2")
     assert done.ret == 1
     done.stdout.fnmatch_lines(
-        [r"model    \ud800 \x1b*2J", "FAILED prompts.jsonl::wrong - Failed: expected text with 'six'*"]
+        [r"model    � \x1b*2J", "FAILED prompts.jsonl::wrong - Failed: expected text with 'six'*"]
     )
 
 
