@@ -164,6 +164,11 @@ def test_a_proxy_that_does_not_answer_is_named(tmp_path: Path) -> None:
     env = {"ANTHROPIC_API_KEY": "x", "ALL_PROXY": "http://127.0.0.1:9", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
     done = run_mcprun("batch", prompts, RAW, "--no-retry", cwd=tmp_path, env=env)
     assert (done.code, "through the proxy of ALL_PROXY (http://127.0.0.1:9)" in done.stderr) == (3, True)
+    done = run_mcprun("tools", "http://localhost:9/mcp", cwd=tmp_path, env=env)
+    assert done.code == 3
+    assert (
+        "can't connect to http://localhost:9/mcp through the proxy of ALL_PROXY (http://127.0.0.1:9): " in done.stderr
+    )
 
 
 def test_a_socks_proxy_says_what_to_install(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, RunError
 from mcprun.http_failure import Delivery
 from mcprun.link import Link
+from mcprun.network import proxy_of
 from mcprun.process import Ahead
 from mcprun.server import first_problem
 from mcprun.serverlog import Stderr
@@ -103,7 +104,9 @@ def explained(error: Exception, progress: Progress, target: Target, refusal: str
         case ValidationError():
             message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
         case _:
-            message = f"can't connect to {target}: {str(error) or type(error).__name__}"
+            proxy = proxy_of(target.url) if isinstance(target, HttpTarget) else ""
+            through = f" through the proxy of {proxy}" if proxy else ""
+            message = f"can't connect to {target}{through}: {str(error) or type(error).__name__}"
     return RunError(kind, message, stderr=progress.stderr.last_words)
 
 
