@@ -151,7 +151,7 @@ def test_every_kind_of_content(tmp_path: Path) -> None:
     run_mcprun("report", "--html", "r.html", cwd=tmp_path)
     items = _Markup((tmp_path / "r.html").read_text()).islands["c-0"]["items"]
     assert [[one.get("text", one.get("data")) for one in item["items"]] for item in items if item["kind"] == "call"] == [
-        [PNG], ["[image, image/svg+xml, 70 bytes, not shown]"], ["[audio, audio/wav]"], ["[resource link demo://readme]"],
+        [PNG], ["[image, image/svg+xml, 41 bytes, not shown]"], ["[audio, audio/wav]"], ["[resource link demo://readme]"],
         ["[resource demo://readme]\n# Read me"], ["[resource demo://paper, binary]"], [],
     ]  # fmt: skip
 
