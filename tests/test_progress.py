@@ -20,6 +20,7 @@ from mcprun.desk import Desk
 from mcprun.errors import UsageError
 from mcprun.events import Event, Where
 from mcprun.link import Link
+from mcprun.listing import list_catalog
 from mcprun.server import NoResult, Server
 from mcprun.tools import ToolSet
 from mcprun.traffic import Traffic
@@ -31,10 +32,10 @@ T = TypeVar("T")
 
 INFO = {"name": "s", "version": "1"}
 DISCOVERED = {
-    "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {}, "serverInfo": INFO,
+    "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"prompts": {}}, "serverInfo": INFO,
     "ttlMs": 0, "cacheScope": "private",
 }  # fmt: skip
-INITIALIZED = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": INFO}
+INITIALIZED = {"protocolVersion": "2025-11-25", "capabilities": {"prompts": {}}, "serverInfo": INFO}
 RESULTS: dict[str, dict[str, Any]] = {
     "tools/call": {"content": []},
     "prompts/get": {"messages": []},
@@ -139,11 +140,16 @@ def counted(*numbers: float) -> Iterator[tuple[float, float | None]]:
     return ((number, 10) for number in numbers)
 
 
+async def list_everything(server: Server, _: Caller) -> str:
+    """List what a server offers besides tools; give what failed."""
+    return ", ".join((await list_catalog(server, 2, print)).failed.values()) or "done"
+
+
 KINDS = [call, get_prompt, read_resource, list_prompts]
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
-@pytest.mark.parametrize("ask", KINDS)
+@pytest.mark.parametrize("ask", [*KINDS, list_everything])
 def test_progress_starts_the_time_limit_anew(ask: Any, era: str) -> None:
     """A request of six seconds comes to its end with a limit of two, when it reports progress each second."""
     assert asked(ask, counted(1, 2, 3, 4, 5), era) == ("done", 6)

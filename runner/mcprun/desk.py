@@ -123,6 +123,8 @@ class Desk:
             if progress > highest:
                 highest = progress
                 clock.progressed(progress, total)
+                if caller is None:
+                    self.list_progressed(progress, total)
             if caller is None:
                 return
             caller.progress += 1

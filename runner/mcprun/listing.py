@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from mcprun.asking import Offers
 from mcprun.catalog import list_prompts, list_resources, list_templates
 from mcprun.connect import Connector
+from mcprun.deadline import Deadline
 from mcprun.errors import QueryError, RunError
 from mcprun.events import Event, Warned
 from mcprun.limits import AUTO, MAX_LOG_BYTES, MAX_RESULT_BYTES
@@ -75,7 +75,7 @@ async def list_all(
                 for note in server.tools.notes:
                     if note.rule in ("malformed", "ignored"):
                         warn(str(note))
-                found = await _catalog(server, seconds, warn) if lists_all else None
+                found = await list_catalog(server, seconds, warn) if lists_all else None
             finally:
                 await server.close()
     except RunError as error:
@@ -86,8 +86,11 @@ async def list_all(
     return record.model_copy(update={"tools": in_order(record.tools)}), told
 
 
-async def _catalog(server: Server, seconds: float, warn: Callable[[str], None]) -> Catalog:
-    """List prompts, resources and templates. If one list fails, the others are listed all the same."""
+async def list_catalog(server: Server, seconds: float, warn: Callable[[str], None]) -> Catalog:
+    """List prompts, resources and templates. If one list fails, the others are listed all the same.
+
+    A list may take so many seconds, all of its pages together. Progress starts them anew, as with a call.
+    """
     lists: dict[str, list[JsonObject]] = {}
     failed: dict[str, str] = {}
     for name, listed, read in (
@@ -97,10 +100,13 @@ async def _catalog(server: Server, seconds: float, warn: Callable[[str], None]) 
     ):
         lists[name] = []
         try:
-            async with asyncio.timeout(seconds):
+            server.desk.list_clock = clock = Deadline(seconds, server.most_seconds)
+            async with clock:
                 lists[name] = await read(server, seconds, warn)
         except TimeoutError:
-            failed[name] = f"{listed.method} failed: it was not done within {seconds:g} s"
+            failed[name] = f"{listed.method} failed: it was not done {clock.limit}"
         except (NoResult, QueryError) as error:
             failed[name] = f"{listed.method} failed: {error}"
+        finally:
+            server.desk.list_clock = None
     return Catalog(**lists, failed=failed)
