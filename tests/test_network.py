@@ -73,7 +73,7 @@ def test_a_proxy_that_is_not_used_does_not_matter(environ: dict[str, str]) -> No
     assert problem(environ) == ""
 
 
-@pytest.mark.parametrize("host", ["::1/64", "[::1]", "[::1]:80", "1.2.3.4/33", "a:b:c"])
+@pytest.mark.parametrize("host", ["::1/64", "[::1]", "[::1]:80", "a:b:c"])
 def test_a_host_that_the_client_of_the_api_cannot_read_is_named(host: str) -> None:
     """Other clients pass over such a host, so that it matters only where the API is asked."""
     environ = {"ALL_PROXY": "http://h:1", "no_proxy": f"a.example,{host}"}

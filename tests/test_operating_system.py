@@ -34,7 +34,11 @@ names = [".".join(file.parts).removesuffix(".__init__") for file in files if fil
 
 def import_all():
     for name in names:
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != "ray":  # an extra, which need not be installed
+                raise
 
 
 import_all()  # what others import, they import as on this system
