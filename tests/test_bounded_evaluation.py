@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,43 @@ def test_a_signal_ends_a_run_that_evaluates(tmp_path: Path, place: str) -> None:
     done = read_jsonl(tmp_path / "out" / "transcripts.jsonl")
     assert [one["id"] for one in done][:1] == ["q1"]
     assert len(done) < len(numbers) // 2
+
+
+def is_evaluating(process_id: int) -> bool:
+    """Return whether a process that evaluates patterns for this one has taken a fifth of a second by now."""
+    for child in Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split():
+        with suppress(OSError):
+            ticks = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11]  # of 100 a second
+            if "evaluation_worker" in Path(f"/proc/{child}/cmdline").read_text() and int(ticks) >= 20:
+                return True
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_sigterm_cuts_scrubbing_short(tmp_path: Path) -> None:
+    """Scrubbing blocks the event loop: patterns that take two minutes for one result end at once all the same."""
+    queries = [script(("says", {}), id=f"q{number}") for number in range(3)]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    offer(tmp_path, says="before")
+    assert run_mcprun("batch", prompts, SERVER, "--out", "recording", cwd=tmp_path).code == 0
+    offer(tmp_path)
+    flags = [part for number in range(120) for part in ("--scrub", slow(number))]
+    command = [str(Path(commands(), "mcprun")), "batch", "p.jsonl", SERVER, "--model", "replay:recording"]
+    process = subprocess.Popen(
+        [*command, "--concurrency", "1", "--out", "out", *flags],
+        cwd=tmp_path, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while not is_evaluating(process.pid) and process.poll() is None:
+            pass
+        process.send_signal(signal.SIGTERM)
+        process.wait(SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 143
+    assert json.loads((tmp_path / "out" / "run.json").read_bytes())["state"] == "interrupted"
+    assert len(read_jsonl(tmp_path / "out" / "transcripts.jsonl")) < len(queries)
 
 
 def test_redaction_that_takes_too_long_hides_the_whole_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,8 +145,18 @@ async def evaluated(function: Callable[[], T]) -> T:
         raise
 
 
+def hurry() -> None:
+    """Cut short what blocks the event loop, since this process is to stop; meant for a signal handler.
+
+    A blocking match in progress ends as if out of time. Until `close`, further ones get 0.05 s, a pattern that has run
+    out of time is not tried again, and after ten more time-outs none is.
+    """
+    _blocking.hurry()
+
+
 def close() -> None:
     """End the processes that are idle. The next evaluation starts a new one."""
+    _blocking.is_hurried, _blocking.hurried_timeouts = False, 0
     for worker in (_blocking, _threaded.worker):
         worker.close()
 
@@ -165,10 +175,14 @@ def _evaluate(name: str, arguments: tuple[Any, ...], *keys: str | bytes) -> Any:
         raise _Abandoned
     times = max(_timeouts[key] for key in keys)
     is_blocking = name in ("replace", "spans", "any_match")
-    if times >= (1 + _MAX_LATER if is_blocking else MAX_TIMEOUTS):
+    is_hurried = is_blocking and worker.is_hurried
+    if is_hurried and worker.hurried_timeouts >= _MAX_LATER:
+        raise _out_of_time(keys[0], "", "was not tried, since the run is to stop")
+    if times >= (1 if is_hurried else 1 + _MAX_LATER if is_blocking else MAX_TIMEOUTS):
         key = next(key for key in keys if _timeouts[key] == times)
         raise _out_of_time(key, "", f"ran out of time {times} times before, and is not tried again")
-    return worker.do(name, arguments, keys, _LATER_SECONDS if is_blocking and times else MATCH_SECONDS)
+    is_brief = is_blocking and (times or is_hurried)
+    return worker.do(name, arguments, keys, _LATER_SECONDS if is_brief else MATCH_SECONDS)
 
 
 def _out_of_time(key: str | bytes, announced: str, how: str) -> EvaluationError:
@@ -184,6 +198,9 @@ class _Worker:
     """A worker process that does one job at a time, started on its first job."""
 
     def __init__(self) -> None:
+        self.is_hurried = False
+        self.hurried_timeouts = 0
+        self._is_cut_short = False
         self._lock = threading.Lock()
         self._process: EvaluationProcess | None = None
 
@@ -209,6 +226,13 @@ class _Worker:
             with suppress(OSError):
                 process.popen.kill()
 
+    def hurry(self) -> None:
+        """End the job in progress as if out of time, and give later ones less."""
+        self.is_hurried = True
+        if self._lock.locked():
+            self._is_cut_short = True
+            self.kill()
+
     def close(self) -> None:
         """End the process if it is idle."""
         if self._lock.acquire(blocking=False):
@@ -226,7 +250,7 @@ class _Worker:
     def _done(self, name: str, arguments: tuple[Any, ...], keys: Sequence[str | bytes], seconds: float) -> Any:
         """Do a job in the process, which is started if there is none. Raises `EOFError` or `OSError` if it is gone."""
         process = self._process = self._process or EvaluationProcess.start()
-        announced = ""
+        announced, self._is_cut_short = "", False
         try:
             write_frame(process.jobs, (name, arguments, seconds))
             while (answer := read_frame(process.results))[0] == "pattern":
@@ -234,11 +258,12 @@ class _Worker:
         except ValueError:
             raise EvaluationError(ErrorKind.FAULT, "a value could not be evaluated: it is nested too deeply") from None
         except EOFError:
-            if not process.ended_by_time():
+            if not process.ended_by_time() and not self._is_cut_short:
                 raise
             self._discard()
             key = announced if announced in keys else keys[0]
             _timeouts[key] += 1
+            self.hurried_timeouts += self.is_hurried
             raise _out_of_time(key, announced, f"took longer than {seconds:g} s") from None
         except BaseException:
             self._discard()  # the next job would read the answer to this one

@@ -22,9 +22,12 @@ else:
     TERMINATE, KILL = signal.SIGTERM, signal.SIGKILL
 
 
-def on_stop_signals(take: Callable[[int], None], *, is_windows: bool = IS_WINDOWS) -> None:
+def on_stop_signals(
+    take: Callable[[int], None], at_once: Callable[[int], None] = lambda _: None, *, is_windows: bool = IS_WINDOWS
+) -> None:
     """Call `take` in the running event loop with the number of each signal that asks this process to stop.
 
+    `at_once` is called with it from the interpreter's signal handler, even while something blocks the event loop.
     SIGTERM and SIGHUP stay ignored if they are, as SIGHUP is under nohup(1).
     Without an event loop that handles signals, as on Windows, the interpreter's handler passes them on to it.
     """
@@ -35,9 +38,15 @@ def on_stop_signals(take: Callable[[int], None], *, is_windows: bool = IS_WINDOW
         if number != signal.SIGINT and signal.getsignal(number) == signal.SIG_IGN:
             continue
         if is_windows:
-            signal.signal(number, lambda number, _: loop.call_soon_threadsafe(take, number) and None)
+
+            def handle(number: int, _: object) -> None:
+                loop.call_soon_threadsafe(take, number)
+                at_once(number)
+
+            signal.signal(number, handle)
         else:
             loop.add_signal_handler(number, take, number)
+            signal.signal(number, lambda number, _: at_once(number))  # the event loop is woken all the same
 
 
 def send_signal(process_id: int, number: signal.Signals) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mcprun import evaluation
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import BATCH_REGRET_SECONDS
@@ -36,7 +37,7 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
             if task:
                 task.cancel()
 
-        on_stop_signals(take)
+        on_stop_signals(take, lambda _: evaluation.hurry())
         return await work
 
     try:
@@ -56,14 +57,21 @@ class Signals:
 
     def __init__(self, ending: Ending, note: Callable[[str], None], *, is_batched: bool = False) -> None:
         self.last = 0
+        self._interrupts = 0
         self._is_batched = is_batched
         self._ending = ending
         self._note = note
 
     async def heeded(self, run: Coroutine[Any, Any, Result]) -> Result:
         """Await a run, and hand on to it what comes."""
-        on_stop_signals(self._take)
+        on_stop_signals(self._take, self._cut_short)
         return await run
+
+    def _cut_short(self, number: int) -> None:
+        """Cut short what blocks the event loop, unless it is the first Ctrl-C: queries in flight may end."""
+        self._interrupts += number == signal.SIGINT
+        if number != signal.SIGINT or self._interrupts > 1:
+            evaluation.hurry()
 
     def _take(self, number: int) -> None:
         is_first = not self.last
