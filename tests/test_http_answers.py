@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ REFUSED = {
     "rpc-500": "HTTP 500 Internal Server Error: database is down",
     "rpc-data-500": 'HTTP 500 Internal Server Error: database is down (data: {"shard": 7})',
     "rpc-text-500": "HTTP 500 Internal Server Error: out of cheese",
-    "rpc-empty-422": "HTTP 422 Unprocessable Entity: an error without a message (-32603)",
+    "rpc-empty-422": f"HTTP 422 {HTTPStatus(422).phrase}: an error without a message (-32603)",
     "binary-500": "HTTP 500 Internal Server Error: image/png, 6 bytes",
     "cut-500": "HTTP 500 Oh: half of the reason",
     "redirect": "HTTP 302 Found, but the redirect to http://127.0.0.1:9/login is not followed",

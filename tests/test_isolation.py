@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -50,8 +51,8 @@ RECORD = RunRecord(
 DEEPER = 5000
 """Levels of nesting beyond what any recursive function reaches."""
 
-READABLE = 700
-"""Levels of nesting that are read, and that recursive functions do not reach."""
+READABLE = 700 if sys.version_info < (3, 12) else 980
+"""Levels of nesting that are read, and that recursive functions do not reach: since 3.12, C code has its own limit."""
 
 
 def nested(levels: int) -> Any:
