@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.pytest_plugin import telling
+from mcprun.pytest_plugin import node_names, telling
+from mcprun.pytest_plugin.node_names import NodeNames
 from mcprun.pytest_plugin.settings import split
 from mcprun.records import Verdict
 from tests.support.cli import QUICKSTART, RAW, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
@@ -66,10 +67,10 @@ class Suite:
         self._pytester = pytester
         self._forks = forks
 
-    def run(self, *args: str, env: dict[str, str] | None = None) -> pytest.RunResult:
+    def run(self, *args: str, env: dict[str, str] | None = None, folder: str = ".") -> pytest.RunResult:
         """Run pytest in a process of its own, which has imported what others import late; any warning is an error."""
         late = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
-        code, stdout, stderr = self._forks.pytest(*QUICK, *late, *args, cwd=self.path, env=env)
+        code, stdout, stderr = self._forks.pytest(*QUICK, *late, *args, cwd=self.path / folder, env=env)
         return pytest.RunResult(code, stdout.splitlines(), stderr.splitlines(), duration=0)
 
     def run_anew(self, *args: str) -> pytest.RunResult:
@@ -228,6 +229,90 @@ def test_last_failed_and_failed_first(suite: Suite) -> None:
     first.stdout.fnmatch_lines(["*::wrong FAILED*", "*::dies ERROR*", "*::fine PASSED*"])
 
 
+ODD_IDS = [
+    "r[2]", "a", "a::b", "a::b::c", "a::z", "x::", "::x", ":::y", "::", "a.b", "v1.2::c.d", "d.e[1.0]", "b[x]", "b[x", "b[", "[y]",
+    "]", "b]c", "b[x]::z", "b[::()]", "()", "a::()", "sp ace", " lead", "trail ", "sl/ash", "/abs/x.py::t", "back\\slash",
+    "ünïcödé ✓", "n\u0303", "@file", "-k", "--lf", "c@d", "%d", "{x}", "'q\"", "r",
+]  # fmt: skip
+"""Ids of queries that mean something to pytest. The first is what the second repeat of the last is called as well."""
+
+BY_NAME = """
+import json
+
+def pytest_sessionfinish(session):
+    names = [item.nodeid for item in session.items]
+    found = {name: [item.nodeid for item in session.perform_collect([name])] for name in names}
+    with open("found.json", "w") as file:
+        json.dump(found, file)
+"""
+
+
+def odd_queries(**more: Any) -> list[dict[str, Any]]:
+    """Write a query for each of the odd ids; the last one has three repeats."""
+    queries = [script(id=name, **more) for name in ODD_IDS]
+    queries[-1]["repeat"] = 3
+    return queries
+
+
+def test_every_node_id_that_is_printed_selects_its_test(suite: Suite) -> None:
+    """It selects that one and no other, also where an id is the beginning of another one."""
+    suite.write("conftest.py", BY_NAME)
+    suite.prompts(*odd_queries())
+    done = suite.run("prompts.jsonl", *BARE, "--collect-only", "-q")
+    found = json.loads((suite.path / "found.json").read_bytes())
+    assert len(found) == len(ODD_IDS) + 2
+    assert [*found] == done.outlines[: len(found)]
+    assert {name: [name] for name in found} == found
+    assert [f"prompts.jsonl::r{rest}" for rest in ("[2]", "[1]", "[2][1]", "[3]")] == [
+        name for name in found if name.startswith("prompts.jsonl::r")
+    ]
+
+
+def test_node_ids_are_paths_from_the_working_folder(suite: Suite) -> None:
+    """They select their tests from a subfolder, and of a file outside of pytest's root folder too."""
+    (suite.path / "root" / "sub").mkdir(parents=True)
+    suite.write("root/pytest.ini", "[pytest]\n")
+    file = suite.prompts(script(id="one"), script(id="b[x", **WRONG), script(id="a::b.c", **WRONG))
+    (suite.path / "root" / "own.jsonl").write_bytes(file.read_bytes())
+    files = ("../own.jsonl", "../../prompts.jsonl")
+    args = ("--rootdir=..", "--mcp-server", str(suite.path / RAW.name), "-v")
+    done = suite.run(*files, *args, folder="root/sub")
+    done.assert_outcomes(passed=2, failed=4)
+    named = [line.partition(" FAILED")[0] for line in done.outlines if " FAILED" in line]
+    assert [f"{file}::{name}" for file in files for name in ("b[x[1]", "a::b.c")] == named
+    assert all(f"FAILED {name} - " in done.stdout.str() for name in named)
+    suite.run(*named, *args, folder="root/sub").assert_outcomes(failed=4)
+    suite.run(*files, *args, "--lf", folder="root/sub").assert_outcomes(failed=4, deselected=2)
+
+
+@given(st.lists(st.text("a:[].", min_size=1), unique=True, max_size=6), st.sampled_from([None, 1, 2]))
+def test_no_name_selects_another(ids: list[str], repeats: int | None) -> None:
+    """Names are unique, end with a bracket if they hold one, and none is the beginning of another."""
+    names = NodeNames(ids)
+    numbers = [None] if repeats is None else range(1, repeats + 1)
+    given = [names.of(one, number) for one in ids for number in numbers]
+    assert len(ids) * len(numbers) == len(set(given))
+    assert all("[" not in name or name.endswith("]") for name in given)
+    whole = [name for name in given if "[" not in name]
+    assert not [(one, other) for one in whole for other in given if other.startswith((f"{one}::", f"{one}["))]
+    assert given == ["::".join([*groups, item]) for groups, item in map(node_names.split, given)]
+
+
+@pytest.mark.parametrize("args", [(), ("-n2",)])
+def test_last_failed_finds_every_test_again(suite: Suite, args: tuple[str, ...]) -> None:
+    """Every failed query and repeat is run again, whatever its id, and is reported by an id that pytest takes."""
+    suite.prompts(*odd_queries(**WRONG), script(id="fine"))
+    first = suite.run("prompts.jsonl", *BARE, *args, "-v")
+    first.assert_outcomes(failed=len(ODD_IDS) + 2, passed=1)
+    collected = suite.run("prompts.jsonl", *BARE, "--collect-only", "-q").outlines[: len(ODD_IDS) + 2]
+    for name in collected:
+        assert f"FAILED {name} - " in first.stdout.str()
+        assert f"{name} FAILED" in first.stdout.str() if not args else f"FAILED {name} \n" in first.stdout.str()
+    suite.run("prompts.jsonl", *BARE, *args, "--lf").assert_outcomes(
+        failed=len(ODD_IDS) + 2, deselected=0 if args else 1
+    )
+
+
 @pytest.mark.parametrize(("dist", "workers"), [("load", 2), ("loadfile", 1)])
 def test_several_workers(suite: Suite, dist: str, workers: int) -> None:
     """Each has a server and a run of its own, and each query is run once."""
@@ -251,7 +336,7 @@ def test_collecting_runs_nothing(suite: Suite) -> None:
     """The names are listed, and no folder is made."""
     suite.prompts(script(id="one", repeat=3), script(id="rated", repeat=3, expect={"pass_rate": 0.5}))
     done = suite.run("prompts.jsonl", *BARE, "--collect-only", "-q")
-    assert done.outlines[:4] == [f"prompts.jsonl::{name}" for name in ("one", "one[2]", "one[3]", "rated")]
+    assert done.outlines[:4] == [f"prompts.jsonl::{name}" for name in ("one[1]", "one[2]", "one[3]", "rated")]
     assert not (suite.path / "outputs").exists()
 
 

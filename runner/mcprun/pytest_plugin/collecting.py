@@ -21,6 +21,7 @@ from mcprun.operating_system import relative_path
 from mcprun.prompts import lines_of
 from mcprun.pytest_plugin import telling
 from mcprun.pytest_plugin.filerun import FileRun
+from mcprun.pytest_plugin.node_names import NodeNames, heading, split
 from mcprun.pytest_plugin.settings import Settings
 from mcprun.queries import Query
 from mcprun.records import Verdict
@@ -51,10 +52,16 @@ class QueriesFile(pytest.File):
     lacks_judge = False
     _run: FileRun | None = None
 
-    def collect(self) -> Iterator[QueryItem]:
-        """Give an item for each query and repeat; one for all repeats where a rate of them is to pass.
+    def __init__(self, *, path: Path, parent: pytest.Collector, **more: Any) -> None:
+        if not path.is_relative_to(parent.config.rootpath):
+            # pytest leaves the path empty. --lf compares paths as they are written, which excludes "../".
+            more = {"nodeid": path.as_posix(), **more}
+        super().__init__(path=path, parent=parent, **more)
 
-        A bad file, or an option that is wrong, is an error of collecting: nothing of it is run.
+    def collect(self) -> list[QueryItem | QueryGroup]:
+        """Return an item for each query and repeat, or one for all repeats of a query that has a pass rate.
+
+        An item whose name holds `::` is in a group. Raises `CollectError` for a bad file and for a wrong option.
         """
         if not self._settings.server:
             raise self.CollectError(_NO_SERVER)
@@ -62,22 +69,47 @@ class QueriesFile(pytest.File):
             plan = self._plan()
         except UsageError as error:
             raise self.CollectError(for_log(visible(str(error)))) from None
+        found: list[QueryItem | QueryGroup] = []
+        for name, query, repeats, rate, line in self._tests(plan):
+            groups, own_name = split(name)
+            parent: QueriesFile | QueryGroup = self
+            children = found
+            for group in groups:
+                parent = _group(parent, group, children)
+                children = parent.children
+            children.append(
+                QueryItem.from_parent(
+                    parent,
+                    name=own_name,
+                    file=self,
+                    query=query,
+                    repeats=repeats,
+                    rate=rate,
+                    line=line,
+                    whole_name=name,
+                )
+            )
+        return found
+
+    def _tests(self, plan: Plan) -> Iterator[tuple[str, Query, tuple[int, ...], float | None, int]]:
+        """Yield the name of each test, with its query, the repeats, the pass rate and the line of the file."""
         prompts = plan.prompts
+        names = NodeNames(prompts.digests)
         with prompts:
             lines = lines_of(self.path, prompts.sha256)
             for query in prompts.queries():
-                repeats = range(1, prompts.repeats_of(query.id) + 1)
+                repeats = tuple(range(1, prompts.repeats_of(query.id) + 1))
                 rate = prompts.pass_rates.get(query.id, plan.pass_rate)
-                groups = [tuple(repeats)] if rate is not None else [(repeat,) for repeat in repeats]
-                for group in groups:
-                    name = query.id if group[0] == 1 else f"{query.id}[{group[0]}]"
-                    yield QueryItem.from_parent(
-                        self, name=name, query=query, repeats=group, rate=rate, line=lines.get(query.id, 1)
-                    )
+                line = lines.get(query.id, 1)
+                if rate is not None or len(repeats) == 1:
+                    yield names.of(query.id), query, repeats, rate, line
+                else:
+                    for repeat in repeats:
+                        yield names.of(query.id, repeat), query, (repeat,), rate, line
 
     def setup(self) -> None:
         """Begin a run of the items that are selected."""
-        items = [item for item in self.session.items if isinstance(item, QueryItem) and item.parent is self]
+        items = [item for item in self.session.items if isinstance(item, QueryItem) and item.file is self]
         ids = {item.query.id for item in items if not item.is_left_out}
         if not ids:
             return
@@ -120,21 +152,49 @@ class QueriesFile(pytest.File):
         return relative_path(self.path)
 
 
+class QueryGroup(pytest.Collector):
+    """Tests that follow each other in a file and whose names have the same part before a `::`."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.children: list[QueryItem | QueryGroup] = []
+
+    def collect(self) -> list[QueryItem | QueryGroup]:
+        """Return the tests, which the file has created."""
+        return self.children
+
+
 class QueryItem(pytest.Item):
-    """A query with one of its repeats, or with all of them where the `rate` of those that must pass was given."""
+    """A query with one of its repeats, or with all of them where the `rate` of those that must pass was given.
+
+    `whole_name` is the name with those of the groups.
+    """
 
     def __init__(
-        self, *, parent: QueriesFile, query: Query, repeats: tuple[int, ...], rate: float | None, line: int, **more: Any
+        self,
+        *,
+        parent: pytest.Collector,
+        name: str,
+        file: QueriesFile,
+        query: Query,
+        repeats: tuple[int, ...],
+        rate: float | None,
+        line: int,
+        whole_name: str,
+        **more: Any,
     ) -> None:
-        super().__init__(parent=parent, **more)
-        self._file = parent
+        if hasattr(parent, "id"):  # pytest 9.2 would take all of the name for one part of the node id
+            more = {"nodeid": f"{parent.nodeid}::{name}", **more}
+        super().__init__(parent=parent, name=name, **more)
+        self.file = file
         self.query = query
+        self._heading = heading(whole_name)
         self._repeats = repeats
         self._rate = rate
         self._line = line
         self._is_good = False
         self._told = ""
-        self.extra_keyword_matches.update(query.tags)
+        self.extra_keyword_matches.update((query.id, whole_name, *query.tags))
         for tag in query.tags:
             if _MARKER.fullmatch(tag) and tag not in _OF_PYTEST:
                 marker = f"{tag}: a tag of a prompts file"
@@ -150,13 +210,13 @@ class QueryItem(pytest.Item):
     @property
     def is_left_out(self) -> bool:
         """Whether it can't be run, since nobody can grade it."""
-        return self._file.lacks_judge and self.query.expect.judge is not None
+        return self.file.lacks_judge and self.query.expect.judge is not None
 
     def setup(self) -> None:
         """Run the query. An error of it, or of the run, is one of pytest: it is neither passed nor skipped."""
         if self.is_left_out:
             raise _failure(_NO_JUDGE)
-        run = self._file.run_for(self)
+        run = self.file.run_for(self)
         start = run.log_offset
         try:
             transcripts = [run.ask(self.query, repeat) for repeat in self._repeats]
@@ -174,8 +234,17 @@ class QueryItem(pytest.Item):
             raise _failure(self._told)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Return the line of the prompts file, counted from 0, and the query's name for the heading of a failure."""
-        return self.path, self._line - 1, for_log(self.name)
+        """Return the line of the prompts file, counted from 0, and the heading of a failure."""
+        return self.path, self._line - 1, for_log(self._heading)
+
+
+def _group(parent: QueriesFile | QueryGroup, name: str, children: list[QueryItem | QueryGroup]) -> QueryGroup:
+    """Return the last of the children if it is the group of that name, else a new one."""
+    if children and isinstance(last := children[-1], QueryGroup) and last.name == name:
+        return last
+    group: QueryGroup = QueryGroup.from_parent(parent, name=name)
+    children.append(group)
+    return group
 
 
 def _failure(told: str) -> BaseException:
