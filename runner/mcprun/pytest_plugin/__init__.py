@@ -7,9 +7,10 @@ configuration, and there is a server to ask.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
@@ -17,6 +18,8 @@ from mcprun.pytest_plugin.calling import McpRun
 from mcprun.pytest_plugin.settings import Settings
 
 __all__ = ["McpRun", "mcp_run"]
+
+_FIXTURES: WeakSet[McpRun] = WeakSet()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,8 +57,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[
 
 
 @pytest.fixture
-def mcp_run(request: pytest.FixtureRequest, tmp_path: Path) -> McpRun:
-    """Give a function that runs queries against an MCP server.
+def mcp_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[McpRun]:
+    """Yield a function that runs queries against an MCP server.
 
     `run = mcp_run([{"prompt": ..., "script": [...]}], server)` takes a prompts file or queries, and a server: an
     `MCPServer` object, or what `--mcp-server` takes, which is meant where none is given. It gives the `mcprun.Run`,
@@ -66,4 +69,13 @@ def mcp_run(request: pytest.FixtureRequest, tmp_path: Path) -> McpRun:
     It can be called in async tests as well, and the test's event loop stands still meanwhile: for a server that
     lives in that loop, write `await asyncio.to_thread(mcp_run, queries, url)`.
     """
-    return McpRun(Settings.of(request.config), tmp_path)
+    run = McpRun(Settings.of(request.config), tmp_path)
+    _FIXTURES.add(run)
+    yield run
+    run.close()
+
+
+def pytest_keyboard_interrupt() -> None:
+    """End runs that other threads wait for, as in `asyncio.to_thread`: an event loop is closed after its threads."""
+    for run in list(_FIXTURES):
+        run.cancel()

@@ -11,6 +11,7 @@ from mcprun.pytest_plugin.settings import Settings, split
 if TYPE_CHECKING:
     from mcprun.batch import Plan
     from mcprun.planning import AnyServer, Options, Prompts
+    from mcprun.pytest_plugin.running import Running
     from mcprun.rundir import Run
 
 
@@ -21,6 +22,21 @@ class McpRun:
         self._settings = settings
         self._folder = folder
         self._count = 0
+        self._running: set[Running] = set()
+
+    def cancel(self) -> None:
+        """End the runs that are still in progress and close their servers at once, without waiting."""
+        if running := list(self._running):
+            from mcprun.process import hurry
+
+            hurry()
+            for one in running:
+                one.cancel()
+
+    def close(self) -> None:
+        """End the runs that are still in progress, and wait until they are over."""
+        for running in list(self._running):
+            running.interrupt()
 
     def __call__(
         self,
@@ -40,7 +56,10 @@ class McpRun:
         from mcprun.rundir import Run
 
         try:
-            result = Running(self._plan(prompts, server, options, more)).result()
+            running = Running(self._plan(prompts, server, options, more))
+            self._running.add(running)
+            result = running.start().result()
+            self._running.discard(running)
         except UsageError as error:
             error.args = tuple(for_log(one) if isinstance(one, str) else one for one in error.args)
             raise error.with_traceback(None) from None  # what is wrong is the caller's, and says so itself

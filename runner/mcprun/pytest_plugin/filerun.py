@@ -28,7 +28,7 @@ class FileRun:
             self._shown = new_directory(plan.prompts.stem, None)
             stack.pop_all()  # the run closes the prompts
         self._path = self._shown.absolute()  # a test may change the working folder
-        self._running = Running(replace(plan, out=str(self._path)), on_demand=True)
+        self._running = Running(replace(plan, out=str(self._path)), on_demand=True).start()
 
     def ask(self, query: Query, repeat: int) -> Transcript:
         """Run a query, and wait for its transcript. Raises `RunError`, now and ever after, when the run has ended."""

@@ -1,4 +1,4 @@
-"""A run in a thread of its own: whoever waits for it can be interrupted, and may have an event loop running."""
+"""A run in a thread of its own: the thread that waits for it can be interrupted, and may have a running event loop."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import contextlib
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Self
 
+from mcprun import evaluation
 from mcprun.batch import Plan, Result, run_plan
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Event, QueryEnd
+from mcprun.process import hurry
 from mcprun.queries import Query
 from mcprun.records import Transcript
 
 
 class Running:
-    """A run that goes on by itself; or `on_demand`, one query when it is asked for, with the servers kept between."""
+    """A run of all queries, or if it is `on_demand`, of each query that `ask` is called with, by the same servers."""
 
     def __init__(self, plan: Plan, *, on_demand: bool = False) -> None:
         self._plan = plan
@@ -29,9 +32,15 @@ class Running:
         # A loop of its own: that of the thread which waits is not touched.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
-        # Never waited for at exit: should nobody close it, the servers end when this process is gone.
+        self._over = threading.Event()
+        self._is_left = False
+        # A daemon, so that a run that was not closed does not keep the process; its servers end with the process.
         self._thread = threading.Thread(target=self._run, args=(on_demand,), name="mcprun", daemon=True)
+
+    def start(self) -> Self:
+        """Start the run."""
         self._thread.start()
+        return self
 
     def ask(self, query: Query, repeat: int) -> Transcript:
         """Run a query, and wait for its transcript. Raises what has ended the run, `RunError` or `UsageError`."""
@@ -46,16 +55,41 @@ class Running:
         return transcript
 
     def result(self) -> Result:
-        """Wait until the run is over. Raises what it raises; where the waiting is interrupted, the run is ended."""
+        """Wait for the end of the run and return its result, or raise its exception.
+
+        An exception that interrupts the waiting, such as Ctrl-C, ends the run and is raised after its end. A third one
+        is raised at once: a tool of a server in this process may never end.
+        """
+        # No `Thread.join`: on CPython 3.11 an interrupted one marks the thread as stopped, and another returns at once.
         try:
-            self._thread.join()
-        except BaseException:
-            self._soon(lambda: self._ending.end(RunError(ErrorKind.CANCELLED, "pytest was interrupted")))
-            self._thread.join()
+            self._over.wait()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):  # no more tests will run in this process
+                hurry()
+            self.interrupt()
             raise
         if not isinstance(self._outcome, Result):
             raise self._outcome or _fault("came to no end")
         return self._outcome
+
+    def cancel(self) -> None:
+        """End the run before it is done, without waiting."""
+        if self._thread.ident is not None and not self._over.is_set():
+            self._soon(lambda: self._ending.end(RunError(ErrorKind.CANCELLED, "pytest was interrupted")))
+            evaluation.hurry()
+
+    def interrupt(self) -> None:
+        """End the run before it is done, and wait until nothing of it is left."""
+        if self._thread.ident is None or self._is_left:
+            return
+        self.cancel()
+        try:
+            self._over.wait()
+        except BaseException:
+            hurry()
+            self._is_left = True
+            self._over.wait()
+            raise
 
     def close(self) -> Result:
         """End a run whose queries were asked for, and wait until nothing of it is left. Raises what it raises."""
@@ -92,6 +126,7 @@ class Running:
         except BaseException as error:  # noqa: BLE001  it is raised where somebody waits for the run
             self._outcome = error
         self._told.put(None)
+        self._over.set()
 
 
 def _fault(what: str) -> RunError:
