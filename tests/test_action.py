@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from mcprun.cli import main
+from tests.support.actions import outputs_of
 from tests.support.cli import QUICKSTART, RAW, ROOT, clean_environment, script, write_jsonl
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -27,8 +28,9 @@ WORKFLOWS = [
 SECONDS = 60.0
 
 
-def run_action(folder: Path, **inputs: str | Path) -> tuple[int, dict[str, str], str]:
+def run_action(folder: Path, cwd: Path | None = None, /, **inputs: str | Path) -> tuple[int, dict[str, str], str]:
     """Run the script of the action with its inputs as GitHub hands them over: its exit code, outputs and log."""
+    folder.mkdir(exist_ok=True)
     given = {name: str(one.get("default", "")) for name, one in ACTION["inputs"].items()}
     given |= {name: str(value) for name, value in inputs.items()}
     env = {
@@ -40,11 +42,10 @@ def run_action(folder: Path, **inputs: str | Path) -> tuple[int, dict[str, str],
     github = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(folder / "summary")}
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", STEPS["batch"]["run"]],
-        cwd=folder, env={**clean_environment(), **github, "RUNNER_TEMP": str(folder), **env},
+        cwd=cwd or folder, env={**clean_environment(), **github, "RUNNER_TEMP": str(folder), **env},
         capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
-    outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
-    return done.returncode, outputs, done.stdout + done.stderr
+    return done.returncode, outputs_of(output.read_bytes().decode()), done.stdout + done.stderr
 
 
 def test_the_action_runs_a_batch(tmp_path: Path) -> None:
@@ -81,6 +82,64 @@ def test_the_action_takes_arguments_and_gives_the_exit_code(tmp_path: Path) -> N
     code, outputs, log = run_action(tmp_path, **more)
     assert (code, outputs["exit-code"], outputs["passed"]) == (1, "1", "1")
     assert "::error title=mcprun::1 regression against base: 1 changed" in log
+
+
+def test_the_outputs_are_those_of_this_run(tmp_path: Path) -> None:
+    """Neither those of an earlier step with the same folder, nor of a folder that the arguments do not choose."""
+    write_jsonl(tmp_path / "p.jsonl", script(), script(id="wrong", expect={"text": {"equals": "6"}}))
+    given: dict[str, str | Path] = {"prompts": "p.jsonl", "server": RAW, "out": "same"}
+    counts = {"passed": "1", "failed": "1", "error": "0", "skipped": "0", "exit-code": "1"}
+    code, outputs, _ = run_action(tmp_path, **given)
+    assert (code, outputs) == (1, {"run": "same", **counts})
+    code, outputs, log = run_action(tmp_path / "second", tmp_path, **given)
+    assert (code, outputs) == (2, {"exit-code": "2"})
+    assert "Error: same holds a run: " in log
+    args = "--no-github --out else\\ where --html h.html"
+    code, outputs, log = run_action(tmp_path / "third", tmp_path, **given, args=args, html="page.html")
+    assert (code, outputs, "::error" in log) == (1, {"run": "else where", **counts}, False)
+    assert [file.name for file in tmp_path.glob("*.html")] == ["h.html"]
+
+
+@pytest.mark.parametrize(
+    "out", ["a\nexit-code=0\npassed=99", "a<<b\nc\nb", "x=<<EOF", "-x", "ü \r", "$(touch pwned)", "a\n\n", "'\";&|*"]
+)
+def test_no_folder_sets_another_output(tmp_path: Path, out: str) -> None:
+    """Whatever the folder is called, it is the value of one output and the folder of the run."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    code, outputs, _ = run_action(tmp_path, prompts="p.jsonl", server=RAW, out=out)
+    assert (code, outputs["run"]) == (0, out)
+    assert list(outputs.items())[1:] == [
+        ("passed", "1"),
+        ("failed", "0"),
+        ("error", "0"),
+        ("skipped", "0"),
+        ("exit-code", "0"),
+    ]
+    assert (tmp_path / out / "run.json").exists()
+    assert not list(tmp_path.rglob("pwned"))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"args": "--filter 'add"}, "the input args cannot be split into words: no closing quotation"),
+        ({"args": "--token s3cret\\"}, "the input args cannot be split into words: no escaped character"),
+        ({"args": '--filter "add\n-- x'}, "the input args cannot be split into words: no closing quotation"),
+        ({"args": "--help"}, "nothing was run: args hold an option that only prints, such as --help"),
+        ({"args": "--show-config"}, "nothing was run: args hold an option that only prints, such as --help"),
+        ({"server": "--help"}, "the input server begins with a dash; options belong in args"),
+        ({"server": ""}, "the input server is empty"),
+        ({"prompts": ""}, "the input prompts is empty"),
+        ({"prompts": "--help"}, "there is no prompts file ./--help; in . there are p.jsonl"),
+    ],
+)
+def test_inputs_that_run_nothing_are_wrong_usage(tmp_path: Path, given: dict[str, str], words: str) -> None:
+    """They are told in one line without a value that may be secret, and the step fails with 2."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    code, outputs, log = run_action(tmp_path, **{"prompts": "p.jsonl", "server": RAW, **given})  # type: ignore[arg-type]
+    assert (code, outputs) == (2, {"exit-code": "2"})
+    assert f"Error: {words}\n" in log
+    assert not re.search(r"Traceback|s3cret", log)
 
 
 EVIL = "x\"; touch pwned; '$(touch pwned)' `touch pwned` \\"

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
 from mcprun.records import ErrorInfo, Verdict
-from mcprun.report.github import SHOWN, commands
+from mcprun.report.github import SHOWN, commands, step_outputs
 from mcprun.report.markdown import SUMMARY_BYTES
 from mcprun.report.workflow import Breaker, without_commands
+from mcprun.rundir import Run
+from tests.support.actions import outputs_of
 from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
 from tests.support.facts import EVIL, facts, transcript
 from tests.support.forks import Forks
@@ -82,6 +84,47 @@ def test_the_switch(tmp_path: Path, flags: tuple[str, ...], env: dict[str, str],
     done = run_mcprun("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, env=env)
     assert (bool(found(done.stdout)), (tmp_path / "summary.md").exists()) == (is_on, is_on)
     assert "github" not in done.record["arguments"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "is_set"),
+    [
+        ((), ACTIONS, True),
+        (("--no-github",), ACTIONS, True),
+        (("--github",), {"GITHUB_STEP_SUMMARY": "summary.md"}, True),
+        ((), {}, False),
+    ],
+)
+def test_a_run_sets_the_outputs_of_its_step(
+    tmp_path: Path, flags: tuple[str, ...], env: dict[str, str], is_set: bool
+) -> None:
+    """They come after those that are there, also where the last one lacks its line break; reports set none."""
+    write_jsonl(tmp_path / "p.jsonl", script(), script(id="wrong", expect={"text": {"equals": "6"}}))
+    (tmp_path / "outputs.txt").write_text("x=1")
+    given = {**env, "GITHUB_OUTPUT": "outputs.txt"}
+    assert run_mcprun("batch", "p.jsonl", RAW, "--out", "r", *flags, cwd=tmp_path, env=given).code == 1
+    assert run_mcprun("report", "r", "--csv", "r.csv", *flags, cwd=tmp_path, env=given).code == 0
+    of_run = {"run": "r", "passed": "1", "failed": "1", "error": "0", "skipped": "0"} if is_set else {}
+    assert {"x": "1", **of_run} == outputs_of((tmp_path / "outputs.txt").read_text())
+
+
+def test_outputs_that_can_not_be_set(tmp_path: Path) -> None:
+    """A step without its outputs is no success: the message names the file, and the exit code is 3."""
+    write_jsonl(tmp_path / "p.jsonl", script())
+    done = run_mcprun("batch", "p.jsonl", RAW, cwd=tmp_path, env={**ACTIONS, "GITHUB_OUTPUT": "."})
+    assert done.code == 3
+    assert "Error: can't write .: Is a directory. The run is kept: " in done.stderr
+
+
+@given(
+    st.text(st.characters(exclude_characters="\0"), min_size=1) | st.sampled_from(["a\nx=1", "<<", "a\r", "\nEOF\n"])
+)
+def test_no_folder_is_another_output(name: str) -> None:
+    """Whatever the folder of a run is called, each output is set once."""
+    run = Run(Path(name), facts().record)
+    outputs = outputs_of(step_outputs(run))
+    assert {"run": str(Path(name)), "passed": "0", "failed": "0", "error": "0", "skipped": "0"} == outputs
+    assert len(step_outputs(run).split("\n")) <= 8 + name.count("\n")
 
 
 def test_a_prompts_file_that_has_changed(tmp_path: Path) -> None:

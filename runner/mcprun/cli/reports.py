@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from mcprun.cli.reportoptions import REPORT_FORMS
 from mcprun.errors import UsageError, describe
 from mcprun.report import output
 from mcprun.report.facts import Against, gather
-from mcprun.report.files import HTML, STDOUT, add_summary, write_page_of, write_report
+from mcprun.report.files import HTML, STDOUT, add_outputs, add_summary, write_page_of, write_report
 from mcprun.report.github import commands
 from mcprun.report.workflow import is_on
 from mcprun.rundir import Run
@@ -22,7 +22,7 @@ from mcprun.rundir import Run
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Which reports to write: the file of each form, and whether GitHub Actions is told."""
+    """Which reports to write: the file of each form, and whether annotations and a summary for GitHub Actions."""
 
     files: Mapping[str, str]
     github: bool
@@ -64,10 +64,23 @@ class Reports:
             raise UsageError("; ".join(problems))
 
     def written(self, run: Run, against: Against | None = None) -> bool:
-        """Write them all at the end of a run, which no trouble with reports may spoil: that is told, and `False`."""
-        try:
-            self.write(run, against)
-        except UsageError as error:
-            click.echo(f"Error: {error}. The run is kept: mcprun report {run.path} writes reports of it", err=True)
-            return False
-        return True
+        """Write them all, and the outputs of a workflow's step, at the end of a run. Return whether all are written.
+
+        Problems are printed and change nothing about the run. `--no-github` does not leave out the outputs: they print
+        nothing, and later steps may depend on them.
+        """
+        writes = [partial(self.write, run, against)]
+        if (self.github or is_on()) and (outputs := os.environ.get("GITHUB_OUTPUT")):
+            writes.append(partial(add_outputs, run, outputs))
+        problems = [problem for write in writes if (problem := _problem(write))]
+        for problem in problems:
+            click.echo(f"Error: {problem}. The run is kept: mcprun report {run.path} writes reports of it", err=True)
+        return not problems
+
+
+def _problem(write: Callable[[], None]) -> str | None:
+    try:
+        write()
+    except UsageError as error:
+        return str(error)
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from mcprun.folders import refuse_own
 from mcprun.jsonfiles import write_file
 from mcprun.report import workflow
 from mcprun.report.facts import Facts
+from mcprun.report.github import step_outputs
 from mcprun.report.junit import junit
 from mcprun.report.markdown import LEAST_BYTES, SUMMARY_BYTES, markdown
 from mcprun.report.output import to_nowhere
@@ -82,5 +84,18 @@ def add_summary(facts: Facts, name: str) -> None:
             raise UsageError(f"there is no room left in {name}, the summary of this step")
         with path.open("a", encoding="utf-8", errors="replace") as summary:
             summary.write(markdown(facts, room))
+    except OSError as error:
+        raise UsageError(f"can't write {name}: {error.strerror}") from None
+
+
+def add_outputs(run: Run, name: str) -> None:
+    """Add a run to the outputs of a workflow's step. Raises `UsageError` if the file can't be written."""
+    data = step_outputs(run).encode("utf-8", "surrogateescape")  # the path's own bytes
+    try:
+        with Path(name).open("ab+") as outputs:
+            if outputs.seek(0, os.SEEK_END):
+                outputs.seek(-1, os.SEEK_END)
+                data = data if outputs.read() == b"\n" else b"\n" + data  # an earlier output may lack its line break
+            outputs.write(data)
     except OSError as error:
         raise UsageError(f"can't write {name}: {error.strerror}") from None

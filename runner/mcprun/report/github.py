@@ -1,19 +1,23 @@
-"""A run as annotations of GitHub Actions: workflow commands, one a line.
+"""A run as annotations and as outputs of a step of GitHub Actions.
 
-Their form, and what is escaped in them, are those of the runner (actions/runner, `ActionCommand.cs`).
+Annotations are workflow commands, one a line. Their form, and what is escaped in them, are those of the runner
+(actions/runner, `ActionCommand.cs`), and so is the form of outputs (`FileCommandManager.cs`).
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from mcprun.records import Verdict
 from mcprun.report.excerpt import causes
 from mcprun.report.facts import Facts
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.terminal import many, one_line
+from mcprun.rundir import Run
 
 SHOWN = 10
 """GitHub shows so many errors and so many warnings of a step, and no more."""
@@ -32,6 +36,14 @@ def commands(facts: Facts, workspace: str = "") -> Iterator[str]:
     flaky = (one for one in facts.record.repeats if one.flaky)
     told = (({"title": f"flaky: {one.id}"}, f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%}") for one in flaky)
     yield from _at_most("warning", told)
+
+
+def step_outputs(run: Run) -> str:
+    """Return the lines of `GITHUB_OUTPUT` that set `run` and the number of queries of each verdict."""
+    counts = run.record.counts
+    return _output("run", str(run.path)) + "".join(
+        _output(verdict, str(getattr(counts, verdict) if counts else 0)) for verdict in Verdict
+    )
 
 
 _Note = tuple[dict[str, str], str]
@@ -61,6 +73,14 @@ def _file(facts: Facts, workspace: str) -> str:
     if workspace and path.is_relative_to(workspace):
         return path.relative_to(workspace).as_posix()
     return name
+
+
+def _output(name: str, value: str) -> str:
+    """Return a value framed by a delimiter that nothing else could hold if it has line breaks, else `NAME=VALUE`."""
+    if not set("\r\n") & set(value):
+        return f"{name}={value}\n"
+    delimiter = f"mcprun-{secrets.token_hex(16)}"
+    return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
 
 def _at_most(kind: str, notes: Iterator[_Note]) -> Iterator[str]:
