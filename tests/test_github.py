@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
-from mcprun.records import ErrorInfo, Verdict
+from mcprun.records import ErrorInfo, PromptsRecord, Verdict
 from mcprun.report.github import SHOWN, commands, step_outputs
 from mcprun.report.markdown import SUMMARY_BYTES
 from mcprun.report.workflow import Breaker, without_commands
@@ -125,6 +125,53 @@ def test_no_folder_is_another_output(name: str) -> None:
     outputs = outputs_of(step_outputs(run))
     assert {"run": str(Path(name)), "passed": "0", "failed": "0", "error": "0", "skipped": "0"} == outputs
     assert len(step_outputs(run).split("\n")) <= 8 + name.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("workspace", "folder", "name", "file"),
+    [
+        ("repo", "repo/sub", "../p.jsonl", "p.jsonl"),
+        ("repo", "repo", "sub/../p.jsonl", "p.jsonl"),
+        ("repo", "repo", "./sub//./q.jsonl", "sub/q.jsonl"),
+        ("repo", "repo/sub", "{top}/repo/p.jsonl", "p.jsonl"),
+        ("repo", "repo/sub", "{top}/repo/sub/../p.jsonl", "p.jsonl"),
+        ("repo/", "repo/sub", "q.jsonl", "sub/q.jsonl"),
+        ("repo/sub/..", "repo", "sub/q.jsonl", "sub/q.jsonl"),
+        ("repo", "repo", "link.jsonl", "sub/q.jsonl"),
+        ("repo", "repo", "linked/q.jsonl", "sub/q.jsonl"),
+        ("repo", "repo", "linked/../p.jsonl", "p.jsonl"),
+        ("repo", "repo", "away/../other/p.jsonl", ""),
+        ("checkout", "repo/sub", "../p.jsonl", "p.jsonl"),
+        ("repo", "checkout/sub", "../p.jsonl", "p.jsonl"),
+        ("repo", "repo", "outside.jsonl", "outside.jsonl"),
+        ("repo", "repo", "gone.jsonl", "gone.jsonl"),
+        ("repo", "other", "p.jsonl", ""),
+        ("repo", "repo", "../other/p.jsonl", ""),
+        ("repo", "repo", "{top}/other/p.jsonl", ""),
+        ("repo", "repo", "../repository/p.jsonl", ""),
+        ("repo", "{top}/no/such/machine", "sub/../p.jsonl", "p.jsonl"),
+        ("repo", "{top}/no/such/machine", "../p.jsonl", ""),
+        ("repo", "repo", "-", ""),
+        ("", "repo", "./sub/../p.jsonl", "p.jsonl"),
+        ("", "repo", "../p.jsonl", "../p.jsonl"),
+        ("repo", "repo", "a\0b", "a\0b"),
+    ],
+)
+def test_the_file_of_an_annotation(tmp_path: Path, workspace: str, folder: str, name: str, file: str) -> None:
+    """It is the path of the file itself in the checkout, however it was called; there is none for one outside of it."""
+    (tmp_path / "repo" / "sub").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    for one in ("repo/p.jsonl", "repo/sub/q.jsonl", "other/p.jsonl"):
+        (tmp_path / one).touch()
+    for link, target in (
+        ("repo/link.jsonl", "sub/q.jsonl"), ("repo/linked", "sub"), ("repo/away", "../other"), ("checkout", "repo"),
+        ("repo/outside.jsonl", "../other/p.jsonl"),
+    ):  # fmt: skip
+        (tmp_path / link).symlink_to(target)
+    prompts = PromptsRecord(file=name.format(top=tmp_path), sha256="0", queries=1, runs=1)
+    found = facts(transcript("q", Verdict.FAILED), prompts=prompts, folder=str(tmp_path / folder.format(top=tmp_path)))
+    ((_, properties, _),) = map(taken, commands(found, str(tmp_path / workspace) if workspace else ""))  # type: ignore[misc]
+    assert {"title": "failed: q", **({"file": file.encode("unicode_escape").decode()} if file else {})} == properties
 
 
 def test_a_prompts_file_that_has_changed(tmp_path: Path) -> None:

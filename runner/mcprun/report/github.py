@@ -6,6 +6,7 @@ Annotations are workflow commands, one a line. Their form, and what is escaped i
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from itertools import islice
@@ -30,7 +31,7 @@ def commands(facts: Facts, workspace: str = "") -> Iterator[str]:
     """Give a run's annotations, one command a line: errors for what makes it fail or err, warnings for what is flaky.
 
     Of each kind there are at most `SHOWN`; the last one counts the rest. Queries are told with their place in the
-    prompts file, as seen from the folder `workspace` where it lies in there.
+    prompts file, as seen from the folder `workspace`, if it is in there.
     """
     yield from _at_most("error", _errors(facts, workspace))
     flaky = (one for one in facts.record.repeats if one.flaky)
@@ -65,14 +66,39 @@ def _errors(facts: Facts, workspace: str) -> Iterator[_Note]:
 
 
 def _file(facts: Facts, workspace: str) -> str:
-    """Name the prompts file as GitHub does: from the top of the checkout. One that came on stdin has no name."""
+    """Name the prompts file as GitHub does: from the top of the checkout, without links.
+
+    Prompts on stdin, and a file outside of the checkout, have no name that GitHub knows.
+    """
     name = facts.record.prompts.file
     if name == "-":
         return ""
-    path = Path(facts.record.folder or ".", name)
-    if workspace and path.is_relative_to(workspace):
-        return path.relative_to(workspace).as_posix()
-    return name
+    folder = Path(facts.record.folder or ".")
+    if workspace:
+        path, top = folder / name, Path(workspace)
+        real, plain = _real(path), _plain(path)
+        for one, root in ((real, _real(top)), (plain, _plain(top))):
+            # A link in the checkout to a file outside of it keeps its own name.
+            if one.is_relative_to(root) and _real(one) == real:
+                return one.relative_to(root).as_posix()
+        if folder.is_dir():
+            return ""
+    # Without a workspace, or a run of another machine: all that is known is the name.
+    known = _plain(Path(name))
+    return "" if workspace and (known.is_absolute() or ".." in known.parts) else known.as_posix()
+
+
+def _real(path: Path) -> Path:
+    """Follow all links. A path that cannot be one is returned unchanged."""
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):
+        return path
+
+
+def _plain(path: Path) -> Path:
+    """Resolve `.` and `..` by the text alone."""
+    return Path(os.path.normpath(path))
 
 
 def _output(name: str, value: str) -> str:
