@@ -117,6 +117,47 @@ def test_nothing_is_replaced_unless_it_is_said(tmp_path: Path) -> None:
     assert [query["prompt"] for query in read_jsonl(tmp_path / "mine")] == ["Hi"]
 
 
+def test_files_are_saved_by_any_name(tmp_path: Path) -> None:
+    """Quotes and `~` mean what they do in a shell. What cannot be written is told, and the chat goes on."""
+    (tmp_path / "folder").mkdir()
+    typed = [
+        "Hi", '/save "my file.jsonl"', "/save ~/at home", "/save ~nobody-at-all/x", "/save folder", "/save! folder",
+        f"/save {'x' * 300}", "/save a\0b", '/save "my file.jsonl"', "/save! outputs/latest/transcripts.jsonl", '/save "', "/new Ho",
+    ]  # fmt: skip
+    with answering({"Hi": [text("Hello.")]}) as api:
+        env = environment(api, tmp_path / "state") | {"HOME": str(tmp_path)}
+        done = run_mcprun("chat", RAW, cwd=tmp_path, env=env, input="\n".join(typed))
+    assert (done.code, len(api.requests)) == (0, 1)
+    saved = [read_jsonl(tmp_path / name) for name in ("my file.jsonl", "at home")]
+    assert [[query["prompt"] for query in queries] for queries in saved] == [["Hi"], ["Hi"]]
+    told = [line for line in done.stderr.splitlines() if re.match("can't|my|.*takes|.*is a file", line)]
+    assert told[1:] == [
+        "can't write ~nobody-at-all/x: No such file or directory",
+        "can't write folder: it is a folder",
+        "can't write folder: it is a folder",
+        f"can't write {'x' * 300}: File name too long",
+        r"can't write a\x00b: embedded null byte",
+        "my file.jsonl is there already: /save! my file.jsonl replaces it",
+        "outputs/latest/transcripts.jsonl is a file of a run: choose another name",
+        "/save takes one FILE: close its quotes, and type nothing after them",
+        "/new takes no argument; type the first message on the next line",
+    ]
+
+
+def test_an_empty_reply_is_told(tmp_path: Path) -> None:
+    """Also one after a call; what was said before the call is no reply."""
+    conversation: dict[str, list[Answer]] = {
+        "Nothing": [message([])],
+        "Blank": [text(" \n")],
+        "Call": [calls(("ok", {}), text="One moment."), message([])],
+        "Both": [calls(("ok", {})), text("Done.")],
+    }
+    with answering(conversation) as api:
+        done = chat(tmp_path, api, "Nothing\nBlank\nCall\nBoth\n", RAW)
+    assert (done.code, done.stderr.count("The reply is empty.\n")) == (0, 3)
+    assert re.search(r"ok, .*\n> Both\n", done.stdout)
+
+
 def test_a_new_conversation_knows_nothing_of_the_last(tmp_path: Path) -> None:
     """After `/new` the model is sent what was said since."""
     with answering({"Hi": [text("Hello.")], "Ho": [text("Yes?")]}) as api:
@@ -128,7 +169,7 @@ def test_a_new_conversation_knows_nothing_of_the_last(tmp_path: Path) -> None:
     ("typed", "words"),
     [
         ("/tolls", "there is no /tolls; did you mean /tools?"),
-        ("/xyz", "there is no /xyz; /help tells what there is"),
+        ("/xyz", "there is no /xyz; /help lists all commands"),
         ("/tool", "/tool needs a name"),
         ("/tool nope", "the server has no tool 'nope'"),
         ("/save", "/save needs a file"),

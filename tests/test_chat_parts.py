@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.cli.chatcommands import Command, command_of, completions
+from mcprun.cli.chatcommands import Command, command_of, completions, file_of, quoted
 from mcprun.content import error_result
 from mcprun.conversation import Conversation, UnderWay
 from mcprun.events import ToolCall
@@ -204,12 +204,58 @@ def test_a_mended_conversation_can_go_on(goes_on: bool, turns: int, answered: se
         ("/new", Command("/new")),
         ("/save  my file.jsonl", Command("/save", "my file.jsonl")),
         ("/save! a", Command("/save!", "a")),
-        ("/", Command("/", "", "there is no /; /help tells what there is")),
+        ("/", Command("/", "", "there is no /; /help lists all commands")),
+        ("Quit", Command("quit")),
+        ('/save "my file.jsonl"', Command("/save", "my file.jsonl")),
+        ("/save 'my file.jsonl'", Command("/save", "my file.jsonl")),
+        ('/SAVE!\t"a"', Command("/save!", "a")),
+        ('/save ~/"my file.jsonl"', Command("/save", "~/my file.jsonl")),
+        ('/save "~/my file.jsonl"', Command("/save", "~/my file.jsonl")),
+        ('/save C:\\x\\"my file.jsonl"', Command("/save", "C:\\x\\my file.jsonl")),
+        ('/save "Bob\'s file"', Command("/save", "Bob's file")),
+        ("/save Bob's file", Command("/save", "Bob's file")),
+        ('/save a "b" c', Command("/save", 'a "b" c')),
+        ("/save my\\ file.jsonl", Command("/save", "my file.jsonl")),
+        ('/save " a "', Command("/save", " a ")),
+        ("/save", Command("/save", "", "/save needs a file: /save FILE")),
+        ('/save ""', Command("/save", "", "/save needs a file: /save FILE")),
+        ('/save "a', Command("/save", '"a', "/save takes one FILE: close its quotes, and type nothing after them")),
+        (
+            '/save! "a" b',
+            Command("/save!", '"a" b', "/save! takes one FILE: close its quotes, and type nothing after them"),
+        ),
+        (
+            '/save "a" "b"',
+            Command("/save", '"a" "b"', "/save takes one FILE: close its quotes, and type nothing after them"),
+        ),
+        ('/tool "a b"', Command("/tool", "a b")),
+        ("/tool", Command("/tool", "", "/tool needs a name: /tool NAME")),
+        ("/tools add", Command("/tools", "add", "/tools takes no argument; /tool NAME shows one tool")),
+        ("/new Hi", Command("/new", "Hi", "/new takes no argument; type the first message on the next line")),
+        ("/run x", Command("/run", "x", "/run takes no argument")),
+        ("/quit now", Command("/quit", "now", "/quit takes no argument; type quit to end")),
+        ("/help save", Command("/help", "save")),
     ],
 )
 def test_what_is_a_command(text: str, command: Command | None) -> None:
-    """A word behind a slash is one, and `quit`; paths and sentences are said."""
+    """A word behind a slash is one, and `quit`; paths and sentences are said. An argument may stand in quotes."""
     assert command_of(text) == command
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda name: not {*name} >= {'"', "'"}))
+def test_what_is_quoted_is_read_as_it_was(name: str) -> None:
+    """A name that a message says has to be typed is the name of the file."""
+    command = command_of(f"/save {quoted(name)}".strip())
+    assert (command and (command.argument, command.problem)) == (name, "")
+
+
+@pytest.mark.parametrize(
+    ("before", "file"),
+    [("/save my fi", "my fi"), ('/save "my fi', "my fi"), ("/SAVE! 'a", "a"), ("/save", None), ("say /save a", None)],
+)
+def test_the_file_that_is_completed(before: str, file: str | None) -> None:
+    """It is completed in quotes too."""
+    assert file_of(before) == file
 
 
 @given(st.text())

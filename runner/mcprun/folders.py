@@ -65,9 +65,9 @@ def refuse_own(path: Path) -> None:
     if not (path.parent / RUN).exists():
         return
     if path.name in FILES:
-        raise UsageError(f"{path} is a file of a run: give the report another name")
+        raise UsageError(f"{path} is a file of a run: choose another name")
     if path.is_symlink():
-        raise UsageError(f"{path} is a link in the folder of a run: remove it, or give the report another name")
+        raise UsageError(f"{path} is a link in the folder of a run: remove it, or choose another name")
 
 
 def latest_run() -> Path | None:

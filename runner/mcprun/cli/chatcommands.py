@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from mcprun.operating_system import IS_WINDOWS
+
 HELP = {
     "/tools": "list the server's tools",
     "/tool NAME": "show a tool and its schema",
-    "/save FILE": "write what was asked as a prompts file; /save! replaces one that is there",
+    "/save FILE": "write what was asked to a prompts file; /save! replaces an existing file",
     "/new": "begin a new conversation, which is a new query",
-    "/run": "say where the run is written",
+    "/run": "show the folder of the run",
     "/help": "show this",
     "quit": "end, as exit and Ctrl-D do; Ctrl-C stops an answer",
 }
@@ -21,34 +23,65 @@ HELP = {
 _NAMES = ("/tools", "/tool", "/save", "/save!", "/new", "/run", "/help", "/quit", "/exit")
 _QUIT = frozenset({"quit", "exit", "/quit", "/exit"})
 _COMMAND = re.compile(r"(/[a-z!?]*)(?:\s+(.*))?", re.DOTALL | re.IGNORECASE)
+_ARGUMENTS = {"/tool": "NAME", "/save": "FILE", "/save!": "FILE"}
+_QUOTED = re.compile(r"""((?:[^\s"']*[/\\])?)(["'])((?:(?!\2).)*)\2""", re.DOTALL)
+"""An argument in quotes, also behind the beginning of a path that has none: `~/"my file"`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command (`/save`, `quit`) and the rest of its line; `problem` says what is wrong with it, if anything."""
+    """A command (`/save`, `quit`) and its argument; `problem` is set if it cannot be obeyed."""
 
     name: str
-    rest: str = ""
+    argument: str = ""
     problem: str = ""
 
 
 def command_of(text: str) -> Command | None:
-    """Read a line without the spaces around it. One that is no command is said to the model, paths (`/etc/…`) too."""
-    if text in _QUIT:
+    """Parse a line without the spaces around it. Return None for a message to the model, such as a path (`/etc/…`)."""
+    if text.lower() in _QUIT:
         return Command("quit")
     match = _COMMAND.fullmatch(text)
     if not match:
         return None
     name, rest = match[1].lower(), (match[2] or "").strip()
-    if name in _QUIT:
-        return Command("quit")
     if name not in _NAMES:
         close = difflib.get_close_matches(name, _NAMES, n=1)
-        hint = f"did you mean {close[0]}?" if close else "/help tells what there is"
+        hint = f"did you mean {close[0]}?" if close else "/help lists all commands"
         return Command(name, rest, f"there is no {name}; {hint}")
-    if name in ("/tool", "/save", "/save!") and not rest:
-        return Command(name, rest, f"{name} needs a {'name' if name == '/tool' else 'file'}: /help tells how")
-    return Command(name, rest)
+    if (kind := _ARGUMENTS.get(name)) is None:
+        return Command(name, rest, _too_much(name) if rest and name != "/help" else "")
+    argument = unquoted(rest)
+    if argument is None:
+        return Command(name, rest, f"{name} takes one {kind}: close its quotes, and type nothing after them")
+    return Command(name, argument, "" if argument else f"{name} needs a {kind.lower()}: {name} {kind}")
+
+
+def unquoted(text: str) -> str | None:
+    """Return an argument without its quotes, or None if they are not closed or something follows them.
+
+    Spaces need no quotes. A backslash before a space is left out, except on Windows.
+    """
+    if match := _QUOTED.fullmatch(text):
+        return f"{match[1]}{match[3]}"
+    if text.startswith(('"', "'")):
+        return None
+    return text if IS_WINDOWS else text.replace("\\ ", " ")
+
+
+def quoted(argument: str) -> str:
+    """Return an argument as it has to be typed."""
+    if argument == argument.strip() and unquoted(argument) == argument:
+        return argument
+    mark = "'" if '"' in argument else '"'
+    return f"{mark}{argument}{mark}"
+
+
+def _too_much(name: str) -> str:
+    if name in _QUIT:
+        return f"{name} takes no argument; type quit to end"
+    hint = {"/tools": "; /tool NAME shows one tool", "/new": "; type the first message on the next line"}
+    return f"{name} takes no argument{hint.get(name, '')}"
 
 
 def completions(before: str, tools: Iterable[str]) -> Iterator[tuple[str, int]]:
@@ -64,6 +97,6 @@ def completions(before: str, tools: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 
 def file_of(before: str) -> str | None:
-    """Give the file that is being typed after `/save`, if it is one."""
-    match = re.fullmatch(r"/save!?\s+(.*)", before)
+    """Return the file that is being typed after `/save`, without a quote before it, or None."""
+    match = re.fullmatch(r"""/save!?\s+["']?(.*)""", before, re.IGNORECASE)
     return match[1] if match else None

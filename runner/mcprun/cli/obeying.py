@@ -1,4 +1,4 @@
-"""What the commands of a chat do: list tools, show one, save what was asked."""
+"""The commands of a chat: list tools, show one, save what was asked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 from mcprun.approval import Ask, is_asked_about
 from mcprun.chat import Chat
-from mcprun.cli.chatcommands import HELP, Command
+from mcprun.cli.chatcommands import HELP, Command, quoted
+from mcprun.errors import UsageError
+from mcprun.folders import refuse_own
 from mcprun.jsonfiles import dumps, write_file
 from mcprun.report.console import Console
 from mcprun.report.talk import Teller
@@ -20,7 +22,7 @@ _SHOWN = 10_000
 
 
 def obey(command: Command, chat: Chat, ask: Ask, console: Console, teller: Teller) -> None:
-    """Do what a command says, `quit` excepted, and show what comes of it; `ask` says which calls are asked about."""
+    """Execute any command but `quit`, and show its result; `ask` says which calls are asked about."""
     if command.problem:
         teller.note(command.problem)
         return
@@ -31,14 +33,14 @@ def obey(command: Command, chat: Chat, ask: Ask, console: Console, teller: Telle
         case "/tools":
             _list(chat, ask, console, teller)
         case "/tool":
-            _show(chat, command.rest, teller)
+            _show(chat, command.argument, teller)
         case "/run":
             teller.show((str(chat.path), ""))
         case "/new":
             chat.new()
             teller.note(f"This is {chat.name}; what was said before is forgotten.")
         case "/save" | "/save!":
-            teller.note(_saved(chat, Path(command.rest).expanduser(), is_replaced=command.name == "/save!"))
+            teller.note(_saved(chat, _path(command.argument), is_replaced=command.name == "/save!"))
 
 
 def _list(chat: Chat, ask: Ask, console: Console, teller: Teller) -> None:
@@ -63,15 +65,28 @@ def _show(chat: Chat, name: str, teller: Teller) -> None:
     teller.show((visible(cut(told, _SHOWN)), ""))
 
 
+def _path(name: str) -> Path:
+    """Return the path that a user means, who may begin it with `~`."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(name)
+
+
 def _saved(chat: Chat, path: Path, *, is_replaced: bool) -> str:
-    """Write what was asked to a prompts file, and say what came of it."""
+    """Write what was asked to a prompts file, and return a message about it."""
     queries = chat.queries
     if not queries:
         return "nothing was answered yet: there is nothing to save"
-    if path.exists() and not is_replaced:
-        return f"{path} is there already: /save! {path} replaces it"
     try:
+        if path.exists() and not path.is_file():
+            return f"can't write {path}: it is {'a folder' if path.is_dir() else 'not a file'}"
+        if path.exists() and not is_replaced:
+            return f"{path} is there already: /save! {quoted(str(path))} replaces it"
+        refuse_own(path)
         write_file(path, "".join(f"{dumps(query)}\n" for query in queries).encode())
-    except OSError as error:
-        return f"can't write {path}: {error.strerror}"
+    except UsageError as error:
+        return str(error)
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
+        return f"can't write {path}: {getattr(error, 'strerror', None) or error}"
     return f"{path}: {many(len(queries), 'query')}"

@@ -36,6 +36,7 @@ class Talking:
         self._teller: Teller = console.talk()
         self._hearing = Hearing(plan.redactor)
         self._chat: Chat | None = None
+        self._is_silent = True
         self._keyboard: Keyboard = keyboard(
             lambda: self._chat.tools.names.values() if self._chat else (), plan.redactor.text, self._echo
         )
@@ -73,10 +74,12 @@ class Talking:
 
     def hear(self, text: str) -> None:
         """Show what the model says, as far as it can hold no half of a secret."""
+        self._is_silent = self._is_silent and not text.strip()
         self._teller.piece(self._hearing.take(text))
 
     def began(self, call: ToolCall) -> None:
         """Show a call that the model wants to make."""
+        self._is_silent = True
         self._heard()
         self._teller.calling(call)
 
@@ -99,6 +102,7 @@ class Talking:
                 continue
             command = command_of(text)
             if command is None:
+                self._is_silent = True
                 answered = await chat.say(text)
                 self._heard()
                 self._tell(answered)
@@ -131,8 +135,10 @@ class Talking:
             self._teller.note(f"Warning: {warning}")
 
     def _tell(self, answered: Answered) -> None:
-        """Say how an answer ended that the model did not end by itself."""
+        """Show how an answer ended that the model did not end by itself, and that one is empty."""
         if answered.is_whole:
+            if self._is_silent:
+                self._teller.note("The reply is empty.")
             return
         if answered.error:
             told = f"Error: {answered.error.kind}: {answered.error}."
