@@ -12,7 +12,7 @@ from mcprun.promptfiles import files_of, fits
 
 FILES = ("a.jsonl", "b.txt", "tests/a.jsonl", "tests/[x].jsonl", "tests/deep/a.jsonl", "tests/deep/er/b.jsonl",
          "outputs/r/transcripts.jsonl", "outputs/a.jsonl", "tests/outputs/r/prompts.jsonl", "run/transcripts.jsonl",
-         "run/more/a.jsonl")  # fmt: skip
+         "run/more/a.jsonl", ".venv/lib/a.jsonl", "tests/.hidden.jsonl", "tests/deep/.git/b.jsonl")  # fmt: skip
 
 
 @pytest.fixture
@@ -44,6 +44,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("run/*.jsonl", []),
         ("**/prompts.jsonl", []),
         ("*/none.jsonl", []),
+        ("tests/.*.jsonl", ["tests/.hidden.jsonl"]),
+        (".v*/**/*.jsonl", [".venv/lib/a.jsonl"]),
+        (".venv/lib/*.jsonl", [".venv/lib/a.jsonl"]),
+        ("**/.git/*", ["tests/deep/.git/b.jsonl"]),
     ],
 )
 def test_a_pattern_names_the_same_files_everywhere(project: Path, pattern: str, expected: list[str]) -> None:

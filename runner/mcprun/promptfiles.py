@@ -1,6 +1,7 @@
 """Find the prompts files of a pattern such as `tests/**/*.jsonl`, for `mcprun batch` and for pytest.
 
-`*` and `?` match within one name, `**` any number of folders. Files of runs and of `outputs/` are left out.
+`*` and `?` match within one name, `**` any number of folders. As in a shell, none of them matches a name that begins
+with a dot, such as `.venv`. Files of runs and of `outputs/` are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ def files_of(name: str) -> list[str]:
     if not glob.has_magic(name) or Path(name).exists():
         return [name]
     here = Path.cwd()
-    found = [file for file in _walk(_fixed(_absolute(name, here)), _depth(name)) if fits(file, name, here)]
+    pattern = _absolute(name, here)
+    fixed = _fixed(pattern)
+    has_hidden = any(map(_is_hidden, pattern.relative_to(fixed).parts))
+    found = [file for file in _walk(fixed, _depth(name), has_hidden=has_hidden) if fits(file, name, here)]
     return sorted(str(file) if Path(name).is_absolute() else os.path.relpath(file, here) for file in found)
 
 
@@ -36,12 +40,22 @@ def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     ends = {0}
     for one in pattern:
         if one == "**":
-            ends = set(range(min(ends), len(parts) + 1))
+            for end in range(min(ends), len(parts)):
+                if end in ends and not _is_hidden(parts[end]):
+                    ends.add(end + 1)
         else:
-            ends = {end + 1 for end in ends if end < len(parts) and fnmatch.fnmatchcase(parts[end], one)}
+            ends = {end + 1 for end in ends if end < len(parts) and _matches_name(parts[end], one)}
         if not ends:
             return False
     return len(parts) in ends
+
+
+def _matches_name(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(name, pattern) and (_is_hidden(pattern) or not _is_hidden(name))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def _is_output(file: Path, root: Path, fixed: Path) -> bool:
@@ -75,10 +89,10 @@ def _depth(pattern: str) -> int | None:
     return None if "**" in parts else len(parts)
 
 
-def _walk(folder: Path, depth: int | None) -> Iterator[Path]:
-    """Yield the files of a folder and those below it. Links to folders are followed where the depth has a limit."""
+def _walk(folder: Path, depth: int | None, *, has_hidden: bool) -> Iterator[Path]:
+    """Yield the files of a folder and those below it. Links to folders are followed if the depth has a limit."""
     for place, folders, files in os.walk(folder, followlinks=depth is not None):
         if depth is not None and len(Path(place).relative_to(folder).parts) >= depth:
             folders.clear()
-        folders[:] = [name for name in folders if name != _OUTPUTS]
+        folders[:] = [name for name in folders if name != _OUTPUTS and (has_hidden or not _is_hidden(name))]
         yield from (Path(place, name) for name in files)
