@@ -60,6 +60,17 @@ def test_the_budget_of_restarts_ends_the_run(tmp_path: Path) -> None:
     assert done.record["error"]["kind"] == "server_died"
 
 
+def test_calls_that_a_server_takes_down_together_are_one_error(tmp_path: Path) -> None:
+    """All calls of the turn fail, the query has one error, and asyncio warns of none."""
+    turn = {"calls": [{"tool": "hang"}, {"tool": "die"}, {"tool": "hang"}]}
+    prompts = write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "x", "script": [turn, {"text": "ok"}]})
+    done = run_mcprun("batch", prompts, RAW, "--restarts", "2", cwd=tmp_path)
+    assert (done.verdicts["q"], done.transcripts[0]["error"]["kind"]) == ("error", "server_died")
+    ended = [event["problem"] for event in done.trace if event["event"] == "tool_call"]
+    assert ended == ["server_died"] * 3 * 3
+    assert [event["message"] for event in done.trace if event["event"] == "sdk_log"] == []
+
+
 @pytest.mark.parametrize("flags", [[], ["--servers", "2"]])
 def test_a_server_that_dies_now_and_then_fails_nobody(tmp_path: Path, flags: list[str]) -> None:
     """A server that ends with every 25th call takes queries down, which all pass when they are tried again."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
-from mcprun.together import meanwhile, together
+from mcprun.together import meanwhile, outlast, together
 
 
 class Work:
@@ -27,6 +28,13 @@ class Work:
     async def fails(self, error: Exception) -> None:
         """Fail at once."""
         raise error
+
+    async def fails_after(self, event: asyncio.Event) -> None:
+        """Fail when an event is set, also if cancelled meanwhile."""
+        try:
+            await event.wait()
+        finally:
+            raise KeyError("after")
 
 
 async def test_all_are_done() -> None:
@@ -107,3 +115,29 @@ async def test_what_is_done_meanwhile_ends_with_the_context() -> None:
     async with meanwhile(work.fails(ValueError("one"))):
         await asyncio.sleep(0)
     assert work.ended == ["a", "b cancelled"]
+
+
+async def test_errors_that_are_not_raised_are_not_logged_either(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio logs each error that nobody retrieves, as of the second of two calls to a server that died."""
+    work, ends = Work(), asyncio.Event()
+
+    async def fails_when_cancelled() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise KeyError("late")
+
+    with pytest.raises(ValueError, match="one"):
+        await together([work.fails(ValueError("one")), work.fails(KeyError("two")), fails_when_cancelled()])
+    waiter = asyncio.create_task(together([work.fails_after(ends), work.waits("a", asyncio.Event())]))
+    await asyncio.sleep(0)
+    ends.set()
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    async with meanwhile(work.fails(ValueError("besides"))):
+        await asyncio.sleep(0)
+    await outlast([asyncio.create_task(work.fails(ValueError("outlasted")))])
+    del waiter
+    gc.collect()
+    assert caplog.messages == []

@@ -27,6 +27,7 @@ from mcprun.events import CallRetry, Emit, Progressed, ServerAsked, ServerLogged
 from mcprun.jsontext import finite, holds_odd_number
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
 from mcprun.records import JsonObject
+from mcprun.together import retrieve
 
 T = TypeVar("T")
 
@@ -215,6 +216,7 @@ class Desk:
         answering = asyncio.ensure_future(
             owner.asker.answer(kind, request, owner.caller, is_sure=owner.is_sure),
         )
+        answering.add_done_callback(retrieve)
         self.askers.when_gone(owner.asker, answering.cancel)
         with ExitStack() as stack:
             for clock in self.askers.clocks(owner):

@@ -21,6 +21,7 @@ from mcp.shared.message import SessionMessage
 from mcprun.http_body import failure_of, is_compressed, media_type, read_body
 from mcprun.http_failure import HttpFailure, current_delivery
 from mcprun.http_reports import PING, PING_ID, PING_SECONDS, Reports, is_followed, reason_of_loss, well_formed_bodies
+from mcprun.together import retrieve
 from mcprun.wire import Lines, LongLine, read_message, unreadable
 
 HTTP_SECONDS = 30.0
@@ -159,6 +160,7 @@ async def legacy_sse(
                 raise httpx2.SSEError(f"expected text/event-stream, got {media_type(response) or 'no content type'}")
             incoming = _Incoming()
             endpoint: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            endpoint.add_done_callback(retrieve)
             reading = asyncio.create_task(_read(response, max_bytes, incoming, endpoint, reports), name="events")
             try:
                 yield incoming, _Outgoing(client, await endpoint, incoming, reports)

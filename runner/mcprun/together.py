@@ -9,9 +9,9 @@ from typing import Any
 
 
 async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run all of it at the same time. When one fails, or the waiting is cancelled, end the others and wait for them.
+    """Run coroutines concurrently. If one fails, or the caller is cancelled, cancel the others and wait for them.
 
-    Raises what failed first in the order of `work`. Unlike `asyncio.TaskGroup` it never cancels the task that waits:
+    Raises the first error in the order of `work`. Unlike `asyncio.TaskGroup` it never cancels the task that waits:
     before Python 3.11.4 that leaves a mark on it, with which no later `asyncio.timeout` raises `TimeoutError`.
     """
     work = list(work)
@@ -19,6 +19,8 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
         await work[0]
         return
     tasks = [asyncio.create_task(one) for one in work]
+    for task in tasks:
+        task.add_done_callback(retrieve)  # several may fail, and one error is raised
     try:
         if tasks:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -35,15 +37,13 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 @asynccontextmanager
 async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do something besides the context; it is ended with it. Whoever needs what it brings asks for it again."""
+    """Run a coroutine during the context, and cancel it at its end. Its errors are not raised."""
     task = asyncio.create_task(work)
     try:
         yield
     finally:
         task.cancel()
         cancelled = await outlast({task})
-        if not task.cancelled():
-            task.exception()  # it is not lost: whoever asks again meets it
         if cancelled:
             raise cancelled
 
@@ -51,10 +51,12 @@ async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 async def outlast(
     tasks: Collection[asyncio.Future[Any]], seconds: float | None = None
 ) -> asyncio.CancelledError | None:
-    """Wait for tasks to end, for at most so many seconds, however often the waiting is cancelled.
+    """Wait for tasks to end, for at most so many seconds, however often the caller is cancelled.
 
-    Gives what it was cancelled with, for who waits to raise when all is done.
+    Return the last cancellation, which the caller must raise, or None. The errors of the tasks are not raised.
     """
+    for task in tasks:
+        task.add_done_callback(retrieve)
     cancelled = None
     loop = asyncio.get_running_loop()
     until = None if seconds is None else loop.time() + seconds
