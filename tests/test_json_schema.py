@@ -194,3 +194,43 @@ def test_what_is_not_a_schema_is_told_with_its_place() -> None:
     with pytest.raises(InvalidSchemaError, match=r"^at \$\.type: ") as raised:
         check_schema({"type": "x" * 10_000})
     assert (raised.value.path, len(str(raised.value)) < 2000) == ("$.type", True)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "told"),
+    [
+        ({"required": ["total"]}, {"rows": 1}, "at $: 'total' is a required property"),
+        ({"type": "array"}, {"a": [*range(9999)]}, "at $: an object of 1 key does not match 'type': \"array\""),
+        ({"type": "string"}, [*range(9999)], "at $: a list of 9,999 items does not match 'type': \"string\""),
+        ({"maxLength": 3}, "x" * 9999, "at $: a text of 9,999 characters does not match 'maxLength': 3"),
+        ({"enum": ["x" * 99] * 99}, "y", "at $: a text of 1 character does not match 'enum': a list of 99 items"),
+        ({"maximum": 1}, 10**4000, "at $: a number does not match 'maximum': 1"),
+        ({"const": {"k": "x" * 999}}, None, "at $: null does not match 'const': an object of 1 key"),
+        (
+            {"properties": {"k" * 9999: {"type": "string"}}},
+            {"k" * 9999: 1},
+            "at $.(a key of 9,999 characters): 1 is not of type 'string'",
+        ),
+    ],
+)
+def test_a_violation_is_described_without_the_value_and_the_schema(schema: Any, value: Any, told: str) -> None:
+    """The reason and the path stay short, whatever a server sends."""
+    check_schema(schema)
+    assert str(SchemaValidator(schema, SEARCHES["ecma"]).outcome(value).problem) == told
+
+
+def test_a_long_path_keeps_its_ends() -> None:
+    """The steps in between are left out."""
+    schema: Any = {"type": "string"}
+    value: Any = 1
+    for number in range(50):
+        schema, value = {"properties": {f"key{number}": schema}}, {f"key{number}": value}
+    outcome = SchemaValidator(schema, SEARCHES["ecma"]).outcome(value)
+    assert str(outcome.problem) == "at $.key49.key48 … .key1.key0: 1 is not of type 'string'"
+
+
+def test_an_invalid_schema_is_described_without_itself() -> None:
+    """A message about a schema that is not valid stays short as well."""
+    with pytest.raises(InvalidSchemaError) as caught:
+        check_schema({"properties": {"k" * 9999: {"type": ["x" * 9999]}}})
+    assert len(str(caught.value)) < 400

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mcprun.mcp_results import read_call, read_prompt, read_resource
-from tests.support.as_told import ERAS, TRANSPORTS, calling, played, told
+from tests.support.as_told import ERAS, TOOL, TRANSPORTS, calling, played, told
 
 FINE = {"type": "text", "text": "fine"}
 PNG = {"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}
@@ -205,3 +205,31 @@ def test_a_run_keeps_what_can_be_read(tmp_path: Path, era: str, transport: str) 
     }
     assert {problems[name] for name in ("p", "empty", "x://y", "x://z")} == {"invalid result"}
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_result_that_breaks_its_output_schema_is_sent_with_a_reason_and_a_path(
+    tmp_path: Path, transport: str
+) -> None:
+    """The model is sent neither the schema nor the value again, however long they are."""
+    rows = {"items": {"properties": {"k" * 999: {"enum": ["x" * 99] * 99}}}, "maxItems": 500}
+    listed = {**TOOL, "outputSchema": {"type": "object", "required": ["total"], "properties": {"rows": rows}}}
+    results = {
+        "lacks": {"rows": [{"label": f"row {number}"} for number in range(400)]},
+        "long": {"total": 1, "rows": [{"label": f"row {number}"} for number in range(600)]},
+        "deep": {"total": 1, "rows": [{}, {"k" * 999: "y" * 999}]},
+    }
+    sent = {key: {"content": [FINE], "structuredContent": value} for key, value in results.items()}
+    file = told(tmp_path, "legacy", sent, {"tools/list": [{"tools": [listed]}]})
+    done = played(tmp_path, file, transport, *map(calling, sent), flags=("--max-result-bytes", "20000"))
+    broken = "The result does not fit the tool's own output schema: at "
+    reasons = {
+        "lacks": "$: 'total' is a required property",
+        "long": "$.rows: a list of 600 items does not match 'maxItems': 500",
+        "deep": "$.rows[1].(a key of 999 characters): a text of 999 characters does not match 'enum': a list of 99 items",
+    }
+    for one in done.transcripts:
+        texts = [FINE["text"], broken + reasons[one["id"]]]
+        assert [item["text"] for item in one["calls"][0]["content"]] == texts
+        (result,) = one["messages"][2]["content"]
+        assert [item["text"] for item in result["content"]] == texts

@@ -1,6 +1,7 @@
 """Validate JSON Schema 2020-12: no reference is fetched, numbers are exact, the caller chooses the pattern dialect.
 
-JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Only this module and its keywords use `jsonschema`.
+JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Only this module, its keywords and its
+violations use `jsonschema`.
 Validation may take any time here; `evaluation.py` bounds it.
 """
 
@@ -21,12 +22,13 @@ from referencing.jsonschema import DRAFT202012
 from mcprun.json_schema_keywords import keywords, unique_items
 from mcprun.patterns import Search, compile_pattern
 from mcprun.schema_references import VALUES, is_local, referred
+from mcprun.schema_violations import path_of, reason_of
 
 _MAX_NOTES = 10
 """Patterns, and references, that one validation reports as skipped."""
 
-_MAX_MESSAGE = 1000
-"""Characters of a problem's message, which holds the value that is wrong."""
+_MAX_NOTE = 300
+"""Characters of a note, which holds a pattern or a reference."""
 
 
 class InvalidSchemaError(ValueError):
@@ -34,7 +36,7 @@ class InvalidSchemaError(ValueError):
 
     def __init__(self, path: str, message: str) -> None:
         self.path = path
-        self.message = shortened(message)
+        self.message = message
         super().__init__(f"at {path}: {self.message}")
 
 
@@ -75,7 +77,7 @@ def check_schema(schema: Any) -> None:
     """
     error = next(_METASCHEMA.iter_errors(schema), None)
     if error is not None:
-        raise InvalidSchemaError(error.json_path, error.message)
+        raise InvalidSchemaError(path_of(error), reason_of(error))
 
 
 def is_schema(value: Any) -> bool:
@@ -131,7 +133,7 @@ class SchemaValidator:
         try:
             error = best_match(validator.iter_errors(value))
             if error is not None:
-                problem = Problem(error.json_path, shortened(error.message))
+                problem = Problem(path_of(error), reason_of(error))
         except RecursionError:
             raise
         except Exception as error:  # noqa: BLE001  a reference to a value that is not a schema raises any exception
@@ -141,12 +143,12 @@ class SchemaValidator:
     def _find(self, pattern: str, text: str) -> bool | None:
         found = self.search(pattern, text)
         if found is None and len(self._unread) < _MAX_NOTES:
-            self._unread[shortened(f"the pattern {pattern!r} can't be read, and is not checked", 300)] = None
+            self._unread[shortened(f"the pattern {pattern!r} can't be read, and is not checked")] = None
         return found
 
     def _unresolvable(self, note: str) -> None:
         if len(self._unresolved) < _MAX_NOTES:
-            self._unresolved[shortened(note, 300)] = None
+            self._unresolved[shortened(note)] = None
 
 
 def bound_work(schema: Any) -> float:
@@ -206,7 +208,7 @@ def count_nodes(value: Any, most: float) -> float:
     return total if total <= most else float("inf")
 
 
-def shortened(text: str, length: int = _MAX_MESSAGE) -> str:
+def shortened(text: str, length: int = _MAX_NOTE) -> str:
     """Cut out the middle of a text that is longer than `length`."""
     half = length // 2
     return text if len(text) <= length else f"{text[:half]} … {text[-half:]}"
