@@ -10,12 +10,13 @@ from typing import cast
 from mcprun.attempt import Attempts
 from mcprun.ending import Ending
 from mcprun.events import AttemptEnd, Event
+from mcprun.judge import Exam
 from mcprun.limits import Limits
 from mcprun.loop import Loop
 from mcprun.models import Reply, Request
 from mcprun.pool import Pool
 from mcprun.queries import parse_query
-from mcprun.records import Transcript
+from mcprun.records import Check, Transcript
 from mcprun.server import Server
 from mcprun.show import Show
 from mcprun.tools import ToolSet
@@ -32,6 +33,14 @@ class Model:
             await asyncio.sleep(2)
         await asyncio.sleep(0.5)
         return Reply(content=[{"type": "text", "text": "Done."}], stop_reason="end_turn", model="model-1")
+
+
+class Slowly:
+    """A judge that takes two seconds."""
+
+    async def grade(self, exam: Exam) -> list[Check]:
+        await asyncio.sleep(2)
+        return [Check(check="judge", passed=True, rubric=exam.rubrics[0])]
 
 
 class Idle:
@@ -70,3 +79,18 @@ def test_a_query_is_not_charged_for_its_server() -> None:
     assert enough.verdict == "passed"
     assert [check.message for check in too_few.checks if not check.passed] == ["expected at most 0.4 seconds, got 0.5"]
     assert [(event.seconds, event.waited) for event in events if isinstance(event, AttemptEnd)] == [(6.5, 6.0)] * 2
+
+
+def test_a_query_is_not_charged_for_its_judge() -> None:
+    """`max_seconds` bounds the conversation; the deadline of the query bounds both."""
+
+    async def tried(timeout: float) -> Transcript:
+        expect = {"max_seconds": 0.6, "judge": "It is polite."}
+        return await attempts.run(parse_query({"prompt": "go", "timeout": timeout, "expect": expect}))
+
+    loop = Loop(model=Model(), limits=Limits(), system=None, emit=lambda _: None)
+    attempts = Attempts(loop, Slowly(), cast("Pool", Slow()), False, False, Show(str), Ending())
+    assert virtual_time.run(tried(3)).verdict == "passed"
+    late = virtual_time.run(tried(1))
+    assert late.error
+    assert late.error.message.startswith("not done within 1 s; waiting for the judge")

@@ -245,6 +245,14 @@ def test_a_tool_that_may_be_repeated_is_called_once_more(tmp_path: Path) -> None
     assert problems(late) == {"reading": "http 429"}
 
 
+def test_waiting_before_a_call_is_sent_again_is_off_the_query_s_clock(tmp_path: Path) -> None:
+    """The server asks to wait for a second, which `max_seconds` and the query's deadline do not count."""
+    with answering("sessions") as url:
+        done = batch(tmp_path, url, script(("reading", {"after": 1})))
+    assert [event["wait"] for event in named(done, "call_retry")] == [1.0]
+    assert [event["waited"] >= 1 for event in named(done, "attempt_end")] == [True]
+
+
 # Sessions. -----------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -83,15 +83,20 @@ class Asker(Protocol):
 class Caller:
     """One call in flight, or (`call` is `None`) the request for a prompt or resource.
 
-    `clock` bounds it, and stands still while its server waits for an answer. `progress` counts the server's
-    notifications of it.
+    `clock` bounds it, and is paused while its server waits for an answer. `deadline` is that of the query, and is paused
+    while its server asks to wait. `progress` counts the server's notifications of it.
     """
 
     asker: Asker
     turn: int
     call: int | None
     clock: Deadline
+    deadline: Deadline | None = None
     progress: int = 0
+
+    def off_the_clock(self) -> AbstractContextManager[None]:
+        """Pause the deadline of the query for the length of the context."""
+        return self.deadline.paused() if self.deadline else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,9 @@ class Attempts:
                     server = await stack.enter_async_context(self.servers.lease(alone=alone))
                 async with deadline:
                     await self.loop.converse(query, server, where, conversation, deadline)
+                    seconds = deadline.worked
                     await self._grade(query, where, conversation, deadline)
-            await self._check(query, where, conversation, deadline.worked)
+            await self._check(query, where, conversation, seconds)
         except QueryError as error:
             if error.kind is ErrorKind.REQUEST_TIMEOUT:
                 return QueryError(error.kind, f"{error}; waiting for {conversation.pending}")
@@ -128,8 +129,8 @@ class Attempts:
     def checks(self, query: Query, conversation: Conversation, seconds: float) -> list[Check]:
         """Check a conversation against the query's expectations.
 
-        `seconds` are those that the deadline counts: waiting for a server to start or to exit is not among them. Raises
-        `EvaluationError` if a pattern or schema runs out of time.
+        `seconds` is the time of the conversation that the deadline counts: without the judge, and without waiting for a
+        rate limit or a server. Raises `EvaluationError` if a pattern or schema runs out of time.
         """
         usage = _total(conversation)
         outcome = Outcome(

@@ -13,13 +13,13 @@ class Deadline:
     """Limits its context to so many `seconds`, not counting time spent `paused`.
 
     Progress restarts the limit, up to `most` seconds in all. The context raises `TimeoutError` when the time is over.
-    `waited` is the time that was not counted; `worked` is the time that was, once the context has ended.
+    `waited` is the time that was not counted, without a pause in progress.
     """
 
     def __init__(self, seconds: float, most: float | None = None) -> None:
         self.seconds = seconds
         self.most = seconds if most is None else max(seconds, most)
-        self.waited = self.worked = 0.0
+        self.waited = self._worked = 0.0
         self._progress = ""
         self._is_last = False
         self._pauses = 0
@@ -38,9 +38,17 @@ class Deadline:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._worked = self.worked
         self._is_running = False
-        self.worked = asyncio.get_running_loop().time() - self._entered - self.waited
         await self._timeout.__aexit__(kind, error, trace)
+
+    @property
+    def worked(self) -> float:
+        """The seconds that were counted, up to now or to the end of the context."""
+        if not self._is_running:
+            return self._worked
+        now = self._began if self._pauses else asyncio.get_running_loop().time()
+        return now - self._entered - self.waited
 
     @property
     def left(self) -> float:

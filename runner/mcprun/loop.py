@@ -268,7 +268,7 @@ class _Exchange:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
         refused = await self._refused(event)
         started = time.monotonic()
-        caller = Caller(self.asker, event.turn or 0, event.call, self.loop.clock())
+        caller = Caller(self.asker, event.turn or 0, event.call, self.loop.clock(), self.deadline)
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
                 answer = refused or await self.server.call(

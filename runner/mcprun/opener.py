@@ -118,7 +118,7 @@ class Opener:
         if not self.server.has(capability):
             raise _refused(f"the server has no {capability}, and the query asks for {what}")
         started = time.monotonic()
-        caller = Caller(self.asker, 0, None, self.clock())
+        caller = Caller(self.asker, 0, None, self.clock(), self.asker.deadline)
 
         def tell(problem: str | None = None, error: str | None = None) -> None:
             self.emit(replace(event, seconds=time.monotonic() - started, problem=problem, error=error))

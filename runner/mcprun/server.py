@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -283,7 +283,8 @@ class Server:
                 if wait is None:
                     raise
                 self.desk.retried(caller, tool, error.failure.problem, wait)
-            await asyncio.sleep(wait)
+            with caller.off_the_clock() if caller else nullcontext():
+                await asyncio.sleep(wait)
             return await sent()
 
         result = await send(None, None)
