@@ -46,7 +46,7 @@ def asking(tmp_path: Path, *queries: dict[str, Any], era: str, flags: tuple[str,
 
 def results(done: Result) -> dict[str, str]:
     """Give what the last call of each query brought."""
-    return {one["id"]: one["calls"][-1]["content"][0]["text"] for one in done.transcripts}
+    return {one["id"]: one["calls"][-1]["content"][0]["text"] for one in done.transcripts if one["calls"]}
 
 
 def events(done: Result, name: str) -> list[dict[str, Any]]:
@@ -225,7 +225,7 @@ class Someone:
 
 
 def test_a_call_that_was_given_up_may_still_ask() -> None:
-    """Whoever is alone with a server is asked, unless somebody else gave a call up there; a call is always known."""
+    """A query that is alone with a server is asked, unless another one's call was given up and not answered since."""
     askers, one, other = Askers(), Someone("one"), Someone("other")
     assert askers.owner().asker is None
     with askers.attend(one):
@@ -235,11 +235,107 @@ def test_a_call_that_was_given_up_may_still_ask() -> None:
             caller = Caller(other, 0, 0, Deadline(1))
             with askers.calling(caller):
                 assert (askers.owner().asker, askers.owner().caller, askers.owner().is_sure) == (other, caller, True)
-            askers.gave_up(caller)
+                askers.gave_up(7)
+                askers.gave_up(8)
             assert askers.owner().asker is None
         assert askers.owner().asker is None  # it may be the other's, who is gone
+        askers.answered_late(7)
+        assert (askers.owner().asker, askers.has_left(one.where)) == (None, True)
     with askers.attend(other):
-        assert askers.owner().asker is other
+        assert (askers.owner().asker, askers.has_left(other.where)) == (other, False)
+    with askers.attend(one):
+        askers.answered_late(8)
+        assert (askers.owner().asker, askers.has_left(one.where)) == (one, False)
+        with askers.calling(Caller(other, 0, 0, Deadline(1))):
+            askers.gave_up(9)
+        askers.renewed()
+        assert askers.owner().asker is one
+
+
+def test_late_answers_are_waited_for_briefly() -> None:
+    """A server that answers what was cancelled is done with it; one that does not is waited for no longer."""
+
+    async def main() -> tuple[bool, bool, float]:
+        askers, one, other = Askers(), Someone("one"), Someone("other")
+        with askers.attend(other), askers.calling(Caller(other, 0, 0, Deadline(1))):
+            askers.gave_up(7)
+            askers.gave_up("8")
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.1, askers.answered_late, 7)
+        loop.call_later(0.2, askers.answered_late, "8")
+        is_left = await askers.is_left(one.where, 1)
+        with askers.attend(other), askers.calling(Caller(other, 0, 0, Deadline(1))):
+            askers.gave_up(9)
+        return is_left, await askers.is_left(one.where, 1), loop.time()
+
+    assert virtual_time.run(main()) == (False, True, 1.2)
+
+
+def given_up(how: str, where: str) -> dict[str, Any]:
+    """Make a query whose call, resource or prompt is given up."""
+    query: dict[str, Any] = {"id": f"{how} {where}", "expect": {"tool_errors": "allow"}, "script": [{"text": "ok"}]}
+    match where:
+        case "call":
+            return query | script((how, {})) | {"id": query["id"]}
+        case "calls":
+            turn = {"calls": [{"tool": how, "input": {}}, {"tool": "ok", "input": {}}, {"tool": how, "input": {}}]}
+            return {**query, "prompt": "x", "script": [turn, {"text": "ok"}]}
+        case "resource":
+            return {**query, "prompt": "x", "resources": [f"x:{how}"]}
+    return {**query, "server_prompt": how}
+
+
+@pytest.mark.parametrize("how", ["hang", "late", "zombie"])
+@pytest.mark.parametrize("where", ["call", "calls", "resource", "prompt"])
+def test_a_query_is_asked_although_another_one_gave_a_call_up(tmp_path: Path, how: str, where: str) -> None:
+    """Queries get their own answers, and none on behalf of the call: its late answer ends it, or else a new server."""
+    bob: dict[str, Any] = {
+        "expect": {"calls": [{"tool": "ask", "result": {"$regex": "accept Bob"}}]},
+        "elicit": [{"name": "Bob"}],
+    }
+    queries = [given_up(how, where), script(("ask", {}), id="one", **bob), script(("ask", {}), id="two", **bob)]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    flags = ("--call-timeout", "0.5", "--concurrency", "1")
+    done = run_mcprun("batch", prompts, SERVERS / "given_up.py", *flags, cwd=tmp_path)
+    assert results_of(done, "one", "two") == ["accept Bob"] * 2
+    assert [done.verdicts[name] for name in ("one", "two")] == ["passed"] * 2
+    if how != "late":
+        assert len(events(done, "server_start")) == 2
+        assert "a call was given up" in done.stderr
+    assert events(done, "server_restart") == []
+
+
+def test_the_model_is_asked_although_a_call_was_given_up(tmp_path: Path) -> None:
+    """Once a server is known to ask, a query that can't be told from one that gave a call up gets a new server."""
+    queries = [
+        script(("ponder", {}), id="first", sampling=["A."]),
+        *({"id": name, "prompt": name, "expect": {"tool_errors": "allow"}} for name in ("hang", "one", "late", "two")),
+    ]
+    turns = {name: [calls((name, {})), text("ok")] for name in ("hang", "late")}
+    answers = scripted(turns | {name: [calls(("ponder", {})), text("ok")] for name in ("first", "one", "two")})
+    with MessagesApi(lambda body: text("So.") if prompt_of(body) == "Why?" else answers(body)) as api:
+        env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        prompts = write_jsonl(tmp_path / "p.jsonl", *(query | {"prompt": query["id"]} for query in queries))
+        flags = ("--call-timeout", "2", "--concurrency", "1", "--model", "m")
+        done = run_mcprun("batch", prompts, SERVERS / "given_up.py", *flags, cwd=tmp_path, env=env)
+    assert results_of(done, "first", "one", "two") == ["So."] * 3
+    assert len(events(done, "server_start")) == 2
+
+
+def test_over_http_a_call_that_was_given_up_takes_nothing_from_others(tmp_path: Path, over_http: str) -> None:
+    """A query with answers of its own gets a new session, in which no other call can ask."""
+    queries = [script(("stall", {}), id="stall", expect={"tool_errors": "allow"}), booking("one", GUEST)]
+    prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
+    flags = ("--protocol", "legacy", "--call-timeout", "3", "--concurrency", "1")
+    done = run_mcprun("batch", prompts, over_http, *flags, cwd=tmp_path)
+    assert results_of(done, "one") == ["Ann, 3 nights"]
+    assert set(done.verdicts.values()) == {"passed"}
+
+
+def results_of(done: Result, *names: str) -> list[str]:
+    """Give what the last call of some queries brought."""
+    found = results(done)
+    return [found[name] for name in names]
 
 
 # The model. -----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import cast
 
 from mcprun.attempt import Attempts
 from mcprun.ending import Ending
-from mcprun.events import AttemptEnd, Event
+from mcprun.events import AttemptEnd, Event, Where
 from mcprun.judge import Exam
 from mcprun.limits import Limits
 from mcprun.loop import Loop
@@ -59,7 +59,7 @@ class Slow:
     tells_whose = True
 
     @asynccontextmanager
-    async def lease(self, *, alone: bool) -> AsyncIterator[Server]:
+    async def lease(self, *, alone: bool, where: Where) -> AsyncIterator[Server]:
         await asyncio.sleep(3)
         yield cast("Server", Idle())
         await asyncio.sleep(1)
@@ -84,9 +84,9 @@ def test_a_query_is_not_charged_for_its_server() -> None:
 def test_a_query_is_not_charged_for_its_judge() -> None:
     """`max_seconds` bounds the conversation; the deadline of the query bounds both."""
 
-    async def tried(timeout: float) -> Transcript:
+    async def tried(seconds: float) -> Transcript:
         expect = {"max_seconds": 0.6, "judge": "It is polite."}
-        return await attempts.run(parse_query({"prompt": "go", "timeout": timeout, "expect": expect}))
+        return await attempts.run(parse_query({"prompt": "go", "timeout": seconds, "expect": expect}))
 
     loop = Loop(model=Model(), limits=Limits(), system=None, emit=lambda _: None)
     attempts = Attempts(loop, Slowly(), cast("Pool", Slow()), False, False, Show(str), Ending())

@@ -2,15 +2,16 @@
 
 It can be told whose it is when it comes with a call: as a round of it (MCP 2026-07-28), or over Streamable HTTP on its
 own stream, whose messages the SDK hands on in the context in which the call was sent. Else it is the query's that is
-alone with the server, unless somebody gave a call up there, which the server may still be busy with. All others are
-nobody's: none of a query's own answers is ever given to them.
+alone with the server, unless a call of another query was given up there, and has not been answered since: the server
+may still be busy with it. All others are nobody's: none of a query's own answers is ever given to them.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -83,7 +84,7 @@ class Asker(Protocol):
 class Caller:
     """One call in flight, or (`call` is `None`) the request for a prompt or resource.
 
-    `clock` bounds it, and is paused while its server waits for an answer. `deadline` is that of the query, and is paused
+    `clock` bounds it, and is paused while its server waits for an answer. `deadline` is the query's, and is paused
     while its server asks to wait. `progress` counts the server's notifications of it.
     """
 
@@ -121,11 +122,16 @@ class _Stay:
 
 @dataclass(eq=False, slots=True)
 class Askers:
-    """Who talks to one server. `is_alone` tells that nobody else will, for as long as somebody does."""
+    """Who talks to one server. `is_alone` tells that nobody else will, for as long as somebody does.
+
+    `has_asked` is set once the server has asked for something without naming a call.
+    """
 
     is_alone: bool = False
+    has_asked: bool = False
     _here: dict[Asker, _Stay] = field(default_factory=dict)
-    _strays: set[Where] = field(default_factory=set)
+    _given_up: dict[int | str, Where] = field(default_factory=dict)
+    _answered: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: list[Caller] = field(default_factory=list)
 
     @contextmanager
@@ -163,19 +169,42 @@ class Askers:
             self._calls.remove(caller)
             _CALLER.reset(token)
 
-    def gave_up(self, caller: Caller | None) -> None:
-        """Note that a call was given up: the server may go on with it, and ask for it later."""
-        if caller:
-            self._strays.add(caller.asker.where)
+    def gave_up(self, request: int | str) -> None:
+        """Record that the call in whose context this runs was given up: the server may go on with it."""
+        if caller := _CALLER.get():
+            self._given_up[request] = caller.asker.where
+
+    def answered_late(self, request: int | str) -> None:
+        """Record that a request which was given up has been answered: the server is done with it."""
+        self._given_up.pop(request, None)
+        self._answered.set()
+
+    def renewed(self) -> None:
+        """Record that the session is a new one: requests of the old one can't reach it."""
+        self._given_up.clear()
+        self._answered.set()
+
+    def has_left(self, where: Where) -> bool:
+        """Return whether the server may still be busy with a call that another query than `where` has given up."""
+        return any(other != where for other in self._given_up.values())
+
+    async def is_left(self, where: Where, seconds: float) -> bool:
+        """Wait for the late answers to such calls, for at most so many seconds. Return whether one is missing."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.has_left(where):
+                    self._answered.clear()
+                    await self._answered.wait()
+        return self.has_left(where)
 
     def owner(self) -> Owner:
-        """Tell whose the message is that is being handled now."""
+        """Return whose the message is that is being handled."""
         caller = _CALLER.get()
         if caller is not None:
             return Owner(caller.asker, caller, is_sure=True) if caller.asker in self._here else Owner()
         if len(self._here) == 1:
             (asker,) = self._here
-            if self._strays <= {asker.where}:
+            if not self.has_left(asker.where):
                 return Owner(asker, is_sure=self.is_alone)
         return Owner()
 

@@ -81,7 +81,7 @@ class Attempts:
             async with AsyncExitStack() as stack:
                 with conversation.waiting_for("a server"):
                     alone = where.attempt > 1 or self._needs_it_alone(query, where)
-                    server = await stack.enter_async_context(self.servers.lease(alone=alone))
+                    server = await stack.enter_async_context(self.servers.lease(alone=alone, where=where))
                 async with deadline:
                     await self.loop.converse(query, server, where, conversation, deadline)
                     seconds = deadline.worked

@@ -277,6 +277,8 @@ class Connector:
             unprobed=progress.not_probed,
             progressed=desk.list_progressed,
             stray=stray,
+            gave_up=desk.askers.gave_up,
+            late=desk.askers.answered_late,
         )
         transport = self._transport(number, stack, progress, link, desk)
         return RawResults().between(traffic.watched(transport, link.ended))
@@ -310,6 +312,7 @@ class Connector:
 
         def renewed(status: int, seconds: float) -> None:
             desk.is_stale = True
+            desk.askers.renewed()
             self._emit(SessionRenewed(server=number, status=status, seconds=seconds))
 
         def refused(what: str, failure: HttpFailure) -> None:

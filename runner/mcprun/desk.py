@@ -76,7 +76,7 @@ class Desk:
     async def list_roots(self, context: ClientRequestContext) -> mcp_types.ListRootsResult | mcp_types.ErrorData:
         """Answer `roots/list`, which is the same for all queries."""
         del context
-        self._tell(self.askers.owner(), ServerAsked(server=self._number, kind="roots"))
+        self._tell(self._owner(), ServerAsked(server=self._number, kind="roots"))
         return mcp_types.ListRootsResult.model_validate({"roots": list(self._offers.roots)})
 
     async def log(self, params: mcp_types.LoggingMessageNotificationParams) -> None:
@@ -178,9 +178,15 @@ class Desk:
                 )
                 self._tell(Owner(caller.asker, caller, is_sure=True), event)
 
+    def _owner(self) -> Owner:
+        """Attribute the request that is being handled."""
+        owner = self.askers.owner()
+        self.askers.has_asked |= owner.caller is None
+        return owner
+
     async def _answered(self, kind: str, request: JsonObject) -> Response:
-        """Have a request answered by whoever it is for, and tell of it."""
-        owner, started = self.askers.owner(), time.monotonic()
+        """Route a request to the query it belongs to, and emit an event."""
+        owner, started = self._owner(), time.monotonic()
         response = await self._response(owner, kind, request)
         result = response.result or {}
         self._tell(

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcprun.connect import Connector
 from mcprun.errors import ErrorKind, QueryError, RunError
-from mcprun.events import Emit, ServerRestart
+from mcprun.events import Emit, ServerRestart, Where
 from mcprun.server import Server
 from mcprun.together import outlast, together
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
 """The wait before a restart, when the one before brought nobody through a query: doubled each time."""
+
+_LATE_SECONDS = 1.0
+"""What is waited for late answers to calls that were given up: some servers answer as soon as they are told."""
 
 
 class Pool:
@@ -34,6 +37,7 @@ class Pool:
         self._places = [_Place() for _ in range(1 if fresh else size)]
         self._started: list[Server] = []
         self._changed = asyncio.Condition()
+        self._servers_ask = False
 
     async def __aenter__(self) -> Self:
         """Start the servers: one, to learn whether it starts and how to speak to it, then the others at once.
@@ -59,11 +63,12 @@ class Pool:
         return self.first.protocol in MODERN_PROTOCOL_VERSIONS
 
     @asynccontextmanager
-    async def lease(self, *, alone: bool = False) -> AsyncIterator[Server]:
+    async def lease(self, *, alone: bool = False, where: Where | None = None) -> AsyncIterator[Server]:
         """Lend a server for the length of a query: the one with the fewest queries, `alone` or with others.
 
-        A dead one is replaced first. Raises `RunError` when the restarts are used up; `QueryError` when a fresh
-        server does not start: the first one did, so it is this query's error, as long as there are restarts.
+        A dead one is replaced first; so is one that may ask the query at `where` on behalf of another query's call.
+        Raises `RunError` when the restarts are used up; `QueryError` when a fresh server does not start: the first one
+        did, so it is this query's error, as long as there are restarts.
         """
         if self._fresh:
             async with self._fresh_server() as server:
@@ -71,7 +76,7 @@ class Pool:
             return
         place = await self._take(alone=alone)
         try:
-            server = await self._alive(place)
+            server = await self._alive(place, alone=alone, where=where)
             server.desk.askers.is_alone = alone
             await server.refresh()
             yield server
@@ -106,9 +111,11 @@ class Pool:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _alive(self, place: _Place) -> Server:
-        """Give the place's server; start a new one when it is dead, with back-off, as long as there are restarts."""
+    async def _alive(self, place: _Place, *, alone: bool, where: Where | None) -> Server:
+        """Return the place's server. Start a new one if it is dead, with back-off, as long as there are restarts."""
         async with place.lock:
+            if await self._may_confuse(place, alone=alone, where=where):
+                await self._replace(place)
             died = place.server if place.server and place.server.dead else None
             while place.server is None or place.server.dead:
                 if self._left <= 0:
@@ -124,6 +131,31 @@ class Pool:
                     if self._left <= 0:
                         raise
             return place.server
+
+    async def _may_confuse(self, place: _Place, *, alone: bool, where: Where | None) -> bool:
+        """Return whether a server may ask for a call that was given up, and the query at `where` would be asked.
+
+        That query has answers of its own (`alone`), or servers have been seen to ask. With others there as well, no
+        request is attributed to it.
+        """
+        if place.server is None or place.server.dead or where is None:
+            return False
+        askers = place.server.desk.askers
+        self._servers_ask |= askers.has_asked
+        is_asked = (alone or self._servers_ask) and place.users == 1 and not self.tells_whose
+        return is_asked and await askers.is_left(where, _LATE_SECONDS)
+
+    async def _replace(self, place: _Place) -> None:
+        """Start a new server in place of one that works on a call that was given up; the first try is no restart."""
+        server, place.server = place.server, None
+        assert server  # noqa: S101  its caller has checked
+        server.desk.warn_once(
+            "a call was given up, and the server may still ask for something on its behalf: a query that it could be"
+            " taken for gets a new server"
+        )
+        await server.close()
+        with suppress(RunError):  # `_alive` tries again, with back-off
+            await self._fill(place)
 
     async def _fill(self, place: _Place) -> None:
         place.server = await self._connector.connect()

@@ -185,11 +185,7 @@ class Server:
                     result = await finished(self._session, result, send) if asks_for_input(result) else result
             return self.desk.finite(result, what)
         except TimeoutError:
-            self.desk.askers.gave_up(caller)
             raise NoResult(f"no answer to {what} {clock.limit}", TIMEOUT) from None
-        except asyncio.CancelledError:
-            self.desk.askers.gave_up(caller)
-            raise
         except _HttpError as error:
             words = self._http_words(error.failure, what)
             raise NoResult(words, error.failure.problem, error.error.code, error.said) from None
@@ -236,11 +232,7 @@ class Server:
                 async with clock:
                     result = await self._result(tool, arguments, caller, clock)
         except TimeoutError:
-            self.desk.askers.gave_up(caller)
             return Answer(error_result(f"No answer from {tool} {clock.limit}."), TIMEOUT, cancelled=True)
-        except asyncio.CancelledError:
-            self.desk.askers.gave_up(caller)
-            raise
         except _HttpError as error:
             self.desk.refused(caller, error.error)
             words = self._http_words(error.failure, tool)

@@ -55,6 +55,8 @@ class Traffic:
         progressed: Is called with the progress and the total of a list of tools, each time that the progress increases.
         stray: Is called with a description of each answer whose id is of no request, and whether it was taken for the
             answer to the only request that was waiting.
+        gave_up: Is called with the id of each request that is given up, in the context in which it was sent.
+        late: Is called with the id of each such request that is answered all the same.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Traffic:
         unprobed: Callable[[float], None] = lambda _: None,
         progressed: Callable[[float, float | None], None] = lambda *_: None,
         stray: Callable[[str, bool], None] = lambda *_: None,
+        gave_up: Callable[[RequestId], None] = lambda _: None,
+        late: Callable[[RequestId], None] = lambda _: None,
     ) -> None:
         self.is_negotiating = probe_s is not None
         self._most = most
@@ -75,6 +79,8 @@ class Traffic:
         self._progressed = progressed
         self._highest: dict[RequestId, float] = {}
         self._stray = stray
+        self._gave_up = gave_up
+        self._late = late
         self._waiting: dict[RequestId, str] = {}
         self._given_up: set[RequestId] = set()
         self._issued: set[RequestId] = set()
@@ -130,6 +136,7 @@ class Traffic:
             key = coerce_request_id((message.params or {})["requestId"])
             if self._waiting.pop(key, None):
                 self._given_up.add(key)
+                self._gave_up(key)
 
     def done(self, message: Any) -> None:
         """Take note of a message that was sent."""
@@ -205,7 +212,9 @@ class Traffic:
         if key is not None:
             message.id = key  # as the request has it, where the server sent it as text
             self._waiting.pop(key, None)
-            self._given_up.discard(key)
+            if key in self._given_up:
+                self._given_up.remove(key)
+                self._late(key)
             self._highest.pop(key, None)
         return True
 
