@@ -617,6 +617,14 @@ server = MCPServer("adder")
 def add(a: int, b: int) -> int:
     return a + b
 
+@server.tool()
+def skip() -> str:
+    pytest.skip("no tool may skip a test")
+
+@server.tool()
+async def leave() -> str:
+    raise SystemExit(0)
+
 ADD = {"id": "add", "prompt": "2 + 3?", "script": [{"calls": [{"tool": "add", "input": {"a": 2, "b": 3}}]}, {"text": "5"}]}
 WRONG = {**ADD, "id": "wrong", "expect": {"text": {"contains": "six"}}}
 
@@ -651,6 +659,13 @@ def test_loop(mcp_run):
 def test_unchecked(mcp_run):
     assert mcp_run([ADD, WRONG], server, check=False).record.counts.failed == 1
 
+def test_exits(mcp_run):
+    turn = {"calls": [{"tool": "skip", "input": {}}, {"tool": "leave", "input": {}}]}
+    run = mcp_run([{"prompt": "x", "script": [turn, {"text": "ok"}]}, ADD], server, check=False)
+    assert [one.verdict for one in run.transcripts()] == ["failed", "passed"]
+    told = [call.content[0]["text"].rpartition(" raised ")[2] for call in next(run.transcripts()).calls]
+    assert told == ["Skipped: no tool may skip a test", "SystemExit: 0"]
+
 def test_wrong_usage(mcp_run):
     with pytest.raises(mcprun.UsageError, match="prompt: must not be empty"):
         mcp_run([{"prompt": ""}], server)
@@ -658,7 +673,7 @@ def test_wrong_usage(mcp_run):
     )
     done = suite.run("test_it.py", *SERVER)
     assert done.ret == 0, done.stdout.str()
-    done.assert_outcomes(passed=6)
+    done.assert_outcomes(passed=7)
     assert not (suite.path / "outputs").exists()
 
 

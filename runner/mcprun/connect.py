@@ -29,6 +29,7 @@ from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Emit, Noise, ServerExit, ServerStart, SessionRenewed, StrayAnswer, Warned
 from mcprun.http_failure import HttpFailure, begin_delivery
 from mcprun.http_reports import Reports
+from mcprun.in_process import contained, contained_tasks
 from mcprun.legacy_sse import legacy_sse
 from mcprun.limits import AUTO, LEGACY, MAX_CALL_SECONDS, MAX_NOISE, MODERN
 from mcprun.link import Link
@@ -256,7 +257,8 @@ class Connector:
     ) -> Any:
         """Return what the SDK's client speaks to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
-            return self._target.server
+            stack.enter_context(contained_tasks())
+            return contained(self._target.server)
 
         def stray(description: str, is_taken: bool) -> None:
             message = f"the server sent {description}"
