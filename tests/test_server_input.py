@@ -17,7 +17,8 @@ from mcprun.grading import case
 from mcprun.opening import merged, opening, prompt_messages
 from mcprun.report.dialogue import dialogue
 from mcprun.rundir import Run
-from tests.support import npm
+from tests.support import as_told, npm
+from tests.support.as_told import ERAS
 from tests.support.cli import SERVERS, Result, run_mcprun, squeezed, write_jsonl
 from tests.support.messages_api import MessagesApi, text
 from tests.support.messages_rules import refusal
@@ -144,13 +145,13 @@ def test_a_prompt_may_ask_before_it_is_given(tmp_path: Path, protocol: str) -> N
 
 
 NOT_GIVEN: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"server_prompt": "nope"}, 'prompts: no prompt "nope" (Internal server error); the server has: brief, lesson, illustrated, '),
-    ({"server_prompt": "brief"}, 'prompts: prompt "brief" needs arguments that are missing: topic'),
+    ({"server_prompt": "nope"}, 'prompts: prompt "nope" could not be had: Internal server error; the server does not list it, but brief, lesson, '),
+    ({"server_prompt": "brief"}, 'prompts: prompt "brief" could not be had: Internal server error; it needs arguments that are missing: topic'),
     ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be played: it begins with the assistant, '),
     ({"server_prompt": "unfinished"}, 'prompts: prompt "unfinished" can\'t be played: it ends with the assistant: '),
     ({"server_prompt": "song"}, 'prompts: prompt "song" can\'t be played: message 0 holds what the API does not take: audio: audio/wav, 70 bytes'),
     ({"server_prompt": "silence"}, 'prompts: prompt "silence" can\'t be played: it holds nothing'),
-    ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: no resource "library://nope" (Unknown resource: library://nope (data: {"uri": "library://nope"})); the server has: library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
+    ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: resource "library://nope" could not be read: Unknown resource: library://nope (data: {"uri": "library://nope"}); the server does not list it, but library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
     ({"resources": ["library://archive"], "prompt": "x"}, 'prompts: resource "library://archive" can\'t be sent: the API does not take resource library://archive: application/zip, 4 bytes'),
 )  # fmt: skip
 
@@ -188,6 +189,39 @@ def test_odd_servers_are_errors_of_the_query(tmp_path: Path, mode: str, more: di
     assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "prompts")
     assert done.transcripts[0]["error"]["message"].startswith(message)
     assert not any(character in done.stdout + done.stderr for character in "\x1b\u202e")
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_server_that_lists_nothing_still_says_why(tmp_path: Path, era: str) -> None:
+    """The reason comes first, whatever it is; what the list says of it stands behind."""
+    message = {"role": "user", "content": {"type": "text", "text": "hi"}}
+    results: dict[str, tuple[Any, str]] = {
+        "blocks": (
+            {"messages": [message | {"content": [message["content"]]}]},
+            "messages[0].content is a list, not an ",
+        ),
+        "words": ({"messages": [message | {"content": "hi"}]}, "messages[0].content is text, not an object"),
+        "role": ({"messages": [message | {"role": "system"}]}, 'messages[0].role is "system", not user or assistant'),
+        "none": ({"description": "x"}, "messages is missing"),
+        "broken": ('error: {"code": -32603, "message": "no disk"}', "could not be had: no disk; the server lists no "),
+        "unknown": ('error: {"code": -32602, "message": "What?"}', "could not be had: What?; the server lists no "),
+        "odd": ('error: {"code": "x"}', "the server lists no prompts"),
+        "list": ("[]", "could not be had: "),
+        "x:number": ({"contents": [{"uri": "x:number", "text": 5}]}, "contents[0]: text is a number, not text"),
+        "x:broken": (
+            'error: {"code": -32603, "message": "no disk"}',
+            "be read: no disk; the server lists no resources",
+        ),
+    }
+    queries = (
+        query(id=name, **({"resources": [name], "prompt": "x"} if ":" in name else {"server_prompt": name}))
+        for name in results
+    )
+    file = as_told.told(tmp_path, era, {name: result for name, (result, _) in results.items()})
+    done = as_told.played(tmp_path, file, "stdio", *queries)
+    for one in done.transcripts:
+        assert one["error"]["kind"] == "prompts"
+        assert results[one["id"]][1] in one["error"]["message"]
 
 
 @pytest.mark.parametrize("flag", ["--call-timeout", "--query-timeout"])
@@ -321,7 +355,9 @@ def test_server_everything_gives_prompts_and_resources(tmp_path: Path) -> None:
     assert done.verdicts == dict.fromkeys(("simple", "arguments", "embedded", "template"), "passed") | {
         "missing": "error"
     }
-    assert done.transcripts[-1]["error"]["message"] == 'prompt "args-prompt" needs arguments that are missing: city'
+    told = done.transcripts[-1]["error"]["message"]
+    assert told.startswith('prompt "args-prompt" could not be had: MCP error -32602: Invalid arguments for prompt ')
+    assert told.endswith("; it needs arguments that are missing: city")
     assert "Oslo" in done.transcripts[1]["messages"][0]["content"][0]["text"]
     assert "[resource demo://resource/dynamic/text/1]" in json.dumps(done.transcripts[3]["messages"][0])
     listed = run_mcprun("tools", server, "--all", cwd=tmp_path).stdout

@@ -146,31 +146,36 @@ class Opener:
             raise self.asker.failure
 
     async def _why_no_prompt(self, asked: ServerPrompt, error: NoResult) -> str:
-        """Say why a prompt could not be had, and what there is in its place."""
-        what = f"{_prompt(asked)} could not be had: {_said(error)}"
+        """Return why a prompt could not be had, and what the server's list says of it."""
+        why = f"{_prompt(asked)} could not be had: {_said(error)}"
         try:
             listed = await list_prompts(self.server, self.clock().seconds)
         except NoResult:
-            return what
+            return why
         found = next((one for one in listed if one["name"] == asked.name), None)
         if found is None:
-            return f"no {_prompt(asked)} ({_said(error)}); the server has: {names(listed, 'name')}"
+            return f"{why}; {_only(listed, 'prompts', 'name')}"
         arguments = found.get("arguments") or []
         missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
-        return f"{_prompt(asked)} needs arguments that are missing: {names(missing, 'name')}" if missing else what
+        return f"{why}; it needs arguments that are missing: {names(missing, 'name')}" if missing else why
 
     async def _why_no_resource(self, uri: str, error: NoResult) -> str:
-        """Say why a resource could not be read, and what there is in its place."""
-        what = f"{_resource(uri)} could not be read: {_said(error)}"
+        """Return why a resource could not be read, and what the server's lists say of it."""
+        why = f"{_resource(uri)} could not be read: {_said(error)}"
         try:
             listed = await list_resources(self.server, self.clock().seconds)
             templates = await list_templates(self.server, self.clock().seconds)
         except NoResult:
-            return what
+            return why
         if any(one["uri"] == uri for one in listed):
-            return what
+            return why
         more = f"; templates: {names(templates, 'uriTemplate')}" if templates else ""
-        return f"no {_resource(uri)} ({_said(error)}); the server has: {names(listed, 'uri')}{more}"
+        return f"{why}; {_only(listed, 'resources', 'uri')}{more}"
+
+
+def _only(listed: list[JsonObject], what: str, key: str) -> str:
+    """Say that something is not in a list of the server, and what is."""
+    return f"the server does not list it, but {names(listed, key)}" if listed else f"the server lists no {what}"
 
 
 def _prompt(asked: ServerPrompt | None) -> str:
@@ -182,10 +187,10 @@ def _resource(uri: str) -> str:
 
 
 def _said(error: NoResult) -> str:
-    """Give a server's own words on one line."""
+    """Return a server's own words on one line."""
     return " ".join(str(error).split())[:_WORDS]
 
 
 def _refused(message: str) -> QueryError:
-    """Make the error of a query that asks for what the server does not give: none of the kinds is nearer."""
+    """Return the error of a query that asks for what the server does not give: no other kind is nearer."""
     return QueryError(ErrorKind.PROMPTS, message)
