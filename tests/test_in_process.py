@@ -252,3 +252,18 @@ async def test_a_server_is_not_changed() -> None:
     before = list(server.middleware)
     await run(server, OK)
     assert list(server.middleware) == before
+
+
+@pytest.mark.parametrize("protocol", ERAS)
+async def test_a_number_that_no_file_could_hold_is_the_error_of_its_call(protocol: str) -> None:
+    """Over a wire such an answer can't be read either."""
+    server = MCPServer("large")
+
+    def large() -> int:
+        return 10**4999
+
+    server.add_tool(large)
+    server.add_tool(lambda: "fine", name="ok", description="Do nothing.")
+    done = await run(server, script(("large", {}), id="large"), OK, protocol=protocol)
+    assert (done["large"].verdict, done["ok"].verdict) == ("failed", "passed")
+    assert "Exceeds the limit (4300 digits)" in done["large"].calls[0].content[0]["text"]

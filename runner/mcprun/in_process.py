@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import signal
 import threading
 from collections.abc import Awaitable, Coroutine, Iterator
@@ -59,8 +60,20 @@ async def _contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> 
     if error is None or isinstance(error, Exception):
         if error:
             raise error
+        _check(result, ctx.method)
         return result
     raise _contained(f"the server's handler of {ctx.method}", error) from error
+
+
+def _check(result: HandlerResult, method: str) -> None:
+    """Raise `MCPError` if a result could not be sent: Python writes no integer of more than 4,300 digits as JSON."""
+    try:
+        json.dumps(result, default=str)
+    except ValueError as error:
+        message = f"the server's handler of {method} returned what can't be written as JSON: {error}"
+        raise MCPError(code=INTERNAL_ERROR, message=message[:_SHOWN]) from error
+    except RecursionError:
+        return  # nesting is bounded where results are read
 
 
 async def _outcome(handler: Awaitable[HandlerResult]) -> tuple[HandlerResult, BaseException | None]:
