@@ -20,7 +20,7 @@ LAYERS = (
     "snapshot", "journal", "folders", "rundir", "jsonfiles", "sdklog", "supervisor", "untried", "checks", "callchecks", "firstprompts", "ciworkflow", "examples", "samples", "schemaviews", "toolchanges", "schemachanges", "schemakeywords", "schemadoc", "toollint", "show", "tools", "schemas", "schema_keys", "sampling", "opening", "list_items", "mcp_results", "mcp_shapes", "content", "media", "prompts", "known", "misspelt_keywords", "jsonl", "source", "shard", "queries", "promptblocks", "serverinput",
     "elicitation", "expectations", "matchers", "aliases",
     "telemetry",
-    "heard", "redact", "secretforms", "promptfiles", "option_patterns", "config", "integrity", "command_line", "name_patterns", "operating_system", "compact", "warn_once", "events", "tally", "outline", "paid", "records", "ending", "heap", "together", "deadline", "nesting", "limits", "network", "credentials", "evaluation", "evaluation_process", "evaluation_worker", "json_schema", "json_schema_keywords", "schema_references", "jsontext", "patterns", "surrogates", "errors",
+    "heard", "redact", "secretforms", "promptfiles", "option_patterns", "config", "integrity", "command_line", "name_patterns", "operating_system", "compact", "warn_once", "events", "tally", "outline", "paid", "records", "ending", "heap", "together", "deadline", "nesting", "limits", "network", "credentials", "evaluation", "evaluation_process", "evaluation_worker", "json_schema", "json_schema_keywords", "schema_references", "json_values", "jsontext", "patterns", "surrogates", "errors",
 )  # fmt: skip
 """Every part of the package, from the command line down to plain values. Each may import only what stands after it."""
 

@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import Any
 
 from mcprun import evaluation
+from mcprun.json_values import equal
 from mcprun.patterns import compile_pattern
 
 _NEAR = 1e-6
@@ -51,27 +52,6 @@ def fits(expected: Any, got: Any, *, exact: bool = False) -> bool:
             and all(fits(one, other, exact=exact) for one, other in zip(expected, got, strict=True))
         )
     return equal(expected, got)
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Tell whether two JSON values are the same: 1 is 1.0, and neither is `true`."""
-    todo = [(one, other)]  # of strangers' values there may be more levels than Python has frames
-    while todo:
-        one, other = todo.pop()
-        if isinstance(one, bool) or isinstance(other, bool):
-            if one is not other:
-                return False
-        elif isinstance(one, dict) and isinstance(other, dict):
-            if one.keys() != other.keys():
-                return False
-            todo += [(value, other[key]) for key, value in one.items()]
-        elif isinstance(one, list) and isinstance(other, list):
-            if len(one) != len(other):
-                return False
-            todo += zip(one, other, strict=True)
-        elif one != other:
-            return False
-    return True
 
 
 def is_matcher(value: Any) -> bool:

@@ -45,7 +45,7 @@ RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED = (
 Key = tuple[str, int]
 """A query's id and the repeat."""
 
-_Read = TypeVar("_Read", Transcript, Outline)
+_Read = TypeVar("_Read", Transcript, Outline, RunRecord)
 
 _HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"repeat": ?(?P<repeat>\d+)')
 """How the line of a transcript begins."""
@@ -82,7 +82,7 @@ class Run:
         """Open a run without checking its transcripts: to repair it, or to use its record."""
         path = _find(name)
         try:
-            record = RunRecord.model_validate_json((path / RUN).read_bytes())
+            record = _parsed_as(RunRecord, (path / RUN).read_bytes())
         except FileNotFoundError:
             raise UsageError(f"{path} is no run: it has no {RUN}") from None
         except (OSError, ValidationError) as error:
@@ -360,11 +360,18 @@ def _whole(kind: type[_Read], path: Path) -> Iterator[tuple[_Read, bytes]]:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
 
 
+def _parsed_as(kind: type[_Read], data: bytes) -> _Read:
+    """Parse a record; numbers that JSON has no form for, which older files hold, become their names."""
+    if b"NaN" in data or b"Infinity" in data:
+        return kind.model_validate(parsed(data))
+    return kind.model_validate_json(data)
+
+
 def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
     """Read a line of the transcripts as a whole one, or as the outline of one."""
     with suppress(ValueError):
-        return kind.model_validate_json(line)
-    try:  # what is slower knows text that UTF-8 can't hold
+        return _parsed_as(kind, line)
+    try:  # the slower parser accepts halves of surrogate pairs
         return kind.model_validate(parsed(line))
     except ValueError as error:
         raise _no_transcript(path, error) from None

@@ -11,6 +11,8 @@ from typing import Any
 from mcprun.alignment import Alignment, common_ends
 from mcprun.compare import Change
 from mcprun.diff import QueryDiff, Tally
+from mcprun.json_values import equal
+from mcprun.jsontext import finite
 from mcprun.records import JsonObject
 from mcprun.report.terminal import cut, many, one_line, visible
 from mcprun.show import Show, apart
@@ -146,13 +148,16 @@ def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, 
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for at, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from leaves(one, other, f"{path}[{at}]")
-    elif before is ABSENT or after is ABSENT or type(before) is not type(after) or before != after:
+    elif not equal(before, after):
         yield path, before, after
 
 
 def as_json(value: QueryDiff | JsonObject) -> str:
     """Write one query's differences, or an object of such values, as a JSON object on one line."""
-    return json.dumps(value, ensure_ascii=False, default=_shallow)
+    text = json.dumps(value, ensure_ascii=False, default=_shallow)
+    if "NaN" not in text and "Infinity" not in text:
+        return text
+    return json.dumps(finite(value), ensure_ascii=False, default=lambda one: finite(_shallow(one)))
 
 
 def summary(tally: Tally) -> str:
@@ -175,7 +180,7 @@ def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
 
 
 def _shallow(value: Any) -> JsonObject:
-    """Give a dataclass as a JSON object, its values as they are: `asdict` would copy every result that differs."""
+    """Return a dataclass as a JSON object. `asdict` would copy every result that differs."""
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
