@@ -276,7 +276,7 @@ def test_a_reference_may_name_any_call_of_an_earlier_turn() -> None:
     assert problems({"prompt": "x", "script": [refers, both]}) != []
 
 
-EMPTY = [None, False, 0, "", [], {}]
+EMPTY: list[Any] = [None, False, 0, "", [], {}]
 
 
 @pytest.mark.parametrize(

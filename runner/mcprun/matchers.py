@@ -21,7 +21,7 @@ from mcprun import evaluation
 from mcprun.json_values import equal
 from mcprun.patterns import compile_pattern
 
-_NEAR = 1e-6
+NEAR = 1e-6
 """Of the number itself, or of 1 where that is more: what `$approx` allows when nothing else is said."""
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
@@ -112,10 +112,10 @@ def _is_finite(value: Any) -> bool:
 
 def _is_near(got: float, number: float, within: float | None) -> bool:
     try:
-        return abs(got - number) <= (_NEAR * max(1.0, abs(number)) if within is None else within)
+        return abs(got - number) <= (NEAR * max(1.0, abs(number)) if within is None else within)
     except OverflowError:  # an integer beyond the range of a float, which JSON allows
         one, other = Fraction(got), Fraction(number)
-        return abs(one - other) <= (Fraction(_NEAR) * abs(other) if within is None else Fraction(within))
+        return abs(one - other) <= (Fraction(NEAR) * abs(other) if within is None else Fraction(within))
 
 
 # What can be wrong with each matcher. ----------------------------------------------------------------

@@ -94,12 +94,14 @@ class Scrubber:
             return self._text(value)
         if not isinstance(value, dict | list) or not (paths or self.patterns):
             return value
-        steps = value.items() if isinstance(value, dict) else enumerate(value)
-        within = [(step, item, _within(paths, step)) for step, item in steps]
         if isinstance(value, dict):
+            within = ((key, item, _within(paths, key)) for key, item in value.items())
             cleaned = {key: self._clean(item, rest, frame - 1) for key, item, rest in within if () not in rest}
             return cleaned if frame > 0 or not self.patterns else self._with_clean_keys(cleaned)
-        return [_IGNORED if () in rest else self._clean(item, rest, frame - 1) for _, item, rest in within]
+        return [
+            _IGNORED if () in rest else self._clean(item, rest, frame - 1)
+            for item, rest in ((item, _within(paths, at)) for at, item in enumerate(value))
+        ]
 
     def _with_clean_keys(self, value: dict[str, Any]) -> dict[str, Any]:
         """Replace matches in keys. Keys that become one are numbered, in the order of their values: none is lost."""
