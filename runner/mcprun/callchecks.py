@@ -8,6 +8,7 @@ from typing import Any
 
 from mcprun.assignment import assign
 from mcprun.call_index import CallIndex
+from mcprun.code_points import revealed
 from mcprun.content import result_text
 from mcprun.expectations import ExpectedCall
 from mcprun.json_values import key_of
@@ -118,13 +119,15 @@ def mismatch(wanted: ExpectedCall, call: Call, show: Show) -> str:
     """Return how a call differs from the one expected; empty if it does not."""
     if not _is_called(wanted, call):
         exactly = " exactly" if wanted.exact_input else ""
-        return f"expected {show.call(wanted)}{exactly}, got {show.call(call)}"
+        expected, got = revealed(show.call(wanted), show.call(call))
+        return f"expected {expected}{exactly}, got {got}"
     if wanted.is_error is not None and wanted.is_error is not call.is_error:
         ends = {True: "an error", False: "no error"}
         return f"expected {ends[wanted.is_error]} of {show.call(call)}, got {show.result(call)}"
     if wanted.expects_result and not _comes_back(wanted, call):
         why = _ambiguity(result_text(call.content))
-        return f"expected {show.value(wanted.result)} as the result of {show.call(call)}, got {show.result(call)}{why}"
+        expected, got = show.expected_result(wanted.result, call)
+        return f"expected {expected} as the result of {show.call(call)}, got {got}{why}"
     return ""
 
 
