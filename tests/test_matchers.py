@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.matchers import equal, fits, is_matcher, problem
+from mcprun.json_values import equal, key_of, same
+from mcprun.matchers import fits, is_matcher, problem
 from tests.test_queries import JSON
 
 PLAIN = JSON.filter(lambda value: problem(value) is None and not holds_matcher(value))
@@ -56,6 +59,37 @@ def test_equal_is_what_python_calls_equal(one: Any, other: Any) -> None:
     assert equal(one, one)
     if equal(one, other) and not holds_matcher(one):
         assert fits(one, other)
+
+
+@given(JSON, JSON)
+def test_a_key_is_shared_by_equal_values_alone(one: Any, other: Any) -> None:
+    """Calls are aligned, and repeats counted, by these."""
+    assert equal(one, other) == same(one, other) == (key_of(one) == key_of(other))
+    assert key_of(one) == key_of(json.loads(json.dumps(one)))
+
+
+NUMBERS = [
+    (1, 1.0, True),
+    (0, -0.0, False),
+    (math.nan, math.nan, "NaN"),
+    (math.inf, math.inf, -math.inf),
+    (10**22, 1e22, 10**22 + 1),
+    (2**53 + 1, 2**53 + 1, float(2**53)),
+]
+
+
+@pytest.mark.parametrize(("one", "alike", "other"), NUMBERS)
+@pytest.mark.parametrize("within", [lambda value: value, lambda value: [value], lambda value: {"a": [{"b": value}]}])
+def test_numbers_are_compared_by_value(one: Any, alike: Any, other: Any, within: Callable[[Any], Any]) -> None:
+    """At any depth, and by everything that compares values."""
+    one, alike, other = within(one), within(alike), within(other)
+    for compare in (equal, same, fits, lambda a, b: key_of(a) == key_of(b), lambda a, b: fits({"$equals": a}, b)):
+        assert compare(one, alike)
+        assert compare(alike, one)
+        assert not compare(one, other)
+        assert not compare(other, one)
+    assert fits({"$oneof": [other, one]}, alike)
+    assert not fits({"$oneof": [one, alike]}, other)
 
 
 def test_deep_values_are_compared() -> None:

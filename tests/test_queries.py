@@ -274,3 +274,51 @@ def test_a_reference_may_name_any_call_of_an_earlier_turn() -> None:
     refers = {"calls": [{"tool": "c", "input": {"x": {"$from": 1}}}]}
     assert problems({"prompt": "x", "script": [both, refers]}) == []
     assert problems({"prompt": "x", "script": [refers, both]}) != []
+
+
+EMPTY: list[Any] = [None, False, 0, "", [], {}]
+
+
+@pytest.mark.parametrize(
+    ("place", "values"),
+    [
+        (("expect", "calls", 0, "result"), [*EMPTY, [None], {"a": None}]),
+        (("expect", "calls", 0, "input", "k"), EMPTY),
+        (("expect", "calls", 0, "is_error"), [False, True]),
+        (("expect", "calls", 0, "exact_input"), [True]),
+        (("expect", "calls"), [[], [{"tool": "other"}], ["t", "t"]]),
+        (("expect", "text"), [{"equals": ""}, {"equals": " "}, {"json_schema": {}}, {"json_schema": {"const": None}}]),
+        (("expect", "max_calls"), [0, 1]),
+        (("expect", "max_output_tokens"), [0, 1]),
+        (("expect", "match"), ["exact", "any_order"]),
+        (("script", 0, "calls", 0, "input", "k"), EMPTY),
+        (("metadata", "k"), EMPTY),
+        (("elicit",), [[], ["decline"], [{}], [{"k": None}], [{"k": False}], [{"k": 0}], [{"k": ""}]]),
+        (("sampling",), [[], [""]]),
+        (("system",), ["", " "]),
+        (("repeat",), [1, 2]),
+        (("expect", "pass_rate"), [1, 0.5]),
+    ],
+)
+def test_an_empty_value_that_is_added_or_changed_alters_the_digest(place: tuple[Any, ...], values: list[Any]) -> None:
+    """A query with null, false, 0 or nothing for a value is another query than one without that key."""
+    whole: list[dict[str, Any]] = [LINE, *(put(LINE, place, value) for value in values)]
+    assert len({parse_query(line).digest for line in whole}) == len(whole)
+
+
+LINE: dict[str, Any] = {
+    "id": "q",
+    "prompt": "p",
+    "script": [{"calls": [{"tool": "t", "input": {}}]}, {"text": "x"}],
+    "metadata": {},
+    "expect": {"calls": [{"tool": "t", "input": {}}]},
+}
+
+
+def put(line: Any, place: tuple[Any, ...], value: Any) -> Any:
+    """Return a copy of a line with a value at a place."""
+    if not place:
+        return value
+    if isinstance(line, list):
+        return [put(item, place[1:], value) if at == place[0] else item for at, item in enumerate(line)]
+    return {**line, place[0]: put(line.get(place[0], {}), place[1:], value)}

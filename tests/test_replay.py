@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,37 @@ def test_what_does_not_count(tmp_path: Path, good: Result) -> None:
     flags = ("--on-divergence", "fail", "--ignore", "calls[*].result.shipping")
     done = replay(tmp_path, "shop_free_shipping.py", *flags)
     assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
+
+
+STATS = """
+from mcp.server import MCPServer
+server = MCPServer("stats")
+
+@server.tool()
+def stats() -> dict:
+    "Return some numbers."
+    return {"count": 1, "mean": "NaN"}
+
+server.run()
+"""
+
+
+def test_numbers_diverge_by_value(tmp_path: Path) -> None:
+    """1.0 does not diverge from 1, nor does NaN, as an older recording has it; true does."""
+    (tmp_path / "stats.py").write_text(STATS)
+    prompts = write_jsonl(tmp_path / "p.jsonl", *(script(("stats", {}), id=name) for name in "ab"))
+    good = run_mcprun("batch", prompts, "stats.py", "--out", "good", cwd=tmp_path)
+    edits = ((1.0, math.nan), (True, "NaN"))
+    for line, (count, mean) in zip(lines := good.transcripts, edits, strict=True):
+        line["calls"][0]["structured"] = {"count": count, "mean": mean}
+        line["calls"][0]["content"][0]["text"] = json.dumps({"count": count, "mean": mean})
+    write_jsonl(good.run / "transcripts.jsonl", *lines)
+    assert "NaN}" in (good.run / "transcripts.jsonl").read_text()
+    done = run_mcprun("batch", prompts, "stats.py", "--model", "replay:good", "--out", "again", cwd=tmp_path)
+    assert [one["calls"][0]["diverged"] for one in done.transcripts] == [False, True]
+    told = run_mcprun("diff", "good", "again", "--json", cwd=tmp_path).stdout
+    changes = [change for line in told.splitlines() for change in json.loads(line).get("changes", ())]
+    assert [change["what"] for change in changes] == ["result"]
 
 
 def test_an_error_in_place_of_a_result_diverges(tmp_path: Path, good: Result) -> None:

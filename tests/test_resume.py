@@ -291,6 +291,20 @@ def test_a_digest_that_differs_is_found(mcprun: Forks, tmp_path: Path) -> None:
     assert "p.jsonl was changed while it was being run" in again.stderr
 
 
+def test_an_expected_null_that_is_added_is_a_change(mcprun: Forks, tmp_path: Path) -> None:
+    """The verdict of a query that now expects a result of null is not kept."""
+    query = script(("ok", {}), id="a", expect={"calls": [{"tool": "ok"}]})
+    write_jsonl(tmp_path / "p.jsonl", query)
+    done = mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path)
+    assert done.verdicts == {"a": "passed"}
+    write_jsonl(tmp_path / "p.jsonl", {**query, "expect": {"calls": [{"tool": "ok", "result": None}]}})
+    refused = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
+    assert refused.code == 2
+    assert "1 changed ('a')" in refused.stderr
+    forced = mcprun.run("batch", "--resume", "run", "--force", cwd=tmp_path)
+    assert forced.verdicts == {"a": "failed"}
+
+
 def test_scripts_are_asked_for_also_where_the_file_is_known(mcprun: Forks, tmp_path: Path) -> None:
     """Queries without one can't go on with `--model script`, which would have them say nothing, and pass."""
     queries = [script(("ok", {}), id=name) for name in "ab"]

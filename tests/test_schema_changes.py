@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import jsonschema
@@ -349,3 +350,32 @@ def test_what_is_no_schema_can_not_be_judged(odd: Any) -> None:
     """It is told apart, and that is all."""
     assert compare_schemas(odd, {"type": "object"}) == [SchemaChange("unclear", "", "schema", odd, {"type": "object"})]
     assert compare_schemas(odd, copy.deepcopy(odd)) == []
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"multipleOf": 2},
+        {"enum": [1, [2]]},
+        {"const": {"a": 1}},
+        {"minimum": 1, "maxItems": 3},
+        {"not": {"const": 1}},
+        {"if": {"multipleOf": 2}, "then": {"minimum": 1}},
+        {"anyOf": [{"type": "integer", "multipleOf": 2}, {"type": "string", "maxLength": 3}]},
+        {"oneOf": [{"enum": [1, 2]}, {"enum": [3]}]},
+        {"contains": {"const": 1}, "minContains": 2},
+        {"default": 1, "examples": [1, [2]]},
+    ],
+)
+def test_numbers_of_schemas_are_compared_by_value(keywords: dict[str, Any]) -> None:
+    """1 and 1.0 are one number, wherever they stand, and also beside something that changed."""
+    floats = json.loads(json.dumps(keywords), parse_int=float)
+    before = {"properties": {"x": {**keywords, "description": "a"}}}
+    after = {"properties": {"x": {**floats, "description": "b"}}}
+    assert [(change.kind, change.keyword) for change in compare_schemas(before, after)] == [("text", "description")]
+
+
+@pytest.mark.parametrize("keyword", ["const", "default"])
+def test_true_is_not_one_in_schemas(keyword: str) -> None:
+    """Python would take them for the same."""
+    assert compare_schemas({"properties": {"x": {keyword: [1]}}}, {"properties": {"x": {keyword: [True]}}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from dataclasses import fields
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.errors import UsageError
+from mcprun.limits import Limits
+from mcprun.planning import Options
 from mcprun.shard import Shard, joined
+from mcprun.verdict_rules import LIMITS, RULES
 from tests.support.cli import RAW, Result, script, write_jsonl
 from tests.support.forks import Forks
 
@@ -191,6 +195,66 @@ def test_what_is_not_of_one_run(mcprun: Forks, folder: Path) -> None:
     (folder / "says.py").write_text(SERVER.replace("def say(word: str)", "def say(word: str, loud: bool = False)"))
     changed = run("--shard", "2/2")
     assert told(first, changed).endswith("the server had other tools (changed: say)")
+
+
+def test_shards_that_were_judged_by_other_rules(mcprun: Forks, folder: Path) -> None:
+    """Each option that influences a verdict is named when two shards do not share it, whether it is written out or not."""
+    mcprun.run("batch", "p.jsonl", "says.py", "--shard", "1/2", "--out", "one", "--max-turns", "25", cwd=folder)
+    mcprun.run("batch", "p.jsonl", "says.py", "--shard", "2/2", "--out", "two", "--repeat", "1", cwd=folder)
+    assert mcprun.run("merge", "one", "two", "--out", "merged", cwd=folder).code == 1
+    record = json.loads((folder / "two/run.json").read_text())
+
+    def told(**changed: Any) -> str:
+        arguments = {**record["arguments"], **changed.pop("arguments", {})}
+        limits = {**record["limits"], **changed.pop("limits", {})}
+        server = {**record["server"], **changed.pop("server", {})}
+        edited = {**record, "arguments": arguments, "limits": limits, "server": server, **changed}
+        (folder / "two/run.json").write_text(json.dumps(edited))
+        done = mcprun.run("merge", "one", "two", "--out", "refused", cwd=folder)
+        assert ((folder / "refused").exists(), done.code) == (
+            not done.stderr.startswith("Error"),
+            1 if not done.stderr else 2,
+        )
+        return done.stderr.removeprefix("Error: one and two are not of one run: ").strip()
+
+    flags = {
+        "allow_tool_errors": True, "read_only": True, "pass_rate": 0.5, "allow_tool": ["s*"], "deny_tool": ["s*"],
+        "on_divergence": "fail", "scrub": ["uuid"], "ignore": ["calls"], "system": "Be kind.", "effort": "low",
+        "thinking": "disabled", "tool_choice": "any", "bare_api": True, "elicit": "defaults", "fresh_server": True,
+        "protocol": "legacy",
+    }  # fmt: skip
+    for name, value in flags.items():
+        assert told(arguments={name: value}) == f"--{name.replace('_', '-')} was another"
+    assert told(arguments={"roots": ["x"]}) == "--root was another"
+    assert told(arguments={"server_args": ["x"]}) == "the server's command line was another"
+    for name, flag in (("max_turns", "--max-turns"), ("call_seconds", "--call-timeout")):
+        assert told(limits={name: 7}) == f"{flag} was another"
+    assert told(server={"name": "other"}).startswith("the server was says ")
+    assert told(arguments={"server": "other.py"}) == "the server was says.py, and other.py"
+    assert told(arguments={"env": ["A=[redacted]"]}) == "--env or --header named others"
+    assert told(versions={**record["versions"], "mcprun": "0"}).startswith("mcprun was ")
+    same = {"server": "/home/other/machine/says.py", "concurrency": 3, "redact": ["x"]}
+    assert told(arguments=same, limits={"concurrency": 3, "run_seconds": 5.0, "max_failures": 9}) == ""
+
+
+def test_a_run_goes_on_by_the_rules_that_it_was_begun_with(mcprun: Forks, folder: Path) -> None:
+    """Verdicts of other rules do not stand beside new ones: they are refused, or all queries are run again."""
+    done = mcprun.run("batch", "p.jsonl", "says.py", "--out", "run", cwd=folder)
+    for flag, *value in (["--allow-tool-errors"], ["--read-only"], ["--deny-tool", "x"], ["--on-divergence", "fail"]):
+        refused = mcprun.run("batch", "--resume", "run", flag, *value, cwd=folder)
+        message = (
+            f"Error: {flag} is not what run was begun with, and verdicts that were reached without it would stay: "
+        )
+        assert (refused.code, refused.stderr.startswith(message)) == (2, True)
+    assert mcprun.run("batch", "--resume", "run", "--scrub", "uuid", "--pass-rate", "1", cwd=folder).bytes == done.bytes
+    again = mcprun.run("batch", "--resume", "run", "--allow-tool-errors", "--force", cwd=folder)
+    assert (again.code, again.verdicts["bad"], len(again.transcripts)) == (0, "passed", len(WORDS) + 2)
+
+
+def test_rules_are_options_with_their_own_defaults() -> None:
+    """Those of a run, and of one query the limits."""
+    assert {name: getattr(Options(), name) for name in RULES} == RULES
+    assert LIMITS.keys() <= {field.name for field in fields(Limits)}
 
 
 def test_more_shards_than_queries(mcprun: Forks, folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun.matchers import equal
+from mcprun.json_values import equal
 from mcprun.toolchanges import ToolChange, compare_tools
 from tests.test_queries import JSON
 from tests.test_schema_changes import of, wholes

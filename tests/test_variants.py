@@ -181,6 +181,23 @@ def test_a_number_is_the_same_however_it_is_written(tmp_path: Path) -> None:
     assert compared(base, head)[1].tally.same == 1
 
 
+@pytest.mark.parametrize("name", ["café", "a/b", 'a"b', "q", "日本", "a\U0001f600"])
+def test_repeats_are_counted_by_ids_however_they_are_escaped(tmp_path: Path, name: str) -> None:
+    """The lines of one query may hold its id escaped, unescaped, or in another order of keys."""
+    lines = [{"schema": 1, "id": name, **transcript(id=name, repeat=number)} for number in (1, 2, 3)]
+    lines = [{"schema": 1, "id": name, "repeat": line["repeat"], **line} for line in lines]
+    plain = [json.dumps(line, ensure_ascii=False) for line in lines]
+    escaped = [line.replace("/", "\\/").replace('"q"', '"\\u0071"') for line in map(json.dumps, lines)]
+    spelled = [escaped[0], plain[1], json.dumps(dict(reversed(lines[2].items())))]
+    base, head = (tmp_path / side for side in ("base", "head"))
+    base.write_text("".join(f"{line}\n" for line in plain), encoding="utf-8")
+    head.write_text("".join(f"{line}\n" for line in spelled), encoding="utf-8")
+    with open_transcripts(str(base)) as before, open_transcripts(str(head)) as after:
+        assert repeated(before, after) == {name: (3, 3)}
+    assert compared(base, head)[0] == compared(head, base)[0] == []
+    assert compared(base, head)[1].tally.same == 1
+
+
 def test_many_runs_take_no_time() -> None:
     """Large binomials are not made one by one."""
     assert fisher(Rate(9_000, 20_000), Rate(9_100, 20_000)) == pytest.approx(0.3186, abs=2e-3)

@@ -115,7 +115,8 @@ def check_text(expected: ExpectedText, text: str, show: Show) -> Iterator[Check]
     """The model's last words are what was expected of them."""
     got = f"got {show.text(text)}"
     for part in expected.contains or ():
-        yield _check("text.contains", part in text, f"expected text with {show.text(part)}, {got}")
+        wanted, other = (show.text(part), "") if part in text else show.part(part, text)
+        yield _check("text.contains", part in text, f"expected text with {wanted}, got {other}")
     for part in expected.not_contains or ():
         yield _check("text.not_contains", part not in text, f"expected text without {show.text(part)}, {got}")
     if expected.equals is not None:
@@ -123,7 +124,8 @@ def check_text(expected: ExpectedText, text: str, show: Show) -> Iterator[Check]
         yield _check("text.equals", text == expected.equals, f"expected text {wanted}, got {other}")
     for pattern in expected.regex or ():
         fits = evaluation.search(pattern, text) is not None
-        yield _check("text.regex", fits, f"expected text that fits {show.text(pattern)}, {got}")
+        wanted, other = (show.text(pattern), "") if fits else show.part(pattern, text)
+        yield _check("text.regex", fits, f"expected text that fits {wanted}, got {other}")
     if expected.json_schema is not None:
         problem = _schema_problem(expected.json_schema, text)
         yield _check("text.json_schema", not problem, f"expected JSON that fits the schema, {got}: {problem}")

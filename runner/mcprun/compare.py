@@ -10,11 +10,11 @@ from typing import Any, Literal
 from pydantic_core import from_json
 
 from mcprun.alignment import Alignment
-from mcprun.jsontext import TooDeepError, loads
-from mcprun.matchers import equal
+from mcprun.json_values import equal, key_of, same
+from mcprun.jsontext import TooDeepError, finite, loads
 from mcprun.records import JsonObject
 from mcprun.scrub import Scrubber
-from mcprun.surrogates import well_formed, well_formed_bytes, well_formed_json
+from mcprun.surrogates import well_formed_bytes, well_formed_json
 
 ASPECTS = ("verdict", "calls", "results", "tools", "text", "usage")
 """What can be compared: of the servers, `tools`; of each query, the rest. The last two are only when asked for."""
@@ -22,6 +22,10 @@ ASPECTS = ("verdict", "calls", "results", "tools", "text", "usage")
 DEFAULT_ASPECTS = frozenset(ASPECTS[:4])
 
 What = Literal["verdict", "stop", "prompt", "call_added", "call_removed", "input", "result", "text", "usage", "fault"]
+
+
+_CALLS, _MESSAGES = 3, 5
+"""Levels of what is compared that have mcprun's own keys: `calls[*].result`, `messages[*].content[*].text`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,14 @@ class Lens:
             for call in transcript["calls"]
         ]
         if self.scrubber:
-            cleaned = self.scrubber.clean({"calls": calls}).get("calls", [])
+            cleaned = self.scrubber.clean({"calls": calls}, frame=_CALLS).get("calls", [])
             calls = [call for call in cleaned if isinstance(call, dict)]  # the others are ignored
-        text = self.scrubber.clean({"text": transcript["text"]}).get("text") if "text" in self.aspects else None
+        text = None
+        if "text" in self.aspects:
+            text = self.scrubber.clean({"text": transcript["text"]}, frame=1).get("text")
         given = given_of(transcript) if "results" in self.aspects else None
         if given and self.scrubber:
-            given = self.scrubber.clean({"messages": given}).get("messages")
+            given = self.scrubber.clean({"messages": given}, frame=_MESSAGES).get("messages")
         return Seen(calls, text, stop_of(transcript) if "verdict" in self.aspects else None, given)
 
     def changes(self, base: JsonObject, head: JsonObject) -> Iterator[Change]:
@@ -148,14 +154,8 @@ def _same_call(one: JsonObject, other: JsonObject) -> bool:
     return one.get("tool") == other.get("tool") and same(one.get("input"), other.get("input"))
 
 
-def same(one: Any, other: Any) -> bool:
-    """Tell whether two JSON values are the same: as Python has it, but 1 is not `true`."""
-    # Python's word is quick, and nearly always enough: what it takes for the same nearly always reads the same.
-    return bool(one == other) and (repr(one) == repr(other) or equal(one, other))
-
-
 def _as_text(call: JsonObject) -> str:
-    return json.dumps([call.get("tool"), call.get("input")], sort_keys=True)
+    return key_of([call.get("tool"), call.get("input")])
 
 
 def _fails(call: JsonObject) -> bool:
@@ -182,10 +182,10 @@ def given_of(transcript: JsonObject) -> list[Any]:
 
 
 def result_of(call: JsonObject) -> Any:
-    """Give a call's result in its shortest whole form, so that nothing is told twice.
+    """Return a call's result in its shortest whole form, so that nothing is reported twice.
 
     Structured content stands for the text that repeats it (MCP, "Structured Content"), without the `result` that
-    servers wrap it in when it is no object; a lone text stands for its block, and the JSON in it for the text.
+    servers wrap it in when it is not an object. A single text stands for its block, and the JSON in it for the text.
     """
     content, structured = call["content"], call["structured"]
     texts = [block["text"] for block in content if block.keys() == {"type", "text"}]
@@ -195,13 +195,14 @@ def result_of(call: JsonObject) -> Any:
     if structured is None:
         return shortest if texts else content
     inner = structured["result"] if isinstance(structured, dict) and structured.keys() == {"result"} else structured
-    if shortest in (inner, structured) or inner in (texts, *texts[:1]) or _told(texts) in (inner, structured):
+    forms = [shortest, texts, *texts[:1], finite(_values_in(texts))]
+    if any(equal(form, value) for form in forms for value in (inner, structured)):
         return inner
     return {"content": shortest, "structured": structured}
 
 
-def _told(texts: list[str]) -> Any:
-    """Give the JSON values that texts hold: the only one, or a list of them. What is no JSON equals nothing."""
+def _values_in(texts: list[str]) -> Any:
+    """Return the JSON values in texts: the only one, or a list of them. Text that is not JSON equals no value."""
     values = [_json_in(text, _NONE, any_value=True) for text in texts]
     return values[0] if len(values) == 1 else values
 
@@ -209,23 +210,34 @@ def _told(texts: list[str]) -> Any:
 _NONE = object()
 
 
-def read_json(text: str | bytes) -> Any:
-    """Parse a line of our own files, with U+FFFD for each half of a surrogate pair. Raises `ValueError`."""
+def read_json(line: bytes) -> Any:
+    """Parse a line of a run's files.
+
+    U+FFFD stands for each half of a surrogate pair, and its name for NaN or an infinite number: older files hold both
+    as they are. Raises `ValueError`.
+    """
+    value = _read_json(line)
+    return finite(value) if b"NaN" in line or b"Infinity" in line else value
+
+
+def _read_json(line: bytes) -> Any:
     try:
-        return from_json(text)
+        return from_json(line)
     except (ValueError, TypeError):  # JSON that only Python's parser accepts; TypeError: half of a surrogate pair
-        whole = well_formed(text).encode() if isinstance(text, str) else text
         try:
-            return json.loads(well_formed_bytes(whole))
+            return json.loads(well_formed_bytes(line))
         except RecursionError:
             raise TooDeepError("nested too deeply") from None
 
 
 def _json_in(text: str, otherwise: Any, *, any_value: bool = False) -> Any:
-    """Parse the object or list that a text is, or with `any_value` any JSON; ambiguous JSON stays text."""
+    """Parse the object or list that a text is, or with `any_value` any JSON.
+
+    JSON that two parsers may read differently stays text. NaN and Infinity, which Python's `json` writes, are read.
+    """
     if not any_value and text[:1] not in ("{", "["):
         return otherwise
     try:
-        return well_formed_json(loads(text))
+        return well_formed_json(loads(text, allow_nan=True))
     except ValueError:
         return otherwise

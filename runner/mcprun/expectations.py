@@ -10,8 +10,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -104,8 +106,14 @@ class ExpectedCall(Expectation):
 
     @property
     def expects_result(self) -> bool:
-        """Whether anything is said of the result; `null` can be expected too."""
+        """Whether a result is expected; `null` can be expected too."""
         return "result" in self.model_fields_set
+
+    @model_serializer(mode="wrap")
+    def _with_expected_null(self, serialize: SerializerFunctionWrapHandler) -> JsonObject:
+        """Keep a result of `null`, which `exclude_defaults` would drop."""
+        fields: JsonObject = serialize(self)
+        return {**fields, "result": self.result} if self.expects_result else fields
 
 
 class ExpectedText(Expectation):

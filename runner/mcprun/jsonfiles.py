@@ -67,12 +67,13 @@ def strict_json(value: Any) -> Any:
 
 
 def parsed(line: bytes) -> Any:
-    """Parse a line of JSON, with U+FFFD for each half of a surrogate pair: older files hold escaped ones.
+    """Parse a line of JSON with the substitutes of `dumps`, which older files lack.
 
     Raises `ValueError` for a line that is not JSON or is nested too deeply.
     """
     try:
-        return json.loads(well_formed_bytes(line))
+        value = json.loads(well_formed_bytes(line))
+        return finite(value) if b"NaN" in line or b"Infinity" in line else value
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -52,8 +52,8 @@ class _Repeated(dict[str, Any]):
     key = ""
 
 
-def loads(text: str | bytes) -> Any:
-    """Parse JSON.
+def loads(text: str | bytes, *, allow_nan: bool = False) -> Any:
+    """Parse JSON. With `allow_nan`, NaN, Infinity and -Infinity are accepted as Python's `json` does.
 
     Raises `ValueError`: `json.JSONDecodeError` or `UnicodeDecodeError` for text that is not JSON, `AmbiguousError` for
     NaN, infinite numbers and duplicate keys, `TooDeepError`, and a plain one for an integer with too many digits.
@@ -78,7 +78,10 @@ def loads(text: str | bytes) -> Any:
 
     try:
         value = json.loads(
-            text, parse_constant=lambda name: refused(f"{name} is not JSON"), parse_float=number, object_pairs_hook=obj
+            text,
+            parse_constant=float if allow_nan else lambda name: refused(f"{name} is not JSON"),
+            parse_float=number,
+            object_pairs_hook=obj,
         )
     except RecursionError:
         raise TooDeepError("nested too deeply") from None

@@ -18,9 +18,10 @@ from fractions import Fraction
 from typing import Any
 
 from mcprun import evaluation
+from mcprun.json_values import equal
 from mcprun.patterns import compile_pattern
 
-_NEAR = 1e-6
+NEAR = 1e-6
 """Of the number itself, or of 1 where that is more: what `$approx` allows when nothing else is said."""
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
@@ -51,27 +52,6 @@ def fits(expected: Any, got: Any, *, exact: bool = False) -> bool:
             and all(fits(one, other, exact=exact) for one, other in zip(expected, got, strict=True))
         )
     return equal(expected, got)
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Tell whether two JSON values are the same: 1 is 1.0, and neither is `true`."""
-    todo = [(one, other)]  # of strangers' values there may be more levels than Python has frames
-    while todo:
-        one, other = todo.pop()
-        if isinstance(one, bool) or isinstance(other, bool):
-            if one is not other:
-                return False
-        elif isinstance(one, dict) and isinstance(other, dict):
-            if one.keys() != other.keys():
-                return False
-            todo += [(value, other[key]) for key, value in one.items()]
-        elif isinstance(one, list) and isinstance(other, list):
-            if len(one) != len(other):
-                return False
-            todo += zip(one, other, strict=True)
-        elif one != other:
-            return False
-    return True
 
 
 def is_matcher(value: Any) -> bool:
@@ -132,10 +112,10 @@ def _is_finite(value: Any) -> bool:
 
 def _is_near(got: float, number: float, within: float | None) -> bool:
     try:
-        return abs(got - number) <= (_NEAR * max(1.0, abs(number)) if within is None else within)
+        return abs(got - number) <= (NEAR * max(1.0, abs(number)) if within is None else within)
     except OverflowError:  # an integer beyond the range of a float, which JSON allows
         one, other = Fraction(got), Fraction(number)
-        return abs(one - other) <= (Fraction(_NEAR) * abs(other) if within is None else Fraction(within))
+        return abs(one - other) <= (Fraction(NEAR) * abs(other) if within is None else Fraction(within))
 
 
 # What can be wrong with each matcher. ----------------------------------------------------------------

@@ -18,7 +18,7 @@ from mcprun.records import JsonObject, PromptsRecord, RunRecord
 from mcprun.rundir import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
 from mcprun.shard import Shard, joined
 from mcprun.tally import Tally
-from mcprun.tools import changes
+from mcprun.verdict_rules import difference
 
 _OWN = ("shard", "out")
 """Arguments that are of a shard, and not of the whole."""
@@ -85,25 +85,13 @@ def _parts(runs: Sequence[Run], *, partial: bool) -> list[_Part]:
 
 
 def _difference(one: _Part, other: _Part) -> str:
-    """Say what two shards do not share that shards of one run would; empty when there is nothing."""
+    """Describe what two shards do not share that shards of one run would; empty if there is nothing."""
     before, after = one.run.record, other.run.record
     if one.shard.of != other.shard.of:
         return f"the one is shard {one.shard}, the other {other.shard}"
     if before.prompts.sha256 != after.prompts.sha256:
         return f"{before.prompts.file} was another file"
-    for option in ("filters", "limit", "repeat"):  # what is selected, and how often it is run
-        if before.arguments.get(option) != after.arguments.get(option):
-            return f"--{option.removesuffix('s')} was another"
-    if (before.model.kind, _model(before)) != (after.model.kind, _model(after)):
-        return f"{before.model.name} answered, and {after.model.name}"
-    if before.server and after.server and (told := changes(before.server.tools, after.server.tools)):
-        return f"the server had other tools ({told})"
-    return ""
-
-
-def _model(record: RunRecord) -> str:
-    """Name the model; a recording is known by its queries, and may lie in another folder on each machine."""
-    return record.model.name if record.model.kind != "replay" else ""
+    return difference(before, after)
 
 
 def _check_whole(parts: Sequence[_Part]) -> None:

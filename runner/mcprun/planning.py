@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -13,7 +13,7 @@ from mcprun.aliases import Problem
 from mcprun.asking import LogLevel, Offers
 from mcprun.batch import Plan
 from mcprun.config import environment
-from mcprun.credentials import url_secrets
+from mcprun.credentials import url_secrets, without_secrets
 from mcprun.errors import PromptsError, UsageError
 from mcprun.limits import AUTO, LEAST_THINKING, Limits, number_problem
 from mcprun.models import Manner
@@ -41,6 +41,7 @@ from mcprun.target import (
     with_more,
 )
 from mcprun.tools import Permit
+from mcprun.verdict_rules import as_arguments
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer, Server
@@ -160,6 +161,8 @@ def make_plan(
         repeat=options.repeat,
         demands=lambda query: query_problems(query, manner),
     )
+    if resume:
+        resume = replace(resume, arguments=as_arguments(asdict(options)))
     with ExitStack() as stack:
         stack.enter_context(found)
         account = account.at_clouds(spec, judge if found.judged else None, options.base_url)
@@ -192,10 +195,17 @@ def make_plan(
             otel=options.otel,
             ray=options.ray,
             ray_actors=options.ray_actors,
-            arguments={"prompts": found.name, "server": str(target)},
+            arguments=_arguments(found.name, target, options),
         )
         stack.pop_all()  # the prompts stay open for whoever runs the plan
     return plan
+
+
+def _arguments(prompts: str, target: Target, options: Options) -> JsonObject:
+    """Return what `run.json` keeps of the options: how it is resumed, and what its shards must share."""
+    args = [without_secrets(one) if "://" in one else one for one in options.server_args]
+    rules = as_arguments({**asdict(options), "server_args": args})
+    return {"prompts": prompts, "server": str(target), **rules}
 
 
 def is_batched(options: Options, model: Choice) -> bool:

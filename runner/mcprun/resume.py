@@ -11,8 +11,9 @@ from mcprun.errors import UsageError
 from mcprun.known import Known
 from mcprun.outline import Outline
 from mcprun.prompts import PromptsFile
-from mcprun.records import Verdict
+from mcprun.records import JsonObject, Verdict
 from mcprun.rundir import Run
+from mcprun.verdict_rules import changed_rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,14 @@ class Difference:
 class Resume:
     """A run that is to go on. With `retry_errors`, what ended in an error is tried again.
 
-    With `force`, the prompts may be others than those it was begun with: what is no longer there, or no longer the
-    same, is dropped.
+    `arguments` are the rules that it is to go on with, as `run.json` keeps them (`verdict_rules.py`). With `force`, the
+    prompts and the rules may differ from those it was begun with: what no longer matches is dropped.
     """
 
     run: Run
     retry_errors: bool = False
     force: bool = False
+    arguments: JsonObject | None = None
 
     def known(self) -> Known | None:
         """Give what this mcprun has found the prompts to hold, if it was a whole file that is simple enough."""
@@ -72,11 +74,18 @@ class Resume:
         return Known(prompts.sha256, digests, prompts.scripted, prompts.judged)
 
     def checked(self, prompts: PromptsFile) -> Container[str]:
-        """Give the ids of the queries that are still the same.
+        """Return the ids of the queries whose verdicts are kept.
 
-        Raises `UsageError` that names what is not, unless it is to go on all the same; and when what is selected
-        leaves out what is done.
+        Raises `UsageError` if queries, or rules by which they were judged, have changed, unless `force` is set. Also
+        raises it if what is selected leaves out what is done.
         """
+        if (rule := self._changed_rule()) and any(True for _ in self._done()):
+            if self.force:
+                return frozenset()
+            raise UsageError(
+                f"{rule} is not what {self.run.path} was begun with, and verdicts that were reached without it would"
+                f" stay: give {rule} as it was, or --force to run all queries again"
+            )
         before, after = self.run.digests, prompts.digests
         difference = None if before is after else Difference.between(before, after)
         if difference and not self.force:
@@ -86,6 +95,10 @@ class Resume:
         if not difference:
             return after
         return frozenset(name for name in after if before.get(name) == after[name])
+
+    def _changed_rule(self) -> str:
+        record = self.run.record
+        return "" if self.arguments is None else changed_rule(record.arguments, self.arguments, record.model.kind)
 
     def is_done(self, transcript: Outline) -> bool:
         """Tell whether a query is done, or has to be tried again."""

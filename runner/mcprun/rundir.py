@@ -11,7 +11,6 @@ retried.jsonl       only while queries are tried again: what they came to before
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -46,14 +45,17 @@ RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED = (
 Key = tuple[str, int]
 """A query's id and the repeat."""
 
-_Read = TypeVar("_Read", Transcript, Outline)
+_Read = TypeVar("_Read", Transcript, Outline, RunRecord)
 
 _HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"repeat": ?(?P<repeat>\d+)')
 """How the line of a transcript begins."""
 
 
-_REPLY = re.compile(rb'\{"event":"(?:(?:model|judge)_call|asked)"')
-"""How the line of an event begins that tells of a model's reply."""
+_EVENT = re.compile(rb'\{"event":"(?P<name>[a-z_]+)"')
+"""How mcprun itself begins the line of an event."""
+
+_REPLIES = frozenset({"model_call", "judge_call", "asked"})
+"""Events that hold a model's reply."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Run:
         """Open a run without checking its transcripts: to repair it, or to use its record."""
         path = _find(name)
         try:
-            record = RunRecord.model_validate_json((path / RUN).read_bytes())
+            record = _parsed_as(RunRecord, (path / RUN).read_bytes())
         except FileNotFoundError:
             raise UsageError(f"{path} is no run: it has no {RUN}") from None
         except (OSError, ValidationError) as error:
@@ -151,7 +153,7 @@ class Run:
         try:
             with (self.path / TRACE).open("rb") as stream:
                 for line in stream:
-                    if _REPLY.match(line) and line.endswith(b"\n"):
+                    if line.endswith(b"\n") and _is_reply(line):
                         event = parsed(line)
                         if "stop_reason" in event:
                             usage, batch = event.get("usage"), event.get("batch")
@@ -252,15 +254,15 @@ class Lines:
         """Tell whether both are one file, by whatever names it was given."""
         return os.path.sameopenfile(self.stream.fileno(), other.stream.fileno())
 
-    def heads(self) -> Iterator[tuple[bytes, bytes]]:
-        """Give each transcript's id (as JSON) and repeat, read from the beginning of its line alone."""
+    def heads(self) -> Iterator[Key]:
+        """Yield each transcript's id and repeat. Of a line that begins as mcprun writes it, only that is parsed."""
         for line in self:
-            if head := _HEAD.match(line):
-                yield head["id"], head["repeat"]
-            else:  # written by somebody else, in another order
-                with suppress(ValueError, KeyError, TypeError):
+            with suppress(ValueError, KeyError, TypeError):
+                if head := _HEAD.match(line):
+                    yield _text(head["id"]), int(head["repeat"])
+                else:  # another program's order of keys
                     one = parsed(line)
-                    yield json.dumps(one["id"], ensure_ascii=False).encode(), str(one["repeat"]).encode()
+                    yield str(one["id"]), int(one["repeat"])
 
 
 @contextmanager
@@ -283,14 +285,11 @@ def open_transcripts(name: str) -> Iterator[Lines]:
 
 def repeated(*sides: Lines) -> dict[str, tuple[int, ...]]:
     """Count the repeats of each query that one of the runs holds several of, in each of them."""
-    names = {name for side in sides for name, repeat in side.heads() if repeat != b"1"}
+    names = {name for side in sides for name, repeat in side.heads() if repeat != 1}
     if not names:
         return {}
     counts = [Counter(name for name, _ in side.heads() if name in names) for side in sides]
-    try:
-        return {parsed(name): tuple(count[name] for count in counts) for name in sorted(names)}
-    except ValueError as error:
-        raise UsageError(f"there is a line that is no transcript: {error}") from None
+    return {name: tuple(count[name] for count in counts) for name in sorted(names)}
 
 
 @contextmanager
@@ -317,6 +316,20 @@ def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], Jso
             return dict(parsed(stream.readline()))
 
         yield find
+
+
+def _text(string: bytes) -> str:
+    """Parse a JSON string."""
+    return str(parsed(string)) if b"\\" in string else string[1:-1].decode()
+
+
+def _is_reply(line: bytes) -> bool:
+    """Return whether an event is of a kind that holds a model's reply. A line that mcprun did not begin is parsed."""
+    if begun := _EVENT.match(line):
+        return begun["name"].decode() in _REPLIES
+    with suppress(ValueError, KeyError, TypeError):
+        return parsed(line)["event"] in _REPLIES
+    return False
 
 
 def _event(line: bytes, path: Path) -> JsonObject:
@@ -347,11 +360,18 @@ def _whole(kind: type[_Read], path: Path) -> Iterator[tuple[_Read, bytes]]:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
 
 
+def _parsed_as(kind: type[_Read], data: bytes) -> _Read:
+    """Parse a record; numbers that JSON has no form for, which older files hold, become their names."""
+    if b"NaN" in data or b"Infinity" in data:
+        return kind.model_validate(parsed(data))
+    return kind.model_validate_json(data)
+
+
 def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
     """Read a line of the transcripts as a whole one, or as the outline of one."""
     with suppress(ValueError):
-        return kind.model_validate_json(line)
-    try:  # what is slower knows text that UTF-8 can't hold
+        return _parsed_as(kind, line)
+    try:  # the slower parser accepts halves of surrogate pairs
         return kind.model_validate(parsed(line))
     except ValueError as error:
         raise _no_transcript(path, error) from None

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcprun.json_schema import is_schema
+from mcprun.json_values import equal
 from mcprun.jsontext import levels
-from mcprun.matchers import equal
 from mcprun.records import JsonObject
 from mcprun.schemadoc import NOTHING, Document, by_type, is_open
 from mcprun.schemakeywords import SchemaChange, direction, keywords, texts, whole

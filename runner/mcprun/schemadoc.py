@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
+from mcprun.json_values import key_of
 from mcprun.records import JsonObject
 from mcprun.schema_references import referred
 from mcprun.schemas import each_schema
@@ -206,17 +207,8 @@ def values_of(schema: JsonObject) -> dict[str, Any] | None:
     lists += [[schema["const"]]] if "const" in schema else []
     if not lists:
         return None
-    found = [{json.dumps(_plain_numbers(value), sort_keys=True): value for value in values} for values in lists]
+    found = [{key_of(value): value for value in values} for values in lists]
     return {key: value for key, value in found[0].items() if key in found[-1]}
-
-
-def _plain_numbers(value: Any) -> Any:
-    """Write 1.0 as 1: in JSON Schema they are equal."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _plain_numbers(item) for key, item in value.items()}
-    return [_plain_numbers(item) for item in value] if isinstance(value, list) else value
 
 
 def _anchors(root: Any) -> dict[str, Any]:
@@ -245,7 +237,7 @@ def _whole(root: Any) -> str:
     def without_texts(node: JsonObject) -> JsonObject:
         return {key: sorted(value) if key == "required" else value for key, value in node.items() if key not in _TEXTS}
 
-    return json.dumps(each_schema(root, without_texts), sort_keys=True)
+    return key_of(each_schema(root, without_texts))
 
 
 def _bare(schema: Any, references: dict[str, None]) -> str:
@@ -258,4 +250,4 @@ def _bare(schema: Any, references: dict[str, None]) -> str:
             references["#"] = None
         return {key: sorted(value) if key == "required" else value for key, value in node.items() if key in CONSTRAINTS}
 
-    return json.dumps(each_schema(schema, constraints), sort_keys=True)
+    return key_of(each_schema(schema, constraints))

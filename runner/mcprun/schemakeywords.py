@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mcprun.matchers import equal
+from mcprun.json_values import equal
 from mcprun.records import JsonObject
 from mcprun.schemadoc import CONSTRAINTS, Document, named_types, values_of
 
@@ -43,6 +43,8 @@ _GROUPS = (
 """Keywords that are only compared as a whole, with those that they work together with."""
 
 _WITHOUT_FORCE = (("uniqueItems", False), ("unevaluatedProperties", True), ("unevaluatedItems", True))
+"""Keywords with the value that they have when they are absent."""
+
 _UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
 
 _UNREAD = frozenset({"$schema", "$id", "$anchor", "$dynamicAnchor", "$vocabulary", "$comment", "$defs", "definitions"})
@@ -74,7 +76,7 @@ def whole(
 ) -> Iterator[SchemaChange]:
     """Compare keywords that can't be taken apart: one that is new narrows, and one that is gone widens."""
     ours, theirs = (
-        {key: node[key] for key in group if key in node and (key, node[key]) not in _WITHOUT_FORCE}
+        {key: node[key] for key in group if key in node and not _is_without_force(key, node[key])}
         for node in (before, after)
     )
     same = old.meaning(ours) == new.meaning(theirs)
@@ -83,6 +85,10 @@ def whole(
     if not same:
         kind: Kind = "narrowed" if not ours else "widened" if not theirs else "unclear"
         yield SchemaChange(kind, at, group[0], _alone(ours), _alone(theirs))
+
+
+def _is_without_force(keyword: str, value: Any) -> bool:
+    return any(keyword == name and equal(value, default) for name, default in _WITHOUT_FORCE)
 
 
 def direction(is_wider: bool, is_narrower: bool) -> Kind:

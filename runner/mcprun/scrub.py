@@ -7,19 +7,41 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mcprun.errors import UsageError
+from mcprun.json_values import key_of
 from mcprun.option_patterns import checked_pattern, late_scrubs, scrubbed
 
+_BEGIN, _END = r"(?<![^\W_])", r"(?![^\W_])"
+"""Not within a word; an underscore may stand beside it."""
+
+_ZONE = rf"(?:\s?(?:Z|z|(?:GMT|UTC?|[ECMP][SD]T){_END}|[+-]\d\d(?::?\d\d)?(?!\d)))?"
+_CLOCK = r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?"
+_DAY = rf"{_BEGIN}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:day|sday|nesday|rsday|urday)?"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_TIMESTAMP = "|".join(
+    (
+        # ISO 8601, extended and basic format (https://www.rfc-editor.org/rfc/rfc3339), and what Go's `log` writes
+        rf"{_BEGIN}\d{{4}}-\d\d-\d\d(?:[Tt ]{_CLOCK}{_ZONE})?",
+        rf"{_BEGIN}\d{{8}}T\d{{4}}(?:\d\d(?:[.,]\d+)?)?{_ZONE}{_END}",
+        rf"{_BEGIN}\d{{4}}/\d\d/\d\d {_CLOCK}{_ZONE}",
+        # RFC 1123 and 5322, RFC 850, and C's `asctime`: the three of HTTP (RFC 9110, section 5.6.7)
+        rf"(?:{_DAY}, |{_BEGIN})\d\d? {_MONTH} \d{{4}} {_CLOCK}{_ZONE}",
+        rf"{_DAY}, \d\d-{_MONTH}-\d\d {_CLOCK}{_ZONE}",
+        rf"{_DAY} {_MONTH} [ \d]\d {_CLOCK} \d{{4}}{_END}",
+    )
+)
+
 SCRUBS: Mapping[str, str] = {
-    "uuid": r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b",
-    "timestamp": r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|\s?[+-]\d\d:?\d\d)?)?",
+    "uuid": rf"{_BEGIN}[0-9a-fA-F]{{8}}(?:-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}}{_END}",
+    "timestamp": _TIMESTAMP,
     "tmp": r"(?:/private)?(?:/tmp|/var/tmp|/var/folders)(?:/[\w.+@~-]+)+",
-    "port": r"(?<=[\w\]]):\d{4,5}\b",
-    "hash": r"\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})\b",
+    "port": rf"(?<=[\w\]]):\d{{4,5}}{_END}",
+    "hash": rf"{_BEGIN}(?:[0-9a-f]{{64}}|[0-9a-f]{{40}}|[0-9a-f]{{32}}){_END}",
 }
 """What can be scrubbed by name, and the regular expression that finds it."""
 
@@ -60,32 +82,50 @@ class Scrubber:
         """Return a warning for each pattern that ran out of time, where values stayed as they are."""
         return late_scrubs([pattern for pattern, _ in self.patterns if isinstance(pattern, str)])
 
-    def clean(self, value: Any) -> Any:
-        """Give a JSON value without what is to be ignored, and with what is to be scrubbed replaced."""
-        return self._clean(value, self.paths)
+    def clean(self, value: Any, frame: int = 0) -> Any:
+        """Return a JSON value without what is ignored, with matches of the patterns replaced in texts and keys.
 
-    def _clean(self, value: Any, paths: Sequence[tuple[Step, ...]]) -> Any:
-        if not paths or isinstance(value, str):
-            return self._scrubbed(value)
-        if isinstance(value, dict):
-            within = ((key, item, _within(paths, key)) for key, item in value.items())
-            return {key: self._clean(item, rest) for key, item, rest in within if () not in rest}
-        if isinstance(value, list):
-            return [
-                _IGNORED if () in rest else self._clean(item, rest)
-                for item, rest in ((item, _within(paths, at)) for at, item in enumerate(value))
-            ]
-        return value
+        The keys of its outer `frame` levels stay as they are: those are mcprun's own.
+        """
+        return self._clean(value, self.paths, frame)
 
-    def _scrubbed(self, value: Any) -> Any:
-        """Replace what is to be scrubbed, where nothing is left to be ignored."""
+    def _clean(self, value: Any, paths: Sequence[tuple[Step, ...]], frame: int) -> Any:
         if isinstance(value, str):
-            for pattern, name in self.patterns:
-                value = scrubbed(pattern, name, value) if isinstance(pattern, str) else pattern.sub(name, value)
+            return self._text(value)
+        if not isinstance(value, dict | list) or not (paths or self.patterns):
             return value
         if isinstance(value, dict):
-            return {key: self._scrubbed(item) for key, item in value.items()} if self.patterns else value
-        return [self._scrubbed(item) for item in value] if isinstance(value, list) and self.patterns else value
+            within = ((key, item, _within(paths, key)) for key, item in value.items())
+            cleaned = {key: self._clean(item, rest, frame - 1) for key, item, rest in within if () not in rest}
+            return cleaned if frame > 0 or not self.patterns else self._with_clean_keys(cleaned)
+        return [
+            _IGNORED if () in rest else self._clean(item, rest, frame - 1)
+            for item, rest in ((item, _within(paths, at)) for at, item in enumerate(value))
+        ]
+
+    def _with_clean_keys(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Replace matches in keys. Keys that become one are numbered, in the order of their values: none is lost."""
+        keys = {key: self._text(key) for key in value}
+        if all(key == cleaned for key, cleaned in keys.items()):
+            return value
+        taken = {key for key, cleaned in keys.items() if key == cleaned}
+        alike = Counter(keys.values())
+        order = sorted(value, key=lambda key: key_of(value[key])) if max(alike.values()) > 1 else list(value)
+        names: dict[str, str] = {}
+        for key in order:
+            name = number = keys[key]
+            count = 1
+            while key != keys[key] and number in taken:
+                count += 1
+                number = f"{name} ({count})"
+            taken.add(number)
+            names[key] = number
+        return {names[key]: item for key, item in value.items()}
+
+    def _text(self, text: str) -> str:
+        for pattern, name in self.patterns:
+            text = scrubbed(pattern, name, text) if isinstance(pattern, str) else pattern.sub(name, text)
+        return text
 
 
 def parse_path(text: str) -> tuple[Step, ...]:

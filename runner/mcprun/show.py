@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mcprun.code_points import revealed, revealed_part, spaces_spelled
 from mcprun.content import result_text
 from mcprun.expectations import ExpectedCall
 from mcprun.records import Call, JsonObject
@@ -33,8 +34,17 @@ class Show:
         one, other = (self.clean(" ".join(text.split())) for text in (before, after))
         if one == other:  # they differ in spaces only
             one, other = self.clean(before), self.clean(after)
-        one, other = apart(one, other, _SHOWN)
+        one, other = revealed(*apart(one, other, _SHOWN))
         return repr(_cut(one)), repr(_cut(other))
+
+    def part(self, part: str, text: str) -> tuple[str, str]:
+        """Show a part that a text lacks, and the text: what looks like the part, if there is anything."""
+        part, text = self.clean(part), self.clean(text)
+        if found := revealed_part(part, text):
+            return repr(_cut(found[0])), repr(_cut(found[1]))
+        if " ".join(part.split()) in " ".join(text.split()):  # they differ in spaces only
+            return repr(_cut(spaces_spelled(part))), repr(_cut(spaces_spelled(text)))
+        return self.text(part), self.text(text)
 
     def value(self, value: Any) -> str:
         """Show a JSON value."""
@@ -44,9 +54,9 @@ class Show:
         """Show two JSON values that differ, of long ones what stands about where they do."""
         one, other = (self.clean(json.dumps(value, ensure_ascii=False)) for value in (before, after))
         if not (isinstance(before, str) and isinstance(after, str)):
-            one, other = apart(one, other, _SHOWN)
+            one, other = revealed(*apart(one, other, _SHOWN))
             return _cut(one), _cut(other)
-        one, other = apart(one[1:-1], other[1:-1], _SHOWN)
+        one, other = revealed(*apart(one[1:-1], other[1:-1], _SHOWN))
         return f'"{_cut(one)}"', f'"{_cut(other)}"'
 
     def call(self, call: Call | ExpectedCall) -> str:
@@ -61,6 +71,14 @@ class Show:
     def result(self, call: Call) -> str:
         """Show what came back."""
         return self.text(_result(call))
+
+    def expected_result(self, expected: Any, call: Call) -> tuple[str, str]:
+        """Show an expected result, and what came back."""
+        if isinstance(expected, str):
+            one, other = revealed(self.clean(expected), self.clean(_result(call)))
+            if (one, other) != (self.clean(expected), self.clean(_result(call))):
+                return _cut(json.dumps(one, ensure_ascii=False)), repr(_cut(other))
+        return revealed(self.value(expected), self.result(call))
 
     def results(self, before: Call, after: Call) -> tuple[str, str]:
         """Show two results that differ: their texts, or all that came back where those are the same."""

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from mcprun.errors import UsageError
 from mcprun.jsonfiles import dumps, indented, write_file
-from mcprun.jsontext import TooDeepError, levels, loads
+from mcprun.jsontext import TooDeepError, finite, levels, loads
 from mcprun.nesting import MOST_DEPTH
 from mcprun.records import SCHEMA, JsonObject, Record, ServerRecord, Shape
 from mcprun.rundir import Run
@@ -97,7 +97,7 @@ def _catalog(found: JsonObject) -> Catalog:
 def _json(path: Path) -> Any:
     """Read a JSON file that is not nested deeper than anything may be. Raises `ValueError`, or `UsageError`."""
     try:
-        found = loads(well_formed_bytes(path.read_bytes()))
+        found = finite(loads(well_formed_bytes(path.read_bytes()), allow_nan=True))  # older snapshots hold NaN
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     except TooDeepError:

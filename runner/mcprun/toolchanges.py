@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal, cast
 
-from mcprun.matchers import equal
+from mcprun.json_values import equal
 from mcprun.records import JsonObject
 from mcprun.schemachanges import compare_schemas
 from mcprun.schemakeywords import SchemaChange

@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
+from mcprun.json_values import equal
 from mcprun.name_patterns import fits
 from mcprun.records import JsonObject, Malformed
 from mcprun.schemas import InputSchema, check_output, fit, stand_in
@@ -169,6 +170,6 @@ def changes(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> str:
     told = {
         "gone": [name for name in old if name not in new],
         "new": [name for name in new if name not in old],
-        "changed": [name for name in old if name in new and old[name] != new[name]],
+        "changed": [name for name in old if name in new and not equal(old[name], new[name])],
     }
     return "; ".join(f"{how}: {', '.join(sorted(names))}" for how, names in told.items() if names)

@@ -7,13 +7,12 @@ never went is told as a new one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import comb
-from typing import Any
 
 from mcprun.compare import Change, Lens, Seen, spent
+from mcprun.json_values import key_of
 from mcprun.records import JsonObject, Verdict
 
 ALPHA = 0.05
@@ -154,20 +153,9 @@ def _distance(changes: tuple[Change, ...]) -> int:
     return sum(2 if change.what in ("call_added", "call_removed") else 1 for change in changes)
 
 
-def _canonical(value: Any) -> Any:
-    """Give what equal JSON values share: 1 and 1.0 are the same number."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in value.items()}
-    return [_canonical(item) for item in value] if isinstance(value, list) else value
-
-
 def _key(seen: Seen, lens: Lens) -> str:
-    """Give text that two ways share when nothing that counts differs between them."""
+    """Return text that two ways share when nothing that counts differs between them."""
     aspects = (("input", "calls"), ("result", "results"), ("is_error", "results"))
     names = [name for name, aspect in aspects if aspect in lens.aspects]
-    calls = (
-        [[call.get("tool"), *(_canonical(call.get(name)) for name in names)] for call in seen.calls] if names else []
-    )
-    return json.dumps([calls, seen.text, seen.stop, _canonical(seen.given)], sort_keys=True)
+    calls = [[call.get("tool"), *map(call.get, names)] for call in seen.calls] if names else []
+    return key_of([calls, seen.text, seen.stop, seen.given])

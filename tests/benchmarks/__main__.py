@@ -9,7 +9,18 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.benchmarks import beside, calls, cluster, diffing, latency, memory, million, overhead, startup
+from tests.benchmarks import (
+    beside,
+    calls,
+    cluster,
+    diffing,
+    latency,
+    many_calls,
+    memory,
+    million,
+    overhead,
+    startup,
+)
 from tests.benchmarks.ratios import Figure
 
 SUITES = {
@@ -19,6 +30,7 @@ SUITES = {
     "startup": startup.figures,
     "memory": memory.figures,
     "diff": diffing.figures,
+    "many-calls": many_calls.figures,
     "million": million.figures,
     "beside": beside.figures,
     "ray": cluster.figures,

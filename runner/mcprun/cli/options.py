@@ -153,7 +153,8 @@ RETRY_ERRORS = click.option(
 FORCE = click.option(
     "--force",
     is_flag=True,
-    help="With --resume: go on although the prompts have changed, with what still matches.",
+    help="With --resume: go on although the prompts, or rules such as --read-only, have changed, with what still"
+    " matches.",
 )
 
 _YEAR = 366 * 86_400.0

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from mcprun.compare import Lens, same
+from mcprun.compare import Lens
 from mcprun.content import error_result, tool_result
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.events import ToolCall, Where
+from mcprun.json_values import equal, same
 from mcprun.models import Reply, Request
 from mcprun.queries import Query
 from mcprun.records import Call, JsonObject, Transcript
@@ -100,7 +101,7 @@ class ReplayModel:
         if damage:
             message = f"the recording of {recorded.id} in {self._run.path} is damaged: {damage}; {_ADVICE}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        if recorded.prompt != query.said:
+        if not equal(recorded.prompt, query.said):
             message = f"{query.id} was recorded for another prompt: mcprun show {self._run.path} {query.id} tells it"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded

@@ -9,8 +9,11 @@ from itertools import islice
 from typing import Any
 
 from mcprun.alignment import Alignment, common_ends
+from mcprun.code_points import look_alike, revealed, revealed_name
 from mcprun.compare import Change
 from mcprun.diff import QueryDiff, Tally
+from mcprun.json_values import equal
+from mcprun.jsontext import finite
 from mcprun.records import JsonObject
 from mcprun.report.terminal import cut, many, one_line, visible
 from mcprun.show import Show, apart
@@ -27,6 +30,9 @@ _PLACE = 200
 
 _LINES = 200
 """Lines that are told of one value; `--json` has all of it."""
+
+_MOST_PAIRS = 2_500
+"""Pairs of a key that is gone and one that is new that are looked at: an object that is all new has other names."""
 
 _VARIANTS = 5
 """So many new ways to go are told of a query; `--json` has them all."""
@@ -47,7 +53,7 @@ def lines(diff: QueryDiff) -> Iterator[Line]:
     only = {"added": "  only in HEAD", "removed": "  only in BASE"}.get(diff.how, "")
     yield (
         (f"{mark} ", style),
-        (one_line(diff.id, _NAME) + repeat, "bold"),
+        (one_line(_id(diff), _NAME) + repeat, "bold"),
         (f"  {_outcome(diff)}", style),
         (only, "dim"),
     )
@@ -58,6 +64,11 @@ def lines(diff: QueryDiff) -> Iterator[Line]:
         yield from _changes(variant.changes)
     if (left := len(diff.variants) - _VARIANTS) > 0:
         yield ((f"    … and {many(left, 'more variant')} that BASE never had", "dim"),)
+
+
+def _id(diff: QueryDiff) -> str:
+    """Return a query's id: of one that only one run has, the other may have an id that looks the same."""
+    return diff.id if diff.how == "changed" else revealed_name(diff.id)
 
 
 def _changes(changes: Iterable[Change]) -> Iterator[Line]:
@@ -113,7 +124,7 @@ def told(change: Change) -> Iterator[Pair]:
             yield sign, f"{'error: ' if fails else ''}{_short(_plain(value))}"
         return
     root = "messages" if change.what == "prompt" else "error" if change.are_errors[0] else ""
-    for path, before, after in leaves(change.before, change.after, root):
+    for path, before, after in _with_visible_paths(leaves(change.before, change.after, root)):
         at = f"{one_line(path, _PLACE)}: " if path else ""
         if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
             if at:
@@ -122,12 +133,26 @@ def told(change: Change) -> Iterator[Pair]:
         elif before is ABSENT or after is ABSENT:
             yield ("+", f"{at}{_short(_plain(after))}") if before is ABSENT else ("-", f"{at}{_short(_plain(before))}")
         else:
+            if isinstance(before, str) and isinstance(after, str):
+                before, after = revealed(*apart(before, after, _SHOWN))
             one, other = _plain(before), _plain(after)
             if one == other:  # as `5` and `"5"` are
                 one, other = _json(before), _json(after)
             one, other = apart(one, other, _SHOWN)
             yield "-", f"{at}{_short(one)}"
             yield "+", f"{at}{_short(other)}"
+
+
+def _with_visible_paths(differing: Iterable[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
+    """Show the paths of a key that is gone and one that is new apart where they look the same."""
+    found = list(differing)
+    gone = [path for path, _, after in found if after is ABSENT]
+    new = [path for path, before, _ in found if before is ABSENT]
+    shown: dict[str, str] = {}
+    if len(gone) * len(new) <= _MOST_PAIRS:
+        for one, other in ((one, other) for one in gone for other in new if look_alike(one, other)):
+            shown[one], shown[other] = revealed(one, other)
+    return [(shown.get(path, path), before, after) for path, before, after in found]
 
 
 class _Absent:
@@ -146,13 +171,16 @@ def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, 
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for at, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from leaves(one, other, f"{path}[{at}]")
-    elif before is ABSENT or after is ABSENT or type(before) is not type(after) or before != after:
+    elif not equal(before, after):
         yield path, before, after
 
 
 def as_json(value: QueryDiff | JsonObject) -> str:
     """Write one query's differences, or an object of such values, as a JSON object on one line."""
-    return json.dumps(value, ensure_ascii=False, default=_shallow)
+    text = json.dumps(value, ensure_ascii=False, default=_shallow)
+    if "NaN" not in text and "Infinity" not in text:
+        return text
+    return json.dumps(finite(value), ensure_ascii=False, default=lambda one: finite(_shallow(one)))
 
 
 def summary(tally: Tally) -> str:
@@ -170,41 +198,44 @@ def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
         yield ("~ ", "yellow"), ("tools of the server", "bold")
     for change in sorted(tools, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "dim")
-        told = f"{one_line(change.tool, _NAME)}  {one_line(change.message, _SHOWN)}"
+        told = f"{one_line(revealed_name(change.tool), _NAME)}  {one_line(change.message, _SHOWN)}"
         yield (f"    {mark} ", style), (told, style)
 
 
 def _shallow(value: Any) -> JsonObject:
-    """Give a dataclass as a JSON object, its values as they are: `asdict` would copy every result that differs."""
+    """Return a dataclass as a JSON object. `asdict` would copy every result that differs."""
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _text_lines(before: str, after: str) -> Iterator[Pair]:
     """Compare two texts line by line, ends of lines included; a last one without is told where it is the only one."""
-    one, other = _with_ends(before), _with_ends(after)
+    one, other = with_ends(before), with_ends(after)
     note = "  (no line break at the end)" if before.endswith("\n") != after.endswith("\n") else ""
 
     def shown(line: str, text: str) -> str:
         return _short(text.removesuffix("\n")) + ("" if line.endswith("\n") else note)
 
     begin, end = common_ends(one, other)
-    before_it, after_it = one[:begin][-1:], one[len(one) - end :][:1]
+    lead, trail = one[:begin][-1:], one[len(one) - end :][:1]
     one, other = (side[begin : len(side) - end] for side in (one, other))
-    yield from ((" ", shown(line, line)) for line in before_it)
+    yield from ((" ", shown(line, line)) for line in lead)
     for group in Alignment(one, other).get_grouped_opcodes(1):
         for tag, i, j, k, n in group:
             if tag == "equal":
                 yield from ((" ", shown(line, line)) for line in one[i:j])
                 continue
-            sides = [*one[i:j]], [*other[k:n]]
-            for at, pair in enumerate(zip(*sides, strict=False)):
-                sides[0][at], sides[1][at] = apart(*pair, _SHOWN)
+            sides = tuple([line.removesuffix("\n") for line in side] for side in (one[i:j], other[k:n]))
+            for at, (before_it, after_it) in enumerate(zip(sides[0], sides[1], strict=False)):
+                sides[0][at], sides[1][at] = revealed(*apart(before_it, after_it, _SHOWN))
+            paired = min(map(len, sides))
+            for side in sides:
+                side[paired:] = [revealed("", line)[1] for line in side[paired:]]
             yield from (("-", shown(line, text)) for line, text in zip(one[i:j], sides[0], strict=True))
             yield from (("+", shown(line, text)) for line, text in zip(other[k:n], sides[1], strict=True))
-    yield from ((" ", shown(line, line)) for line in after_it)
+    yield from ((" ", shown(line, line)) for line in trail)
 
 
-def _with_ends(text: str) -> list[str]:
+def with_ends(text: str) -> list[str]:
     """Split a text into lines that end with `\\n`, but for the last one where it does not."""
     lines = [f"{line}\n" for line in text.split("\n")]
     return [*lines[:-1], lines[-1][:-1]] if lines[-1] != "\n" else lines[:-1]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcprun.compare import Lens, align
+from mcprun.json_values import same
 from mcprun.records import JsonObject
 from mcprun.report.differences import ABSENT
 from mcprun.report.sidebyside import side_by_side
@@ -55,7 +56,8 @@ def _side(transcript: JsonObject | None) -> JsonObject | None:
 
 
 def _pair(number: int | None, other: int | None, before: JsonObject | None, after: JsonObject | None) -> JsonObject:
-    state = "added" if before is None else "removed" if after is None else "same" if before == after else "changed"
+    is_same = same(before, after)
+    state = "added" if before is None else "removed" if after is None else "same" if is_same else "changed"
     return {
         "state": state,
         "numbers": [number, other],

@@ -1,0 +1,85 @@
+"""One query with 10,000 calls: comparing two runs of it, aligning its calls, and matching them in any order.
+
+Each takes less than a second of processor time, whatever the calls are: inputs that alternate, that all differ, that are
+all the same, or expected calls that all have to move to make room for the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mcprun.callchecks import any_order
+from mcprun.compare import Lens, align
+from mcprun.diff import Comparison
+from mcprun.expectations import ExpectedCall
+from mcprun.records import Call
+from mcprun.show import Show
+from tests.benchmarks.ratios import Figure, compare
+
+CALLS = 10_000
+SECONDS = 1.0
+
+Inputs = Callable[[int], Any]
+
+
+def figures(folder: Path, rounds: int) -> Iterator[Figure]:
+    """Measure each kind of calls against a second."""
+    for name, before, after in (
+        ("alternate", lambda at: at % 2, lambda at: (at + 1) % 2),
+        ("all differ", lambda at: at, lambda at: -at - 1),
+        ("are in reverse", lambda at: at, lambda at: CALLS - at),
+        ("are the same, but for a tenth", lambda _: 0, lambda at: int(at % 10 == 0)),
+    ):
+        base, head = calls(before), calls(after)
+        yield timed(f"align: inputs {name}", lambda base=base, head=head: list(align(base, head)), rounds)  # type: ignore[misc]
+        lines = [transcript(base)], [transcript(head)]
+        yield timed(f"diff: inputs {name}", lambda lines=lines: list(Comparison(Lens()).compare(*lines)), rounds)  # type: ignore[misc]
+    for name, expected, result in (
+        ("inputs that all differ", lambda at: {"input": {"x": CALLS - 1 - at}}, str),
+        ("results that all differ", lambda at: {"result": {"n": at}}, lambda at: f'{{"n": {at}}}'),
+        ("one that all have to move for", staircase, str),
+        ("any of them", lambda _: {}, str),
+    ):
+        wanted = [ExpectedCall.model_validate({"tool": "t", **expected(at)}) for at in range(CALLS)]
+        made = [Call.model_validate(one) for one in calls(lambda at: at, result)]
+        yield timed(f"any_order: {name}", lambda wanted=wanted, made=made: any_order(wanted, made, Show()), rounds)  # type: ignore[misc]
+
+
+def timed(name: str, do: Callable[[], object], rounds: int) -> Figure:
+    """Measure what something takes of a second of processor time."""
+
+    def seconds() -> float:
+        before = time.process_time()
+        do()
+        return time.process_time() - before
+
+    return compare(f"{CALLS:,} calls, {name}", seconds, lambda: SECONDS, allowed=1.0, rounds=rounds)
+
+
+def calls(input_of: Inputs, result_of: Callable[[int], str] = str) -> list[dict[str, Any]]:
+    """Make calls as a file has them."""
+    return [
+        {
+            "turn": 0, "tool": "t", "input": {"x": input_of(at)}, "is_error": False,
+            "content": [{"type": "text", "text": result_of(at)}], "structured": None,
+        }
+        for at in range(CALLS)
+    ]  # fmt: skip
+
+
+def transcript(made: list[dict[str, Any]]) -> bytes:
+    """Write the transcript of a query that made some calls."""
+    line = {
+        "schema": 1, "id": "q", "repeat": 1, "verdict": "passed", "stop": "end_turn", "calls": made, "text": "",
+        "turns": [], "usage": None, "error": None,
+    }  # fmt: skip
+    return json.dumps(line).encode() + b"\n"
+
+
+def staircase(at: int) -> dict[str, Any]:
+    """Expect a call that fits two, and last one that only the first fits."""
+    return {"input": {"x": {"$oneof": [at, at + 1]} if at < CALLS - 1 else 0}}

@@ -1,0 +1,153 @@
+"""Expected calls in any order: each gets a call of its own where that is possible, also where there are many."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcprun.assignment import assign
+from mcprun.call_index import CallIndex
+from mcprun.callchecks import any_order, result_forms, suits
+from mcprun.expectations import ExpectedCall
+from mcprun.records import Call
+from mcprun.show import Show
+
+MANY = 10_000
+
+
+def made(result: Any = "", tool: str = "t", **given: Any) -> Call:
+    """Make a call with a text for its result."""
+    return Call(
+        turn=0, tool=tool, input=given, is_error=False, content=[{"type": "text", "text": result}], structured=None
+    )
+
+
+def wanted(tool: str = "t", **more: Any) -> ExpectedCall:
+    """Expect a call."""
+    return ExpectedCall.model_validate({"tool": tool, **more})
+
+
+def staircase(steps: int) -> tuple[list[ExpectedCall], list[Call]]:
+    """Expect calls each of which fits two, but for the last one: to place it, all others have to move."""
+    expected = [wanted(input={"x": {"$oneof": [step, step + 1]}}) for step in range(steps - 1)]
+    return [*expected, wanted(input={"x": 0})], [made(x=step) for step in range(steps)]
+
+
+sizes = st.integers(0, 4)
+
+
+@given(st.lists(st.tuples(sizes, st.sets(st.integers(0, 3))), max_size=4), st.lists(sizes, min_size=4, max_size=4))
+@settings(max_examples=300)
+def test_as_much_as_possible_is_assigned(demands: list[tuple[int, set[int]]], supplies: list[int]) -> None:
+    """No more can be met than what a cut allows, and that much is met (max-flow min-cut)."""
+    edges = [sorted(fitting) for _, fitting in demands]
+    flow = assign([units for units, _ in demands], supplies, edges)
+    for (units, fitting), taken in zip(demands, flow, strict=True):
+        assert taken.keys() <= fitting
+        assert sum(taken.values()) <= units
+        assert all(taken.values())
+    used = [sum(taken.get(supply, 0) for taken in flow) for supply in range(4)]
+    assert all(one <= most for one, most in zip(used, supplies, strict=True))
+    cuts = [{at for at in range(len(demands)) if chosen >> at & 1} for chosen in range(2 ** len(demands))]
+    assert sum(used) == min(
+        sum(demands[at][0] for at in range(len(demands)) if at not in cut)
+        + sum(supplies[supply] for supply in set().union(*(demands[at][1] for at in cut)))
+        for cut in cuts
+    )
+
+
+LEAVES = [0, 1, 1.0, True, None, "a", {"k": 1}, [1], [{"k": 1}]]
+MATCHERS = [
+    {"$any": True}, {"$oneof": [0, 1]}, {"$oneof": [[1], "a"]}, {"$approx": 0.9, "within": 0.2}, {"$equals": 1},
+    {"$equals": {"k": 1}}, {"$type": "array"}, {"$optional": True, "$oneof": ["a"]}, {"$regex": "a"}, {"$approx": 10**400},
+]  # fmt: skip
+expectations = st.lists(
+    st.fixed_dictionaries(
+        {"tool": st.sampled_from("tu"), "input": st.dictionaries(st.just("x"), st.sampled_from(LEAVES + MATCHERS))},
+        optional={"result": st.sampled_from([*LEAVES, *MATCHERS]), "exact_input": st.booleans()},
+    ),
+    max_size=4,
+)
+RESULTS = ["a", "1", "[1]", "true", '{"k": 1}', '[{"k": 1.0}]']
+calls = st.lists(
+    st.builds(
+        lambda tool, result, given: made(result, tool, **given),
+        st.sampled_from("tu"), st.sampled_from(RESULTS), st.dictionaries(st.sampled_from("xy"), st.sampled_from(LEAVES)),
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@given(expectations, calls)
+@settings(max_examples=300)
+def test_any_order_is_what_trying_all_orders_finds(lines: list[dict[str, Any]], made_calls: list[Call]) -> None:
+    """Whatever is expected: values, matchers, results; the first expected call that is too many is named."""
+    expected = [wanted(**line) for line in lines]
+
+    def fits(count: int) -> bool:
+        orders = permutations(made_calls, count)
+        return any(all(map(suits, expected[:count], order)) for order in orders)
+
+    found, problem = any_order(expected, made_calls, Show())
+    possible = next((count for count in range(len(expected), 0, -1) if fits(count)), 0)
+    assert (problem == "") == (possible == len(expected))
+    if problem:
+        assert problem.startswith(f"call {possible}: ")
+    else:
+        assert len({*found.values()}) == len(expected)
+        assert all(suits(one, made_calls[found[number]]) for number, one in enumerate(expected))
+
+
+@given(expectations, calls)
+def test_no_call_that_fits_is_left_out_of_the_candidates(lines: list[dict[str, Any]], made_calls: list[Call]) -> None:
+    """The index narrows the search; it does not decide."""
+    expected = [wanted(**line) for line in lines]
+    forms = [[*result_forms(call)] for call in made_calls]
+    index = CallIndex(expected, [(call.tool, call.input, form) for call, form in zip(made_calls, forms, strict=True)])
+    for one in expected:
+        assert {at for at, call in enumerate(made_calls) if suits(one, call)} <= {*index.candidates(one)}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 250, 1200, MANY])
+def test_a_staircase_is_climbed(steps: int) -> None:
+    """However long the chain of calls that have to move on; one call too few is found out as well."""
+    expected, made_calls = staircase(steps)
+    found, problem = any_order(expected, made_calls, Show())
+    assert (len(found), problem) == (steps, "")
+    assert found == {**{number: number + 1 for number in range(steps - 1)}, steps - 1: 0}
+    assert any_order([*expected, wanted(input={"x": 0})], made_calls, Show())[1].startswith(f"call {steps}: ")
+
+
+@pytest.mark.parametrize(
+    ("expected", "made_calls"),
+    [
+        (staircase(MANY)),
+        ([wanted(input={"x": at}) for at in range(MANY)], [made(x=at, y="") for at in reversed(range(MANY))]),
+        ([wanted(result={"n": at}) for at in range(MANY)], [made(result=f'{{"n": {at}}}') for at in range(MANY)]),
+        (
+            [wanted(input={f"k{at}": [{"n": at}]}) for at in range(MANY)],
+            [made().model_copy(update={"input": {f"k{at}": [{"n": at}]}}) for at in range(MANY)],
+        ),
+        ([wanted(input={"x": {"$approx": at}}) for at in range(MANY)], [made(x=at) for at in range(MANY)]),
+    ],
+    ids=["staircase", "inputs", "results", "keys", "numbers"],
+)
+def test_each_of_many_expected_calls_is_compared_with_few(expected: list[ExpectedCall], made_calls: list[Call]) -> None:
+    """The work grows with the number of calls, and not with its square."""
+    parts = [(call.tool, call.input, [*result_forms(call)]) for call in made_calls]
+    index = CallIndex(expected, parts)
+    assert sum(len(list(index.candidates(one))) for one in expected) <= 2 * MANY
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_calls_that_are_alike_are_matched_together(missing: int) -> None:
+    """Any of them will do for each."""
+    expected = [wanted(), wanted(input={"x": 1.0}), wanted(input={"x": 1})] * (MANY // 3)
+    made_calls = [made(x=1, n=number) for number in range(len(expected) - missing)]
+    found, problem = any_order(expected, made_calls, Show())
+    assert len({*found.values()}) == (0 if missing else len(expected))
+    assert problem[:11] == ("call 9998: " if missing else "")
