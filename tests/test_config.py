@@ -172,10 +172,10 @@ def test_diff_ignores_what_the_project_ignores(project: Path) -> None:
         (["concurency = 3"], "mcprun.toml sets 'concurency', which is no option; did you mean 'concurrency'?"),
         (["zzz = 3"], "mcprun.toml sets 'zzz', which is no option\n"),
         (["resume = 'latest'"], "sets 'resume', which is no option"),
-        (["concurrency = 0"], "Invalid value for '--concurrency': 0 is not in the range x>=1 (set by "),
-        (["concurrency = true"], "concurrency must not be true or false"),
-        (["allow-tool-errors = 1"], "allow-tool-errors must be true or false"),
-        (["concurrency = [1]"], "concurrency must be one value"),
+        (["concurrency = 0"], "mcprun.toml: concurrency must be a whole number from 1 to 10,000, not 0\n"),
+        (["concurrency = true"], "concurrency must be a whole number from 1 to 10,000, not True"),
+        (["allow-tool-errors = 1"], "allow-tool-errors must be true or false, not 1"),
+        (["concurrency = [1]"], "concurrency must be a whole number from 1 to 10,000, not a list"),
         (["a ="], "can't read "),
     ],
 )
@@ -191,7 +191,10 @@ def test_a_variable_that_can_not_be_read(project: Path) -> None:
     """It is named."""
     write_config(project)
     done = run_mcprun("batch", cwd=project, env={"MCPRUN_RETRIES": "many"})
-    assert (done.code, "'many' is not a valid integer range (set by MCPRUN_RETRIES)" in done.stderr) == (2, True)
+    assert (done.code, "must be a whole number from 0 to 1,000, not 'many' (set by MCPRUN_RETRIES)" in done.stderr) == (
+        2,
+        True,
+    )
     done = run_mcprun("batch", cwd=project, env={"MCPRUN_FILTER": "'"})
     assert (done.code, "can't read MCPRUN_FILTER: No closing quotation" in done.stderr) == (2, True)
 

@@ -510,7 +510,9 @@ def test_a_wrong_configuration(suite: Suite) -> None:
     suite.write("mcprun.toml", "call-timeout = -1\n")
     done = suite.run("quickstart.jsonl", *SERVER)
     assert done.ret == 2
-    done.stdout.fnmatch_lines(["Invalid value for '--call-timeout': *"])
+    done.stdout.fnmatch_lines(
+        ["*mcprun.toml: call-timeout must be a number of seconds above 0 and at most 31,622,400, not -1"]
+    )
 
 
 def test_an_interrupt_leaves_nothing(suite: Suite) -> None:

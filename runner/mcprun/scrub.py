@@ -13,6 +13,7 @@ from typing import Any
 
 from mcprun.errors import UsageError
 from mcprun.option_patterns import checked_pattern, late_scrubs, scrubbed
+from mcprun.option_values import Listed, checked
 
 SCRUBS: Mapping[str, str] = {
     "uuid": r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b",
@@ -51,6 +52,7 @@ class Scrubber:
     @classmethod
     def of(cls, scrubs: Iterable[str] = (), ignore: Iterable[str] = ()) -> Scrubber:
         """Read what the user wrote. Raises `UsageError`."""
+        scrubs, ignore = checked("scrub", Listed(), scrubs), checked("ignore", Listed(), ignore)
         return cls(tuple(map(_pattern, scrubs)), tuple(map(parse_path, ignore)))
 
     def __bool__(self) -> bool:
