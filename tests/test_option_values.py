@@ -36,9 +36,10 @@ Outcome = tuple[str, Any]
 
 def by_python(name: str, value: Any) -> Outcome:
     """Set a field."""
-    owner: Any = Limits if name in limits.KINDS else Options
     try:
-        return "value", getattr(owner(**{name: value}), name)
+        if name in limits.KINDS:
+            return "value", getattr(Options(limits=Limits(**{name: value})).limits, name)
+        return "value", getattr(Options(**{name: value}), name)
     except UsageError as error:
         return "error", str(error).removeprefix("limits.").removeprefix(f"{name} ").removeprefix(f"{name}: ")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 from mcprun.errors import UsageError
 from mcprun.option_values import MOST, Amount, Kind, Whole, check_fields
@@ -188,11 +190,17 @@ class Limits:
     budget_usd: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for a limit out of its bounds, and for limits that contradict each other."""
-        check_fields(self, KINDS, "limits.")
-        if self.max_call_seconds is not None and self.max_call_seconds < self.call_seconds:
-            message = f"{self.max_call_seconds:g} s is less than the {self.call_seconds:g} s of --call-timeout"
+        """Raise `UsageError` for limits that contradict each other; `checked` looks at each by itself."""
+        longest, call = self.max_call_seconds, self.call_seconds
+        if {type(longest), type(call)} <= {int, float} and longest and 0 < longest < call:
+            message = f"{longest:g} s is less than the {call:g} s of --call-timeout"
             raise UsageError(f"--max-call-timeout must be at least --call-timeout: {message}")
+
+    def checked(self) -> Self:
+        """Return these limits with values as the flags give them. Raises `UsageError` for one out of its bounds."""
+        found = copy(self)
+        check_fields(found, KINDS, "limits.")
+        return found
 
     @property
     def most_call_seconds(self) -> float:

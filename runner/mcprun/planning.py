@@ -125,6 +125,7 @@ class Options:
         check_fields(self, OPTIONS)
         if not isinstance(self.limits, Limits):
             raise UsageError(f"limits must be an object of type mcprun.Limits, not {type_name(self.limits)}")
+        object.__setattr__(self, "limits", self.limits.checked())
 
 
 _REACHING = (
