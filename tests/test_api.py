@@ -260,6 +260,17 @@ async def test_wrong_arguments(folder: Path, queries: Any, server: Any, options:
     assert entries(folder) == []
 
 
+async def test_wrong_arguments_beside_the_options(server: MCPServer) -> None:
+    """They are refused before anything is read."""
+    for more, message in (
+        ({"resume": True}, "resume can't be a boolean"),
+        ({"ending": "now"}, "ending can't be a string"),
+        ({"watch": None}, "watch must be a function, not None"),
+    ):
+        with pytest.raises(mcprun.UsageError, match=message):
+            await mcprun.run_batch([ADD], server, SCRIPT, **cast("dict[str, Any]", more))
+
+
 def test_a_lens_that_would_compare_nothing() -> None:
     """An aspect that is not known, or a string in place of a list, is refused."""
     wrong: list[tuple[Any, str]] = [

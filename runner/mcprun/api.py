@@ -58,6 +58,11 @@ async def run_batch(
     A run that could not go on has an `error` in its record, and `record.exit_code` says what the command would exit
     with. Raises `UsageError` when nothing was run: wrong options, a bad prompts file, nobody to ask.
     """
+    for name, value, kinds in (("resume", resume, Run | str | PathLike), ("ending", ending, Ending)):
+        if not isinstance(value, kinds | None):
+            raise UsageError(f"{name} can't be {type_name(value)}")
+    if not callable(watch):
+        raise UsageError(f"watch must be a function, not {type_name(watch)}")
     earlier = None if resume is None else Resume(resume if isinstance(resume, Run) else Run.read_record(fspath(resume)))
     plan = make_plan(prompts, server, Options() if options is None else options, resume=earlier)
     with plan.prompts:

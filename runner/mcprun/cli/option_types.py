@@ -12,7 +12,11 @@ from mcprun.option_values import Amount, Kind, Listed, OneOf, Whole
 
 def option_type(key: str) -> click.ParamType[Any]:
     """Return the type of an option by its key, such as `call_timeout`."""
-    kind = KINDS[key]
+    return type_of(KINDS[key])
+
+
+def type_of(kind: Kind) -> click.ParamType[Any]:
+    """Return the type of options of a kind; of a list, that of its items."""
     match kind.item if isinstance(kind, Listed) else kind:
         case Whole() as whole:
             return _Whole(whole)
