@@ -11,7 +11,7 @@ from mcprun.option_values import Amount, Headers, Kind, Listed, OneOf, Switch, T
 
 _FILE, _SWITCH, _TEXTS = Text("file"), Switch(), Listed()
 
-SERVER = Text("server")
+SERVER = Text("server", may_be_empty=True)  # parse_target reports that it is empty
 
 OPTIONS: Mapping[str, Kind] = {
     "model": Text("model"),
