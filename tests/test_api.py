@@ -6,11 +6,10 @@ import asyncio
 import gc
 import json
 import logging
-import math
 import re
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -241,28 +240,6 @@ async def test_a_run_that_is_cancelled_again_and_again_ends_all_the_same(folder:
         ([{"prompt": object()}], SCRIPT, "a query is not JSON"),
         ([ADD], mcprun.Options(model="script", env={"A": "b"}), "takes neither variables nor headers"),
         ([ADD], mcprun.Options(model="script", scrub=["("]), "--scrub"),
-        *(
-            ([ADD], replace(SCRIPT, pass_rate=cast("float", rate)), f"pass_rate {told}")
-            for rate, told in (
-                (math.nan, "must be a finite number"),
-                (math.inf, "must be a finite number"),
-                (-0.5, "must be a finite"),
-                (1.5, "must be at most 1, not 1.5"),
-                (0.0, "must be above 0"),
-                ("0.5", "must be a number, not '0.5'"),
-            )
-        ),
-        *(
-            (
-                [ADD],
-                replace(SCRIPT, limits=mcprun.Limits(**cast("dict[str, Any]", {field.name: odd}))),
-                f"limits.{field.name} must be",
-            )
-            for field in fields(mcprun.Limits)
-            for odd in (math.nan, math.inf, -1)
-            if (field.name, odd) != ("max_call_seconds", -1)  # which is less than the other, and refused at once
-        ),
-        ([ADD], mcprun.Options(model="script", repeat=0), "repeat must be at least 1"),
     ],
 )
 async def test_wrong_usage(
@@ -272,6 +249,58 @@ async def test_wrong_usage(
     with pytest.raises(mcprun.UsageError, match=re.escape(message)):
         await mcprun.run_batch(queries, server, options)
     assert entries(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("queries", "server", "options", "message"),
+    [
+        (None, RAW, SCRIPT, "prompts must be the name of a file or a list of queries, not None"),
+        (ADD, RAW, SCRIPT, "prompts must be the name of a file or a list of queries, not a table"),
+        (b"p.jsonl", RAW, SCRIPT, "prompts must be the name of a file or a list of queries, not bytes"),
+        ([ADD], None, SCRIPT, "server must be a file, a URL, a command line, or a server of the MCP SDK, not None"),
+        ([ADD], [RAW], SCRIPT, "server must be a file, a URL, a command line, or a server of the MCP SDK, not a list"),
+        ([ADD], "", SCRIPT, "SERVER is empty; give a server file"),
+        ([ADD], RAW, {"model": "script"}, "options must be an object of type mcprun.Options, not a table"),
+        ([ADD], RAW, {}, "options must be an object of type mcprun.Options, not a table"),
+        ([ADD], RAW, mcprun.Options(servers=2, fresh_server=True), "--servers shares servers among queries"),
+        ([ADD], RAW, mcprun.Options(ray_actors=2), "--ray-actors says how --ray spreads the queries: give both"),
+    ],
+)
+async def test_wrong_arguments(folder: Path, queries: Any, server: Any, options: Any, message: str) -> None:
+    """None is misread: a query is no list of queries, and nothing stands for a server that is missing."""
+    with pytest.raises(mcprun.UsageError, match=re.escape(message)):
+        await mcprun.run_batch(queries, server, options)
+    assert entries(folder) == []
+
+
+async def test_wrong_arguments_beside_the_options(server: MCPServer) -> None:
+    """They are refused before anything is read."""
+    for more, message in (
+        ({"resume": True}, "resume can't be a boolean"),
+        ({"ending": "now"}, "ending can't be a string"),
+        ({"watch": None}, "watch must be a function, not None"),
+    ):
+        with pytest.raises(mcprun.UsageError, match=message):
+            await mcprun.run_batch([ADD], server, SCRIPT, **cast("dict[str, Any]", more))
+
+
+def test_a_lens_that_would_compare_nothing() -> None:
+    """An aspect that is not known, or a string in place of a list, is refused."""
+    wrong: list[tuple[Any, str]] = [
+        (lambda: mcprun.Lens(cast("Any", "calls")), "aspects must be a set of strings, not a string"),
+        (lambda: mcprun.Lens(frozenset({"verdit"})), "and 'verdit' is not one of them"),
+        (lambda: mcprun.Lens(scrubber=cast("Any", ["uuid"])), "scrubber must be an object of type mcprun.Scrubber"),
+        (lambda: mcprun.Scrubber.of("uuid"), "scrub must be a list of strings, not a string"),
+        (lambda: mcprun.Scrubber.of([], "calls"), "ignore must be a list of strings, not a string"),
+        (lambda: mcprun.compare_runs("a", "b", cast("Any", "calls")), "lens must be an object of type mcprun.Lens"),
+        *(
+            (lambda alpha=alpha: mcprun.compare_runs("a", "b", alpha=alpha), "alpha must be a number above 0")
+            for alpha in (0, 1.1, -1, True, "0.5", float("nan"))
+        ),
+    ]
+    for make, message in wrong:
+        with pytest.raises(mcprun.UsageError, match=re.escape(message)):
+            make()
 
 
 def test_the_readmes_example(folder: Path) -> None:

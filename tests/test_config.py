@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 
+from mcprun.cli import main
+from mcprun.cli.configured import Configured
+from mcprun.cli.plan import options_of
+from mcprun.config import Config, Setting, environment, setting, variable_of
+from mcprun.errors import UsageError
 from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, write_jsonl
 from tests.test_diff import call, transcript
 
@@ -90,6 +98,129 @@ def test_flag_then_environment_then_file_then_default(project: Path) -> None:
     assert told(without)["prompts"] == ('"../tests/p.jsonl"', file)
 
 
+def resolved(*args: str, file: str = "", env: dict[str, str] | None = None, command: str = "batch") -> dict[str, Any]:
+    """Give the parameters of a command in a project whose file and environment these are."""
+    files = [Config(Path("mcprun.toml"), {key.replace("-", "_"): value for key, value in tomllib.loads(file).items()})]
+    made = main.commands[command]
+    context = made.make_context(command, [*args], click.Context(main), variables=env or {}, files=files)
+    return context.params
+
+
+def test_precedence_is_one_function() -> None:
+    """The variable comes before the file, one file before the next, and what is empty or blank is not set."""
+    files = [Config(Path("a"), {"model": "a"}), Config(Path("b"), {"model": "b", "server": "b"})]
+    assert setting("model", {"MCPRUN_MODEL": " v "}, files) == Setting("v", "MCPRUN_MODEL", is_variable=True)
+    for blank in ({}, {"MCPRUN_MODEL": ""}, {"MCPRUN_MODEL": " \t"}):
+        assert setting("model", blank, files) == Setting("a", "a", is_variable=False)
+    assert setting("server", {}, files) == Setting("b", "b", is_variable=False)
+    assert setting("out", {}, files) is None
+
+
+def test_an_empty_variable_leaves_the_word_to_env_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ours, that is: an empty key of the API hides that of `.env`, as python-dotenv has it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("MCPRUN_MODEL=m\nANTHROPIC_API_KEY=k\nMCPRUN_EFFORT=low\n")
+    for name, value in {"MCPRUN_MODEL": "", "ANTHROPIC_API_KEY": "", "MCPRUN_EFFORT": "max"}.items():
+        monkeypatch.setenv(name, value)
+    found = environment()
+    assert [found[name] for name in ("MCPRUN_MODEL", "ANTHROPIC_API_KEY", "MCPRUN_EFFORT")] == ["m", "", "max"]
+
+
+@pytest.mark.parametrize("name", sorted(name for name, one in main.commands.items() if isinstance(one, Configured)))
+def test_every_switch_that_can_be_set_can_be_undone(name: str, tmp_path: Path) -> None:
+    """By a `--no-` form, on the same line of the help; a variable undoes what the file sets, and a flag both."""
+    command, batch = main.commands[name], main.commands["batch"]
+    assert isinstance(command, Configured)
+    assert isinstance(batch, Configured)
+    assert command.settable().keys() <= batch.settable().keys()  # pytest knows only those
+    context = command.make_context(name, [], resilient_parsing=True)
+    switches = {key: one for key, one in command.settable().items() if isinstance(one, click.Option) and one.is_flag}
+    assert len(switches) == {"batch": 9, "chat": 3}.get(name, 0)
+    for key, switch in switches.items():
+        (yes,), (no,) = [one for one in switch.opts if one.startswith("--")], switch.secondary_opts
+        assert {yes.startswith("--no-"), no.startswith("--no-")} == {True, False}
+        record = switch.get_help_record(context)
+        assert record
+        assert record[0].endswith(f"{yes} / {no}")
+        file, words = f"{key} = true", ["server.py"] if name == "chat" else []
+        variable = variable_of(key)
+        assert resolved(*words, file=file, command=name)[key] is True
+        assert resolved(*words, no, file=file, command=name)[key] is False
+        for off in ("false", "0", "no", "off", "FALSE"):
+            assert resolved(*words, file=file, env={variable: off}, command=name)[key] is False
+        assert resolved(*words, yes, file=file, env={variable: "false"}, command=name)[key] is True
+        assert resolved(*words, no, env={variable: "1"}, command=name)[key] is False
+        assert resolved(*words, file=file, env={variable: ""}, command=name)[key] is True
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "file", "name", "expected"),
+    [
+        ([], {}, "no-retry = true", "retries", 0),
+        (["--retries", "3"], {}, "no-retry = true", "retries", 3),
+        (["--retry"], {}, "no-retry = true", "retries", 5),
+        (["--no-retry"], {}, "retries = 3", "retries", 0),
+        (["--retry"], {}, "retries = 3", "retries", 3),
+        ([], {"MCPRUN_RETRIES": "3"}, "no-retry = true", "retries", 3),
+        ([], {"MCPRUN_NO_RETRY": "1"}, "retries = 3", "retries", 0),
+        ([], {"MCPRUN_NO_RETRY": "0"}, "retries = 3", "retries", 3),
+        (["--servers", "2"], {}, "fresh-server = true", "servers", 2),
+        (["--servers", "1"], {}, "fresh-server = true", "fresh_server", True),
+        (["--fresh-server"], {}, "servers = 2", "servers", 1),
+        (["--no-fresh-server"], {}, "servers = 2", "servers", 2),
+        ([], {"MCPRUN_SERVERS": "2"}, "fresh-server = true", "fresh_server", False),
+        ([], {"MCPRUN_FRESH_SERVER": "1"}, "servers = 2", "servers", 1),
+    ],
+)
+def test_an_option_does_away_with_its_opposite_of_a_weaker_source(
+    args: list[str], env: dict[str, str], file: str, name: str, expected: Any
+) -> None:
+    """It need not be undone by name."""
+    config = Config(Path("mcprun.toml"), {key.replace("-", "_"): value for key, value in tomllib.loads(file).items()})
+    commands = ["batch", "chat"] if name == "retries" else ["batch"]
+    for command in commands:
+        made = main.commands[command]
+        context = made.make_context(command, [*args, *["s.py"][: command == "chat"]], variables=env, files=[config])
+        options = options_of(context)
+        assert (options.limits.retries if name == "retries" else getattr(options, name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("MCPRUN_CONCURENCY", "the environment sets 'MCPRUN_CONCURENCY', which is no option; did you mean 'MCPRUN_CONCURRENCY'?"),
+        ("MCPRUN_DENY_TOOLS", "did you mean 'MCPRUN_DENY_TOOL'?"),
+        ("MCPRUN_FILTERS", "did you mean 'MCPRUN_FILTER'?"),
+        ("MCPRUN_TOKEN_STOR", "did you mean 'MCPRUN_TOKEN_STORE'?"),
+        ("MCPRUN_RESUME", "the environment sets 'MCPRUN_RESUME', which is no option"),
+        ("MCPRUN_ZZZ", "the environment sets 'MCPRUN_ZZZ', which is no option"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_variable_is_refused(name: str, told: str) -> None:
+    """As the file's keys are, by each command that reads any; its value is not repeated, and an empty one is not set."""
+    for command in ("batch", "tools", "diff", "login"):
+        with pytest.raises(UsageError) as raised:
+            resolved(env={name: "s3cret"}, command=command)
+        assert told in str(raised.value)
+        assert "s3cret" not in str(raised.value)
+    resolved(env={name: " ", "MCPRUN_TOKEN_STORE": "x", "_MCPRUN_COMPLETE": "y", "MCPRUNNER": "z"})
+
+
+def test_a_mistyped_variable_of_env_files_too(project: Path) -> None:
+    """The whole command exits with 2 and runs nothing, except for help; a variable of another command's option is none."""
+    write_config(project)
+    (project / ".env").write_text("MCPRUN_FILTR=a\n")
+    done = run_mcprun("batch", cwd=project)
+    told = "Error: the environment sets 'MCPRUN_FILTR', which is no option; did you mean 'MCPRUN_FILTER'?\n"
+    assert (done.code, done.stdout, done.stderr) == (2, "", told)
+    assert run_mcprun("batch", "--help", cwd=project).code == 0
+    (project / ".env").write_text("MCPRUN_FILTER=a\n")
+    assert run_mcprun("tools", cwd=project).code == 0
+    assert completed("mcprun batch --call", project) == ["--call-timeout"]
+    (project / ".env").write_text("MCPRUN_FILTR=a\n")
+    assert completed("mcprun batch --call", project) == ["--call-timeout"]
+
+
 def test_secrets_are_not_shown(project: Path) -> None:
     """Names of variables and headers are told, and not what they hold."""
     write_config(project, '[env]\nTOKEN = "s3cret-one"', '[header]\nAuthorization = "Bearer s3cret-two"')
@@ -155,6 +286,8 @@ def test_patterns_of_secrets_add_up(project: Path) -> None:
     write_jsonl(project / "tests" / "p.jsonl", script(id="a", prompt="hidden-one and other-two"))
     done = run_mcprun("batch", "--redact", "other-[a-z]+", cwd=project)
     assert done.transcripts[0]["prompt"] == "[redacted] and [redacted]"
+    done = run_mcprun("batch", cwd=project, env={"MCPRUN_REDACT": "other-[a-z]+"})
+    assert done.transcripts[0]["prompt"] == "[redacted] and [redacted]"
 
 
 def test_diff_ignores_what_the_project_ignores(project: Path) -> None:
@@ -172,10 +305,10 @@ def test_diff_ignores_what_the_project_ignores(project: Path) -> None:
         (["concurency = 3"], "mcprun.toml sets 'concurency', which is no option; did you mean 'concurrency'?"),
         (["zzz = 3"], "mcprun.toml sets 'zzz', which is no option\n"),
         (["resume = 'latest'"], "sets 'resume', which is no option"),
-        (["concurrency = 0"], "Invalid value for '--concurrency': 0 is not in the range x>=1 (set by "),
-        (["concurrency = true"], "concurrency must not be true or false"),
-        (["allow-tool-errors = 1"], "allow-tool-errors must be true or false"),
-        (["concurrency = [1]"], "concurrency must be one value"),
+        (["concurrency = 0"], "mcprun.toml: concurrency must be a whole number from 1 to 10,000, not 0\n"),
+        (["concurrency = true"], "concurrency must be a whole number from 1 to 10,000, not True"),
+        (["allow-tool-errors = 1"], "allow-tool-errors must be true or false, not 1"),
+        (["concurrency = [1]"], "concurrency must be a whole number from 1 to 10,000, not a list"),
         (["a ="], "can't read "),
     ],
 )
@@ -191,7 +324,10 @@ def test_a_variable_that_can_not_be_read(project: Path) -> None:
     """It is named."""
     write_config(project)
     done = run_mcprun("batch", cwd=project, env={"MCPRUN_RETRIES": "many"})
-    assert (done.code, "'many' is not a valid integer range (set by MCPRUN_RETRIES)" in done.stderr) == (2, True)
+    assert (done.code, "must be a whole number from 0 to 1,000, not 'many' (set by MCPRUN_RETRIES)" in done.stderr) == (
+        2,
+        True,
+    )
     done = run_mcprun("batch", cwd=project, env={"MCPRUN_FILTER": "'"})
     assert (done.code, "can't read MCPRUN_FILTER: No closing quotation" in done.stderr) == (2, True)
 

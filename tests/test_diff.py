@@ -372,7 +372,7 @@ def test_our_own_keys_are_never_scrubbed() -> None:
 )
 def test_what_is_like_it_is_left_alone(text: str) -> None:
     """Scrubbing everything by name changes nothing that is none of it."""
-    assert Scrubber.of(SCRUBS).clean(text) == text
+    assert Scrubber.of(list(SCRUBS)).clean(text) == text
 
 
 def test_what_is_ignored_may_be_anything() -> None:
@@ -719,7 +719,7 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
         (["deep.txt", "good"], "BASE holds a line that is no transcript: it is nested too deeply"),
         (["empty.jsonl", "none.jsonl"], "neither BASE nor HEAD holds a transcript"),
         (["twice.jsonl", "good"], "BASE holds 'q', repeat 1, twice"),
-        (["good", "good", "--alpha", "nan"], "is no number"),
+        (["good", "good", "--alpha", "nan"], "must be a number above 0 and at most 1, not nan"),
         (["good", "good", "--ignore", "a["], "--ignore 'a[' is no path"),
         (["good", "good", "--scrub", "uuids"], "did you mean uuid? As a regular expression it is written (uuids)"),
         (["good", "good", "--json", "--markdown"], "--json and --markdown: choose one"),

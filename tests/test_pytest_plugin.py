@@ -510,7 +510,104 @@ def test_a_wrong_configuration(suite: Suite) -> None:
     suite.write("mcprun.toml", "call-timeout = -1\n")
     done = suite.run("quickstart.jsonl", *SERVER)
     assert done.ret == 2
-    done.stdout.fnmatch_lines(["Invalid value for '--call-timeout': *"])
+    done.stdout.fnmatch_lines(
+        ["*mcprun.toml: call-timeout must be a number of seconds above 0 and at most 31,622,400, not -1"]
+    )
+
+
+PRINTS = """
+def test_it(mcp_run, tmp_path):
+    run = mcp_run([{"id": "a", "prompt": "p", "script": [{"text": "x"}]}], repeat=2)
+    arguments = run.record.arguments
+    print("got", arguments["server"], run.record.model.chosen, run.record.limits["retries"], run.path.parent == tmp_path)
+"""
+
+
+def test_variables_come_before_files_and_after_flags(suite: Suite) -> None:
+    """The server, the model, the patterns and all other options, for prompts files and for `mcp_run` alike."""
+    (suite.path / "other.py").symlink_to(RAW)
+    suite.prompts(script(id="a"))
+    write_jsonl(suite.path / "p.jsonl", script(id="p"))
+    suite.write("test_it.py", PRINTS)
+    suite.write("pytest.ini", "[pytest]\nmcp_server = gone.py\nmcp_model = replay:gone\nmcp_prompts = gone/*.jsonl\n")
+    suite.write(
+        "mcprun.toml", 'server = "gone.py"\nmodel = "replay:gone"\nretries = 1\nprompts = "gone.jsonl"\nout = "gone"'
+    )
+    suite.write(".env", "MCPRUN_SERVER=gone.py\nMCPRUN_MODEL=script\nMCPRUN_RETRIES=2\nMCPRUN_PROMPTS=p*.jsonl\n")
+    env = {"MCPRUN_SERVER": "raw.py", "MCPRUN_RETRIES": "", "MCPRUN_OUT": "nowhere", "MCPRUN_BASELINE": "nowhere"}
+    done = suite.run("--rootdir=.", "-v", "-s", env=env)
+    done.assert_outcomes(passed=3)
+    done.stdout.fnmatch_lines(["p.jsonl::p PASSED*", "prompts.jsonl::a PASSED*", "*got raw.py asked for 2 True*"])
+    assert {run.name for run in suite.path.glob("outputs/*")} >= {run.name for run in suite.runs}
+    assert not (suite.path / "nowhere").exists()
+    wrong = {"MCPRUN_SERVER": "gone.py", "MCPRUN_MODEL": "replay:gone"}
+    done = suite.run("test_it.py", "--mcp-server", "other.py", "--mcp-model", "script", "-s", env=wrong)
+    done.stdout.fnmatch_lines(["*got other.py asked for 2 True*"])
+
+
+@pytest.mark.parametrize(
+    ("file", "env", "told"),
+    [
+        ("call-timeout = nan\n", {}, "call-timeout must be a number of seconds above 0 and at most 31,622,400, not nan"),
+        ("", {"MCPRUN_RETRYS": "1"}, "the environment sets 'MCPRUN_RETRYS', which is no option; did you mean 'MCPRUN_RETRIES'?"),
+        ("server = 3\n", {}, "*mcprun.toml: server must be a string, not a whole number"),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_told_by_whoever_uses_them(suite: Suite, file: str, env: dict[str, str], told: str) -> None:
+    """A prompts file is not collected, `mcp_run` raises; tests that do not use mcprun are run all the same."""
+    suite.write("mcprun.toml", file)
+    suite.write("test_other.py", "def test_other(): pass")
+    suite.write("test_it.py", PRINTS)
+    server = () if "server" in file else BARE
+    done = suite.run("quickstart.jsonl", *server, env=env)
+    assert done.ret == 2
+    done.stdout.fnmatch_lines([f"*{told}"])
+    done = suite.run("test_other.py", "test_it.py", *server, env=env)
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines([f"*UsageError: *{told.removeprefix('*')}"])
+
+
+def test_prompts_that_are_no_patterns(suite: Suite) -> None:
+    """They are an error of usage: whoever sets them wants prompts files to be collected."""
+    suite.write("mcprun.toml", "prompts = 3\n")
+    done = suite.run("quickstart.jsonl", *BARE)
+    assert done.ret == 4
+    assert "mcprun.toml: prompts must be a list of strings, not a whole number" in done.stdout.str() + done.stderr.str()
+
+
+def test_a_file_above_the_root(suite: Suite) -> None:
+    """Its paths are seen from its own folder: the server, and the patterns, one or a list."""
+    folder = suite.path / "within"
+    folder.mkdir()
+    write_jsonl(folder / "a.jsonl", script(id="a"))
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    for prompts in ('"within/*.jsonl"', '["within/*.jsonl", "none/*"]'):
+        suite.write("mcprun.toml", f'server = "raw.py"\nprompts = {prompts}\nenv-file = ["e.env"]\nmodel = "script"\n')
+        suite.write("e.env", "A=b")
+        suite.run("--rootdir=within", "within").assert_outcomes(passed=1)
+
+
+def test_the_fixtures_arguments_are_checked(suite: Suite) -> None:
+    """As the command line's are: nothing runs, and nothing is green."""
+    suite.write(
+        "test_it.py",
+        FIXTURE
+        + """
+@pytest.mark.parametrize(("more", "told"), [
+    ({"repeat": 0}, "repeat must be a whole number from 1 to 10,000, not 0"),
+    ({"deny_tool": "add"}, "deny_tool must be a list of strings, not a string"),
+    ({"pass_rate": 80}, "pass_rate must be a number above 0 and at most 1, not 80"),
+    ({"limits": mcprun.Limits(query_seconds=float("nan"))}, "limits.query_seconds must be a number of seconds"),
+    ({"options": {"repeat": 2}}, "options must be an object of type mcprun.Options, not a table"),
+    ({"options": {}}, "options must be an object of type mcprun.Options, not a table"),
+    ({"server": ""}, "SERVER is empty; give a server file"),
+])
+def test_wrong(mcp_run, more, told):
+    with pytest.raises(mcprun.UsageError, match=told):
+        mcp_run([ADD], **{"server": server, **more})
+""",
+    )
+    suite.run("test_it.py").assert_outcomes(passed=7)
 
 
 def test_an_interrupt_leaves_nothing(suite: Suite) -> None:

@@ -250,7 +250,7 @@ def test_a_budget_is_of_the_whole_run() -> None:
     assert len(told) == 3
 
 
-@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 40))
+@given(st.integers(40, 300), st.integers(1, 40), st.integers(1, 40))
 def test_actors_share_what_the_run_may_use(concurrency: int, servers: int, of: int) -> None:
     """Nothing is lost, none has two more than another, and each has a server."""
     from mcprun.ray import part

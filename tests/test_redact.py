@@ -269,7 +269,7 @@ def test_prompts_of_stdin_with_secrets_are_not_kept(mcprun: Forks, tmp_path: Pat
     """They would stand in the run as they are; a resume asks for them."""
     lines = "".join(json.dumps(script(("ok", {}), id=name, prompt=f"card-000{name}")) + "\n" for name in "12")
     raw = SERVERS / "raw.py"
-    killed = mcprun.run("batch", "-", raw, "--redact", PATTERN, "--out", "run", cwd=tmp_path, input=lines, kill=5_500)
+    killed = mcprun.run("batch", "-", raw, "--redact", PATTERN, "--out", "run", cwd=tmp_path, input=lines, kill=6_700)
     assert killed.code < 0
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert (again.code, "give them again, as -" in again.stderr) == (2, True)

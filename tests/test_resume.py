@@ -107,9 +107,9 @@ def resumed_part(done: Result) -> list[dict[str, Any]]:
 def test_killed_again_and_again(mcprun: Forks, tmp_path: Path, whole: Result) -> None:
     """A run that is killed each time it goes on comes to its end all the same."""
     chance = random.Random(SEED)
-    mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path, kill=9_000)
+    mcprun.run("batch", "p.jsonl", RAW, "--out", "run", cwd=tmp_path, kill=10_500)
     for _ in range(6):
-        mcprun.run("batch", "--resume", "run", cwd=tmp_path, kill=chance.randrange(1000, 9_000))
+        mcprun.run("batch", "--resume", "run", cwd=tmp_path, kill=chance.randrange(1000, 10_500))
     same(mcprun.run("batch", "--resume", "run", cwd=tmp_path), whole, kills=7)
 
 
@@ -259,7 +259,7 @@ def test_more_may_be_selected_and_not_less(mcprun: Forks, tmp_path: Path, prompt
 def test_prompts_of_stdin_are_there_again(mcprun: Forks, tmp_path: Path, prompts: Path, whole: Result) -> None:
     """A run whose prompts came on stdin is resumed without them."""
     lines = prompts.read_text(encoding="utf-8")
-    killed = mcprun.run("batch", "-", RAW, "--out", "run", cwd=tmp_path, input=lines, kill=9_000)
+    killed = mcprun.run("batch", "-", RAW, "--out", "run", cwd=tmp_path, input=lines, kill=10_500)
     assert killed.code == -signal.SIGKILL
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert (again.code, again.bytes) == (whole.code, whole.bytes)
@@ -477,7 +477,7 @@ def test_prompts_of_a_pipe_are_there_again(mcprun: Forks, tmp_path: Path, prompt
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(prompts.read_bytes()))
     writer.start()
-    killed = mcprun.run("batch", "pipe", RAW, "--out", "run", cwd=tmp_path, kill=9_000)
+    killed = mcprun.run("batch", "pipe", RAW, "--out", "run", cwd=tmp_path, kill=10_500)
     writer.join()
     assert killed.code == -signal.SIGKILL
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)

@@ -101,7 +101,7 @@ def test_no_value_is_repeated(here: Path, args: tuple[str, ...], message: str) -
         ({"MCPRUN_OAUTH_CLIENT_SECRET": SECRET}, "", "--oauth-client-id goes with --oauth-client-secret"),
         ({}, f"header = '{SECRET}'", "expected 'NAME: VALUE', in quotes (set by "),
         ({}, f"header = ['A: b', 'Bearer {SECRET}']", "expected 'NAME: VALUE', in quotes (set by "),
-        ({}, f"token = ['{SECRET}']", "token must be one value"),
+        ({}, f"token = ['{SECRET}']", "token must be a string, not a list"),
         ({}, f"env = ['{SECRET}']", "expected NAME=VALUE"),
         ({}, f"redact = '({SECRET}'", "--redact: expected a regular expression"),
         ({}, f"token = '{SECRET}", "can't read "),

@@ -20,7 +20,8 @@ from mcprun.diff import Comparison, QueryDiff, Tally
 from mcprun.ending import Ending
 from mcprun.errors import UsageError
 from mcprun.events import Event
-from mcprun.limits import number_problem
+from mcprun.option_table import ALPHA as ALPHA_KIND
+from mcprun.option_values import checked, type_name
 from mcprun.planning import Options, make_plan
 from mcprun.resume import Resume
 from mcprun.rundir import Run, open_transcripts, repeated
@@ -57,8 +58,13 @@ async def run_batch(
     A run that could not go on has an `error` in its record, and `record.exit_code` says what the command would exit
     with. Raises `UsageError` when nothing was run: wrong options, a bad prompts file, nobody to ask.
     """
+    for name, value, kinds in (("resume", resume, Run | str | PathLike), ("ending", ending, Ending)):
+        if not isinstance(value, kinds | None):
+            raise UsageError(f"{name} can't be {type_name(value)}")
+    if not callable(watch):
+        raise UsageError(f"watch must be a function, not {type_name(watch)}")
     earlier = None if resume is None else Resume(resume if isinstance(resume, Run) else Run.read_record(fspath(resume)))
-    plan = make_plan(prompts, server, options or Options(), resume=earlier)
+    plan = make_plan(prompts, server, Options() if options is None else options, resume=earlier)
     with plan.prompts:
         result = await run_plan(plan, watch, ending)
     return Run(result.path, result.record)
@@ -72,8 +78,9 @@ def compare_runs(
     Queries that were run several times are compared as samples: `alpha` is how unlikely chance must be for a change of
     a pass rate to count. Raises `UsageError` when they can't be compared.
     """
-    if (problem := number_problem(alpha, most=1)) or not alpha:
-        raise UsageError(f"alpha {problem or 'must be above 0'}")
+    alpha = checked("alpha", ALPHA_KIND, alpha)
+    if not isinstance(lens, Lens | None):
+        raise UsageError(f"lens must be an object of type mcprun.Lens, not {type_name(lens)}")
     with open_transcripts(fspath(base)) as before, open_transcripts(fspath(head)) as after:
         comparison = Comparison(lens or Lens(), repeated=repeated(before, after), alpha=alpha)
         tools = comparison.tools(before.tools, after.tools)

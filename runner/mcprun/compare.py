@@ -10,8 +10,10 @@ from typing import Any, Literal
 from pydantic_core import from_json
 
 from mcprun.alignment import Alignment
+from mcprun.errors import UsageError
 from mcprun.json_values import equal, key_of, same
 from mcprun.jsontext import TooDeepError, finite, loads
+from mcprun.option_values import type_name
 from mcprun.records import JsonObject
 from mcprun.scrub import Scrubber
 from mcprun.surrogates import well_formed_bytes, well_formed_json
@@ -66,6 +68,16 @@ class Lens:
 
     aspects: frozenset[str] = DEFAULT_ASPECTS
     scrubber: Scrubber = field(default_factory=Scrubber)
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for aspects that are not known: nothing would be compared."""
+        if isinstance(self.aspects, str) or not isinstance(self.aspects, Iterable):
+            raise UsageError(f"aspects must be a set of strings, not {type_name(self.aspects)}")
+        if unknown := [one for one in self.aspects if one not in ASPECTS]:
+            raise UsageError(f"aspects must be some of {', '.join(ASPECTS)}, and {unknown[0]!r} is not one of them")
+        object.__setattr__(self, "aspects", frozenset(self.aspects))
+        if not isinstance(self.scrubber, Scrubber):
+            raise UsageError(f"scrubber must be an object of type mcprun.Scrubber, not {type_name(self.scrubber)}")
 
     def seen(self, transcript: JsonObject) -> Seen:
         """Give what of a transcript is compared."""

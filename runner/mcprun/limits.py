@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Self
 
 from mcprun.errors import UsageError
+from mcprun.option_values import MOST, Amount, Kind, Whole, check_fields
 
 CONNECT_SECONDS = 30.0
 """Starting a server and agreeing on a protocol; `npx -y` may have to download first, the user can raise it."""
@@ -120,23 +123,38 @@ PROVIDERS = ("bedrock", "vertex", "foundry")
 """Who else offers Claude: `--model bedrock:NAME` names one of them, and the model as it calls it."""
 
 
-_WHOLE = frozenset(
-    {
-        "restarts", "retries", "max_result_bytes", "max_turns", "max_calls", "max_sampling", "max_tokens",
-        "concurrency", "batch_queries", "max_failures", "budget_tokens",
-    }
-)  # fmt: skip
-"""Limits that count something."""
+MOST_SECONDS = 366 * 86_400.0
+"""The longest time that an option takes."""
 
+MOST_REPEATS = 10_000
+"""Repeats of one query: each is held in memory by its key, and is a line of the run."""
 
-def number_problem(value: object, *, whole: bool = False, most: float = math.inf) -> str:
-    """Return why a number is not finite, not negative and at most `most`; empty if it is."""
-    kind = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind):
-        return f"must be {'a whole number' if whole else 'a number'}, not {value!r}"
-    if not (math.isfinite(value) and value >= 0):
-        return f"must be a finite number that is not negative, not {value!r}"
-    return f"must be at most {most:g}, not {value!r}" if value > most else ""
+_SECONDS = Amount(MOST_SECONDS, "seconds")
+
+KINDS: Mapping[str, Kind] = {
+    "connect_seconds": _SECONDS,
+    "request_seconds": _SECONDS,
+    "call_seconds": _SECONDS,
+    "max_call_seconds": _SECONDS,
+    "query_seconds": _SECONDS,
+    "run_seconds": _SECONDS,
+    "restarts": Whole(0),
+    "retries": Whole(0, 1_000),
+    "retry_wait_seconds": _SECONDS,
+    "max_result_bytes": Whole(1024),
+    "max_turns": Whole(),
+    "max_calls": Whole(),
+    "max_sampling": Whole(0),
+    "max_tokens": Whole(),
+    "concurrency": Whole(1, 10_000),
+    "batch_queries": Whole(1, 1_000_000),
+    "batch_wait": _SECONDS,
+    "batch_poll": _SECONDS,
+    "max_failures": Whole(),
+    "budget_tokens": Whole(1, 1_000 * MOST),
+    "budget_usd": Amount(MOST, "dollars"),
+}
+"""The kind of each field of `Limits`: the flags have the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +190,17 @@ class Limits:
     budget_usd: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for limits that contradict each other."""
-        if self.max_call_seconds is not None and self.max_call_seconds < self.call_seconds:
-            message = f"{self.max_call_seconds:g} s is less than the {self.call_seconds:g} s of --call-timeout"
+        """Raise `UsageError` for limits that contradict each other; `checked` looks at each by itself."""
+        longest, call = self.max_call_seconds, self.call_seconds
+        if {type(longest), type(call)} <= {int, float} and longest and 0 < longest < call:
+            message = f"{longest:g} s is less than the {call:g} s of --call-timeout"
             raise UsageError(f"--max-call-timeout must be at least --call-timeout: {message}")
+
+    def checked(self) -> Self:
+        """Return these limits with values as the flags give them. Raises `UsageError` for one out of its bounds."""
+        found = copy(self)
+        check_fields(found, KINDS, "limits.")
+        return found
 
     @property
     def most_call_seconds(self) -> float:
@@ -183,15 +208,6 @@ class Limits:
         if self.max_call_seconds is None:
             return max(MAX_CALL_SECONDS, self.call_seconds)
         return self.max_call_seconds
-
-    @property
-    def problem(self) -> str:
-        """The first value that is negative or not finite, with the reason; empty if there is none."""
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if value is not None and (problem := number_problem(value, whole=one.name in _WHOLE)):
-                return f"limits.{one.name} {problem}"
-        return ""
 
     def in_flight(self, *, is_batched: bool) -> int:
         """How many queries may be in flight at once, those included that wait for a batch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -15,12 +16,14 @@ from mcprun.batch import Plan
 from mcprun.config import environment
 from mcprun.credentials import url_secrets, without_secrets
 from mcprun.errors import PromptsError, UsageError
-from mcprun.limits import AUTO, LEAST_THINKING, Limits, number_problem
+from mcprun.limits import AUTO, Limits
 from mcprun.models import Manner
 from mcprun.models.choose import Account, Choice, choose, choose_judge, needs_script
 from mcprun.name_patterns import fits
 from mcprun.network import check_network
 from mcprun.oauthclient import given_value, machine
+from mcprun.option_table import OPTIONS, SERVER
+from mcprun.option_values import check_fields, checked, type_name
 from mcprun.prompts import Select, read_prompts
 from mcprun.queries import Query
 from mcprun.records import JsonObject
@@ -118,6 +121,13 @@ class Options:
     ray: str | None = None
     ray_actors: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for a value that the command line would refuse, or that has another type."""
+        check_fields(self, OPTIONS)
+        if not isinstance(self.limits, Limits):
+            raise UsageError(f"limits must be an object of type mcprun.Limits, not {type_name(self.limits)}")
+        object.__setattr__(self, "limits", self.limits.checked())
+
 
 _REACHING = (
     "env", "env_files", "headers", "token", "server_args", "cwd", "python",
@@ -138,7 +148,8 @@ def make_plan(
 
     With `resume` an earlier run goes on, whose prompts may have been `kept`.
     """
-    _check_numbers(options)
+    _check_types(prompts, options)
+    _check_together(options)
     if options.batch_api:
         options = replace(options, limits=_batched(options))
     manner = manner_of(options)
@@ -218,17 +229,22 @@ def is_batched(options: Options, model: Choice) -> bool:
     return options.batch_api
 
 
-def _check_numbers(options: Options) -> None:
-    """Refuse numbers that the command line would have refused. Raises `UsageError`."""
-    if problem := options.limits.problem:
-        raise UsageError(problem)
-    if options.pass_rate is not None:
-        problem = number_problem(options.pass_rate, most=1)
-        if problem or not options.pass_rate:
-            raise UsageError(f"pass_rate {problem or 'must be above 0'}")
-    for name in ("repeat", "servers"):
-        if (problem := number_problem(getattr(options, name), whole=True)) or not getattr(options, name):
-            raise UsageError(f"{name} {problem or 'must be at least 1'}")
+def _check_together(options: Options) -> None:
+    """Raise `UsageError` for options that contradict each other."""
+    if options.fresh_server and options.servers > 1:
+        raise UsageError("--servers shares servers among queries and --fresh-server does not: choose one")
+    if options.ray_actors and options.ray is None:
+        raise UsageError("--ray-actors says how --ray spreads the queries: give both")
+
+
+def _check_types(prompts: object, options: object) -> None:
+    """Raise `UsageError` for an argument of `make_plan` that it would misread, such as one query without its list."""
+    if not isinstance(options, Options):
+        raise UsageError(f"options must be an object of type mcprun.Options, not {type_name(options)}")
+    if isinstance(prompts, Mapping | bytes | bytearray | memoryview) or not isinstance(
+        prompts, str | PathLike | Iterable
+    ):
+        raise UsageError(f"prompts must be the name of a file or a list of queries, not {type_name(prompts)}")
 
 
 def _check_ray(options: Options, server: AnyServer) -> None:
@@ -250,10 +266,6 @@ def manner_of(options: Options) -> Manner:
     if options.bare_api and (options.effort or thinking):
         raise UsageError("--bare-api sends neither effort nor thinking: leave out --effort and --thinking, or it")
     manner = Manner(effort=options.effort, thinking=thinking, tool_choice=choice, bare=options.bare_api)
-    is_known = thinking in (None, "adaptive", "disabled") or (manner.budget or 0) >= LEAST_THINKING
-    if not is_known:
-        message = f"--thinking is adaptive, disabled, or a number from {LEAST_THINKING:,} on, and not {thinking!r}"
-        raise UsageError(message)
     if thinking not in (None, "disabled") and choice not in (None, "none"):
         raise UsageError(
             f"--tool-choice {choice} forces a call, which the API refuses while Claude thinks (--thinking {thinking}):"
@@ -285,9 +297,9 @@ def query_problems(query: Query, manner: Manner) -> Iterator[Problem]:
 def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target, Redactor]:
     """Read what is asked of the server alone: how to reach it, and what must not be seen. Raises `UsageError`."""
     if isinstance(server, str | PathLike):
-        target = parse_target(fspath(server), options.server_args, options.cwd)
+        target = parse_target(checked("server", SERVER, server), options.server_args, options.cwd)
     else:
-        target = InProcessTarget(server)
+        target = _in_process(server)
     target = started_otherwise(target, python=options.python, cwd=options.cwd)
     env = {name: value for file in options.env_files for name, value in variables_of(file).items()}
     target = with_more(target, env={**env, **options.env}, headers=options.headers)
@@ -307,6 +319,18 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
     target = authorized(target, token=given_value("--token", options.token, variables), client=client)
     found = [*account.secrets, *url_secrets(options.base_url or ""), *secrets_of(target)]
     return target, Redactor(found, options.redact)
+
+
+def _in_process(server: object) -> InProcessTarget:
+    """Return the target for a server of the SDK. Raises `UsageError` for any other object.
+
+    The SDK is not imported: an object of one of its classes shows that it has been.
+    """
+    sdk = sys.modules.get("mcp.server")
+    if sdk is None or not isinstance(server, sdk.MCPServer | sdk.Server):
+        expected = "a file, a URL, a command line, or a server of the MCP SDK"
+        raise UsageError(f"server must be {expected}, not {type_name(server)}")
+    return InProcessTarget(server)
 
 
 def unreached(options: Options) -> Options:

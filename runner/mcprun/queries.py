@@ -25,7 +25,8 @@ from mcprun import aliases
 from mcprun.aliases import Problem
 from mcprun.elicitation import ElicitAnswer
 from mcprun.expectations import Expect, ExpectedCall, ExpectedText, Part
-from mcprun.limits import PROVIDERS
+from mcprun.limits import MOST_REPEATS, MOST_SECONDS, PROVIDERS
+from mcprun.option_values import MOST
 from mcprun.patterns import compile_pattern
 from mcprun.promptblocks import check_blocks, marks_problem
 from mcprun.records import JsonObject
@@ -76,8 +77,8 @@ def _no_keyword(value: str) -> str:
 
 
 Prompt = Annotated[str | list[Any], BeforeValidator(_check_prompt)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=MOST)]
 
 
 class ScriptCall(Part):
@@ -116,7 +117,7 @@ class Query(Part):
     max_tokens: Count | None = None
     max_turns: Count | None = None
     timeout: Seconds | None = None
-    repeat: Count | None = None
+    repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] | None = None
     tools: list[str] | None = Field(default=None, min_length=1)
     tags: list[str] = Field(default_factory=list)
     metadata: JsonObject = Field(default_factory=dict)

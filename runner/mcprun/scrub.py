@@ -15,6 +15,7 @@ from typing import Any
 from mcprun.errors import UsageError
 from mcprun.json_values import key_of
 from mcprun.option_patterns import checked_pattern, late_scrubs, scrubbed
+from mcprun.option_values import Listed, checked
 
 _BEGIN, _END = r"(?<![^\W_])", r"(?![^\W_])"
 """Not within a word; an underscore may stand beside it."""
@@ -73,6 +74,7 @@ class Scrubber:
     @classmethod
     def of(cls, scrubs: Iterable[str] = (), ignore: Iterable[str] = ()) -> Scrubber:
         """Read what the user wrote. Raises `UsageError`."""
+        scrubs, ignore = checked("scrub", Listed(), scrubs), checked("ignore", Listed(), ignore)
         return cls(tuple(map(_pattern, scrubs)), tuple(map(parse_path, ignore)))
 
     def __bool__(self) -> bool:

@@ -18,11 +18,10 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from mcprun.config import TOKEN_STORE
 from mcprun.errors import UsageError
 from mcprun.grants import Grant, Key
 from mcprun.operating_system import lock
-
-VARIABLE = "MCPRUN_TOKEN_STORE"
 
 _SERVICE = "mcprun"
 _POLL_SECONDS = 0.05
@@ -39,7 +38,7 @@ class TokenStore:
     def find(cls, variables: Mapping[str, str] | None = None) -> Self:
         """Find the user's own."""
         known = os.environ if variables is None else variables
-        if named := known.get(VARIABLE, "").strip():
+        if named := known.get(TOKEN_STORE, "").strip():
             return cls(Path(named).expanduser())
         state = known.get("XDG_STATE_HOME", "").strip()
         return cls((Path(state) if state else Path.home() / ".local" / "state") / "mcprun" / "tokens")

@@ -10,6 +10,7 @@ import click
 from mcprun.cli import modeloptions, options, reportoptions, serveroptions
 from mcprun.cli.completion import files
 from mcprun.cli.configured import ServerCommand
+from mcprun.cli.option_types import option_type
 from mcprun.heap import growing
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=ServerCommand, short_help="Run the queries of a prompts file against a server.")
-@click.argument("prompts", metavar="PROMPTS", required=False, shell_complete=files)
-@click.argument("server", metavar="SERVER", required=False, shell_complete=files)
+@click.argument("prompts", type=option_type("prompts"), metavar="PROMPTS", required=False, shell_complete=files)
+@click.argument("server", type=option_type("server"), metavar="SERVER", required=False, shell_complete=files)
 @serveroptions.reaching
 @options.ELICIT
 @options.ROOT
@@ -46,15 +47,19 @@ if TYPE_CHECKING:
 @options.LIMIT
 @options.SHARD
 @options.OUT
-@click.option("--allow-tool-errors", is_flag=True, help="Calls that come back as errors do not fail a query.")
+@click.option(
+    "--allow-tool-errors/--no-allow-tool-errors",
+    default=False,
+    help="Calls that come back as errors do not fail a query.",
+)
 @options.CONCURRENCY
 @click.option(
-    "--servers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+    "--servers", type=option_type("servers"), default=1, show_default=True, metavar="N",
     help="Server processes (or sessions) to spread the queries over.",
 )  # fmt: skip
 @click.option(
-    "--fresh-server",
-    is_flag=True,
+    "--fresh-server/--no-fresh-server",
+    default=False,
     help="Start a new server for each query, so that none sees another's state.",
 )
 @options.MAX_TURNS
@@ -84,8 +89,8 @@ if TYPE_CHECKING:
 @options.SCRUB
 @options.IGNORE
 @click.option(
-    "--otel",
-    is_flag=True,
+    "--otel/--no-otel",
+    default=False,
     help="Export OpenTelemetry spans over OTLP/HTTP, as the variables OTEL_* say.  [needs: pip install 'mcprun[otel]']",
 )
 @options.RAY
@@ -94,7 +99,7 @@ if TYPE_CHECKING:
 @options.RETRY_ERRORS
 @options.FORCE
 @reportoptions.reports
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but what did not pass.")
+@click.option("--quiet/--no-quiet", "-q", default=False, help="Print nothing but what did not pass.")
 @click.option("--show-config", is_flag=True, help="Print each option's value and where it came from; run nothing.")
 @click.pass_context
 def batch(ctx: click.Context, /, **given: Any) -> None:
@@ -112,8 +117,8 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
       mcprun batch prompts.jsonl server.py --model replay:baseline --baseline baseline
       mcprun batch --resume latest
 
-    What is not given is taken from MCPRUN_<OPTION> in the environment, else from mcprun.toml, or [tool.mcprun] in
-    pyproject.toml, of this folder or one above it.
+    Options that are not given are taken from MCPRUN_<OPTION> in the environment or .env (an empty variable is not
+    set), else from mcprun.toml, or [tool.mcprun] in pyproject.toml, of this folder or one above it.
     """
     if given["show_config"]:
         _show_config(ctx)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,9 @@ from mcprun.cli import options
 from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.command_line import split_words
 from mcprun.errors import UsageError
+from mcprun.limits import RETRIES
+from mcprun.option_table import KINDS
+from mcprun.option_values import Headers, Listed, Variables, checked
 
 if TYPE_CHECKING:
     from mcprun.config import Config
@@ -21,8 +23,20 @@ if TYPE_CHECKING:
 SERVER_ARGS = click.Option(["--server-args"], multiple=True)
 """Stands for what follows `--`, which is no option: a project may set it like one."""
 
+_ADDED = "redact"
+"""The option whose values from all sources add up."""
+
 _NEVER = frozenset({"resume", "retry_errors", "force", "show_config", "help"})
 """Options that are of one call, and no project's."""
+
+
+_OPPOSITES: tuple[tuple[str, Callable[[Any], bool], str, Any], ...] = (
+    ("retries", lambda _: True, "no_retry", False),
+    ("no_retry", lambda value: bool(value), "retries", RETRIES),
+    ("servers", lambda value: value > 1, "fresh_server", False),
+    ("fresh_server", lambda value: bool(value), "servers", 1),
+)
+"""An option, the values by which it contradicts another one, the other one, and that one's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +69,28 @@ class Configured(DiscreetCommand):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Read what is set, unless only help is wanted; `config` is given by those who have read the file."""
-        config: Config | None = extra.pop("config", None)
-        if not {"-h", "--help"} & {*args}:
+        """Read what is set, unless a shell completes or only help is wanted.
+
+        `variables` and `files` are given by callers that have read the environment and the project's files.
+        """
+        variables: Mapping[str, str] | None = extra.pop("variables", None)
+        files: Sequence[Config] | None = extra.pop("files", None)
+        if not {"-h", "--help"} & {*args} and not extra.get("resilient_parsing"):
+            from mcprun.config import environment, find_config
+
+            variables = environment() if variables is None else variables
+            files = [find_config()] if files is None else files
             sources = Sources()
-            extra["default_map"] = self._set(parent, sources, config)
+            extra["default_map"] = self._set(parent, sources, variables, files)
             extra["obj"] = sources
         return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Say where a value came from that is not what it should be."""
+        """Parse the command line. Name the source of a wrong value that is not from there."""
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
+            _settle(ctx)
+            return rest
         except click.BadParameter as error:
             name = error.param.name if error.param else None
             if not (isinstance(ctx.obj, Sources) and name in ctx.obj.names and _is_set(ctx, name)):
@@ -74,25 +98,26 @@ class Configured(DiscreetCommand):
             message = f"{error.message.rstrip('.')} (set by {ctx.obj.names[name]})."
             raise click.BadParameter(message, ctx, error.param) from None
 
-    def _set(self, parent: click.Context | None, sources: Sources, config: Config | None) -> dict[str, Any]:
-        from mcprun.config import environment, find_config
+    def _set(
+        self, parent: click.Context | None, sources: Sources, variables: Mapping[str, str], files: Sequence[Config]
+    ) -> dict[str, Any]:
+        from mcprun.config import check_names, setting, written
 
-        config, variables = config or find_config(), environment()
-        known = _known(parent) or self.settable()
-        if unknown := next((key for key in config.values if key not in known), None):
-            close = difflib.get_close_matches(unknown, known, n=1)
-            hint = f"; did you mean {_written(close[0])!r}?" if close else ""
-            raise UsageError(f"{config.path} sets {_written(unknown)!r}, which is no option{hint}")
+        check_names(_known(parent) or self.settable(), variables, files)
         values: dict[str, Any] = {}
         for key, param in self.settable().items():
-            variable = f"MCPRUN_{key.upper()}"
-            if variables.get(variable, "").strip():
-                values[param.name or key] = _split(variables[variable], param, variable)
-                sources.names[param.name or key] = variable
-            elif key in config.values:
-                values[param.name or key] = _fitting(config.values[key], param, f"{config.path}: {_written(key)}")
-                sources.names[param.name or key] = str(config.path)
-                sources.in_file.add(param.name or key)
+            found = setting(key, variables, files)
+            if found is None:
+                continue
+            name = param.name or key
+            if found.is_variable:
+                values[name] = _split(found.value, param, found.source)
+                if key == _ADDED and (in_file := setting(key, {}, files)):  # what is secret there is secret here
+                    values[name] += _fitting(in_file.value, key, param, f"{in_file.source}: {written(key)}")
+            else:
+                values[name] = _fitting(found.value, key, param, f"{found.source}: {written(key)}")
+                sources.in_file.add(name)
+            sources.names[name] = found.source
         return values
 
 
@@ -110,8 +135,10 @@ class ServerCommand(Configured, options.WithServerArgs):
         ctx.set_parameter_source(SERVER_ARGS.name or "", source or ParameterSource.DEFAULT)
         return rest
 
-    def _set(self, parent: click.Context | None, sources: Sources, config: Config | None) -> dict[str, Any]:
-        values = super()._set(parent, sources, config)
+    def _set(
+        self, parent: click.Context | None, sources: Sources, variables: Mapping[str, str], files: Sequence[Config]
+    ) -> dict[str, Any]:
+        values = super()._set(parent, sources, variables, files)
         sources.server_args.extend(values.pop("server_args", []))
         return values
 
@@ -123,6 +150,25 @@ class ServerCommand(Configured, options.WithServerArgs):
 def _is_set(ctx: click.Context, name: str) -> bool:
     """Tell whether a parameter's value is not from the command line, but set by the project or an earlier run."""
     return ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
+
+
+def _settle(ctx: click.Context) -> None:
+    """Let an option do away with one that says the opposite and comes from a weaker source.
+
+    An earlier run that goes on is a source like the project's file.
+    """
+    given = ctx.params
+
+    def rank(name: str) -> int:
+        if is_given(ctx, name):
+            return 0
+        is_file = given.get("resume") is not None or is_in_file(ctx, name)
+        return 3 if not _is_set(ctx, name) else 2 if is_file else 1
+
+    for one, is_meant, other, default in _OPPOSITES:
+        if one in given and other in given and rank(one) < rank(other) < 3 and is_meant(given[one]):
+            given[other] = default
+            ctx.set_parameter_source(other, ParameterSource.DEFAULT)
 
 
 def is_given(ctx: click.Context, name: str) -> bool:
@@ -169,33 +215,27 @@ def _key(param: click.Parameter) -> str:
     return long.removeprefix("--").replace("-", "_")
 
 
-def _written(key: str) -> str:
-    return key.replace("_", "-")
-
-
 def _split(text: str, param: click.Parameter, variable: str) -> Any:
     """Read a variable: words, quoted as in a shell, where an option may be given more than once."""
     if not _takes_many(param):
-        return text.strip()
+        return text
     try:
         return split_words(text)
     except ValueError as error:
         raise UsageError(f"can't read {variable}: {error}") from None
 
 
-def _fitting(value: Any, param: click.Parameter, where: str) -> Any:
-    """Bring a value of TOML into the form that the command line would have given."""
-    is_flag = isinstance(param, click.Option) and param.is_flag
-    if is_flag != isinstance(value, bool):
-        raise UsageError(f"{where} must {'be true or false' if is_flag else 'not be true or false'}")
-    if not _takes_many(param):
-        if isinstance(value, dict | list):
-            raise UsageError(f"{where} must be one value")
-        return value
-    if isinstance(value, dict):
-        mark = ": " if param.name == "header" else "="
-        return [f"{name}{mark}{item}" for name, item in value.items()]
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+def _fitting(value: Any, key: str, param: click.Parameter, where: str) -> Any:
+    """Return a value of a file in the form that the command line would have given. Raises `UsageError`."""
+    kind = KINDS[key]
+    if isinstance(value, str) and _takes_many(param):
+        value = [value]
+    if isinstance(kind, Variables | Headers):
+        if isinstance(value, list):
+            return list(checked(where, Listed(), value))
+        mark = ": " if isinstance(kind, Headers) else "="
+        return [f"{name}{mark}{item}" for name, item in checked(where, kind, value).items()]
+    return checked(where, kind, value)
 
 
 def _takes_many(param: click.Parameter) -> bool:

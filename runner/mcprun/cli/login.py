@@ -8,7 +8,9 @@ import click
 
 from mcprun.cli import authoptions, options
 from mcprun.cli.configured import Configured
+from mcprun.cli.option_types import type_of
 from mcprun.errors import ExitCode, UsageError
+from mcprun.option_values import Amount
 
 if TYPE_CHECKING:
     from mcprun.redact import Redactor
@@ -44,7 +46,7 @@ _SECONDS = 300.0
     help="The redirect URI that was registered for the client.  [default: http://127.0.0.1:PORT/callback]",
 )
 @click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True, max=86_400), default=_SECONDS, show_default=True,
+    "--timeout", type=type_of(Amount(86_400, "seconds")), default=_SECONDS, show_default=True,
     metavar="SECONDS", help="The whole login.",
 )  # fmt: skip
 @click.option(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,57 +9,23 @@ import click
 
 from mcprun import limits
 from mcprun.cli.completion import files, runs
+from mcprun.cli.option_types import option_type
 from mcprun.cli.usage_errors import DiscreetCommand
-from mcprun.errors import REDACTED
 
 PROMPTS = click.argument("prompts", metavar="PROMPTS", shell_complete=files)
 SERVER = click.argument("server", metavar="SERVER", shell_complete=files)
 
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A token (RFC 9110, section 5.6.2)."""
-
-_SCHEMES = frozenset({"basic", "bearer", "digest", "token"})
-"""What stands alone behind a header's name if its value was not quoted."""
-
-
-def _variables(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Read NAME=VALUE, or NAME, whose value is the one it has here. Raises `click.BadParameter`, without the value."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, mark, value = text.partition("=")
-        name = name.strip()
-        if not name or (not mark and name not in os.environ):
-            raise click.BadParameter("expected NAME=VALUE, or the NAME of a variable that is set in this environment")
-        found[name] = _kept(name, value).strip() if mark else os.environ[name]
-    return found
-
-
-def _headers(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Read NAME: VALUE. Raises `click.BadParameter`, without the value."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, _mark, value = text.partition(":")
-        name, value = name.strip(), value.strip()
-        if not _HEADER_NAME.fullmatch(name) or not value or value.lower() in _SCHEMES:
-            raise click.BadParameter("expected 'NAME: VALUE', in quotes")
-        if not value.isprintable():
-            raise click.BadParameter("the VALUE of a header must be on one line, without control characters")
-        found[name] = _kept(name, value)
-    return found
-
-
-def _kept(name: str, value: str) -> str:
-    """Return a value. Raises `click.BadParameter` for one of an earlier run, which was not kept."""
-    if REDACTED in value:
-        raise click.BadParameter(f"the value of {name} was not kept, since it is a secret: give it again")
-    return value
+def _pairs(_: click.Context, __: click.Parameter, given: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Make a table of names and values; the last value of a name wins."""
+    return dict(given)
 
 
 ENV = click.option(
     "--env",
+    type=option_type("env"),
     multiple=True,
-    callback=_variables,
+    callback=_pairs,
     metavar="NAME[=VALUE]",
     help="Set a variable in the server's environment; without a value, that of this environment. Its value is kept out"
     " of all files and messages. May be given more than once.",
@@ -70,29 +33,34 @@ ENV = click.option(
 ENV_FILE = click.option(
     "--env-file",
     "env_files",
+    type=option_type("env_file"),
     multiple=True,
     metavar="FILE",
     shell_complete=files,
     help="Set the variables that stand in a file, as .env is written; they are secrets like those of --env, which come"
     " first. May be given more than once.",
 )
-CWD = click.option("--cwd", metavar="DIR", help="Start the server in this folder.  [default: this one]")
+CWD = click.option(
+    "--cwd", type=option_type("cwd"), metavar="DIR", help="Start the server in this folder.  [default: this one]"
+)
 PYTHON = click.option(
     "--python",
+    type=option_type("python"),
     metavar="PYTHON",
     help="Start a .py server with this Python.  [default: the active virtual environment's, else mcprun's own]",
 )
 PROTOCOL = click.option(
     "--protocol",
-    type=click.Choice([limits.AUTO, limits.LEGACY, limits.MODERN]),
+    type=option_type("protocol"),
     default=limits.AUTO,
     show_default=True,
     help="Speak this protocol and no other: the one before 2026-07-28 (legacy), or that.",
 )
 HEADER = click.option(
     "--header",
+    type=option_type("header"),
     multiple=True,
-    callback=_headers,
+    callback=_pairs,
     metavar="'NAME: VALUE'",
     help="Send a header to a server at a URL. Its value is kept out of all files and messages. May be given more than"
     " once.",
@@ -157,51 +125,59 @@ FORCE = click.option(
     " matches.",
 )
 
-_YEAR = 366 * 86_400.0
-"""The longest time that a flag takes; click would take nan and inf otherwise."""
-
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Amount(click.FloatRange):
-    """A finite number: NaN would fit into every range, and infinity into those without an end."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        amount = float(super().convert(value, param, ctx))
-        return amount if math.isfinite(amount) else self.fail(f"{value!r} is no number.", param, ctx)
-
-
-def _seconds(flag: str, default: float, what: str) -> Callable[[_Command], _Command]:
+def _number(flag: str, default: float | None, metavar: str, what: str) -> Callable[[_Command], _Command]:
     return click.option(
         flag,
-        type=_Amount(min=0, min_open=True, max=_YEAR),
+        type=option_type(flag.removeprefix("--").replace("-", "_")),
         default=default,
-        show_default=True,
-        metavar="SECONDS",
+        show_default=default is not None,
+        metavar=metavar,
         help=what,
     )
 
 
-def _count(flag: str, default: int, what: str) -> Callable[[_Command], _Command]:
-    return click.option(flag, type=click.IntRange(min=1), default=default, show_default=True, metavar="N", help=what)
+def _seconds(flag: str, default: float | None, what: str) -> Callable[[_Command], _Command]:
+    return _number(flag, default, "SECONDS", what)
+
+
+def _count(flag: str, default: int | None, what: str) -> Callable[[_Command], _Command]:
+    return _number(flag, default, "N", what)
 
 
 ALLOW_TOOL = click.option(
-    "--allow-tool", multiple=True, metavar="PATTERN", help="Let the model use tools whose names fit, and no others."
+    "--allow-tool",
+    type=option_type("allow_tool"),
+    multiple=True,
+    metavar="PATTERN",
+    help="Let the model use tools whose names fit, and no others.",
 )
 DENY_TOOL = click.option(
-    "--deny-tool", multiple=True, metavar="PATTERN", help="Do not let it use tools whose names fit, such as 'delete_*'."
+    "--deny-tool",
+    type=option_type("deny_tool"),
+    multiple=True,
+    metavar="PATTERN",
+    help="Do not let it use tools whose names fit, such as 'delete_*'.",
 )
 READ_ONLY = click.option(
-    "--read-only", is_flag=True, help="Let it use only tools whose server says that they change nothing (readOnlyHint)."
+    "--read-only/--no-read-only",
+    default=False,
+    help="Let it use only tools whose server says that they change nothing (readOnlyHint).",
 )
-SYSTEM = click.option("--system", metavar="TEXT", help="System prompt of queries that bring none of their own.")
+SYSTEM = click.option(
+    "--system",
+    type=option_type("system"),
+    metavar="TEXT",
+    help="System prompt of queries that bring none of their own.",
+)
 MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Most tokens of one reply, thinking included.")
 MAX_TURNS = _count("--max-turns", limits.MAX_TURNS, "Most turns of one query; at the limit it fails.")
 MAX_CALLS = _count("--max-calls", limits.MAX_CALLS, "Most tool calls of one query; at the limit it fails.")
 ELICIT = click.option(
     "--elicit",
-    type=click.Choice(["decline", "defaults", "script"]),
+    type=option_type("elicit"),
     default="decline",
     show_default=True,
     help="What servers are answered that ask the user for something: no, the defaults of their forms, or what stands in"
@@ -210,6 +186,7 @@ ELICIT = click.option(
 ROOT = click.option(
     "--root",
     "roots",
+    type=option_type("root"),
     multiple=True,
     metavar="DIR",
     shell_complete=files,
@@ -217,12 +194,12 @@ ROOT = click.option(
 )
 LOG_LEVEL = click.option(
     "--log-level",
-    type=click.Choice(["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]),
+    type=option_type("log_level"),
     help="Ask servers for log messages from this level on; they stand in the trace.  [default: what they send anyway]",
 )
 MAX_SAMPLING = click.option(
     "--max-sampling",
-    type=click.IntRange(min=0),
+    type=option_type("max_sampling"),
     default=limits.MAX_SAMPLING,
     show_default=True,
     metavar="N",
@@ -230,30 +207,31 @@ MAX_SAMPLING = click.option(
 )
 MAX_RESULT_BYTES = click.option(
     "--max-result-bytes",
-    type=click.IntRange(min=1024),
+    type=option_type("max_result_bytes"),
     default=limits.MAX_RESULT_BYTES,
     show_default=True,
     metavar="N",
     help="Longest message that is taken from a server. A longer result is told to the model as an error.",
 )
 MAX_FAILURES = click.option(
-    "--max-failures", type=click.IntRange(min=1), metavar="N", help="Stop when N queries did not pass."
+    "--max-failures", type=option_type("max_failures"), metavar="N", help="Stop when N queries did not pass."
 )
 BUDGET_TOKENS = click.option(
     "--budget-tokens",
-    type=click.IntRange(min=1),
+    type=option_type("budget_tokens"),
     metavar="N",
     help="Stop when the model has read and written N tokens, those in its cache included.",
 )
 BUDGET_USD = click.option(
     "--budget-usd",
-    type=_Amount(min=0, min_open=True),
+    type=option_type("budget_usd"),
     metavar="DOLLARS",
     help="Stop when the model has cost so much.  [needs: pip install 'mcprun[prices]']",
 )
 REDACT = click.option(
     "--redact",
     "redact",
+    type=option_type("redact"),
     multiple=True,
     metavar="PATTERN",
     help="Replace what fits a regular expression in all files and messages, as keys, headers and env values always"
@@ -262,7 +240,7 @@ REDACT = click.option(
 CONCURRENCY = _count("--concurrency", limits.CONCURRENCY, "Queries in flight at once.")
 BATCH_QUERIES = click.option(
     "--batch-queries",
-    type=click.IntRange(min=1),
+    type=option_type("batch_queries"),
     metavar="N",
     help="With --batch-api: queries in flight at once, while --concurrency bounds those that call tools."
     "  [default: 2,000; with --fresh-server that of --concurrency]",
@@ -280,7 +258,7 @@ CALL_TIMEOUT = _seconds(
 )
 MAX_CALL_TIMEOUT = click.option(
     "--max-call-timeout",
-    type=_Amount(min=0, min_open=True, max=_YEAR),
+    type=option_type("max_call_timeout"),
     metavar="SECONDS",
     help="One tool call that reports progress, in all.  [default: 600, or --call-timeout if that is longer]",
 )
@@ -288,7 +266,7 @@ QUERY_TIMEOUT = _seconds("--query-timeout", limits.QUERY_SECONDS, "One query, al
 RUN_TIMEOUT = _seconds("--run-timeout", limits.RUN_SECONDS, "The whole run, waiting included.")
 RESTARTS = click.option(
     "--restarts",
-    type=click.IntRange(min=0),
+    type=option_type("restarts"),
     default=limits.RESTARTS,
     show_default=True,
     metavar="N",
@@ -296,40 +274,46 @@ RESTARTS = click.option(
 )
 RETRIES = click.option(
     "--retries",
-    type=click.IntRange(min=0),
+    type=option_type("retries"),
     default=limits.RETRIES,
     show_default=True,
     metavar="N",
     help="Ask the model again, up to N times, when the API throttles, fails or falls silent. No tool call is repeated.",
 )
-NO_RETRY = click.option("--no-retry", is_flag=True, help="The same as --retries 0.")
+NO_RETRY = click.option("--no-retry/--retry", default=False, help="The same as --retries 0.")
 MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Longest wait before asking again.")
 
 REPEAT = _count("--repeat", 1, "Run each query N times; a query's own `repeat` comes first.")
 PASS_RATE = click.option(
     "--pass-rate",
-    type=_Amount(min=0, min_open=True, max=1),
+    type=option_type("pass_rate"),
     metavar="RATE",
     help="With repeats: the share of a query's runs that must pass, such as 0.8; without it, all must.",
 )
 BASELINE = click.option(
     "--baseline",
+    type=option_type("baseline"),
     metavar="DIR",
     help="Compare with this run when all is done, and exit with 1 when a query is gone or changed for anything but the"
     " better. --scrub and --ignore say what does not count.",
 )
 IGNORE = click.option(
-    "--ignore", multiple=True, metavar="PATH", help="Leave out what stands there, such as calls[*].result.updated_at."
+    "--ignore",
+    type=option_type("ignore"),
+    multiple=True,
+    metavar="PATH",
+    help="Leave out what stands there, such as calls[*].result.updated_at.",
 )
 SCRUB = click.option(
     "--scrub",
+    type=option_type("scrub"),
     multiple=True,
     metavar="NAME|REGEX",
     help="Take for the same what differs only in this: uuid, timestamp, tmp, port, hash, or a regular expression.",
 )
 ALPHA = click.option(
     "--alpha",
-    type=_Amount(min=0, max=1, min_open=True),
+    type=option_type("alpha"),
     default=0.05,
     show_default=True,
     metavar="P",
@@ -337,22 +321,29 @@ ALPHA = click.option(
 )
 ON_DIVERGENCE = click.option(
     "--on-divergence",
-    type=click.Choice(["continue", "fail", "stop"]),
+    type=option_type("on_divergence"),
     default="continue",
     show_default=True,
     help="When a replayed call brings something else than was recorded: mark it and go on, fail the query, or stop it"
     " there. --scrub and --ignore say what does not count.",
 )
 
-OUT = click.option("--out", metavar="DIR", help="Folder of the run.  [default: outputs/<date>-<time>-<prompts>]")
-LIMIT = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N selected queries only.")
+OUT = click.option(
+    "--out",
+    type=option_type("out"),
+    metavar="DIR",
+    help="Folder of the run.  [default: outputs/<date>-<time>-<prompts>]",
+)
+LIMIT = click.option("--limit", type=option_type("limit"), metavar="N", help="Run the first N selected queries only.")
 SHARD = click.option(
     "--shard",
+    type=option_type("shard"),
     metavar="I/N",
     help="Run the I-th of N parts of the selected queries, one on each machine; mcprun merge makes one run of them.",
 )
 RAY = click.option(
     "--ray",
+    type=option_type("ray"),
     is_flag=False,
     flag_value="local",
     metavar="[ADDRESS]",
@@ -361,13 +352,14 @@ RAY = click.option(
 )
 RAY_ACTORS = click.option(
     "--ray-actors",
-    type=click.IntRange(min=1),
+    type=option_type("ray_actors"),
     metavar="N",
     help="With --ray: actors, among which --concurrency and --servers are divided.  [default: the cluster's CPUs]",
 )
 FILTER = click.option(
     "--filter",
     "filters",
+    type=option_type("filter"),
     multiple=True,
     metavar="PATTERN",
     help="Run queries whose id or a tag fits, such as 'add-*'; an exact id or tag wins over a pattern. May be given"

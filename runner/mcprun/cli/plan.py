@@ -19,8 +19,9 @@ from mcprun.command_line import path_exists
 from mcprun.config import environment
 from mcprun.credentials import without_secrets
 from mcprun.errors import REDACTED, UsageError
-from mcprun.limits import RETRIES, Limits
+from mcprun.limits import Limits
 from mcprun.oauthclient import as_kept
+from mcprun.option_table import KEYS
 from mcprun.planning import Options, make_plan
 from mcprun.promptfiles import files_of
 from mcprun.resume import Resume
@@ -38,25 +39,8 @@ _NAMED = 10
 _SAME = tuple(field.name for field in fields(Options) if field.name not in ("limits", "headers", "server_args"))
 """Options that have the same name as their flag."""
 
-_RENAMED = {
-    "connect_seconds": "connect_timeout",
-    "request_seconds": "request_timeout",
-    "call_seconds": "call_timeout",
-    "max_call_seconds": "max_call_timeout",
-    "query_seconds": "query_timeout",
-    "run_seconds": "run_timeout",
-    "retry_wait_seconds": "max_retry_wait",
-}
-_LIMITS = {field.name: _RENAMED.get(field.name, field.name) for field in fields(Limits)}
+_LIMITS = {field.name: KEYS[field.name] for field in fields(Limits)}
 """The flag of each limit."""
-
-_OPPOSITES = {
-    "retries": ("no_retry", False),
-    "no_retry": ("retries", RETRIES),
-    "servers": ("fresh_server", False),
-    "fresh_server": ("servers", 1),
-}
-"""What a flag does away with that a run was begun with, and what holds then."""
 
 
 def plan_of(ctx: click.Context) -> Plan:
@@ -132,10 +116,6 @@ def _take_up(ctx: click.Context) -> None:
             param = next(param for param in ctx.command.params if param.name == name)
             flag = param.opts[0] if isinstance(param, click.Option) else "SERVER (behind PROMPTS)"
             raise UsageError(f"{flag} of this run was not kept as it was, since it holds a secret: give it again")
-    for one, (other, default) in _OPPOSITES.items():
-        if ctx.get_parameter_source(one) is ParameterSource.COMMANDLINE and other in recorded:
-            given[other] = default
-            ctx.set_parameter_source(other, ParameterSource.DEFAULT)
     if ctx.get_parameter_source("redact") is ParameterSource.COMMANDLINE:
         before = (ctx.default_map or {}).get("redact", ())  # of the run that goes on, or of the project
         given["redact"] = (*(pattern for pattern in before if REDACTED not in pattern), *given["redact"])
@@ -152,12 +132,8 @@ def _check(ctx: click.Context) -> None:
         if given[name] is None:
             raise click.UsageError(f"Missing argument '{name.upper()}'. A project may set it: {name} in mcprun.toml.")
     _check_order(given["prompts"], given["server"])
-    if given["fresh_server"] and given["servers"] > 1:
-        raise click.UsageError("--servers shares servers among queries and --fresh-server does not: choose one")
     if given["batch_api"] and ctx.get_parameter_source("max_sampling") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--max-sampling lets servers ask the model, and with --batch-api none could wait for it")
-    if given["ray_actors"] and given["ray"] is None:
-        raise UsageError("--ray-actors says how --ray spreads the queries: give both")
     if given["resume"] and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--resume goes on in the run's own folder: --out can't give it another")
     if not given["resume"] and (given["retry_errors"] or given["force"]):

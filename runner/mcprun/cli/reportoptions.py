@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mcprun.cli.option_types import option_type
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 HTML = click.option(
@@ -27,8 +29,10 @@ REPORT_FORMS = {
 """The forms of reports, each the name of an option and what it writes."""
 
 
-def _one_stdout(ctx: click.Context, _: click.Parameter, file: str | None) -> str | None:
-    """Let stdout be taken by one report only."""
+def _one_stdout(ctx: click.Context, param: click.Parameter, file: str | None) -> str | None:
+    """Return the file of a report, unless another report goes to stdout as well."""
+    if file is not None:
+        file = option_type(param.name or "").convert(file, param, ctx)
     if file == "-" and any(name in REPORT_FORMS and taken == "-" for name, taken in ctx.params.items()):
         raise click.BadParameter("another report goes to stdout already")
     return file

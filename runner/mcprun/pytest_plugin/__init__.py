@@ -49,7 +49,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[
     settings = Settings.of(parent.config)
     is_wanted = is_named or settings.takes(file_path)
     # Without a server only a file that somebody named and nobody takes is ours: it tells what is missing.
-    if is_wanted and (settings.server or (is_named and not found)):
+    if is_wanted and (settings.has_server or (is_named and not found)):
         from mcprun.pytest_plugin.collecting import QueriesFile
 
         found.append(QueriesFile.from_parent(parent, path=file_path))

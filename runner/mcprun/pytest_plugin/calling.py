@@ -70,12 +70,15 @@ class McpRun:
 
     def _plan(self, prompts: Prompts, server: AnyServer | None, options: Options | None, more: dict[str, Any]) -> Plan:
         from mcprun.errors import UsageError
-        from mcprun.planning import make_plan
+        from mcprun.option_values import type_name
+        from mcprun.planning import Options, make_plan
 
-        server = server or self._settings.server
+        server = self._settings.server if server is None else server
         if server is None:
             raise UsageError("there is no server to ask: name one, or give --mcp-server SERVER")
-        chosen = replace(options or self._settings.options(server), **more)
+        if not isinstance(options, Options | None):
+            raise UsageError(f"options must be an object of type mcprun.Options, not {type_name(options)}")
+        chosen = replace(self._settings.options(server) if options is None else options, **more)
         if isinstance(server, str):
             server, args = split(server)
             chosen = replace(chosen, server_args=(*args, *chosen.server_args))

@@ -63,7 +63,7 @@ class QueriesFile(pytest.File):
 
         An item whose name holds `::` is in a group. Raises `CollectError` for a bad file and for a wrong option.
         """
-        if not self._settings.server:
+        if not self._settings.has_server:
             raise self.CollectError(_NO_SERVER)
         try:
             plan = self._plan()

@@ -1,13 +1,12 @@
-"""What pytest was told: its own options first, then its configuration, then `[tool.mcprun]`.
+"""The options of runs in pytest: its own flags, the environment, pytest's configuration, the project's file.
 
-What the project's file (`config.py`) says of a run is read by the command `mcprun batch` itself, so that both mean the
-same.
+The command `mcprun batch` reads and checks all of them, so that both mean the same.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -23,53 +22,92 @@ if TYPE_CHECKING:
     import click
 
     from mcprun.batch import Plan
-    from mcprun.config import Config
+    from mcprun.config import Config, Setting
     from mcprun.planning import AnyServer, Options
 
-_NOT_HERE = ("prompts", "server", "model", "out", "baseline")
-"""What pytest is told in its own way, and what belongs to one run of the command."""
+_OF_ONE_RUN = ("out", "baseline")
+"""Options of one run of the command, which would be the same for each run of a session."""
+
+_NAMES = {"server": "mcp_server", "model": "mcp_model", "prompts": "mcp_prompts"}
+"""Options that pytest has too: on its own command line (except for prompts), and in its configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The server (as `--mcp-server` takes it), the model, which files hold prompts, and what the file sets besides.
+    """What sets the options of runs: pytest's own `flags`, the environment, and the `files` of pytest and the project.
 
-    `root` is the folder that patterns and paths of the configuration are seen from.
+    The patterns of prompts files are seen from the folder `root`, other paths from the working folder.
     """
 
     root: Path
-    server: str | None
-    model: str | None
+    flags: Mapping[str, str]
+    files: tuple[Config, ...]
     prompts: tuple[str, ...]
-    config: Config
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
-        """Give those of a session, which are read once. Raises `pytest.UsageError`."""
+        """Return those of a session, which are read once. Raises `pytest.UsageError`."""
         if _KEY not in config.stash:
             config.stash[_KEY] = cls._read(config)
         return config.stash[_KEY]
 
     @classmethod
     def _read(cls, config: pytest.Config) -> Settings:
-        from mcprun.config import Config, find_config
+        from mcprun.config import Config, environment, find_config, setting
+        from mcprun.config_paths import seen_from
         from mcprun.errors import UsageError
 
         root = config.rootpath
         try:
-            file = find_config(root)
+            project = find_config(root)
         except UsageError as error:
             raise pytest.UsageError(for_log(str(error))) from None
-        server = config.getini("mcp_server")
-        flags = {name: value for name, value in file.values.items() if name not in _NOT_HERE}
+        try:
+            variables = environment()
+        except UsageError:  # of a `.env` that may be nobody's who runs prompts; a run reports it
+            variables = dict(os.environ)
+        ini = {key: value for key, name in _NAMES.items() if (value := config.getini(name))}
+        if "server" in ini:
+            ini["server"] = _as_seen_from_here(ini["server"], root)
+        if "model" in ini:
+            ini["model"] = seen_from(Path.cwd(), root, "model", ini["model"])
+        if "prompts" in ini:
+            ini["prompts"] = [relative_path(root / pattern) for pattern in ini["prompts"]]
+        files = (Config(config.inipath, ini), project)
+        found = setting("prompts", variables, files)
+        try:
+            patterns = _patterns(found, root) if found else ()
+        except UsageError as error:
+            raise pytest.UsageError(for_log(str(error))) from None
+        flags = {key: config.getoption(name, None) for key, name in _NAMES.items()}
         return cls(
             root=root,
-            server=config.getoption("mcp_server")
-            or (_as_seen_from_here(server, root) if server else file.values.get("server")),
-            model=config.getoption("mcp_model") or config.getini("mcp_model") or file.values.get("model"),
-            prompts=tuple(config.getini("mcp_prompts") or _patterns(file.values.get("prompts", ()), root)),
-            config=Config(file.path, flags),
+            flags={key: value for key, value in flags.items() if value is not None},
+            files=files,
+            prompts=patterns,
         )
+
+    @property
+    def has_server(self) -> bool:
+        """Whether a server is set, even wrongly: a run reports that."""
+        from mcprun.errors import UsageError
+
+        try:
+            return self.server is not None
+        except UsageError:
+            return True
+
+    @property
+    def server(self) -> str | None:
+        """SERVER, as `mcprun batch` takes it. Raises `UsageError` for one that is not a string."""
+        from mcprun.config import setting
+        from mcprun.option_table import SERVER
+        from mcprun.option_values import checked
+
+        found = setting("server", self._variables(), self.files)
+        value, source = (found.value, f"{found.source}: server") if found else (None, "--mcp-server")
+        value = self.flags.get("server", value)
+        return None if value is None else checked(source, SERVER, value)
 
     def takes(self, file: Path) -> bool:
         """Return whether a file fits one of the patterns of prompts files, which are seen from the root."""
@@ -101,14 +139,27 @@ class Settings:
         import click
 
         from mcprun.cli.batch import batch
+        from mcprun.config import Config
         from mcprun.errors import UsageError
 
-        model = ["--model", self.model] if self.model else []
+        model = ["--model", self.flags["model"]] if "model" in self.flags else []
         args = [*model, *flags, prompts, server, *(["--", *server_args] if server_args else [])]
+        left_out = (*_OF_ONE_RUN, "prompts")  # a list of patterns is no file
+        files = [Config(one.path, {k: v for k, v in one.values.items() if k not in left_out}) for one in self.files]
         try:
-            return batch.make_context("pytest", args, config=self.config)
+            return batch.make_context("pytest", args, variables=self._variables(), files=files)
         except click.ClickException as error:
             raise UsageError(error.format_message()) from None
+
+    @staticmethod
+    def _variables() -> dict[str, str]:
+        """Return the environment without what belongs to one run. Raises `UsageError` if `.env` can't be read."""
+        from mcprun.config import environment, variable_of
+
+        found = environment()
+        for key in _OF_ONE_RUN:
+            found.pop(variable_of(key), None)
+        return found
 
 
 _KEY = pytest.StashKey[Settings]()
@@ -131,11 +182,13 @@ def split(server: str) -> tuple[str, tuple[str, ...]]:
     return server, ()
 
 
-def _patterns(prompts: str | Sequence[str], root: Path) -> list[str]:
-    """Give patterns as seen from the root; a single one is seen from here, as any path of the file is."""
-    if isinstance(prompts, str):
-        return [relative_path(Path(prompts).absolute(), root)]
-    return [str(pattern) for pattern in prompts]
+def _patterns(found: Setting, root: Path) -> tuple[str, ...]:
+    """Return patterns, which are seen from the working folder, as seen from the root. Raises `UsageError`."""
+    from mcprun.option_values import Listed, checked
+
+    given = [found.value] if isinstance(found.value, str) else found.value
+    patterns = checked(f"{found.source}: prompts", Listed(), given)
+    return tuple(relative_path(Path(pattern).absolute(), root) for pattern in patterns)
 
 
 def _as_seen_from_here(server: str, root: Path) -> str:
