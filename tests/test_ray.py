@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.access import RunAccess
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
 from mcprun.events import Event, ModelCall
@@ -175,7 +176,7 @@ async def test_a_try_counts_once_an_actor_has_taken_the_query(dead: int, takes: 
 
     choice = choose("script", Account(), all_scripted=True)
     setup = Setup(target=HttpTarget("http://h/mcp"), model=choice, limits=Limits(restarts=9))
-    crew = _Crew(setup, 0, cast("Any", None), lambda _: None, Ending())
+    crew = _Crew(setup, 0, cast("Any", None), lambda _: None, Ending(), RunAccess(Ending()))
     crew._hands = cast("Any", [StandIn(dead, takes=takes)])
     done = await crew.run(Query(id="a", prompt="?"), 1)
     assert done.error
@@ -229,6 +230,26 @@ def test_an_api_that_refuses_the_key_ends_the_run(tmp_path: Path, address: str) 
     assert done.stderr.count("the API refused the key: 401") == 1
     assert "sk-ant-test" not in done.stderr
     assert set(done.verdicts.values()) == {"skipped"}
+
+
+def test_refusals_after_a_success_are_counted_over_all_actors(tmp_path: Path, address: str) -> None:
+    """One prompt that is refused costs no other one; three in a row end the run, and `--resume` runs them again."""
+    refused = {"Query 3.", "Query 9.", "Query 10.", "Query 11."}
+
+    def answer(body: Body) -> Any:
+        return error(403, "permission_error", "No") if body["messages"][0]["content"] in refused else text("ok")
+
+    with MessagesApi(answer) as api:
+        env = ENVIRONMENT | {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        write_jsonl(tmp_path / "p.jsonl", *({"id": f"{n}", "prompt": f"Query {n}."} for n in range(20)))
+        flags = ("--ray", address, "--ray-actors", "1", "--concurrency", "1", "--out", "run")
+        done = run_mcprun("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, env=env)
+        expected = ["passed"] * 3 + ["error"] + ["passed"] * 5 + ["error"] * 3 + ["skipped"] * 8
+        assert (done.code, list(done.verdicts.values())) == (3, expected)
+        assert done.record["again"] == [["10", 1], ["11", 1], ["9", 1]]
+        refused.clear()
+        again = run_mcprun("batch", "--resume", "run", cwd=tmp_path, env=env)
+    assert (again.code, [one for one, verdict in again.verdicts.items() if verdict != "passed"]) == (3, ["3"])
 
 
 def test_a_budget_is_of_the_whole_run() -> None:

@@ -9,7 +9,7 @@ from mcp_types import INVALID_PARAMS
 from mcprun.asking import Caller, Offers, Response
 from mcprun.deadline import Deadline
 from mcprun.elicitation import Script, by_policy
-from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.errors import DeniedError, ErrorKind, QueryError, RunError
 from mcprun.evaluation import EvaluationError, evaluated
 from mcprun.events import Where
 from mcprun.limits import Limits
@@ -165,7 +165,7 @@ class QueryAsker:
         try:
             reply = await self.answers.model.reply(asked)
         except (QueryError, RunError) as error:
-            if isinstance(error, RunError) or error.kind is not ErrorKind.API_REFUSED:
+            if isinstance(error, RunError | DeniedError) or error.kind is not ErrorKind.API_REFUSED:
                 self.failure = error
             return Response(reason=f"{error.kind}: {error}", model=self.query.model or self.answers.model.name)
         return Response(

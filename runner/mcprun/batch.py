@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcprun import evaluation
+from mcprun.access import Access, RunAccess
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError, describe
 from mcprun.events import Emit, Event, QueryEnd, RunStart, Warned, Where
@@ -184,23 +185,27 @@ def _workplace(
     Only now are the SDKs imported: what is wrong with a run is told before, and sooner.
     """
     log = ServerLog(recorder.journal.log, plan.redactor, MAX_LOG_BYTES)
+    was_granted = plan.model.record.is_asked and recorder.journal.tally.turns > 0
+    access = RunAccess(ending, was_granted=was_granted)
     if plan.ray is None:
-        return _here(plan, log, recorder.emit, ending, flight)
+        return _here(plan, log, recorder.emit, ending, flight, access)
     with growing():
         from mcprun.ray import on_ray
 
-    return on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, _paid(plan))
+    return on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, access, _paid(plan))
 
 
 @asynccontextmanager
-async def _here(plan: Plan, log: ServerLog, emit: Emit, ending: Ending, flight: Flight) -> AsyncIterator[Workplace]:
+async def _here(
+    plan: Plan, log: ServerLog, emit: Emit, ending: Ending, flight: Flight, access: Access
+) -> AsyncIterator[Workplace]:
     """Run the queries in this process, whose imports are made while the server starts."""
     waves = Waves(flight, ending, plan.resume.run if plan.resume else None)
     async with Ahead(plan.target, log) as ahead:
         with growing():
             from mcprun.workplace import workplace
 
-        here = workplace(plan, log, emit, ending, _paid(plan), waves=waves, ahead=ahead)
+        here = workplace(plan, log, emit, ending, _paid(plan), waves=waves, access=access, ahead=ahead)
         async with here as place:
             yield place
 

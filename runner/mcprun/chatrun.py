@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from mcprun.access import RunAccess
 from mcprun.approval import Approval, Ask, Person
 from mcprun.attempt import Attempts
 from mcprun.batch import Plan
@@ -51,10 +52,11 @@ async def open_chat(
             recorder.emit(Warned(message=warning))
         show = Show(plan.redactor.text)
         budget = Budget.begun(limits, recorder.emit, model.kind, ())
+        access = RunAccess(ending)
         connector = connector_of(plan, ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES), recorder.emit)
         with sdk_logs(recorder.emit, plan.redactor):
             async with (
-                plan.model.open(limits, recorder.emit, plan.scrubber, show, budget) as answerer,
+                plan.model.open(limits, recorder.emit, plan.scrubber, show, budget, access=access) as answerer,
                 Pool(connector, restarts=limits.restarts, emit=recorder.emit) as servers,
             ):
                 recorder.answered(described(servers.first))

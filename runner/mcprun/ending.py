@@ -19,13 +19,15 @@ class Ending:
     `reason` is the first that was given: once there is one, no further query is started. Those in flight end by
     themselves after `stop`, and are cancelled by `end`. Before the run `is_busy` with queries there is nothing to wait
     for, and both are the same. What somebody else works on is left to them, if the run is not abandoned within
-    `patience`, seconds from when it has nothing else to do.
+    `patience`, seconds from when it has nothing else to do. `again` holds the queries (id and repeat) whose errors
+    belong to the end of the run: `--resume` runs them again.
     """
 
     def __init__(self) -> None:
         self.reason: RunError | None = None
         self.is_busy = False
         self.patience = 0.0
+        self.again: set[tuple[str, int]] = set()
         self._is_abandoned = asyncio.Event()
         self._is_cut = False
         self._work: asyncio.Task[None] | None = None
@@ -40,6 +42,10 @@ class Ending:
         """Start nothing more, and cancel what is in flight."""
         self.reason = self.reason or reason
         self._cut()
+
+    def run_again(self, query: str, repeat: int) -> None:
+        """Mark a query that ended in an error as one that `--resume` runs again."""
+        self.again.add((query, repeat))
 
     def abandon(self) -> None:
         """Have nothing left to others."""

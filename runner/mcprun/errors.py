@@ -6,7 +6,8 @@
     │   └── NoJudgeError     nobody can be asked to grade queries that have a rubric        exit 2
     ├── QueryError           one query could not be completed: verdict `error`, with a kind
     │   └── RequestError     a model request failed; the same one may succeed later
-    │       └── NoConnectionError  it could not even be sent
+    │       ├── NoConnectionError  it could not even be sent
+    │       └── DeniedError        the API refused the credentials, or their access (401, 403)
     └── RunError             the run can't go on: one message for the whole run, a kind     exit 3
 
 Failure (a check did not hold) is not an error and never raised: it is a verdict.
@@ -124,6 +125,35 @@ class NoConnectionError(RequestError):
 
     def __init__(self, message: str) -> None:
         super().__init__(ErrorKind.API_ERROR, message, may_pass=True)
+
+
+class DeniedError(RequestError):
+    """The API refused the credentials, or their access to what was requested (401, 403).
+
+    `names_model` is set if the request named a model itself. `is_accepted` is set if the API accepted the same
+    credentials for a Message Batch, of which it refused one request.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        names_model: bool,
+        may_pass: bool = False,
+        retry_after: float | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.names_model = names_model
+        self.is_accepted = False
+        super().__init__(
+            ErrorKind.API_REFUSED,
+            message,
+            may_pass=may_pass,
+            retry_after=retry_after,
+            status=status,
+            request_id=request_id,
+        )
 
 
 def describe(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from mcprun.access import JUDGE_CLIENT, Access
 from mcprun.conversation import Conversation
 from mcprun.deadline import Deadline
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
@@ -148,10 +149,13 @@ async def open_judge(
     show: Show,
     budget: Budget,
     throttle: Throttle | None = None,
+    *,
+    access: Access,
 ) -> AsyncIterator[Judge | None]:
     """Make the judge of a run, if it has one. `model` is the run's own: another Claude is asked by the same client.
 
-    What it takes is taken of the run's `budget`. A `throttle` is one that others obey as well.
+    What it takes is taken of the run's `budget`. A `throttle` is one that others obey as well. `access` judges refusals
+    of its credentials.
     """
     if choice is None:
         yield None
@@ -161,5 +165,8 @@ async def open_judge(
     elif choice.shares_client:
         yield ModelJudge(model, choice.api_name, limits.max_tokens, show, emit)
     else:
-        async with choice.open(limits, emit, Scrubber(), show, budget, throttle=throttle) as own:
+        opening = choice.open(
+            limits, emit, Scrubber(), show, budget, throttle=throttle, access=access, client=JUDGE_CLIENT
+        )
+        async with opening as own:
             yield ModelJudge(own, choice.api_name, limits.max_tokens, show, emit)

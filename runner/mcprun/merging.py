@@ -158,6 +158,7 @@ def _record(parts: Sequence[_Part], tally: Tally) -> RunRecord:
             "counts": tally.counts(),
             "repeats": [repeats[name] for name, _ in _queries(parts) if name in repeats],
             "error": next((record.error for record in records if record.error), None),
+            "again": [one for record in records for one in record.again],
         }
     )
 

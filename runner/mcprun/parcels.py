@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mcprun.access import Refusal, Source
 from mcprun.errors import ErrorKind, RunError, describe
 from mcprun.events import Emit, Event, Warned
 from mcprun.limits import MAX_LOG_BYTES, MAX_NOISE
@@ -31,12 +32,13 @@ class Parcel:
     """All that happened since the last one, in order: events, and between them what the servers said on stderr.
 
     `transcript` is that of the query that was asked for. `ended` is why the run can't go on, if it can't: the kind,
-    the message and the stderr of a `RunError`.
+    the message and the stderr of a `RunError`. `access` holds the successes and refusals of requests to the model.
     """
 
     told: tuple[Event | bytes, ...]
     transcript: Transcript | None = None
     ended: tuple[ErrorKind, str, str] | None = None
+    access: tuple[Source | Refusal, ...] = ()
 
     @property
     def error(self) -> RunError | None:
@@ -62,12 +64,17 @@ class Outbox:
         except Exception as error:  # noqa: BLE001  one event must not cost the others
             self._told.append(unrecordable(event, self._redactor.text(describe(error))))
 
-    def pack(self, transcript: Transcript | None = None, error: RunError | None = None) -> Parcel:
-        """Give all that was told since the last time."""
+    def pack(
+        self,
+        transcript: Transcript | None = None,
+        error: RunError | None = None,
+        access: tuple[Source | Refusal, ...] = (),
+    ) -> Parcel:
+        """Return all that was emitted since the last time."""
         _ = self.log.offset  # what is still in the servers' pipes is read by that
         told = tuple(self._told)
         self._told.clear()
-        return Parcel(told, self._redacted(transcript), ended_by(error) if error else None)
+        return Parcel(told, self._redacted(transcript), ended_by(error) if error else None, access)
 
     def _redacted(self, transcript: Transcript | None) -> Transcript | None:
         try:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from mcprun.access import Access, Refusal, Source
 from mcprun.attempt import MOST_ATTEMPTS
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError, describe
@@ -43,18 +44,19 @@ async def on_ray(
     log: ServerLog,
     emit: Emit,
     ending: Ending,
+    access: Access,
     earlier: Iterable[Paid],
 ) -> AsyncIterator[Workplace]:
     """Spread the queries over so many actors, or one for each CPU, but never more than `concurrency` asks for.
 
-    The servers' stderr goes to `log`, as it comes in. `earlier` are the replies that earlier processes took of the
-    budget. Raises `RunError`.
+    The servers' stderr goes to `log`, as it comes in. `access` judges refusals by the API. `earlier` are the replies
+    that earlier processes took of the budget. Raises `RunError`.
     """
     limits = setup.limits
     emit = counted(emit, limits, setup.model.record.kind, ending, earlier)
     async with joined(address, limits.connect_seconds) as cpus:
         of = min(actors or cpus, limits.concurrency)
-        crew = _Crew(setup, of, log, emit, ending)
+        crew = _Crew(setup, of, log, emit, ending, access)
         try:
             yield Workplace(await crew.open(), crew.run)
         finally:
@@ -71,10 +73,12 @@ class _LostError(Exception):
 class _Crew:
     """All actors of a run."""
 
-    def __init__(self, setup: Setup, of: int, log: ServerLog, emit: Emit, ending: Ending) -> None:
+    def __init__(self, setup: Setup, of: int, log: ServerLog, emit: Emit, ending: Ending, access: Access) -> None:
         self._setup = setup
         self._emit = emit
         self._ending = ending
+        self._access = access
+        self._refused: dict[tuple[str, int], RunError] = {}
         self._deaths = 0
         self._starting: set[asyncio.Task[None]] = set()
         self._alone = asyncio.Lock()
@@ -162,7 +166,20 @@ class _Crew:
             raise RunError(
                 ErrorKind.FAULT, f"an actor gave no transcript of {query.id}; this is a fault of mcprun itself"
             )
+        self._note(parcel.access)
+        if (refused := self._refused.get((query.id, repeat))) and parcel.transcript.verdict is Verdict.ERROR:
+            told = ErrorInfo(kind=refused.kind, message=str(refused))
+            return parcel.transcript.model_copy(update={"verdict": Verdict.SKIPPED, "error": told})
         return parcel.transcript
+
+    def _note(self, notes: Iterable[Source | Refusal]) -> None:
+        """Replay the successes and refusals of an actor; one of them may end the run."""
+        for note in notes:
+            if isinstance(note, Source):
+                self._access.granted(note)
+            elif ended := self._access.refused(note):
+                self._refused[note.where.query, note.where.repeat] = ended
+                self._ending.end(ended)
 
     async def _answer(self, actor: Any, answer: Any) -> Parcel:
         """Wait for an answer; when the run ends first, have the actor give what it has."""

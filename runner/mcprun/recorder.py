@@ -148,13 +148,16 @@ class Recorder:
         """
         reason, journal = self.reason, self.journal
         try:
+            left = [key for key in self.record.again if key not in journal]
             old = journal.bring_back()
             if reason and reason.kind not in (ErrorKind.CANCELLED, ErrorKind.OUTPUT):
                 with suppress(UsageError):  # the prompts file is gone or changed
                     for query, repeat in prompts.left(journal):
                         journal.keep(self._redactor.value(untried(query, repeat, reason)))
             counts = journal.tally.counts()
-            is_done = counts.done == prompts.runs and not old
+            again = [key for key in left if key in journal]
+            again += [(self._redactor.text(query), repeat) for query, repeat in sorted(self._ending.again)]
+            is_done = counts.done == prompts.runs and not old and not again
             self.record = self.record.model_copy(
                 update={
                     "state": "finished" if is_done else "interrupted",
@@ -163,6 +166,7 @@ class Recorder:
                     "counts": counts,
                     "repeats": self._repeats(prompts, pass_rate),
                     "error": ErrorInfo(kind=reason.kind, message=str(reason)) if reason and not is_done else None,
+                    "again": again,
                 }
             )
             if reason and reason.kind is not ErrorKind.CANCELLED and not counts.done and self._latest:
@@ -225,6 +229,7 @@ def head(
         limits=asdict(limits),
         versions=versions,
         server=earlier.server if earlier else None,
+        again=earlier.again if earlier else [],
         seconds=earlier.seconds if earlier else None,
     )
 

@@ -358,7 +358,8 @@ class RunRecord(Record):
 
     `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent in running: of a run that was
     resumed, without the pauses, and without what came before a kill. `folder` is where it was begun: paths in
-    `arguments` are seen from there. A `slim` baseline has no messages, and can't be played back.
+    `arguments` are seen from there. A `slim` baseline has no messages, and can't be played back. `again` names queries
+    (id and repeat) whose errors belong to the end of the run: `--resume` runs them again.
     """
 
     fixed = frozenset({"state", "started", "finished", "limits", "versions"})
@@ -380,6 +381,7 @@ class RunRecord(Record):
     counts: Counts | None = None
     repeats: list[RepeatsRecord] = []
     error: ErrorInfo | None = None
+    again: list[tuple[str, int]] = Field(default=[], exclude_if=lambda value: not value)
 
     @property
     def failures(self) -> int:

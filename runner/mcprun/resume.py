@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from mcprun import __version__
@@ -49,7 +50,7 @@ class Difference:
         return ", ".join(told)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Resume:
     """A run that is to go on. With `retry_errors`, what ended in an error is tried again.
 
@@ -101,10 +102,14 @@ class Resume:
         return "" if self.arguments is None else changed_rule(record.arguments, self.arguments, record.model.kind)
 
     def is_done(self, transcript: Outline) -> bool:
-        """Tell whether a query is done, or has to be tried again."""
+        """Return whether a query is done. A `skipped` one is not, nor one whose error belongs to the end of the run."""
         if transcript.verdict is Verdict.ERROR:
-            return not self.retry_errors
+            return not self.retry_errors and (transcript.id, transcript.repeat) not in self._again
         return transcript.verdict is not Verdict.SKIPPED
+
+    @cached_property
+    def _again(self) -> frozenset[tuple[str, int]]:
+        return frozenset(self.run.record.again)
 
     def _done(self) -> Iterator[Outline]:
         return (one for one, _ in Run.outlines(self.run.path) if self.is_done(one))

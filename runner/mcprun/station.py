@@ -9,6 +9,7 @@ import asyncio
 import os
 from dataclasses import dataclass
 
+from mcprun.access import AccessLog
 from mcprun.ending import Ending
 from mcprun.errors import ErrorKind, RunError
 from mcprun.heap import settled
@@ -38,6 +39,7 @@ class Station:
         self._folder = folder
         self._outbox = Outbox(setup.redactor)
         self._ending = Ending()
+        self._access = AccessLog()
         self._running: set[asyncio.Task[Transcript]] = set()
 
     async def open(self) -> Opened:
@@ -68,7 +70,7 @@ class Station:
             transcript = await task
         finally:
             self._running.discard(task)
-        return self._outbox.pack(transcript, self._ending.reason)
+        return self._outbox.pack(transcript, self._ending.reason, self._access.take())
 
     async def throttled(self) -> float:
         """Wait until the API throttles, and give the seconds that everybody is to be quiet then."""
@@ -100,7 +102,9 @@ class Station:
                 except OSError as error:
                     message = f"the folder of the run, {self._folder}, is not on each node: {error.strerror}"
                     raise RunError(ErrorKind.SERVER_START, message) from None
-                place = workplace(setup, self._outbox.log, emit, self._ending, throttle=self._throttle)
+                place = workplace(
+                    setup, self._outbox.log, emit, self._ending, throttle=self._throttle, access=self._access
+                )
                 with settled():
                     async with place as here:
                         ready.set_result(here)

@@ -25,6 +25,11 @@ class Tally:
             self._usage = (self._usage or Usage()) + transcript.usage
 
     @property
+    def turns(self) -> int:
+        """How many replies of the model the transcripts hold."""
+        return self._turns
+
+    @property
     def failures(self) -> int:
         """How many queries were tried to their end and did not pass."""
         return self._verdicts[Verdict.FAILED] + self._verdicts[Verdict.ERROR]

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from mcprun.access import Access
 from mcprun.attempt import Attempts
 from mcprun.connect import Connector
 from mcprun.deadline import Gate
@@ -54,13 +55,14 @@ async def workplace(
     *,
     waves: Waves | None = None,
     throttle: Throttle | None = None,
+    access: Access,
     ahead: Ahead | None = None,
 ) -> AsyncIterator[Workplace]:
     """Start the servers and make the model; end them with the context. Raises `RunError`.
 
     The servers' stderr goes to `log`. `earlier` are the replies that earlier processes took of the budget. Batches
-    go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one. The first
-    server may have been started `ahead`.
+    go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one. `access`
+    judges refusals of their credentials. The first server may have been started `ahead`.
     """
     limits, show, warn = setup.limits, Show(setup.redactor.text), WarnOnce(emit)
     connector = connector_of(setup, log, emit, ahead)
@@ -72,10 +74,10 @@ async def workplace(
             servers = await enter(pool)
             budget = Budget.begun(limits, emit, setup.model.record.kind, earlier)
             opening = setup.model.open(
-                limits, emit, setup.scrubber, show, budget, waves=waves, throttle=throttle, warn=warn
+                limits, emit, setup.scrubber, show, budget, waves=waves, throttle=throttle, warn=warn, access=access
             )
             model = await enter(opening)
-            judge = await enter(open_judge(setup.judge, model, limits, emit, show, budget, throttle))
+            judge = await enter(open_judge(setup.judge, model, limits, emit, show, budget, throttle, access=access))
         if setup.permit and not servers.first.tools.only(setup.permit).names:
             emit(Warned(message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"))
         loop = Loop(

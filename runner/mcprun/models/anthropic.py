@@ -15,7 +15,7 @@ import anthropic
 import httpx2
 
 from mcprun.credentials import without_secrets
-from mcprun.errors import ErrorKind, NoConnectionError, QueryError, RequestError, RunError
+from mcprun.errors import DeniedError, ErrorKind, NoConnectionError, QueryError, RequestError, RunError
 from mcprun.jsonfiles import strict_json
 from mcprun.models import Manner, Reply, Request
 from mcprun.models.caching import Caching, cached, marks_in
@@ -260,27 +260,37 @@ def _place(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
 def _status_error(
     error: anthropic.APIStatusError, asked_for: str | None, model: str, *, has_marks: bool
 ) -> QueryError | RunError:
-    """Tell what a status means: for this request, for this query, or for the whole run."""
+    """Return what a status means: for this request, for this query, or for the whole run."""
     said = _words(error)
     request_id = _request_id(error.response.headers)
     what = f"{error.status_code} {error.type or ''}".strip() + f": {said or error.message}"
     if request_id:
         what += f" (request {request_id})"
 
+    asked = error.response.headers.get("x-should-retry")  # the API's own word comes before what we make of it
+    retry_after = _retry_after(error.response.headers)
+
     def failed(kind: ErrorKind, message: str, *, may_pass: bool) -> RequestError:
-        told = error.response.headers.get("x-should-retry")  # the API's own word comes before what we make of it
         return RequestError(
             kind,
             f"{message}: {what}",
-            may_pass=told == "true" if told in ("true", "false") else may_pass,
-            retry_after=_retry_after(error.response.headers),
+            may_pass=asked == "true" if asked in ("true", "false") else may_pass,
+            retry_after=retry_after,
             status=error.status_code,
             request_id=request_id,
         )
 
     match error.status_code:
-        case 401 | 403:
-            return RunError(ErrorKind.API_REFUSED, f"the API refused the key: {what}")
+        case 401 | 403 as status:
+            refused = f"the model {model!r}" if asked_for and status == 403 else "the key"
+            return DeniedError(
+                f"the API refused {refused}: {what}",
+                names_model=asked_for is not None,
+                may_pass=asked == "true",
+                retry_after=retry_after,
+                status=status,
+                request_id=request_id,
+            )
         case 402:
             return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
         case 400 if "credit balance is too low" in said:  # older deployments have no 402

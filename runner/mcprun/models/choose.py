@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from mcprun.access import RUN_CLIENT, Access
 from mcprun.config import environment
 from mcprun.credentials import url_secrets
 from mcprun.errors import NoJudgeError, UsageError
@@ -124,12 +125,15 @@ class Choice:
         waves: Waves | None = None,
         throttle: Throttle | None = None,
         warn: Warn | None = None,
+        access: Access,
+        client: str = RUN_CLIENT,
     ) -> AsyncIterator[Model]:
         """Make the model. Claude comes with its retries, within `limits`, of which `emit` is told.
 
         What it takes is taken of the `budget`, which a run's model and its judge share. A recording takes out what the
         `scrubber` takes out before it compares, and tells of differences by `show`. Batches go by the `waves` of the
-        run. A `throttle` is one that others obey as well. `warn` emits the first warning of each kind.
+        run. A `throttle` is one that others obey as well. `warn` emits the first warning of each kind. `access` judges
+        refusals of the credentials, which belong to this `client`.
         """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
@@ -157,6 +161,8 @@ class Choice:
                 waves=waves if self.is_batched else None,
                 throttle=throttle,
                 warn=warn,
+                access=access,
+                client_name=client,
             ) as model:
                 yield model
 

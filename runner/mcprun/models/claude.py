@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anthropic
 
+from mcprun.access import Access
 from mcprun.events import Emit
 from mcprun.limits import BATCH_QUERIES, Limits
 from mcprun.models import Manner, Model
+from mcprun.models.access import AccessModel
 from mcprun.models.anthropic import AnthropicModel
 from mcprun.models.batched import BatchModel
 from mcprun.models.budget import Budget, BudgetedModel
@@ -37,11 +39,14 @@ async def open_claude(
     waves: Waves | None = None,
     throttle: Throttle | None = None,
     warn: Warn | None = None,
+    access: Access,
+    client_name: str,
 ) -> AsyncIterator[Model]:
     """Make the model with this name, of the API or of a provider (`cloud`).
 
     What it takes is taken of the `budget`. With `waves`, turns go through Message Batches, which only the API has.
-    Without a `throttle` it has its own. `warn` emits the first warning of each kind.
+    Without a `throttle` it has its own. `warn` emits the first warning of each kind. `access` judges refusals of the
+    credentials, which belong to `client_name`.
     """
     seconds = limits.request_seconds
     async with open_client(api_key, auth_token, base_url, cloud, seconds) as client:
@@ -64,4 +69,5 @@ async def open_claude(
                 batched = await stack.enter_async_context(BatchModel(model, client, waves, limits, emit))
                 budgeted = BudgetedModel(batched, budget, kind, is_batched=True, parked=batched.parked)
                 throttle = Throttle(most, least=most)  # one that sends less makes more batches, and no less of them
-            yield RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)
+            retrying = RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)
+            yield AccessModel(retrying, access, client_name)

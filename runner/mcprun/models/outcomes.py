@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from mcprun.errors import ErrorKind, RequestError
+from mcprun.errors import DeniedError, ErrorKind, RequestError
 from mcprun.models import Reply
 from mcprun.models.anthropic import read_reply, told
 from mcprun.models.waves import Waiting
@@ -49,8 +49,12 @@ def answered(result: JsonObject, batch: str, custom_id: str, one: Waiting, model
         case {"type": "canceled" | "expired"}:
             return None
         case {"type": "errored", "error": {"error": {"type": str(kind)}} as body}:
-            with told(one.asked_for, one.asked_for or model, 0.0, has_marks=one.has_marks):
-                raise _status_error(kind, body)
+            try:
+                with told(one.asked_for, one.asked_for or model, 0.0, has_marks=one.has_marks):
+                    raise _status_error(kind, body)
+            except DeniedError as error:
+                error.is_accepted = True
+                raise
     raise RequestError(ErrorKind.API_ERROR, f"a result of the batch {batch} can't be read", may_pass=True)
 
 
