@@ -160,6 +160,75 @@ def test_looks_and_results_are_asked_for_again(tmp_path: Path) -> None:
     assert len([event for event in done.trace if event["event"] == "retry" and "query" not in event]) == 9
 
 
+ENDED = (
+    "has ended (2 succeeded), and its results could not be read in 12 tries: the API's answer can't be read: 1 results"
+)
+
+
+@pytest.mark.parametrize("is_archived", [False, True])
+def test_results_that_can_not_be_read_are_given_up(tmp_path: Path, is_archived: bool) -> None:
+    """The others are taken; the error says that the batch has ended, and `--resume` reads it without paying again.
+
+    Only once the API has deleted the results are they requested anew.
+    """
+    with MessagesApi(said) as api:
+        api.batches.looks = 1
+        api.batches.faults = {"results": ["garbage"] * 12}
+        done = ask(tmp_path, api, *FLAGS[:-3], "0.01", "--out", "run", "--max-retry-wait", "0.01", queries=2)
+        assert (done.code, done.verdicts, sizes(api)) == (3, {"q0": "passed", "q1": "error"}, [2, 1])
+        told = done.transcripts[1]["error"]
+        assert (told["kind"], ENDED in told["message"]) == ("api_error", True)
+        first = api.batches.all[0].id
+        left = f"the batch {first} has ended (2 succeeded), and 1 results were not read: --resume takes them"
+        assert (done.stderr.count(left), "pending" in done.stderr) == (1, False)
+        api.batches.faults = {"results": ["garbage"] * 12}
+        same = ask(tmp_path, api, "--resume", "run", "--retry-errors", queries=2)
+        assert (same.code, ENDED in same.transcripts[1]["error"]["message"], sizes(api)) == (3, True, [2, 1])
+        api.batches.all[0].is_archived = is_archived
+        again = ask(tmp_path, api, "--resume", "run", "--retry-errors", queries=2)
+    assert (again.code, sizes(api)) == (0, [2, 1, 1, 1] + [1] * is_archived)
+    assert again.stderr.count("the API does not know the results of the batch") == is_archived
+
+
+def test_answers_that_are_no_batch(tmp_path: Path) -> None:
+    """A look is made again; a batch that was sent is searched for, and a list that can't be read is done without."""
+    with MessagesApi(said) as api:
+        api.batches.faults = {
+            "create": ["garbage"],
+            "look": ["garbage", None, None, "garbage"],
+            "list": ["garbage", None],
+        }
+        done = ask(tmp_path, api, *FLAGS, "--max-retry-wait", "0.01", queries=2)
+    assert (done.code, set(done.verdicts.values()), sizes(api)) == (0, {"passed"}, [2, 2, 1])
+    with MessagesApi(said) as api:
+        api.batches.faults = {"look": ["garbage"] * 60}
+        done = ask(tmp_path, api, *FLAGS[:-3], "0.001", "--out", "lost", queries=2)
+        assert (done.code, set(done.verdicts.values()), sizes(api)) == (3, {"error"}, [2])
+        batch = api.batches.all[0].id
+        told = f"60 looks in a row at the batch {batch} failed, which may be pending or have ended: the API's answer"
+        assert done.transcripts[0]["error"]["message"].startswith(told)
+        assert f"the batch {batch} (2 requests) is still pending" in done.stderr
+        again = ask(tmp_path, api, "--resume", "lost", "--retry-errors", queries=2)
+    assert (again.code, sizes(api)) == (0, [2, 2, 1])
+
+
+@pytest.mark.parametrize("place", ["create", "look", "results"])
+def test_a_batch_that_is_refused_ends_the_run_and_is_resumed(tmp_path: Path, place: str) -> None:
+    """After a success, all queries of a wave are refused at once; what is paid for is not paid for again."""
+    with MessagesApi(said) as api:
+        api.batches.looks = 1
+        api.batches.faults = {place: [None, None, "403"] if place == "look" else [None, "403"]}  # results look first
+        done = ask(tmp_path, api, *FLAGS)
+        assert (done.code, set(done.verdicts.values()), done.record["state"]) == (3, {"error"}, "interrupted"), (
+            done.stderr
+        )
+        assert done.record["error"]["message"].startswith("3 queries in a row were refused")
+        assert len(done.record["again"]) == 5
+        again = ask(tmp_path, api, "--resume", "run")
+    assert (again.code, set(again.verdicts.values())) == (0, {"passed"})
+    assert sizes(api) == [5, 5, 2]  # the stand-in makes a batch that it refuses, and it is found
+
+
 def test_a_batch_whose_id_did_not_arrive_is_found(tmp_path: Path) -> None:
     """It is among those that the API lists, behind another one that fits as well and holds nothing of this run."""
     with MessagesApi(said) as api:

@@ -73,6 +73,12 @@ BATCHES_LISTED = 10_000
 BATCH_LIST_TRIES = 6
 """Times that the API is asked for such a list before it is done without."""
 
+BATCH_LOOK_TRIES = 60
+"""Looks at a batch that may fail in a row: with the longest wait between two, that is an hour without the API."""
+
+BATCH_RESULT_TRIES = 12
+"""Times that the results of a batch that has ended are read before those that can't be are given up."""
+
 BATCH_TRIES = 3
 """Batches that a request may be in, where the API cancels it or does not come to it in time."""
 

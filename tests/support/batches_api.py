@@ -18,8 +18,11 @@ Body = dict[str, Any]
 Outcome = tuple[int, Body | str]
 """A status and what goes with it."""
 
-Fault = Literal["500", "drop", "reset", "truncate"]
-"""A failure of the API, or how its answer does not arrive, as `messages_api.Failure` has it."""
+Fault = Literal["403", "500", "drop", "reset", "truncate", "garbage"]
+"""A refusal or failure of the API, or how its answer does not arrive, as `messages_api.Failure` has it.
+
+Of results, `garbage` is one line that can't be read; of the other endpoints, an answer that is no batch.
+"""
 
 _PAGE = 2
 """Batches that a page of the list holds."""
@@ -27,7 +30,10 @@ _PAGE = 2
 
 @dataclass
 class Batch:
-    """One batch: its requests by `custom_id`, how often it will be looked at before it has ended, and its results."""
+    """One batch: its requests by `custom_id`, how often it will be looked at before it has ended, and its results.
+
+    Of one that `is_archived` the results are deleted.
+    """
 
     id: str
     requests: dict[str, Body]
@@ -35,6 +41,7 @@ class Batch:
     status: str = "in_progress"
     results: list[Body] = field(default_factory=list)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    is_archived: bool = False
 
 
 @dataclass
@@ -137,7 +144,9 @@ class Batches:
             "request_counts": {"processing": 0 if has_ended else len(batch.requests), **counts},
             "created_at": batch.created.isoformat(),
             "expires_at": batch.created.isoformat(),
-            "results_url": f"{self.url}/v1/messages/batches/{batch.id}/results" if has_ended else None,
+            "results_url": f"{self.url}/v1/messages/batches/{batch.id}/results"
+            if has_ended and not batch.is_archived
+            else None,
         }
 
 

@@ -225,6 +225,11 @@ class MessagesApi:
                 outcome, fault = self.batches.respond(method, path, body)
             if fault == "500":
                 return error(500, "api_error", "Internal server error")
+            if fault == "403":
+                return error(403, "permission_error", "Not these")
+            if fault == "garbage":
+                lines = str(outcome[1]).split("\n", 1)
+                return HttpReply(200, "{" + "\n".join(lines) if path.endswith("/results") else "[]")
             return HttpReply(*outcome, fails=fault)
         if body is None:
             return error(400, "invalid_request_error", "The request body is not valid JSON")

@@ -13,12 +13,12 @@ from typing import Any, Self
 
 import anthropic
 
-from mcprun.errors import ErrorKind, McprunError, QueryError, RequestError
+from mcprun.errors import ErrorKind, McprunError, RequestError
 from mcprun.events import BatchAsked, BatchEnded, BatchSent, Emit, Warned
 from mcprun.limits import BATCH_TRIES, Limits
 from mcprun.models import Reply, Request
 from mcprun.models.anthropic import AnthropicModel, has_marks
-from mcprun.models.batches import Batches
+from mcprun.models.batches import Batches, UnknownBatchError
 from mcprun.models.earlier import Earlier
 from mcprun.models.kept import Kept, Lost
 from mcprun.models.outcomes import answered
@@ -145,7 +145,10 @@ class BatchModel:
         self._start(self._wait(batch, names), self._work)
 
     async def _wait(self, batch: str, names: dict[str, Waiting]) -> None:
-        """Wait for a batch, and hand each result to who waits for it as it comes."""
+        """Wait for a batch, and answer each request with its result.
+
+        A batch that could not be looked at or read stays pending: a process that goes on with the run reads it.
+        """
         started = asyncio.get_running_loop().time()
         waiting, counts = dict(names), Counter[str]()
 
@@ -163,8 +166,9 @@ class BatchModel:
             await self._batches.results(batch, take)
         except Exception as error:  # noqa: BLE001  who waits must hear of it, whatever it is
             self._fail(waiting.values(), error)
-            if not isinstance(error, QueryError):
-                return  # of the batch itself nothing is known: it stays pending
+            if not isinstance(error, UnknownBatchError):
+                self._pending[batch] = len(waiting)
+                return
         for one in waiting.values():  # no result at all: as if it had expired
             _answer(one, None)
         seconds = asyncio.get_running_loop().time() - started
@@ -172,9 +176,14 @@ class BatchModel:
         self._pending.pop(batch)
 
     async def _leave(self, batch: str, requests: int, *, is_cancelled: bool) -> None:
-        """Tell of a batch that is still pending at the end of the run, and cancel it if that is wanted."""
+        """Warn of a batch whose results were not read before the end of the run, and cancel it if that is wanted."""
         told = f"the batch {batch} ({requests:,} requests) is still pending: --resume takes its results"
-        if is_cancelled:
+        if self._batches.has_ended(batch):
+            told = (
+                f"{self._batches.state(batch)}, and {requests:,} results were not read: --resume takes them, those of"
+                " queries that ended in an error with --retry-errors"
+            )
+        elif is_cancelled:
             try:
                 await self._batches.cancel(batch)
                 told = f"the batch {batch} ({requests:,} requests) was cancelled"

@@ -1,17 +1,18 @@
 """The Message Batches API, through the anthropic SDK: send a batch, wait until it has ended, read its results.
 
-See https://docs.claude.com/en/docs/build-with-claude/batch-processing. What is paid for is not given up because a
-request for it fails: looks at a batch and its results are asked for again, for up to a day.
+See https://docs.claude.com/en/docs/build-with-claude/batch-processing. A look at a batch and its results are requested
+again if that fails, a bounded number of times. Nothing is lost then: the API keeps the results for 29 days.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import anthropic
+from anthropic.types.messages import MessageBatch, MessageBatchRequestCounts
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -20,13 +21,14 @@ from tenacity import (
     retry_if_result,
     stop_after_attempt,
     stop_after_delay,
+    stop_any,
     wait_exponential,
 )
-from tenacity.stop import StopBaseT
+from tenacity.stop import StopBaseT, stop_base
 
 from mcprun.errors import ErrorKind, RequestError
 from mcprun.events import Emit, Retry
-from mcprun.limits import BATCH_LIST_TRIES, BATCH_LOST_SECONDS, BATCHES_LISTED
+from mcprun.limits import BATCH_LIST_TRIES, BATCH_LOOK_TRIES, BATCH_LOST_SECONDS, BATCH_RESULT_TRIES, BATCHES_LISTED
 from mcprun.models.anthropic import told
 from mcprun.models.outcomes import result_of
 from mcprun.records import JsonObject
@@ -50,6 +52,13 @@ class Listed:
     requests: int
 
 
+class UnknownBatchError(RequestError):
+    """The API does not know a batch, or no longer."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(ErrorKind.API_ERROR, f"the API does not know {what}", may_pass=False)
+
+
 class Batches:
     """Speaks to the API. `model` names the run's model in messages, `seconds` bounds a request, `poll` a wait.
 
@@ -62,32 +71,56 @@ class Batches:
         self._seconds = seconds
         self._poll = poll
         self._emit = emit
+        self._ended: dict[str, str] = {}
+
+    def has_ended(self, batch: str) -> bool:
+        """Return whether a batch is known to have ended."""
+        return batch in self._ended
+
+    def state(self, batch: str) -> str:
+        """Describe a batch that has ended, with how many of its requests ended in which way."""
+        counts = self._ended.get(batch)
+        return f"the batch {batch} has ended" + (f" ({counts})" if counts else "")
 
     async def create(self, requests: Sequence[JsonObject]) -> str:
-        """Send requests, each a `custom_id` and its `params`; give the batch's id. Raises as `Model.reply` does."""
+        """Send requests, each a `custom_id` and its `params`. Return the batch's id. Raises as `Model.reply` does."""
         with told(None, self._model, self._seconds):
             async with asyncio.timeout(self._seconds):
                 batch = await self._client.messages.batches.create(requests=requests)  # type: ignore[arg-type]
-        return batch.id
+            return _checked(batch).id
 
     async def ended(self, batch: str) -> None:
         """Wait until a batch has ended: look at it, at first often, then every `poll` seconds.
 
-        Raises `RequestError` when the API does not know it or it never ends, `RunError` when the key is refused.
+        Raises `UnknownBatchError`, or `RequestError` if it does not end within a day, the credentials are refused, or
+        `BATCH_LOOK_TRIES` looks in a row fail.
         """
+        stop = stop_any(_Failures(BATCH_LOOK_TRIES), stop_after_delay(BATCH_LOST_SECONDS))
         try:
-            await self._retrying(stop_after_delay(BATCH_LOST_SECONDS))(self._has_ended, batch)
+            await self._retrying(stop)(self._has_ended, batch)
         except RetryError:
             message = f"the batch {batch} did not end within a day"
             raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=False) from None
+        except RequestError as error:
+            if not error.may_pass:
+                raise
+            message = f"{BATCH_LOOK_TRIES} looks in a row at the batch {batch} failed"
+            raise _given_up(error, f"{message}, which may be pending or have ended") from None
 
     async def results(self, batch: str, take: Take) -> None:
-        """Have `take` called with each result of a batch that has ended, in whatever order.
+        """Call `take` with each result of a batch that has ended, in any order.
 
-        Where they break off they are read from the beginning, so that `take` gets some of them again. Raises
-        `RequestError` when they are not to be had.
+        If one can't be read, or they break off, all are read again: `take` is called more than once for some. Raises
+        `UnknownBatchError`, or `RequestError` after `BATCH_RESULT_TRIES` failures; `take` has then been called for
+        those that could be read.
         """
-        await self._retrying(stop_after_delay(BATCH_LOST_SECONDS))(self._read, batch, take)
+        try:
+            await self._retrying(stop_after_attempt(BATCH_RESULT_TRIES))(self._read, batch, take)
+        except RequestError as error:
+            if not error.may_pass:
+                raise
+            message = f"{self.state(batch)}, and its results could not be read in {BATCH_RESULT_TRIES} tries"
+            raise _given_up(error, message) from None
 
     async def since(self, when: datetime) -> list[Listed]:
         """List the batches that were created since then, the newest first. Raises as `Model.reply` does."""
@@ -105,22 +138,32 @@ class Batches:
                 try:
                     found = await self._client.messages.batches.retrieve(batch)
                 except anthropic.NotFoundError:
-                    raise _unknown(f"the batch {batch}") from None
-        return found.processing_status == "ended"
+                    raise UnknownBatchError(f"the batch {batch}") from None
+            has_ended = _checked(found).processing_status == "ended"
+        if has_ended:
+            self._ended[batch] = _counted(found)
+        return has_ended
 
     async def _read(self, batch: str, take: Take) -> None:
         with told(None, self._model, self._seconds):
             try:
                 async with self._client.messages.batches.with_streaming_response.results(batch) as response:
+                    unread: list[Exception] = []
                     rest = b""
                     async for chunk in response.iter_bytes():
                         *lines, rest = (rest + chunk).split(b"\n")
-                        for line in lines:
-                            take(*result_of(line))
-                    if rest.strip():
-                        take(*result_of(rest))
+                        unread += _taken(lines, take)
+                    unread += _taken([rest] if rest.strip() else [], take)
+                if unread:
+                    raise ValueError(f"{len(unread):,} results are unreadable, one of them: {unread[0]}")
             except anthropic.NotFoundError:
-                raise _unknown(f"the batch {batch}") from None
+                raise UnknownBatchError(f"the batch {batch}") from None
+            except (AttributeError, TypeError) as error:  # the SDK looks at the batch first, and does not validate it
+                raise ValueError(f"it is no message batch: {error}") from None
+            except anthropic.AnthropicError as error:
+                if isinstance(error, anthropic.APIError):
+                    raise
+                raise UnknownBatchError(f"the results of the batch {batch}") from None  # deleted: it has no URL of them
 
     async def _list(self, when: datetime) -> list[Listed]:
         listed: list[Listed] = []
@@ -134,7 +177,9 @@ class Batches:
                         requests = counts.processing + counts.succeeded + counts.errored + counts.canceled
                         listed.append(Listed(batch.id, batch.created_at, requests + counts.expired))
                 except anthropic.NotFoundError:
-                    raise _unknown("a list of batches") from None
+                    raise UnknownBatchError("a list of batches") from None
+                except (AttributeError, TypeError) as error:  # the SDK does not validate what it reads
+                    raise ValueError(f"it is no list of batches: {error}") from None
         return listed
 
     def _retrying(self, stop: StopBaseT) -> AsyncRetrying:
@@ -175,5 +220,47 @@ def _error(state: RetryCallState) -> RequestError | None:
     return error if isinstance(error, RequestError) else None
 
 
-def _unknown(what: str) -> RequestError:
-    return RequestError(ErrorKind.API_ERROR, f"the API does not know {what}", may_pass=False)
+class _Failures(stop_base):
+    """Stops after so many failures in a row. A look that works, at a batch that has not ended, begins a new row."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._row = 0
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        self._row = self._row + 1 if _error(retry_state) else 0
+        return self._row >= self._most
+
+
+def _checked(batch: MessageBatch) -> MessageBatch:
+    """Return what the SDK has read. Raises `ValueError` if it is no batch, which the SDK does not check."""
+    if not isinstance(batch, MessageBatch) or not (isinstance(batch.id, str) and batch.processing_status):
+        raise ValueError("it is no message batch")
+    return batch
+
+
+def _counted(batch: MessageBatch) -> str:
+    """Return how many requests of a batch ended in which way, in words."""
+    found = batch.request_counts
+    counts = found.model_dump() if isinstance(found, MessageBatchRequestCounts) else {}
+    kinds = ("succeeded", "errored", "canceled", "expired")
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in kinds if isinstance(counts.get(kind), int) and counts[kind])
+
+
+def _taken(lines: Iterable[bytes], take: Take) -> list[Exception]:
+    """Call `take` with the result of each line that can be read. Return the errors of the others."""
+    unread: list[Exception] = []
+    for line in lines:
+        try:
+            result = result_of(line)
+        except (ValueError, RecursionError) as error:
+            unread.append(error)
+        else:
+            take(*result)
+    return unread
+
+
+def _given_up(error: RequestError, message: str) -> RequestError:
+    """Return the error of the queries that wait. It may not pass: the same requests would be paid for twice."""
+    what = f"{message}: {error}. --resume with --retry-errors takes its results"
+    return RequestError(error.kind, what, may_pass=False, status=error.status, request_id=error.request_id)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from mcprun.errors import McprunError, QueryError
 from mcprun.events import Emit, Warned
 from mcprun.models import Reply
-from mcprun.models.batches import Batches
+from mcprun.models.batches import Batches, UnknownBatchError
 from mcprun.models.kept import Kept, Lost
 from mcprun.models.outcomes import answered
 from mcprun.models.spool import Spool
@@ -65,11 +65,16 @@ class Earlier:
                     self._kept.place(found.id, one.requests)
 
     async def reply(self, one: Waiting) -> Reply | None:
-        """Give the answer to the same request for the same query, where a batch has it; wait for the batch's end."""
+        """Return the answer to the same request for the same query, if a batch has it, once the batch has ended.
+
+        Raises `QueryError` if the batch is the run's own and its results can't be read: they are paid for.
+        """
         while claimed := self._kept.claim(one.where, one.digest):
             batch, custom_id = claimed
             spool = await self._opened(batch, one)
             result = spool.get(custom_id) if spool else None
+            if spool and spool.failure and not result:
+                raise spool.failure
             if not result or result.get("type") != "succeeded":
                 continue
             with suppress(QueryError):  # what can't be read is asked again
@@ -94,16 +99,21 @@ class Earlier:
         return await asyncio.shield(self._spools[batch])
 
     async def _spool(self, batch: str) -> Spool | None:
-        """Fetch the results of a batch, once it has ended; `None` when they are not to be had any more."""
+        """Fetch the results of a batch, once it has ended. Return None if it is unknown, or not certain to be ours."""
         spool = Spool()
-        if batch in self._kept.sizes:  # else it may be another run's
+        is_own = batch in self._kept.sizes
+        if is_own:
             self.pending[batch] = self._kept.sizes[batch]
         try:
             await self._batches.ended(batch)
             await self._batches.results(batch, spool.put)
         except QueryError as error:
+            if is_own and not isinstance(error, UnknownBatchError):
+                spool.failure = error
+                return spool
             spool.close()
-            self._emit(Warned(message=f"what the batch {batch} brought is asked again: {error}"))
+            self.pending.pop(batch, None)
+            self._emit(Warned(message=f"the requests of the batch {batch} are sent again: {error}"))
             return None
         finally:
             self._room.release(self._aside.pop(batch, []))

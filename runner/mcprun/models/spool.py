@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import tempfile
 
+from mcprun.errors import QueryError
 from mcprun.records import JsonObject
 
 
 class Spool:
-    """Holds results by their `custom_id`, of which there may be 100,000, until it is closed."""
+    """Holds results by their `custom_id`, of which there may be 100,000, until it is closed.
+
+    `failure` is why some of them could not be read.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the spool does
         self._places: dict[str, int] = {}
+        self.failure: QueryError | None = None
 
     def put(self, custom_id: str, result: JsonObject) -> None:
         """Keep a result."""
