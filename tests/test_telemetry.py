@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import QUICKSTART, SERVERS, Result, clean_environment, run_mcprun, script, write_jsonl
+from tests.support.batches_api import Fault
+from tests.support.cli import QUICKSTART, RAW, SERVERS, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.collector import Collector
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, MessagesApi, calls, error, scripted, text
@@ -39,8 +40,12 @@ def ask(
     prompts = write_jsonl(
         folder / "p.jsonl", *(queries or ({"id": "one", "prompt": "One"}, {"id": "two", "prompt": "Two"}))
     )
-    key = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-    return run_mcprun("batch", prompts, TRACED, "--otel", *args, cwd=folder, env={**key, **(env or {})})
+    return run_mcprun("batch", prompts, TRACED, "--otel", *args, cwd=folder, env={**key(api, endpoint), **(env or {})})
+
+
+def key(api: MessagesApi, endpoint: str) -> dict[str, str]:
+    """Give the environment of a run that has a key and a collector."""
+    return {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
 
 
 def dead_port() -> str:
@@ -129,6 +134,66 @@ def test_a_failed_check_is_no_error_of_the_span(tmp_path: Path) -> None:
         ("retry", {"error.type": "throttled", "mcprun.wait": 0.001}), ("attempt_end", {"mcprun.attempt": 1, "mcprun.stop": "end_turn"})
     ]  # fmt: skip
     assert len(collector.below(root)) == 2  # each request is a span
+
+
+def test_calls_that_fail_are_errors_of_their_spans(tmp_path: Path) -> None:
+    """`error.type` is `tool_error` for `isError`, the code of a JSON-RPC error, else what kept the result away."""
+    tools = ("ok", "sorry", "refuse", "hang", "invalid", "liar", "sorry", "ok")
+    together = script(*((tool, {}) for tool in tools), id="together", expect={"tool_errors": "allow"})
+    alone = {
+        "id": "alone", "prompt": "Do it.", "expect": {"tool_errors": "allow"},
+        "script": [*({"calls": [{"tool": tool, "input": {}}]} for tool in (*tools, "die")), {"text": "Done."}],
+    }  # fmt: skip
+    prompts = write_jsonl(tmp_path / "p.jsonl", together, alone)
+    with Collector() as collector:
+        flags = ("--model", "script", "--otel", "--concurrency", "1", "--call-timeout", "0.3", "--redact", "secret")
+        done = run_mcprun(
+            "batch", prompts, RAW, *flags, cwd=tmp_path, env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        )
+    assert done.verdicts == {"together": "passed", "alone": "error"}
+    expected = [
+        ("hang", ERROR, "timeout"), ("invalid", ERROR, "invalid_result"), ("liar", ERROR, "output_schema"),
+        ("ok", 0, None), ("ok", 0, None), ("refuse", ERROR, "-32603"), ("sorry", ERROR, "tool_error"), ("sorry", ERROR, "tool_error"),
+    ]  # fmt: skip
+    assert expected == sorted(outcomes(collector, "together"), key=str)
+    attempts = [*expected, ("die", ERROR, "server_died")] * done.transcripts[1]["attempts"]
+    assert sorted(attempts, key=str) == sorted(outcomes(collector, "alone"), key=str)
+    assert {root.status for root in collector.roots.values()} == {0, ERROR}
+
+
+def outcomes(collector: Collector, query: str) -> list[tuple[str, int, str | None]]:
+    """Give the tool, the status and the `error.type` of each call of a query."""
+    spans = [span for span in collector.below(collector.roots[query]) if "gen_ai.tool.name" in span.attributes]
+    return [(span.attributes["gen_ai.tool.name"], span.status, span.attributes.get("error.type")) for span in spans]
+
+
+def test_batches_belong_to_the_trace_of_the_run(tmp_path: Path) -> None:
+    """Each is a span there with links to its queries, above its requests; no query has any of another one's requests."""
+    flags = ("--batch-api", "--batch-wait", "600", "--batch-poll", "0.05", "--out", "run")
+    with Collector() as collector, MessagesApi(scripted(CONVERSATIONS)) as api:
+        api.batches.looks = 1
+        unreadable: list[Fault | None] = ["garbage"]
+        api.batches.faults["results"] = [None, *unreadable * 12]
+        done = ask(tmp_path, api, *flags, endpoint=collector.url)
+        assert sorted(done.verdicts.values()) == ["error", "passed"]
+        (run,) = (span for span in collector.spans if span.name == "mcprun batch")
+        batches = [span for span in collector.spans if span.name == "mcprun message_batch"]
+        roots = {root.trace for root in collector.roots.values()}
+        assert [(span.trace, span.parent, {*span.links}) for span in batches] == [(run.trace, run.id, roots)] * 2
+        assert [span.attributes["mcprun.batch.id"] for span in batches] == [batch.id for batch in api.batches.all]
+        requests = {span.name for span in collector.below(batches[0])}
+        assert {name.rpartition(".")[2] for name in requests} == {"create", "retrieve", "results"}
+        assert {span.scope for span in collector.below(batches[0])} == {"com.anthropic.sdk.python"}
+        for root in collector.roots.values():
+            assert {span.name for span in collector.below(root)} == {"MCP send tools/call traceparent"}
+        collector.spans.clear()
+        again = run_mcprun("batch", "--resume", "run", "--retry-errors", cwd=tmp_path, env=key(api, collector.url))
+    assert again.code == 0
+    earlier = [span for span in collector.spans if span.name == "mcprun message_batch"]
+    (root,) = collector.roots.values()
+    assert {span.attributes["mcprun.batch.id"] for span in earlier} == {api.batches.all[0].id, api.batches.all[2].id}
+    assert {span.links for span in earlier} == {(root.trace,)}
+    assert root.trace not in {span.trace for span in earlier}
 
 
 def test_scripts_have_traces_as_well(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
     if len(journal) == plan.prompts.runs:
         return
     flight = Flight(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
-    async with _workplace(plan, recorder, ending, flight) as place:
+    async with _workplace(plan, recorder, ending, flight, telemetry) as place:
         recorder.answered(place.about)
         plan.check_tool_choice(place.about.tools)
         for message in unmatched(plan.permit, plan.prompts.patterns, place.about.tools):
@@ -178,7 +178,7 @@ async def _isolated(plan: Plan, place: Workplace, query: Query, repeat: int) -> 
 
 
 def _workplace(
-    plan: Plan, recorder: Recorder, ending: Ending, flight: Flight
+    plan: Plan, recorder: Recorder, ending: Ending, flight: Flight, telemetry: Telemetry
 ) -> AbstractAsyncContextManager[Workplace]:
     """Choose where the queries are run: in this process, or on Ray.
 
@@ -188,7 +188,8 @@ def _workplace(
     was_granted = plan.model.record.is_asked and recorder.journal.tally.turns > 0
     access = RunAccess(ending, was_granted=was_granted)
     if plan.ray is None:
-        return _here(plan, log, recorder.emit, ending, flight, access)
+        waves = Waves(flight, ending, plan.resume.run if plan.resume else None, telemetry)
+        return _here(plan, log, recorder.emit, ending, waves, access)
     with growing():
         from mcprun.ray import on_ray
 
@@ -197,10 +198,9 @@ def _workplace(
 
 @asynccontextmanager
 async def _here(
-    plan: Plan, log: ServerLog, emit: Emit, ending: Ending, flight: Flight, access: Access
+    plan: Plan, log: ServerLog, emit: Emit, ending: Ending, waves: Waves, access: Access
 ) -> AsyncIterator[Workplace]:
     """Run the queries in this process, whose imports are made while the server starts."""
-    waves = Waves(flight, ending, plan.resume.run if plan.resume else None)
     async with Ahead(plan.target, log) as ahead:
         with growing():
             from mcprun.workplace import workplace

@@ -7,9 +7,10 @@ import secrets
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import anthropic
 
@@ -24,6 +25,8 @@ from mcprun.models.kept import Kept, Lost
 from mcprun.models.outcomes import answered
 from mcprun.models.waves import Room, Waiting, Waves, measured
 from mcprun.records import JsonObject
+
+_T = TypeVar("_T")
 
 _WAVE = 8
 """Random bytes, of which a wave has its name. A `custom_id` is the request's digest, this name and a number."""
@@ -46,13 +49,17 @@ class BatchModel:
         self._model = model
         self._batches = Batches(client, model.name, limits.request_seconds, limits.batch_poll, emit)
         self._ending = waves.ending
+        self._telemetry = waves.telemetry
+        self._context = copy_context()  # the run's: a task would inherit that of the query which happens to start it
         self._emit = emit
         self._kept = Kept(waves.earlier)
         self._room = Room(waves.flight, limits.batch_wait, self._send)
         seconds = limits.request_seconds
-        self._earlier = Earlier(self._kept, self._batches, self._room, model.name, seconds, emit)
-        self._sending: set[asyncio.Task[None]] = set()
-        self._work: set[asyncio.Task[None]] = set()
+        self._earlier = Earlier(
+            self._kept, self._batches, self._room, model.name, seconds, emit, telemetry=self._telemetry
+        )
+        self._sending: set[asyncio.Task[Any]] = set()
+        self._work: set[asyncio.Task[Any]] = set()
         self._pending: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
@@ -106,13 +113,21 @@ class BatchModel:
             self._room.release([one])
 
     def _send(self, wave: list[Waiting]) -> None:
-        self._start(self._through(wave), self._work)
+        self._start(self._through(wave), self._work, self._context.copy())
 
     async def _through(self, wave: list[Waiting]) -> None:
-        """Send a wave; what hinders that is told to all who wait."""
+        """Send a wave, and wait for its batch. An error is that of all requests in it."""
+        with self._telemetry.batch() as link:
+            for one in wave:
+                link(one.where)
+            if sent := await self._sent(wave):
+                await self._wait(*sent)
+
+    async def _sent(self, wave: list[Waiting]) -> tuple[str, dict[str, Waiting]] | None:
+        """Send a wave. Return its batch and its requests by `custom_id`, or None if it could not be sent whole."""
         try:
             # The end of the run must not lose the id of what is paid for.
-            await asyncio.shield(self._start(self._create(wave), self._sending))
+            return await asyncio.shield(self._start(self._create(wave), self._sending))
         except RequestError as error:
             if error.status == 413 and len(wave) > 1:
                 self._send(wave[: len(wave) // 2])
@@ -121,11 +136,12 @@ class BatchModel:
                 self._fail(wave, error)
         except Exception as error:  # noqa: BLE001  who waits must hear of it, whatever it is
             self._fail(wave, error)
+        return None
 
-    async def _create(self, wave: list[Waiting]) -> None:
-        """Send a batch, and write down which it is before it is waited for.
+    async def _create(self, wave: list[Waiting]) -> tuple[str, dict[str, Waiting]]:
+        """Send a batch, and record its id before it is waited for. Return the id, and the requests by `custom_id`.
 
-        Where it is not known whether the API has it, it is searched for: who asks again is answered from there.
+        If it is not known whether the API has it, search for it: requests that are made again are answered from there.
         """
         name = secrets.token_hex(_WAVE)
         names = {f"{one.digest}-{name}-{number}": one for number, one in enumerate(wave)}
@@ -142,7 +158,7 @@ class BatchModel:
         self._pending[batch] = len(names)
         self._earlier.know(batch)
         self._emit(BatchSent(wave=name, batch=batch, size=len(names)))
-        self._start(self._wait(batch, names), self._work)
+        return batch, names
 
     async def _wait(self, batch: str, names: dict[str, Waiting]) -> None:
         """Wait for a batch, and answer each request with its result.
@@ -198,9 +214,11 @@ class BatchModel:
             if not one.answer.done():
                 one.answer.set_exception(error)
 
-    def _start(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
-        """Start a task, and hold it among others until it is done."""
-        task = asyncio.create_task(work)
+    def _start(
+        self, work: Coroutine[Any, Any, _T], among: set[asyncio.Task[Any]], context: Context | None = None
+    ) -> asyncio.Task[_T]:
+        """Start a task in a context, or in the current one, and hold it among others until it is done."""
+        task = asyncio.create_task(work, context=context)
         among.add(task)
         task.add_done_callback(among.discard)
         return task

@@ -10,18 +10,20 @@ these bounds is not found: what it holds is asked, and paid for, again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import replace
 
 from mcprun.errors import McprunError, QueryError
-from mcprun.events import Emit, Warned
+from mcprun.events import Emit, Warned, Where
 from mcprun.models import Reply
 from mcprun.models.batches import Batches, UnknownBatchError
 from mcprun.models.kept import Kept, Lost
 from mcprun.models.outcomes import answered
 from mcprun.models.spool import Spool
 from mcprun.models.waves import Room, Waiting
+from mcprun.telemetry import Telemetry
 
 
 class Earlier:
@@ -31,7 +33,9 @@ class Earlier:
     `seconds` is how long sending a batch takes at most.
     """
 
-    def __init__(self, kept: Kept, batches: Batches, room: Room, model: str, seconds: float, emit: Emit) -> None:
+    def __init__(
+        self, kept: Kept, batches: Batches, room: Room, model: str, seconds: float, emit: Emit, *, telemetry: Telemetry
+    ) -> None:
         self.pending: dict[str, int] = {}
         self._kept = kept
         self._batches = batches
@@ -39,6 +43,9 @@ class Earlier:
         self._model = model
         self._seconds = seconds
         self._emit = emit
+        self._telemetry = telemetry
+        self._context = copy_context()  # as in `BatchModel`
+        self._links: dict[str, Callable[[Where], None]] = {}
         self._known = set(kept.sizes)
         self._spools: dict[str, asyncio.Task[Spool | None]] = {}
         self._aside: dict[str, list[Waiting]] = {}
@@ -92,11 +99,21 @@ class Earlier:
 
     async def _opened(self, batch: str, one: Waiting) -> Spool | None:
         if batch not in self._spools:
-            self._spools[batch] = asyncio.create_task(self._spool(batch))
+            self._spools[batch] = asyncio.create_task(self._traced(batch), context=self._context.copy())
         if not self._spools[batch].done():
             self._aside.setdefault(batch, []).append(one)
+            if link := self._links.get(batch):
+                link(one.where)
             self._room.aside(one)
         return await asyncio.shield(self._spools[batch])
+
+    async def _traced(self, batch: str) -> Spool | None:
+        """Fetch the results of a batch within a span that is linked to the queries which wait for them."""
+        with self._telemetry.batch(batch) as link:
+            self._links[batch] = link
+            for one in self._aside.get(batch, []):
+                link(one.where)
+            return await self._spool(batch)
 
     async def _spool(self, batch: str) -> Spool | None:
         """Fetch the results of a batch, once it has ended. Return None if it is unknown, or not certain to be ours."""

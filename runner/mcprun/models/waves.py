@@ -14,6 +14,7 @@ from mcprun.limits import BATCH_BYTES, BATCH_REQUESTS
 from mcprun.models import Reply
 from mcprun.records import JsonObject
 from mcprun.rundir import Run
+from mcprun.telemetry import NoTelemetry, Telemetry
 
 _DIGEST = 40
 """Hexadecimal digits of a request's hash that its `custom_id` begins with; the API takes 64 characters in all."""
@@ -42,11 +43,15 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Waves:
-    """What batches need to know of the run: its queries in flight, how it ends, and its `earlier` part, if any."""
+    """What batches need to know of the run: its queries in flight, how it ends, and its `earlier` part, if any.
+
+    `telemetry` traces batches.
+    """
 
     flight: Flight
     ending: Ending
     earlier: Run | None = None
+    telemetry: Telemetry = field(default_factory=NoTelemetry)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,6 +25,10 @@ class Telemetry(Protocol):
         """Go with a query: what is done in the context belongs to it."""
         ...
 
+    def batch(self, batch: str | None = None) -> AbstractContextManager[Callable[[Where], None]]:
+        """Trace a Message Batch (its id, if known): requests for it belong to it. The function links a query to it."""
+        ...
+
     def handle(self, event: Event) -> None:
         """Take an event."""
         ...
@@ -44,6 +48,10 @@ class NoTelemetry:
     def query(self, _: str, __: int) -> AbstractContextManager[None]:
         """Do nothing."""
         return nullcontext()
+
+    def batch(self, _: str | None = None) -> AbstractContextManager[Callable[[Where], None]]:
+        """Do nothing."""
+        return nullcontext(lambda _: None)
 
     def handle(self, _: Event) -> None:
         """Do nothing."""

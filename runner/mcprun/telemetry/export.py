@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,7 +26,7 @@ try:
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-    from opentelemetry.trace import ProxyTracerProvider, Status
+    from opentelemetry.trace import ProxyTracerProvider, Status, StatusCode
     from opentelemetry.util.types import Attributes, AttributeValue
 except ImportError:
     raise UsageError("--otel needs OpenTelemetry: pip install 'mcprun[otel]'") from None
@@ -41,6 +42,8 @@ _MOST_INTEGER = 2**63 - 1
 
 _SPOKEN = "http/protobuf"
 
+_CALL = "tools/call"
+
 
 @dataclass(frozen=True, slots=True)
 class Exporting:
@@ -51,14 +54,18 @@ class Exporting:
 
 
 class Outlet(SpanExporter):
-    """Hands spans on without secrets, and counts those that were lost. `why` is the first reason."""
+    """Exports spans without secrets, and counts those that were lost. `why` is the first reason.
+
+    `calls` is the processor that it gets its spans from.
+    """
 
     def __init__(self, inner: SpanExporter) -> None:
         self.cleaners: list[Callable[[str], str]] = []
         self.lost = 0
         self.why = ""
         self._inner = inner
-        self._processor: BatchSpanProcessor | None = None
+        self._processor = BatchSpanProcessor(self)
+        self.calls = CallSpans(self._processor)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send some spans; called in a thread of OpenTelemetry's."""
@@ -75,18 +82,13 @@ class Outlet(SpanExporter):
         """End the connection."""
         self._inner.shutdown()
 
-    def processor(self) -> BatchSpanProcessor:
-        """Make what gathers spans for it."""
-        self._processor = BatchSpanProcessor(self)
-        return self._processor
-
     async def flush(self) -> bool:
         """Send what is left. False when that takes too long; it may then arrive later, or never."""
+        self.calls.release()
         done = threading.Event()
 
         def send() -> None:
-            if self._processor:
-                self._processor.force_flush()  # its own time-out is not heeded
+            self._processor.force_flush()  # its own time-out is not heeded
             done.set()
 
         threading.Thread(target=send, name="otel-flush", daemon=True).start()
@@ -101,19 +103,12 @@ class Outlet(SpanExporter):
 
     def _cleaned(self, span: ReadableSpan) -> ReadableSpan:
         status = span.status
-        return ReadableSpan(
-            name=self.clean(span.name),
-            context=span.context,
-            parent=span.parent,
-            resource=span.resource,
-            attributes=self._attributes(span.attributes),
-            events=[Event(one.name, self._attributes(one.attributes), one.timestamp) for one in span.events],
-            links=span.links,
-            kind=span.kind,
-            status=Status(status.status_code, self.clean(status.description)) if status.description else status,
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
+        return _copied(
+            span,
+            self._attributes(span.attributes),
+            Status(status.status_code, self.clean(status.description)) if status.description else status,
+            self.clean(span.name),
+            [Event(one.name, self._attributes(one.attributes), one.timestamp) for one in span.events],
         )
 
     def _attributes(self, attributes: Attributes) -> Mapping[str, AttributeValue]:
@@ -125,14 +120,94 @@ class Outlet(SpanExporter):
         return min(value, _MOST_INTEGER) if isinstance(value, int) else value
 
 
-class _Named(SpanProcessor):
-    """Gives the MCP SDK's span of a call the names that conventions have for it (`gen_ai.tool.name`)."""
+_current_call: ContextVar[int] = ContextVar("_current_call", default=0)
+"""The id of the last span of a call that was started in this context."""
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  OpenTelemetry's own
-        method = (span.attributes or {}).get("mcp.method.name")
-        if method == "tools/call" and span.kind is trace.SpanKind.CLIENT:
-            tool = span.name.partition(f"{method} ")[2]
+
+class CallSpans(SpanProcessor):
+    """Completes the MCP SDK's spans of calls, and passes all spans on to the processor `inner`.
+
+    A call's span gets the names of the conventions for generative AI when it starts. The SDK ends it before anything
+    has looked at the result, so it is held until its outcome is known. A span that has ended can't be changed: one
+    that failed is replaced by a copy.
+    """
+
+    def __init__(self, inner: SpanProcessor) -> None:
+        self._inner = inner
+        self._held: dict[int, ReadableSpan] = {}
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Name a call. A call that was sent once more releases the span before it."""
+        self._inner.on_start(span, parent_context)
+        if _is_call(span):
+            tool = span.name.partition(f"{_CALL} ")[2]
             span.set_attributes({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool})
+            self.release_current(None)
+            _current_call.set(span.get_span_context().span_id)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Hold the span of a call."""
+        context = span.get_span_context()
+        if context and _is_call(span):
+            self._held[context.span_id] = span
+        else:
+            self._inner.on_end(span)
+
+    def release_current(self, error: str | None) -> None:
+        """Pass on the span of the last call in this context, as one that failed if there is an `error` (its type)."""
+        if span := self._held.pop(_current_call.get(), None):
+            is_told = span.status.status_code is StatusCode.ERROR  # by the SDK: the code of a JSON-RPC error
+            self._inner.on_end(_failed(span, error) if error and not is_told else span)
+
+    def release(self, trace_id: int | None = None) -> None:
+        """Pass on all spans of a trace that are still held, or of all traces."""
+        for span_id, span in list(self._held.items()):
+            context = span.get_span_context()
+            if trace_id is None or (context and context.trace_id == trace_id):
+                del self._held[span_id]
+                self._inner.on_end(span)
+
+    def shutdown(self) -> None:
+        """Pass on what is held, and end."""
+        self.release()
+        self._inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Export what has been passed on."""
+        return self._inner.force_flush(timeout_millis)
+
+
+def _is_call(span: ReadableSpan) -> bool:
+    """Return whether a span is that of a client's `tools/call`."""
+    return span.kind is trace.SpanKind.CLIENT and (span.attributes or {}).get("mcp.method.name") == _CALL
+
+
+def _failed(span: ReadableSpan, error: str) -> ReadableSpan:
+    """Return a copy of a span with an error."""
+    return _copied(span, {**(span.attributes or {}), "error.type": error}, Status(StatusCode.ERROR, error))
+
+
+def _copied(
+    span: ReadableSpan,
+    attributes: Attributes,
+    status: Status,
+    name: str | None = None,
+    events: Sequence[Event] | None = None,
+) -> ReadableSpan:
+    return ReadableSpan(
+        name=span.name if name is None else name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes,
+        events=span.events if events is None else events,
+        links=span.links,
+        kind=span.kind,
+        status=status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
 
 
 class _Log(logging.Handler):
@@ -177,8 +252,7 @@ def _outlet() -> Outlet:
     outlet = Outlet(OTLPSpanExporter())
     resource = Resource.create({"service.name": "mcprun", "service.version": __version__})
     provider = TracerProvider(resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
-    provider.add_span_processor(_Named())
-    provider.add_span_processor(outlet.processor())
+    provider.add_span_processor(outlet.calls)
     logging.getLogger("opentelemetry").addHandler(_Log(outlet))
     trace.set_tracer_provider(provider)
     _ours.append(outlet)

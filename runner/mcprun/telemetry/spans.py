@@ -8,13 +8,22 @@ or result stands in a span.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, format_trace_id, use_span
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    format_trace_id,
+    get_current_span,
+    use_span,
+)
 
-from mcprun.events import AttemptEnd, Emit, Event, QueryEnd, Retry, ServerStart, Warned, Where
+from mcprun.events import AttemptEnd, BatchSent, Emit, Event, QueryEnd, Retry, ServerStart, ToolCall, Warned, Where
 from mcprun.records import ModelRecord, Transcript
 from mcprun.telemetry.export import Exporting
 
@@ -26,7 +35,9 @@ _PROVIDERS = {
 }
 """`gen_ai.provider.name`, as the anthropic SDK tells it; scripts and recordings are no provider's."""
 
-_AGENT = "mcprun"
+_AGENT, _BATCH = "mcprun", "mcprun message_batch"
+
+_BATCH_ID = "mcprun.batch.id"
 
 
 class Spans:
@@ -38,6 +49,8 @@ class Spans:
         self._run: Span | None = None
         self._protocol: str | None = None
         self._open: dict[tuple[str, int], Span] = {}
+        provider = _PROVIDERS.get(model.kind)
+        self._provider = {"gen_ai.provider.name": provider} if provider else {}
 
     @asynccontextmanager
     async def running(self, emit: Emit) -> AsyncIterator[None]:
@@ -68,8 +81,7 @@ class Spans:
                 "mcprun.query.repeat": repeat,
             },
         )
-        if provider := _PROVIDERS.get(self._model.kind):
-            span.set_attribute("gen_ai.provider.name", provider)
+        span.set_attributes(self._provider)
         if self._protocol:
             span.set_attribute("mcp.protocol.version", self._protocol)
         self._open[query, repeat] = span
@@ -78,11 +90,32 @@ class Spans:
                 yield
         finally:
             del self._open[query, repeat]
+            if self._outlet:
+                self._outlet.calls.release(span.get_span_context().trace_id)
+
+    @contextmanager
+    def batch(self, batch: str | None = None) -> Iterator[Callable[[Where], None]]:
+        """Make a span of the current trace, which is the run's, with a link to the span of each query."""
+        with self._tracer.start_as_current_span(
+            _BATCH, attributes=self._provider, record_exception=False, set_status_on_exception=False
+        ) as span:
+            if batch:
+                span.set_attribute(_BATCH_ID, batch)
+
+            def link(where: Where) -> None:
+                if query := self._open.get((where.query, where.repeat)):
+                    span.add_link(query.get_span_context())
+
+            yield link
 
     def handle(self, event: Event) -> None:
-        """Tell of an event on the span that it belongs to."""
+        """Record an event on the span that it belongs to."""
         if isinstance(event, ServerStart):
             self._protocol = event.protocol
+        if isinstance(event, BatchSent):
+            get_current_span().set_attributes({_BATCH_ID: event.batch, "mcprun.batch.requests": event.size})
+        if isinstance(event, ToolCall) and self._outlet:
+            self._outlet.calls.release_current(_call_error(event))
         span = self._open.get((event.where.query, event.where.repeat)) if event.where else None
         if not span:
             return
@@ -125,6 +158,14 @@ def _end(span: Span, transcript: Transcript) -> None:
         span.set_status(Status(StatusCode.ERROR, transcript.error.message))
 
 
+def _call_error(event: ToolCall) -> str | None:
+    """Return the `error.type` of a call, of low cardinality. None if it succeeded.
+
+    It is `tool_error` for a result with `isError` (semantic conventions for MCP, "Client").
+    """
+    return (event.problem or "tool_error").replace(" ", "_") if event.is_error else None
+
+
 def _kind(error: str) -> str:
-    """Take the kind out of what an event says of an error: its words may hold content."""
+    """Return the kind of an error that an event describes: its words may hold content."""
     return error.partition(":")[0]
