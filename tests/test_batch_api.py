@@ -453,6 +453,23 @@ def test_budgets_count_half_the_price(tmp_path: Path) -> None:
         assert done.code == code, done.stderr
 
 
+def test_a_budget_makes_no_more_batches_and_gives_the_final_sum(tmp_path: Path) -> None:
+    """Turns and judge requests that wait for the budget go out together, and spend it by one request more at most."""
+    usage = {"input_tokens": 100, "output_tokens": 500}
+
+    def answer(body: Body) -> Answer:
+        is_judge = "output_config" in body
+        return {**text('{"reason": "fine", "passed": true}' if is_judge else "Done."), "usage": usage}
+
+    cost = (price("claude-sonnet-5-5", Usage(**usage)) or 0) / 2
+    with MessagesApi(answer) as api:
+        flags = (*FLAGS, "--budget-usd", f"{8.5 * cost:f}")
+        done = ask(tmp_path, api, *flags, expect={"judge": "It is fine."}, queries=20)
+    assert (done.code, sum(sizes(api)), len(sizes(api))) == (3, 9, 3)
+    told = f"the run has spent ${9 * cost:,.4f}, and --budget-usd allows ${8.5 * cost:,.4f}"
+    assert (done.record["error"]["message"], done.stderr.count(told)) == (told, 1)
+
+
 @pytest.mark.parametrize("model", ["script", "replay:whole", "bedrock:claude"])
 def test_only_claude_is_asked_in_batches(tmp_path: Path, model: str) -> None:
     """Scripts and recordings cost nothing, and providers have other batches: refused before anything runs."""

@@ -35,6 +35,7 @@ def test_a_wave_goes_out_when_all_wait(queries: int, landing: int) -> None:
         for number in range(queries):
             assert sent == []
             room.join(waiting(number))
+            await asyncio.sleep(0)
         for _ in range(landing):
             assert sent == []
             flight.land()
@@ -74,12 +75,39 @@ def test_those_whose_batch_is_out_count_as_waiting() -> None:
         room.join(first)
         room.send()
         room.join(late)
+        await asyncio.sleep(0)
         assert sent == [[first], [late]]
         room.release([first, late])
         room.join(again := waiting(0))
+        await asyncio.sleep(0)
         assert len(sent) == 2
         room.join(other := waiting(1))
+        await asyncio.sleep(0)
         assert sent[2:] == [[again, other]]
+        room.close()
+
+    asyncio.run(run())
+
+
+def test_those_who_go_on_together_make_one_wave() -> None:
+    """The first one to join does not take the others, which are about to, for queries that wait for something else."""
+
+    async def run() -> None:
+        sent: list[list[Waiting]] = []
+        room, free = Room(Flight(3), 600, sent.append), asyncio.Event()
+
+        async def one(number: int) -> None:
+            room.aside(mine := object())
+            await free.wait()
+            room.release([mine])
+            room.join(waiting(number))
+
+        tasks = [asyncio.create_task(one(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        free.set()
+        await asyncio.gather(*tasks)
+        await asyncio.sleep(0)
+        assert [len(wave) for wave in sent] == [3]
         room.close()
 
     asyncio.run(run())
@@ -113,6 +141,7 @@ def test_no_batch_is_above_the_bounds(sizes: list[int]) -> None:
         those = [waiting(number, size) for number, size in enumerate(sizes)]
         for one in those:
             room.join(one)
+        await asyncio.sleep(0)
         assert [one for wave in sent for one in wave] == those
         assert all(len(wave) <= 5 and sum(one.size for one in wave) <= 20 for wave in sent)
         room.close()

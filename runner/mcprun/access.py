@@ -1,4 +1,4 @@
-"""What a 401 or 403 of the API means: for one query, or for the whole run.
+"""What a refusal by the API (401, 403, or no credentials) means: for one query, or for the whole run.
 
 A refusal of the model that a query names itself is the error of that query. Any other one ends the run if no request
 has succeeded before. After a success it is the error of its query, until three queries in a row are refused.
@@ -17,8 +17,8 @@ from mcprun.events import Where
 MAX_REFUSALS = 3
 """Queries that are refused in a row, without a success between them, before the run ends."""
 
-_UNAUTHORIZED = 401
-"""The credentials are invalid (RFC 9110, section 15.5.2). A success with earlier ones says nothing about them."""
+_FORBIDDEN = 403
+"""The credentials are known (RFC 9110, section 15.5.4). A 401 may be that of others than an earlier process had."""
 
 RUN_CLIENT, JUDGE_CLIENT = "run", "judge"
 """The client of the run's model, and that of a judge from another provider."""
@@ -37,9 +37,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that was refused with a 401 or 403 (`status`), and not for the model that its query names.
+    """A request that was refused, and not for the model that its query names.
 
-    `is_accepted` is set if the API accepted the same credentials for the Message Batch that the request was in.
+    `status` is 401 or 403, or None if there were no credentials to send. `is_accepted` is set if the API accepted the
+    same credentials for the Message Batch that the request was in.
     """
 
     source: Source
@@ -109,7 +110,7 @@ class RunAccess:
             self._granted.add(refusal.source.client)
         if refusal.source.client in self._granted:
             return True
-        return self._was_granted and refusal.status != _UNAUTHORIZED and refusal.source.client == RUN_CLIENT
+        return self._was_granted and refusal.status == _FORBIDDEN and refusal.source.client == RUN_CLIENT
 
 
 class AccessLog:

@@ -128,7 +128,7 @@ class NoConnectionError(RequestError):
 
 
 class DeniedError(RequestError):
-    """The API refused the credentials, or their access to what was requested (401, 403).
+    """The API refused the credentials, or their access to what was requested (401, 403), or there are none.
 
     `names_model` is set if the request named a model itself. `is_accepted` is set if the API accepted the same
     credentials for a Message Batch, of which it refused one request.

@@ -242,7 +242,7 @@ def told(
     except anthropic.APIStatusError as error:
         raise _status_error(error, asked_for, model, has_marks=has_marks) from None
     except refusals as error:
-        raise RunError(ErrorKind.API_REFUSED, f"no credentials for the API: {error}") from None
+        raise DeniedError(f"no credentials for the API: {error}", names_model=False) from None
     except (anthropic.APIError, ValueError, RecursionError) as error:
         message = f"the API's answer can't be read: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None

@@ -109,9 +109,12 @@ class Room:
         self.aside(one)
 
     def aside(self, one: object) -> None:
-        """Count a query that waits for something other than the next batch, such as one in flight."""
+        """Count a query that waits for something other than the next batch, such as one in flight.
+
+        Others that go on in this turn of the event loop are about to release themselves, or to join: look after them.
+        """
         self._all.add(one)
-        self._look()
+        asyncio.get_running_loop().call_soon(self._look)
 
     def release(self, some: Iterable[object]) -> None:
         """Stop counting queries whose wait is over."""
