@@ -6,7 +6,7 @@ Signals, the run's own deadline, spent budgets and errors that every query would
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from mcprun.errors import ErrorKind, RunError
@@ -28,19 +28,20 @@ class Ending:
         self.is_busy = False
         self.patience = 0.0
         self.again: set[tuple[str, int]] = set()
+        self._watchers: list[Callable[[], None]] = []
         self._is_abandoned = asyncio.Event()
         self._is_cut = False
         self._work: asyncio.Task[None] | None = None
 
     def stop(self, reason: RunError) -> None:
         """Start nothing more."""
-        self.reason = self.reason or reason
+        self._give(reason)
         if not self.is_busy:
             self._cut()
 
     def end(self, reason: RunError) -> None:
         """Start nothing more, and cancel what is in flight."""
-        self.reason = self.reason or reason
+        self._give(reason)
         self._cut()
 
     def run_again(self, query: str, repeat: int) -> None:
@@ -57,6 +58,16 @@ class Ending:
             async with asyncio.timeout(self.patience):
                 await self._is_abandoned.wait()
         return self._is_abandoned.is_set()
+
+    def watch(self, called: Callable[[], None]) -> None:
+        """Call a function when the first reason is given."""
+        self._watchers.append(called)
+
+    def _give(self, reason: RunError) -> None:
+        if not self.reason:
+            self.reason = reason
+            for called in self._watchers:
+                called()
 
     def _cut(self) -> None:
         if not self._is_cut:

@@ -26,6 +26,7 @@ class Running:
         self._plan = plan
         self._ending = Ending()
         self._asked: asyncio.Queue[tuple[Query, int] | None] = asyncio.Queue()
+        self._ending.watch(lambda: self._asked.put_nowait(None))  # else idle workers would wait for another query
         self._told: SimpleQueue[Transcript | None] = SimpleQueue()
         self._open = self._done = 0
         self._outcome: Result | BaseException | None = None
