@@ -22,6 +22,7 @@ from mcprun.records import Verdict
 from tests.support.cli import QUICKSTART, RAW, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
 from tests.support.facts import transcript
 from tests.support.forks import Forks
+from tests.support.messages_api import Answer, Body, MessagesApi, error, prompt_of, text
 from tests.test_architecture import HEAVY
 
 pytest_plugins = ["pytester"]
@@ -849,3 +850,18 @@ def test_what_a_command_line_holds_stays_its_own(first: str, args: list[str]) ->
     assert split(shlex.join(["server.py"]) + " -- " + shlex.join(["x", *args])) == ("server.py", ("x", *args))
     line = shlex.join(["npm", "run", first]) + " -- --flag"
     assert split(line) == (line, ())
+
+
+def test_a_run_that_stops_by_itself_ends_pytest(suite: Suite) -> None:
+    """The tests that follow fail with its reason: no worker waits for another query then."""
+    write_jsonl(suite.path / "p.jsonl", *({"id": f"q{n}", "prompt": f"{n} DROP" if n else "Hi"} for n in range(6)))
+
+    def answer(body: Body) -> Answer:
+        return error(403, "permission_error", "No") if "DROP" in prompt_of(body) else text("ok")
+
+    with MessagesApi(answer) as api:
+        env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
+        done = suite.run("p.jsonl", *BARE, env=env)
+        assert len(api.requests) == 4
+    done.assert_outcomes(passed=1, errors=5)
+    done.stdout.fnmatch_lines(["*3 queries in a row were refused, and no request succeeded between them*"])
