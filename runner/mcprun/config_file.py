@@ -22,6 +22,7 @@ from mcprun.config_entry import Entry, label
 from mcprun.errors import UsageError
 from mcprun.oauthclient import registered
 from mcprun.placeholders import Surroundings
+from mcprun.special_files import open_input
 from mcprun.target import HttpTarget, StdioTarget, http_target, variables_of
 
 _ROOTS = (
@@ -223,7 +224,8 @@ def _bare(config: Mapping[str, Any]) -> str:
 
 def _read(file: Path) -> Any:
     try:
-        return jsonc.parse(file.read_bytes())
+        with open_input(file) as stream:
+            return jsonc.parse(stream.read())
     except OSError as error:
         raise UsageError(f"can't read {file}: {error.strerror}") from None
     except jsonc.JsoncError as error:

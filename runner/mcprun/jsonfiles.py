@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from mcprun.jsontext import finite
 from mcprun.records import JsonObject
+from mcprun.special_files import refuse_to_replace
 from mcprun.surrogates import well_formed, well_formed_bytes, well_formed_json
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -79,7 +80,11 @@ def parsed(line: bytes) -> Any:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file, or replace it, in one step: it is never there half."""
+    """Write a file, or replace it, in one step: it is never there half.
+
+    Raises `UsageError` if the path is a folder, a pipe or a device, which must not be replaced.
+    """
+    refuse_to_replace(path)
     staged(path, data).replace(path)
 
 

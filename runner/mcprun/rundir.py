@@ -33,6 +33,7 @@ from mcprun.operating_system import relative_path
 from mcprun.outline import Outline
 from mcprun.paid import Paid
 from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Usage
+from mcprun.special_files import kind_of, refuse_special
 from mcprun.tally import Tally
 
 OUTPUTS = Path("outputs")
@@ -41,6 +42,9 @@ LATEST = "latest"
 RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED = (
     "run.json", "transcripts.jsonl", "trace.jsonl", "server.log", "queries.jsonl", "prompts.jsonl", "retried.jsonl"
 )  # fmt: skip
+
+FILES = frozenset({RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED})
+"""All files of a run."""
 
 Key = tuple[str, int]
 """A query's id and the repeat."""
@@ -79,8 +83,14 @@ class Run:
 
     @classmethod
     def read_record(cls, name: str) -> Run:
-        """Open a run without checking its transcripts: to repair it, or to use its record."""
+        """Open a run without checking its transcripts: to repair it, or to use its record.
+
+        Raises `UsageError` if there is none, if `run.json` can't be read, or if a file of the run is a folder, a pipe,
+        a socket or a device, which reading might wait for.
+        """
         path = _find(name)
+        for file in sorted(FILES):
+            refuse_special(path / file)
         try:
             record = _parsed_as(RunRecord, (path / RUN).read_bytes())
         except FileNotFoundError:
@@ -394,6 +404,9 @@ def _find(name: str) -> Path:
             return OUTPUTS / path.read_text(encoding="utf-8").strip()
     if name == LATEST:
         raise UsageError(f"there is no run yet in {OUTPUTS}/: mcprun batch makes one")
+    with suppress(OSError):
+        if kind := kind_of(Path(name).stat().st_mode):
+            raise UsageError(f"{name} is {kind}, not a run")
     raise UsageError(f"there is no run {name}, nor {OUTPUTS / name}")
 
 
