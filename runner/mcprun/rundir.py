@@ -29,10 +29,11 @@ from mcprun.compact import Digests
 from mcprun.errors import UsageError
 from mcprun.integrity import damage, is_torn
 from mcprun.jsonfiles import parsed
+from mcprun.mcp_shapes import problem
 from mcprun.operating_system import relative_path
 from mcprun.outline import Outline
 from mcprun.paid import Paid
-from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Usage
+from mcprun.records import SCHEMA, Counts, JsonObject, RunRecord, Transcript, Usage
 from mcprun.special_files import kind_of, refuse_special
 from mcprun.tally import Tally
 
@@ -60,6 +61,9 @@ _EVENT = re.compile(rb'\{"event":"(?P<name>[a-z_]+)"')
 
 _REPLIES = frozenset({"model_call", "judge_call", "asked"})
 """Events that hold a model's reply."""
+
+_SHOWN = 40
+"""Characters of a wrong version that are shown."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,10 @@ class Run:
             record = _parsed_as(RunRecord, (path / RUN).read_bytes())
         except FileNotFoundError:
             raise UsageError(f"{path} is no run: it has no {RUN}") from None
-        except (OSError, ValidationError) as error:
-            raise UsageError(f"can't read {path / RUN}: {str(error).splitlines()[0]}") from None
+        except OSError as error:
+            raise UsageError(f"can't read {path / RUN}: {error.strerror}") from None
+        except ValidationError as error:
+            raise unreadable(path / RUN, error, f"can't read {path / RUN}") from None
         return cls(path, record)
 
     def check(self) -> None:
@@ -151,7 +157,7 @@ class Run:
                     query = parsed(line)
                     digests.add(query["id"], query["digest"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise UsageError(f"can't read {path}: {error}") from None
+            raise UsageError(f"can't read {path}: {_reason(error)}") from None
         return digests
 
     def replies(self) -> Iterator[Paid]:
@@ -173,7 +179,7 @@ class Run:
                                 taken.add((batch, event.get("request_id")))
                             yield Paid(event["model"], Usage.model_validate(usage) if usage else None, bool(batch))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"can't read {self.path / TRACE}: {error}") from None
+            raise UsageError(f"can't read {self.path / TRACE}: {_reason(error)}") from None
 
     def events(self) -> Iterator[JsonObject]:
         """Stream the events of the trace, in order of happening (`events.py`); none where there is no trace.
@@ -384,16 +390,29 @@ def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
     try:  # the slower parser accepts halves of surrogate pairs
         return kind.model_validate(parsed(line))
     except ValueError as error:
-        raise _no_transcript(path, error) from None
+        raise unreadable(path, error, f"{path} holds a line that is no transcript") from None
 
 
-def _no_transcript(path: Path, error: ValueError) -> UsageError:
-    """Say which field is wrong, or what is no JSON."""
-    why: object = error
+def unreadable(path: Path, error: ValueError, what: str) -> UsageError:
+    """Return the error for a file of records: a newer version's, or `what` is wrong and why, in one line."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
-        why = ".".join(map(str, first["loc"])) or first["msg"]
-    return UsageError(f"{path} holds a line that is no transcript: {why}")
+        if first["loc"] == ("schema",) and first["type"] == "less_than_equal":
+            newer = f"it has schema {str(first['input'])[:_SHOWN]}, and this one reads up to {SCHEMA}"
+            return UsageError(f"{path} was written by a newer version of mcprun ({newer}): upgrade mcprun")
+    return UsageError(f"{what}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """Describe in one line why a file can't be read."""
+    match error:
+        case OSError(strerror=str(strerror)):
+            return strerror
+        case ValidationError():
+            return problem(error)
+        case KeyError():
+            return f"{error.args[0]} is missing"
+    return " ".join(str(error).split())
 
 
 def _find(name: str) -> Path:
