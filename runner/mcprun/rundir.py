@@ -29,6 +29,7 @@ from mcprun.compact import Digests
 from mcprun.errors import UsageError
 from mcprun.integrity import damage, is_torn
 from mcprun.jsonfiles import parsed
+from mcprun.long_integers import may_hold
 from mcprun.mcp_shapes import problem
 from mcprun.operating_system import relative_path
 from mcprun.outline import Outline
@@ -101,7 +102,7 @@ class Run:
             raise UsageError(f"{path} is no run: it has no {RUN}") from None
         except OSError as error:
             raise UsageError(f"can't read {path / RUN}: {error.strerror}") from None
-        except ValidationError as error:
+        except ValueError as error:
             raise unreadable(path / RUN, error, f"can't read {path / RUN}") from None
         return cls(path, record)
 
@@ -378,7 +379,7 @@ def _whole(kind: type[_Read], path: Path) -> Iterator[tuple[_Read, bytes]]:
 
 def _parsed_as(kind: type[_Read], data: bytes) -> _Read:
     """Parse a record; numbers that JSON has no form for, which older files hold, become their names."""
-    if b"NaN" in data or b"Infinity" in data:
+    if b"NaN" in data or b"Infinity" in data or may_hold(data):
         return kind.model_validate(parsed(data))
     return kind.model_validate_json(data)
 
