@@ -85,6 +85,8 @@ async def list_all(
         raise RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) from None
     record = redactor.value(described(server))
     told = sorted_catalog(redactor.value(found)) if found else None
+    for message in redactor.take_warnings():
+        watch(Warned(message=message))
     return record.model_copy(update={"tools": in_order(record.tools)}), told
 
 
