@@ -198,8 +198,8 @@ def test_a_signal_ends_a_run_over_any_transport(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_cuts_redaction_short(tmp_path: Path, sent: signal.Signals) -> None:
-    """Redaction blocks the event loop too; what there is no time to look at is redacted whole."""
+def test_a_signal_ends_a_run_that_redacts(tmp_path: Path, sent: signal.Signals) -> None:
+    """Redaction blocks the event loop; what there is no time to look at is redacted whole."""
     queries = [script(("says", {}), id=f"q{number}") for number in range(30)]
     write_jsonl(tmp_path / "p.jsonl", *queries)
     offer(tmp_path)
