@@ -79,9 +79,9 @@ def test_each_command_refuses_them(run: Path, tmp_path: Path) -> None:
     for name, file in (("r1", "trace.jsonl"), ("r2", "server.log"), ("r3", "transcripts.jsonl"), ("r4", "run.json")):
         shutil.copytree(run / "s1", tmp_path / name)
         place("a pipe", tmp_path / name / file)
-    os.mkfifo(tmp_path / "pipe.json")
+    place("a pipe", tmp_path / "pipe.json")
     (tmp_path / "out").mkdir()
-    os.mkfifo(tmp_path / "page")
+    place("a pipe", tmp_path / "page")
     for command in (
         ["show", "r1"],
         ["show", "r3", "a"],
@@ -114,7 +114,7 @@ def test_a_pipe_is_read_that_has_a_writer(tmp_path: Path) -> None:
     query = '{"id": "a", "prompt": "?", "script": [{"text": "Yes."}]}\n'
     for name in ("/dev/stdin", "-", "/dev/fd/0"):
         assert run_mcprun("batch", name, RAW, cwd=tmp_path, input=query).code == 0
-    os.mkfifo(tmp_path / "named")
+    place("a pipe", tmp_path / "named")
     writer = threading.Thread(target=(tmp_path / "named").write_text, args=(query,))
     writer.start()
     done = run_mcprun("validate", "named", cwd=tmp_path)
@@ -130,7 +130,7 @@ def test_a_pipe_is_read_that_has_a_writer(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("brief_wait")
 def test_a_pipe_without_a_writer_is_given_up(tmp_path: Path, read: Callable[[str], object]) -> None:
     """It is named, and no thread is left that waits for it."""
-    os.mkfifo(tmp_path / "p.json")
+    place("a pipe", tmp_path / "p.json")
     before = threading.active_count()
     with pytest.raises(UsageError, match=r"p\.json is a pipe that no process writes to$"):
         read(str(tmp_path / "p.json"))
