@@ -11,18 +11,23 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.support.as_told import COMPLETE, ERAS, calling, played, told
+from tests.support.as_told import COMPLETE, ERAS, TRANSPORTS, calling, played, told
 from tests.support.cli import run_mcprun
 
 HUGE = "a number that no double holds"
 """Stands for `1e400` until a result is written."""
+
+LONG = "an integer that Python does not convert"
+"""Stands for 4,400 digits."""
 
 anything = st.characters(categories=("L", "M", "N", "P", "S", "Z", "C")) | st.sampled_from(
     "\0\x1b\ud800\udc00\uffff\u2028\U0010ffff"
 )
 texts = st.text(anything, max_size=8)
 numbers = (
-    st.integers() | st.floats() | st.sampled_from([10**400, -(10**401), HUGE, -0.0, 1e308, 5e-324, float("nan"), 2**63])
+    st.integers()
+    | st.floats()
+    | st.sampled_from([10**400, -(10**401), HUGE, LONG, -0.0, 1e308, 5e-324, float("nan"), 2**63])
 )
 leaves = st.none() | st.booleans() | numbers | texts
 values = st.recursive(
@@ -69,7 +74,8 @@ def written(value: Any, number: int, era: str) -> str:
     """Write a result as JSON text, every other one without escapes; most of them are complete."""
     if era != "legacy" and isinstance(value, dict) and number % 4:
         value = {**COMPLETE, **value}
-    return json.dumps(value, ensure_ascii=bool(number % 2)).replace(json.dumps(HUGE), "1e400")
+    text = json.dumps(value, ensure_ascii=bool(number % 2))
+    return text.replace(json.dumps(HUGE), "1e400").replace(json.dumps(LONG), "7" * 4400)
 
 
 def strict(text: str) -> Any:
@@ -82,12 +88,14 @@ def strict(text: str) -> Any:
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_no_answer_is_a_fault_of_ours(tmp_path: Path, era: str) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_no_answer_is_a_fault_of_ours(tmp_path: Path, transport: str, era: str) -> None:
     """Hundreds of answers to calls, prompts and resources, in one run; then what is read of it."""
+    count = 50 if transport == "stdio" else 20
     found = {
-        "c": examples(calls | values, 150),
-        "p": examples(prompts | values, 50),
-        "r": examples(resources | values, 50),
+        "c": examples(calls | values, 3 * count),
+        "p": examples(prompts | values, count),
+        "r": examples(resources | values, count),
     }
     results = {
         f"{kind}:{number}": written(value, number, era)
@@ -101,7 +109,7 @@ def test_no_answer_is_a_fault_of_ours(tmp_path: Path, era: str) -> None:
         for key in results
     ]  # fmt: skip
     flags = ["--out", "run", "--allow-tool-errors", "--concurrency", "8"]
-    done = played(tmp_path, told(tmp_path, era, results), "stdio", *queries, flags=flags)
+    done = played(tmp_path, told(tmp_path, era, results), transport, *queries, flags=flags)
     run = tmp_path / "run"
     transcripts = [strict(line) for line in (run / "transcripts.jsonl").read_bytes().decode().split("\n") if line]
     assert len(transcripts) == len(queries)

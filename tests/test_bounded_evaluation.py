@@ -15,10 +15,12 @@ import pytest
 
 import mcprun
 from mcprun import evaluation
+from mcprun.records import JsonObject
 from mcprun.redact import Redactor
 from mcprun.report.dialogue import dialogue
 from mcprun.report.workflow import without_commands
 from mcprun.scrub import Scrubber
+from tests.support.as_told import COMPLETE, serving, told
 from tests.support.cli import SECONDS, SERVERS, clean_environment, commands, read_jsonl, run_mcprun, script, write_jsonl
 from tests.support.runs import call, transcript
 
@@ -129,10 +131,15 @@ def test_a_signal_ends_a_run_that_evaluates(tmp_path: Path, place: str) -> None:
     sent = signal.SIGINT if "match" in place else signal.SIGTERM
     offer(tmp_path, *numbers)
     write_jsonl(tmp_path / "p.jsonl", *(PLACES[place][0](number) for number in numbers))
-    command = [str(Path(commands(), "mcprun")), "batch", "p.jsonl", SERVER, "--model", "script", "--elicit", "script"]
+    end_by_signal(tmp_path, sent, SERVER, len(numbers))
+
+
+def end_by_signal(folder: Path, sent: signal.Signals, server: str, count: int, *more: str) -> None:
+    """Run `p.jsonl`, send a signal once its first query has ended in an error, SIGINT twice, and look at the run."""
+    command = [str(Path(commands(), "mcprun")), "batch", "p.jsonl", server, "--model", "script", "--elicit", "script"]
     process = subprocess.Popen(
-        [*command, "--concurrency", "1", "--out", "out"],
-        cwd=tmp_path, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        [*command, "--concurrency", "1", "--out", "out", *more],
+        cwd=folder, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert process.stderr
@@ -146,10 +153,97 @@ def test_a_signal_ends_a_run_that_evaluates(tmp_path: Path, place: str) -> None:
         process.kill()
         process.wait()
     assert process.returncode == (143 if sent == signal.SIGTERM else 130)
-    assert json.loads((tmp_path / "out" / "run.json").read_bytes())["state"] == "interrupted"
-    done = read_jsonl(tmp_path / "out" / "transcripts.jsonl")
+    assert json.loads((folder / "out" / "run.json").read_bytes())["state"] == "interrupted"
+    done = read_jsonl(folder / "out" / "transcripts.jsonl")
     assert [one["id"] for one in done][:1] == ["q1"]
-    assert len(done) < len(numbers) // 2
+    assert len(done) < count // 2
+
+
+def asks_by_result(number: int, era: str) -> JsonObject:
+    """Make a result of 2026-07-28 that asks for input first, by a form that its answer fits only after a long time."""
+    form = {"type": "object", "properties": {"a": {"type": "string", "pattern": slow(number)}}}
+    asked = {"method": "elicitation/create", "params": {"message": SLOW, "requestedSchema": form}}
+    return {**COMPLETE, "resultType": "input_required", "inputRequests": {"x": asked}, "requestState": era}
+
+
+@pytest.mark.parametrize(
+    ("transport", "era", "place", "sent"),
+    [
+        ("stdio", "2026-07-28", "outputSchema", signal.SIGINT),
+        ("stdio", "2026-07-28", "requestedSchema", signal.SIGTERM),
+        ("http", "legacy", "outputSchema", signal.SIGTERM),
+        ("http", "2026-07-28", "outputSchema", signal.SIGTERM),
+        ("http", "2026-07-28", "elicit.match", signal.SIGINT),
+    ],
+)
+def test_a_signal_ends_a_run_over_any_transport(
+    tmp_path: Path, transport: str, era: str, place: str, sent: signal.Signals
+) -> None:
+    """The answers of a server are evaluated alike over HTTP and stdio, in both eras."""
+    numbers = range(1, 41)
+    make = PLACES[place][0]
+    queries = [make(number) for number in numbers]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    tools: list[JsonObject] = []
+    results: dict[str, JsonObject] = {}
+    for number in numbers:
+        name = f"out{number}" if place == "outputSchema" else f"ask{number}"
+        output = {"type": "object", "properties": {"t": {"type": "string", "pattern": slow(number)}}}
+        tools.append({"name": name, "inputSchema": OBJECT, **({"outputSchema": output} if "out" in name else {})})
+        answer: JsonObject = {"content": [], "structuredContent": {"t": SLOW}}
+        results[name] = answer if "out" in name else asks_by_result(number, era)
+    with serving(told(tmp_path, era, results, {"tools/list": [{"tools": tools}]}), transport) as (server, *more):
+        end_by_signal(tmp_path, sent, server, len(numbers), *more)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_that_redacts(tmp_path: Path, sent: signal.Signals) -> None:
+    """Redaction blocks the event loop; what there is no time to look at is redacted whole."""
+    queries = [script(("says", {}), id=f"q{number}") for number in range(30)]
+    write_jsonl(tmp_path / "p.jsonl", *queries)
+    offer(tmp_path)
+    flags = [part for number in range(120) for part in ("--redact", slow(number))]
+    process = until_evaluating(tmp_path, "batch", "p.jsonl", SERVER, "--concurrency", "1", "--out", "out", *flags)
+    code = stopped(process, sent, times=2 if sent == signal.SIGINT else 1)
+    assert code == (143 if sent == signal.SIGTERM else 130)
+    assert json.loads((tmp_path / "out" / "run.json").read_bytes())["state"] == "interrupted"
+    assert len(read_jsonl(tmp_path / "out" / "transcripts.jsonl")) < len(queries)
+    assert SLOW not in "".join(file.read_text() for file in (tmp_path / "out").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_init_that_looks_for_values(tmp_path: Path, sent: signal.Signals) -> None:
+    """It writes nothing; the patterns of these tools would take a minute. No server runs by then."""
+    schema = {f"v{n}": {"type": "string", "pattern": slow(n), "examples": [SLOW] * 3} for n in range(60)}
+    tool = {"name": "t", "inputSchema": {**OBJECT, "properties": schema, "required": list(schema)}}
+    (tmp_path / "offer").write_text(json.dumps({"tools": [tool]}), encoding="utf-8")
+    process = until_evaluating(tmp_path, "init", SERVER, "--no-workflow")
+    assert stopped(process, sent, times=1) == (-signal.SIGTERM if sent == signal.SIGTERM else 130)
+    assert [file.name for file in tmp_path.iterdir()] == ["offer"]
+
+
+def until_evaluating(folder: Path, *args: str) -> subprocess.Popen[bytes]:
+    """Start a command, and wait until it evaluates a pattern."""
+    process = subprocess.Popen(
+        [str(Path(commands(), "mcprun")), *args],
+        cwd=folder, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not is_evaluating(process.pid) and process.poll() is None:
+        pass
+    return process
+
+
+def stopped(process: subprocess.Popen[bytes], sent: signal.Signals, times: int) -> int:
+    """Send a signal to a process so many times, and return its exit code."""
+    try:
+        for _ in range(times):
+            process.send_signal(sent)
+        return process.wait(SECONDS)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def is_evaluating(process_id: int) -> bool:
@@ -171,20 +265,8 @@ def test_sigterm_cuts_scrubbing_short(tmp_path: Path) -> None:
     assert run_mcprun("batch", prompts, SERVER, "--out", "recording", cwd=tmp_path).code == 0
     offer(tmp_path)
     flags = [part for number in range(120) for part in ("--scrub", slow(number))]
-    command = [str(Path(commands(), "mcprun")), "batch", "p.jsonl", SERVER, "--model", "replay:recording"]
-    process = subprocess.Popen(
-        [*command, "--concurrency", "1", "--out", "out", *flags],
-        cwd=tmp_path, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        while not is_evaluating(process.pid) and process.poll() is None:
-            pass
-        process.send_signal(signal.SIGTERM)
-        process.wait(SECONDS)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 143
+    command = ("batch", "p.jsonl", SERVER, "--model", "replay:recording", "--concurrency", "1", "--out", "out", *flags)
+    assert stopped(until_evaluating(tmp_path, *command), signal.SIGTERM, times=1) == 143
     assert json.loads((tmp_path / "out" / "run.json").read_bytes())["state"] == "interrupted"
     assert len(read_jsonl(tmp_path / "out" / "transcripts.jsonl")) < len(queries)
 

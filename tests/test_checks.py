@@ -158,6 +158,14 @@ def test_errors_of_tools_that_are_not_there(allow: bool) -> None:
     assert all(check.passed for check in check_all(expect, outcome, Show(), allow_tool_errors=True))
 
 
+def test_blocks_of_a_result_are_told_apart() -> None:
+    """By a line break, in a message of one line."""
+    texts = [{"type": "text", "text": text} for text in ("two\nwords", "a  note")]
+    made = Call(turn=0, tool="t", input={}, is_error=True, content=texts)
+    assert Show().result(made) == repr("two words\na note")
+    assert Show(lambda text: text.replace("note", "***")).result(made) == repr("two words\na ***")
+
+
 def test_long_inputs_are_cut_short() -> None:
     """A message stays readable, whatever the input."""
     assert len(Show().call(call("a", x="y" * 10_000))) < 300

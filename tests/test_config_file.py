@@ -187,6 +187,9 @@ def test_placeholders_of_what_is_not_used_do_no_harm(tmp_path: Path) -> None:
         ({"command": "s", "env": {"A": "${nope.x}"}}, "env.A: ${nope.x} is an unknown placeholder"),
         ({"command": "s", "cwd": 1}, "cwd: expected a string, got a number"),
         ({"command": "s", "envFile": []}, "envFile: expected a string, got a list"),
+        ({"command": "s", "envFile": "nope.env"}, "envFile: can't read nope.env: No such file"),
+        ({"command": "npx -y server --key s3cret"}, "command is a whole command line: put its arguments into args"),
+        ({"command": ["bun x server"]}, "command is a whole command line: put its arguments into args"),
         ({"command": "s", "disabled": "yes"}, "disabled: expected true or false, got a string"),
         ({"url": "http://x", "headers": {"X": 1}}, "headers.X: expected a string, got a number"),
         ({"url": "http://x", "headers": {"X": None}}, "headers.X: expected a string, got null"),
@@ -203,6 +206,12 @@ def test_a_value_of_the_wrong_kind_is_named_by_its_path(tmp_path: Path, entry: d
     assert "s3cret" not in told
 
 
+OF_ZED = (
+    "has neither a command nor a url: an extension of Zed starts it; write the command, args and env that the"
+    " extension runs"
+)
+
+
 @pytest.mark.parametrize(
     ("config", "name", "message"),
     [
@@ -211,6 +220,10 @@ def test_a_value_of_the_wrong_kind_is_named_by_its_path(tmp_path: Path, entry: d
         ({"mcpServers": {"it": "npx"}}, "", "mcp.json: mcpServers.it: expected an object, got a string"),
         ({"mcpServers": {"it": {}}}, "", "mcp.json: mcpServers.it has neither a command nor a url"),
         ({"mcpServers": {"it": {"cmd": "x"}}}, "", "mcp.json: mcpServers.it has neither a command nor a url; did you mean command by 'cmd'?"),
+        ({"mcp": {"it": {"type": "local", "command": []}}}, "", "mcp.json: mcp.it has neither a command nor a url"),
+        ({"mcp": {"it": {"type": "local", "command": [" "]}}}, "", "mcp.json: mcp.it has neither a command nor a url"),
+        ({"context_servers": {"it": {"source": "extension", "settings": {}}}}, "", f"mcp.json: context_servers.it {OF_ZED}"),
+        ({"context_servers": {"it": {"settings": {"url": "s3cret"}}}}, "", f"mcp.json: context_servers.it {OF_ZED}"),
         ({"mcpServers": {"it": {"type": "sse", "command": "x"}}}, "", "mcp.json: mcpServers.it has no url, and its type is sse"),
         ({"mcpServers": {"it": {"type": "ws", "url": "ws://x"}}}, "", "mcp.json: mcpServers.it.type is 'ws'; mcprun knows stdio, http and sse"),
         ({"mcpServers": {"it": {"command": "x", "url": "http://x"}}}, "", "mcp.json: mcpServers.it has both command and url: remove one, or set type"),
@@ -232,6 +245,20 @@ def test_a_value_of_the_wrong_kind_is_named_by_its_path(tmp_path: Path, entry: d
 def test_what_is_wrong_with_a_configuration(tmp_path: Path, config: Any, name: str, message: str) -> None:
     """One message, which says where and what to do."""
     assert message == refusal(tmp_path, config, name)
+
+
+def test_the_home_folder_may_be_written_short(tmp_path: Path) -> None:
+    """As VS Code has it, in what names a file or a folder; a command with a space in its path is a path."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "e.env").write_text("A=1\n")
+    known = Surroundings({}, tmp_path, tmp_path / "home")
+    entry = {"command": "~/my server/run", "args": ["~/x"], "cwd": "~/work", "envFile": "~/e.env", "env": {"B": "~/y"}}
+    (tmp_path / "mcp.json").write_text(json.dumps({"servers": {"it": entry}}))
+    found = read_server(tmp_path / "mcp.json", "it", (), known)
+    assert isinstance(found, StdioTarget)
+    home = str(tmp_path / "home")
+    assert (found.command, found.args, found.cwd) == (f"{home}/my server/run", ("~/x",), f"{home}/work")
+    assert found.env == {"A": "1", "B": "~/y"}
 
 
 def test_arguments_go_to_a_command_only(tmp_path: Path) -> None:

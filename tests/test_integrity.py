@@ -18,6 +18,9 @@ from tests.support.runs import event, failed, transcript, write_run
 TRANSCRIPTS, RECORD, QUERIES = "transcripts.jsonl", "run.json", "queries.jsonl"
 
 
+NEWER = r"was written by a newer version of mcprun \(it has schema 99, and this one reads up to 1\): upgrade mcprun$"
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """Write a finished run of three queries, as a process leaves it."""
@@ -37,6 +40,11 @@ def write_lines(path: Path, *lines: bytes) -> None:
 def edit_record(path: Path, **changes: Any) -> None:
     record = json.loads((path / RECORD).read_bytes())
     (path / RECORD).write_text(json.dumps({**record, **changes}))
+
+
+def edit_line(path: Path, **changes: Any) -> None:
+    first, *others = lines_of(path)
+    write_lines(path, json.dumps({**json.loads(first), **changes}).encode() + b"\n", *others)
 
 
 def tear_last(path: Path) -> None:
@@ -99,7 +107,7 @@ def no_counts(path: Path) -> None:
         (stray_line, "line 3 holds 'z', which is not a query of the run"),
         (change_verdict, "run.json counts 2 that passed, and the file holds 1"),
         (no_counts, "run.json says that the run has ended, and holds no counts"),
-        (folder_in_place, f"{TRANSCRIPTS}: Is a directory"),
+        (folder_in_place, f"{TRANSCRIPTS} is a folder, not a regular file"),
         (lambda path: (path / TRANSCRIPTS).unlink(), f"{TRANSCRIPTS}: No such file"),
         (
             lambda path: (path / QUERIES).write_bytes(b""),
@@ -108,7 +116,25 @@ def no_counts(path: Path) -> None:
         (lambda path: (path / RECORD).write_bytes(b""), f"can't read .*{RECORD}"),
         (lambda path: (path / RECORD).write_bytes(b'{"schema": 1'), f"can't read .*{RECORD}"),
         (lambda path: (path / RECORD).unlink(), f"is no run: it has no {RECORD}"),
-        (lambda path: edit_record(path, state="done"), f"can't read .*{RECORD}"),
+        (lambda path: edit_record(path, state="done"), f"{RECORD}: state is 'done', not 'started', "),
+        (
+            lambda path: edit_record(path, counts={"passed": "x"}),
+            f"{RECORD}: counts.passed is text, not a whole number$",
+        ),
+        (lambda path: edit_record(path, model=None), f"{RECORD}: model is null, not an object$"),
+        (lambda path: edit_record(path, prompts={}), f"{RECORD}: prompts.file is missing$"),
+        (lambda path: (path / RECORD).write_bytes(b"[]"), f"{RECORD}: it is a list, not an object$"),
+        (lambda path: (path / RECORD).write_bytes(b"{"), f"{RECORD}: not valid JSON: .* at line 1 column 1$"),
+        (lambda path: edit_record(path, schema="1"), f"{RECORD}: schema is text, not a whole number$"),
+        (lambda path: edit_record(path, schema=True), f"{RECORD}: schema is true, not a whole number$"),
+        (lambda path: edit_record(path, schema=99), f"{RECORD} {NEWER}"),
+        (
+            lambda path: edit_record(path, schema=10**400, state="done", new={}),
+            f"{RECORD} was written by a newer version",
+        ),
+        (lambda path: edit_line(path, schema=99), f"{TRANSCRIPTS} {NEWER}"),
+        (lambda path: edit_line(path, calls=3), f"{TRANSCRIPTS} holds a line .*: calls is a number, not a list$"),
+        (lambda path: write_jsonl(path / QUERIES, {"id": "a"}), f"can't read .*{QUERIES}: digest is missing$"),
     ],
 )
 def test_each_damage_is_named_with_its_file(run: Path, harm: Callable[[Path], None], told: str) -> None:

@@ -27,7 +27,7 @@ NAMES = (
 
 
 def place(kind: str, file: Path, victim: Path) -> None:
-    """Put something in the place of a file."""
+    """Put something in place of a file."""
     match kind:
         case "a link":
             file.symlink_to(victim)
@@ -37,13 +37,15 @@ def place(kind: str, file: Path, victim: Path) -> None:
             file.symlink_to(victim.parent, target_is_directory=True)
         case "a folder":
             file.mkdir()
+        case "a hard link":
+            file.hardlink_to(victim)
         case _:
             if sys.platform == "win32":
                 raise NotImplementedError
             os.mkfifo(file)
 
 
-KINDS = ("a link", "a dangling link", "a link to a folder", "a folder", "a pipe")
+KINDS = ("a link", "a hard link", "a dangling link", "a link to a folder", "a folder", "a pipe")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -54,7 +56,7 @@ def test_each_is_refused_before_anything_is_written(tmp_path: Path, name: str, k
     victim.write_text("mine")
     out.mkdir()
     place(kind, out / name, victim)
-    told = rf"{name} is (a link|a folder|not a regular file), and a run is only written to files of its own: remove it"
+    told = rf"{name} is (a (hard )?link|a folder|a pipe), and a run is only written to files of its own: remove it"
     with pytest.raises(UsageError, match=told):
         new_directory("p", str(out))
     with pytest.raises(UsageError, match=told):
@@ -89,18 +91,21 @@ def test_commands_refuse_them(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "trace.jsonl").symlink_to(victim)
     (tmp_path / "real" / "r.html").symlink_to(victim)
+    shutil.copytree(tmp_path / "real", tmp_path / "backup", copy_function=os.link)
     for part in ("1/2", "2/2"):
         run_mcprun("batch", prompts, RAW, "--shard", part, "--out", f"s{part[0]}", cwd=tmp_path)
     for command in (
         ["batch", prompts, RAW, "--out", "out"],
         ["batch", "--resume", "resumed"],
+        ["batch", "--resume", "backup"],
         ["merge", "s1", "s2", "--out", "merged"],
         ["report", "real", "--html", "real/r.html"],
         ["report", "real", "--junit", "real/run.json"],
         ["diff", "s1", "s2", "--html", "real/r.html"],
     ):
         done = run_mcprun(*command, cwd=tmp_path)
-        told = "is a link" in done.stderr or "is a file of a run" in done.stderr
+        told = any(words in done.stderr for words in ("is a link", "is a file of a run", "is a hard link"))
         assert (done.code, told) == (2, True), command
     assert victim.read_text() == "mine"
-    assert run_mcprun("show", "real", cwd=tmp_path).code == 0
+    for name in ("real", "backup"):
+        assert run_mcprun("show", name, cwd=tmp_path).code == 0

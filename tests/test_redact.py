@@ -17,12 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcprun import evaluation
 from mcprun.errors import REDACTED, UsageError
 from mcprun.events import ToolCall, Where
 from mcprun.heard import Lines
 from mcprun.parcels import Outbox
 from mcprun.redact import LEAST, Redactor
 from mcprun.serverlog import ServerLog
+from mcprun.spelt_patterns import shown_pattern, spells_out
 from mcprun.target import HttpTarget, secrets_of
 from tests.support.cli import RAW, SERVERS, Result, script, write_jsonl
 from tests.support.clouds_api import BareApi, FoundryApi
@@ -269,7 +271,7 @@ def test_prompts_of_stdin_with_secrets_are_not_kept(mcprun: Forks, tmp_path: Pat
     """They would stand in the run as they are; a resume asks for them."""
     lines = "".join(json.dumps(script(("ok", {}), id=name, prompt=f"card-000{name}")) + "\n" for name in "12")
     raw = SERVERS / "raw.py"
-    killed = mcprun.run("batch", "-", raw, "--redact", PATTERN, "--out", "run", cwd=tmp_path, input=lines, kill=6_700)
+    killed = mcprun.run("batch", "-", raw, "--redact", PATTERN, "--out", "run", cwd=tmp_path, input=lines, kill=7_500)
     assert killed.code < 0
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert (again.code, "give them again, as -" in again.stderr) == (2, True)
@@ -519,3 +521,64 @@ for _ in range(150):
     sys.stderr.flush()
 MCPServer("bar").run()
 """
+
+
+SPELT_OUT = [
+    "hunter2", "1234", r"\bhunter2\b", r"s3cr3t\$word\.", "(?i)hunter2", "[Hh]unter2", "hunter2|sk-\\w+", "^(?:abc|hunter2)$",
+    "pass(?:word)?", "((hunter2))", "(?P<x>hunter2)", "[.]hunter2", r"(?<=key: )hunter2", "a|b{2}|hunter2",
+]  # fmt: skip
+FORMS = [
+    r"sk-\w+", "sk-ant-[a-z]+", r"hunter\d-[a-z]", "password=.*", "(sk|pk)-[0-9]{4}", "(?:customer|account)-\\d+", "[^ ]+@example[.]org",
+    "(?:x1|(a+)+)$", "(a+)+$", "[a-f]{40}", "card-[0123456789]",
+]  # fmt: skip
+
+
+def test_patterns_that_spell_out_a_value_are_told_from_forms() -> None:
+    """A value may be varied, anchored, grouped, or one of several; a form holds a class or a repetition."""
+    assert [pattern for pattern in [*SPELT_OUT, *FORMS] if spells_out(pattern)] == SPELT_OUT
+    assert [shown_pattern(pattern) for pattern in ("hunter2", r"sk-\w+")] == [REDACTED, r"sk-\w+"]
+
+
+def test_a_value_that_is_redacted_is_not_kept(mcprun: Forks, tmp_path: Path) -> None:
+    """Neither its run nor --show-config holds it, even if the pattern does not match itself; --resume wants all again."""
+    raw, value = SERVERS / "raw.py", r"s3cr3t\$word"
+    write_jsonl(tmp_path / "p.jsonl", script(id="a"), script(id="b"))
+    flags = ("--redact", value, "--redact", r"sk-\w+", "--redact", "another[.]one")
+    shown = mcprun.run("batch", "p.jsonl", raw, *flags, "--show-config", cwd=tmp_path)
+    done = mcprun.run("batch", "p.jsonl", raw, *flags, "--limit", "1", "--out", "run", cwd=tmp_path)
+    files = "".join(file.read_text() for file in (tmp_path / "run").iterdir())
+    assert (shown.code, done.code) == (0, 0)
+    assert all("s3cr3t" not in text and "another" not in text for text in (shown.stdout, files))
+    assert done.record["arguments"]["redact"] == [REDACTED, r"sk-\w+", REDACTED]
+    again = ("batch", "--resume", "run", "--limit", "2")
+    for some, told in (
+        ((), "--redact of this run was not kept"),
+        (flags[:2], "2 --redact patterns of this run were not kept"),
+    ):
+        done = mcprun.run(*again, *some, cwd=tmp_path)
+        assert (done.code, told in done.stderr, "s3cr3t" in done.stderr) == (2, True, False)
+    assert mcprun.run(*again, *flags[:2], *flags[4:], cwd=tmp_path).code == 0
+
+
+def test_the_warning_of_a_slow_pattern_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the pattern, though the pattern may match it, and hides values that it spells out."""
+    monkeypatch.setattr(evaluation, "MATCH_SECONDS", 0.05)
+    for pattern, shown in (
+        ("^(a+)+$|takes.*", "^(a+)+$|takes.*"),
+        ("^(a+)+$|.*hunter2-2", "^(a+)+$|.*[redacted]-2 (2 of 2)"),
+        ("^(a+)+$|swordfish", "[redacted] (2 of 2)"),
+        ("^(a+)+$|.*sk-secret-1", "^(a+)+$|.*[redacted]"),
+    ):
+        redactor = Redactor(["sk-secret-1"], ["hunter2", pattern])
+        assert redactor.text("a" * 40 + "!") == REDACTED
+        told = f"--redact {shown!r} takes too long to match; such texts are redacted whole"
+        assert [told] == redactor.take_warnings()
+
+
+def test_the_warning_of_a_slow_pattern_reaches_the_user(mcprun: Forks, tmp_path: Path) -> None:
+    """On the terminal and in the trace, also where the pattern matches every text."""
+    write_jsonl(tmp_path / "p.jsonl", script(text="a" * 40 + "!", id="q"))
+    done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--redact", "^(a+)+$|(long|takes).*", cwd=tmp_path)
+    told = "--redact '^(a+)+$|(long|takes).*' takes too long to match; such texts are redacted whole"
+    assert f"Warning: {told}" in done.stderr
+    assert [told] == [event["message"] for event in done.trace if event["event"] == "warning"]

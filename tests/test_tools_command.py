@@ -95,6 +95,23 @@ def test_a_snapshot_is_what_the_server_says_and_does_not_vary(tmp_path: Path) ->
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "b.json"]
 
 
+def test_a_snapshot_that_can_not_be_read_is_named_with_its_key(tmp_path: Path) -> None:
+    """In one line, which says what to do about a newer version's."""
+    snapshot = {"schema": 1, "name": "shop", "version": "1", "protocol": "2026-07-28", "tools": []}
+    for change, told in (
+        (
+            {"schema": 2},
+            "old.json was written by a newer version of mcprun (it has schema 2, and this one reads up to 1)",
+        ),
+        ({"schema": "1"}, "old.json is no snapshot: schema is text, not a whole number"),
+        ({"protocol": 7}, "old.json is no snapshot: protocol is a number, not text"),
+        ({"tools": {}}, "old.json is no snapshot: tools is an object, not a list"),
+    ):
+        (tmp_path / "old.json").write_text(json.dumps({**snapshot, **change}))
+        done = run_mcprun("tools", SHOP, "--against", "old.json", cwd=tmp_path)
+        assert (done.code, told in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+
+
 def test_a_renamed_tool_is_breaking(tmp_path: Path) -> None:
     """Held against a snapshot, and against a run: exit 1, and one line that says what it looks like."""
     assert run_mcprun("batch", REGRESSION / "regression.jsonl", SHOP, cwd=tmp_path).code == 0
@@ -187,10 +204,10 @@ def test_everything_as_json(tmp_path: Path) -> None:
         ([RAW, "--against", "nope"], 2, "Error: there is no run nope, nor outputs/nope\n"),
         ([RAW, "--against", "latest"], 2, "Error: there is no run yet in outputs/: mcprun batch makes one\n"),
         ([RAW, "--against", "text"], 2, "Error: text is no snapshot: it is not JSON: "),
-        ([RAW, "--against", "list"], 2, "Error: list is no snapshot: Input should be "),
+        ([RAW, "--against", "list"], 2, "Error: list is no snapshot: it is a list, not an object"),
         ([RAW, "--against", "deep"], 2, "Error: deep is no snapshot: it is nested more than 200 deep\n"),
         ([RAW, "--against", "abyss"], 2, "Error: abyss is no snapshot: it is nested more than 200 deep\n"),
-        ([RAW, "--against", "bare"], 2, "Error: bare is no snapshot: protocol: Field required\n"),
+        ([RAW, "--against", "bare"], 2, "Error: bare is no snapshot: protocol is missing\n"),
         ([RAW, "--against", "unnamed"], 2, "Error: unnamed is no snapshot: a tool has no name\n"),
         ([RAW, "--snapshot", "no/such/a.json"], 2, "Error: there is no folder no/such to write a.json to\n"),
         ([RAW, "--header", "A: b"], 2, "Error: --header goes with a URL, and "),

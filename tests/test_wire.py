@@ -71,11 +71,8 @@ def long(head: bytes, tail: bytes) -> LongLine:
     ("line", "why"),
     [
         (b'{"jsonrpc":"2.0","id":5}', "the answer can't be read: it has neither a result nor an error"),
-        (
-            b'{"id": 5, "jsonrpc": "2.0", "result": {"n": ' + b"9" * 5000 + b"}}",
-            "the answer can't be read: Invalid JSON",
-        ),
-        (b'{"result":{"n":' + b"9" * 5000 + b'},"jsonrpc":"2.0","id":5}', "the answer can't be read: Invalid JSON"),
+        (b'{"id": 5, "jsonrpc": "2.0", "result": {"n": 01}}', "the answer can't be read: Invalid JSON"),
+        (b'{"result":{"n":01},"jsonrpc":"2.0","id":5}', "the answer can't be read: Invalid JSON"),
         (NESTED, "the answer can't be read: it is nested more than 200 deep"),
         (b'{"jsonrpc":"2.0","id":5,"result":', "the answer can't be read: Invalid JSON: EOF"),
         (b'{"jsonrpc":"2.0","id":5,"result":"text"}', "the answer can't be read: "),
@@ -193,7 +190,7 @@ def test_an_answer_without_an_id_is_an_answer(line: bytes | LongLine) -> None:
     assert message.id is None
 
 
-@pytest.mark.parametrize("result", ['{"n":' + "9" * 5000 + "}", "{", "nil"])
+@pytest.mark.parametrize("result", ['{"n":01}', "{", "nil"])
 def test_why_an_answer_can_not_be_read_does_not_depend_on_its_id(result: str) -> None:
     """Else the same server would give other bytes at another concurrency."""
     answers = [f'{{"jsonrpc":"2.0","id":{number},"result":{result}}}'.encode() for number in (5, 12345)]

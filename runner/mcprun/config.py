@@ -7,6 +7,7 @@ are the flags' names: `call-timeout = 30`. Paths belong to the folder of the fil
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 
 from mcprun.config_paths import seen_from
 from mcprun.errors import UsageError
+from mcprun.special_files import read_text, refuse_special
 
 FILE, PYPROJECT, TABLE = "mcprun.toml", "pyproject.toml", "mcprun"
 
@@ -109,7 +111,7 @@ def environment() -> dict[str, str]:
 
     file = find_dotenv(usecwd=True)
     try:
-        found = dotenv_values(file) if file else {}
+        found = dotenv_values(stream=io.StringIO(read_text(Path(file)), newline=None)) if file else {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"can't read {file}: {error}") from None
     environ = {name: value for name, value in os.environ.items() if value.strip() or not name.startswith(PREFIX)}
@@ -119,6 +121,8 @@ def environment() -> dict[str, str]:
 def _tables(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for name in (FILE, PYPROJECT):
         path = place / name
+        if name == FILE:
+            refuse_special(path)
         if not path.is_file():
             continue
         try:

@@ -46,6 +46,15 @@ class Entry:
         """Return a string; None if the key is absent. Raises `UsageError` for any other type."""
         return self._text(self.values[key], self.at(key)) if key in self.values else None
 
+    def path(self, key: str) -> str | None:
+        """Return a path, with `~/` as the home folder (VS Code); None if the key is absent."""
+        found = self.text(key)
+        return found and self.at_home(found)
+
+    def at_home(self, path: str) -> str:
+        """Return a path with the home folder in place of a leading `~/`."""
+        return str(self.known.home / path[2:]) if path.startswith("~/") else path
+
     def words(self, key: str) -> list[str]:
         """Return a list of strings, or the only one; an empty list if the key is absent. Raises `UsageError`."""
         value = self.values.get(key, [])
@@ -74,7 +83,8 @@ class Entry:
 
     def close_to(self, *keys: str) -> str:
         """Return a hint at a key of the entry that may be a misspelling of one of these; empty if there is none."""
-        pairs = [(key, close) for key in keys for close in difflib.get_close_matches(key, self.values, n=1)]
+        others = [name for name in self.values if name not in keys]
+        pairs = [(key, close) for key in keys for close in difflib.get_close_matches(key, others, n=1)]
         return f"; did you mean {pairs[0][0]} by {pairs[0][1]!r}?" if pairs else ""
 
     def _text(self, value: Any, where: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from mcprun.config_entry import Entry, label
 from mcprun.errors import UsageError
 from mcprun.oauthclient import registered
 from mcprun.placeholders import Surroundings
+from mcprun.special_files import open_input
 from mcprun.target import HttpTarget, StdioTarget, http_target, variables_of
 
 _ROOTS = (
@@ -127,12 +129,31 @@ def _target(entry: Entry, where: str, args: Sequence[str]) -> StdioTarget | Http
         return _http(entry, urls[0], where, args, is_sse=kind == "sse")
     if kind in ("http", "sse"):
         raise UsageError(f"{entry.where} has no url, and its type is {kind}{entry.close_to('url')}")
-    if not command:
-        hint = entry.close_to("command", "url")
+    if not command or not command[0].strip():
+        hint = entry.close_to("command", "url") or _by_extension(entry)
         raise UsageError(f"{entry.where} has neither a command nor a url{hint}")
-    env_file = entry.text("envFile")
-    env = {**(variables_of(env_file) if env_file else {}), **entry.texts("environment"), **entry.texts("env")}
-    return StdioTarget(where, command[0], (*command[1:], *entry.words("args"), *args), env, entry.text("cwd"))
+    env = {**_from_file(entry), **entry.texts("environment"), **entry.texts("env")}
+    program, *rest = command
+    first, *more = program.split()
+    if more and not {"/", "\\"} & {*first} and not shutil.which(program):
+        raise UsageError(f"{entry.at('command')} is a whole command line: put its arguments into args")
+    return StdioTarget(where, entry.at_home(program), (*rest, *entry.words("args"), *args), env, entry.path("cwd"))
+
+
+def _by_extension(entry: Entry) -> str:
+    """Return a hint for a server of Zed's extensions, whose entry holds only its settings."""
+    if entry.values.get("source") != "extension" and "settings" not in entry.values:
+        return ""
+    return ": an extension of Zed starts it; write the command, args and env that the extension runs"
+
+
+def _from_file(entry: Entry) -> dict[str, str]:
+    """Return the variables of an entry's `envFile`."""
+    file = entry.path("envFile")
+    try:
+        return variables_of(file) if file else {}
+    except UsageError as error:
+        raise UsageError(f"{entry.at('envFile')}: {error}") from None
 
 
 def _http(entry: Entry, key: str, where: str, args: Sequence[str], *, is_sse: bool) -> HttpTarget:
@@ -223,7 +244,8 @@ def _bare(config: Mapping[str, Any]) -> str:
 
 def _read(file: Path) -> Any:
     try:
-        return jsonc.parse(file.read_bytes())
+        with open_input(file) as stream:
+            return jsonc.parse(stream.read())
     except OSError as error:
         raise UsageError(f"can't read {file}: {error.strerror}") from None
     except jsonc.JsoncError as error:

@@ -26,6 +26,8 @@ from mcprun.evaluation import EvaluationError, evaluated
 from mcprun.events import CallRetry, Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
 from mcprun.jsontext import finite, holds_odd_number
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
+from mcprun.long_integers import WARNING as LONG_INTEGER
+from mcprun.long_integers import approximated, holds_long_integer
 from mcprun.records import JsonObject
 from mcprun.together import retrieve
 
@@ -99,17 +101,19 @@ class Desk:
             self._emit(ToolsChanged(server=self._number))
 
     def finite(self, value: T, what: str) -> T:
-        """Replace NaN and infinite numbers in a value from a server by their names, and warn once for each `what`.
+        """Replace NaN, infinite numbers and long integers in a value from a server; warn once for each `what`.
 
-        JSON has no such numbers (RFC 8259, section 6). `what` is the name of a tool or of a request.
+        JSON has no NaN and no infinity (RFC 8259, section 6). `what` is the name of a tool or of a request.
         """
         if not holds_odd_number(value):
             return value
-        message = (
-            f"the server's message ({what}) holds NaN or an infinite number, which is not JSON (RFC 8259):"
-            ' it is recorded as text, such as "NaN"'
-        )
-        self.warn_once(message)
+        if holds_long_integer(value):
+            self.warn_once(f"the server's message ({what}): {LONG_INTEGER}")
+        if holds_odd_number(approximated(value)):
+            self.warn_once(
+                f"the server's message ({what}) holds NaN or an infinite number, which is not JSON (RFC 8259):"
+                ' it is recorded as text, such as "NaN"'
+            )
         return cast("T", finite(value))
 
     def progress(self, caller: Caller | None, clock: Deadline) -> ProgressFnT:

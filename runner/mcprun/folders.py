@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from datetime import datetime
 from pathlib import Path
 
 from mcprun.errors import UsageError
 from mcprun.operating_system import relative_path
-from mcprun.rundir import LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Run
+from mcprun.rundir import FILES, LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
+from mcprun.special_files import kind_of
 
 
 def new_directory(stem: str, out: str | None) -> Path:
@@ -44,20 +44,22 @@ def new_directory(stem: str, out: str | None) -> Path:
 
 _BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
 
-FILES = _BEFORE | {RETRIED}
-"""All files of a run."""
-
 
 def refuse_links(path: Path) -> None:
-    """Raise `UsageError` if a file of a run is a link (even a broken one), a folder, a pipe or a device.
+    """Raise `UsageError` if a file of a run is a link (even a broken one), a hard link, a folder, a pipe or a device.
 
     Writing it would write outside the run. Temporary files (`.new`) are checked as well. Raises `OSError` for a folder
     that can't be read.
     """
     for file in sorted(path.iterdir()):
-        if file.name.removesuffix(".new") in FILES and not stat.S_ISREG(mode := file.lstat().st_mode):
-            kind = "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-            raise UsageError(f"{file} is {kind}, and a run is only written to files of its own: remove it")
+        if file.name.removesuffix(".new") not in FILES:
+            continue
+        found = file.lstat()
+        kind, remedy = kind_of(found.st_mode), "remove it"
+        if not kind and found.st_nlink > 1:  # a copy made of hard links would change as well
+            kind, remedy = "a hard link", "remove it, or put a copy in its place"
+        if kind:
+            raise UsageError(f"{file} is {kind}, and a run is only written to files of its own: {remedy}")
 
 
 def refuse_own(path: Path) -> None:

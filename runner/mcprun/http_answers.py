@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from mcprun.http_body import RequestId, rpc_error
 from mcprun.http_failure import HttpFailure
 from mcprun.jsontext import levels
+from mcprun.long_integers import carrier, holds_long_integer
 from mcprun.nesting import MOST_DEPTH, parsed_leniently
 from mcprun.surrogates import well_formed, well_formed_bytes
 from mcprun.wire import INVALID_ANSWER, MALFORMED_ERROR, flaw_of, read_value
@@ -62,6 +63,10 @@ def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
         message = read_value(value)
         if isinstance(message, mcp_types.JSONRPCError):
             value = message.model_dump(by_alias=True)
+        elif holds_long_integer(value):
+            value["result"] = carrier.put(value["result"])
+    elif "id" in value and holds_long_integer(value.get("params")):
+        value["params"] = carrier.put(value["params"])
     data = well_formed(json.dumps(value, ensure_ascii=False)).encode()
     try:
         return data, mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)

@@ -13,6 +13,7 @@ import httpx2
 import mcp_types
 
 from mcprun.http_failure import HttpFailure, reason_of, retry_after_of
+from mcprun.nesting import parsed_leniently
 from mcprun.surrogates import well_formed_bytes
 from mcprun.wire import error_text, flaw_of, read_value
 
@@ -110,7 +111,7 @@ def without_id(data: bytes, number: RequestId) -> bytes:
 def rpc_error(data: bytes) -> mcp_types.ErrorData | None:
     """Read a JSON-RPC error, also a malformed one; None if a body is something else."""
     try:
-        value: Any = json.loads(well_formed_bytes(data).decode(errors="replace"))
+        value: Any = parsed_leniently(well_formed_bytes(data).decode(errors="replace"))
         if not isinstance(value, dict) or "error" not in value or not {"jsonrpc", "id"} & value.keys():
             return None
         message = None if "method" in value or flaw_of(value) else read_value(value)

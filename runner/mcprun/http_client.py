@@ -41,6 +41,7 @@ from mcprun.http_body import (
 from mcprun.http_events import answer_stream
 from mcprun.http_failure import Delivery, current_delivery
 from mcprun.http_reports import PING, PING_SECONDS, Reports, is_followed, reason_of_loss
+from mcprun.long_integers import carrier
 
 _PER_SESSION = frozenset({"initialize", "notifications/initialized", "logging/setLevel"})
 """What a session begins with, and so does the one that takes its place."""
@@ -294,4 +295,4 @@ async def _result(response: httpx2.Response) -> dict[str, Any]:
         answer = json.loads(await response.aread())
     if "error" in answer:
         raise LostSessionError(str(answer["error"].get("message")))
-    return dict(answer.get("result") or {})
+    return dict(carrier.take(answer.get("result")) or {})

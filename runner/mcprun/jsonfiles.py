@@ -11,7 +11,9 @@ from typing import IO, Any
 from pydantic_core import to_json
 
 from mcprun.jsontext import finite
+from mcprun.long_integers import loads, may_hold
 from mcprun.records import JsonObject
+from mcprun.special_files import refuse_to_replace
 from mcprun.surrogates import well_formed, well_formed_bytes, well_formed_json
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -69,17 +71,22 @@ def strict_json(value: Any) -> Any:
 def parsed(line: bytes) -> Any:
     """Parse a line of JSON with the substitutes of `dumps`, which older files lack.
 
-    Raises `ValueError` for a line that is not JSON or is nested too deeply.
+    An integer with more digits than Python converts becomes text. Raises `ValueError` for a line that is not JSON or is
+    nested too deeply.
     """
     try:
-        value = json.loads(well_formed_bytes(line))
-        return finite(value) if b"NaN" in line or b"Infinity" in line else value
+        value = loads(well_formed_bytes(line))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    return finite(value) if b"NaN" in line or b"Infinity" in line or may_hold(line) else value
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file, or replace it, in one step: it is never there half."""
+    """Write a file, or replace it, in one step: it is never there half.
+
+    Raises `UsageError` if the path is a folder, a pipe or a device, which must not be replaced.
+    """
+    refuse_to_replace(path)
     staged(path, data).replace(path)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from mcprun.long_integers import LongInteger, digits_of, may_hold
+
 MOST_LEVELS = 500
 """Levels of nesting that are parsed. Python's own limit varies by version and with the depth of the stack."""
 
@@ -116,23 +118,27 @@ def levels(value: Any) -> int:
 
 
 def holds_odd_number(value: Any) -> bool:
-    """Return whether a JSON value holds NaN or an infinite number, which JSON has no syntax for."""
+    """Return whether a JSON value holds a number that is recorded as text: see `number_name`."""
     try:
         data = to_json(value)
-    except ValueError:  # lone surrogates, or more than 255 levels
+    except ValueError:  # lone surrogates, more than 255 levels, or an integer with too many digits
         return finite(value) is not value
-    return (b"NaN" in data or b"Infinity" in data) and finite(value) is not value
+    return (b"NaN" in data or b"Infinity" in data or may_hold(data)) and finite(value) is not value
 
 
 def number_name(value: float) -> str:
-    """Return the name of a number that JSON has no syntax for: `NaN`, `Infinity` or `-Infinity`."""
+    """Return the text for a number that can't be recorded: `NaN`, `Infinity`, `-Infinity`, or an integer's digits."""
+    if isinstance(value, LongInteger):
+        return value.digits
     return _NUMBERS.get(value, "NaN")
 
 
 def finite(value: Any) -> Any:
-    """Return a value with NaN and infinite numbers replaced by their names; the value itself if it holds none."""
+    """Return a value with text for numbers that can't be recorded (`number_name`); itself if it holds none."""
     if isinstance(value, float):
         return value if math.isfinite(value) else number_name(value)
+    if isinstance(value, int):
+        return digits_of(value) or value
     if isinstance(value, dict):
         changed = {key: finite(item) for key, item in value.items()}
         return value if all(changed[key] is item for key, item in value.items()) else changed

@@ -50,10 +50,12 @@ async def list_all(
     offers: Offers | None = None,
     *,
     lists_all: bool = True,
+    warns_malformed: bool = True,
 ) -> tuple[ServerRecord, Catalog | None]:
-    """Do what `list_server` does, and give the prompts, resources and templates as well, unless `lists_all` is not set.
+    """List a server's tools as `list_server` does and, with `lists_all`, its prompts, resources and templates.
 
-    Each of those lists may take `seconds` once more. One that fails is in `Catalog.failed`.
+    Each of those lists may take `seconds` once more. One that fails is in `Catalog.failed`. Malformed tools are in the
+    record; with `warns_malformed`, there is an event for each as well.
     """
 
     def emit(event: Event) -> None:
@@ -73,7 +75,7 @@ async def list_all(
             server = await connector.connect()
             try:
                 for note in server.tools.notes:
-                    if note.rule in ("malformed", "ignored"):
+                    if warns_malformed and note.rule in ("malformed", "ignored"):
                         warn(str(note))
                 found = await list_catalog(server, seconds, warn) if lists_all else None
             finally:
@@ -83,6 +85,8 @@ async def list_all(
         raise RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) from None
     record = redactor.value(described(server))
     told = sorted_catalog(redactor.value(found)) if found else None
+    for message in redactor.take_warnings():
+        watch(Warned(message=message))
     return record.model_copy(update={"tools": in_order(record.tools)}), told
 
 

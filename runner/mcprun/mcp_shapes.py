@@ -1,4 +1,4 @@
-"""Check MCP objects one by one, and name problems by key. Pure.
+"""Check MCP objects and records one by one, and name problems by key. Pure.
 
 The SDK validates a result as a whole, and its errors name members of its own unions.
 """
@@ -27,6 +27,12 @@ _EXPECTED = {
     "bool_parsing": "true or false",
 }
 """The JSON types that pydantic's error types expect."""
+
+
+_SHOULD_BE = "Input should be "
+
+_SHOWN = 60
+"""Characters of a wrong value that a problem shows."""
 
 
 def kind(value: Any) -> str:
@@ -61,8 +67,13 @@ def problem(error: ValidationError, skip: int = 0) -> str:
     where = place(detail["loc"][skip:])
     if detail["type"] == "missing":
         return f"{where} is missing"
-    expected = _EXPECTED.get(detail["type"])
-    return mismatch(where, detail["input"], expected) if expected else f"{where}: {detail['msg']}"
+    if detail["type"] == "json_invalid":
+        return f"not valid JSON: {detail['msg'].removeprefix('Invalid JSON: ')}"
+    if expected := _EXPECTED.get(detail["type"]):
+        return mismatch(where or "it", detail["input"], expected)
+    if isinstance(detail["input"], str | int | float) and detail["msg"].startswith(_SHOULD_BE):
+        return f"{where} is {str(repr(detail['input']))[:_SHOWN]}, not {detail['msg'].removeprefix(_SHOULD_BE)}"
+    return f"{where}: {detail['msg']}" if where else str(detail["msg"])
 
 
 def place(steps: tuple[int | str, ...]) -> str:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from mcprun.jsontext import levels
+from mcprun.long_integers import integer
 
 MOST_DEPTH = 200
 """Levels of nesting that are sent; the SDKs' own serialisation gives up at 255."""
@@ -24,19 +25,9 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 def parsed_leniently(text: str) -> Any:
     """Parse a server's JSON. Of the items of a list, such as tools, one that can't be read costs none of the others.
 
-    Integers of more digits than Python reads are infinite there, as JSON's other numbers are. Raises `ValueError` for
-    what is not JSON, and for such an integer elsewhere. `cut_off` says what becomes of what is nested too deeply.
+    An integer of more digits than Python reads is a `LongInteger`. Raises `ValueError` for what is not JSON. `cut_off`
+    says what becomes of what is nested too deeply.
     """
-    has_long_integer = False
-
-    def integer(digits: str) -> int | float:
-        nonlocal has_long_integer
-        try:
-            return int(digits)
-        except ValueError:
-            has_long_integer = True
-            return float(digits)
-
     try:
         value = json.loads(text, parse_int=integer)
         is_deep = levels(value) > MOST_DEPTH
@@ -44,10 +35,7 @@ def parsed_leniently(text: str) -> Any:
         is_deep = True
     if is_deep:
         value = json.loads(cut_off(text), parse_int=integer)
-    found = shallow_lists(value) if is_deep or has_long_integer else value
-    if has_long_integer and found is value:
-        raise ValueError("number out of range")
-    return found
+    return shallow_lists(value) if is_deep else value
 
 
 def cut_off(text: str) -> str:

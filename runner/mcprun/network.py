@@ -17,6 +17,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from mcprun.credentials import without_secrets
 from mcprun.errors import UsageError
+from mcprun.special_files import refuse_special
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 """Proxies that the HTTP client speaks to."""
@@ -53,8 +54,12 @@ def _certificate_problems(environ: Mapping[str, str]) -> Iterator[str]:
     if name := environ.get(_FILE):
         remedy = "set it to a file of certificates in PEM form, or unset it"
         try:
+            if not Path(name).is_dir():
+                refuse_special(Path(name))
             with Path(name).open("rb"):
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=name)
+        except UsageError as error:
+            yield f"{_FILE} names {error}: {remedy}"
         except ssl.SSLError:
             yield f"{_FILE} names {name}, which holds no certificate in PEM form: {remedy}"
         except IsADirectoryError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mcprun.errors import REDACTED, UsageError
+from mcprun.special_files import read_text
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """How an assertion may be signed (RFC 7518, section 3.1; RFC 8037): by a private key, never by a shared secret."""
@@ -143,7 +144,7 @@ def _read_key(file: str) -> str:
     if "\n" in file or "-----BEGIN" in file:
         raise UsageError("--oauth-private-key: expected the name of a file, got a key")
     try:
-        return Path(file).read_text(encoding="ascii")
+        return read_text(Path(file), "ascii")
     except OSError as error:
         raise UsageError(f"--oauth-private-key: can't read the file: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -11,12 +12,14 @@ from mcprun.errors import REDACTED, UsageError
 from mcprun.evaluation import EvaluationError
 from mcprun.patterns import compile_pattern
 from mcprun.records import Record
+from mcprun.spelt_patterns import shown_pattern
 
 
 class RedactPatterns:
     """The patterns of `--redact`. A text that one of them can't be matched against in time is redacted whole.
 
-    `warnings` names each such pattern once. The caller emits the warnings and clears the list.
+    `warnings` names each such pattern once, without what the others redact. A pattern may match its own warning, so the
+    caller emits the warnings as they are, and clears the list.
     """
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
@@ -67,7 +70,19 @@ class RedactPatterns:
     def _note(self, pattern: str) -> None:
         if pattern not in self._late:
             self._late.add(pattern)
-            self.warnings.append(f"--redact {pattern!r} takes too long to match; such texts are redacted whole")
+            self.warnings.append(
+                f"--redact {self._shown(pattern)!r} takes too long to match; such texts are redacted whole"
+            )
+
+    def _shown(self, pattern: str) -> str:
+        """Return a pattern without what the others redact; its place in the list if it may be a secret itself."""
+        shown = shown_pattern(pattern)
+        for other in self._patterns:
+            if other not in self._late:
+                with suppress(EvaluationError):
+                    shown = evaluation.replace(other, REDACTED, shown)
+        place = f"{self._patterns.index(pattern) + 1} of {len(self._patterns)}"
+        return shown if REDACTED not in shown else f"{shown} ({place})"
 
 
 def scrubbed(pattern: str, replacement: str, text: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcprun.records import Record, Usage, Verdict
+from pydantic import Field
+
+from mcprun.records import SCHEMA, Record, Schema, Usage, Verdict
 
 
 class _CallOutline(Record):
@@ -19,6 +21,7 @@ class _GivenOutline(Record):
 class Outline(Record):
     """The part of a `Transcript` by which it is found, kept and counted. The rest is only seen to be JSON."""
 
+    schema_: Schema = Field(default=SCHEMA, alias="schema")
     id: str
     repeat: int = 1
     verdict: Verdict

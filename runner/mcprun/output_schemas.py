@@ -8,6 +8,7 @@ from typing import Any
 from mcprun.evaluation import Schema, evaluated
 from mcprun.json_schema import InvalidSchemaError, check_schema
 from mcprun.jsontext import levels
+from mcprun.long_integers import approximated
 from mcprun.records import JsonObject
 from mcprun.schemas import MOST_SCHEMA_DEPTH
 from mcprun.tools import ToolSet
@@ -49,7 +50,7 @@ class OutputSchemas:
         schema = self._ready[tool]
         if isinstance(schema, _Broken):
             return (schema.reason, ()) if schema.is_invalid else ("", (schema.reason,))
-        outcome = await evaluated(lambda: schema.outcome(result["structuredContent"]))
+        outcome = await evaluated(lambda: schema.outcome(approximated(result["structuredContent"])))
         return str(outcome.problem or ""), outcome.notes
 
 

@@ -15,6 +15,7 @@ from mcp_types.version import KNOWN_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from mcprun.list_items import LISTS, TOOLS, Page, read_page
+from mcprun.long_integers import carrier
 from mcprun.mcp_shapes import problem
 from mcprun.records import JsonObject
 
@@ -81,9 +82,12 @@ class RawResults:
         answer = message.message if isinstance(message, SessionMessage) else None
         if isinstance(answer, JSONRPCError):
             self._methods.pop(answer.id, None)
+        if isinstance(answer, JSONRPCRequest):
+            answer.params = carrier.take(answer.params)
         if not isinstance(answer, JSONRPCResponse):
             return message
         method = self._methods.pop(answer.id, "")
+        answer.result = carrier.take(answer.result)
         if method == "initialize":
             version = answer.result.get("protocolVersion")
             self._version = version if version in KNOWN_PROTOCOL_VERSIONS else self._version

@@ -111,8 +111,13 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  one event must not cost the others
             event = unrecordable(event, self._redactor.text(describe(error)))
             self._write(event)
-        for warning in self._redactor.take_warnings():
-            self.emit(Warned(message=warning))
+        for message in self._redactor.take_warnings():
+            warning = Warned(message=message)
+            self._write(warning)
+            self._publish(warning)
+        self._publish(event)
+
+    def _publish(self, event: Event) -> None:
         for watcher in self._watchers:
             with suppress(Exception, SystemExit):  # a display that broke must not stop the run it displays
                 watcher(event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,9 @@ Shape = Literal["messages", "content", "arguments"]
 
 SCHEMA = 1
 """Version of both formats; it rises when a reader of the old one would misread the new one."""
+
+Schema = Annotated[int, Field(strict=True, ge=1, le=SCHEMA)]
+"""A version of the formats that this mcprun reads."""
 
 
 class Verdict(StrEnum):
@@ -195,7 +198,7 @@ class Transcript(Record):
 
     fixed = frozenset({"id", "stop", "model"})
     shaped: ClassVar[Mapping[str, Shape]] = {"messages": "messages"}
-    schema_: int = Field(default=SCHEMA, alias="schema")
+    schema_: Schema = Field(default=SCHEMA, alias="schema")
     id: str
     repeat: int = 1
     verdict: Verdict
@@ -364,7 +367,7 @@ class RunRecord(Record):
 
     fixed = frozenset({"state", "started", "finished", "limits", "versions"})
     shaped: ClassVar[Mapping[str, Shape]] = {"arguments": "arguments"}
-    schema_: int = Field(default=SCHEMA, alias="schema")
+    schema_: Schema = Field(default=SCHEMA, alias="schema")
     state: Literal["started", "finished", "interrupted"]
     started: str
     finished: str | None = None

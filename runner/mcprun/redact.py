@@ -88,6 +88,9 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Redact secrets and matches of the patterns in a text; return the same object if there are none."""
+        return self._given.replaced(self._without_secrets(text))
+
+    def _without_secrets(self, text: str) -> str:
         if self._forms and len(text) >= self._least and any(map(text.__contains__, self._cores)):
             parts, done = list[str](), 0
             for start, stop in self._secrets(text):
@@ -95,12 +98,12 @@ class Redactor:
                 done = stop
             if parts:
                 text = "".join([*parts, text[done:]])
-        return self._given.replaced(text)
+        return text
 
     def take_warnings(self) -> list[str]:
-        """Return the warnings about patterns that ran out of time, each once."""
+        """Return the warnings about patterns that ran out of time, each once. They are redacted already."""
         warnings, self._given.warnings = self._given.warnings, []
-        return warnings
+        return [self._without_secrets(warning) for warning in warnings]
 
     def _secrets(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the spans of secrets from left to right; of those that begin at one place, the longest."""

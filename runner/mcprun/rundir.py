@@ -29,10 +29,13 @@ from mcprun.compact import Digests
 from mcprun.errors import UsageError
 from mcprun.integrity import damage, is_torn
 from mcprun.jsonfiles import parsed
+from mcprun.long_integers import may_hold
+from mcprun.mcp_shapes import problem
 from mcprun.operating_system import relative_path
 from mcprun.outline import Outline
 from mcprun.paid import Paid
-from mcprun.records import Counts, JsonObject, RunRecord, Transcript, Usage
+from mcprun.records import SCHEMA, Counts, JsonObject, RunRecord, Transcript, Usage
+from mcprun.special_files import kind_of, refuse_special
 from mcprun.tally import Tally
 
 OUTPUTS = Path("outputs")
@@ -41,6 +44,9 @@ LATEST = "latest"
 RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED = (
     "run.json", "transcripts.jsonl", "trace.jsonl", "server.log", "queries.jsonl", "prompts.jsonl", "retried.jsonl"
 )  # fmt: skip
+
+FILES = frozenset({RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED})
+"""All files of a run."""
 
 Key = tuple[str, int]
 """A query's id and the repeat."""
@@ -56,6 +62,9 @@ _EVENT = re.compile(rb'\{"event":"(?P<name>[a-z_]+)"')
 
 _REPLIES = frozenset({"model_call", "judge_call", "asked"})
 """Events that hold a model's reply."""
+
+_SHOWN = 40
+"""Characters of a wrong version that are shown."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +88,22 @@ class Run:
 
     @classmethod
     def read_record(cls, name: str) -> Run:
-        """Open a run without checking its transcripts: to repair it, or to use its record."""
+        """Open a run without checking its transcripts: to repair it, or to use its record.
+
+        Raises `UsageError` if there is none, if `run.json` can't be read, or if a file of the run is a folder, a pipe,
+        a socket or a device, which reading might wait for.
+        """
         path = _find(name)
+        for file in sorted(FILES):
+            refuse_special(path / file)
         try:
             record = _parsed_as(RunRecord, (path / RUN).read_bytes())
         except FileNotFoundError:
             raise UsageError(f"{path} is no run: it has no {RUN}") from None
-        except (OSError, ValidationError) as error:
-            raise UsageError(f"can't read {path / RUN}: {str(error).splitlines()[0]}") from None
+        except OSError as error:
+            raise UsageError(f"can't read {path / RUN}: {error.strerror}") from None
+        except ValueError as error:
+            raise unreadable(path / RUN, error, f"can't read {path / RUN}") from None
         return cls(path, record)
 
     def check(self) -> None:
@@ -141,7 +158,7 @@ class Run:
                     query = parsed(line)
                     digests.add(query["id"], query["digest"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise UsageError(f"can't read {path}: {error}") from None
+            raise UsageError(f"can't read {path}: {_reason(error)}") from None
         return digests
 
     def replies(self) -> Iterator[Paid]:
@@ -163,7 +180,7 @@ class Run:
                                 taken.add((batch, event.get("request_id")))
                             yield Paid(event["model"], Usage.model_validate(usage) if usage else None, bool(batch))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"can't read {self.path / TRACE}: {error}") from None
+            raise UsageError(f"can't read {self.path / TRACE}: {_reason(error)}") from None
 
     def events(self) -> Iterator[JsonObject]:
         """Stream the events of the trace, in order of happening (`events.py`); none where there is no trace.
@@ -362,7 +379,7 @@ def _whole(kind: type[_Read], path: Path) -> Iterator[tuple[_Read, bytes]]:
 
 def _parsed_as(kind: type[_Read], data: bytes) -> _Read:
     """Parse a record; numbers that JSON has no form for, which older files hold, become their names."""
-    if b"NaN" in data or b"Infinity" in data:
+    if b"NaN" in data or b"Infinity" in data or may_hold(data):
         return kind.model_validate(parsed(data))
     return kind.model_validate_json(data)
 
@@ -374,16 +391,29 @@ def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
     try:  # the slower parser accepts halves of surrogate pairs
         return kind.model_validate(parsed(line))
     except ValueError as error:
-        raise _no_transcript(path, error) from None
+        raise unreadable(path, error, f"{path} holds a line that is no transcript") from None
 
 
-def _no_transcript(path: Path, error: ValueError) -> UsageError:
-    """Say which field is wrong, or what is no JSON."""
-    why: object = error
+def unreadable(path: Path, error: ValueError, what: str) -> UsageError:
+    """Return the error for a file of records: a newer version's, or `what` is wrong and why, in one line."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
-        why = ".".join(map(str, first["loc"])) or first["msg"]
-    return UsageError(f"{path} holds a line that is no transcript: {why}")
+        if first["loc"] == ("schema",) and first["type"] == "less_than_equal":
+            newer = f"it has schema {str(first['input'])[:_SHOWN]}, and this one reads up to {SCHEMA}"
+            return UsageError(f"{path} was written by a newer version of mcprun ({newer}): upgrade mcprun")
+    return UsageError(f"{what}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """Describe in one line why a file can't be read."""
+    match error:
+        case OSError(strerror=str(strerror)):
+            return strerror
+        case ValidationError():
+            return problem(error)
+        case KeyError():
+            return f"{error.args[0]} is missing"
+    return " ".join(str(error).split())
 
 
 def _find(name: str) -> Path:
@@ -394,6 +424,9 @@ def _find(name: str) -> Path:
             return OUTPUTS / path.read_text(encoding="utf-8").strip()
     if name == LATEST:
         raise UsageError(f"there is no run yet in {OUTPUTS}/: mcprun batch makes one")
+    with suppress(OSError):
+        if kind := kind_of(Path(name).stat().st_mode):
+            raise UsageError(f"{name} is {kind}, not a run")
     raise UsageError(f"there is no run {name}, nor {OUTPUTS / name}")
 
 

@@ -69,8 +69,11 @@ class Show:
         return "{" + self._cut(inner) + "}"
 
     def result(self, call: Call) -> str:
-        """Show what came back."""
-        return self.text(_result(call))
+        """Show what came back, in quotes; a line break separates content blocks."""
+        texts = [item["text"] for item in call.content if item.get("type") == "text"]
+        if len(texts) < 2:
+            return self.text(_result(call))
+        return repr(self._cut("\n".join(" ".join(text.split()) for text in texts)))
 
     def expected_result(self, expected: Any, call: Call) -> tuple[str, str]:
         """Show an expected result, and what came back."""

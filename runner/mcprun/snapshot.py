@@ -17,8 +17,8 @@ from mcprun.errors import UsageError
 from mcprun.jsonfiles import dumps, indented, write_file
 from mcprun.jsontext import TooDeepError, finite, levels, loads
 from mcprun.nesting import MOST_DEPTH
-from mcprun.records import SCHEMA, JsonObject, Record, ServerRecord, Shape
-from mcprun.rundir import Run
+from mcprun.records import SCHEMA, JsonObject, Record, Schema, ServerRecord, Shape
+from mcprun.rundir import Run, unreadable
 from mcprun.surrogates import well_formed_bytes
 
 _KEPT = ("name", "version", "protocol", "tools")
@@ -43,6 +43,10 @@ class Catalog(Record):
 
 KEYS = {"prompts": "name", "resources": "uri", "resource_templates": "uriTemplate"}
 """The lists of `Catalog`, and the key by which their items are known."""
+
+
+class _Snapshot(ServerRecord):
+    schema_: Schema = Field(default=SCHEMA, alias="schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,10 @@ def read_kept(name: str) -> Kept:
         return Kept(in_order(run.record.server.tools))
     try:
         found = _json(path)
-        tools = in_order(ServerRecord.model_validate(found).tools)
+        tools = in_order(_Snapshot.model_validate(found).tools)
         return Kept(tools, sorted_catalog(_catalog(found)) if KEYS.keys() & found.keys() else None)
     except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in wrong["loc"])
-        raise UsageError(f"{path} is no snapshot: {f'{place}: ' if place else ''}{wrong['msg']}") from None
+        raise unreadable(path, error, f"{path} is no snapshot") from None
     except ValueError as error:
         raise UsageError(f"{path} is no snapshot: {error}") from None
 

@@ -13,6 +13,7 @@ from typing import IO
 
 from mcprun.errors import UsageError
 from mcprun.records import JsonObject
+from mcprun.special_files import open_input
 
 
 def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
@@ -29,7 +30,7 @@ def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
 def open_source(name: str) -> tuple[IO[bytes], bool]:
     """Open a prompts file, or stdin (`-`). Whether it had to be kept elsewhere to be read twice is told as well.
 
-    Raises `UsageError` when it can't be read.
+    A pipe may be named, such as /dev/stdin or a process substitution. Raises `UsageError` when it can't be read.
     """
     if name == "-":
         return _spool(sys.stdin.buffer), True
@@ -37,7 +38,7 @@ def open_source(name: str) -> tuple[IO[bytes], bool]:
     if path.is_dir():
         raise UsageError(f"{name} is a folder; give a prompts file (JSONL, one query a line)")
     try:
-        source = path.open("rb")
+        source = open_input(path)
     except FileNotFoundError:
         raise UsageError(f"there is no prompts file {name}{_nearby(path)}") from None
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from mcprun.credentials import header_secrets, url_secrets, without_secrets
 from mcprun.errors import UsageError
 from mcprun.oauthclient import OAuthClient
+from mcprun.special_files import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,7 @@ def variables_of(file: str) -> dict[str, str]:
     from dotenv import dotenv_values
 
     try:
-        with Path(file).open(encoding="utf-8") as stream:
-            found = dotenv_values(stream=stream)
+        found = dotenv_values(stream=io.StringIO(read_text(Path(file)), newline=None))
     except OSError as error:
         if "=" in file:
             raise UsageError("--env-file: expected the name of a file; for NAME=VALUE there is --env") from None

@@ -16,7 +16,8 @@ import mcp_types
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from mcprun.jsontext import levels
+from mcprun.jsontext import finite, levels
+from mcprun.long_integers import LongInteger
 from mcprun.nesting import MOST_DEPTH, parsed_leniently
 from mcprun.records import JsonObject
 from mcprun.surrogates import well_formed_bytes
@@ -164,7 +165,7 @@ def _answer(value: JsonObject) -> Message:
 
 def _request_id(sent: Any) -> str | int | None:
     """Return the id of an answer as a request has it: 1.0 is 1 (JSON-RPC 2.0, section 4); None for other types."""
-    if isinstance(sent, float) and sent.is_integer():
+    if isinstance(sent, float) and sent.is_integer() and not isinstance(sent, LongInteger):
         return int(sent)
     return sent if isinstance(sent, str | int) and not isinstance(sent, bool) else None
 
@@ -172,7 +173,7 @@ def _request_id(sent: Any) -> str | int | None:
 def _whole_error(sent: Any) -> mcp_types.ErrorData:
     """Convert a server's `error` to a JSON-RPC error object: its message, and everything else as `data`."""
     if not isinstance(sent, dict):
-        message = sent if isinstance(sent, str) else "" if sent is None else json.dumps(sent, ensure_ascii=False)
+        message = sent if isinstance(sent, str) else "" if sent is None else _json(sent)
         return mcp_types.ErrorData(code=MALFORMED_ERROR, message=message)
     rest = dict(sent)
     code, message = MALFORMED_ERROR, ""
@@ -180,9 +181,8 @@ def _whole_error(sent: Any) -> mcp_types.ErrorData:
         code = rest.pop("code")
     if isinstance(sent.get("message"), str):
         message = rest.pop("message")
-    return mcp_types.ErrorData(
-        code=code, message=message, data=rest["data"] if rest.keys() == {"data"} else rest or None
-    )
+    data = rest["data"] if rest.keys() == {"data"} else rest or None
+    return mcp_types.ErrorData(code=code, message=message, data=finite(data))
 
 
 def unreadable(problem: ValueError, data: bytes) -> str:
@@ -197,12 +197,16 @@ def error_text(error: mcp_types.ErrorData) -> str:
         message = "an error without a message" + (f" ({error.code})" if error.code != MALFORMED_ERROR else "")
     if error.data is None or error.data == "":
         return message
-    data = error.data if isinstance(error.data, str) else json.dumps(error.data, ensure_ascii=False, default=str)
+    data = error.data if isinstance(error.data, str) else _json(error.data)
     if data in message:
         return message
     if len(data) > _DATA:
         data = f"{data[:_DATA]}… ({len(data):,} characters)"
     return f"{message} (data: {data})"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(finite(value), ensure_ascii=False, default=str)
 
 
 def _read_again(line: bytes, error: ValidationError, replaced: Callable[[], None]) -> Message:

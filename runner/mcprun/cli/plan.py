@@ -27,6 +27,7 @@ from mcprun.promptfiles import files_of
 from mcprun.resume import Resume
 from mcprun.rundir import PROMPTS, Run
 from mcprun.server_argument import SERVER_FILES
+from mcprun.spelt_patterns import shown_pattern
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
 """What says how to go on with a run, and what to print, is no argument of the run."""
@@ -118,7 +119,13 @@ def _take_up(ctx: click.Context) -> None:
             raise UsageError(f"{flag} of this run was not kept as it was, since it holds a secret: give it again")
     if ctx.get_parameter_source("redact") is ParameterSource.COMMANDLINE:
         before = (ctx.default_map or {}).get("redact", ())  # of the run that goes on, or of the project
-        given["redact"] = (*(pattern for pattern in before if REDACTED not in pattern), *given["redact"])
+        kept = [pattern for pattern in before if REDACTED not in pattern]
+        if len(before) - len(kept) > len(given["redact"]):
+            raise UsageError(
+                f"{len(before) - len(kept)} --redact patterns of this run were not kept as they were, since they hold"
+                f" secrets: give all of them again, not {len(given['redact'])}"
+            )
+        given["redact"] = (*kept, *given["redact"])
     if any(REDACTED in arg for arg in ctx.meta.get(options.WithServerArgs.KEY, ())):
         raise UsageError("the server's arguments were not kept as they were, since they hold a secret: give them again")
 
@@ -179,6 +186,8 @@ def without_secret(name: str, value: Any) -> Any:
         return None
     if name == "env":
         return [f"{one}={REDACTED}" for one in value]
+    if name == "redact":
+        return [shown_pattern(one) for one in value]
     if name == "header":
         return [f"{one}: {REDACTED}" for one in value]
     if name in SECRETS:
@@ -199,6 +208,6 @@ def arguments_of(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, 
         written["env"] = [
             name if os.environ.get(name) == value else f"{name}={REDACTED}" for name, value in written["env"].items()
         ]
-    for name in {"header", "server", "base_url", *SECRETS} & written.keys():
+    for name in {"header", "redact", "server", "base_url", *SECRETS} & written.keys():
         written[name] = without_secret(name, written[name])
     return {**written, "server_args": list(server_args)} if server_args else written

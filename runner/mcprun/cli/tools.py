@@ -114,6 +114,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
                 asked.protocol,
                 offers_of(asked),
                 lists_all=lists_all,
+                warns_malformed=not given["wants_lint"],  # the findings name them
             )
             server, catalog = run_to_end(listing)
     except RunError as error:

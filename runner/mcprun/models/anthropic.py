@@ -17,6 +17,8 @@ import httpx2
 from mcprun.credentials import without_secrets
 from mcprun.errors import DeniedError, ErrorKind, NoConnectionError, QueryError, RequestError, RunError
 from mcprun.jsonfiles import strict_json
+from mcprun.long_integers import WARNING as LONG_INTEGER
+from mcprun.long_integers import as_text, holds_long_integer, loads
 from mcprun.models import Manner, Reply, Request
 from mcprun.models.caching import Caching, cached, marks_in
 from mcprun.models.clients import Client
@@ -70,7 +72,7 @@ class AnthropicModel:
             # The HTTP client's time-out is one of silence; this one is of the whole request.
             async with asyncio.timeout(self._seconds):
                 response = await self._client.messages.with_raw_response.create(**parameters)
-                body = await response.json()
+                body = loads(await response.read())
             # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
             reply = read_reply(body, _request_id(response.headers), is_bare=self._manner.bare)
             return request.told(self.well_formed(reply))
@@ -91,12 +93,14 @@ class AnthropicModel:
         return sent
 
     def well_formed(self, reply: Reply) -> Reply:
-        """Replace surrogate halves in a reply, which is sent to servers and back to the API, and written to files."""
+        """Replace what a server, the API and files can't take: surrogate halves, and integers with too many digits."""
         content = well_formed_json(reply.content)
-        if content is reply.content:
-            return reply
-        self._warn("surrogates-reply", f"a reply of the model: {WARNING}")
-        return replace(reply, content=content)
+        if content is not reply.content:
+            self._warn("surrogates-reply", f"a reply of the model: {WARNING}")
+        if holds_long_integer(content):
+            content = as_text(content)
+            self._warn("integers-reply", f"a reply of the model: {LONG_INTEGER}")
+        return reply if content is reply.content else replace(reply, content=content)
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
         """Hand on the text as it comes; give the same reply as if it had come in one piece."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +9,7 @@ import anthropic
 import httpx2
 
 from mcprun.errors import DeniedError, ErrorKind, RequestError
+from mcprun.long_integers import as_text, loads
 from mcprun.models import Reply
 from mcprun.models.anthropic import read_reply, told
 from mcprun.models.waves import Waiting
@@ -31,7 +31,7 @@ _STATUS = {
 
 def result_of(line: bytes) -> tuple[str, JsonObject]:
     """Read one line of a batch's results: the `custom_id`, and the `result`. Raises `ValueError` when it is none."""
-    found = json.loads(line)
+    found = as_text(loads(line))
     match found:
         case {"custom_id": str(custom_id), "result": dict(result)}:
             return custom_id, result

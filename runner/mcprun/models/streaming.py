@@ -6,9 +6,9 @@ blocks must go back to the API untouched, signatures of thinking included.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from mcprun.long_integers import loads
 from mcprun.records import JsonObject
 
 _JOINED = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
@@ -44,7 +44,7 @@ class Assembly:
                 return self._delta(event["index"], event["delta"])
             case "content_block_stop":
                 if text := self._inputs.pop(event["index"], ""):
-                    self._blocks[event["index"]]["input"] = json.loads(text)
+                    self._blocks[event["index"]]["input"] = loads(text)
             case "message_delta":
                 counted = {key: value for key, value in (event.get("usage") or {}).items() if value is not None}
                 usage = {**(self.body.get("usage") or {}), **counted}  # counts are of the whole answer so far

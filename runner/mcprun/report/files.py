@@ -19,6 +19,7 @@ from mcprun.report.output import to_nowhere
 from mcprun.report.table import table
 from mcprun.report.tap import tap
 from mcprun.rundir import Run
+from mcprun.special_files import refuse_special
 from mcprun.surrogates import well_formed
 
 STDOUT, HTML = "-", "html"
@@ -78,6 +79,7 @@ def _to_stdout(text: str) -> None:
 def add_summary(facts: Facts, name: str) -> None:
     """Add a run to the summary of a workflow's step, as far as there is room. Raises `UsageError` where it can't."""
     path = Path(name)
+    refuse_special(path)
     try:
         room = SUMMARY_BYTES - (path.stat().st_size if path.exists() else 0)
         if room < LEAST_BYTES:

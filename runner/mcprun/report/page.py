@@ -23,6 +23,7 @@ from mcprun.errors import UsageError
 from mcprun.folders import refuse_own
 from mcprun.jsonfiles import dumps
 from mcprun.report.terminal import duration, many, moment, visible
+from mcprun.special_files import refuse_to_replace
 
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 """What could end a script or start a comment in HTML, as JSON writes it in strings."""
@@ -59,6 +60,7 @@ def island(name: str, value: Any) -> Markup:
 def write_page(path: Path, chunks: Iterable[str]) -> int:
     """Write a page, or replace it, in one step; give its size in bytes. Raises `UsageError` where nobody may."""
     refuse_own(path)
+    refuse_to_replace(path)
     new = path.with_name(f"{path.name}.new")
     try:
         new.unlink(missing_ok=True)  # a link there would be followed

@@ -1,0 +1,97 @@
+"""Tell regular expressions that spell out a value (`hunter2`) from those that describe a form (`sk-[a-z]+`).
+
+A pattern of `--redact` may be the secret itself. A form may be shown, and kept for a run that goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mcprun.errors import REDACTED
+
+_TOKEN = re.compile(
+    r"""
+    (?P<shorthand>\\[dDwWsS]) | (?P<escape>\\.)
+    | (?P<class>\[\^?\]?(?:\\.|[^\]\\])*\])
+    | (?P<flags>\(\?[a-zA-Z-]+\)) | (?P<open>\((?:\?(?:[:=!>]|<[=!]|P?<\w+>|[a-zA-Z-]+:))?) | (?P<close>\))
+    | (?P<repeat>[*+]|\{\d*(?:,\d*)?\}) | (?P<bar>\|) | (?P<dot>\.) | (?P<optional>\?) | (?P<anchor>[\^$])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+_LEAST = 6
+"""Characters that an alternative among others must have to be taken for a secret, as with all secrets."""
+
+_FEW = 2
+"""Characters of a class that only varies a letter, such as `[Hh]`."""
+
+
+@dataclass
+class _Branch:
+    """One alternative: whether it describes a form, its own characters, those in its groups, and the groups."""
+
+    is_form: bool = False
+    characters: int = 0
+    nested: int = 0
+    groups: list[list[_Branch]] = field(default_factory=list)
+
+
+def spells_out(pattern: str) -> bool:
+    """Return whether a pattern, or one of its alternatives, matches only a few texts that it spells out."""
+    found = list(_alternatives(_parsed(pattern)))
+    least = _LEAST if len(found) > 1 else 0
+    return any(not branch.is_form and branch.characters + branch.nested >= least for branch in found)
+
+
+def shown_pattern(pattern: str) -> str:
+    """Return a pattern as files and messages may show it."""
+    return REDACTED if spells_out(pattern) else pattern
+
+
+def _alternatives(branches: list[_Branch]) -> Iterator[_Branch]:
+    """Yield the alternatives of a pattern, also those in a group around all of it, as in `^(?:a|b)$`."""
+    for branch in branches:
+        if not branch.characters and len(branch.groups) == 1:
+            yield from _alternatives(branch.groups[0])
+        else:
+            yield branch
+
+
+def _parsed(pattern: str) -> list[_Branch]:
+    """Split a valid pattern into alternatives."""
+    stack = [[_Branch()]]
+    at = 0
+    while at < len(pattern):
+        token = _TOKEN.match(pattern, at)
+        at = token.end() if token else at + 1
+        branch = stack[-1][-1]
+        match token.lastgroup if token else "literal":
+            case "open":
+                stack.append([_Branch()])
+            case "close" if len(stack) > 1:
+                group = stack.pop()
+                outer = stack[-1][-1]
+                outer.groups.append(group)
+                outer.is_form |= all(one.is_form for one in group)
+                outer.nested += max(one.characters + one.nested for one in group)
+            case "bar":
+                stack[-1].append(_Branch())
+            case "repeat":
+                branch.is_form = True
+            case "shorthand" | "dot":
+                branch.is_form = True
+                branch.characters += 1
+            case "class":
+                branch.is_form |= _is_open(token[0][1:-1] if token else "")
+                branch.characters += 1
+            case "literal" | "escape":
+                branch.characters += 1
+    return stack[0]
+
+
+def _is_open(members: str) -> bool:
+    """Return whether a class holds a range, a shorthand, all but its members, or more than a few."""
+    count = len(re.sub(r"\\.", "x", members))
+    return members.startswith("^") or "-" in members[1:-1] or bool(re.search(r"\\[dDwWsS]", members)) or count > _FEW

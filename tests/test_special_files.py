@@ -1,0 +1,167 @@
+"""Pipes, sockets, devices and folders in place of files: refused by name, and nothing waits for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mcprun import special_files
+from mcprun.errors import UsageError
+from mcprun.jsonfiles import write_file
+from mcprun.network import check_network
+from mcprun.prompts import read_prompts
+from mcprun.rundir import FILES, Run
+from mcprun.server_argument import parse_target
+from mcprun.special_files import open_input, refuse_to_replace
+from mcprun.target import variables_of
+from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+
+KINDS = ("a folder", "a pipe", "a socket", "a device")
+
+
+def place(kind: str, file: Path) -> None:
+    """Put something in place of a file."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    file.unlink(missing_ok=True)
+    match kind:
+        case "a folder":
+            file.mkdir()
+        case "a pipe":
+            os.mkfifo(file)
+        case "a socket":
+            with socket.socket(socket.AF_UNIX) as one:
+                here = Path.cwd()
+                os.chdir(file.parent)  # the path of a socket holds 108 characters
+                one.bind(file.name)
+                os.chdir(here)
+        case _:
+            file.symlink_to("/dev/zero")
+
+
+@pytest.fixture
+def brief_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a pipe up at once."""
+    monkeypatch.setattr(special_files, "PIPE_SECONDS", 0.05)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run two queries as two shards; give the folder that holds them, `s1` and `s2`."""
+    folder = tmp_path_factory.mktemp("runs")
+    prompts = write_jsonl(folder / "p.jsonl", script(id="a"), script(id="b"))
+    for part in ("1/2", "2/2"):
+        done = run_mcprun("batch", prompts, RAW, "--shard", part, "--out", f"s{part[0]}", cwd=folder)
+        assert done.code == 0
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_no_run_is_read_that_holds_one(run: Path, tmp_path: Path, name: str, kind: str) -> None:
+    """The message names the file and what it is, before anything is opened."""
+    shutil.copytree(run / "s1", tmp_path / "r")
+    place(kind, tmp_path / "r" / name)
+    with pytest.raises(UsageError, match=f"^{tmp_path}/r/{name} is {kind}, not a regular file$"):
+        Run.read(str(tmp_path / "r"))
+
+
+def test_each_command_refuses_them(run: Path, tmp_path: Path) -> None:
+    """Whatever reads a run, and whatever reads a file that the user names."""
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    for name, file in (("r1", "trace.jsonl"), ("r2", "server.log"), ("r3", "transcripts.jsonl"), ("r4", "run.json")):
+        shutil.copytree(run / "s1", tmp_path / name)
+        place("a pipe", tmp_path / name / file)
+    place("a pipe", tmp_path / "pipe.json")
+    (tmp_path / "out").mkdir()
+    place("a pipe", tmp_path / "page")
+    for command in (
+        ["show", "r1"],
+        ["show", "r3", "a"],
+        ["report", "r2"],
+        ["report", "r4", "--junit", "x.xml"],
+        ["report", "s1", "--junit", "page"],
+        ["report", "s1", "--html", "page"],
+        ["report", "s1", "--csv", "/dev/null"],
+        ["report", "s1", "--html", "/dev/stdout"],
+        ["diff", "s1", "r3"],
+        ["diff", "pipe.json", "s1"],
+        ["merge", "r1", "s2", "--out", "m"],
+        ["bless", "r2", "b"],
+        ["bless", "s1", "r4"],
+        ["batch", "--resume", "r1"],
+        ["batch", "p.jsonl", RAW, "--model", "replay:r3"],
+        ["batch", "p.jsonl", RAW, "--baseline", "r2"],
+        ["tools", RAW, "--against", "pipe.json"],
+        ["validate", "/dev/zero"],
+        ["validate", "out"],
+    ):
+        done = run_mcprun(*command, cwd=tmp_path)
+        told = [line for line in done.stderr.splitlines() if " is a " in line or " no place for " in line]
+        assert (done.code, len(told)) == (2, 1), (command, done.stderr)
+
+
+def test_a_pipe_is_read_that_has_a_writer(tmp_path: Path) -> None:
+    """As a prompts file, as a configuration and as variables, by any name."""
+    (tmp_path / "mcp.json").symlink_to("/dev/stdin")
+    query = '{"id": "a", "prompt": "?", "script": [{"text": "Yes."}]}\n'
+    for name in ("/dev/stdin", "-", "/dev/fd/0"):
+        assert run_mcprun("batch", name, RAW, cwd=tmp_path, input=query).code == 0
+    place("a pipe", tmp_path / "named")
+    writer = threading.Thread(target=(tmp_path / "named").write_text, args=(query,))
+    writer.start()
+    done = run_mcprun("validate", "named", cwd=tmp_path)
+    writer.join()
+    assert (done.code, "1 query" in done.stdout) == (0, True)
+    server = f'{{"mcpServers": {{"raw": {{"command": "python3", "args": ["{RAW}"]}}}}}}'
+    assert run_mcprun("tools", "mcp.json", cwd=tmp_path, input=server).code == 0
+    done = run_mcprun("tools", RAW, "--env-file", "/dev/stdin", cwd=tmp_path, input="A=1\n")
+    assert done.code == 0
+
+
+@pytest.mark.parametrize("read", [read_prompts, parse_target, variables_of])
+@pytest.mark.usefixtures("brief_wait")
+def test_a_pipe_without_a_writer_is_given_up(tmp_path: Path, read: Callable[[str], object]) -> None:
+    """It is named, and no thread is left that waits for it."""
+    place("a pipe", tmp_path / "p.json")
+    before = threading.active_count()
+    with pytest.raises(UsageError, match=r"p\.json is a pipe that no process writes to$"):
+        read(str(tmp_path / "p.json"))
+    assert before == threading.active_count()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("brief_wait")
+def test_no_other_input_is_opened(tmp_path: Path, kind: str) -> None:
+    """Neither as prompts, nor as certificates."""
+    place(kind, tmp_path / "file")
+    with pytest.raises(UsageError, match=f"file is {kind}"):
+        open_input(tmp_path / "file")
+    with pytest.raises(UsageError, match=f"SSL_CERT_FILE names .*file(,| is) {kind}"):
+        check_network({"SSL_CERT_FILE": str(tmp_path / "file")})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_none_is_replaced(tmp_path: Path, kind: str) -> None:
+    """A report, a snapshot or a page takes no pipe's or device's place."""
+    file = tmp_path / "file"
+    place(kind, file)
+    before = file.lstat()
+    with pytest.raises(UsageError, match=f"file is {kind}, not a regular file"):
+        write_file(file, b"ours")
+    assert (before, ["file"]) == (file.lstat(), [one.name for one in tmp_path.iterdir()])
+
+
+def test_what_belongs_to_the_system_is_not_replaced() -> None:
+    """Even where the user may, and where stdout is a regular file at the moment."""
+    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/null", "/dev/new"):
+        with pytest.raises(UsageError, match=f"^{name} is no place for a new file"):
+            refuse_to_replace(Path(name))
+    refuse_to_replace(Path("/dev/shm/new"))
