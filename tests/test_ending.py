@@ -219,7 +219,7 @@ def test_a_run_may_be_abandoned_for_a_while(second: float, told: tuple[float, bo
 
 def test_a_run_whose_queries_wait_for_nothing_keeps_its_deadline(mcprun: Forks, tmp_path: Path) -> None:
     """Signals come the same way: between two queries, however short they are."""
-    query = {"id": "q", "prompt": "?", "repeat": 1_000_000, "script": [{"text": "Done."}]}
-    write_jsonl(tmp_path / "p.jsonl", query)
+    query = {"prompt": "?", "repeat": 10_000, "script": [{"text": "Done."}]}
+    write_jsonl(tmp_path / "p.jsonl", *({"id": f"q{number}", **query} for number in range(100)))
     done = mcprun.run("batch", "p.jsonl", RAW, "--run-timeout", "2", "--quiet", "--out", "out", cwd=tmp_path)
     assert (done.code, "--run-timeout" in done.stderr) == (3, True)

@@ -203,7 +203,7 @@ def test_a_broken_snapshot_is_one_message(tmp_path: Path) -> None:
     """One that holds a prompt without a name, or only some of the lists."""
     for lists, message in (
         ({"prompts": [{}], "resources": [], "resource_templates": []}, "a prompt has no name"),
-        ({"prompts": []}, "resources: Field required"),
+        ({"prompts": []}, "resources is missing"),
     ):
         (tmp_path / "a.json").write_text(json.dumps({"protocol": "x", "tools": [], **lists}))
         done = run_mcprun("tools", RAW, "--against", "a.json", cwd=tmp_path)
