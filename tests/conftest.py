@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from mcprun import evaluation
+from mcprun.evaluation import bounded
 from tests.support.forks import Forks
 
 settings.register_profile("shared machine", deadline=None)
@@ -72,7 +72,7 @@ def no_process_is_left() -> Iterator[None]:
     """Fail a test that leaves a process behind, its own or one that its servers started."""
     before = children()
     yield
-    evaluation.close()
+    bounded.close()
     deadline = time.monotonic() + _GRACE_SECONDS
     while (
         left := {pid: line for pid, line in children().items() if pid not in before}

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from junitparser import JUnitXml
 
-from mcprun.access import Refusal, RunAccess, Source
-from mcprun.ending import Ending
-from mcprun.events import Where
+from mcprun._util.run_stop import Ending
+from mcprun.models.access_policy import Refusal, RunAccess, Source
+from mcprun.runs.events import Where
 from tests.support.cli import RAW, SERVERS, Result, run_mcprun, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, prompt_of, text
 

@@ -21,7 +21,7 @@ from mcp_types import ListRootsResult
 from pydantic import BaseModel
 
 import mcprun
-from mcprun.events import Event, ModelCall, QueryEnd, RunStart, ServerStart
+from mcprun.runs.events import Event, ModelCall, QueryEnd, RunStart, ServerStart
 from tests.support.cli import QUICKSTART, RAW, ROOT, clean_environment, read_jsonl, run_mcprun, script
 
 ADD = script(("add", {"a": 2, "b": 3}), id="add", text="5", expect={"calls": [{"tool": "add", "result": 5}]})

@@ -15,10 +15,10 @@ from typing import Any, cast
 import pytest
 from mcp_types import ElicitRequestURLParams
 
-from mcprun.asking import Askers, Caller, Offers, Response
-from mcprun.deadline import Deadline
-from mcprun.desk import Desk
-from mcprun.events import Event, ServerAsked, Where
+from mcprun._util.deadline import Deadline
+from mcprun.client.callbacks import Desk
+from mcprun.client.request_owner import Askers, Caller, Offers, Response
+from mcprun.runs.events import Event, ServerAsked, Where
 from tests.support import npm, virtual_time
 from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, script, squeezed, write_jsonl
 from tests.support.messages_api import MessagesApi, calls, error, message, prompt_of, scripted, text

@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import cast
 
-from mcprun.attempt import Attempts
-from mcprun.ending import Ending
-from mcprun.events import AttemptEnd, Event, Where
-from mcprun.judge import Exam
+from mcprun._util.run_stop import Ending
+from mcprun.client.pool import Pool
+from mcprun.client.session import Server
+from mcprun.engine.attempts import Attempts
+from mcprun.engine.judge import Exam
+from mcprun.engine.tool_loop import Loop
 from mcprun.limits import Limits
-from mcprun.loop import Loop
-from mcprun.models import Reply, Request
-from mcprun.pool import Pool
-from mcprun.queries import parse_query
-from mcprun.records import Check, Transcript
-from mcprun.server import Server
-from mcprun.show import Show
-from mcprun.tools import ToolSet
+from mcprun.models.base import Reply, Request
+from mcprun.prompts.query import parse_query
+from mcprun.runs.events import AttemptEnd, Event, Where
+from mcprun.runs.records import Check, Transcript
+from mcprun.tools.format import Show
+from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mcprun.rundir import Run
+from mcprun.runs.run import Run
 from tests.support.cli import RAW, Result, run_mcprun, script, write_jsonl
 from tests.support.forks import Forks
 from tests.support.shop import REGRESSION, good, recorded

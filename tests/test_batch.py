@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.schemas import stand_in
+from mcprun.tools.api_schema import stand_in
 from tests.support.cli import (
     PROMPTS,
     QUICKSTART,

@@ -18,8 +18,8 @@ import pytest
 from mcp.server import MCPServer
 
 import mcprun
-from mcprun.prices import price
-from mcprun.records import Usage
+from mcprun.models.prices import price
+from mcprun.runs.records import Usage
 from tests.support.batches_api import Batch
 from tests.support.cli import RAW, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, prompt_of, text, turn_of

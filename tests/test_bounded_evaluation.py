@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 import mcprun
-from mcprun import evaluation
-from mcprun.records import JsonObject
-from mcprun.redact import Redactor
-from mcprun.report.dialogue import dialogue
-from mcprun.report.workflow import without_commands
-from mcprun.scrub import Scrubber
+from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.evaluation import bounded
+from mcprun.report.html.conversation import dialogue
+from mcprun.report.workflow_commands import without_commands
+from mcprun.runs.redaction import Redactor
 from tests.support.as_told import COMPLETE, serving, told
 from tests.support.cli import SECONDS, SERVERS, clean_environment, commands, read_jsonl, run_mcprun, script, write_jsonl
 from tests.support.runs import call, transcript
@@ -104,7 +104,7 @@ def offer(folder: Path, *numbers: int, says: str = SLOW) -> None:
 
 async def test_what_takes_too_long_is_the_error_of_its_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It names the pattern; the queries beside it are done, whatever they wait for meanwhile."""
-    monkeypatch.setattr(evaluation, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
     monkeypatch.chdir(tmp_path)
     numbers = range(1, len(PLACES) + 1)
     offer(tmp_path, *numbers)
@@ -273,7 +273,7 @@ def test_sigterm_cuts_scrubbing_short(tmp_path: Path) -> None:
 
 def test_redaction_that_takes_too_long_hides_the_whole_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other texts stay as they are, until the pattern has used up its time; then all are hidden at once."""
-    monkeypatch.setattr(evaluation, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
     redactor = Redactor([], [r"sk-\w+", slow(1001)])
     secret = {"t": SLOW, "u": "sk-123 is mine", "v": ["fine"]}
     assert redactor.value(secret) == {"t": "[redacted]", "u": "[redacted] is mine", "v": ["fine"]}
@@ -302,11 +302,11 @@ def test_scrubbing_that_takes_too_long_leaves_the_value_and_warns(tmp_path: Path
 
 def test_scrubbing_is_bounded_for_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pattern that takes too long is given up, and does not cost its time again for each value."""
-    monkeypatch.setattr(evaluation, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
     scrubber = Scrubber.of([slow(1002), "uuid"])
     values = [f"{SLOW}{number}" for number in range(10_000)]
     assert values == scrubber.clean(values)
-    assert evaluation.timed_out()[slow(1002)] == 11
+    assert bounded.timed_out()[slow(1002)] == 11
 
 
 def test_options_that_match_the_empty_text_for_ever_are_refused(tmp_path: Path) -> None:

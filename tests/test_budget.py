@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.deadline import Deadline
+from mcprun._util.deadline import Deadline
 from mcprun.errors import RunError
-from mcprun.events import Event, Warned, Where
-from mcprun.models import Reply, Request
+from mcprun.models.base import Reply, Request
 from mcprun.models.budget import Budget, BudgetedModel
-from mcprun.prices import dearest, price
-from mcprun.queries import parse_query
-from mcprun.records import Usage
-from mcprun.tools import ToolSet
+from mcprun.models.prices import dearest, price
+from mcprun.prompts.query import parse_query
+from mcprun.runs.events import Event, Warned, Where
+from mcprun.runs.records import Usage
+from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
 from tests.support.cli import RAW, Result, clean_environment, script, write_jsonl
 from tests.support.forks import Forks

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun.assignment import assign
-from mcprun.call_index import CallIndex
-from mcprun.callchecks import any_order, result_forms, suits
-from mcprun.expectations import ExpectedCall
-from mcprun.records import Call
-from mcprun.show import Show
+from mcprun.checks.assignment import assign
+from mcprun.checks.call_index import CallIndex
+from mcprun.checks.calls import any_order, result_forms, suits
+from mcprun.checks.expect import ExpectedCall
+from mcprun.runs.records import Call
+from mcprun.tools.format import Show
 
 MANY = 10_000
 

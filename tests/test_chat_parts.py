@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.cli.chatcommands import Command, command_of, completions, file_of, quoted
-from mcprun.content import error_result
-from mcprun.conversation import Conversation, UnderWay
-from mcprun.events import ToolCall
-from mcprun.heard import Hearing
-from mcprun.matchers import fits
-from mcprun.mending import Place, mend
-from mcprun.models.streaming import Assembly
-from mcprun.queries import parse_query
-from mcprun.records import Call, Transcript, Turn, Verdict
-from mcprun.redact import Redactor
-from mcprun.refusals import REFUSED, STOPPED, refusal_of
-from mcprun.saving import saved_query
-from mcprun.server import Answer
+from mcprun.chat.repair import Place, mend
+from mcprun.chat.save import saved_query
+from mcprun.chat.terminal.commands import Command, command_of, completions, file_of, quoted
+from mcprun.checks.matchers import fits
+from mcprun.client.session import Answer
+from mcprun.engine.conversation import Conversation, UnderWay
+from mcprun.models.messages_stream import Assembly
+from mcprun.prompts.query import parse_query
+from mcprun.runs.events import ToolCall
+from mcprun.runs.records import Call, Transcript, Turn, Verdict
+from mcprun.runs.redaction import Redactor
+from mcprun.runs.stream_redaction import Hearing
+from mcprun.tools.refusals import REFUSED, STOPPED, refusal_of
+from mcprun.tools.results import error_result
 from tests.support.messages_rules import refusal
 from tests.support.messages_stream import events
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun import callchecks
-from mcprun.checks import Outcome, check_all, check_text
-from mcprun.expectations import Expect, ExpectedCall, ExpectedText
-from mcprun.records import Call
-from mcprun.show import Show
+from mcprun.checks import calls as call_checks
+from mcprun.checks.evaluate import Outcome, check_all, check_text
+from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText
+from mcprun.runs.records import Call
+from mcprun.tools.format import Show
 from tests.test_matchers import PLAIN, told
 
 
@@ -47,7 +47,7 @@ def expected(tool: str, **arguments: Any) -> ExpectedCall:
 )
 def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: str | None) -> None:
     """Expected calls are found in order, others in between; the first that is not is named."""
-    found, problem = callchecks.in_order(wanted, made, Show())
+    found, problem = call_checks.in_order(wanted, made, Show())
     assert (problem or None) == message
     assert (len(found) == len(wanted)) == (message is None)
 
@@ -199,15 +199,15 @@ def test_tokens_that_nobody_counted_do_not_hold() -> None:
 )
 def test_one_call(wanted: dict[str, Any], made: Call, message: str) -> None:
     """A call is expected with its input, its result, and whether it is an error."""
-    assert callchecks.mismatch(ExpectedCall.model_validate(wanted), made, Show()) == message
+    assert call_checks.mismatch(ExpectedCall.model_validate(wanted), made, Show()) == message
 
 
 def test_structured_results() -> None:
     """What is structured may be expected as it is, or as what stands in the `result` that servers wrap it in."""
     made = Call(turn=0, tool="a", input={}, is_error=False, content=[], structured={"result": [1, 2]})
     for result in ({"result": [1, 2]}, [1, 2], {"result": {"$type": "array"}}):
-        assert callchecks.mismatch(ExpectedCall(tool="a", result=result), made, Show()) == ""
-    assert callchecks.mismatch(ExpectedCall(tool="a", result=[1]), made, Show())
+        assert call_checks.mismatch(ExpectedCall(tool="a", result=result), made, Show()) == ""
+    assert call_checks.mismatch(ExpectedCall(tool="a", result=[1]), made, Show())
 
 
 names = st.lists(st.sampled_from("abc"), max_size=6)
@@ -224,7 +224,7 @@ def test_how_calls_are_aligned(wanted: list[str], made: list[str]) -> None:
         "any_order": not Counter(wanted) - Counter(made),
     }
     for match, holds in truth.items():
-        found, problem = getattr(callchecks, match)(expected_calls, calls, Show())
+        found, problem = getattr(call_checks, match)(expected_calls, calls, Show())
         assert (problem == "") == holds
         if holds:
             assert sorted(found) == list(range(len(wanted)))
@@ -236,8 +236,8 @@ def test_any_order_finds_a_way_where_there_is_one() -> None:
     """A call that fits two expectations is left to the one that has no other."""
     wanted = [expected("a"), expected("a", x=1)]
     made = [call("a", x=1), call("a", x=2)]
-    assert callchecks.any_order(wanted, made, Show()) == ({0: 1, 1: 0}, "")
-    assert callchecks.any_order([*wanted, expected("a", x=2)], made, Show())[1] == (
+    assert call_checks.any_order(wanted, made, Show()) == ({0: 1, 1: 0}, "")
+    assert call_checks.any_order([*wanted, expected("a", x=2)], made, Show())[1] == (
         "call 2: expected a{x: 2}, got no calls"
     )
 
@@ -254,10 +254,10 @@ def test_equals_is_pythons_in_every_check(one: Any, other: Any) -> None:
         ExpectedCall(tool="a", input={"x": one}, exact_input=True),
         ExpectedCall(tool="a", input={"x": {"$equals": one}}),
     ):
-        assert (callchecks.mismatch(wanted, made, Show()) == "") == same
+        assert (call_checks.mismatch(wanted, made, Show()) == "") == same
     if other is not None and not (isinstance(other, dict) and other.keys() == {"result"}) and other != "":
         whole = ExpectedCall(tool="a", result={"$equals": one})
-        assert (callchecks.mismatch(whole, made, Show()) == "") == (same or one == "")  # no content is no text
+        assert (call_checks.mismatch(whole, made, Show()) == "") == (same or one == "")  # no content is no text
     words = [value for value in (one, other) if isinstance(value, str) and value]
     if len(words) == 2:
         (check,) = check_text(ExpectedText(equals=words[0]), words[1], Show())

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.callchecks import mismatch
-from mcprun.checks import check_text
-from mcprun.code_points import look_alike, revealed, revealed_name
-from mcprun.compare import Change
-from mcprun.expectations import ExpectedCall, ExpectedText
-from mcprun.report.differences import told
-from mcprun.report.sidebyside import side_by_side
-from mcprun.show import Show
+from mcprun._util.code_points import look_alike, revealed, revealed_name
+from mcprun.analysis.diff.transcripts import Change
+from mcprun.checks.calls import mismatch
+from mcprun.checks.evaluate import check_text
+from mcprun.checks.expect import ExpectedCall, ExpectedText
+from mcprun.report.diff import told
+from mcprun.report.html.side_by_side import side_by_side
+from mcprun.tools.format import Show
 from tests.support.cli import run_mcprun, write_jsonl
 from tests.support.runs import call
 from tests.test_diff import call as line_call

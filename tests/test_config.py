@@ -12,9 +12,9 @@ import click
 import pytest
 
 from mcprun.cli import main
-from mcprun.cli.configured import Configured
-from mcprun.cli.plan import options_of
-from mcprun.config import Config, Setting, environment, setting, variable_of
+from mcprun.cli.arguments import options_of
+from mcprun.cli.config_command import Configured
+from mcprun.config.project import Config, Setting, environment, setting, variable_of
 from mcprun.errors import UsageError
 from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, write_jsonl
 from tests.test_diff import call, transcript

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun import jsonc
-from mcprun.config_file import read_server
+from mcprun._util import jsonc
+from mcprun.client.config_file import read_server
+from mcprun.client.placeholders import Surroundings, expand, expand_opencode
+from mcprun.client.target import HttpTarget, StdioTarget
 from mcprun.errors import UsageError
-from mcprun.placeholders import Surroundings, expand, expand_opencode
-from mcprun.target import HttpTarget, StdioTarget
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 KNOWN = Surroundings(

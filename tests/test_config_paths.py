@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mcprun.config import find_config
-from mcprun.option_table import KINDS
-from mcprun.option_values import Listed, Text
+from mcprun.config.option_table import KINDS
+from mcprun.config.project import find_config
+from mcprun.option_kinds import Listed, Text
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 PATHS = {

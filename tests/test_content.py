@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.content import tool_result
+from mcprun.tools.results import tool_result
 from tests.support.messages_rules import refusal
 from tests.support.pictures import gif, jpeg, pdf, png, webp
 

@@ -16,20 +16,20 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mcprun.alignment import Alignment
-from mcprun.compare import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
-from mcprun.diff import Comparison, QueryDiff, Tally
+from mcprun._util.alignment import Alignment
+from mcprun._util.json_io import dumps
+from mcprun._util.json_value import equal
+from mcprun.analysis.diff.repeats import Rate
+from mcprun.analysis.diff.runs import Comparison, QueryDiff, Tally
+from mcprun.analysis.diff.scrub import SCRUBS, Scrubber, parse_path
+from mcprun.analysis.diff.transcripts import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
 from mcprun.errors import UsageError
-from mcprun.json_values import equal
-from mcprun.jsonfiles import dumps
-from mcprun.report.differences import ABSENT, as_json, leaves, tool_lines
-from mcprun.report.differences import lines as lines_of
-from mcprun.report.differences import told as told_of
-from mcprun.report.diffmarkdown import markdown
+from mcprun.report.diff import ABSENT, as_json, leaves, tool_lines
+from mcprun.report.diff import lines as lines_of
+from mcprun.report.diff import told as told_of
+from mcprun.report.diff_markdown import markdown
 from mcprun.report.markdown import COMMENT_BYTES
-from mcprun.scrub import SCRUBS, Scrubber, parse_path
-from mcprun.toolchanges import ToolChange
-from mcprun.variants import Rate
+from mcprun.tools.changes import ToolChange
 from tests.support.cli import Result, run_mcprun, write_jsonl
 from tests.support.shop import REGRESSION, good, recorded
 from tests.test_queries import JSON

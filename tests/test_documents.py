@@ -12,7 +12,7 @@ from tests.release.trials import CORE
 from tests.support.cli import PROMPTS, ROOT, run_mcprun
 from tests.test_real_servers import FOLDERS
 
-DOCUMENTS = sorted({*ROOT.glob("*.md"), *PROMPTS.rglob("README.md"), *(ROOT / "outputs").glob("*.md")})
+DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *PROMPTS.rglob("README.md"), *(ROOT / "outputs").glob("*.md")})
 
 GATE = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
@@ -85,7 +85,7 @@ def test_the_regression_example_runs(tmp_path: Path) -> None:
     assert (done.code, set(done.verdicts.values()), done.run.name) == (0, {"passed"}, "good")
 
 
-@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CHANGELOG.md", "docs/conformance.md", "docs/performance.md"])
 def test_what_a_document_names_is_there(name: str) -> None:
     """Files and tests that it names exist, and so do the commands of mcprun."""
     text = (ROOT / name).read_text(encoding="utf-8")

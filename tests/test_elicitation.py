@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mcp_types import ElicitResult
 from pydantic import ValidationError
 
-from mcprun.elicitation import ElicitAnswer, Script, by_policy, defaults_of, misfit
+from mcprun.prompts.elicitation import ElicitAnswer, Script, by_policy, defaults_of, misfit
 from tests.test_queries import JSON
 
 FIELDS = st.one_of(

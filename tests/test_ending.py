@@ -14,7 +14,7 @@ import pytest
 from mcp.server import MCPServer
 
 import mcprun
-from mcprun.ending import Ending
+from mcprun._util.run_stop import Ending
 from mcprun.errors import ErrorKind, RunError
 from tests.support import virtual_time
 from tests.support.cli import RAW, script, write_jsonl

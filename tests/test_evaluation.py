@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from mcprun import evaluation
 from mcprun.errors import ErrorKind
-from mcprun.evaluation import EvaluationError, Schema, evaluated, search
+from mcprun.evaluation import bounded
+from mcprun.evaluation.bounded import EvaluationError, Schema, evaluated, search
 from tests.conftest import children
 from tests.support.cli import SECONDS, clean_environment
 
@@ -60,7 +60,7 @@ def test_a_process_that_dies_by_itself_is_replaced() -> None:
 
 def test_a_process_that_cant_be_started_is_an_error_of_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends nothing but that, and says why."""
-    evaluation.close()
+    bounded.close()
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(EvaluationError, match=r"process that evaluates patterns failed: .*No such file") as raised:
         search("a", "a")
@@ -69,7 +69,7 @@ def test_a_process_that_cant_be_started_is_an_error_of_the_query(monkeypatch: py
 
 def test_it_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the environment it gets what an interpreter needs to start."""
-    evaluation.close()
+    bounded.close()
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
     assert search("a", "a")
     assert "sk-secret" not in Path(f"/proc/{worker()}/environ").read_text(encoding="utf-8")
@@ -77,7 +77,9 @@ def test_it_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_ends_with_its_parent() -> None:
     """Also when that is killed while a match is made."""
-    code = f"from mcprun.evaluation import search; search('a', 'a'); print('ready', flush=True); search(*{SLOW!r})"
+    code = (
+        f"from mcprun.evaluation.bounded import search; search('a', 'a'); print('ready', flush=True); search(*{SLOW!r})"
+    )
     command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, text=True)
     assert process.stdout
@@ -88,9 +90,9 @@ def test_it_ends_with_its_parent() -> None:
 
 def test_time_runs_out_for_a_pattern_and_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """After some times it is not tried again; others are, and a schema is told apart from its pattern."""
-    monkeypatch.setattr(evaluation, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
     pattern, text = f"{SLOW[0]}(?#given up)", SLOW[1]
-    for _ in range(evaluation.MAX_TIMEOUTS):
+    for _ in range(bounded.MAX_TIMEOUTS):
         with pytest.raises(EvaluationError, match=r"the pattern '.*' took longer than 0\.05 s; write it without rep"):
             search(pattern, text)
     with pytest.raises(EvaluationError, match="ran out of time 3 times before, and is not tried again") as raised:
@@ -125,7 +127,7 @@ async def test_a_loop_is_not_blocked_meanwhile() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert evaluation.timed_out()[SLOW[0]] == 0
+    assert bounded.timed_out()[SLOW[0]] == 0
     assert await evaluated(lambda: search("a", "a"))
 
 
@@ -162,7 +164,7 @@ def test_a_fork_has_a_process_of_its_own() -> None:
         code = 1
         try:
             code = 0 if search("a(b)", "ab") == ("ab", "b") else 1
-            evaluation.close()
+            bounded.close()
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from mcprun.examples import example
-from mcprun.samples import made_for, numbers, strings
+from mcprun.tools.json_schema.generate import example
+from mcprun.tools.json_schema.generate_scalars import made_for, numbers, strings
 from tests.test_schema_changes import of, wholes
 
 UUID = "00000000-0000-4000-8000-000000000000"

@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
-from mcprun.records import ErrorInfo, PromptsRecord, Verdict
 from mcprun.report.github import SHOWN, commands, step_outputs
 from mcprun.report.markdown import SUMMARY_BYTES
-from mcprun.report.workflow import Breaker, without_commands
-from mcprun.rundir import Run
+from mcprun.report.workflow_commands import Breaker, without_commands
+from mcprun.runs.records import ErrorInfo, PromptsRecord, Verdict
+from mcprun.runs.run import Run
 from tests.support.actions import outputs_of
 from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
 from tests.support.facts import EVIL, facts, transcript

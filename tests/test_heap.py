@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from mcprun.heap import growing, settled
+from mcprun._util.gc_tuning import growing, settled
 
 
 def test_a_run_that_ends_leaves_the_collector_as_it_was() -> None:

@@ -18,9 +18,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from mcprun.operating_system import KILL, send_signal
-from mcprun.redact import Redactor
-from mcprun.serverlog import ServerLog
+from mcprun._util.operating_system import KILL, send_signal
+from mcprun.client.server_log import ServerLog
+from mcprun.runs.redaction import Redactor
 from tests.support.cli import SERVERS, Result, clean_environment, script, write_jsonl
 from tests.support.forks import Forks
 

@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.json_values import equal
-from mcprun.paid import Paid
-from mcprun.records import Usage
-from mcprun.report.dialogue import dialogue
-from mcprun.report.html import report
+from mcprun._util.json_value import equal
+from mcprun.report.html.conversation import dialogue
+from mcprun.report.html.overview import cost, share
+from mcprun.report.html.page import island
+from mcprun.report.html.run_page import report
+from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.latency import latency
-from mcprun.report.overview import cost, share
-from mcprun.report.page import island
-from mcprun.report.sidebyside import side_by_side
-from mcprun.report.terminal import duration, visible
+from mcprun.report.text import duration, visible
 from mcprun.report.timings import MOST_SPANS, Timings, quantile
-from mcprun.rundir import Run
+from mcprun.runs.billed_reply import Paid
+from mcprun.runs.records import Usage
+from mcprun.runs.run import Run
 from tests.servers.kinds import PNG
 from tests.support.cli import QUICKSTART, ROOT, SERVERS, run_mcprun, script, write_jsonl
 from tests.support.runs import call, event, failed, trace_of, transcript, write_run
@@ -362,7 +362,7 @@ def test_what_a_run_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     )
     assert '<dd class="number">$3.00</dd><dd>all attempts</dd>' in "".join(report(Run.read(str(tmp_path / "all"))))
     monkeypatch.setitem(sys.modules, "genai_prices", None)
-    monkeypatch.delitem(sys.modules, "mcprun.prices")
+    monkeypatch.delitem(sys.modules, "mcprun.models.prices")
     text = "".join(report(Run.read(str(tmp_path / "all"))))
     assert "not known without pip install &#39;mcprun[prices]&#39;" in text
 

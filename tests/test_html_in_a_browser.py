@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from mcprun.records import Check, Transcript, Turn, Usage, Verdict
-from mcprun.repeats import summed_up
-from mcprun.report.html import report
-from mcprun.report.page import write_page
-from mcprun.rundir import Run
+from mcprun.report.html.page import write_page
+from mcprun.report.html.run_page import report
+from mcprun.runs.records import Check, Transcript, Turn, Usage, Verdict
+from mcprun.runs.repeats import summed_up
+from mcprun.runs.run import Run
 from tests.servers.kinds import PNG
 from tests.support.browser import CHROMIUM, CONTRAST, SIZES, Opened, browsing, opened
 from tests.support.cli import ROOT, run_mcprun

@@ -13,11 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.http_answers import read_error, read_message
-from mcprun.http_body import MAX_WORDS, without_id, words_of
-from mcprun.http_failure import HttpFailure, begin_delivery, current_delivery, delivery, retry_after_of
-from mcprun.http_reports import is_followed
-from mcprun.legacy_sse import events_of
+from mcprun.client.transports.http_answers import read_error, read_message
+from mcprun.client.transports.http_body import MAX_WORDS, without_id, words_of
+from mcprun.client.transports.http_failure import (
+    HttpFailure,
+    begin_delivery,
+    current_delivery,
+    delivery,
+    retry_after_of,
+)
+from mcprun.client.transports.http_reports import is_followed
+from mcprun.client.transports.legacy_sse import events_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),

@@ -16,7 +16,7 @@ from mcp.server import MCPServer, Server
 from mcp_types import PaginatedRequestParams
 
 import mcprun
-from mcprun import in_process
+from mcprun.client import in_process
 from tests.support.cli import script
 
 OK = script(("ok", {}), id="ok", expect={"calls": [{"tool": "ok", "result": "fine"}]})

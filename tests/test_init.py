@@ -14,10 +14,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun.ciworkflow import Commands, workflow
+from mcprun.cli.commands.init.github_workflow import Commands, workflow
 from mcprun.errors import UsageError
-from mcprun.firstprompts import first_prompts
-from mcprun.queries import parse_query
+from mcprun.prompts.generate import first_prompts
+from mcprun.prompts.query import parse_query
 from tests.support import npm
 from tests.support.cli import QUICKSTART, RAW, clean_environment, read_jsonl, run_mcprun
 from tests.test_queries import JSON

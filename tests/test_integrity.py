@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mcprun import UsageError, compare_runs
-from mcprun.rundir import Run
+from mcprun.runs.run import Run
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 from tests.support.runs import event, failed, transcript, write_run
 

@@ -10,9 +10,9 @@ import anyio
 import pytest
 from mcp.server import MCPServer
 
-from mcprun import process
-from mcprun.planning import Options, make_plan
-from mcprun.pytest_plugin.running import Running
+from mcprun.client.transports import process
+from mcprun.engine.plan import Options, make_plan
+from mcprun.pytest_plugin.background_run import Running
 from tests.support.cli import script
 from tests.support.forks import Forks
 

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from mcprun import compare_runs
-from mcprun.attempt import Attempts
-from mcprun.batch import Plan, _isolated
-from mcprun.chat import _line_of
-from mcprun.compare import Lens
-from mcprun.conversation import Conversation
-from mcprun.ending import Ending
+from mcprun._util.run_stop import Ending
+from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.analysis.diff.transcripts import Lens
+from mcprun.chat.session import _line_of
+from mcprun.engine.attempts import Attempts
+from mcprun.engine.conversation import Conversation
+from mcprun.engine.ray.messages import Outbox
+from mcprun.engine.recorder import Recorder
+from mcprun.engine.run import Plan, _isolated
+from mcprun.engine.tool_loop import Loop
+from mcprun.engine.worker import Workplace
 from mcprun.errors import ErrorKind, QueryError, RunError
-from mcprun.events import Event, QueryEnd, ToolCall, Warned, Where
-from mcprun.journal import Journal
-from mcprun.loop import Loop
-from mcprun.parcels import Outbox
-from mcprun.queries import Query, parse_query
-from mcprun.recorder import Recorder
-from mcprun.records import ModelRecord, PromptsRecord, RunRecord, ServerRecord, Transcript
-from mcprun.redact import Redactor
+from mcprun.prompts.query import Query, parse_query
 from mcprun.report.isolated import shown
-from mcprun.rundir import Run
-from mcprun.scrub import Scrubber
-from mcprun.show import Show
+from mcprun.runs.events import Event, QueryEnd, ToolCall, Warned, Where
+from mcprun.runs.records import ModelRecord, PromptsRecord, RunRecord, ServerRecord, Transcript
+from mcprun.runs.redaction import Redactor
+from mcprun.runs.run import Run
+from mcprun.runs.writer import Journal
 from mcprun.telemetry.export import Outlet
-from mcprun.workplace import Workplace
+from mcprun.tools.format import Show
 from tests.support.cli import run_mcprun, script, write_jsonl
 from tests.support.runs import broken, call, failed, transcript, write_run
 

@@ -10,9 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mcprun.evaluation import Schema
-from mcprun.json_schema import InvalidSchemaError, SchemaValidator, bound_work, check_schema, check_users_schema
-from mcprun.patterns import SEARCHES, Dialect
+from mcprun.evaluation.bounded import Schema
+from mcprun.evaluation.json_schema import (
+    InvalidSchemaError,
+    SchemaValidator,
+    bound_work,
+    check_schema,
+    check_users_schema,
+)
+from mcprun.evaluation.patterns import SEARCHES, Dialect
 
 INNER = {"$ref": "#/$defs/text", "$defs": {"text": {"type": "string"}}}
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.callchecks import mismatch
-from mcprun.checks import check_text
-from mcprun.compare import result_of
-from mcprun.expectations import ExpectedCall, ExpectedText
-from mcprun.grading import verdict
-from mcprun.jsonfiles import dumps, indented
-from mcprun.jsontext import AmbiguousError, TooDeepError, finite, holds_odd_number, levels, loads
-from mcprun.matchers import fits
-from mcprun.models import Reply
-from mcprun.show import Show
+from mcprun._util.json_io import dumps, indented
+from mcprun._util.json_text import AmbiguousError, TooDeepError, finite, holds_odd_number, levels, loads
+from mcprun.analysis.diff.transcripts import result_of
+from mcprun.checks.calls import mismatch
+from mcprun.checks.evaluate import check_text
+from mcprun.checks.expect import ExpectedCall, ExpectedText
+from mcprun.checks.matchers import fits
+from mcprun.engine.grading import verdict
+from mcprun.models.base import Reply
+from mcprun.tools.format import Show
 from tests.support.runs import call
 
 VALUES = st.recursive(

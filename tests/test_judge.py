@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.conversation import Conversation
-from mcprun.grading import INSTRUCTIONS, SCHEMA, case, verdict
-from mcprun.models import Reply
-from mcprun.records import Call
-from mcprun.rundir import Run
+from mcprun.engine.conversation import Conversation
+from mcprun.engine.grading import INSTRUCTIONS, SCHEMA, case, verdict
+from mcprun.models.base import Reply
+from mcprun.runs.records import Call
+from mcprun.runs.run import Run
 from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, message, text
 

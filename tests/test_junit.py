@@ -16,9 +16,9 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 from lxml import etree
 
 from mcprun.errors import ExitCode
-from mcprun.records import Verdict
-from mcprun.report.facts import Against, Facts
+from mcprun.report.data import Against, Facts
 from mcprun.report.junit import junit
+from mcprun.runs.records import Verdict
 from tests.support import npm, schemas
 from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, write_jsonl
 from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript

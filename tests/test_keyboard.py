@@ -11,7 +11,7 @@ import pytest
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from mcprun.cli.keyboard import Terminal, history_file
+from mcprun.chat.terminal.input import Terminal, history_file
 
 ROUNDS = 10_000
 """So often the loop may turn until a completion has come."""

@@ -10,9 +10,9 @@ from typing import IO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.compact import Digests
-from mcprun.known import Known
-from mcprun.prompts import PromptsFile, read_prompts
+from mcprun._util.compact import Digests
+from mcprun.prompts.file import PromptsFile, read_prompts
+from mcprun.prompts.verified_file import Known
 
 PROMPTS = st.lists(st.sampled_from(["a", "b", "c\u2028", "é"]), min_size=1, max_size=8)
 BLANK = st.lists(st.sampled_from(["", "\n", "\r\n", " \n", "\t\n"]), min_size=8, max_size=8)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mcprun._util.json_io import write_file
 from mcprun.errors import UsageError
-from mcprun.folders import new_directory
-from mcprun.journal import Journal
-from mcprun.jsonfiles import write_file
+from mcprun.runs.directory import new_directory
+from mcprun.runs.writer import Journal
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 NAMES = (

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from mcp.client.auth import OAuthFlowError
 from mcp.client.auth.utils import extract_field_from_www_auth
 
+from mcprun.client.auth.flow import challenge_for
+from mcprun.client.auth.redirect import answer_of
+from mcprun.client.auth.stored_token import Key
+from mcprun.client.oauth_client import OAuthClient, registered
 from mcprun.errors import UsageError
-from mcprun.grants import Key
-from mcprun.oauthclient import OAuthClient, registered
-from mcprun.oauthflow import challenge_for
-from mcprun.redirects import answer_of
 from tests.support.cli import clean_environment, run_mcprun, script
 from tests.support.loopback import free_port
 from tests.support.oauth import Guarded

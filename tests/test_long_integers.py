@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mcprun.jsonfiles import dumps, parsed
-from mcprun.jsontext import finite, holds_odd_number
-from mcprun.long_integers import (
+from mcprun._util.json_io import dumps, parsed
+from mcprun._util.json_text import finite, holds_odd_number
+from mcprun._util.long_integers import (
     WARNING,
     Carrier,
     LongInteger,
@@ -23,7 +23,7 @@ from mcprun.long_integers import (
     holds_long_integer,
     loads,
 )
-from mcprun.wire import read_message
+from mcprun.client.transports.framing import read_message
 from tests.support.as_told import ERAS, TRANSPORTS, calling, played, told
 from tests.support.cli import QUICKSTART, RAW, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, HttpReply, MessagesApi, message, text

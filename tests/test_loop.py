@@ -9,18 +9,18 @@ from typing import Any, cast
 
 import pytest
 
-from mcprun.content import error_result
-from mcprun.conversation import Conversation
-from mcprun.deadline import Deadline
+from mcprun._util.deadline import Deadline
+from mcprun._util.json_value import JsonObject
+from mcprun.client.session import Answer, Server
+from mcprun.engine.conversation import Conversation
+from mcprun.engine.tool_loop import Loop
 from mcprun.errors import ErrorKind, QueryError
-from mcprun.events import Event, ModelCall, ToolCall, Where
 from mcprun.limits import Limits
-from mcprun.loop import Loop
-from mcprun.models import Reply, Request
-from mcprun.queries import parse_query
-from mcprun.records import JsonObject
-from mcprun.server import Answer, Server
-from mcprun.tools import ToolSet
+from mcprun.models.base import Reply, Request
+from mcprun.prompts.query import parse_query
+from mcprun.runs.events import Event, ModelCall, ToolCall, Where
+from mcprun.tools.results import error_result
+from mcprun.tools.toolset import ToolSet
 
 
 class Said:

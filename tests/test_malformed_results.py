@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.mcp_results import read_call, read_prompt, read_resource
+from mcprun.client.results import read_call, read_prompt, read_resource
 from tests.support.as_told import ERAS, TOOL, TRANSPORTS, calling, played, told
 
 FINE = {"type": "text", "text": "fine"}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mcprun.list_items import TOOLS, read_page
-from mcprun.toollint import lint
-from mcprun.tools import ToolSet
+from mcprun.client.list_items import TOOLS, read_page
+from mcprun.tools.lint import lint
+from mcprun.tools.toolset import ToolSet
 from tests.support.as_told import ERAS, TOOL, TRANSPORTS, calling, played, serving, told
 from tests.support.cli import run_mcprun
 

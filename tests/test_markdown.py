@@ -12,9 +12,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from mcprun.errors import ErrorKind
-from mcprun.records import ErrorInfo, Verdict
-from mcprun.report.facts import Against, Facts
+from mcprun.report.data import Against, Facts
 from mcprun.report.markdown import COMMENT_BYTES, LEAST_BYTES, markdown
+from mcprun.runs.records import ErrorInfo, Verdict
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 from tests.support.facts import EVIL, facts, runs, transcript
 from tests.support.forks import Forks

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.json_values import equal, key_of, same
-from mcprun.matchers import fits, is_matcher, problem
+from mcprun._util.json_value import equal, key_of, same
+from mcprun.checks.matchers import fits, is_matcher, problem
 from tests.test_queries import JSON
 
 PLAIN = JSON.filter(lambda value: problem(value) is None and not holds_matcher(value))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.media import Unsendable, media_block, size_text
+from mcprun.tools.media import Unsendable, media_block, size_text
 from tests.support.messages_rules import refusal
 from tests.support.pictures import encoded, gif, jpeg, pdf, png, webp, webp_lossless, webp_lossy
 

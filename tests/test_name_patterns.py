@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.firstprompts import first_prompts
-from mcprun.name_patterns import fits
-from mcprun.prompts import Select, read_prompts
-from mcprun.shard import Shard
-from mcprun.tools import Permit, ToolSet
+from mcprun._util.name_patterns import fits
+from mcprun.prompts.file import Select, read_prompts
+from mcprun.prompts.generate import first_prompts
+from mcprun.prompts.shard import Shard
+from mcprun.tools.toolset import Permit, ToolSet
 from tests.support.cli import QUICKSTART, RAW, run_mcprun, script, write_jsonl
 
 IDS = ("a1", "a[1]", "b*", "b-x", "c?", "cd", "d[!x]", "dy", "e,f", "e", "[", "tagged", "tagged-too", "[[]z]")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.jsontext import index_of, levels
-from mcprun.nesting import MOST_DEPTH, TOO_DEEP, cut_off, parsed_leniently
+from mcprun._util.json_text import index_of, levels
+from mcprun._util.nesting import MOST_DEPTH, TOO_DEEP, cut_off, parsed_leniently
 from tests.support.as_told import ERAS, TRANSPORTS, serving, told
 from tests.support.cli import run_mcprun, script, write_jsonl
 

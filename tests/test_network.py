@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from mcprun._util.network import check_network, proxy_of
 from mcprun.errors import UsageError
-from mcprun.network import check_network, proxy_of
 from tests.support.cli import RAW, clean_environment, run_mcprun, script, write_jsonl
 
 PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")

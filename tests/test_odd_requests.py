@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.long_integers import WARNING
+from mcprun._util.long_integers import WARNING
 from tests.support.as_told import COMPLETE, TRANSPORTS, calling, played, told
 from tests.support.cli import SERVERS, run_mcprun, script, write_jsonl
 

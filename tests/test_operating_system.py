@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from mcprun.operating_system import STOP_SIGNALS, lock, on_stop_signals, relative_path
-from mcprun.pipe_reader import PipeReader, open_pipe
-from mcprun.redact import Redactor
-from mcprun.serverlog import ServerLog
-from mcprun.stdio import Stdio
-from mcprun.target import StdioTarget
+from mcprun._util.operating_system import STOP_SIGNALS, lock, on_stop_signals, relative_path
+from mcprun.client.pipe_reader import PipeReader, open_pipe
+from mcprun.client.server_log import ServerLog
+from mcprun.client.target import StdioTarget
+from mcprun.client.transports.stdio import Stdio
+from mcprun.runs.redaction import Redactor
 from tests.support.cli import RAW, ROOT, clean_environment
 
 IMPORTS = """
@@ -35,7 +35,7 @@ names = [".".join(file.parts).removesuffix(".__init__") for file in files if fil
 
 def import_all():
     for name in names:
-        if has_ray or not name.startswith("mcprun.ray"):  # an extra, which need not be installed
+        if has_ray or not name.startswith("mcprun.engine.ray.run"):  # an extra, which need not be installed
             importlib.import_module(name)
 
 

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from mcprun import limits
-from mcprun.cli.batch import batch
-from mcprun.cli.configured import Configured
-from mcprun.cli.plan import options_of
-from mcprun.config import Config, variable_of
+from mcprun.cli.arguments import options_of
+from mcprun.cli.commands.batch import batch
+from mcprun.cli.config_command import Configured
+from mcprun.config.option_table import KEYS, KINDS, OPTIONS
+from mcprun.config.project import Config, variable_of
+from mcprun.engine.plan import Options
 from mcprun.errors import UsageError
 from mcprun.limits import Limits
-from mcprun.option_table import KEYS, KINDS, OPTIONS
-from mcprun.option_values import Amount, Headers, Kind, Listed, OneOf, Switch, Text, Thinking, Variables, Whole
-from mcprun.planning import Options
+from mcprun.option_kinds import Amount, Headers, Kind, Listed, OneOf, Switch, Text, Thinking, Variables, Whole
 
 FIELDS = {**limits.KINDS, **{name: kind for name, kind in OPTIONS.items() if name != "server_args"}}
 """Each field of `Limits` and `Options` that has a flag."""

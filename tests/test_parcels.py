@@ -8,11 +8,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.client.server_log import ServerLog
+from mcprun.engine.ray.messages import Inbox, Outbox, Places
 from mcprun.errors import ErrorKind, RunError
-from mcprun.events import Event, ServerExit, ServerStart, ToolCall, Warned, Where
-from mcprun.parcels import Inbox, Outbox, Places
-from mcprun.redact import Redactor
-from mcprun.serverlog import ServerLog
+from mcprun.runs.events import Event, ServerExit, ServerStart, ToolCall, Warned, Where
+from mcprun.runs.redaction import Redactor
 
 
 def start(server: int, offset: int) -> ServerStart:

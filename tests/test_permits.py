@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.tools import Permit, ToolSet
+from mcprun.tools.toolset import Permit, ToolSet
 from tests.support.cli import Result, run_mcprun, script, write_jsonl
 from tests.support.messages_api import MessagesApi, calls, scripted, text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification
 
-from mcprun.pipes import Outgoing
+from mcprun.client.transports.pipes import Outgoing
 from tests.support.cli import SERVERS, run_mcprun, write_jsonl
 
 

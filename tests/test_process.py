@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from mcp.client.stdio import get_default_environment
 
-from mcprun.process import Ahead, bare_environment, end, start
-from mcprun.redact import Redactor
-from mcprun.serverlog import ServerLog
-from mcprun.target import HttpTarget, StdioTarget, Target
+from mcprun.client.server_log import ServerLog
+from mcprun.client.target import HttpTarget, StdioTarget, Target
+from mcprun.client.transports.process import Ahead, bare_environment, end, start
+from mcprun.runs.redaction import Redactor
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 if sys.platform == "win32":

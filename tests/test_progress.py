@@ -14,16 +14,16 @@ import pytest
 from mcp import Client
 
 import mcprun
-from mcprun.asking import Asker, Caller, Offers, Response
-from mcprun.deadline import Deadline
-from mcprun.desk import Desk
+from mcprun._util.deadline import Deadline
+from mcprun.client.callbacks import Desk
+from mcprun.client.connection import Link
+from mcprun.client.inspect import list_catalog
+from mcprun.client.request_owner import Asker, Caller, Offers, Response
+from mcprun.client.session import NoResult, Server
+from mcprun.client.traffic import Traffic
 from mcprun.errors import UsageError
-from mcprun.events import Event, Where
-from mcprun.link import Link
-from mcprun.listing import list_catalog
-from mcprun.server import NoResult, Server
-from mcprun.tools import ToolSet
-from mcprun.traffic import Traffic
+from mcprun.runs.events import Event, Where
+from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 from tests.support.lines import Line

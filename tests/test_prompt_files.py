@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.promptfiles import files_of, fits
+from mcprun.prompts.patterns import files_of, fits
 
 FILES = ("a.jsonl", "b.txt", "tests/a.jsonl", "tests/[x].jsonl", "tests/deep/a.jsonl", "tests/deep/er/b.jsonl",
          "outputs/r/transcripts.jsonl", "outputs/a.jsonl", "tests/outputs/r/prompts.jsonl", "run/transcripts.jsonl",

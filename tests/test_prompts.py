@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.errors import PromptsError, UsageError
-from mcprun.prompts import Select, lines_of, read_prompts
+from mcprun.prompts.file import Select, lines_of, read_prompts
 from tests.support.cli import run_mcprun
 
 if sys.platform == "win32":

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.limits import PROVIDERS
-from mcprun.models import caching
-from mcprun.models.clouds import split
-from mcprun.prices import price
-from mcprun.records import Usage
+from mcprun.models import prompt_caching
+from mcprun.models.prices import price
+from mcprun.models.providers import split
+from mcprun.runs.records import Usage
 from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.clouds_api import BareApi, BedrockApi, FoundryApi, VertexApi
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, scripted, text
@@ -417,13 +417,13 @@ MESSAGES = st.lists(
 def test_the_mark_stands_on_the_last_block_of_the_user(messages: list[Any]) -> None:
     """One block is marked, the last of the last user message; all else is sent as it was, and nothing is changed."""
     before = json.dumps(messages)
-    sent = caching.cached(messages, (), "block")
+    sent = prompt_caching.cached(messages, (), "block")
     text = json.dumps(sent["messages"])
     assert json.dumps(messages) == before
     assert text.count("cache_control") - before.count("cache_control") == any(one["role"] == "user" for one in messages)
     assert set(sent) == {"messages"}
     assert [one["role"] for one in sent["messages"]] == [one["role"] for one in messages]
-    assert caching.cached(messages, (), "none") == {"messages": messages}
+    assert prompt_caching.cached(messages, (), "none") == {"messages": messages}
 
 
 @given(st.sampled_from(PROVIDERS), st.text())

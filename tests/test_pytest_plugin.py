@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.pytest_plugin import node_names, telling
+from mcprun.pytest_plugin import failure_repr, node_names
+from mcprun.pytest_plugin.config import split
 from mcprun.pytest_plugin.node_names import NodeNames
-from mcprun.pytest_plugin.settings import split
-from mcprun.records import Verdict
+from mcprun.runs.records import Verdict
 from tests.support.cli import QUICKSTART, RAW, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
 from tests.support.facts import transcript
 from tests.support.forks import Forks
@@ -668,7 +668,7 @@ def test_a_tag_is_a_name_and_nothing_else(suite: Suite) -> None:
 def test_a_long_conversation_is_cut_short() -> None:
     """What a query fails for stands at its end: that is what is shown."""
     said = "\n".join(f"line {number}" for number in range(1000))
-    lines = telling.conversation(transcript("q", Verdict.FAILED, said=said[:3000])).splitlines()
+    lines = failure_repr.conversation(transcript("q", Verdict.FAILED, said=said[:3000])).splitlines()
     assert (lines[0], len(lines)) == ("failed q  script", 202)
     assert lines[1].startswith("… ")
     assert lines[-2].strip() == said[:3000].splitlines()[-2]

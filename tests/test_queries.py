@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.expectations import Expect
-from mcprun.queries import BadQuery, Query, parse_query
+from mcprun.checks.expect import Expect
+from mcprun.prompts.query import BadQuery, Query, parse_query
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

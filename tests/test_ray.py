@@ -15,19 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.access import RunAccess
-from mcprun.ending import Ending
+from mcprun._util.run_stop import Ending
+from mcprun.client.target import HttpTarget
+from mcprun.engine.ray.messages import Parcel
+from mcprun.engine.skipped import untried
+from mcprun.engine.worker_config import Setup
 from mcprun.errors import ErrorKind, RunError
-from mcprun.events import Event, ModelCall
 from mcprun.limits import Limits
-from mcprun.models.choose import Account, choose
-from mcprun.paid import Paid
-from mcprun.parcels import Parcel
-from mcprun.queries import Query
-from mcprun.records import Usage
-from mcprun.setup import Setup
-from mcprun.target import HttpTarget
-from mcprun.untried import untried
+from mcprun.models.access_policy import RunAccess
+from mcprun.models.select import Account, choose
+from mcprun.prompts.query import Query
+from mcprun.runs.billed_reply import Paid
+from mcprun.runs.events import Event, ModelCall
+from mcprun.runs.records import Usage
 from tests.support.cli import QUICKSTART, RAW, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.loopback import free_port
 from tests.support.messages_api import Body, MessagesApi, error, text
@@ -172,7 +172,7 @@ class StandIn:
 @pytest.mark.parametrize(("dead", "takes", "is_lost"), [(5, False, False), (2, True, False), (3, True, True)])
 async def test_a_try_counts_once_an_actor_has_taken_the_query(dead: int, takes: bool, is_lost: bool) -> None:
     """However many were dead before; what kills the third that has taken it is an error."""
-    from mcprun.ray import _Crew
+    from mcprun.engine.ray.run import _Crew
 
     choice = choose("script", Account(), all_scripted=True)
     setup = Setup(target=HttpTarget("http://h/mcp"), model=choice, limits=Limits(restarts=9))
@@ -254,7 +254,7 @@ def test_refusals_after_a_success_are_counted_over_all_actors(tmp_path: Path, ad
 
 def test_a_budget_is_of_the_whole_run() -> None:
     """What all actors have spent counts, and what earlier processes did; then nothing more is started."""
-    from mcprun.ray import counted
+    from mcprun.engine.ray.run import counted
 
     told: list[Event] = []
     ending = Ending()
@@ -274,7 +274,7 @@ def test_a_budget_is_of_the_whole_run() -> None:
 @given(st.integers(40, 300), st.integers(1, 40), st.integers(1, 40))
 def test_actors_share_what_the_run_may_use(concurrency: int, servers: int, of: int) -> None:
     """Nothing is lost, none has two more than another, and each has a server."""
-    from mcprun.ray import part
+    from mcprun.engine.ray.run import part
 
     model = choose("script", Account(), all_scripted=True)
     whole = Setup(

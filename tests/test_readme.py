@@ -7,12 +7,12 @@ import shlex
 from dataclasses import asdict
 from pathlib import Path
 
-from mcprun.aliases import KNOWN
+from mcprun.checks.expect import Expect
+from mcprun.engine.grading import INSTRUCTIONS
 from mcprun.errors import ExitCode
-from mcprun.expectations import Expect
-from mcprun.grading import INSTRUCTIONS
 from mcprun.limits import Limits
-from mcprun.queries import Query
+from mcprun.prompts.aliases import KNOWN
+from mcprun.prompts.query import Query
 from tests.support.cli import ROOT, normalised, run_mcprun, squeezed
 from tests.support.options_table import options_table
 

@@ -17,15 +17,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun import evaluation
+from mcprun.client.server_log import ServerLog
+from mcprun.client.target import HttpTarget, secrets_of
+from mcprun.engine.ray.messages import Outbox
 from mcprun.errors import REDACTED, UsageError
-from mcprun.events import ToolCall, Where
-from mcprun.heard import Lines
-from mcprun.parcels import Outbox
-from mcprun.redact import LEAST, Redactor
-from mcprun.serverlog import ServerLog
-from mcprun.spelt_patterns import shown_pattern, spells_out
-from mcprun.target import HttpTarget, secrets_of
+from mcprun.evaluation import bounded
+from mcprun.runs.events import ToolCall, Where
+from mcprun.runs.redaction import LEAST, Redactor
+from mcprun.runs.spelt_patterns import shown_pattern, spells_out
+from mcprun.runs.stream_redaction import Lines
 from tests.support.cli import RAW, SERVERS, Result, script, write_jsonl
 from tests.support.clouds_api import BareApi, FoundryApi
 from tests.support.forks import Forks
@@ -562,7 +562,7 @@ def test_a_value_that_is_redacted_is_not_kept(mcprun: Forks, tmp_path: Path) -> 
 
 def test_the_warning_of_a_slow_pattern_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """It names the pattern, though the pattern may match it, and hides values that it spells out."""
-    monkeypatch.setattr(evaluation, "MATCH_SECONDS", 0.05)
+    monkeypatch.setattr(bounded, "MATCH_SECONDS", 0.05)
     for pattern, shown in (
         ("^(a+)+$|takes.*", "^(a+)+$|takes.*"),
         ("^(a+)+$|.*hunter2-2", "^(a+)+$|.*[redacted]-2 (2 of 2)"),

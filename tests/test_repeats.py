@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.records import Verdict
-from mcprun.repeats import pass_at, pass_hat, summed_up, wilson
+from mcprun.runs.records import Verdict
+from mcprun.runs.repeats import pass_at, pass_hat, summed_up, wilson
 from tests.support.cli import RAW, Result, script, write_jsonl
 from tests.support.forks import Forks
 

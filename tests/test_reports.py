@@ -15,10 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import ExitCode
-from mcprun.records import Verdict
-from mcprun.report.facts import Facts
-from mcprun.report.table import COLUMNS, table
+from mcprun.report.csv import COLUMNS, table
+from mcprun.report.data import Facts
 from mcprun.report.tap import tap
+from mcprun.runs.records import Verdict
 from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, squeezed, write_jsonl
 from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
 from tests.support.forks import Forks

@@ -12,24 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun.content import tool_result
-from mcprun.conversation import Conversation
-from mcprun.deadline import Deadline
+from mcprun._util.deadline import Deadline
+from mcprun._util.json_value import JsonObject
+from mcprun._util.surrogates import well_formed_json
+from mcprun.engine.conversation import Conversation
+from mcprun.engine.grading import case
+from mcprun.engine.plan import Options, manner_of
 from mcprun.errors import RequestError, UsageError
-from mcprun.events import Where
-from mcprun.grading import case
 from mcprun.limits import Limits
-from mcprun.models import Manner, Request
-from mcprun.models.anthropic import AnthropicModel
-from mcprun.models.caching import Caching, marks_in
+from mcprun.models.base import Manner, Request
 from mcprun.models.messages import sendable
-from mcprun.planning import Options, manner_of
-from mcprun.queries import BadQuery, Query, parse_query
-from mcprun.records import JsonObject
-from mcprun.sampling import messages_of, problem_of
-from mcprun.surrogates import well_formed_json
-from mcprun.tools import ToolSet
-from mcprun.warn_once import drop_warning
+from mcprun.models.messages_api import AnthropicModel
+from mcprun.models.prompt_caching import Caching, marks_in
+from mcprun.prompts.query import BadQuery, Query, parse_query
+from mcprun.runs.events import Where
+from mcprun.runs.warn_once import drop_warning
+from mcprun.tools.results import tool_result
+from mcprun.tools.sampling import messages_of, problem_of
+from mcprun.tools.toolset import ToolSet
 from tests.support.any_content import anything, data, given_content, mimes, results
 from tests.support.messages_rules import mark, refusal
 from tests.support.pictures import jpeg, png

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from mcprun import supervisor
-from mcprun.connect import Connector
-from mcprun.events import Event, ServerExit
-from mcprun.pool import Pool
-from mcprun.redact import Redactor
-from mcprun.serverlog import ServerLog
-from mcprun.stdio import Stdio
-from mcprun.target import StdioTarget
+from mcprun.client.connector import Connector
+from mcprun.client.pool import Pool
+from mcprun.client.server_log import ServerLog
+from mcprun.client.target import StdioTarget
+from mcprun.client.transports import supervisor
+from mcprun.client.transports.stdio import Stdio
+from mcprun.runs.events import Event, ServerExit
+from mcprun.runs.redaction import Redactor
 from tests.support.cli import (
     RAW,
     SERVERS,

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.resume import Difference
+from mcprun.engine.resume import Difference
 from tests.support.cli import RAW, Result, clean_environment, script, write_jsonl
 from tests.support.forks import Forks
 

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.deadline import Deadline
+from mcprun._util.deadline import Deadline
 from mcprun.errors import ErrorKind, NoConnectionError, QueryError, RequestError, RunError
-from mcprun.events import Event, Retry, Where
-from mcprun.models import Reply, Request
+from mcprun.models.base import Reply, Request
+from mcprun.models.rate_limit import Throttle
 from mcprun.models.retry import RetryingModel
-from mcprun.models.throttle import Throttle
-from mcprun.queries import parse_query
-from mcprun.tools import ToolSet
+from mcprun.prompts.query import parse_query
+from mcprun.runs.events import Event, Retry, Where
+from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
 from tests.support.cli import SERVERS
 from tests.support.messages_api import Answer, Body, HttpReply, MessagesApi, calls, error, scripted, text

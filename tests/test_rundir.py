@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from mcprun.ending import Ending
+from mcprun._util.json_io import dumps
+from mcprun._util.run_stop import Ending
+from mcprun.engine.recorder import Recorder
 from mcprun.errors import UsageError
-from mcprun.events import Event, QueryEnd, Warned, Where
-from mcprun.folders import mark_latest, new_directory
-from mcprun.journal import Journal
-from mcprun.jsonfiles import dumps
-from mcprun.recorder import Recorder
-from mcprun.records import ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
-from mcprun.redact import Redactor
-from mcprun.rundir import Run
+from mcprun.runs.directory import mark_latest, new_directory
+from mcprun.runs.events import Event, QueryEnd, Warned, Where
+from mcprun.runs.records import ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
+from mcprun.runs.redaction import Redactor
+from mcprun.runs.run import Run
+from mcprun.runs.writer import Journal
 from mcprun.telemetry import NoTelemetry
 
 

@@ -12,8 +12,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from referencing.exceptions import Unresolvable
 
-from mcprun.schemachanges import compare_schemas
-from mcprun.schemakeywords import SchemaChange
+from mcprun.tools.json_schema.changes import compare_schemas
+from mcprun.tools.json_schema.keywords import SchemaChange
 
 HARMLESS_TO_SEND = {"added", "optional", "widened", "text"}
 HARMLESS_TO_READ = {"added", "required", "narrowed", "text"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from mcprun.schemas import fit, stand_in
+from mcprun.tools.api_schema import fit, stand_in
 from tests.support.messages_rules import PROPERTY_KEY, refusal
 
 VALUES = {"const", "default", "enum", "examples", "required", "dependentRequired"}

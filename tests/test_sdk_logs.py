@@ -16,9 +16,9 @@ import mcp
 import pytest
 
 import mcprun as api
-from mcprun.events import Event, SdkLog
-from mcprun.redact import Redactor
-from mcprun.sdklog import sdk_logs
+from mcprun.client.sdk_logging import sdk_logs
+from mcprun.runs.events import Event, SdkLog
+from mcprun.runs.redaction import Redactor
 from tests.support.cli import SERVERS, clean_environment, script, write_jsonl
 from tests.support.forks import Forks
 
@@ -179,7 +179,7 @@ def test_what_comes_after_a_run_is_dropped_too() -> None:
     """The command drops it: a task that nobody awaits may be freed when no run is there to be told."""
     code = (
         "from mcprun.cli import main\nimport logging, mcp\nmain(['diff', '--help'], standalone_mode=False)\n"
-        "from mcprun.sdklog import drop_sdk_logs\ndrop_sdk_logs()\n"
+        "from mcprun.client.sdk_logging import drop_sdk_logs\ndrop_sdk_logs()\n"
         "logging.getLogger('mcp.client').error('late')\nlogging.getLogger('mine').error('own')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=clean_environment(), capture_output=True, text=True, timeout=60, check=True)  # fmt: skip

@@ -16,10 +16,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import REDACTED
-from mcprun.events import ToolCall, Where
-from mcprun.heard import Hearing
-from mcprun.records import Call, Transcript, Verdict
-from mcprun.redact import LEAST, Redactor
+from mcprun.runs.events import ToolCall, Where
+from mcprun.runs.records import Call, Transcript, Verdict
+from mcprun.runs.redaction import LEAST, Redactor
+from mcprun.runs.stream_redaction import Hearing
 
 SECRET = "it's a \"p&ss\\w<rd>/é+100%=~`$(x)\n\t\U0001f600!"
 """Characters that each of the encoders below writes differently."""

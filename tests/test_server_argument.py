@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.command_line import split_words
+from mcprun._util.command_line import split_words
+from mcprun.client.server_argument import parse_target
+from mcprun.client.target import StdioTarget
 from mcprun.errors import UsageError
-from mcprun.server_argument import parse_target
-from mcprun.target import StdioTarget
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 

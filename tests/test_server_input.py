@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.content import message_block, text_only
-from mcprun.conversation import Conversation
-from mcprun.grading import case
-from mcprun.opening import merged, opening, prompt_messages
-from mcprun.report.dialogue import dialogue
-from mcprun.rundir import Run
+from mcprun.engine.conversation import Conversation
+from mcprun.engine.grading import case
+from mcprun.engine.opening_blocks import merged, opening, prompt_messages
+from mcprun.report.html.conversation import dialogue
+from mcprun.runs.run import Run
+from mcprun.tools.results import message_block, text_only
 from tests.support import as_told, npm
 from tests.support.as_told import ERAS
 from tests.support.cli import SERVERS, Result, run_mcprun, squeezed, write_jsonl

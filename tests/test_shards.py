@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcprun.engine.plan import Options
+from mcprun.engine.verdict_rules import LIMITS, RULES
 from mcprun.errors import UsageError
 from mcprun.limits import Limits
-from mcprun.planning import Options
-from mcprun.shard import Shard, joined
-from mcprun.verdict_rules import LIMITS, RULES
+from mcprun.prompts.shard import Shard, joined
 from tests.support.cli import RAW, Result, script, write_jsonl
 from tests.support.forks import Forks
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.records import Call
-from mcprun.report.terminal import visible
-from mcprun.show import Show
+from mcprun.report.text import visible
+from mcprun.runs.records import Call
+from mcprun.tools.format import Show
 from tests.support.cli import QUICKSTART, SERVERS, run_mcprun, squeezed, write_jsonl
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from mcprun import special_files
+from mcprun._util import special_files
+from mcprun._util.json_io import write_file
+from mcprun._util.network import check_network
+from mcprun._util.special_files import open_input, refuse_to_replace
+from mcprun.client.server_argument import parse_target
+from mcprun.client.target import variables_of
 from mcprun.errors import UsageError
-from mcprun.jsonfiles import write_file
-from mcprun.network import check_network
-from mcprun.prompts import read_prompts
-from mcprun.rundir import FILES, Run
-from mcprun.server_argument import parse_target
-from mcprun.special_files import open_input, refuse_to_replace
-from mcprun.target import variables_of
+from mcprun.prompts.file import read_prompts
+from mcprun.runs.run import FILES, Run
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 KINDS = ("a folder", "a pipe", "a socket", "a device")

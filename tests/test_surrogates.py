@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.bounded import WellFormed
-from mcprun.jsonfiles import encoded, indented, parsed
-from mcprun.queries import BadQuery, parse_query
-from mcprun.surrogates import halves_in, is_well_formed, well_formed, well_formed_bytes, well_formed_json
-from mcprun.toollint import lint
-from mcprun.tools import ToolSet
-from mcprun.wire import read_message
+from mcprun._util.json_io import encoded, indented, parsed
+from mcprun._util.surrogates import halves_in, is_well_formed, well_formed, well_formed_bytes, well_formed_json
+from mcprun.client.transports.bounded_body import WellFormed
+from mcprun.client.transports.framing import read_message
+from mcprun.prompts.query import BadQuery, parse_query
+from mcprun.tools.lint import lint
+from mcprun.tools.toolset import ToolSet
 
 anything = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=8)
 values = st.recursive(

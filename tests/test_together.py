@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from mcprun.together import meanwhile, outlast, together
+from mcprun._util.tasks import meanwhile, outlast, together
 
 
 class Work:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun.json_values import equal
-from mcprun.toolchanges import ToolChange, compare_tools
+from mcprun._util.json_value import equal
+from mcprun.tools.changes import ToolChange, compare_tools
 from tests.test_queries import JSON
 from tests.test_schema_changes import of, wholes
 

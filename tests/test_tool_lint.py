@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from mcprun.toollint import Finding, lint, similar, token_costs
-from mcprun.tools import ToolSet
+from mcprun.tools.lint import Finding, lint, similar, token_costs
+from mcprun.tools.toolset import ToolSet
 from tests.support.messages_rules import refusal
 from tests.test_schema_changes import of
 from tests.test_tool_changes import lists

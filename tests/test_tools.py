@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.schemas import stand_in
-from mcprun.tools import Permit, ToolSet
+from mcprun.tools.api_schema import stand_in
+from mcprun.tools.toolset import Permit, ToolSet
 from tests.support.messages_rules import refusal
 
 

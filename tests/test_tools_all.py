@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mcprun.catalog import names
-from mcprun.catalogchanges import compare_catalogs
-from mcprun.snapshot import Catalog
+from mcprun.client.catalog import names
+from mcprun.tools.catalog_changes import compare_catalogs
+from mcprun.tools.snapshot import Catalog
 from tests.support.as_told import ERAS, serving, told
 from tests.support.cli import RAW, run_mcprun, squeezed
 from tests.test_server_input import LIBRARY, ODD

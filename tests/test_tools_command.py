@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from mcprun.report.toollist import signature, type_words
+from mcprun.report.tools import signature, type_words
 from tests.support import npm
 from tests.support.cli import RAW, clean_environment, run_mcprun, squeezed
 from tests.support.shop import REGRESSION

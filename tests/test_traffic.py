@@ -21,7 +21,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from mcprun.traffic import Traffic
+from mcprun.client.traffic import Traffic
 from tests.support import virtual_time
 from tests.support.lines import Line
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mcprun.misspelt_keywords import KEYWORDS, misspelt
-from mcprun.tools import Permit, unmatched
+from mcprun.checks.misspelt_keywords import KEYWORDS, misspelt
+from mcprun.tools.toolset import Permit, unmatched
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 

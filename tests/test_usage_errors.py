@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mcprun import Options, UsageError, run_batch
-from mcprun.pytest_plugin.settings import split
+from mcprun.pytest_plugin.config import split
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 SECRET = "s3cret-9f8e7d6c"

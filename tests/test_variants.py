@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.compare import DEFAULT_ASPECTS, Lens
-from mcprun.diff import Comparison, QueryDiff
-from mcprun.rundir import open_transcripts, repeated
-from mcprun.variants import Rate, fisher
+from mcprun.analysis.diff.repeats import Rate, fisher
+from mcprun.analysis.diff.runs import Comparison, QueryDiff
+from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, Lens
+from mcprun.runs.run import open_transcripts, repeated
 from tests.support.cli import Result, run_mcprun, script, write_jsonl
 from tests.support.forks import Forks
 from tests.test_diff import call, calls, transcript

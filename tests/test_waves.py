@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.events import Where
-from mcprun.models import waves
-from mcprun.models.kept import Lost
-from mcprun.models.waves import Flight, Room, Waiting, measured
+from mcprun.models.message_batches import queue as batch_queue
+from mcprun.models.message_batches.queue import Flight, Room, Waiting, measured
+from mcprun.models.message_batches.submitted import Lost
+from mcprun.runs.events import Where
 from tests.support import virtual_time
 
 
@@ -147,8 +147,8 @@ def test_no_batch_is_above_the_bounds(sizes: list[int]) -> None:
         room.close()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waves, "BATCH_REQUESTS", 5)
-        patch.setattr(waves, "BATCH_BYTES", 20)
+        patch.setattr(batch_queue, "BATCH_REQUESTS", 5)
+        patch.setattr(batch_queue, "BATCH_BYTES", 20)
         asyncio.run(run())
 
 

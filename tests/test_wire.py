@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.wire import INVALID_ANSWER, MALFORMED_ERROR, Lines, LongLine, Message, error_text, read_message
+from mcprun.client.transports.framing import (
+    INVALID_ANSWER,
+    MALFORMED_ERROR,
+    Lines,
+    LongLine,
+    Message,
+    error_text,
+    read_message,
+)
 
 MOST = 2000
 

@@ -1,6 +1,6 @@
 """mcprun: a batch runner and regression harness for MCP servers.
 
-What stands in `__all__` is the Python interface (`api.py` describes it). It is imported when it is first used, so that
+What stands in `__all__` is the Python interface (`_api.py` describes it). It is imported when it is first used, so that
 the command's help need not wait for it.
 """
 
@@ -9,33 +9,34 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mcprun._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from mcprun.api import Differences, compare_runs, run_batch
-    from mcprun.compare import Change, Lens
-    from mcprun.diff import QueryDiff, Tally
-    from mcprun.ending import Ending
+    from mcprun._api import Differences, compare_runs, run_batch
+    from mcprun._util.run_stop import Ending
+    from mcprun.analysis.diff.runs import QueryDiff, Tally
+    from mcprun.analysis.diff.scrub import Scrubber
+    from mcprun.analysis.diff.transcripts import Change, Lens
+    from mcprun.engine.plan import Options
     from mcprun.errors import ErrorKind, ExitCode, McprunError, PromptsError, RunError, UsageError
     from mcprun.limits import Limits
-    from mcprun.planning import Options
-    from mcprun.records import Call, Check, Transcript, Verdict
-    from mcprun.rundir import Run
-    from mcprun.scrub import Scrubber
-    from mcprun.toolchanges import ToolChange
+    from mcprun.runs.records import Call, Check, Transcript, Verdict
+    from mcprun.runs.run import Run
+    from mcprun.tools.changes import ToolChange
 
-__version__ = "0.1.0"
 
 _HOMES = {
-    "api": ("Differences", "compare_runs", "run_batch"),
-    "compare": ("Change", "Lens"),
-    "diff": ("QueryDiff", "Tally"),
-    "ending": ("Ending",),
+    "_api": ("Differences", "compare_runs", "run_batch"),
+    "analysis.diff.transcripts": ("Change", "Lens"),
+    "analysis.diff.runs": ("QueryDiff", "Tally"),
+    "_util.run_stop": ("Ending",),
     "errors": ("ErrorKind", "ExitCode", "McprunError", "PromptsError", "RunError", "UsageError"),
     "limits": ("Limits",),
-    "planning": ("Options",),
-    "records": ("Call", "Check", "Transcript", "Verdict"),
-    "rundir": ("Run",),
-    "scrub": ("Scrubber",),
-    "toolchanges": ("ToolChange",),
+    "engine.plan": ("Options",),
+    "runs.records": ("Call", "Check", "Transcript", "Verdict"),
+    "runs.run": ("Run",),
+    "analysis.diff.scrub": ("Scrubber",),
+    "tools.changes": ("ToolChange",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from mcprun.errors import UsageError
-from mcprun.option_values import MOST, Amount, Kind, Whole, check_fields
+from mcprun.option_kinds import MOST, Amount, Kind, Whole, check_fields
 
 CONNECT_SECONDS = 30.0
 """Starting a server and agreeing on a protocol; `npx -y` may have to download first, the user can raise it."""

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mcprun.callchecks import any_order
-from mcprun.compare import Lens, align
-from mcprun.diff import Comparison
-from mcprun.expectations import ExpectedCall
-from mcprun.records import Call
-from mcprun.show import Show
+from mcprun.analysis.diff.runs import Comparison
+from mcprun.analysis.diff.transcripts import Lens, align
+from mcprun.checks.calls import any_order
+from mcprun.checks.expect import ExpectedCall
+from mcprun.runs.records import Call
+from mcprun.tools.format import Show
 from tests.benchmarks.ratios import Figure, compare
 
 CALLS = 10_000

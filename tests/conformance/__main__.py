@@ -19,7 +19,7 @@ from tests.conformance.table import markdown, put, rows, unexpected
 from tests.support import npm
 from tests.support.cli import ROOT
 
-DOCUMENT = ROOT / "CONTRIBUTING.md"
+DOCUMENT = ROOT / "docs" / "conformance.md"
 
 
 def main() -> int:

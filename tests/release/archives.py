@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.release.environments import BrokenError
 
-SHIPPED = ("runner/", "prompts/", "tests/")
+SHIPPED = ("runner/", "prompts/", "docs/", "tests/")
 """The folders that a source archive holds whole; of what lies beside them, `BESIDE`."""
 
 BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "action.yml", "pyproject.toml")

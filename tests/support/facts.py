@@ -7,19 +7,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
-from mcprun.records import (
-    Call,
-    Check,
-    ErrorInfo,
-    ModelRecord,
-    PromptsRecord,
-    RunRecord,
-    Transcript,
-    Verdict,
-)
-from mcprun.repeats import summed_up
-from mcprun.report.facts import Against, Facts
-from mcprun.tally import Tally
+from mcprun.report.data import Against, Facts
+from mcprun.runs.records import Call, Check, ErrorInfo, ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
+from mcprun.runs.repeats import summed_up
+from mcprun.runs.totals import Tally
 
 EVIL = "\x1b[2J<b>&\"'|`@me ]]> --> ##[error]x\r\n::error::y \u202e\ufffe\U0001f600 ``` [a](javascript:b) www.x.de"
 """Text as a hostile server would have it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from mcprun.cli.batch import batch
+from mcprun.cli.commands.batch import batch
 
 
 def options_table() -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mcprun.jsonfiles import dumps
-from mcprun.records import (
+from mcprun._util.json_io import dumps
+from mcprun.runs.records import (
     Call,
     Check,
     ErrorInfo,
@@ -21,7 +21,7 @@ from mcprun.records import (
     Turn,
     Verdict,
 )
-from mcprun.tally import Tally
+from mcprun.runs.totals import Tally
 
 JsonObject = dict[str, Any]
 

@@ -9,22 +9,22 @@ from typing import Any
 
 import click
 
-from mcprun import __version__
-from mcprun.cli.batch import batch
-from mcprun.cli.bless import bless
-from mcprun.cli.chat import chat
-from mcprun.cli.diff import diff
-from mcprun.cli.init import init
-from mcprun.cli.login import login, logout
-from mcprun.cli.merge import merge
-from mcprun.cli.report import report
-from mcprun.cli.show import show
-from mcprun.cli.tools import tools
-from mcprun.cli.validate import validate
+from mcprun._util.gc_tuning import leave_all_at_exit
+from mcprun._version import __version__
+from mcprun.cli.commands.batch import batch
+from mcprun.cli.commands.bless import bless
+from mcprun.cli.commands.chat import chat
+from mcprun.cli.commands.diff import diff
+from mcprun.cli.commands.init.command import init
+from mcprun.cli.commands.login import login, logout
+from mcprun.cli.commands.merge import merge
+from mcprun.cli.commands.report import report
+from mcprun.cli.commands.show import show
+from mcprun.cli.commands.tools import tools
+from mcprun.cli.commands.validate import validate
+from mcprun.client.sdk_logging import drop_sdk_logs
 from mcprun.errors import ExitCode, PromptsError, RunError, UsageError
-from mcprun.heap import leave_all_at_exit
 from mcprun.report.output import install
-from mcprun.sdklog import drop_sdk_logs
 
 
 class _Group(click.Group):

@@ -22,7 +22,7 @@ def runs(_: click.Context, __: click.Parameter, incomplete: str) -> list[Complet
 def queries(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the ids of a run's queries."""
     from mcprun.errors import UsageError
-    from mcprun.rundir import Run
+    from mcprun.runs.run import Run
 
     try:
         ids = {one.id: one.verdict for one in Run.read_record(ctx.params.get("run") or "latest").transcripts()}

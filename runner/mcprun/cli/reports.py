@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from mcprun.cli.reportoptions import REPORT_FORMS
+from mcprun.cli.options.report import REPORT_FORMS
 from mcprun.errors import UsageError, describe
 from mcprun.report import output
-from mcprun.report.facts import Against, gather
-from mcprun.report.files import HTML, STDOUT, add_outputs, add_summary, write_page_of, write_report
+from mcprun.report.data import Against, gather
 from mcprun.report.github import commands
-from mcprun.report.workflow import is_on
-from mcprun.rundir import Run
+from mcprun.report.workflow_commands import is_on
+from mcprun.report.write import HTML, STDOUT, add_outputs, add_summary, write_page_of, write_report
+from mcprun.runs.run import Run
 
 
 @dataclass(frozen=True, slots=True)

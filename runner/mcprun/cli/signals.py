@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mcprun import evaluation
-from mcprun.ending import Ending
+from mcprun._util.operating_system import on_stop_signals
+from mcprun._util.run_stop import Ending
+from mcprun.client.transports.process import hurry
 from mcprun.errors import ErrorKind, RunError
+from mcprun.evaluation import bounded
 from mcprun.limits import BATCH_REGRET_SECONDS
-from mcprun.operating_system import on_stop_signals
-from mcprun.process import hurry
 
 if TYPE_CHECKING:
-    from mcprun.batch import Result
+    from mcprun.engine.run import Result
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
             if task:
                 task.cancel()
 
-        on_stop_signals(take, lambda _: evaluation.hurry())
+        on_stop_signals(take, lambda _: bounded.hurry())
         return await work
 
     try:
@@ -71,7 +71,7 @@ class Signals:
         """Cut short what blocks the event loop, unless it is the first Ctrl-C: queries in flight may end."""
         self._interrupts += number == signal.SIGINT
         if number != signal.SIGINT or self._interrupts > 1:
-            evaluation.hurry()
+            bounded.hurry()
 
     def _take(self, number: int) -> None:
         is_first = not self.last

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mcprun.access import RUN_CLIENT, Access, Refusal, Source
 from mcprun.errors import DeniedError
-from mcprun.models import Model, Reply, Request
+from mcprun.models.access_policy import RUN_CLIENT, Access, Refusal, Source
+from mcprun.models.base import Model, Reply, Request
 
 
 @dataclass(frozen=True, slots=True)

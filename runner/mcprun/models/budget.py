@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mcprun.errors import ErrorKind, RunError
-from mcprun.events import Emit, Warned
 from mcprun.limits import BATCH_SHARE, Limits
-from mcprun.models import Model, Reply, Request
-from mcprun.paid import Paid
-from mcprun.records import Usage
+from mcprun.models.base import Model, Reply, Request
+from mcprun.runs.billed_reply import Paid
+from mcprun.runs.events import Emit, Warned
+from mcprun.runs.records import Usage
 
 _CHARACTERS = 3
 """Characters for one token, before the API has counted any: a low guess, so that the count is high."""
@@ -154,7 +154,7 @@ class Budget:
         """Return the price of a reply in US dollars, or 0 if the budget has no limit of them."""
         if self._max_usd is None:
             return 0.0
-        from mcprun.prices import dearest, price
+        from mcprun.models.prices import dearest, price
 
         cost = price(model, usage, kind)
         if cost is None:

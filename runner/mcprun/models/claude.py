@@ -7,21 +7,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anthropic
 
-from mcprun.access import Access
-from mcprun.events import Emit
 from mcprun.limits import BATCH_QUERIES, Limits
-from mcprun.models import Manner, Model
 from mcprun.models.access import AccessModel
-from mcprun.models.anthropic import AnthropicModel
-from mcprun.models.batched import BatchModel
+from mcprun.models.access_policy import Access
+from mcprun.models.base import Manner, Model
 from mcprun.models.budget import Budget, BudgetedModel
-from mcprun.models.caching import caching
 from mcprun.models.clients import open_client
-from mcprun.models.clouds import Cloud
+from mcprun.models.message_batches.model import BatchModel
+from mcprun.models.message_batches.queue import Waves
+from mcprun.models.messages_api import AnthropicModel
+from mcprun.models.prompt_caching import caching
+from mcprun.models.providers import Cloud
+from mcprun.models.rate_limit import Throttle
 from mcprun.models.retry import RetryingModel
-from mcprun.models.throttle import Throttle
-from mcprun.models.waves import Waves
-from mcprun.warn_once import Warn, WarnOnce
+from mcprun.runs.events import Emit
+from mcprun.runs.warn_once import Warn, WarnOnce
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import anthropic
 
-from mcprun.models.clouds import Cloud
+from mcprun.models.providers import Cloud
 
 Client = anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
 """That of Foundry is one of the first kind."""

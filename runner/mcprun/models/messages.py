@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mcprun.content import SILENT_ERROR, text_only
-from mcprun.media import MANY, MAX_MEDIA, MAX_TOTAL, Rule, Unsendable, is_large, media_block, summary_of
-from mcprun.records import JsonObject
-from mcprun.warn_once import Warn
+from mcprun._util.json_value import JsonObject
+from mcprun.runs.warn_once import Warn
+from mcprun.tools.media import MANY, MAX_MEDIA, MAX_TOTAL, Rule, Unsendable, is_large, media_block, summary_of
+from mcprun.tools.results import SILENT_ERROR, text_only
 
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 _MEDIA = frozenset({"image", "document"})

@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from mcprun.compare import Lens
-from mcprun.content import error_result, tool_result
+from mcprun._util.json_value import JsonObject, equal, same
+from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.analysis.diff.transcripts import Lens
 from mcprun.errors import ErrorKind, QueryError
-from mcprun.events import ToolCall, Where
-from mcprun.json_values import equal, same
-from mcprun.models import Reply, Request
-from mcprun.queries import Query
-from mcprun.records import Call, JsonObject, Transcript
-from mcprun.refusals import NOT_MADE, refusal_of
-from mcprun.rundir import Run
-from mcprun.scrub import Scrubber
-from mcprun.show import Show
+from mcprun.models.base import Reply, Request
+from mcprun.prompts.query import Query
+from mcprun.runs.events import ToolCall, Where
+from mcprun.runs.records import Call, Transcript
+from mcprun.runs.run import Run
+from mcprun.tools.format import Show
+from mcprun.tools.refusals import NOT_MADE, refusal_of
+from mcprun.tools.results import error_result, tool_result
 
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons of turns whose calls are made."""

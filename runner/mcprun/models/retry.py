@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from mcprun.errors import ErrorKind, NoConnectionError, RequestError, RunError
-from mcprun.events import Emit, Retry
-from mcprun.models import Model, Reply, Request
-from mcprun.models.throttle import Throttle
+from mcprun.models.base import Model, Reply, Request
+from mcprun.models.rate_limit import Throttle
+from mcprun.runs.events import Emit, Retry
 
 _FIRST_SECONDS = 0.5
 """The exponential back-off begins with up to so much, and doubles: 0.5, 1, 2, 4 … each drawn at random below it."""

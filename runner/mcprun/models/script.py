@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from mcprun.content import result_text
+from mcprun._util.json_text import index_of
+from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, QueryError
-from mcprun.evaluation import evaluated, search
-from mcprun.jsontext import index_of
-from mcprun.models import Reply, Request
-from mcprun.records import Call, JsonObject
+from mcprun.evaluation.bounded import evaluated, search
+from mcprun.models.base import Reply, Request
+from mcprun.runs.records import Call
+from mcprun.tools.results import result_text
 
 
 class ScriptModel:

@@ -14,8 +14,8 @@ from weakref import WeakSet
 
 import pytest
 
-from mcprun.pytest_plugin.calling import McpRun
-from mcprun.pytest_plugin.settings import Settings
+from mcprun.pytest_plugin.config import Settings
+from mcprun.pytest_plugin.fixtures import McpRun
 
 __all__ = ["McpRun", "mcp_run"]
 
@@ -50,7 +50,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[
     is_wanted = is_named or settings.takes(file_path)
     # Without a server only a file that somebody named and nobody takes is ours: it tells what is missing.
     if is_wanted and (settings.has_server or (is_named and not found)):
-        from mcprun.pytest_plugin.collecting import QueriesFile
+        from mcprun.pytest_plugin.collection import QueriesFile
 
         found.append(QueriesFile.from_parent(parent, path=file_path))
     return found

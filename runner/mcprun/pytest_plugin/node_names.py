@@ -39,7 +39,7 @@ def heading(name: str) -> str:
     """Return the heading of a report for an item.
 
     pytest replaces each dot in a heading by `::` where a node id ends with the heading (`_locationline` of
-    `_pytest/terminal.py`), and so prints an id that does not exist. No node id ends with a space and the whole name.
+    `report/text.py`), and so prints an id that does not exist. No node id ends with a space and the whole name.
     """
     return f" {name}" if "." in name.partition("[")[0] else name
 

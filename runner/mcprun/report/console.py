@@ -12,20 +12,21 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mcprun.diff import QueryDiff, Tally
+from mcprun._util.json_io import indented
+from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.runs import QueryDiff, Tally
 from mcprun.errors import ErrorKind, RunError
-from mcprun.jsonfiles import indented
-from mcprun.paid import cached
-from mcprun.records import JsonObject, RunRecord, Transcript, Verdict
+from mcprun.report.chat import Teller
 from mcprun.report.conversation import first_words, head, laid_out
-from mcprun.report.differences import as_json, lines, summary, tool_lines
-from mcprun.report.diffmarkdown import markdown
+from mcprun.report.diff import as_json, lines, summary, tool_lines
+from mcprun.report.diff_markdown import markdown
 from mcprun.report.isolated import shown, shown_diff
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
-from mcprun.report.talk import Teller
-from mcprun.report.terminal import many, one_line, visible
-from mcprun.rundir import Run
-from mcprun.toolchanges import ToolChange
+from mcprun.report.text import many, one_line, visible
+from mcprun.runs.billed_reply import cached
+from mcprun.runs.records import RunRecord, Transcript, Verdict
+from mcprun.runs.run import Run
+from mcprun.tools.changes import ToolChange
 
 _ENDLESS = 1_000
 """Columns, for measuring what is wider than the terminal."""

@@ -9,12 +9,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from mcprun.checks import ENDED
-from mcprun.records import Asked, Call, JsonObject, Transcript
+from mcprun._util.json_value import JsonObject
+from mcprun.checks.evaluate import ENDED
+from mcprun.prompts.server_input import FROM_SERVER
 from mcprun.report.progress import STYLES
-from mcprun.report.terminal import cut, visible
-from mcprun.serverinput import FROM_SERVER
-from mcprun.show import Show
+from mcprun.report.text import cut, visible
+from mcprun.runs.records import Asked, Call, Transcript
+from mcprun.tools.format import Show
 
 _SHOWN = 4000
 """Characters of one text or result that are shown; the file has all of it."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mcprun.records import Transcript, Verdict
 from mcprun.report.conversation import conversation
-from mcprun.report.terminal import one_line
+from mcprun.report.text import one_line
+from mcprun.runs.records import Transcript, Verdict
 
 _LINE = 300
 """Characters of one text, call or result."""

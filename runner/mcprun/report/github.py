@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from mcprun.records import Verdict
+from mcprun.report.data import Facts
 from mcprun.report.excerpt import causes
-from mcprun.report.facts import Facts
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
-from mcprun.report.terminal import many, one_line
-from mcprun.rundir import Run
+from mcprun.report.text import many, one_line
+from mcprun.runs.records import Verdict
+from mcprun.runs.run import Run
 
 SHOWN = 10
 """GitHub shows so many errors and so many warnings of a step, and no more."""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from mcprun.compare import Change
-from mcprun.diff import QueryDiff
+from mcprun.analysis.diff.runs import QueryDiff
+from mcprun.analysis.diff.transcripts import Change
 from mcprun.errors import describe
-from mcprun.records import Check, ErrorInfo, Transcript
+from mcprun.runs.records import Check, ErrorInfo, Transcript
 
 T = TypeVar("T")
 

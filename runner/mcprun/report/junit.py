@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from mcprun.records import Transcript, Verdict
+from mcprun.report.data import Facts
 from mcprun.report.excerpt import causes, excerpt, kind
-from mcprun.report.facts import Facts
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
-from mcprun.report.terminal import one_line, visible
+from mcprun.report.text import one_line, visible
+from mcprun.runs.records import Transcript, Verdict
 
 _OWN = "mcprun"
 """The class of testcases that are no queries: the run itself, and its comparison with a baseline."""

@@ -13,12 +13,12 @@ import string
 from collections.abc import Iterator
 
 from mcprun.errors import ExitCode
-from mcprun.records import Transcript
+from mcprun.report.data import Facts
 from mcprun.report.excerpt import causes, excerpt
-from mcprun.report.facts import Facts
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
-from mcprun.report.terminal import many, one_line, visible
+from mcprun.report.text import many, one_line, visible
+from mcprun.runs.records import Transcript
 
 COMMENT_BYTES = 65_000
 """What a report may take: GitHub refuses comments of more than 65,536 characters. Bytes are never fewer."""

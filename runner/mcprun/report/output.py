@@ -1,6 +1,6 @@
 """Standard output and standard error of the command line.
 
-Commands to a CI job are broken up (`workflow.py`). A closed pipe or terminal does not fail a command.
+Commands to a CI job are broken up (`report/workflow_commands.py`). A closed pipe or terminal does not fail a command.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 from typing import IO, Any, cast
 
-from mcprun.report.workflow import Breaker, is_read
+from mcprun.report.workflow_commands import Breaker, is_read
 
 _GONE = frozenset({errno.EPIPE, errno.EIO})
 """Errors of a closed pipe, and of a terminal that was closed (tty_ioctl(4))."""

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from mcprun.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, Warned
-from mcprun.records import Transcript, Verdict
-from mcprun.report.terminal import many, one_line, visible
+from mcprun.report.text import many, one_line, visible
+from mcprun.runs.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, Warned
+from mcprun.runs.records import Transcript, Verdict
 
 STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.ERROR: "yellow", Verdict.SKIPPED: "dim"}
 

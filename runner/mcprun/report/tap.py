@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 from functools import partial
 
-from mcprun.records import Transcript, Verdict
+from mcprun.report.data import Facts
 from mcprun.report.excerpt import causes, kind
-from mcprun.report.facts import Facts
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
-from mcprun.report.terminal import one_line
+from mcprun.report.text import one_line
+from mcprun.runs.records import Transcript, Verdict
 
 _REASON = 300
 """Characters of a directive's reason; the diagnostics below have all."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mcprun.records import JsonObject
-from mcprun.rundir import Key
+from mcprun._util.json_value import JsonObject
+from mcprun.runs.run import Key
 
 MOST_SPANS = 300
 """Turns, calls and waits of one query that are kept; a query of the default limits has fewer in one attempt."""

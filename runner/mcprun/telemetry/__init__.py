@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Protocol
 
-from mcprun.events import Emit, Event, Where
-from mcprun.records import ModelRecord
+from mcprun.runs.events import Emit, Event, Where
+from mcprun.runs.records import ModelRecord
 
 
 class Telemetry(Protocol):

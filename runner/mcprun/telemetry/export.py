@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 
-from mcprun import __version__
+from mcprun._version import __version__
 from mcprun.errors import UsageError
 
 try:

@@ -23,8 +23,8 @@ from opentelemetry.trace import (
     use_span,
 )
 
-from mcprun.events import AttemptEnd, BatchSent, Emit, Event, QueryEnd, Retry, ServerStart, ToolCall, Warned, Where
-from mcprun.records import ModelRecord, Transcript
+from mcprun.runs.events import AttemptEnd, BatchSent, Emit, Event, QueryEnd, Retry, ServerStart, ToolCall, Warned, Where
+from mcprun.runs.records import ModelRecord, Transcript
 from mcprun.telemetry.export import Exporting
 
 _PROVIDERS = {

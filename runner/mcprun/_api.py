@@ -1,0 +1,88 @@
+"""The Python interface: what the commands do, for programs and notebooks.
+
+run = await mcprun.run_batch("prompts.jsonl", "server.py", mcprun.Options(model="script"))
+assert run.record.exit_code == 0
+for transcript in run.transcripts(): ...
+
+for diff in mcprun.compare_runs("baseline", run.path).queries: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+from mcprun._util.run_stop import Ending
+from mcprun.analysis.diff.repeats import ALPHA
+from mcprun.analysis.diff.runs import Comparison, QueryDiff, Tally
+from mcprun.analysis.diff.transcripts import Lens
+from mcprun.config.option_table import ALPHA as ALPHA_KIND
+from mcprun.engine.plan import Options, make_plan
+from mcprun.engine.resume import Resume
+from mcprun.engine.run import run_plan
+from mcprun.errors import UsageError
+from mcprun.option_kinds import checked, type_name
+from mcprun.runs.events import Event
+from mcprun.runs.run import Run, open_transcripts, repeated
+from mcprun.tools.changes import ToolChange
+
+if TYPE_CHECKING:
+    from mcprun.engine.plan import AnyServer, Prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What differs between two runs: each query that does, the servers' tools, and how many do and do not."""
+
+    queries: tuple[QueryDiff, ...]
+    tools: tuple[ToolChange, ...]
+    tally: Tally
+
+
+async def run_batch(
+    prompts: Prompts,
+    server: AnyServer,
+    options: Options | None = None,
+    *,
+    resume: Run | str | PathLike[str] | None = None,
+    watch: Callable[[Event], None] = lambda _: None,
+    ending: Ending | None = None,
+) -> Run:
+    """Run the queries of a prompts file, or queries themselves, against a server; give the run, which is on disk.
+
+    `server` is what the command line takes, or an `MCPServer` of the SDK, which is then called within this process.
+    `watch` is called with each event (`runs/events.py`), and `ending` ends the run early. With `resume`, that run goes
+    on.
+
+    A run that could not go on has an `error` in its record, and `record.exit_code` says what the command would exit
+    with. Raises `UsageError` when nothing was run: wrong options, a bad prompts file, nobody to ask.
+    """
+    for name, value, kinds in (("resume", resume, Run | str | PathLike), ("ending", ending, Ending)):
+        if not isinstance(value, kinds | None):
+            raise UsageError(f"{name} can't be {type_name(value)}")
+    if not callable(watch):
+        raise UsageError(f"watch must be a function, not {type_name(watch)}")
+    earlier = None if resume is None else Resume(resume if isinstance(resume, Run) else Run.read_record(fspath(resume)))
+    plan = make_plan(prompts, server, Options() if options is None else options, resume=earlier)
+    with plan.prompts:
+        result = await run_plan(plan, watch, ending)
+    return Run(result.path, result.record)
+
+
+def compare_runs(
+    base: str | PathLike[str], head: str | PathLike[str], lens: Lens | None = None, *, alpha: float = ALPHA
+) -> Differences:
+    """Compare two runs (folders, or files of transcripts), as far as the `lens` says that it counts.
+
+    Queries that were run several times are compared as samples: `alpha` is how unlikely chance must be for a change of
+    a pass rate to count. Raises `UsageError` when they can't be compared.
+    """
+    alpha = checked("alpha", ALPHA_KIND, alpha)
+    if not isinstance(lens, Lens | None):
+        raise UsageError(f"lens must be an object of type mcprun.Lens, not {type_name(lens)}")
+    with open_transcripts(fspath(base)) as before, open_transcripts(fspath(head)) as after:
+        comparison = Comparison(lens or Lens(), repeated=repeated(before, after), alpha=alpha)
+        tools = comparison.tools(before.tools, after.tools)
+        return Differences(tuple(comparison.compare(before, after)), tuple(tools), comparison.tally)

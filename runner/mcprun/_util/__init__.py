@@ -1,0 +1,1 @@
+"""Asyncio, JSON, text and operating system helpers that know nothing of mcprun."""

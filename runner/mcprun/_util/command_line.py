@@ -1,0 +1,49 @@
+"""Command lines in one string: tell them from paths, and split them as a shell or as Windows does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from mcprun._util.operating_system import IS_WINDOWS
+
+_WINDOWS_PATH = re.compile(r"(?:^|[\s\"'=])[A-Za-z]:\\|^[\"']?\\\\")
+r"""A path with a drive, or one that begins with a share (`\\server\share`): its backslashes are no quotes anywhere."""
+
+
+def split_words(text: str, *, is_windows: bool = IS_WINDOWS) -> list[str]:
+    r"""Split a command line into words. Raises `ValueError` for a quotation that is not closed.
+
+    On Windows only double quotes quote, and a backslash stands for itself unless quotes follow ("Parsing C++
+    command-line arguments"). A command line that holds a Windows path is split that way on every system.
+    """
+    return _windows_words(text) if is_windows or _WINDOWS_PATH.search(text) else shlex.split(text)
+
+
+def path_exists(path: Path) -> bool:
+    """Return whether a path exists that may be a command line, which may be longer than any path the system takes."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _windows_words(text: str) -> list[str]:
+    words: list[str] = []
+    word: str | None = None
+    is_quoted = False
+    for match in re.finditer(r'(\\*)"|\s|[^\s"\\]+|\\+', text):
+        token = match[0]
+        if token.endswith('"'):
+            backslashes = len(match[1])
+            word = (word or "") + "\\" * (backslashes // 2) + ('"' if backslashes % 2 else "")
+            is_quoted ^= backslashes % 2 == 0
+        elif token.isspace() and not is_quoted:
+            words += [] if word is None else [word]
+            word = None
+        else:
+            word = (word or "") + token
+    if is_quoted:
+        raise ValueError("No closing quotation")
+    return words if word is None else [*words, word]

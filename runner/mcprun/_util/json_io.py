@@ -1,0 +1,120 @@
+"""How values become files, and lines values: JSON that is compact and readable, files that are there whole or not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic_core import to_json
+
+from mcprun._util.json_text import finite
+from mcprun._util.json_value import JsonObject
+from mcprun._util.long_integers import loads, may_hold
+from mcprun._util.special_files import refuse_to_replace
+from mcprun._util.surrogates import well_formed, well_formed_bytes, well_formed_json
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def dumps(value: Any) -> str:
+    """Write JSON compactly and readably.
+
+    U+FFFD stands for each half of a surrogate pair, which UTF-8 cannot hold. Numbers that JSON has no form for, as a
+    server may send them, become text: `"NaN"`, `"Infinity"`, `"-Infinity"`.
+    """
+    return encoded(value).decode()
+
+
+def encoded(value: Any) -> bytes:
+    """Write JSON as `dumps` does, in UTF-8."""
+    try:
+        data = to_json(value)
+    except ValueError:  # lone surrogates, or nested deeper than it goes
+        return _patiently_encoded(value)
+    return _patiently_encoded(value) if b"NaN" in data or b"Infinity" in data else data
+
+
+def _patiently_encoded(value: Any) -> bytes:
+    """Write a value with surrogate halves, NaN, infinite numbers or more than 255 levels, which `to_json` can't."""
+    try:
+        return _to_json(value).encode()
+    except UnicodeEncodeError:
+        return _patiently_encoded(well_formed_json(value))
+    except ValueError:
+        return _patiently_encoded(finite(value))
+
+
+def indented(value: Any) -> bytes:
+    """Write JSON for people, two spaces deep, with the same substitutes as `dumps`."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    except ValueError:
+        text = json.dumps(finite(value), ensure_ascii=False, indent=2)
+    return well_formed(text).encode()
+
+
+def strict_json(value: Any) -> Any:
+    """Return a value with the substitutes of `dumps`, so that it is strict JSON; the same object if it already is."""
+    try:
+        data = to_json(value)
+    except ValueError:
+        data = b"NaN"
+    if b"NaN" not in data and b"Infinity" not in data:
+        return value
+    strict = json.loads(encoded(value))
+    return value if strict == value else strict
+
+
+def parsed(line: bytes) -> Any:
+    """Parse a line of JSON with the substitutes of `dumps`, which older files lack.
+
+    An integer with more digits than Python converts becomes text. Raises `ValueError` for a line that is not JSON or is
+    nested too deeply.
+    """
+    try:
+        value = loads(well_formed_bytes(line))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return finite(value) if b"NaN" in line or b"Infinity" in line or may_hold(line) else value
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file, or replace it, in one step: it is never there half.
+
+    Raises `UsageError` if the path is a folder, a pipe or a device, which must not be replaced.
+    """
+    refuse_to_replace(path)
+    staged(path, data).replace(path)
+
+
+def staged(path: Path, data: bytes) -> Path:
+    """Write the new content of a file beside it, for an atomic replace; return the path that was written."""
+    new = path.with_name(f"{path.name}.new")
+    with fresh(new) as stream:
+        stream.write(data)
+        sync(stream)
+    return new
+
+
+def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
+    """Write a JSONL file in one step, line by line."""
+    new = path.with_name(f"{path.name}.new")
+    with fresh(new) as stream:
+        stream.writelines(encoded(value) + b"\n" for value in values)
+        sync(stream)
+    new.replace(path)
+
+
+def fresh(path: Path) -> IO[bytes]:
+    """Open a new file for writing. An existing file or link of that name is removed first; a link is not followed."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
+
+
+def sync(stream: IO[bytes]) -> None:
+    """Have what was written to a file on the disk, whatever becomes of the machine."""
+    stream.flush()
+    os.fsync(stream.fileno())

@@ -1,0 +1,67 @@
+"""JSON Lines, read strictly and with a bound: what is wrong is told with its line, and the rest is read."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from typing import IO, Any
+
+import jsonlines
+
+from mcprun._util.json_text import AmbiguousError, loads
+from mcprun.limits import MAX_LINE_BYTES
+
+
+def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[int, Any]]:
+    """Read a file's JSON values with their line numbers. A BOM, CRLF and blank lines are passed over.
+
+    What is wrong goes to `problems`, as `LABEL:LINE: line: what is wrong`, and is passed over.
+    """
+    line = 0
+
+    def numbered() -> Iterator[bytes]:
+        nonlocal line
+        for line, raw in lines(source, label, problems):  # noqa: B007  whoever reads a value wants its line
+            yield raw
+
+    reader = jsonlines.Reader(numbered(), loads=loads)
+    while True:
+        try:
+            value = reader.read(allow_none=True, skip_empty=True)
+        except EOFError:
+            return
+        except jsonlines.InvalidLineError as error:
+            problems.append(f"{label}:{line}: {_bad_line(error)}")
+        else:
+            yield line, value
+
+
+def lines(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[int, bytes]]:
+    """Read a file's lines with their numbers, without a BOM.
+
+    One that is too long goes to `problems`, and is given as an empty one.
+    """
+    source.seek(0)
+    line = 0
+    while raw := source.readline(MAX_LINE_BYTES):
+        line += 1
+        if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            problems.append(f"{label}:{line}: line: has more than {MAX_LINE_BYTES:,} bytes")
+            while (rest := source.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                pass
+            raw = b"\n"
+        yield line, raw if line > 1 else raw.removeprefix(codecs.BOM_UTF8)
+
+
+def _bad_line(error: jsonlines.InvalidLineError) -> str:
+    """Return the field, or `line`, and the problem with it."""
+    match error.__cause__:
+        case UnicodeDecodeError() as cause:
+            return f"line: not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"
+        case json.JSONDecodeError() as cause:
+            return f"line: not JSON: {cause.msg}, at column {cause.colno}"
+        case AmbiguousError() as cause:
+            return f"{cause.place or 'line'}: {cause.problem}"
+        case cause:
+            return f"line: not JSON: {cause}"

@@ -1,0 +1,188 @@
+"""Parse JSON text strictly (RFC 8259): one value, or one reason why there is none.
+
+Python's `json` accepts `NaN`, keeps the last of two equal keys, and returns infinity for `1e400`. Two parsers may read
+such a text differently, so it is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic_core import to_json
+
+from mcprun._util.long_integers import LongInteger, digits_of, may_hold
+
+MOST_LEVELS = 500
+"""Levels of nesting that are parsed. Python's own limit varies by version and with the depth of the stack."""
+
+_MAX_INDEX_DIGITS = 18
+"""Digits of an index into a list: no list is longer."""
+
+_NUMBERS = {math.inf: "Infinity", -math.inf: "-Infinity"}
+
+
+class AmbiguousError(ValueError):
+    """Text that Python's `json` accepts although RFC 8259 does not, or that two parsers may read differently.
+
+    `place` is a path such as `a.b[0]`, empty for the whole text; `problem` describes the value there.
+    """
+
+    def __init__(self, place: str, problem: str) -> None:
+        self.place = place
+        self.problem = problem
+        super().__init__(f"{problem} (at {place})" if place else problem)
+
+
+class TooDeepError(ValueError):
+    """JSON text that is nested more than `MOST_LEVELS` deep."""
+
+
+class _Bad:
+    """A placeholder in a parsed value for a number that is refused, with the `problem`."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+
+
+class _Repeated(dict[str, Any]):
+    """A parsed object in which `key` appears twice."""
+
+    key = ""
+
+
+def loads(text: str | bytes, *, allow_nan: bool = False) -> Any:
+    """Parse JSON. With `allow_nan`, NaN, Infinity and -Infinity are accepted as Python's `json` does.
+
+    Raises `ValueError`: `json.JSONDecodeError` or `UnicodeDecodeError` for text that is not JSON, `AmbiguousError` for
+    NaN, infinite numbers and duplicate keys, `TooDeepError`, and a plain one for an integer with too many digits.
+    """
+    bad: list[_Bad | _Repeated] = []
+
+    def refused(problem: str) -> _Bad:
+        bad.append(_Bad(problem))
+        return bad[-1]  # type: ignore[return-value]  # it was just appended
+
+    def number(digits: str) -> float | _Bad:
+        value = float(digits)
+        return value if math.isfinite(value) else refused(f"the number {_cut(digits)} is too large")
+
+    def obj(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            value = _Repeated(value)
+            value.key = _first_repeated(pairs)
+            bad.append(value)
+        return value
+
+    try:
+        value = json.loads(
+            text,
+            parse_constant=float if allow_nan else lambda name: refused(f"{name} is not JSON"),
+            parse_float=number,
+            object_pairs_hook=obj,
+        )
+    except RecursionError:
+        raise TooDeepError("nested too deeply") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # of int(): CVE-2020-10735
+        raise ValueError(f"a number has more than {sys.get_int_max_str_digits():,} digits") from None
+    if _opened(text) > MOST_LEVELS and levels(value) > MOST_LEVELS:
+        raise TooDeepError(f"nested too deeply (more than {MOST_LEVELS} levels)")
+    if bad:
+        raise next(_problems(value))
+    return value
+
+
+def index_of(step: str, items: list[Any]) -> int | None:
+    """Return the index that a step of a JSON Pointer (RFC 6901, section 4) means in a list; None if there is none.
+
+    Python's `int` refuses more than 4,300 digits.
+    """
+    if not (step.isascii() and step.isdecimal()) or len(step) > _MAX_INDEX_DIGITS:
+        return None
+    return index if (index := int(step)) < len(items) else None
+
+
+def levels(value: Any) -> int:
+    """Count the levels of nesting of a JSON value, without recursion."""
+    count, level = 0, [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        count += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return count
+
+
+def holds_odd_number(value: Any) -> bool:
+    """Return whether a JSON value holds a number that is recorded as text: see `number_name`."""
+    try:
+        data = to_json(value)
+    except ValueError:  # lone surrogates, more than 255 levels, or an integer with too many digits
+        return finite(value) is not value
+    return (b"NaN" in data or b"Infinity" in data or may_hold(data)) and finite(value) is not value
+
+
+def number_name(value: float) -> str:
+    """Return the text for a number that can't be recorded: `NaN`, `Infinity`, `-Infinity`, or an integer's digits."""
+    if isinstance(value, LongInteger):
+        return value.digits
+    return _NUMBERS.get(value, "NaN")
+
+
+def finite(value: Any) -> Any:
+    """Return a value with text for numbers that can't be recorded (`number_name`); itself if it holds none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else number_name(value)
+    if isinstance(value, int):
+        return digits_of(value) or value
+    if isinstance(value, dict):
+        changed = {key: finite(item) for key, item in value.items()}
+        return value if all(changed[key] is item for key, item in value.items()) else changed
+    if isinstance(value, list):
+        items = [finite(item) for item in value]
+        return value if all(one is other for one, other in zip(items, value, strict=True)) else items
+    return value
+
+
+def _first_repeated(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            return key
+        seen.add(key)
+    return ""
+
+
+def _opened(text: str | bytes) -> int:
+    """Return an upper bound of the levels of nesting."""
+    if isinstance(text, bytes):
+        return text.count(b"{") + text.count(b"[")
+    return text.count("{") + text.count("[")
+
+
+def _problems(value: Any) -> Iterator[AmbiguousError]:
+    """Yield an error for each value that is refused, in the order of the text."""
+    todo: list[tuple[str, Any]] = [("", value)]
+    while todo:
+        path, one = todo.pop()
+        if isinstance(one, _Bad):
+            yield AmbiguousError(path, one.problem)
+        if isinstance(one, _Repeated):
+            yield AmbiguousError(_step(path, one.key), f"the key {_cut(one.key)!r} appears twice in one object")
+        if isinstance(one, dict):
+            todo += reversed([(_step(path, key), item) for key, item in one.items()])
+        elif isinstance(one, list):
+            todo += reversed([(f"{path}[{at}]", item) for at, item in enumerate(one)])
+
+
+def _step(path: str, key: str) -> str:
+    name = _cut(key) if key.isidentifier() else json.dumps(_cut(key), ensure_ascii=False)
+    return f"{path}.{name}" if path else name
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"

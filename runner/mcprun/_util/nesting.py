@@ -1,0 +1,75 @@
+"""JSON that is nested too deeply: measure it, cut it off, and keep the items of a list beside it. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from mcprun._util.json_text import levels
+from mcprun._util.long_integers import integer
+
+MOST_DEPTH = 200
+"""Levels of nesting that are sent; the SDKs' own serialisation gives up at 255."""
+
+TOO_DEEP = f"(nested more than {MOST_DEPTH} deep)"
+"""Stands in place of a field of a list's item that is nested too deeply."""
+
+_LISTS = ("tools", "prompts", "resources", "resourceTemplates")
+_ABOVE = 4
+"""Levels above the fields of an item: the message, its result, the list, and the item."""
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def parsed_leniently(text: str) -> Any:
+    """Parse a server's JSON. Of the items of a list, such as tools, one that can't be read costs none of the others.
+
+    An integer of more digits than Python reads is a `LongInteger`. Raises `ValueError` for what is not JSON. `cut_off`
+    says what becomes of what is nested too deeply.
+    """
+    try:
+        value = json.loads(text, parse_int=integer)
+        is_deep = levels(value) > MOST_DEPTH
+    except RecursionError:
+        is_deep = True
+    if is_deep:
+        value = json.loads(cut_off(text), parse_int=integer)
+    return shallow_lists(value) if is_deep else value
+
+
+def cut_off(text: str) -> str:
+    """Return JSON text with `null` in place of what is nested in more than `MOST_DEPTH` + 1 levels.
+
+    So much is left that it still counts as nested too deeply.
+    """
+    kept: list[str] = []
+    level = start = 0
+    for token in _TOKEN.finditer(text):
+        if token[0] in "[{":
+            level += 1
+            if level == MOST_DEPTH + 2:
+                kept += [text[start : token.start()], "null"]
+        elif token[0] in "]}":
+            if level == MOST_DEPTH + 2:
+                start = token.end()
+            level -= 1
+    return "".join([*kept, text[start:]]) if kept else text
+
+
+def shallow_lists(message: Any) -> Any:
+    """Return an answer with `TOO_DEEP` in place of the fields of items of lists that are nested too deeply.
+
+    So one tool costs none of the others. Anything else is returned as it is.
+    """
+    result = message.get("result") if isinstance(message, dict) else None
+    if not isinstance(result, dict):
+        return message
+    lists = {key: [_shallow(item) for item in result[key]] for key in _LISTS if isinstance(result.get(key), list)}
+    return {**message, "result": {**result, **lists}} if lists else message
+
+
+def _shallow(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return item if levels(item) <= MOST_DEPTH - _ABOVE else TOO_DEEP
+    return {key: value if levels(value) <= MOST_DEPTH - _ABOVE else TOO_DEEP for key, value in item.items()}

@@ -1,0 +1,100 @@
+"""Check MCP objects and records one by one, and name problems by key. Pure.
+
+The SDK validates a result as a whole, and its errors name members of its own unions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from mcprun._util.json_value import JsonObject
+from mcprun._util.nesting import MOST_DEPTH, TOO_DEEP
+
+_EXPECTED = {
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+"""The JSON types that pydantic's error types expect."""
+
+
+_SHOULD_BE = "Input should be "
+
+_SHOWN = 60
+"""Characters of a wrong value that a problem shows."""
+
+
+def kind(value: Any) -> str:
+    """Name the JSON type of a value: `null`, `true`, `a number`, `text`, `a list`, `an object`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+    return "an object"
+
+
+def mismatch(where: str, value: Any, expected: str) -> str:
+    """Return the problem of a value whose JSON type is wrong: `title is a number, not text`."""
+    if value == TOO_DEEP:
+        return f"{where} is nested more than {MOST_DEPTH} deep"
+    return f"{where} is {kind(value)}, not {expected}"
+
+
+def problem(error: ValidationError, skip: int = 0) -> str:
+    """Return the first problem of an object, with its key: `data is missing`, `title is a number, not text`.
+
+    The first `skip` steps of the error's location lead to the object, and are left out.
+    """
+    detail = error.errors(include_url=False)[0]
+    where = place(detail["loc"][skip:])
+    if detail["type"] == "missing":
+        return f"{where} is missing"
+    if detail["type"] == "json_invalid":
+        return f"not valid JSON: {detail['msg'].removeprefix('Invalid JSON: ')}"
+    if expected := _EXPECTED.get(detail["type"]):
+        return mismatch(where or "it", detail["input"], expected)
+    if isinstance(detail["input"], str | int | float) and detail["msg"].startswith(_SHOULD_BE):
+        return f"{where} is {str(repr(detail['input']))[:_SHOWN]}, not {detail['msg'].removeprefix(_SHOULD_BE)}"
+    return f"{where}: {detail['msg']}" if where else str(detail["msg"])
+
+
+def place(steps: tuple[int | str, ...]) -> str:
+    """Return the path to a value as text: `icons[0].src`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
+
+
+def checked(model: type[BaseModel], value: JsonObject, optional: frozenset[str]) -> tuple[JsonObject, list[str]]:
+    """Validate an object by the SDK's model; return it without its malformed `optional` keys, and their problems.
+
+    Raises `ValueError` with the problem if the object can't be used without the malformed key.
+    """
+    problems: list[str] = []
+    while True:
+        try:
+            model.model_validate(value, by_name=False)
+        except ValidationError as error:
+            key = error.errors(include_url=False)[0]["loc"][0]
+            if key not in optional or key not in value:
+                raise ValueError(problem(error)) from None
+            problems.append(problem(error))
+            value = {name: item for name, item in value.items() if name != key}
+        else:
+            return value, problems

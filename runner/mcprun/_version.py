@@ -1,0 +1,3 @@
+"""The version of mcprun."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Conclusions drawn from recorded runs. Pure."""

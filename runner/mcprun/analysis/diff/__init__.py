@@ -1,0 +1,1 @@
+"""Compare two runs: query by query, call by call, with the differences that do not matter ignored."""

@@ -1,0 +1,281 @@
+"""What changed between two runs. Pure: lines of two `transcripts.jsonl` in, differences out.
+
+Queries are paired by id and repeat; those that were run several times are compared as samples
+(`analysis/diff/repeats.py`). By default the verdict, how the conversation stopped, and the calls with their results
+count; tokens, ids, times and the model's words do not (`analysis/diff/transcripts.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import Any, Literal
+
+from mcprun._util.json_text import TooDeepError
+from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.repeats import ALPHA, UNTRIED, Rate, Sample, Variant, fisher, is_sure, new_variants
+from mcprun.analysis.diff.transcripts import Change, Lens, read_json
+from mcprun.errors import UsageError, describe
+from mcprun.tools.changes import ToolChange, compare_tools
+
+_READ: Mapping[str, type | tuple[type, ...]] = {
+    "id": str, "repeat": int, "verdict": str, "stop": str, "calls": list, "text": str, "turns": list,
+    "usage": (dict, type(None)), "error": (dict, type(None)),
+}  # fmt: skip
+"""What is read of a transcript here, and what it must be."""
+
+Key = tuple[str, int]
+Sides = tuple[int, ...]
+"""How many repeats of a query BASE and HEAD hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryDiff:
+    """A query that differs: only in one of the runs, or changed.
+
+    One that was run several times has no `repeat` and no `verdicts`, but the `rates` of both sides, how likely chance
+    makes them differ so much (`p`), and the `variants` that are new. `is_regression` tells that it is gone, or changed
+    for anything but the better; what HEAD could not try to its end is an error there, and no regression. `examples` are
+    the repeats of BASE and HEAD that show it best.
+    """
+
+    id: str
+    repeat: int | None
+    how: Literal["added", "removed", "changed"]
+    verdicts: tuple[str | None, str | None] = (None, None)
+    changes: tuple[Change, ...] = ()
+    rates: tuple[Rate | None, Rate | None] = (None, None)
+    p: float | None = None
+    variants: tuple[Variant, ...] = ()
+    is_regression: bool = False
+    examples: tuple[int | None, int | None] = (None, None)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many queries were compared, and how they came out.
+
+    `regressions` are those that are gone, or changed for anything but the better: one that passes now and did not
+    before is none, nor is one that could not be tried. `chance` counts those among the `same` whose pass rate differs,
+    as chance may well bring about, `fewer` those that HEAD ran less often than BASE. `breaking` counts the changes of
+    the tools that break those who call them; they are regressions too.
+    """
+
+    same: int = 0
+    changed: int = 0
+    added: int = 0
+    removed: int = 0
+    regressions: int = 0
+    chance: int = 0
+    fewer: int = 0
+    breaking: int = 0
+
+    @property
+    def differ(self) -> bool:
+        """Whether anything does."""
+        return bool(self.changed or self.added or self.removed or self.breaking)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Compares the transcripts of two runs, as far as the `lens` says that it counts; `tally` counts on.
+
+    With `among`, queries that only BASE has are passed over when their ids are not in it: HEAD was not asked for them.
+    `repeated` names the queries that either run holds more than once, with how often each does: they are compared as
+    samples, and a change of their pass rate counts when chance brings it about less often than `alpha`.
+    """
+
+    lens: Lens = field(default_factory=Lens)
+    among: Container[str] | None = None
+    repeated: Mapping[str, Sides] = field(default_factory=dict)
+    alpha: float = ALPHA
+    tally: Tally = field(default_factory=Tally)
+
+    def compare(self, base: Iterable[bytes], head: Iterable[bytes]) -> Iterator[QueryDiff]:
+        """Give the queries that differ, changed ones in the order they are met, then removed and added ones.
+
+        Memory holds what has no partner yet: nothing, when both are in the same order. Raises `UsageError` for a line
+        that is no transcript, for a transcript that is there twice, and when neither side holds any.
+        """
+        waiting: tuple[dict[Key, JsonObject], dict[Key, JsonObject]] = ({}, {})
+        samples: dict[str, tuple[Sample, Sample]] = {}
+        is_begun = False
+        for lines in zip_longest(base, head):
+            if lines[0] == lines[1] and is_begun and not self.repeated:
+                self.tally.same += 1
+                continue
+            is_begun = True
+            for side, line in enumerate(lines):
+                if line is None:
+                    continue
+                transcript = _read(line, ("BASE", "HEAD")[side])
+                name, repeat = transcript["id"], transcript["repeat"]
+                if name in self.repeated:
+                    pair = samples.setdefault(name, (Sample(self.lens), Sample(self.lens)))
+                    pair[side].add(transcript)
+                    if (pair[0].runs, pair[1].runs) == self.repeated[name]:
+                        yield from self._compared_samples(name, *samples.pop(name))
+                elif other := waiting[1 - side].pop((name, repeat), None):
+                    yield from self._compared_pair(*((other, transcript) if side else (transcript, other)))
+                elif (name, repeat) in waiting[side]:
+                    raise UsageError(f"{('BASE', 'HEAD')[side]} holds {name!r}, repeat {repeat}, twice")
+                else:
+                    waiting[side][name, repeat] = transcript
+        if not is_begun:
+            raise UsageError("neither BASE nor HEAD holds a transcript: there is nothing to compare")
+        for name, pair in samples.items():
+            yield from self._compared_samples(name, *pair)
+        for (name, repeat), transcript in waiting[0].items():
+            yield from self._removed(
+                QueryDiff(name, repeat, "removed", (transcript["verdict"], None), examples=(repeat, None))
+            )
+        for (name, repeat), transcript in waiting[1].items():
+            yield from self._added(
+                QueryDiff(name, repeat, "added", (None, transcript["verdict"]), examples=(None, repeat))
+            )
+
+    def tools(self, base: Sequence[JsonObject] | None, head: Sequence[JsonObject] | None) -> list[ToolChange]:
+        """Give what changed in the tools of the servers, as far as both are known and it counts."""
+        if base is None or head is None or "tools" not in self.lens.aspects:
+            return []
+        changes = compare_tools(base, head)
+        breaking = sum(change.breaking for change in changes)
+        self.tally.breaking += breaking
+        self.tally.regressions += breaking
+        return changes
+
+    def _compared_pair(self, base: JsonObject, head: JsonObject) -> Iterator[QueryDiff]:
+        name, repeat, verdicts = base["id"], base["repeat"], (base["verdict"], head["verdict"])
+        try:
+            yield from list(self._pair(base, head))
+        except Exception as error:  # noqa: BLE001  one query must not cost the others
+            yield self._changed(
+                QueryDiff(
+                    name, repeat, "changed", verdicts, _fault(error), is_regression=True, examples=(repeat, repeat)
+                )
+            )
+
+    def _compared_samples(self, name: str, base: Sample, head: Sample) -> Iterator[QueryDiff]:
+        try:
+            if error := base.fault or head.fault:
+                raise error
+            yield from list(self._samples(name, base, head))
+        except Exception as error:  # noqa: BLE001  as above
+            rates = base.rate, head.rate
+            examples = base.example(), head.example()
+            yield self._changed(
+                QueryDiff(
+                    name, None, "changed", changes=_fault(error), rates=rates, is_regression=True, examples=examples
+                )
+            )
+
+    def _pair(self, base: JsonObject, head: JsonObject) -> Iterator[QueryDiff]:
+        verdicts = base["verdict"], head["verdict"]
+        changes = tuple(self.lens.changes(base, head))
+        if changes:
+            yield self._changed(
+                QueryDiff(
+                    base["id"],
+                    base["repeat"],
+                    "changed",
+                    verdicts,
+                    changes,
+                    is_regression=verdicts[1] not in UNTRIED and not verdicts[1] == "passed" != verdicts[0],
+                    examples=(base["repeat"], base["repeat"]),
+                )
+            )
+        else:
+            self.tally.same += 1
+
+    def _samples(self, name: str, base: Sample, head: Sample) -> Iterator[QueryDiff]:
+        if not base.runs:
+            yield from self._added(
+                QueryDiff(name, None, "added", rates=(None, head.rate), examples=(None, head.example()))
+            )
+            return
+        if not head.runs:
+            yield from self._removed(
+                QueryDiff(name, None, "removed", rates=(base.rate, None), examples=(base.example(), None))
+            )
+            return
+        counts = "verdict" in self.lens.aspects
+        p = fisher(base.rate, head.rate)
+        gain = head.passed / head.runs - base.passed / base.runs if counts else 0.0
+        sure = counts and is_sure(base.rate, head.rate, self.alpha)
+        tried = counts and is_sure(base.rate.of_tried, head.rate.of_tried, self.alpha)
+        variants = tuple(new_variants(base, head))
+        usage = "usage" in self.lens.aspects and base.means != head.means
+        changes = (Change("usage", base.means, head.means),) if usage else ()
+        if sure or variants or changes:
+            examples = base.example(passed=gain < 0), head.example(passed=gain > 0)
+            diff = QueryDiff(
+                name,
+                None,
+                "changed",
+                changes=changes,
+                rates=(base.rate, head.rate),
+                p=round(p, 6),
+                variants=variants,
+                is_regression=not (sure and gain > 0)
+                and (tried or bool(changes) or any(not variant.untried for variant in variants)),
+                examples=(variants[0].against, variants[0].repeat) if variants else examples,
+            )
+            yield self._changed(diff)
+        else:
+            self.tally.same += 1
+            self.tally.chance += gain != 0
+            self.tally.fewer += head.runs < base.runs
+
+    def _changed(self, diff: QueryDiff) -> QueryDiff:
+        self.tally.changed += 1
+        self.tally.regressions += diff.is_regression
+        return diff
+
+    def _removed(self, diff: QueryDiff) -> Iterator[QueryDiff]:
+        if self.among is None or diff.id in self.among:
+            self.tally.removed += 1
+            self.tally.regressions += 1
+            yield replace(diff, is_regression=True)
+
+    def _added(self, diff: QueryDiff) -> Iterator[QueryDiff]:
+        self.tally.added += 1
+        yield diff
+
+
+def _fault(error: Exception) -> tuple[Change]:
+    return (Change("fault", after=f"this query could not be compared: {describe(error)}"),)
+
+
+def check(lines: Iterable[bytes], name: str) -> None:
+    """See that transcripts can be compared. Raises `UsageError`, naming them by `name`, for one that is none."""
+    for line in lines:
+        _read(line, name)
+
+
+def _read(line: bytes, side: str) -> JsonObject:
+    wrong = f"{side} holds a line that is no transcript"
+    try:
+        transcript = read_json(line)
+    except TooDeepError:
+        raise UsageError(f"{wrong}: it is nested too deeply") from None
+    except ValueError as error:
+        raise UsageError(f"{wrong}: it is not JSON: {error}") from None
+    if not isinstance(transcript, dict):
+        raise UsageError(f"{wrong}: it is no object")
+    if missing := [key for key in _READ if key not in transcript]:
+        raise UsageError(f"{wrong}: it has no {missing[0]!r}")
+    if odd := next((key for key, kind in _READ.items() if not isinstance(transcript[key], kind)), None):
+        raise UsageError(f"{wrong}: its {odd!r} is not what it should be")
+    if not all(map(_is_call, transcript["calls"])):
+        raise UsageError(f"{wrong}: one of its 'calls' is none")
+    return transcript
+
+
+def _is_call(call: Any) -> bool:
+    return (
+        isinstance(call, dict)
+        and call.keys() >= {"tool", "input", "is_error", "content", "structured"}
+        and isinstance(call["content"], list)
+        and all(isinstance(block, dict) for block in call["content"])
+    )

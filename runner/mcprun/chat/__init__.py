@@ -1,0 +1,1 @@
+"""An interactive chat session with a server, and saving it as queries."""

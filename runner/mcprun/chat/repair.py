@@ -1,0 +1,84 @@
+"""A conversation that was cut short, made one that can go on.
+
+The Messages API refuses a call without its result, and a script or a recording answers each message of the user. So
+calls get results, and the exchange an end; or it is taken back, where no call was made in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from mcprun.client.session import Answer
+from mcprun.engine.conversation import Conversation
+from mcprun.engine.tool_loop import ANSWERED, call_of
+from mcprun.runs.records import Turn
+from mcprun.tools.refusals import NOT_MADE
+from mcprun.tools.results import error_result, tool_result
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a conversation stood: how many messages and turns it had, and how often the server had asked something."""
+
+    messages: int
+    turns: int
+    asked: int
+
+    @classmethod
+    def of(cls, conversation: Conversation) -> Self:
+        """Note where it stands."""
+        return cls(len(conversation.messages), len(conversation.turns), len(conversation.asked))
+
+
+def mend(conversation: Conversation, start: Place, *, told: str, why: str) -> bool:
+    """Bring the exchange that began at `start` to an end, and tell whether anything of it is left.
+
+    What is whole stays as it is. Calls without an answer are `told` to the model as errors; `why` the exchange ended
+    stands in its last turn, as the model's own words must (`[stopped by the user]`).
+    """
+    if conversation.stop in ANSWERED and not _unanswered(conversation) and _ends_with_a_turn(conversation):
+        return True
+    if not any(_uses(message) for message in conversation.messages[start.messages :]):
+        if _ends_with_a_turn(conversation) and len(conversation.turns) > start.turns:
+            return True  # the model was cut short, and said what it said
+        del conversation.messages[start.messages :]  # the user's message, which no turn has followed
+        del conversation.asked[start.asked :]
+        return False
+    if _unanswered(conversation):
+        _answer(conversation, told)
+    conversation.messages.append({"role": "assistant", "content": [{"type": "text", "text": f"[{why}]"}]})
+    conversation.turns.append(Turn(stop_reason="end_turn"))
+    conversation.stop = "end_turn"
+    return True
+
+
+def _answer(conversation: Conversation, told: str) -> None:
+    """Give each call of the last turn a result: its own, or `told`. Those that were never made stay no calls."""
+    uses, under_way = _uses(conversation.messages[-1]), conversation.under_way
+    if not under_way:
+        results = [tool_result(use["id"], error_result(NOT_MADE)) for use in uses]
+    else:
+        cut = Answer(error_result(told))
+        answers = [under_way.answers.get(event.call, cut) for event in under_way.calls]
+        turn = len(conversation.turns) - 1
+        made = [call_of(event, answer) for event, answer in zip(under_way.calls, answers, strict=True)]
+        conversation.calls[:] = [*(call for call in conversation.calls if call.turn < turn), *made]
+        results = [tool_result(use["id"], answer.result) for use, answer in zip(uses, answers, strict=True)]
+        conversation.under_way = None
+    conversation.messages.append({"role": "user", "content": results})
+
+
+def _unanswered(conversation: Conversation) -> bool:
+    return bool(_uses(conversation.messages[-1]))
+
+
+def _ends_with_a_turn(conversation: Conversation) -> bool:
+    return bool(conversation.messages[-1]["role"] == "assistant")
+
+
+def _uses(message: dict[str, object]) -> list[dict[str, str]]:
+    """Give the calls that stand in a message."""
+    content = message["content"]
+    blocks = content if isinstance(content, list) and message["role"] == "assistant" else []
+    return [block for block in blocks if block.get("type") == "tool_use"]

@@ -1,0 +1,53 @@
+"""What `mcprun chat` is asked to do, as the plan of a run: everything that can be wrong is found before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mcprun._util.json_value import JsonObject
+from mcprun.chat.session import prompts_of
+from mcprun.engine.plan import Options, check_api, manner_of, offers_of, reach
+from mcprun.engine.run import Plan
+from mcprun.errors import UsageError
+from mcprun.models.select import Account, choose
+from mcprun.tools.toolset import Permit
+
+_NOBODY = (
+    "needs a model that can answer anything: set ANTHROPIC_API_KEY (in the environment or in .env) for Claude, or name"
+    " an endpoint that speaks the Messages API with --base-url and --model; scripts and recordings are played by mcprun"
+    " batch"
+)
+
+
+def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> Plan:
+    """Read what is asked, and the files that it names. Raises `UsageError`, also when nobody could answer.
+
+    `arguments` is what the user wrote, as `run.json` keeps it.
+    """
+    account = Account.find()
+    spec = options.model or account.model
+    account = account.at_clouds(spec, None, options.base_url)
+    target, redactor = reach(server, options, account)
+    if options.limits.budget_usd is not None:
+        import mcprun.models.prices  # noqa: F401  says what to install where it is missing
+    if options.elicit == "script":
+        raise UsageError("--elicit script has queries answer what servers ask, and in a chat there are none yet")
+    if not spec and not account.has_key:
+        raise UsageError(f"a chat {_NOBODY}")
+    model = choose(spec, account, all_scripted=False, base_url=options.base_url)
+    if model.record.kind in ("script", "replay"):
+        raise UsageError(f"the model is {model.record.name} ({model.record.chosen}), and a chat {_NOBODY}")
+    check_api(model)
+    return Plan(
+        prompts=prompts_of([]),
+        target=target,
+        protocol=options.protocol,
+        model=replace(model, manner=manner_of(options)),
+        limits=options.limits,
+        system=options.system,
+        permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
+        offers=offers_of(options),
+        out=options.out,
+        redactor=redactor,
+        arguments=arguments,
+    )

@@ -1,0 +1,148 @@
+"""A chat at the keyboard: lines in, what is said and done out, until the user ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from mcprun._util.operating_system import on_stop_signals
+from mcprun.chat.approval import Ask, Decision
+from mcprun.chat.run import open_chat
+from mcprun.chat.session import Answered, Chat
+from mcprun.chat.terminal.commands import command_of
+from mcprun.chat.terminal.input import Keyboard, keyboard
+from mcprun.chat.terminal.run_command import obey
+from mcprun.client.transports.process import hurry
+from mcprun.engine.run import Plan
+from mcprun.errors import RunError
+from mcprun.report.chat import Teller
+from mcprun.report.console import Console
+from mcprun.report.text import many, visible
+from mcprun.runs.events import ToolCall
+from mcprun.runs.stream_redaction import Hearing
+
+_DECISIONS: dict[str, Decision] = {
+    "y": "yes", "yes": "yes", "n": "no", "no": "no", "a": "always", "always": "always",
+}  # fmt: skip
+
+
+class Talking:
+    """The person at the keyboard, as the chat sees them."""
+
+    def __init__(self, plan: Plan, ask: Ask, console: Console) -> None:
+        self._plan = plan
+        self._ask: Ask = ask
+        self._console = console
+        self._teller: Teller = console.talk()
+        self._hearing = Hearing(plan.redactor)
+        self._chat: Chat | None = None
+        self._is_silent = True
+        self._keyboard: Keyboard = keyboard(
+            lambda: self._chat.tools.names.values() if self._chat else (), plan.redactor.text, self._echo
+        )
+
+    async def talk(self) -> tuple[Chat | None, int, RunError | None]:
+        """Open the chat and talk until the end: give it, if it was opened, and the signal or the error that ended it.
+
+        Raises `UsageError` when there is no place to write.
+        """
+        task, last = asyncio.current_task(), 0
+
+        def take(number: int) -> None:
+            nonlocal last
+            if number == signal.SIGINT and self._interrupted():
+                return
+            last = number
+            hurry()
+            if task:
+                task.cancel()
+
+        on_stop_signals(take)
+        error: RunError | None = None
+        try:
+            async with open_chat(self._plan, self, self._ask, self._teller.handle) as chat:
+                self._chat = chat
+                self._greet(chat)
+                await self._lines(chat)
+        except asyncio.CancelledError:
+            if not last:
+                raise
+        except RunError as ended:
+            error = ended
+        self._teller.finish()
+        return self._chat, last, error
+
+    def hear(self, text: str) -> None:
+        """Show what the model says, as far as it can hold no half of a secret."""
+        self._is_silent = self._is_silent and not text.strip()
+        self._teller.piece(self._hearing.take(text))
+
+    def began(self, call: ToolCall) -> None:
+        """Show a call that the model wants to make."""
+        self._is_silent = True
+        self._heard()
+        self._teller.calling(call)
+
+    async def decide(self, call: ToolCall) -> Decision:
+        """Ask whether a call may be sent, until there is an answer; none at all is no."""
+        with self._teller.asking():
+            while True:
+                said = await self._keyboard.answer(f"send call {call.call}? [y]es, [n]o, [a]lways: ")
+                if said is None:  # interrupted at the terminal, or the end of a pipe
+                    if self._keyboard.is_terminal:
+                        self._interrupted()
+                    return "no"
+                if decision := _DECISIONS.get(said.strip().lower()):
+                    return decision
+
+    async def _lines(self, chat: Chat) -> None:
+        while (line := await self._keyboard.line()) is not None:
+            text = line.strip()
+            if not text:
+                continue
+            command = command_of(text)
+            if command is None:
+                self._is_silent = True
+                answered = await chat.say(text)
+                self._heard()
+                self._tell(answered)
+            elif command.name == "quit":
+                return
+            else:
+                obey(command, chat, self._ask, self._console, self._teller)
+
+    def _interrupted(self) -> bool:
+        """Stop the answer that is being given. Tells whether that, or the terminal, is all that an interrupt means."""
+        if self._chat and self._chat.is_answering:
+            self._chat.stop()
+            return True
+        return bool(self._chat) and self._keyboard.is_terminal
+
+    def _heard(self) -> None:
+        """Show the rest of what the model said in a turn."""
+        self._teller.piece(self._hearing.end())
+        self._teller.finish()
+
+    def _echo(self, line: str) -> None:
+        self._teller.show((visible(self._plan.redactor.text(line)), "bold"))
+
+    def _greet(self, chat: Chat) -> None:
+        model, server = self._plan.model.record, chat.server
+        name = " ".join(filter(None, (server.name, server.version))) or "a server without a name"
+        tools = many(len(chat.tools.names), "tool")
+        self._teller.note(f"{model.name} ({model.chosen}); {name}: {tools}. /help says what can be typed here.")
+        for warning in server.warnings:
+            self._teller.note(f"Warning: {warning}")
+
+    def _tell(self, answered: Answered) -> None:
+        """Show how an answer ended that the model did not end by itself, and that one is empty."""
+        if answered.is_whole:
+            if self._is_silent:
+                self._teller.note("The reply is empty.")
+            return
+        if answered.error:
+            told = f"Error: {answered.error.kind}: {answered.error}."
+        else:
+            told = "Stopped." if answered.stop == "stopped" else f"The answer was cut short: {answered.stop}."
+        left = "The conversation can go on." if answered.is_kept else "The message is taken back."
+        self._teller.note(self._plan.redactor.text(f"{told} {left}"))

@@ -1,0 +1,102 @@
+"""What may be typed into a chat besides what is said: `/tools`, `/save FILE`, `quit`. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mcprun._util.operating_system import IS_WINDOWS
+
+HELP = {
+    "/tools": "list the server's tools",
+    "/tool NAME": "show a tool and its schema",
+    "/save FILE": "write what was asked to a prompts file; /save! replaces an existing file",
+    "/new": "begin a new conversation, which is a new query",
+    "/run": "show the folder of the run",
+    "/help": "show this",
+    "quit": "end, as exit and Ctrl-D do; Ctrl-C stops an answer",
+}
+"""Each command as it is typed, and what it does."""
+
+_NAMES = ("/tools", "/tool", "/save", "/save!", "/new", "/run", "/help", "/quit", "/exit")
+_QUIT = frozenset({"quit", "exit", "/quit", "/exit"})
+_COMMAND = re.compile(r"(/[a-z!?]*)(?:\s+(.*))?", re.DOTALL | re.IGNORECASE)
+_ARGUMENTS = {"/tool": "NAME", "/save": "FILE", "/save!": "FILE"}
+_QUOTED = re.compile(r"""((?:[^\s"']*[/\\])?)(["'])((?:(?!\2).)*)\2""", re.DOTALL)
+"""An argument in quotes, also behind the beginning of a path that has none: `~/"my file"`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command (`/save`, `quit`) and its argument; `problem` is set if it cannot be obeyed."""
+
+    name: str
+    argument: str = ""
+    problem: str = ""
+
+
+def command_of(text: str) -> Command | None:
+    """Parse a line without the spaces around it. Return None for a message to the model, such as a path (`/etc/…`)."""
+    if text.lower() in _QUIT:
+        return Command("quit")
+    match = _COMMAND.fullmatch(text)
+    if not match:
+        return None
+    name, rest = match[1].lower(), (match[2] or "").strip()
+    if name not in _NAMES:
+        close = difflib.get_close_matches(name, _NAMES, n=1)
+        hint = f"did you mean {close[0]}?" if close else "/help lists all commands"
+        return Command(name, rest, f"there is no {name}; {hint}")
+    if (kind := _ARGUMENTS.get(name)) is None:
+        return Command(name, rest, _too_much(name) if rest and name != "/help" else "")
+    argument = unquoted(rest)
+    if argument is None:
+        return Command(name, rest, f"{name} takes one {kind}: close its quotes, and type nothing after them")
+    return Command(name, argument, "" if argument else f"{name} needs a {kind.lower()}: {name} {kind}")
+
+
+def unquoted(text: str) -> str | None:
+    """Return an argument without its quotes, or None if they are not closed or something follows them.
+
+    Spaces need no quotes. A backslash before a space is left out, except on Windows.
+    """
+    if match := _QUOTED.fullmatch(text):
+        return f"{match[1]}{match[3]}"
+    if text.startswith(('"', "'")):
+        return None
+    return text if IS_WINDOWS else text.replace("\\ ", " ")
+
+
+def quoted(argument: str) -> str:
+    """Return an argument as it has to be typed."""
+    if argument == argument.strip() and unquoted(argument) == argument:
+        return argument
+    mark = "'" if '"' in argument else '"'
+    return f"{mark}{argument}{mark}"
+
+
+def _too_much(name: str) -> str:
+    if name in _QUIT:
+        return f"{name} takes no argument; type quit to end"
+    hint = {"/tools": "; /tool NAME shows one tool", "/new": "; type the first message on the next line"}
+    return f"{name} takes no argument{hint.get(name, '')}"
+
+
+def completions(before: str, tools: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Give what may stand in place of the word before the cursor, and how many characters that replaces.
+
+    Commands at the beginning of a line, names of tools after `/tool` and in what is said. Files are not found here.
+    """
+    head, space, word = before.rpartition(" ")
+    if not space:
+        yield from ((name, -len(word)) for name in (*_NAMES, "quit") if word and name.startswith(word))
+    if not before.startswith("/") or head.strip() == "/tool":
+        yield from ((name, -len(word)) for name in sorted(tools) if (word or head) and name.startswith(word))
+
+
+def file_of(before: str) -> str | None:
+    """Return the file that is being typed after `/save`, without a quote before it, or None."""
+    match = re.fullmatch(r"""/save!?\s+["']?(.*)""", before, re.IGNORECASE)
+    return match[1] if match else None

@@ -1,0 +1,92 @@
+"""The commands of a chat: list tools, show one, save what was asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mcprun._util.json_io import dumps, write_file
+from mcprun.chat.approval import Ask, is_asked_about
+from mcprun.chat.session import Chat
+from mcprun.chat.terminal.commands import HELP, Command, quoted
+from mcprun.errors import UsageError
+from mcprun.report.chat import Teller
+from mcprun.report.console import Console
+from mcprun.report.text import cut, many, visible
+from mcprun.report.tools import listed
+from mcprun.runs.directory import refuse_own
+from mcprun.tools.toolset import ToolSet
+
+_SHOWN = 10_000
+"""Characters of one tool that are shown."""
+
+
+def obey(command: Command, chat: Chat, ask: Ask, console: Console, teller: Teller) -> None:
+    """Execute any command but `quit`, and show its result; `ask` says which calls are asked about."""
+    if command.problem:
+        teller.note(command.problem)
+        return
+    match command.name:
+        case "/help":
+            for name, does in HELP.items():
+                teller.show((f"{name:<12}", "cyan"), (does, ""))
+        case "/tools":
+            _list(chat, ask, console, teller)
+        case "/tool":
+            _show(chat, command.argument, teller)
+        case "/run":
+            teller.show((str(chat.path), ""))
+        case "/new":
+            chat.new()
+            teller.note(f"This is {chat.name}; what was said before is forgotten.")
+        case "/save" | "/save!":
+            teller.note(_saved(chat, _path(command.argument), is_replaced=command.name == "/save!"))
+
+
+def _list(chat: Chat, ask: Ask, console: Console, teller: Teller) -> None:
+    """List the tools that may be used, and name the others."""
+    server, allowed = chat.server, {*chat.tools.names.values()}
+    used = [tool for tool in server.tools if tool["name"] in allowed]
+    console.lines(listed(server.model_copy(update={"tools": used}), ToolSet.of(used), console.width))
+    for what, names in (
+        ("asked about before they are called", {tool["name"] for tool in used if is_asked_about(tool, ask)}),
+        ("not to be used", {tool["name"] for tool in server.tools} - allowed),
+    ):
+        if names:
+            teller.show((visible(f"{what}: {', '.join(sorted(names))}"), "dim"))
+
+
+def _show(chat: Chat, name: str, teller: Teller) -> None:
+    tool = next((tool for tool in chat.server.tools if tool["name"] == name), None)
+    if tool is None:
+        teller.note(f"the server has no tool {name!r}; /tools lists them")
+        return
+    told = json.dumps(tool, ensure_ascii=False, indent=2)
+    teller.show((visible(cut(told, _SHOWN)), ""))
+
+
+def _path(name: str) -> Path:
+    """Return the path that a user means, who may begin it with `~`."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(name)
+
+
+def _saved(chat: Chat, path: Path, *, is_replaced: bool) -> str:
+    """Write what was asked to a prompts file, and return a message about it."""
+    queries = chat.queries
+    if not queries:
+        return "nothing was answered yet: there is nothing to save"
+    try:
+        if path.exists() and not path.is_file():
+            return f"can't write {path}: it is {'a folder' if path.is_dir() else 'not a file'}"
+        if path.exists() and not is_replaced:
+            return f"{path} is there already: /save! {quoted(str(path))} replaces it"
+        refuse_own(path)
+        write_file(path, "".join(f"{dumps(query)}\n" for query in queries).encode())
+    except UsageError as error:
+        return str(error)
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
+        return f"can't write {path}: {getattr(error, 'strerror', None) or error}"
+    return f"{path}: {many(len(queries), 'query')}"

@@ -1,0 +1,1 @@
+"""The `expect` of a query: its format, its matchers and its evaluation. Pure."""

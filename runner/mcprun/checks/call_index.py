@@ -1,0 +1,125 @@
+"""Find the calls that may fit an expected call, without comparing each with each. Pure.
+
+Calls are indexed by their tool and by the plain values in their input and result, at the places where an expected call
+has a value. Of 10,000 expected calls each is then compared with the few calls that share its rarest value.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mcprun.checks.expect import ExpectedCall
+from mcprun.checks.matchers import NEAR, is_matcher
+
+Place = tuple[str | int, ...]
+"""Where a value is: `input` or `result`, and the keys and indexes that lead to it."""
+
+_Key = tuple[bool, Any]
+"""A plain value, such that 1 and 1.0 are the same, and `true` and 1 are not."""
+
+_Plain = str | int | float | bool | None
+
+
+class CallIndex:
+    """The numbers of the calls that have a value at a place. `parts` holds each call's tool, input and results."""
+
+    def __init__(self, expected: Iterable[ExpectedCall], parts: Sequence[tuple[str, Any, Sequence[Any]]]) -> None:
+        self._by_tool: dict[str, list[int]] = {}
+        self._by_value: dict[Place, dict[_Key, list[int]]] = {}
+        self._numbers: dict[Place, list[tuple[float, int]]] = {}
+        wanted: dict[str | int, Any] = {}
+        for one in expected:
+            for place, _ in _leaves(one):
+                node = wanted
+                for step in place:
+                    node = node.setdefault(step, {})
+                self._by_value[place] = {}
+        for number, (tool, given, results) in enumerate(parts):
+            self._by_tool.setdefault(tool, []).append(number)
+            self._add(number, ("input",), wanted.get("input", {}), given)
+            for result in results:
+                self._add(number, ("result",), wanted.get("result", {}), result)
+
+    def candidates(self, expected: ExpectedCall) -> Iterable[int]:
+        """Return the numbers of the calls that may fit, in order: all that do fit, and perhaps others."""
+        least: Sequence[int] = self._by_tool.get(expected.tool, [])
+        for place, value in _leaves(expected):
+            found = self._holding(place, value)
+            if found is not None and len(found) < len(least):
+                least = found
+        return sorted(set(least))
+
+    def _add(self, number: int, place: Place, wanted: Mapping[str | int, Any], value: Any) -> None:
+        """Note the plain values of a call that are at a wanted place."""
+        todo = [(place, wanted, value)]
+        while todo:
+            place, wanted, value = todo.pop()
+            if isinstance(value, dict):
+                todo += [((*place, key), wanted[key], value[key]) for key in wanted.keys() & value.keys()]
+            elif isinstance(value, list):
+                todo += [((*place, at), wanted[at], value[at]) for at in range(len(value)) if at in wanted]
+            elif place in self._by_value:
+                self._by_value[place].setdefault(_key(value), []).append(number)
+
+    def _holding(self, place: Place, value: Any) -> Sequence[int] | None:
+        """Return the calls that may have at a place what is expected there; None if any may."""
+        if not is_matcher(value):
+            return self._by_value[place].get(_key(value), [])
+        match value:
+            case {"$optional": _}:
+                return None
+            case {"$equals": one} if _is_plain(one):
+                return self._by_value[place].get(_key(one), [])
+            case {"$oneof": [*values]} if all(_is_plain(one) for one in values):
+                return [number for one in values for number in self._by_value[place].get(_key(one), ())]
+            case {"$approx": near}:
+                return self._near(place, near, value.get("within"))
+        return None
+
+    def _near(self, place: Place, near: float, within: float | None) -> Sequence[int] | None:
+        """Return the calls that have a number in a range that is a little wider than what `$approx` allows."""
+        try:
+            reach = 2 * NEAR * max(1.0, abs(near)) if within is None else within * (1 + NEAR) + NEAR * abs(near)
+            least, most = near - reach, near + reach
+        except OverflowError:  # an integer beyond the range of a float
+            return None
+        if place not in self._numbers:
+            found = self._by_value[place].items()
+            numbers = [(key[1], at) for key, calls in found if _is_number(key[1]) and not key[0] for at in calls]
+            self._numbers[place] = sorted(numbers)
+        numbers = self._numbers[place]
+        begin = bisect_left(numbers, least, key=_first)
+        return [number for _, number in numbers[begin : bisect_right(numbers, most, key=_first)]]
+
+
+def _leaves(expected: ExpectedCall) -> Iterator[tuple[Place, Any]]:
+    """Yield the plain values and matchers of an expected call, with their places."""
+    todo: list[tuple[Place, Any]] = [(("input",), expected.input)]
+    if expected.expects_result:
+        todo.append((("result",), expected.result))
+    while todo:
+        place, value = todo.pop()
+        if isinstance(value, dict) and not is_matcher(value):
+            todo += [((*place, key), item) for key, item in value.items()]
+        elif isinstance(value, list):
+            todo += [((*place, at), item) for at, item in enumerate(value)]
+        elif _is_plain(value) or isinstance(value, dict):
+            yield place, value
+
+
+def _key(value: _Plain) -> _Key:
+    return isinstance(value, bool), value
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, dict | list)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and value == value  # NaN has no place in an order
+
+
+def _first(pair: tuple[float, int]) -> float:
+    return pair[0]

@@ -1,0 +1,178 @@
+"""Were the calls made that were expected? Pure: aligns expected calls with those that were made."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mcprun._util.code_points import revealed
+from mcprun._util.json_text import AmbiguousError, loads
+from mcprun._util.json_value import key_of
+from mcprun.checks.assignment import assign
+from mcprun.checks.call_index import CallIndex
+from mcprun.checks.expect import ExpectedCall
+from mcprun.checks.matchers import fits
+from mcprun.runs.records import Call
+from mcprun.tools.format import Show
+from mcprun.tools.results import result_text
+
+Found = dict[int, int]
+"""The number of an expected call, and the number of the call that fits it."""
+
+
+def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Show) -> tuple[Found, str]:
+    """These calls and no others, in this order. Give what fits, and a message where that is not all."""
+    for number, (wanted, call) in enumerate(zip(expected, calls, strict=False)):
+        if why := mismatch(wanted, call, show):
+            return {}, f"call {number}: {why}"
+    if len(calls) > len(expected):
+        return {}, f"call {len(expected)}: expected no more calls, got {show.call(calls[len(expected)])}"
+    if len(calls) < len(expected):
+        return {}, _missing(len(calls), expected[len(calls)], calls, len(calls), show)
+    return {number: number for number in range(len(calls))}, ""
+
+
+def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Show) -> tuple[Found, str]:
+    """These calls in this order; others may have come between."""
+    found: Found = {}
+    at = 0
+    for number, wanted in enumerate(expected):
+        place = next((n for n in range(at, len(calls)) if suits(wanted, calls[n])), None)
+        if place is None:
+            return {}, _missing(number, wanted, calls, at, show)
+        found[number] = place
+        at = place + 1
+    return found, ""
+
+
+def any_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Show) -> tuple[Found, str]:
+    """These calls in any order, each another one; others may have been made as well.
+
+    Expected calls that say the same are matched together, and so are calls that fit the same of them.
+    """
+    alike: dict[str, list[int]] = {}
+    for number, wanted in enumerate(expected):
+        alike.setdefault(key_of(wanted.model_dump(exclude_defaults=True)), []).append(number)
+    kinds = list(alike.values())
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for at, fits_kinds in enumerate(_fitting([expected[numbers[0]] for numbers in kinds], calls)):
+        if fits_kinds:
+            groups.setdefault(tuple(fits_kinds), []).append(at)
+    matching = _Matching(kinds, groups)
+    found = matching.of_first(len(expected))
+    if len(found) == len(expected):
+        return found, ""
+    missing = bisect_left(range(len(expected)), True, key=lambda at: len(matching.of_first(at + 1)) <= at)
+    used = set(matching.of_first(missing).values())
+    left = [call for at, call in enumerate(calls) if at not in used]
+    return {}, _missing(missing, expected[missing], left, 0, show)
+
+
+class _Matching:
+    """Matches kinds of expected calls, each the numbers of those alike, with groups of calls by the kinds they fit."""
+
+    def __init__(self, kinds: Sequence[Sequence[int]], groups: Mapping[tuple[int, ...], Sequence[int]]) -> None:
+        self._kinds = kinds
+        self._places = list(groups.values())
+        self._edges: list[list[int]] = [[] for _ in kinds]
+        for group, fits_kinds in enumerate(groups):
+            for kind in fits_kinds:
+                self._edges[kind].append(group)
+
+    def of_first(self, count: int) -> Found:
+        """Match as many of the first so many expected calls as possible."""
+        demands = [bisect_left(numbers, count) for numbers in self._kinds]
+        flow = assign(demands, [*map(len, self._places)], self._edges)
+        left = [*map(iter, self._places)]
+        found: Found = {}
+        for numbers, taken in zip(self._kinds, flow, strict=True):
+            places = (next(left[group]) for group, units in sorted(taken.items()) for _ in range(units))
+            found |= zip(numbers, places, strict=False)
+        return found
+
+
+def _fitting(expected: Sequence[ExpectedCall], calls: Sequence[Call]) -> list[list[int]]:
+    """Return, for each call, the numbers of the expected calls that it fits, in order."""
+    need_results = any(wanted.expects_result for wanted in expected)
+    results = [tuple(result_forms(call)) if need_results else () for call in calls]
+    parts = [(call.tool, call.input, result) for call, result in zip(calls, results, strict=True)]
+    index = CallIndex(expected, parts)
+    fitting: list[list[int]] = [[] for _ in calls]
+    for number, wanted in enumerate(expected):
+        for at in index.candidates(wanted):
+            if suits(wanted, calls[at], results[at]):
+                fitting[at].append(number)
+    return fitting
+
+
+def suits(wanted: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
+    """Return whether a call is one that is expected; `results` are the forms of its result, if they are known."""
+    return (
+        _is_called(wanted, call)
+        and (wanted.is_error is None or wanted.is_error is call.is_error)
+        and (not wanted.expects_result or _comes_back(wanted, call, results))
+    )
+
+
+def mismatch(wanted: ExpectedCall, call: Call, show: Show) -> str:
+    """Return how a call differs from the one expected; empty if it does not."""
+    if not _is_called(wanted, call):
+        exactly = " exactly" if wanted.exact_input else ""
+        expected, got = revealed(show.call(wanted), show.call(call))
+        return f"expected {expected}{exactly}, got {got}"
+    if wanted.is_error is not None and wanted.is_error is not call.is_error:
+        ends = {True: "an error", False: "no error"}
+        return f"expected {ends[wanted.is_error]} of {show.call(call)}, got {show.result(call)}"
+    if wanted.expects_result and not _comes_back(wanted, call):
+        why = _ambiguity(result_text(call.content))
+        expected, got = show.expected_result(wanted.result, call)
+        return f"expected {expected} as the result of {show.call(call)}, got {got}{why}"
+    return ""
+
+
+def _is_called(wanted: ExpectedCall, call: Call) -> bool:
+    return wanted.tool == call.tool and fits(wanted.input, call.input, exact=wanted.exact_input)
+
+
+def _comes_back(wanted: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
+    return any(fits(wanted.result, form) for form in (result_forms(call) if results is None else results))
+
+
+def result_forms(call: Call) -> Iterator[Any]:
+    """Yield a result in the forms in which it may be expected: structured, as text, and as JSON within the text.
+
+    Many servers wrap a result that is not an object as `{"result": …}`, since structured content must be one (MCP,
+    "Structured Content"). The wrapped value is a form of its own.
+    """
+    if call.structured is not None:
+        yield call.structured
+        if isinstance(call.structured, dict) and call.structured.keys() == {"result"}:
+            yield call.structured["result"]
+    text = result_text(call.content)
+    yield text
+    try:
+        yield loads(text)
+    except ValueError:
+        return
+
+
+def _ambiguity(text: str) -> str:
+    """Return why text that looks like JSON is compared as text; empty if it is compared as JSON."""
+    try:
+        loads(text)
+    except AmbiguousError as error:
+        return f", which is compared as text: {error}"
+    except ValueError:
+        pass
+    return ""
+
+
+def _missing(number: int, wanted: ExpectedCall, calls: Sequence[Call], at: int, show: Show) -> str:
+    """Describe what came in a missing call's place: the same tool called otherwise, the next call, or nothing."""
+    left = calls[at:]
+    instead = next((call for call in left if call.tool == wanted.tool), left[0] if left else None)
+    if instead:
+        return f"call {number}: {mismatch(wanted, instead, show) or f'expected one more {show.call(wanted)}'}"
+    got = f"no more calls after {show.call(calls[-1])}" if calls else "no calls"
+    return f"call {number}: expected {show.call(wanted)}, got {got}"

@@ -1,0 +1,171 @@
+"""Did a query do what was expected? Each check is a small pure function from a conversation to a `Check`.
+
+Its message says what was expected, what was got, and where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from mcprun._util.json_text import AmbiguousError, loads
+from mcprun._util.json_value import JsonObject
+from mcprun._util.name_patterns import fits
+from mcprun.checks import calls as call_checks
+from mcprun.checks.expect import Expect, ExpectedText
+from mcprun.evaluation import bounded
+from mcprun.runs.records import Call, Check
+from mcprun.tools.format import Show
+
+ENDED = frozenset({"end_turn", "stop_sequence"})
+"""Stop reasons with which a model has ended its turn by itself."""
+
+_ALIGN = {"exact": call_checks.exact, "in_order": call_checks.in_order, "any_order": call_checks.any_order}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a conversation came to: how it stopped, what was called, the model's last words, and what it took.
+
+    `seconds` are those spent working, waiting for a rate limit or a server not counted; `output_tokens` is `None` where
+    nobody counted them. `unlisted` are the numbers of the calls of tools that the server does not list, `denied` those
+    of tools that may not be used.
+    """
+
+    stop: str
+    calls: Sequence[Call]
+    text: str
+    turns: int = 0
+    seconds: float = 0.0
+    output_tokens: int | None = None
+    unlisted: Set[int] = frozenset()
+    denied: Set[int] = frozenset()
+
+
+def check_all(expect: Expect, outcome: Outcome, show: Show, *, allow_tool_errors: bool = False) -> list[Check]:
+    """Check a conversation. Every query is checked for having ended and for calls that failed.
+
+    Raises `EvaluationError` if a pattern or a schema runs out of time.
+    """
+    return list(_checks(expect, outcome, show, allow_tool_errors or expect.tool_errors == "allow"))
+
+
+def _checks(expect: Expect, outcome: Outcome, show: Show, allow_tool_errors: bool) -> Iterator[Check]:
+    calls = outcome.calls
+    yield check_ended(outcome.stop)
+    found: call_checks.Found = {}
+    problem = ""
+    if expect.calls is not None:
+        align = _ALIGN["exact"] if not expect.calls else _ALIGN[expect.match]
+        found, problem = align(expect.calls, calls, show)
+    wanted = {found[number] for number, call in enumerate(expect.calls or ()) if call.is_error and number in found}
+    if not allow_tool_errors:
+        yield check_tool_errors(calls, wanted, show)
+    elif unusable := _unusable(outcome, wanted):
+        yield check_usable(calls, unusable, show)
+    if expect.calls is not None:
+        yield _check("calls", not problem, problem)
+    if expect.never is not None:
+        yield check_never(expect.never, calls, show)
+    if expect.text is not None:
+        yield from check_text(expect.text, outcome.text, show)
+    yield from check_limits(expect, outcome)
+
+
+def check_ended(stop: str) -> Check:
+    """The model ended its turn, and was not cut short."""
+    return _check("ended", stop in ENDED, f"expected the model to end its turn, got {stop}")
+
+
+def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: Show) -> Check:
+    """No call came back as an error, but for those whose numbers are `wanted`."""
+    wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number not in wanted]
+    told = "; ".join(
+        f"call {number}: {show.call(call)} came back as an error: {show.result(call)}" for number, call in wrong
+    )
+    return _check("tool_errors", not wrong, told)
+
+
+def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
+    """Map each call of an unusable tool, except those `wanted` to fail, to what its tool should have been."""
+    denied, unlisted = outcome.denied - wanted, outcome.unlisted - wanted
+    return dict.fromkeys(denied, "may be used") | dict.fromkeys(unlisted, "the server lists")
+
+
+def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], show: Show) -> Check:
+    """Check that no call failed because its tool can't be used. Allowed errors are only those that tools answer with.
+
+    `unusable` maps the number of a call to what its tool should have been: `may be used`, `the server lists`.
+    """
+    wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number in unusable]
+    told = "; ".join(
+        f"call {number}: expected a tool that {unusable[number]}, got {show.call(call)}: {show.result(call)}"
+        for number, call in wrong
+    )
+    return _check("tool_errors", not wrong, told)
+
+
+def check_never(patterns: Sequence[str], calls: Sequence[Call], show: Show) -> Check:
+    """No tool was called whose name fits one of the patterns."""
+    for number, call in enumerate(calls):
+        if pattern := next((pattern for pattern in patterns if fits(call.tool, (pattern,))), None):
+            return _check("never", False, f"call {number}: expected no call of {pattern}, got {show.call(call)}")
+    return _check("never", True)
+
+
+def check_text(expected: ExpectedText, text: str, show: Show) -> Iterator[Check]:
+    """The model's last words are what was expected of them."""
+    got = f"got {show.text(text)}"
+    for part in expected.contains or ():
+        wanted, other = (show.text(part), "") if part in text else show.part(part, text)
+        yield _check("text.contains", part in text, f"expected text with {wanted}, got {other}")
+    for part in expected.not_contains or ():
+        yield _check("text.not_contains", part not in text, f"expected text without {show.text(part)}, {got}")
+    if expected.equals is not None:
+        wanted, other = show.texts(expected.equals, text)
+        yield _check("text.equals", text == expected.equals, f"expected text {wanted}, got {other}")
+    for pattern in expected.regex or ():
+        fits = bounded.search(pattern, text) is not None
+        wanted, other = (show.text(pattern), "") if fits else show.part(pattern, text)
+        yield _check("text.regex", fits, f"expected text that fits {wanted}, got {other}")
+    if expected.json_schema is not None:
+        problem = _schema_problem(expected.json_schema, text)
+        yield _check("text.json_schema", not problem, f"expected JSON that fits the schema, {got}: {problem}")
+
+
+def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:
+    """No more was done than was allowed."""
+    yield from _at_most("max_calls", expect.max_calls, len(outcome.calls), "calls")
+    yield from _at_most("max_turns", expect.max_turns, outcome.turns, "turns")
+    yield from _at_most("max_seconds", expect.max_seconds, round(outcome.seconds, 3), "seconds")
+    if expect.max_output_tokens is not None and outcome.output_tokens is None:
+        message = f"expected at most {expect.max_output_tokens:,} output tokens, and nobody counted them"
+        yield _check("max_output_tokens", False, message)
+    else:
+        yield from _at_most("max_output_tokens", expect.max_output_tokens, outcome.output_tokens or 0, "output tokens")
+
+
+def _at_most(name: str, most: float | None, got: float, what: str) -> Iterator[Check]:
+    if most is not None:
+        yield _check(name, got <= most, f"expected at most {most:,} {what}, got {got:,}")
+
+
+def _schema_problem(schema: JsonObject, text: str) -> str:
+    """Say why text is no JSON that a schema allows; nothing when it is."""
+    try:
+        value = loads(text)
+    except AmbiguousError as error:
+        return str(error)
+    except ValueError as error:
+        return f"it is not JSON: {error}"
+    try:
+        outcome = bounded.Schema(schema, "python").outcome(value)
+    except bounded.EvaluationError as error:
+        if error.is_timeout:
+            raise
+        return str(error)
+    return str(outcome.problem or "; ".join(outcome.notes))
+
+
+def _check(name: str, passed: bool, message: str = "") -> Check:
+    return Check(check=name, passed=passed, message=None if passed else message)

@@ -1,0 +1,160 @@
+"""What a query expects (`expect`), checked as a format. What holds is decided in `checks/evaluate.py`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from mcprun._util.json_text import levels
+from mcprun._util.json_value import JsonObject
+from mcprun.checks import matchers
+from mcprun.evaluation.json_schema import check_users_schema
+from mcprun.evaluation.patterns import compile_pattern
+
+
+class Part(BaseModel):
+    """A part of a query."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Expectation(Part):
+    """A part of an expectation. Null is refused: it would check nothing, and pass."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_null(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None and info.field_name != "result":  # a tool may return null
+            raise ValueError("must not be null: give a value, or leave the key out")
+        return value
+
+
+_MOST_LEVELS = 200
+"""Levels of nesting of an expected value: no server's message has more (`nesting.MOST_DEPTH`)."""
+
+
+def _good_matchers(value: Any) -> Any:
+    if levels(value) > _MOST_LEVELS:
+        raise ValueError(f"is nested more than {_MOST_LEVELS} levels deep")
+    if problem := matchers.problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def _no_matcher(value: JsonObject) -> JsonObject:
+    if matchers.is_matcher(value):
+        raise ValueError("a matcher can stand for a value of the input, not for all of it")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        compile_pattern(value)
+    except ValueError as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return value
+
+
+def _schema(value: JsonObject) -> JsonObject:
+    try:
+        check_users_schema(value)
+    except ValueError as error:
+        raise ValueError(f"is no JSON Schema: {error}") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    return value
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[list[Text], BeforeValidator(_one_or_many), Field(min_length=1)]
+Patterns = Annotated[
+    list[Annotated[Text, AfterValidator(_pattern)]], BeforeValidator(_one_or_many), Field(min_length=1)
+]
+Value = Annotated[Any, AfterValidator(_good_matchers)]
+Most = Annotated[int, Field(ge=0)]
+
+
+class ExpectedCall(Expectation):
+    """A call that must be made. `input` is a subset of what must be given, or with `exact_input` all of it.
+
+    `result` is what must come back, as text or structured; `is_error` whether it must be an error.
+    """
+
+    tool: str = Field(min_length=1)
+    input: Annotated[JsonObject, AfterValidator(_good_matchers), AfterValidator(_no_matcher)] = Field(
+        default_factory=dict
+    )
+    exact_input: bool = False
+    result: Value = None
+    is_error: bool | None = None
+
+    @property
+    def expects_result(self) -> bool:
+        """Whether a result is expected; `null` can be expected too."""
+        return "result" in self.model_fields_set
+
+    @model_serializer(mode="wrap")
+    def _with_expected_null(self, serialize: SerializerFunctionWrapHandler) -> JsonObject:
+        """Keep a result of `null`, which `exclude_defaults` would drop."""
+        fields: JsonObject = serialize(self)
+        return {**fields, "result": self.result} if self.expects_result else fields
+
+
+class ExpectedText(Expectation):
+    """What the model's last words must be: all of this holds."""
+
+    contains: Texts | None = None
+    not_contains: Texts | None = None
+    equals: str | None = None
+    regex: Patterns | None = None
+    json_schema: Annotated[JsonObject, AfterValidator(_schema)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(f"expects nothing: say one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class Expect(Expectation):
+    """A query's expectations: all of them must hold. `never` are name patterns (`fnmatch`) of tools.
+
+    `match` says how `calls` are meant: these and no others in this order (`exact`), in this order with others in
+    between (`in_order`), or in any order among others (`any_order`). No `calls` at all are expected by `[]`.
+    `judge` holds rubrics, by which a model grades the conversation. `pass_rate` is the share of a query's repeats that
+    must pass.
+    """
+
+    calls: list[ExpectedCall] | None = None
+    match: Literal["exact", "in_order", "any_order"] = "in_order"
+    text: ExpectedText | None = None
+    never: Texts | None = None
+    max_calls: Most | None = None
+    max_turns: Annotated[int, Field(ge=1)] | None = None
+    max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_output_tokens: Most | None = None
+    tool_errors: Literal["fail", "allow"] = "fail"
+    judge: Texts | None = None
+    pass_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _match_has_calls(self) -> Self:
+        if "match" in self.model_fields_set and self.calls is None:
+            raise ValueError("has a match, and no calls that it could be of")
+        return self

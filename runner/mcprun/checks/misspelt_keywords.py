@@ -1,0 +1,70 @@
+"""Find misspelt keywords in JSON Schemas that users write. Validators ignore them, so a check would pass. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from mcprun._util.json_value import JsonObject
+from mcprun.evaluation.schema_references import SCHEMA_MAPS
+
+_ONE = frozenset(
+    {"additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
+     "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"}
+)  # fmt: skip
+_LISTS = frozenset({"allOf", "anyOf", "items", "oneOf", "prefixItems"})
+"""Keywords whose value is a schema, and those whose value is a list of schemas."""
+
+KEYWORDS = (
+    _ONE | _LISTS | SCHEMA_MAPS | frozenset(
+        {"$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$ref",
+         "$schema", "$vocabulary", "const", "contentEncoding", "contentMediaType", "default", "dependentRequired",
+         "deprecated", "description", "enum", "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "id",
+         "maxContains", "maxItems", "maxLength", "maxProperties", "maximum", "minContains", "minItems", "minLength",
+         "minProperties", "minimum", "multipleOf", "pattern", "readOnly", "required", "title", "type", "uniqueItems",
+         "writeOnly"}
+    )
+)  # fmt: skip
+"""Keywords of JSON Schema 2020-12 and of earlier drafts."""
+
+_ANNOTATIONS = frozenset(
+    {"discriminator", "example", "externalDocs", "name", "note", "notes", "nullable", "summary", "tags", "xml"}
+)
+"""Keys of OpenAPI and other tools that resemble a keyword."""
+
+_ALIKE = 0.8
+"""Similarity (`difflib` ratio) from which a key counts as misspelt: `requried` has 0.875 to `required`."""
+
+
+def misspelt(schema: Any) -> Iterator[str]:
+    """Yield a message for each key of a schema that looks like a misspelt keyword: its place, and the keyword."""
+    todo: list[tuple[str, Any]] = [("$", schema)]
+    while todo:
+        place, one = todo.pop()
+        if not isinstance(one, dict):
+            continue
+        for key in one:
+            if close := _meant(key):
+                what = f"{key!r} is not a keyword of JSON Schema, and checks nothing"
+                yield f"at {place}: {what}; did you mean {close!r}?"
+        todo += reversed(list(_within(place, one)))
+
+
+def _meant(key: str) -> str:
+    if key in KEYWORDS or key in _ANNOTATIONS or key.startswith(("x-", "X-")):
+        return ""
+    lower = {keyword.lower(): keyword for keyword in KEYWORDS}
+    close = difflib.get_close_matches(key.lower(), lower, n=1, cutoff=_ALIKE)
+    return lower[close[0]] if close else ""
+
+
+def _within(place: str, schema: JsonObject) -> Iterator[tuple[str, Any]]:
+    """Yield the schemas within a schema, with their places."""
+    for key, value in schema.items():
+        if key in SCHEMA_MAPS and isinstance(value, dict):
+            yield from ((f"{place}.{key}.{name}", item) for name, item in value.items())
+        elif key in _LISTS and isinstance(value, list):
+            yield from ((f"{place}.{key}[{at}]", item) for at, item in enumerate(value))
+        elif key in _ONE:
+            yield f"{place}.{key}", value

@@ -1,0 +1,215 @@
+"""`mcprun batch`: run the queries of a prompts file against a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcprun._util.gc_tuning import growing
+from mcprun.cli.completion import files
+from mcprun.cli.config_command import ServerCommand
+from mcprun.cli.options import model as model_options
+from mcprun.cli.options import report as report_options
+from mcprun.cli.options import run as run_options
+from mcprun.cli.options import server as server_options
+from mcprun.cli.options.types import option_type
+
+if TYPE_CHECKING:
+    from mcprun.analysis.diff.runs import QueryDiff
+    from mcprun.engine.run import Plan
+    from mcprun.report.console import Console
+    from mcprun.report.data import Against
+    from mcprun.runs.run import Run
+
+
+@click.command(cls=ServerCommand, short_help="Run the queries of a prompts file against a server.")
+@click.argument("prompts", type=option_type("prompts"), metavar="PROMPTS", required=False, shell_complete=files)
+@click.argument("server", type=option_type("server"), metavar="SERVER", required=False, shell_complete=files)
+@server_options.reaching
+@run_options.ELICIT
+@run_options.ROOT
+@run_options.LOG_LEVEL
+@model_options.MODEL
+@model_options.BASE_URL
+@model_options.BARE_API
+@model_options.BATCH_API
+@run_options.BATCH_QUERIES
+@run_options.BATCH_WAIT
+@run_options.BATCH_POLL
+@model_options.JUDGE_MODEL
+@run_options.SYSTEM
+@model_options.EFFORT
+@model_options.THINKING
+@model_options.TOOL_CHOICE
+@run_options.ALLOW_TOOL
+@run_options.DENY_TOOL
+@run_options.READ_ONLY
+@run_options.FILTER
+@run_options.LIMIT
+@run_options.SHARD
+@run_options.OUT
+@click.option(
+    "--allow-tool-errors/--no-allow-tool-errors",
+    default=False,
+    help="Calls that come back as errors do not fail a query.",
+)
+@run_options.CONCURRENCY
+@click.option(
+    "--servers", type=option_type("servers"), default=1, show_default=True, metavar="N",
+    help="Server processes (or sessions) to spread the queries over.",
+)  # fmt: skip
+@click.option(
+    "--fresh-server/--no-fresh-server",
+    default=False,
+    help="Start a new server for each query, so that none sees another's state.",
+)
+@run_options.MAX_TURNS
+@run_options.MAX_CALLS
+@run_options.MAX_SAMPLING
+@run_options.MAX_TOKENS
+@run_options.MAX_RESULT_BYTES
+@run_options.CONNECT_TIMEOUT
+@run_options.REQUEST_TIMEOUT
+@run_options.CALL_TIMEOUT
+@run_options.MAX_CALL_TIMEOUT
+@run_options.QUERY_TIMEOUT
+@run_options.RUN_TIMEOUT
+@run_options.RESTARTS
+@run_options.RETRIES
+@run_options.NO_RETRY
+@run_options.MAX_RETRY_WAIT
+@run_options.MAX_FAILURES
+@run_options.BUDGET_TOKENS
+@run_options.BUDGET_USD
+@run_options.REDACT
+@run_options.REPEAT
+@run_options.PASS_RATE
+@run_options.BASELINE
+@run_options.ALPHA
+@run_options.ON_DIVERGENCE
+@run_options.SCRUB
+@run_options.IGNORE
+@click.option(
+    "--otel/--no-otel",
+    default=False,
+    help="Export OpenTelemetry spans over OTLP/HTTP, as the variables OTEL_* say.  [needs: pip install 'mcprun[otel]']",
+)
+@run_options.RAY
+@run_options.RAY_ACTORS
+@run_options.RESUME
+@run_options.RETRY_ERRORS
+@run_options.FORCE
+@report_options.reports
+@click.option("--quiet/--no-quiet", "-q", default=False, help="Print nothing but what did not pass.")
+@click.option("--show-config", is_flag=True, help="Print each option's value and where it came from; run nothing.")
+@click.pass_context
+def batch(ctx: click.Context, /, **given: Any) -> None:
+    """Run the queries of PROMPTS against SERVER, and write a run directory.
+
+    PROMPTS is a JSONL file, one query a line, or - for stdin. SERVER is a .py or .js file, an http(s) URL,
+    FILE.json#name (an MCP client's configuration), or a command line in quotes. What follows -- is handed
+    to the server.
+
+    \b
+      mcprun batch prompts.jsonl server.py
+      mcprun batch prompts.jsonl "npx -y @modelcontextprotocol/server-everything"
+      mcprun batch prompts.jsonl server.py --model replay:outputs/latest
+      mcprun batch prompts.jsonl server.py --filter 'add-*' -- --verbose
+      mcprun batch prompts.jsonl server.py --model replay:baseline --baseline baseline
+      mcprun batch --resume latest
+
+    Options that are not given are taken from MCPRUN_<OPTION> in the environment or .env (an empty variable is not
+    set), else from mcprun.toml, or [tool.mcprun] in pyproject.toml, of this folder or one above it.
+    """
+    if given["show_config"]:
+        _show_config(ctx)
+        return
+    with growing():
+        import asyncio
+
+        from mcprun._util.run_stop import Ending
+        from mcprun.cli.arguments import plan_of
+        from mcprun.cli.reports import Reports
+        from mcprun.cli.signals import Signals
+        from mcprun.engine.run import run_plan
+        from mcprun.errors import NOT_BEGUN, ErrorKind, ExitCode
+        from mcprun.report.console import Console
+        from mcprun.runs.run import Run
+
+        plan = plan_of(ctx)
+        baseline = _baseline(given["baseline"]) if given["baseline"] else None
+        reports = Reports.of(given)
+        console = Console(quiet=given["quiet"], is_taken=reports.take_stdout)
+    with plan.prompts, console.progress() as progress:
+        ending = Ending()
+        signals = Signals(ending, progress.note, is_batched=plan.model.is_batched)
+        result = asyncio.run(signals.heeded(run_plan(plan, progress.handle, ending)))
+    run, error = Run(result.path, result.record), result.error
+    if error:
+        console.run_error(error)
+    console.summary(run)
+    is_cancelled = error is not None and error.kind is ErrorKind.CANCELLED
+    done = result.record.counts.done if result.record.counts else 0
+    if error and (done or error.kind not in NOT_BEGUN):
+        console.how_to_resume(run)
+    code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
+    against = _compared(baseline, run, plan, given["alpha"], console) if baseline and not is_cancelled else None
+    if against and against.regressions:
+        code = ExitCode.FAILED  # what could not be tried is none, and leaves the code as it is
+    if not reports.written(run, against) and code == ExitCode.PASSED:
+        code = ExitCode.ERROR
+    ctx.exit(code)
+
+
+def _show_config(ctx: click.Context) -> None:
+    import json
+
+    from mcprun.cli.arguments import without_secret
+    from mcprun.cli.config_command import shown
+
+    rows = [(key, json.dumps(without_secret(key, value)), source) for key, value, source in shown(ctx)]
+    wide = [max(len(row[at]) for row in rows) for at in (0, 1)]
+    for key, value, source in rows:
+        click.echo(f"{key.replace('_', '-'):<{wide[0]}}  {value:<{min(wide[1], 40)}}  {source}")
+
+
+def _baseline(name: str) -> Run:
+    """Open a baseline, and read it once: what is wrong with it is told before anything is run."""
+    from mcprun.analysis.diff.runs import check
+    from mcprun.runs.run import Run, open_transcripts
+
+    baseline = Run.read(name)
+    with open_transcripts(str(baseline.path)) as lines:
+        check(lines, f"--baseline {name}")
+    return baseline
+
+
+def _compared(baseline: Run, run: Run, plan: Plan, alpha: float, console: Console) -> Against:
+    """Compare a run with its baseline, print what differs, and keep the beginning of it for reports."""
+    from mcprun.analysis.diff.runs import Comparison
+    from mcprun.analysis.diff.transcripts import Lens
+    from mcprun.report.data import AGAINST_LINES, Against
+    from mcprun.report.diff import lines, summary, tool_lines
+    from mcprun.runs.run import open_transcripts, repeated
+
+    told: list[str] = []
+
+    def noted(diffs: Iterator[QueryDiff]) -> Iterator[QueryDiff]:
+        for diff in diffs:
+            if len(told) < AGAINST_LINES:
+                told.extend("".join(text for text, _ in line) for line in lines(diff))
+            yield diff
+
+    warned = plan.scrubber.warnings()
+    chosen = plan.prompts.digests if plan.prompts.select.is_choosy else None
+    with open_transcripts(str(baseline.path)) as base, open_transcripts(str(run.path)) as head:
+        comparison = Comparison(Lens(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
+        tools, tally = comparison.tools(base.tools, head.tools), comparison.tally
+        console.differences(noted(comparison.compare(base, head)), tools, tally, "text")
+    for warning in plan.scrubber.warnings():
+        if warning not in warned:  # the run has shown the others
+            console.warning(warning)
+    told += ["".join(text for text, _ in line) for line in tool_lines(tools)]
+    return Against(str(baseline.path), tally.regressions, summary(tally), tuple(told[:AGAINST_LINES]))

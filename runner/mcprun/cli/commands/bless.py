@@ -1,0 +1,33 @@
+"""`mcprun bless`: accept a run as the baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mcprun.cli.completion import files, runs
+
+
+@click.command(short_help="Make a run the baseline, explicitly.")
+@click.argument("run", metavar="RUN", shell_complete=runs)
+@click.argument("baseline", metavar="BASELINE", shell_complete=files)
+@click.option("--slim", is_flag=True, help="Keep what a comparison looks at, and nothing more; it can't be replayed.")
+@click.option("--force", is_flag=True, help="Accept a run that has errors, was not finished, or lacks queries.")
+def bless(run: str, baseline: str, slim: bool, force: bool) -> None:
+    """Make RUN the BASELINE: a folder that holds its transcripts, small enough to be committed.
+
+    What stands there is replaced, unless it holds queries that RUN does not (--force drops them). Nothing else ever
+    changes a baseline.
+
+    \b
+      mcprun bless latest baseline
+      mcprun batch prompts.jsonl server.py --model replay:baseline --baseline baseline
+    """
+    from mcprun.runs.baseline import bless as bless_run
+    from mcprun.runs.run import Run
+
+    found = Run.read(run)
+    size = bless_run(found, Path(baseline), slim=slim, force=force)
+    queries = found.record.counts.queries if found.record.counts else 0
+    click.echo(f"{baseline}: {queries:,} transcripts of {found.path}, {size / 1000:,.1f} kB")

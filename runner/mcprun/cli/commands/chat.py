@@ -1,0 +1,101 @@
+"""`mcprun chat`: talk to a server by hand, and save what was asked as prompts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mcprun.cli.config_command import ServerCommand
+from mcprun.cli.options import model as model_options
+from mcprun.cli.options import run as run_options
+from mcprun.cli.options import server as server_options
+from mcprun.errors import ExitCode
+
+_SET = (
+    "server", *server_options.NAMES, "model", "base_url", "bare_api", "system",
+    "effort", "thinking", "allow_tool", "deny_tool", "read_only", "max_turns", "max_calls", "max_tokens",
+    "max_result_bytes", "roots", "log_level", "max_sampling",
+    "connect_timeout", "request_timeout", "call_timeout", "max_call_timeout", "query_timeout", "restarts",
+    "retries", "no_retry", "max_retry_wait", "budget_tokens", "budget_usd", "redact",
+)  # fmt: skip
+"""What a project may set."""
+
+
+@click.command(cls=ServerCommand, only=_SET, short_help="Talk to a server by hand; save what was asked as prompts.")
+@run_options.SERVER
+@server_options.reaching
+@run_options.ELICIT
+@run_options.ROOT
+@run_options.LOG_LEVEL
+@model_options.MODEL
+@model_options.BASE_URL
+@model_options.BARE_API
+@run_options.SYSTEM
+@model_options.EFFORT
+@model_options.THINKING
+@run_options.ALLOW_TOOL
+@run_options.DENY_TOOL
+@run_options.READ_ONLY
+@click.option(
+    "--ask",
+    type=click.Choice(["all", "marked", "none"]),
+    default="marked",
+    show_default=True,
+    help="Ask before a call is sent: before each, before those of tools that are marked as destructive"
+    " (destructiveHint), or never.",
+)
+@run_options.OUT
+@run_options.MAX_TURNS
+@run_options.MAX_CALLS
+@run_options.MAX_SAMPLING
+@run_options.MAX_TOKENS
+@run_options.MAX_RESULT_BYTES
+@run_options.CONNECT_TIMEOUT
+@run_options.REQUEST_TIMEOUT
+@run_options.CALL_TIMEOUT
+@run_options.MAX_CALL_TIMEOUT
+@run_options.QUERY_TIMEOUT
+@run_options.RESTARTS
+@run_options.RETRIES
+@run_options.NO_RETRY
+@run_options.MAX_RETRY_WAIT
+@run_options.BUDGET_TOKENS
+@run_options.BUDGET_USD
+@run_options.REDACT
+@click.pass_context
+def chat(ctx: click.Context, /, **given: Any) -> None:
+    """Talk to the model about SERVER, with its tools, and write a run like any other.
+
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
+    line in quotes. What follows -- is handed to the server. Lines come from the terminal, or from a pipe.
+
+    \b
+      mcprun chat server.py
+      mcprun chat server.py --read-only --system 'Be brief.'
+      printf 'What is 2 + 3?\\nquit\\n' | mcprun chat server.py
+
+    What is typed is said to the model. /help lists what else can be typed: /tools, /save FILE, /new, quit. Ctrl-C stops
+    an answer. Each conversation is a query of the run; limits that are a query's hold for each answer here.
+
+    Exits with 0 at the end, with 2 when nobody could answer, with 3 when the chat could not go on, or a conversation
+    got no answer but an error.
+    """
+    import asyncio
+
+    from mcprun.chat.session_plan import make_chat_plan
+    from mcprun.chat.terminal.app import Talking
+    from mcprun.cli.arguments import arguments_of, options_of
+    from mcprun.report.console import Console
+    from mcprun.runs.run import Run
+
+    console = Console()
+    arguments = arguments_of(ctx, ctx.meta.get(run_options.WithServerArgs.KEY, ()))
+    talking = Talking(make_chat_plan(given["server"], options_of(ctx), arguments), given["ask"], console)
+    chat, last, error = asyncio.run(talking.talk())
+    if error:
+        console.run_error(error)
+    if chat:
+        console.files(Run(chat.path, chat.record))
+    is_error = error or (chat and chat.record.exit_code is ExitCode.ERROR)  # a person judges: nothing fails
+    ctx.exit(128 + last if last else ExitCode.ERROR if is_error else ExitCode.PASSED)

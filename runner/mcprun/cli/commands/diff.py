@@ -1,0 +1,98 @@
+"""`mcprun diff`: compare two runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mcprun.cli.completion import runs
+from mcprun.cli.config_command import Configured
+from mcprun.cli.options import report as report_options
+from mcprun.cli.options import run as run_options
+from mcprun.errors import ExitCode, UsageError
+
+
+@click.command(cls=Configured, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
+@click.argument("base", metavar="BASE", shell_complete=runs)
+@click.argument("head", metavar="HEAD", default="latest", shell_complete=runs)
+@click.option("--text", is_flag=True, help="The model's last words count too.")
+@click.option("--usage", is_flag=True, help="Tokens and turns count too.")
+@run_options.IGNORE
+@run_options.SCRUB
+@run_options.ALPHA
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(["verdict", "calls", "results", "tools", "text", "usage"]),
+    help="Compare nothing else. May be given more than once.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object a line: each query that differs, then totals."
+)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a job's summary or a comment.")
+@report_options.HTML
+@click.pass_context
+def diff(
+    ctx: click.Context,
+    base: str,
+    head: str,
+    text: bool,
+    usage: bool,
+    ignore: tuple[str, ...],
+    scrub: tuple[str, ...],
+    alpha: float,
+    only: tuple[str, ...],
+    as_json: bool,
+    as_markdown: bool,
+    html: Path | None,
+) -> None:
+    """Compare two runs, query by query: the verdict, the calls that were made, and what came back.
+
+    BASE and HEAD are runs (folders, names under outputs/, latest) or transcripts.jsonl files; HEAD is the latest run
+    where it is left out. Times, ids, tokens and the model's last words do not count unless asked for.
+
+    \b
+      mcprun diff outputs/2026-11-20-090000-prompts
+      mcprun diff baseline latest --scrub uuid --scrub timestamp
+      mcprun diff a b --ignore 'calls[*].result.updated_at'
+
+    A query that was run several times (--repeat) is compared as two samples: a change of its pass rate counts when
+    Fisher's exact test finds chance unlikely (--alpha), and a way to go that BASE never went is told as new.
+
+    Of the servers' tools, what changed is told as well; what breaks those who call them counts (see mcprun tools).
+
+    Exits with 0 when nothing differs, with 1 when something does, with 2 when they can't be compared.
+    """
+    from mcprun.analysis.diff.runs import Comparison
+    from mcprun.analysis.diff.scrub import Scrubber
+    from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, Lens
+    from mcprun.report.console import Console
+    from mcprun.runs.run import open_transcripts, repeated
+
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown: choose one")
+    console = Console()
+    more = {name for name, is_wanted in (("text", text), ("usage", usage)) if is_wanted}
+    lens = Lens((frozenset(only) or DEFAULT_ASPECTS) | more, Scrubber.of(scrub, ignore))
+    form = "json" if as_json else "markdown" if as_markdown else "text"
+    with open_transcripts(base) as before, open_transcripts(head) as after:
+        if before.is_same(after):
+            raise UsageError(
+                f"BASE ({base}) and HEAD ({head}) are the same run: give another one as BASE, such as a baseline or an"
+                " earlier folder of outputs/"
+            )
+        comparison = Comparison(lens, repeated=repeated(before, after), alpha=alpha)
+        tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)
+        if html:
+            from mcprun.report.html.diff_page import Differing, write_diff
+
+            differing = Differing(tools)
+            diffs = differing.noting(diffs)
+        console.differences(diffs, tools, comparison.tally, form)
+        if html:
+            size = write_diff(html, differing, comparison, (base, before.run), (head, after.run))
+            click.echo(f"{html}: {size / 1000:,.1f} kB", err=True)
+    for warning in lens.scrubber.warnings():
+        console.warning(warning)
+    ctx.exit(ExitCode.FAILED if comparison.tally.differ else ExitCode.PASSED)

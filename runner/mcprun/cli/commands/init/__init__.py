@@ -1,0 +1,1 @@
+"""`mcprun init`: the first prompts file and workflow of a server."""

@@ -1,0 +1,168 @@
+"""`mcprun init`: write a first prompts file, and a workflow, from a server's tools."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcprun._util.operating_system import relative_path
+from mcprun.cli.config_command import ServerCommand, is_given, is_in_file
+from mcprun.cli.options import run as run_options
+from mcprun.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from mcprun._util.json_value import JsonObject
+    from mcprun.cli.commands.init.github_workflow import Next
+    from mcprun.client.target import Target
+    from mcprun.engine.plan import Options
+    from mcprun.report.progress import Watcher
+    from mcprun.runs.events import Event
+    from mcprun.runs.redaction import Redactor
+
+
+@click.command(
+    cls=ServerCommand,
+    only=("server", "env", "header", "connect_timeout", "call_timeout", "max_call_timeout", "redact"),
+    short_help="Write a first prompts file from a server's tools.",
+)
+@run_options.SERVER
+@run_options.ENV
+@run_options.HEADER
+@click.option(
+    "--prompts", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), default="prompts.jsonl",
+    show_default=True, help="Where to write the queries.",
+)  # fmt: skip
+@click.option(
+    "--workflow", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write a workflow for GitHub Actions, which runs the queries on each push."
+    "  [default: .github/workflows/mcprun.yml at the root of the repository]",
+)  # fmt: skip
+@click.option("--no-workflow", is_flag=True, help="Write no workflow.")
+@click.option(
+    "--tool", "patterns", multiple=True, metavar="PATTERN",
+    help="Write queries for tools whose names fit only, such as 'read_*'. May be given more than once.",
+)  # fmt: skip
+@click.option("--destructive", is_flag=True, help="Write queries for tools that say they are destructive as well.")
+@click.option(
+    "--try", "wants_trial", is_flag=True,
+    help="Call each tool twice, and let the queries permit what came back as an error, so that the first run is green.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the files when they are there already.")
+@run_options.CONNECT_TIMEOUT
+@run_options.CALL_TIMEOUT
+@run_options.MAX_CALL_TIMEOUT
+@run_options.REDACT
+@click.pass_context
+def init(ctx: click.Context, /, **given: Any) -> None:
+    """Write a first prompts file for SERVER: a query and its script for each tool, with an input made from its schema.
+
+    SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
+    line in quotes. What follows -- is handed to the server. No model is asked, and without --try no tool is called.
+
+    \b
+      mcprun init server.py
+      mcprun init server.py --try
+      mcprun init server.py --prompts tests/prompts.jsonl --no-workflow
+      mcprun init "npx -y @modelcontextprotocol/server-everything" --tool 'get-*' --force
+
+    A tool that says it is destructive (annotations: destructiveHint) has no query, unless --destructive asks for it.
+    One that says nothing has a query, as most tools say nothing: look at what will be called before you run it.
+
+    Exits with 0 when the files are written, with 2 when one is there already or there is no tool to write for, with 3
+    when the server does not start.
+    """
+    from mcprun.cli.commands.init.github_workflow import WORKFLOW, installs_of, root_of, workflow
+    from mcprun.cli.commands.init.summary import written
+    from mcprun.cli.commands.init.trial import tried
+    from mcprun.cli.signals import run_to_end
+    from mcprun.client.inspect import list_server
+    from mcprun.engine.plan import Options, reach
+    from mcprun.errors import RunError
+    from mcprun.limits import Limits
+    from mcprun.models.select import Account
+    from mcprun.prompts.generate import first_prompts
+    from mcprun.report.console import Console
+    from mcprun.report.write import write_bytes
+
+    prompts: Path = given["prompts"]
+    here = Path.cwd()
+    root = root_of(here)
+    found = given["workflow"] or Path(relative_path(root / WORKFLOW))
+    file: Path | None = None if given["no_workflow"] else found
+    for path in filter(None, (prompts, file)):
+        if os.path.lexists(path) and not given["force"]:
+            raise UsageError(f"{path} is there already: --force replaces it")
+    asked = Options(
+        env=given["env"],
+        headers=given["header"],
+        redact=given["redact"],
+        server_args=ctx.meta.get(run_options.WithServerArgs.KEY, ()),
+        limits=Limits(
+            connect_seconds=given["connect_timeout"],
+            call_seconds=given["call_timeout"],
+            max_call_seconds=given["max_call_timeout"],
+        ),
+    )
+    target, redactor = reach(given["server"], asked, Account.find())
+    commands = _commands(ctx, str(prompts), given["server"], asked, redactor)
+    text = workflow(commands.there, installs_of(here), here.relative_to(root).as_posix()) if file else ""
+    console = Console(quiet=True)
+    try:
+        with console.progress() as progress:
+            server = run_to_end(list_server(target, redactor, given["connect_timeout"], progress.handle))
+        first = first_prompts(server.tools, given["patterns"], is_destructive_wanted=given["destructive"])
+        if not first.queries:
+            raise UsageError(_nothing(target, server.tools, first.left_out))
+        if given["wants_trial"]:
+            with Console().progress() as progress:
+                first = run_to_end(tried(first, given["server"], asked, _seen(progress)))
+    except RunError as error:
+        console.run_error(error)
+        ctx.exit(ExitCode.ERROR)
+    write_bytes(prompts, first.lines)
+    if file:
+        write_bytes(file, text.encode())
+    console.lines(written(server, first, prompts, file, commands, is_tried=given["wants_trial"]))
+
+
+def _commands(ctx: click.Context, prompts: str, server: str, asked: Options, redactor: Redactor) -> Next:
+    """Give the commands that come next, without secrets: what is set already, here or in the project, is not said."""
+    from mcprun._util.url_secrets import without_secrets
+    from mcprun.cli.commands.init.github_workflow import Commands, Next
+
+    is_url = server.lower().startswith(("http://", "https://"))
+    name, *args = map(redactor.text, (without_secrets(server) if is_url else server, *asked.server_args))
+    found = {"server_args": args, "env": list(asked.env), "header": list(asked.headers)}
+
+    def with_these(wanted: Iterable[str]) -> Commands:
+        return Commands(prompts, name, *(values if key in wanted else [] for key, values in found.items()))
+
+    here = with_these([key for key in found if is_given(ctx, key)])
+    values = [*(asked.env.values() if here.env else ()), *(asked.headers.values() if here.headers else ())]
+    unset = [name for name, value in zip(here.secrets, values, strict=True) if os.environ.get(name) != value]
+    return Next(here, with_these([key for key in found if not is_in_file(ctx, key)]), unset)
+
+
+def _seen(progress: Watcher) -> Callable[[Event], None]:
+    """Show how far a trial is. What else happens stands in files that go with it, or was told of the list of tools."""
+    from mcprun.runs.events import QueryEnd, RunStart
+
+    def watch(event: Event) -> None:
+        if isinstance(event, RunStart | QueryEnd):
+            progress.handle(event)
+
+    return watch
+
+
+def _nothing(target: Target, tools: Sequence[JsonObject], left_out: Mapping[str, str]) -> str:
+    """Say why there is no query to write."""
+    if not tools:
+        return f"{target} has no tools: there is nothing to write queries for"
+    if left_out:
+        return f"all tools that fit are left out: {next(iter(left_out.values()))}"
+    return f"no tool of {target} fits --tool; mcprun tools lists them"

@@ -1,0 +1,37 @@
+"""Tries the first queries of a server, so that what came back as an error is known before anybody relies on them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+
+from mcprun.engine.plan import Options, make_plan
+from mcprun.engine.run import run_plan
+from mcprun.errors import ErrorKind, RunError
+from mcprun.prompts.generate import FirstPrompts, after_trial
+from mcprun.runs.events import Event
+from mcprun.runs.run import Run
+
+_TIMES = 2
+"""How often each query is tried: what works only once would fail the next run."""
+
+
+async def tried(
+    first: FirstPrompts, server: str, options: Options, watch: Callable[[Event], None] = lambda _: None
+) -> FirstPrompts:
+    """Run the queries from their scripts, each twice, and note what came of them. Nothing else is kept.
+
+    Each has a server of its own, so that none works only because of another. `watch` is called with each event.
+    Raises `RunError` when the run can't be begun, or was cancelled.
+    """
+    with tempfile.TemporaryDirectory(prefix="mcprun-") as folder:
+        asked = replace(options, model="script", repeat=_TIMES, fresh_server=True, out=folder)
+        plan = replace(make_plan(first.queries, server, asked), is_latest=False)
+        with plan.prompts:
+            result = await run_plan(plan, watch)
+        run = Run(result.path, result.record)
+        error = run.record.error
+        if error and (error.kind is ErrorKind.CANCELLED or not (run.record.counts and run.record.counts.done)):
+            raise RunError(error.kind, error.message)
+        return after_trial(first, run.transcripts())

@@ -1,0 +1,173 @@
+"""`mcprun login` and `mcprun logout`: log in to a server once, and forget that again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mcprun.cli.config_command import Configured
+from mcprun.cli.options import auth as auth_options
+from mcprun.cli.options import run as run_options
+from mcprun.cli.options.types import type_of
+from mcprun.errors import ExitCode, UsageError
+from mcprun.option_kinds import Amount
+
+if TYPE_CHECKING:
+    from mcprun.client.target import HttpTarget
+    from mcprun.runs.redaction import Redactor
+
+_SECONDS = 300.0
+
+
+@click.command(
+    cls=Configured,
+    only=("oauth_client_id", "oauth_client_secret", "oauth_scope", "oauth_issuer", "header", "connect_timeout"),
+    short_help="Log in to a server at a URL once.",
+)
+@click.argument("server", metavar="SERVER", required=False)
+@run_options.HEADER
+@auth_options.CLIENT_ID
+@auth_options.CLIENT_SECRET
+@auth_options.SCOPE
+@auth_options.ISSUER
+@click.option(
+    "--client-metadata-url",
+    metavar="URL",
+    help="The document that describes the client, for authorization servers that read such; else it is registered.",
+)
+@click.option("--no-browser", is_flag=True, help="Open no browser: the URL is printed, and the answer may be pasted.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="N",
+    help="Listen for the answer on this port of 127.0.0.1.  [default: a free one]",
+)  # fmt: skip
+@click.option(
+    "--redirect-uri",
+    metavar="URI",
+    help="The redirect URI that was registered for the client.  [default: http://127.0.0.1:PORT/callback]",
+)
+@click.option(
+    "--timeout", type=type_of(Amount(86_400, "seconds")), default=_SECONDS, show_default=True,
+    metavar="SECONDS", help="The whole login.",
+)  # fmt: skip
+@click.option(
+    "--list", "wants_list", is_flag=True, help="List the servers that there are tokens for, and log in to none."
+)
+@run_options.CONNECT_TIMEOUT
+@click.pass_context
+def login(ctx: click.Context, /, **given: Any) -> None:
+    """Log in to SERVER, an http(s) URL or FILE.json#name, in a browser, and keep the tokens for later runs.
+
+    Later commands use and renew them by themselves; none of them opens a browser or waits for anybody. Without a client
+    id, mcprun is registered at the authorization server, or named by --client-metadata-url.
+
+    \b
+      mcprun login https://example.com/mcp
+      mcprun login https://example.com/mcp --no-browser
+      mcprun login mcp.json#name --redirect-uri http://localhost:8080/callback
+      mcprun login --list
+
+    The browser is the one that BROWSER names, else the system's. The answer comes to a port of this machine; where the
+    browser is elsewhere, paste the URL that it ends up at.
+
+    Exits with 0 when the tokens are kept, with 2 for wrong usage, with 3 when the login comes to nothing.
+    """
+    from mcprun._util.url_secrets import without_secrets
+    from mcprun.client.auth.token_store import TokenStore
+
+    if given["wants_list"]:
+        for key in TokenStore.find().all():
+            click.echo(without_secrets(key.url) + (f"  ({key.client})" if key.client else ""))
+        return
+    from mcprun.cli.signals import run_to_end
+    from mcprun.client.auth.login import Manner, log_in
+    from mcprun.client.inspect import list_server
+    from mcprun.client.sdk_logging import sdk_logs
+    from mcprun.engine.plan import Options, reach
+    from mcprun.errors import RunError
+    from mcprun.models.select import Account
+    from mcprun.report.console import Console
+    from mcprun.report.text import visible
+
+    if given["server"] is None:
+        raise click.UsageError("Missing argument 'SERVER'.")
+    target, redactor = reach(given["server"], Options(headers=given["header"]), Account.find())
+    target = _reachable(target)
+    is_given = ctx.get_parameter_source("oauth_client_secret") is click.core.ParameterSource.COMMANDLINE
+    client = _client(target, given, redactor)
+    if is_given and not client.client_id:
+        raise click.UsageError("--oauth-client-secret goes with --oauth-client-id")
+    manner = Manner(
+        opens_browser=not given["no_browser"],
+        port=given["port"],
+        redirect_uri=given["redirect_uri"],
+        metadata_url=given["client_metadata_url"],
+        seconds=given["timeout"],
+    )
+
+    def tell(text: str) -> None:
+        click.echo(visible(redactor.text(text)), err=True)
+
+    console = Console(quiet=True)
+    try:
+        with sdk_logs(lambda _: None, redactor):
+            where = run_to_end(log_in(target, client, manner, store=TokenStore.find(), redactor=redactor, tell=tell))
+        click.echo(f"Logged in to {target}; the tokens are in {where}")
+        found = run_to_end(list_server(target, redactor, given["connect_timeout"]))
+    except RunError as error:
+        console.run_error(RunError(error.kind, redactor.text(str(error)), stderr=error.stderr))
+        ctx.exit(ExitCode.ERROR)
+    count = len(found.tools)
+    name = visible(f"{found.name or 'the server'} {found.version or ''}".strip())
+    click.echo(f"{name} has {count} {'tool' if count == 1 else 'tools'}")
+
+
+@click.command(short_help="Forget the tokens of a server.")
+@click.argument("server", metavar="[SERVER]", required=False)
+@click.option("--all", "wants_all", is_flag=True, help="Forget the tokens of all servers.")
+def logout(server: str | None, wants_all: bool) -> None:
+    """Forget the tokens for SERVER, those of clients included. They are not revoked: they end by themselves.
+
+    Exits with 0, also when there were none.
+    """
+    from mcprun._util.url_secrets import without_secrets
+    from mcprun.client.auth.stored_token import Key
+    from mcprun.client.auth.token_store import TokenStore
+    from mcprun.client.server_argument import parse_target
+
+    if (server is None) != wants_all:
+        raise click.UsageError("give SERVER, or --all")
+    store = TokenStore.find()
+    url = Key.of(_reachable(parse_target(server)).url).url if server else None
+    found = [key for key in store.all() if url is None or key.url == url]
+    for key in found:
+        store.forget(key)
+        click.echo(f"Forgot {without_secrets(key.url)}" + (f" ({key.client})" if key.client else ""))
+    if not found:
+        click.echo("There were no tokens.")
+
+
+def _reachable(target: Any) -> HttpTarget:
+    from mcprun.client.target import HttpTarget, brings_authorization
+
+    if not isinstance(target, HttpTarget):
+        raise UsageError(f"{target} is started by mcprun: nobody logs in to it")
+    if brings_authorization(target):
+        raise UsageError(f"{target} is shown an Authorization header: there is nothing to log in for")
+    return target
+
+
+def _client(target: HttpTarget, given: dict[str, Any], redactor: Redactor) -> Any:
+    """Take the client that is given, else that of the configuration."""
+    from dataclasses import replace
+
+    from mcprun.client.oauth_client import OAuthClient, given_value
+    from mcprun.config.project import environment
+
+    client = target.registered or OAuthClient()
+    if given["oauth_client_id"]:
+        secret = given_value("--oauth-client-secret", given["oauth_client_secret"], environment())
+        client = replace(client, client_id=given["oauth_client_id"], client_secret=secret)
+    client = replace(client, scope=given["oauth_scope"] or client.scope, issuer=given["oauth_issuer"])
+    redactor.learn(client.secrets)
+    return client

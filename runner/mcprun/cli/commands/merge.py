@@ -1,0 +1,49 @@
+"""`mcprun merge`: make one run of its shards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mcprun.cli.completion import runs
+from mcprun.cli.options import report as report_options
+from mcprun.cli.options import run as run_options
+
+
+@click.command(short_help="Make one run of its shards.")
+@click.argument("shards", metavar="SHARD...", nargs=-1, required=True, shell_complete=runs)
+@run_options.OUT
+@click.option("--partial", is_flag=True, help="Do without missing shards, and take unfinished ones as they are.")
+@report_options.reports
+@click.pass_context
+def merge(ctx: click.Context, /, shards: tuple[str, ...], out: str | None, partial: bool, **given: Any) -> None:
+    """Make one run of the runs of all SHARDs, as if one machine had run all queries.
+
+    Each SHARD is a run of batch --shard I/N: of the same prompts file, by the same model, against a server with the
+    same tools. They stay as they are. What is made of them is a run like any other, to report, diff, bless or replay.
+
+    \b
+      mcprun batch prompts.jsonl server.py --shard 1/2 --out one
+      mcprun batch prompts.jsonl server.py --shard 2/2 --out two
+      mcprun merge one two --junit junit.xml
+
+    Exits as one batch of all queries would have: with 1 when something failed, with 3 when something could not be
+    tried or is missing, with 2 when they are not the shards of one run.
+    """
+    from mcprun.cli.reports import Reports
+    from mcprun.engine.merge import merge as merge_runs
+    from mcprun.errors import ExitCode
+    from mcprun.report.console import Console
+    from mcprun.runs.run import Run
+
+    reports = Reports.of(given)
+    console = Console(is_taken=reports.take_stdout)
+    run = merge_runs([Run.read(name) for name in shards], out, partial=partial)
+    console.summary(run)
+    if run.record.state != "finished":
+        console.how_to_resume(run)
+    code = run.record.exit_code
+    if not reports.written(run) and code == ExitCode.PASSED:
+        code = ExitCode.ERROR
+    ctx.exit(code)

@@ -1,0 +1,36 @@
+"""`mcprun report`: write reports of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mcprun.cli.completion import runs
+from mcprun.cli.options import report as report_options
+
+
+@click.command(short_help="Write reports of a run, for CI and for people.")
+@click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
+@report_options.reports
+def report(run: str, **given: Any) -> None:
+    """Write reports of RUN: a run's folder, its name under outputs/, or latest, which is meant where it is left out.
+
+    Without an option, print the totals, as the end of batch does. The same options stand at batch, which writes the
+    reports when it is done, however it ends.
+
+    \b
+      mcprun report
+      mcprun report --html report.html
+      mcprun report latest --junit junit.xml --markdown summary.md
+      mcprun report outputs/2026-11-20-090000-prompts --csv - | head
+    """
+    from mcprun.cli.reports import Reports
+    from mcprun.report.console import Console
+    from mcprun.runs.run import Run
+
+    found = Run.read(run)
+    reports = Reports.of(given)
+    if not reports.files:
+        Console().summary(found)
+    reports.write(found)

@@ -1,0 +1,332 @@
+"""Gets tokens, by the SDK's OAuth providers, and refreshes them: discovery, registration, PKCE and scopes are theirs.
+
+The providers are made to wrap every request of a connection, and hold a lock until each is answered: calls that run at
+the same time would wait for each other. So one is made only when a token is wanted, and driven here, by a client of its
+own: what a connection counts, bounds and sends of headers is none of an authorization server's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider, OAuthFlowError
+from mcp.client.auth.extensions.client_credentials import (
+    ClientCredentialsOAuthProvider,
+    PrivateKeyJWTOAuthProvider,
+    SignedJWTParameters,
+)
+from mcp.client.auth.extensions.identity_assertion import IdentityAssertionOAuthProvider
+from mcp.client.auth.utils import extract_field_from_www_auth, issuers_match, union_scopes
+from mcp.shared.auth import (
+    OAuthClientInformationFull,
+    OAuthClientMetadata,
+    OAuthMetadata,
+    OAuthToken,
+    ProtectedResourceMetadata,
+)
+from mcp.shared.exceptions import MCPDeprecationWarning
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from pydantic import AnyUrl, ValidationError
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential, wait_random
+
+from mcprun.client.auth.stored_token import Grant, end_of
+from mcprun.client.oauth_client import OAuthClient
+from mcprun.client.transports.bounded_body import Bounded
+
+Learn = Callable[[Iterable[str]], None]
+"""Told of each secret that comes, before anything else is done with it."""
+
+_SECONDS = 30.0
+"""One request to an authorization server."""
+
+_MOST_BYTES = 1024 * 1024
+"""One answer of an authorization server."""
+
+_REFUSALS = frozenset({400, 401})
+"""Statuses of the token endpoint that refuse the grant or the client (RFC 6749, section 5.2)."""
+
+_TOKEN_ATTEMPTS = 3
+_FIRST_WAIT_S = 0.25
+"""Back-off before a token request is sent again: 0.25 s, then 0.5 s, each with up to as much jitter."""
+
+_SECRET_KEYS = ("access_token", "refresh_token", "id_token", "client_secret", "registration_access_token")
+_SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+
+_Flow = AsyncGenerator[httpx2.Request, httpx2.Response]
+
+
+class _Memory:
+    """What the SDK's providers take for a store: what they begin with, and what they leave behind."""
+
+    def __init__(self, tokens: OAuthToken | None = None, client: OAuthClientInformationFull | None = None) -> None:
+        self.tokens = tokens
+        self.client = client
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self.tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return self.client
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        self.client = client_info
+
+
+async def by_machine(
+    url: str, client: OAuthClient, before: Grant | None, challenge: httpx2.Response, protocol: str | None, learn: Learn
+) -> Grant:
+    """Get a token with nobody there, after a server has refused a request with `challenge` (401, or 403 for a scope).
+
+    `before` is what was refused, if anything was. Raises `OAuthFlowError` or `httpx2.HTTPError`.
+    """
+    tokens = OAuthToken(access_token=before.access_token, scope=before.scope) if before else None
+    memory = _Memory(tokens)
+    client_id, secret = client.client_id or "", client.client_secret or ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MCPDeprecationWarning)  # without an issuer the SDK takes the server's word
+        provider: OAuthClientProvider | IdentityAssertionOAuthProvider
+        if client.assertion:
+            provider = IdentityAssertionOAuthProvider(
+                url, memory, client_id, secret, client.issuer or "", _always(client.assertion), scope=client.scope
+            )
+        elif client.private_key:
+            signed = SignedJWTParameters(
+                issuer=client_id,
+                subject=client_id,
+                signing_key=client.private_key,
+                signing_algorithm=client.algorithm or "RS256",
+            )
+            provider = PrivateKeyJWTOAuthProvider(
+                url, memory, client_id, signed.create_assertion_provider(), scope=client.scope, issuer=client.issuer
+            )
+        else:
+            provider = ClientCredentialsOAuthProvider(
+                url, memory, client_id, secret, scope=client.scope, issuer=client.issuer
+            )
+    await _drive(provider, url, challenge_for(url, challenge, client.scope), protocol, learn)
+    return _granted(provider, memory, tokens, asked=client.scope)
+
+
+async def refreshed(url: str, grant: Grant, protocol: str | None, learn: Learn) -> Grant | None:
+    """Exchange a refresh token. Return None only if the authorization server refuses it (400 or 401).
+
+    Raises `OAuthFlowError` for any other answer without a token, and `httpx2.HTTPError` if there is none: the same
+    refresh token may be good later.
+    """
+    client = OAuthClientInformationFull.model_validate(grant.client)
+    tokens = OAuthToken(access_token=grant.access_token, refresh_token=grant.refresh_token, scope=grant.scope)
+    memory = _Memory(tokens, client)
+    provider = OAuthClientProvider(url, OAuthClientMetadata(redirect_uris=None), memory)
+    context = provider.context
+    context.token_expiry_time = 1.0  # long ago: the SDK refreshes what is over, and nothing else
+    context.oauth_metadata = OAuthMetadata.model_validate(grant.server) if grant.server else None
+    if grant.resource:
+        context.protected_resource_metadata = ProtectedResourceMetadata.model_validate(grant.resource)
+    await _drive(provider, url, None, protocol, learn)
+    return _granted(provider, memory, tokens, asked=grant.asked) if context.current_tokens else None
+
+
+async def by_person(
+    url: str,
+    client: OAuthClient,
+    redirect_uri: str,
+    ask: Callable[[str], Awaitable[AuthorizationCodeResult]],
+    challenge: httpx2.Response | None,
+    protocol: str | None,
+    learn: Learn,
+    *,
+    metadata_url: str | None = None,
+) -> Grant:
+    """Get tokens from a person, who is sent to a URL by `ask`, which gives what they came back with.
+
+    The client is one that was registered by hand; else `metadata_url` names it, where the authorization server
+    knows documents of clients; else it is registered now. Raises `OAuthFlowError`, `httpx2.HTTPError`, and what
+    `ask` raises.
+    """
+    uris = [AnyUrl(redirect_uri)]
+    memory = _Memory(client=_registered(client, uris))
+    sent_to = ""
+
+    async def redirect(to: str) -> None:
+        nonlocal sent_to
+        sent_to = to
+        metadata = provider.context.oauth_metadata
+        if client.issuer and not (metadata and issuers_match(str(metadata.issuer), client.issuer)):
+            found = str(metadata.issuer) if metadata else "none"
+            raise OAuthFlowError(f"the server's authorization server is {found}, and not {client.issuer}")
+
+    async def answer() -> AuthorizationCodeResult:
+        return await ask(sent_to)
+
+    asked = OAuthClientMetadata(redirect_uris=uris, client_name="mcprun")
+    provider = OAuthClientProvider(url, asked, memory, redirect, answer, client_metadata_url=metadata_url)
+    await _drive(provider, url, challenge_for(url, challenge, client.scope), protocol, learn)
+    return _granted(provider, memory, None, asked=client.scope)
+
+
+def challenge_for(url: str, refusal: httpx2.Response | None, scope: str | None) -> httpx2.Response:
+    """Give a server's refusal as the SDK is to see it: with the scopes that were asked for in place of its own.
+
+    A step-up (403) adds the server's scopes to them. Without a refusal, it is one that says nothing.
+    """
+    request = httpx2.Request("POST", url)
+    if refusal is None:
+        refusal = httpx2.Response(401, request=request)
+    wanted = extract_field_from_www_auth(refusal, "scope")
+    if scope:
+        wanted = union_scopes(scope, wanted) if is_step_up(refusal) else scope
+    metadata = extract_field_from_www_auth(refusal, "resource_metadata")
+    error = extract_field_from_www_auth(refusal, "error")
+    fields = {"error": error, "scope": wanted, "resource_metadata": metadata}
+    told = ", ".join(f'{name}="{value}"' for name, value in fields.items() if value)
+    return httpx2.Response(refusal.status_code, headers={"www-authenticate": f"Bearer {told}"}, request=request)
+
+
+def is_step_up(response: httpx2.Response) -> bool:
+    """Tell whether a token is good, but not for this: it lacks a scope (RFC 6750, section 3.1)."""
+    return response.status_code == 403 and extract_field_from_www_auth(response, "error") == "insufficient_scope"
+
+
+async def _drive(
+    provider: OAuthClientProvider | IdentityAssertionOAuthProvider,
+    url: str,
+    challenge: httpx2.Response | None,
+    protocol: str | None,
+    learn: Learn,
+) -> None:
+    """Send what a provider wants sent, until it has what it takes to send the request that it is there for.
+
+    To that request `challenge` is the first answer; without one it is not even sent.
+    """
+    headers = {MCP_PROTOCOL_VERSION_HEADER: protocol} if protocol else {}
+    request = httpx2.Request("POST", url, headers=headers)
+    async with _client() as client, aclosing(provider.async_auth_flow(request)) as flow:
+        outgoing = await anext(flow)
+        while outgoing is not request or challenge is not None:
+            if outgoing is request:
+                answer, challenge = challenge, None
+                assert answer is not None  # noqa: S101
+            else:
+                send = _send_token_request if _asks_for_token(outgoing) else httpx2.AsyncClient.send
+                answer = await send(client, outgoing)
+                learn(_secrets_of(answer))
+                _choose_method(provider, answer)
+            try:
+                outgoing = await flow.asend(answer)
+            except StopAsyncIteration:
+                return
+
+
+def _asks_for_token(request: httpx2.Request) -> bool:
+    """Return whether a request goes to the token endpoint: a form with a `grant_type` (RFC 6749, section 4)."""
+    return request.method == "POST" and b"grant_type=" in request.content
+
+
+async def _send_token_request(client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
+    """Send a token request, again if the answer is 429 or a server error. Return a token, or a refusal (400 or 401).
+
+    Raises `OAuthFlowError` for any other status: the SDK would take it for a refusal too.
+    """
+    wait = wait_exponential(multiplier=_FIRST_WAIT_S) + wait_random(0, _FIRST_WAIT_S)
+    is_transient = retry_if_result(lambda response: response.status_code == 429 or response.status_code >= 500)
+    retrying = AsyncRetrying(
+        stop=stop_after_attempt(_TOKEN_ATTEMPTS),
+        wait=wait,
+        retry=is_transient,
+        sleep=asyncio.sleep,
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    response: httpx2.Response = await retrying(client.send, request)
+    if not (response.is_success or response.status_code in _REFUSALS):
+        raise OAuthFlowError(f"the token endpoint answered {response.status_code} {response.reason_phrase}".rstrip())
+    return response
+
+
+def _client() -> httpx2.AsyncClient:
+    async def bound(response: httpx2.Response) -> None:
+        response.stream = Bounded(response.stream, _MOST_BYTES, "an authorization server may send")
+
+    return httpx2.AsyncClient(timeout=_SECONDS, event_hooks={"response": [bound]})
+
+
+def _secrets_of(answer: httpx2.Response) -> Iterator[str]:
+    """Find what must not be seen in an answer, whether the SDK likes it or not: it quotes what it does not like."""
+    try:
+        body = json.loads(answer.content)
+    except ValueError:
+        return
+    if isinstance(body, dict):
+        yield from (value for key in _SECRET_KEYS if isinstance(value := body.get(key), str))
+
+
+def _choose_method(provider: OAuthClientProvider | IdentityAssertionOAuthProvider, answer: httpx2.Response) -> None:
+    """Have a client that was registered by hand show its secret as the server takes it (RFC 8414, section 2)."""
+    client = provider.context.client_info if isinstance(provider, OAuthClientProvider) else None
+    if client is None or not client.client_secret or client.client_id_issued_at is not None:
+        return
+    try:
+        known = OAuthMetadata.model_validate_json(answer.content).token_endpoint_auth_methods_supported
+    except ValidationError:
+        return
+    if known and client.token_endpoint_auth_method in _SECRET_METHODS:
+        fitting = [method for method in _SECRET_METHODS if method in known]
+        client.token_endpoint_auth_method = (fitting or [client.token_endpoint_auth_method])[0]
+
+
+def _registered(client: OAuthClient, uris: list[AnyUrl]) -> OAuthClientInformationFull | None:
+    if not client.client_id:
+        return None
+    return OAuthClientInformationFull(
+        client_id=client.client_id,
+        client_secret=client.client_secret,
+        redirect_uris=uris,
+        token_endpoint_auth_method=_SECRET_METHODS[0] if client.client_secret else "none",
+    )
+
+
+def _granted(
+    provider: OAuthClientProvider | IdentityAssertionOAuthProvider,
+    memory: _Memory,
+    before: OAuthToken | None,
+    *,
+    asked: str | None,
+) -> Grant:
+    """Make what is kept of what a provider has got. Raises `OAuthFlowError` when that is nothing new."""
+    tokens = memory.tokens
+    if tokens is None or tokens is before:
+        raise OAuthFlowError("no token was given")
+    context = provider.context if isinstance(provider, OAuthClientProvider) else None
+    client = context.client_info if context else None
+    server = context.oauth_metadata if context else None
+    resource = context.protected_resource_metadata if context else None
+    is_person = isinstance(provider, OAuthClientProvider) and type(provider) is OAuthClientProvider
+    return Grant(
+        access_token=tokens.access_token,
+        refresh_token=tokens.refresh_token if is_person else None,  # a machine asks anew, and keeps no secret here
+        scope=tokens.scope,
+        asked=asked,
+        expires_at=end_of(tokens.expires_in),
+        client=_dumped(client) if is_person else None,
+        server=_dumped(server) if is_person else None,
+        resource=_dumped(resource) if is_person else None,
+    )
+
+
+def _dumped(model: Any) -> dict[str, Any] | None:
+    return model.model_dump(mode="json", exclude_none=True) if model is not None else None
+
+
+def _always(assertion: str) -> Callable[[str, str], Awaitable[str]]:
+    async def give(_: str, __: str) -> str:
+        return assertion
+
+    return give

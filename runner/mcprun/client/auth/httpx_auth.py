@@ -1,0 +1,175 @@
+"""Shows a server at a URL the token that it wants: one that is kept, that is renewed, or that a machine may ask for.
+
+All connections to a server share one of these. Requests that have a token wait for nobody; when it is refused or over,
+one of them renews it, for all of them and for other processes, and nobody is ever asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import AsyncGenerator
+from contextlib import nullcontext
+
+import httpx2
+
+from mcprun._util.url_secrets import without_secrets
+from mcprun.client.auth.stored_token import Grant, Key
+from mcprun.client.auth.token_store import TokenStore
+from mcprun.client.target import HttpTarget
+from mcprun.client.transports.http_failure import current_delivery
+from mcprun.errors import UsageError
+from mcprun.runs.events import Emit, Warned
+from mcprun.runs.redaction import Redactor
+
+_ROUNDS = 2
+"""A request is sent again so often: once with a token, and once with one of more scopes."""
+
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
+
+_SHOWN = 500
+"""Characters of what an authorization server says that are told."""
+
+_PROTOCOL = "mcp-protocol-version"
+
+
+class Authorizer(httpx2.Auth):
+    """The authorization of one target, for all of its connections.
+
+    `problem` says why the last request stayed refused; it is empty when none did.
+    """
+
+    def __init__(self, target: HttpTarget, store: TokenStore, redactor: Redactor, emit: Emit) -> None:
+        self.problem = ""
+        self._target = target
+        self._client = target.client
+        self._key = Key.of(target.url, (target.client.client_id or "") if target.client else "")
+        self._store = store
+        self._redactor = redactor
+        self._emit = emit
+        self._grant: Grant | None = None
+        self._is_read = False
+        self._refused: str | None = None
+        self._lock = asyncio.Lock()
+        self._renewals: set[asyncio.Task[Grant | None]] = set()
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Send a request with the token, and again with a new one while the server refuses it."""
+        grant = await self._held(request)
+        for left in reversed(range(_ROUNDS + 1)):
+            if grant:
+                request.headers["Authorization"] = f"Bearer {grant.access_token}"
+            response = yield request
+            if response.status_code not in (_UNAUTHORIZED, _FORBIDDEN):
+                return
+            if not left:
+                self._refuse(f"it refuses the token that it was given ({response.status_code})")
+                return
+            grant = await self._renewed(grant, request, response)
+            if grant is None:
+                return  # the refusal goes on to whoever sent the request: raising would end the connection
+
+    def _refuse(self, problem: str) -> None:
+        """Record why a request stays refused, for the connection and for the request itself."""
+        self.problem = current_delivery().cause = problem
+
+    async def _held(self, request: httpx2.Request) -> Grant | None:
+        """Give the token that is there, if it may be good; a login that is over is refreshed first."""
+        async with self._lock:
+            if not self._is_read:
+                self._is_read = True
+                self._take(await asyncio.to_thread(self._kept))
+        grant = self._grant
+        if grant is None or not grant.is_over:
+            return grant
+        if self._client or not grant.refresh_token:
+            return None  # the server's refusal says where to ask
+        return await self._renewed(grant, request, None) or grant
+
+    async def _renewed(
+        self, refused: Grant | None, request: httpx2.Request, response: httpx2.Response | None
+    ) -> Grant | None:
+        """Get another token, even when the request is given up meanwhile: a refresh token may be good only once."""
+        protocol = request.headers.get(_PROTOCOL)
+        task = asyncio.create_task(self._renew(refused, protocol, response), name="renew")
+        self._renewals.add(task)
+        task.add_done_callback(self._renewals.discard)
+        return await asyncio.shield(task)
+
+    async def _renew(
+        self, refused: Grant | None, protocol: str | None, response: httpx2.Response | None
+    ) -> Grant | None:
+        async with self._lock:
+            if self._grant and self._grant is not refused and not self._grant.is_over:
+                return self._grant  # another request has
+            renews = self._client or self._grant
+            async with self._store.locked(self._key) if renews else nullcontext():
+                kept = await asyncio.to_thread(self._kept)
+                if kept and not kept.is_over and not (refused and kept.access_token == refused.access_token):
+                    grant: Grant | None = kept  # another process has
+                else:
+                    grant = await self._obtained(kept or refused, protocol, response)
+                    if grant:
+                        await asyncio.to_thread(self._keep, grant)
+            if grant:
+                self._take(grant)
+            return grant
+
+    async def _obtained(
+        self, before: Grant | None, protocol: str | None, response: httpx2.Response | None
+    ) -> Grant | None:
+        from mcprun.client.auth.flow import (  # it takes long to import, and is seldom needed
+            by_machine,
+            is_step_up,
+            refreshed,
+        )
+
+        learn, url, status = self._redactor.learn, self._key.url, response.status_code if response else _UNAUTHORIZED
+        log_in = f"mcprun login {without_secrets(self._target.url)}"
+        if response is not None and status == _FORBIDDEN and not is_step_up(response):
+            self._refuse(f"it forbids the request ({status})")
+            return None
+        try:
+            if self._client and response is not None:
+                return await by_machine(url, self._client, before, response, protocol, learn)
+            if response is not None and is_step_up(response):
+                scopes = shlex.quote(_scopes(before, response))
+                self._refuse(f"it asks for more scopes than the login has: {log_in} --oauth-scope {scopes}")
+            elif before is None:
+                ways = f"log in once ({log_in}), or give --token or --oauth-client-id"
+                self._refuse(f"it wants authorization ({status}): {ways}")
+            elif not (before.refresh_token and before.client) or before.refresh_token == self._refused:
+                self._refuse(f"it does not take the login any more ({status}): {log_in}")
+            elif renewed := await refreshed(url, before, protocol, learn):
+                return renewed
+            else:
+                self._refused = before.refresh_token
+                self._refuse(f"the login is over, and was not renewed: {log_in}")
+        except Exception as error:  # noqa: BLE001  the SDK, its JSON and the network: each is told the same way
+            told = self._redactor.text(str(error) or type(error).__name__)
+            self._refuse(f"no token was given: {told[:_SHOWN]}")
+        return None
+
+    def _kept(self) -> Grant | None:
+        """Give what the store has, if it was asked for with the same scopes."""
+        grant = self._store.read(self._key)
+        return grant if grant is None or not self._client or grant.asked == self._client.scope else None
+
+    def _keep(self, grant: Grant) -> None:
+        try:
+            self._store.write(self._key, grant)
+        except UsageError as error:
+            self._emit(Warned(message=f"{error}; they are good for this run only"))
+
+    def _take(self, grant: Grant | None) -> None:
+        if grant:
+            self._redactor.learn(grant.secrets)
+            self.problem = ""
+            self._grant = grant
+
+
+def _scopes(before: Grant | None, response: httpx2.Response) -> str:
+    from mcp.client.auth.utils import extract_scope_from_www_auth, union_scopes
+
+    had = (before.scope or before.asked) if before else None
+    return (union_scopes(had, extract_scope_from_www_auth(response)) or "")[:_SHOWN]

@@ -1,0 +1,172 @@
+"""Where tokens are kept: one file a server and client, in a folder of the user's that nobody else may open.
+
+`MCPRUN_TOKEN_STORE` names the folder; without it, it is `mcprun/tokens` in `XDG_STATE_HOME` (`~/.local/state`). With
+the package keyring (the extra `keyring`) and a keyring that works, the secrets are there, and the file says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from mcprun._util.operating_system import lock
+from mcprun.client.auth.stored_token import Grant, Key
+from mcprun.config.project import TOKEN_STORE
+from mcprun.errors import UsageError
+
+_SERVICE = "mcprun"
+_POLL_SECONDS = 0.05
+_HELD = "held by"
+
+
+class TokenStore:
+    """The folder. A file is replaced as a whole, so that two processes never see half of one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @classmethod
+    def find(cls, variables: Mapping[str, str] | None = None) -> Self:
+        """Find the user's own."""
+        known = os.environ if variables is None else variables
+        if named := known.get(TOKEN_STORE, "").strip():
+            return cls(Path(named).expanduser())
+        state = known.get("XDG_STATE_HOME", "").strip()
+        return cls((Path(state) if state else Path.home() / ".local" / "state") / "mcprun" / "tokens")
+
+    def read(self, key: Key) -> Grant | None:
+        """Give what is kept; `None` for what is not, or can't be read any more."""
+        try:
+            kept = json.loads(self._file(key).read_bytes())
+        except (OSError, ValueError):
+            return None
+        if not isinstance(kept, dict):
+            return None
+        grant = _from_keyring(self._name(key)) if _HELD in kept else json.dumps(kept.get("grant"))
+        try:
+            return Grant.model_validate_json(grant) if grant else None
+        except ValidationError:
+            return None
+
+    def write(self, key: Key, grant: Grant) -> str:
+        """Keep a grant, and say where. Raises `UsageError` when that can't be done."""
+        text = grant.model_dump_json(exclude_none=True)
+        head = {"url": key.url, "client": key.client}
+        try:
+            if held_by := _to_keyring(self._name(key), text):
+                self._replace(key, {**head, _HELD: held_by})
+                return held_by
+            self._replace(key, {**head, "grant": json.loads(text)})
+        except OSError as error:
+            raise UsageError(f"can't keep tokens in {self._folder}: {error.strerror}") from None
+        return str(self._file(key))
+
+    def forget(self, key: Key) -> bool:
+        """Remove what is kept; tell whether there was anything."""
+        with suppress(OSError, ValueError):
+            if _HELD in json.loads(self._file(key).read_bytes()):
+                _out_of_keyring(self._name(key))
+        try:
+            self._file(key).unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise UsageError(f"can't remove {self._file(key)}: {error.strerror}") from None
+        return True
+
+    def all(self) -> Iterator[Key]:
+        """Name all that is kept, sorted."""
+        found = []
+        for file in self._folder.glob("*.json"):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                kept = json.loads(file.read_bytes())
+                found.append(Key(str(kept["url"]), str(kept["client"])))
+        yield from sorted(found, key=lambda key: (key.url, key.client))
+
+    @asynccontextmanager
+    async def locked(self, key: Key) -> AsyncIterator[None]:
+        """Keep other processes from renewing the same tokens meanwhile: a refresh token is often good for one use.
+
+        A process that ends lets go. Where no file can be written or locked, nothing is.
+        """
+        try:
+            self._make_folder()
+            descriptor = os.open(self._file(key).with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:
+            yield
+            return
+        try:
+            while True:
+                try:
+                    lock(descriptor)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(_POLL_SECONDS)
+                except OSError:
+                    break
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _name(self, key: Key) -> str:
+        """Name a file by what it is for: URLs do not fit into names."""
+        return hashlib.sha256(f"{key.url}\n{key.client}".encode()).hexdigest()[:32]
+
+    def _file(self, key: Key) -> Path:
+        return self._folder / f"{self._name(key)}.json"
+
+    def _make_folder(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._folder.stat().st_mode & 0o077:
+            self._folder.chmod(0o700)
+
+    def _replace(self, key: Key, kept: dict[str, Any]) -> None:
+        self._make_folder()
+        descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(kept, file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self._file(key))
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _to_keyring(name: str, text: str) -> str | None:
+    """Keep a secret in the user's keyring, and name it; `None` where there is none that gives back what it took."""
+    try:
+        import keyring
+
+        keyring.set_password(_SERVICE, name, text)
+        if keyring.get_password(_SERVICE, name) == text:
+            return str(keyring.get_keyring().name)
+    except Exception:  # noqa: BLE001  none is installed, none works, it is locked: backends raise what they like
+        return None
+    return None
+
+
+def _from_keyring(name: str) -> str | None:
+    try:
+        import keyring
+
+        return keyring.get_password(_SERVICE, name)
+    except Exception:  # noqa: BLE001  as above: what can't be had is not there
+        return None
+
+
+def _out_of_keyring(name: str) -> None:
+    with suppress(Exception):
+        import keyring
+
+        keyring.delete_password(_SERVICE, name)

@@ -1,0 +1,291 @@
+"""Where the requests and notifications of one server arrive: each is attributed, answered, and told in the trace."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+import mcp_types
+from mcp import MCPError
+from mcp.client.session import ClientRequestContext, IncomingMessage
+from mcp.shared.dispatcher import ProgressFnT
+from pydantic import ValidationError
+
+from mcprun._util.deadline import Deadline
+from mcprun._util.json_text import finite, holds_odd_number
+from mcprun._util.json_value import JsonObject
+from mcprun._util.long_integers import WARNING as LONG_INTEGER
+from mcprun._util.long_integers import approximated, holds_long_integer
+from mcprun._util.tasks import retrieve
+from mcprun.client.request_owner import Askers, Caller, Offers, Owner, Response
+from mcprun.evaluation.bounded import EvaluationError, evaluated
+from mcprun.limits import MAX_ASKED, MAX_PROGRESS
+from mcprun.prompts.elicitation import by_policy
+from mcprun.runs.events import CallRetry, Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
+from mcprun.tools.results import result_text
+
+T = TypeVar("T")
+
+_SHOWN = 1000
+"""Characters of a server's message that the trace holds."""
+
+
+class Desk:
+    """The client's side of a session with the server that has this `number`, as the SDK calls it.
+
+    `clean` replaces what must not be seen; `nobodys` counts, for the whole run, what was told as of no query.
+    `is_stale` is set when the server's tools have changed since they were listed. `list_clock` is the deadline of the
+    `tools/list` in flight.
+    """
+
+    def __init__(
+        self, number: int, offers: Offers, emit: Emit, clean: Callable[[str], str], nobodys: Counter[str]
+    ) -> None:
+        self.askers = Askers()
+        self.is_stale = False
+        self.list_clock: Deadline | None = None
+        self._number = number
+        self._offers = offers
+        self._emit = emit
+        self._clean = clean
+        self._nobodys = nobodys
+
+    async def elicit(
+        self, context: ClientRequestContext, params: mcp_types.ElicitRequestParams
+    ) -> mcp_types.ElicitResult | mcp_types.ErrorData:
+        """Answer `elicitation/create`."""
+        del context
+        response = await self._answered("elicitation", self.finite(_wire(params), "elicitation/create"))
+        return mcp_types.ElicitResult.model_validate(response.result) if response.result else _error(response)
+
+    async def sample(
+        self, context: ClientRequestContext, params: mcp_types.CreateMessageRequestParams
+    ) -> mcp_types.CreateMessageResult | mcp_types.ErrorData:
+        """Answer `sampling/createMessage`."""
+        del context
+        response = await self._answered("sampling", self.finite(_wire(params), "sampling/createMessage"))
+        if not response.result:
+            return _error(response)
+        return mcp_types.CreateMessageResult.model_validate(response.result, by_name=False)
+
+    async def list_roots(self, context: ClientRequestContext) -> mcp_types.ListRootsResult | mcp_types.ErrorData:
+        """Answer `roots/list`, which is the same for all queries."""
+        del context
+        self._tell(self._owner(), ServerAsked(server=self._number, kind="roots"))
+        return mcp_types.ListRootsResult.model_validate({"roots": list(self._offers.roots)})
+
+    async def log(self, params: mcp_types.LoggingMessageNotificationParams) -> None:
+        """Take a log message."""
+        text = params.data if isinstance(params.data, str) else json.dumps(params.data, ensure_ascii=False, default=str)
+        event = ServerLogged(
+            server=self._number, level=params.level, logger=self._shown(params.logger), text=self._shown(text) or ""
+        )
+        self._tell(self.askers.owner(), event)
+
+    async def notified(self, message: IncomingMessage) -> None:
+        """Take a notification: of those that come here, one has a meaning."""
+        if isinstance(message, mcp_types.ToolListChangedNotification):
+            self.tools_changed()
+
+    def tools_changed(self) -> None:
+        """Note that the tools must be listed again before the next query, if that is not known yet."""
+        known, self.is_stale = self.is_stale, True
+        if not known and self._has_room(Owner(), "tools_changed"):
+            self._emit(ToolsChanged(server=self._number))
+
+    def finite(self, value: T, what: str) -> T:
+        """Replace NaN, infinite numbers and long integers in a value from a server; warn once for each `what`.
+
+        JSON has no NaN and no infinity (RFC 8259, section 6). `what` is the name of a tool or of a request.
+        """
+        if not holds_odd_number(value):
+            return value
+        if holds_long_integer(value):
+            self.warn_once(f"the server's message ({what}): {LONG_INTEGER}")
+        if holds_odd_number(approximated(value)):
+            self.warn_once(
+                f"the server's message ({what}) holds NaN or an infinite number, which is not JSON (RFC 8259):"
+                ' it is recorded as text, such as "NaN"'
+            )
+        return cast("T", finite(value))
+
+    def progress(self, caller: Caller | None, clock: Deadline) -> ProgressFnT:
+        """Return the handler of a request's progress notifications. Those that increase reset its `clock`.
+
+        MCP, "Progress" and "Timeouts". The first `MAX_PROGRESS` of a `caller` are events.
+        """
+        highest = -math.inf
+
+        async def took(progress: float, total: float | None, message: str | None) -> None:
+            nonlocal highest
+            if progress > highest:
+                highest = progress
+                clock.progressed(progress, total)
+                if caller is None:
+                    self.list_progressed(progress, total)
+            if caller is None:
+                return
+            caller.progress += 1
+            if caller.progress <= MAX_PROGRESS:
+                self._emit(
+                    Progressed(
+                        where=caller.asker.where,
+                        turn=caller.turn,
+                        call=caller.call,
+                        server=self._number,
+                        progress=progress,
+                        total=total,
+                        message=self._shown(message),
+                    )
+                )
+
+        return took
+
+    def retried(self, caller: Caller | None, tool: str, problem: str, wait: float) -> None:
+        """Emit that a call is sent once more after `wait` seconds."""
+        event = CallRetry(server=self._number, call=None, tool=tool, problem=problem, wait=wait)
+        if caller:
+            event = replace(event, where=caller.asker.where, turn=caller.turn, call=caller.call)
+        self._emit(event)
+
+    def list_progressed(self, progress: float, total: float | None) -> None:
+        """Extend the deadline of the `tools/list` in flight."""
+        if self.list_clock:
+            self.list_clock.progressed(progress, total)
+
+    def warn_once(self, message: str) -> None:
+        """Emit a warning, but only once in a run."""
+        self._nobodys[message] += 1
+        if self._nobodys[message] == 1:
+            self._emit(Warned(message=message))
+
+    def refused(self, caller: Caller | None, error: MCPError) -> None:
+        """Tell of the URLs for whose sake a call was refused (MCP 2025-11-25, "URL Elicitation Required Error")."""
+        if error.code != mcp_types.URL_ELICITATION_REQUIRED or caller is None:
+            return
+        with suppress(ValidationError):
+            required = mcp_types.ElicitationRequiredErrorData.model_validate(error.data, by_name=False)
+            for asked in required.elicitations:
+                event = ServerAsked(
+                    server=self._number,
+                    kind="elicitation",
+                    message=self._shown(asked.message),
+                    url=self._shown(asked.url),
+                    reason="the call was refused until somebody has been there",
+                )
+                self._tell(Owner(caller.asker, caller, is_sure=True), event)
+
+    def _owner(self) -> Owner:
+        """Attribute the request that is being handled."""
+        owner = self.askers.owner()
+        self.askers.has_asked |= owner.caller is None
+        return owner
+
+    async def _answered(self, kind: str, request: JsonObject) -> Response:
+        """Route a request to the query it belongs to, and emit an event."""
+        owner, started = self._owner(), time.monotonic()
+        response = await self._response(owner, kind, request)
+        result = response.result or {}
+        self._tell(
+            owner,
+            ServerAsked(
+                seconds=time.monotonic() - started,
+                server=self._number,
+                kind=kind,
+                message=self._shown(_said(request)),
+                url=self._shown(request.get("url")),
+                answer=result.get("action") or self._shown(_text(result.get("content"))),
+                content=result.get("content") if "action" in result else None,
+                reason=self._shown(response.reason),
+                model=response.model,
+                stop_reason=response.stop_reason,
+                usage=response.usage,
+            ),
+        )
+        self._warn(kind, owner, response)
+        return response
+
+    async def _response(self, owner: Owner, kind: str, request: JsonObject) -> Response:
+        if owner.asker is None:
+            if kind == "elicitation":
+                try:
+                    result, reason = await evaluated(lambda: by_policy(self._offers.elicit, request))
+                except EvaluationError as error:
+                    result, reason = {"action": "decline"}, str(error)
+                return Response(result=result, reason=reason)
+            return Response(reason="it can't be told which query it is for")
+        if not self._has_room(owner, "requests"):
+            return Response(reason=f"a query is asked {MAX_ASKED} times at most")
+        answering = asyncio.ensure_future(
+            owner.asker.answer(kind, request, owner.caller, is_sure=owner.is_sure),
+        )
+        answering.add_done_callback(retrieve)
+        self.askers.when_gone(owner.asker, answering.cancel)
+        with ExitStack() as stack:
+            for clock in self.askers.clocks(owner):
+                stack.enter_context(clock.paused())
+            try:
+                await asyncio.wait({answering})
+            finally:
+                answering.cancel()
+        return Response(reason="the query was over first") if answering.cancelled() else answering.result()
+
+    def _tell(self, owner: Owner, event: ServerAsked | ServerLogged) -> None:
+        """Emit an event, with whose it is, unless too much has been told already."""
+        if not self._has_room(owner, event.name):
+            return
+        if owner.caller:
+            event = replace(event, turn=owner.caller.turn, call=owner.caller.call)
+        self._emit(replace(event, where=owner.asker.where if owner.asker else None))
+
+    def _has_room(self, owner: Owner, name: str) -> bool:
+        is_here = owner.asker is not None and owner.asker in self.askers
+        counts = self.askers.counts(owner.asker) if owner.asker and is_here else self._nobodys
+        counts[name] += 1
+        return counts[name] <= MAX_ASKED
+
+    def _warn(self, kind: str, owner: Owner, response: Response) -> None:
+        """Say once in a run what a user may not expect."""
+        if kind == "elicitation" and self._offers.elicit == "decline" and not owner.is_sure and not response.reason:
+            message = "the server asks its user for something, which is declined: see --elicit, and the trace"
+        elif owner.asker is None:
+            message = (
+                f"a server asks something ({kind}) and it can't be told for which query: it gets no query's answer;"
+                " with --fresh-server each query has a server of its own"
+            )
+        else:
+            return
+        self.warn_once(message)
+
+    def _shown(self, text: Any) -> str | None:
+        return None if text is None else self._clean(str(text))[:_SHOWN]
+
+
+def _wire(params: mcp_types.ElicitRequestParams | mcp_types.CreateMessageRequestParams) -> JsonObject:
+    """Give a request's parameters as the wire has them, without what is about the request itself."""
+    return params.model_dump(by_alias=True, exclude_unset=True, exclude={"meta", "task"})
+
+
+def _said(request: JsonObject) -> str:
+    """Give the words of a request: of a form or URL its message, of a conversation the last one."""
+    if "message" in request:
+        return str(request["message"])
+    return (_text(request["messages"][-1]["content"]) or "") if request.get("messages") else ""
+
+
+def _text(content: JsonObject | list[JsonObject] | None) -> str | None:
+    """Give the text of a sampled message's content: one block or several."""
+    if content is None:
+        return None
+    return result_text(content if isinstance(content, list) else [content])
+
+
+def _error(response: Response) -> mcp_types.ErrorData:
+    return mcp_types.ErrorData(code=response.code, message=response.told)

@@ -1,0 +1,84 @@
+"""What a server offers besides tools: its prompts, resources and templates of resources, all pages of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import mcp_types
+
+from mcprun._util.json_value import JsonObject
+from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES, ItemList, read_page
+from mcprun.client.session import NoResult, Server, repeated
+from mcprun.limits import MAX_TOOL_PAGES
+
+_NAMED = 10
+"""So many names are told of a list."""
+
+_NAME = 80
+"""Characters of a name that are told."""
+
+OnMalformed = Callable[[str], None]
+"""Called with a message that names an item of a list, or a field of one, that is left out."""
+
+
+def _ignore(message: str) -> None:
+    del message
+
+
+async def list_prompts(server: Server, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
+    """List the prompts, as the wire has them; each page may take so many seconds.
+
+    A malformed one is left out, and `on_malformed` is called with a message that names it. A server without prompts
+    has none. Raises `NoResult` if the list can't be read, `QueryError` (`server_died`) if the server is gone.
+    """
+    return await _pages(server, mcp_types.ListPromptsRequest, PROMPTS, seconds, on_malformed)
+
+
+async def list_resources(server: Server, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
+    """List the resources, as `list_prompts` does."""
+    return await _pages(server, mcp_types.ListResourcesRequest, RESOURCES, seconds, on_malformed)
+
+
+async def list_templates(server: Server, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
+    """List the templates of resources, as `list_prompts` does."""
+    return await _pages(server, mcp_types.ListResourceTemplatesRequest, TEMPLATES, seconds, on_malformed)
+
+
+def names(items: Iterable[JsonObject], key: str) -> str:
+    """Name the items of a list on one line, as many as a message holds: `a, b and 3 more`; of an empty one, `none`."""
+    told = [" ".join(str(item.get(key)).split())[:_NAME] for item in items]
+    more = f" and {len(told) - _NAMED:,} more" if len(told) > _NAMED else ""
+    return ", ".join(told[:_NAMED]) + more if told else "none"
+
+
+async def _pages(
+    server: Server, request: Any, listed: ItemList, seconds: float, on_malformed: OnMalformed
+) -> list[JsonObject]:
+    if not server.has("prompts" if listed is PROMPTS else "resources"):
+        return []
+    what = f"the list of {listed.what}s"
+    found: list[JsonObject] = []
+    cursor: str | None = None
+    seen: set[str] = set()
+    for _ in range(MAX_TOOL_PAGES):
+        asked = request(params=mcp_types.PaginatedRequestParams(cursor=cursor))
+        try:
+            page = read_page(listed, await server.request(asked, what, seconds))
+        except NoResult as error:
+            if error.code == mcp_types.METHOD_NOT_FOUND:  # many servers have resources, and no templates of them
+                return found
+            raise
+        except ValueError as error:
+            raise NoResult(f"the server sent an invalid result: {error}", "invalid result") from None
+        for one in page.malformed:
+            mark = ":" if one.rule == "ignored" else ""
+            on_malformed(f"{listed.what} {one.item!r}{mark} {one.message}")
+        found += page.items
+        cursor = page.cursor
+        if cursor in seen:
+            server.desk.warn_once(repeated(asked.method, cursor))
+        if not cursor or cursor in seen:
+            return found
+        seen.add(cursor)
+    raise NoResult(f"{what} does not end: {MAX_TOOL_PAGES} pages were read", "endless list")

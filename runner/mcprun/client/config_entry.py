@@ -1,0 +1,131 @@
+"""One server's entry in a client's configuration: its values by type, with placeholders expanded."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mcprun.client.placeholders import Surroundings, expand, expand_opencode
+from mcprun.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The values of an entry by key; `where` names it in messages (`mcp.json: mcpServers.x`), which hold no value.
+
+    Placeholders are expanded when a value is taken, so that those of values that are never used do no harm.
+    """
+
+    values: Mapping[str, Any]
+    where: str
+    known: Surroundings
+    is_opencode: bool = False
+
+    @classmethod
+    def of(cls, value: Any, where: str, known: Surroundings, *, is_opencode: bool = False) -> Entry:
+        """Read an entry; a key whose value is null counts as absent.
+
+        Its `transport` may be an object with the rest of it, and its `command` one with `path`, `args` and `env`, as
+        earlier versions of Zed wrote it. Raises `UsageError` if the entry is not an object.
+        """
+        values = dict(_object(value, where))
+        if isinstance(values.get("transport"), Mapping):
+            values = {**values.pop("transport"), **values}
+        if isinstance(values.get("command"), Mapping):
+            nested = dict(values.pop("command"))
+            values = {"command": nested.pop("path", None), **nested, **values}
+        return cls({key: value for key, value in values.items() if value is not None}, where, known, is_opencode)
+
+    def at(self, key: str) -> str:
+        """Name a key in a message."""
+        return f"{self.where}.{key}"
+
+    def text(self, key: str) -> str | None:
+        """Return a string; None if the key is absent. Raises `UsageError` for any other type."""
+        return self._text(self.values[key], self.at(key)) if key in self.values else None
+
+    def path(self, key: str) -> str | None:
+        """Return a path, with `~/` as the home folder (VS Code); None if the key is absent."""
+        found = self.text(key)
+        return found and self.at_home(found)
+
+    def at_home(self, path: str) -> str:
+        """Return a path with the home folder in place of a leading `~/`."""
+        return str(self.known.home / path[2:]) if path.startswith("~/") else path
+
+    def words(self, key: str) -> list[str]:
+        """Return a list of strings, or the only one; an empty list if the key is absent. Raises `UsageError`."""
+        value = self.values.get(key, [])
+        if isinstance(value, list):
+            return [self._text(item, f"{self.at(key)}[{number}]") for number, item in enumerate(value)]
+        if key == "args":
+            raise UsageError(f"{self.at(key)}: expected a list of strings, got {label(value)}")
+        found = self._text(value, self.at(key))
+        return [found] if found else []
+
+    def texts(self, key: str) -> dict[str, str]:
+        """Return an object of strings; empty if the key is absent. Raises `UsageError` for any other value in it."""
+        found = _object(self.values.get(key, {}), self.at(key))
+        return {name: self._text(value, f"{self.at(key)}.{name}") for name, value in found.items()}
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Return true or false, or the default if the key is absent. Raises `UsageError` for any other value."""
+        value = self.values.get(key, default)
+        if not isinstance(value, bool):
+            raise UsageError(f"{self.at(key)}: expected true or false, got {label(value)}")
+        return value
+
+    def expanded(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return some of the values, of whatever type, with their placeholders expanded."""
+        return {key: self._expand(self.values[key], self.at(key)) for key in keys if key in self.values}
+
+    def close_to(self, *keys: str) -> str:
+        """Return a hint at a key of the entry that may be a misspelling of one of these; empty if there is none."""
+        others = [name for name in self.values if name not in keys]
+        pairs = [(key, close) for key in keys for close in difflib.get_close_matches(key, others, n=1)]
+        return f"; did you mean {pairs[0][0]} by {pairs[0][1]!r}?" if pairs else ""
+
+    def _text(self, value: Any, where: str) -> str:
+        if not isinstance(value, str):
+            quotes = "; put it in quotes" if isinstance(value, int | float) else ""
+            raise UsageError(f"{where}: expected a string, got {label(value)}{quotes}")
+        return _placed(expand_opencode if self.is_opencode else expand, value, self.known, where)
+
+    def _expand(self, value: Any, where: str) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self._expand(item, f"{where}.{key}") for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._expand(item, f"{where}[{number}]") for number, item in enumerate(value)]
+        return self._text(value, where) if isinstance(value, str) else value
+
+
+def label(value: Any) -> str:
+    """Name the JSON type of a value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+    return "an object"
+
+
+def _object(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{where}: expected an object, got {label(value)}")
+    return value
+
+
+def _placed(expanding: Callable[[str, Surroundings], str], value: str, known: Surroundings, where: str) -> str:
+    """Expand a string, and name the place in the error if that fails."""
+    try:
+        return expanding(value, known)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None

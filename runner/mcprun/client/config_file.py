@@ -1,0 +1,253 @@
+"""The configuration files of MCP clients: one of their servers, as a target. Reads files, starts nothing.
+
+Claude Desktop, Claude Code, Cursor, Windsurf, Cline, Roo Code, Gemini CLI   mcpServers
+VS Code: mcp.json; settings.json                                             servers; mcp.servers
+Zed                                                                          context_servers
+opencode                                                                     mcp
+Amp                                                                          amp.mcpServers
+~/.claude.json (Claude Code)                                                 mcpServers; projects.FOLDER.mcpServers
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mcprun._util import jsonc
+from mcprun._util.special_files import open_input
+from mcprun.client.config_entry import Entry, label
+from mcprun.client.oauth_client import registered
+from mcprun.client.placeholders import Surroundings
+from mcprun.client.target import HttpTarget, StdioTarget, http_target, variables_of
+from mcprun.errors import UsageError
+
+_ROOTS = (
+    ("mcpServers",),
+    ("servers",),
+    ("mcp", "servers"),
+    ("mcp.servers",),
+    ("context_servers",),
+    ("amp.mcpServers",),
+    ("mcp",),
+)
+"""Where clients keep their servers, as paths of keys."""
+
+_KINDS = {
+    "stdio": "stdio",
+    "local": "stdio",
+    "command": "stdio",
+    "http": "http",
+    "streamablehttp": "http",
+    "remote": "http",
+    "sse": "sse",
+}
+"""What `type` and `transport` may say, without regard to case, hyphens and underscores."""
+
+_URLS = ("url", "serverUrl", "httpUrl")
+
+_READ = frozenset(
+    {
+        "type", "transportType", "transport", "command", "args", "env", "environment", "cwd", "envFile", *_URLS,
+        "headers", "headersHelper", "oauth", "auth", "disabled", "enabled", "timeout",
+    }
+)  # fmt: skip
+
+_OF_CLIENTS = frozenset(
+    {
+        "alwaysAllow", "alwaysLoad", "authProviderType", "autoApprove", "comment", "description", "dev",
+        "extensionName", "gallery", "icon", "id", "name", "note", "notes", "sandboxEnabled", "settings", "source",
+        "title", "trust", "version", "watchPaths",
+    }
+)  # fmt: skip
+"""What concerns a client's own window and prompts only, and is passed over."""
+
+_ONLY_OF_COMMANDS = ("args", "env", "environment", "cwd", "envFile")
+_ONLY_OF_URLS = ("headers", "headersHelper", "oauth", "auth")
+
+_SHELL_VARIABLE = re.compile(r"(?:\w+ )?(?:\$[A-Za-z_]\w*|%[A-Za-z_]\w*%)")
+"""`$NAME` or `%NAME%`, also behind `Bearer`, which some clients expand and others pass on."""
+
+_TOOL_FILTERS = frozenset({"tools", "disabledTools", "enabledTools", "excludeTools", "includeTools"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A server in a file: where its entry is (`mcpServers.x`), and the entry as it was read."""
+
+    path: str
+    entry: Any
+    is_opencode: bool = False
+
+    @property
+    def disabled_by(self) -> str | None:
+        """What of the entry disables it in its client."""
+        if not isinstance(self.entry, Mapping):
+            return None
+        if self.entry.get("disabled") is True:
+            return "disabled: true"
+        return "enabled: false" if self.entry.get("enabled") is False else None
+
+
+def read_server(
+    file: Path, name: str, args: Sequence[str], known: Surroundings | None = None
+) -> StdioTarget | HttpTarget:
+    """Return one server of a file: the one called `name`, or the only one that is enabled if that is empty.
+
+    `args` are added to those of its command. Raises `UsageError` for a file that can't be read, for a server that is
+    not in it, and for an entry that can't be used, which is named by its path in the file.
+    """
+    known = known or Surroundings.current()
+    servers = _servers(file, known)
+    name = name or _only(file, servers)
+    if name not in servers:
+        enabled = [one for one, listed in servers.items() if not listed.disabled_by] or list(servers)
+        close = difflib.get_close_matches(name, enabled, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(enabled)}"
+        raise UsageError(f"{file} has no server {name!r}; {hint}")
+    listed = servers[name]
+    entry = Entry.of(listed.entry, f"{file}: {listed.path}", known, is_opencode=listed.is_opencode)
+    is_disabled = entry.flag("disabled", False) or not entry.flag("enabled", True)
+    target = _target(entry, f"{file}#{name}", args)
+    disabled = [f"{entry.where} is disabled there ({listed.disabled_by}), and is used all the same"]
+    return replace(target, warnings=(*(disabled if is_disabled else ()), *_warnings(entry, target)))
+
+
+def _target(entry: Entry, where: str, args: Sequence[str]) -> StdioTarget | HttpTarget:
+    kind = _kind(entry)
+    urls = [key for key in _URLS if entry.text(key)]
+    command = entry.words("command")
+    if len(urls) > 1:
+        raise UsageError(f"{entry.where} has both {urls[0]} and {urls[1]}: remove one")
+    if command and urls and kind is None:
+        raise UsageError(f"{entry.where} has both command and {urls[0]}: remove one, or set type")
+    if urls and kind != "stdio":
+        return _http(entry, urls[0], where, args, is_sse=kind == "sse")
+    if kind in ("http", "sse"):
+        raise UsageError(f"{entry.where} has no url, and its type is {kind}{entry.close_to('url')}")
+    if not command or not command[0].strip():
+        hint = entry.close_to("command", "url") or _by_extension(entry)
+        raise UsageError(f"{entry.where} has neither a command nor a url{hint}")
+    env = {**_from_file(entry), **entry.texts("environment"), **entry.texts("env")}
+    program, *rest = command
+    first, *more = program.split()
+    if more and not {"/", "\\"} & {*first} and not shutil.which(program):
+        raise UsageError(f"{entry.at('command')} is a whole command line: put its arguments into args")
+    return StdioTarget(where, entry.at_home(program), (*rest, *entry.words("args"), *args), env, entry.path("cwd"))
+
+
+def _by_extension(entry: Entry) -> str:
+    """Return a hint for a server of Zed's extensions, whose entry holds only its settings."""
+    if entry.values.get("source") != "extension" and "settings" not in entry.values:
+        return ""
+    return ": an extension of Zed starts it; write the command, args and env that the extension runs"
+
+
+def _from_file(entry: Entry) -> dict[str, str]:
+    """Return the variables of an entry's `envFile`."""
+    file = entry.path("envFile")
+    try:
+        return variables_of(file) if file else {}
+    except UsageError as error:
+        raise UsageError(f"{entry.at('envFile')}: {error}") from None
+
+
+def _http(entry: Entry, key: str, where: str, args: Sequence[str], *, is_sse: bool) -> HttpTarget:
+    if args:
+        raise UsageError(f"{where} runs already: it can't be given the arguments behind --")
+    if "headersHelper" in entry.values:
+        raise UsageError(
+            f"{entry.at('headersHelper')} is not run; give the URL itself, and what it prints as --header 'NAME: VALUE'"
+        )
+    target = http_target(entry.text(key) or "", entry.at(key), entry.texts("headers"), sse=is_sse)
+    return replace(target, registered=registered(entry.expanded(("oauth", "auth")), entry.where))
+
+
+def _kind(entry: Entry) -> str | None:
+    """Return `stdio`, `http` or `sse`, where the entry says which. Raises `UsageError` for any other transport."""
+    key = next((key for key in ("type", "transport", "transportType") if key in entry.values), None)
+    said = entry.text(key) if key else None
+    if key is None or said is None:
+        return None
+    kind = _KINDS.get(said.lower().replace("-", "").replace("_", ""))
+    if kind is None:
+        raise UsageError(f"{entry.at(key)} is {said!r}; mcprun knows stdio, http and sse")
+    return kind
+
+
+def _warnings(entry: Entry, target: StdioTarget | HttpTarget) -> Iterator[str]:
+    """Name what is not honoured, by its key."""
+    for key, value in entry.values.items():
+        if key in _READ:
+            continue
+        if key in _TOOL_FILTERS and value not in ([], ["*"], None):
+            yield f"{entry.at(key)} is ignored; use --allow-tool and --deny-tool"
+        elif key not in _TOOL_FILTERS | _OF_CLIENTS and not key.startswith(("_", "$", "/", "x-")):
+            close = difflib.get_close_matches(key, _READ, n=1, cutoff=0.7)
+            yield f"{entry.at(key)} is unknown and ignored{f'; did you mean {close[0]}?' if close else ''}"
+    if entry.values.get("timeout") is not None:
+        yield f"{entry.at('timeout')} is ignored, since clients disagree on its unit; use --call-timeout SECONDS"
+    is_command = isinstance(target, StdioTarget)
+    for key in (one for one in (_ONLY_OF_URLS if is_command else _ONLY_OF_COMMANDS) if entry.values.get(one)):
+        yield f"{entry.at(key)} is ignored, since the server {'is a command' if is_command else 'is at a URL'}"
+    for key in ("env", "environment", "headers"):
+        for name, value in (entry.values.get(key) or {}).items():
+            if isinstance(value, str) and _SHELL_VARIABLE.fullmatch(value):
+                yield f"{entry.at(key)}.{name} looks like a shell's variable and is passed on as it is; write ${{NAME}}"
+
+
+def _only(file: Path, servers: Mapping[str, _Listed]) -> str:
+    """Return the only server, or the only one that is not disabled. Raises `UsageError` if there are several."""
+    enabled = [name for name, listed in servers.items() if not listed.disabled_by]
+    if len(enabled) == 1:
+        return enabled[0]
+    if not enabled:
+        raise UsageError(f"every server in {file} is disabled; name the one to use all the same: {', '.join(servers)}")
+    raise UsageError(f"{file} has {len(enabled)} servers: choose one, such as {file}#{enabled[0]}")
+
+
+def _servers(file: Path, known: Surroundings) -> dict[str, _Listed]:
+    """Return the servers of a file by name; where two places have the same name, the first of `_ROOTS` comes first."""
+    config = _read(file)
+    if not isinstance(config, Mapping):
+        raise UsageError(f"{file}: expected an object, got {label(config)}")
+    found: dict[str, _Listed] = {}
+    for root in (*_ROOTS, ("projects", str(known.folder), "mcpServers")):
+        value: Any = config
+        for key in root:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        is_opencode = root == ("mcp",)
+        if value is None or (is_opencode and isinstance(value, Mapping) and "servers" in value):
+            continue
+        path = ".".join(root)
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{file}: {path}: expected an object, got {label(value)}")
+        for name, entry in value.items():
+            if not is_opencode or isinstance(entry, Mapping):  # Gemini CLI keeps lists of names there
+                found.setdefault(name, _Listed(f"{path}.{name}", entry, is_opencode))
+    if not found:
+        raise UsageError(f"{file} has no servers{_bare(config)}")
+    return found
+
+
+def _bare(config: Mapping[str, Any]) -> str:
+    """Say what is missing around entries that stand in no object of servers."""
+    entries = (config, *config.values())
+    if any(isinstance(one, Mapping) and {"command", *_URLS} & one.keys() for one in entries):
+        return ': put them into "mcpServers": {"NAME": {…}}'
+    return ": expected an object under mcpServers, servers, mcp.servers, context_servers or mcp"
+
+
+def _read(file: Path) -> Any:
+    try:
+        with open_input(file) as stream:
+            return jsonc.parse(stream.read())
+    except OSError as error:
+        raise UsageError(f"can't read {file}: {error.strerror}") from None
+    except jsonc.JsoncError as error:
+        place = f":{error.line}:{error.column}" if error.line else ""
+        raise UsageError(f"{file}{place}: not valid JSON: {error}") from None

@@ -1,0 +1,117 @@
+"""Why no connection to a server came about, in one message that names the cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+import mcp_types
+from mcp import MCPError
+from pydantic import ValidationError
+
+from mcprun._util.deadline import Deadline
+from mcprun._util.network import proxy_of
+from mcprun.client.connection import Link
+from mcprun.client.server_log import Stderr
+from mcprun.client.session import first_problem
+from mcprun.client.target import HttpTarget, StdioTarget, Target, has_folder
+from mcprun.client.traffic import Traffic
+from mcprun.client.transports.framing import error_text
+from mcprun.client.transports.http_failure import Delivery
+from mcprun.client.transports.process import Ahead
+from mcprun.errors import ErrorKind, RunError
+
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_REFUSED = "it refuses the authorization that it was given (401)"
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a connection has come: what it waits for, the server's stderr, its time, and how it was refused.
+
+    The server may have been started `ahead`. `delivery` holds what HTTP said about the last request. `unprobed` is the
+    time limit of the probe for newer protocols, in seconds, if the server did not answer it. `has_agreed` tells whether
+    a protocol was agreed on.
+    """
+
+    stderr: Stderr
+    clock: Deadline
+    ahead: Ahead | None = None
+    step: str = "it to start"
+    delivery: Delivery = field(default_factory=Delivery)
+    link: Link | None = None
+    traffic: Traffic | None = None
+    unprobed: float | None = None
+    has_agreed: bool = False
+
+    def has_said(self, error: MCPError) -> bool:
+        """Return whether an error is the server's own answer to the last request, and not the SDK's."""
+        said = self.traffic.last_error if self.traffic else None
+        return said is not None and (said.code, said.message) == (error.code, error.message)
+
+    @property
+    def refused(self) -> int | None:
+        """The HTTP status that the last request was refused with, if it was."""
+        return self.delivery.failure.status if self.delivery.failure else None
+
+    @property
+    def reason(self) -> str:
+        """Why the connection ended, if the transport knows."""
+        return self.link.reason if self.link else ""
+
+    def sending(self, method: str) -> None:
+        """Note which request is waited for from now on."""
+        self.step = "its tools" if method == "tools/list" else f"its answer to {method}"
+
+    def not_probed(self, seconds: float) -> None:
+        """Note that the server did not answer the probe within its time limit."""
+        self.unprobed = seconds
+
+
+def explained(error: Exception, progress: Progress, target: Target, refusal: str) -> RunError:
+    """Say why a target was not reached within its time; `refusal` is why it lets nobody in, if that is known."""
+    kind, message = ErrorKind.SERVER_START, ""
+    refusal = refusal or (_REFUSED if progress.refused == _UNAUTHORIZED else "")
+    match error:
+        case RunError():
+            kind, message = error.kind, str(error)
+        case _ if refusal:
+            failure = progress.delivery.failure
+            said = f": {failure.words}" if failure and failure.words and failure.status == _FORBIDDEN else ""
+            message = f"can't connect to {target}: {refusal}{said}"
+        case TimeoutError():
+            kind = ErrorKind.CONNECT_TIMEOUT
+            also = " (nor did it answer server/discover)" if progress.unprobed else ""
+            message = f"the server did not answer {progress.clock.limit}, waiting for {progress.step}{also}: {target}"
+        case FileNotFoundError() if isinstance(target, StdioTarget):
+            if target.cwd and not Path(target.cwd).is_dir():
+                message = f"the server's working folder is not there: {target.cwd}"
+            else:
+                place = f", seen from {target.cwd}" if target.cwd and has_folder(target.command) else ""
+                message = f"command not found: {target.command}{place}"
+        case PermissionError() if isinstance(target, StdioTarget):
+            message = f"not allowed to run {target.command}"
+        case MCPError() if error.code == mcp_types.CONNECTION_CLOSED and not progress.has_said(error):
+            message = f"the server exited before it answered: {target}"
+            if progress.reason:
+                message = f"the server went away before it answered: {progress.reason} ({target})"
+        case httpx2.HTTPStatusError() if progress.delivery.failure:
+            message = f"the server refused to connect: {progress.delivery.failure.message()} ({target})"
+        case MCPError():
+            message = f"the server refused to connect: {error_text(error.error)} ({target}){_hint(progress, target)}"
+        case ValidationError():
+            message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
+        case _:
+            proxy = proxy_of(target.url) if isinstance(target, HttpTarget) else ""
+            through = f" through the proxy of {proxy}" if proxy else ""
+            message = f"can't connect to {target}{through}: {str(error) or type(error).__name__}"
+    return RunError(kind, message, stderr=progress.stderr.last_words)
+
+
+def _hint(progress: Progress, target: Target) -> str:
+    """Say where a server mostly is, when nothing is at the root of a URL."""
+    is_root = isinstance(target, HttpTarget) and urlsplit(target.url).path in ("", "/")
+    is_missing = progress.refused == _NOT_FOUND and is_root
+    return "; most servers are at /mcp, and this URL has no path" if is_missing else ""

@@ -1,0 +1,353 @@
+"""Connecting to an MCP server: start or reach it, agree on a protocol, list its tools, and end it again.
+
+Servers are started under `client/transports/supervisor.py`, which tells how they end and leaves nothing of them behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import anyio
+import httpx2
+import mcp_types
+from mcp import Client, MCPError
+from mcp.client.session import DISCOVER_TIMEOUT_SECONDS
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from mcprun._util.deadline import Deadline
+from mcprun._util.surrogates import WARNING
+from mcprun._version import __version__
+from mcprun.client.auth.httpx_auth import Authorizer
+from mcprun.client.auth.token_store import TokenStore
+from mcprun.client.callbacks import Desk
+from mcprun.client.connect_errors import Progress, explained
+from mcprun.client.connection import Link
+from mcprun.client.in_process import contained, contained_tasks
+from mcprun.client.raw_results import RawResults
+from mcprun.client.request_owner import Offers
+from mcprun.client.server_log import ServerLog, Stderr
+from mcprun.client.session import Server
+from mcprun.client.subscriptions import heed, say_log_level
+from mcprun.client.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
+from mcprun.client.tool_listing import ListedTools, list_tools, relisted
+from mcprun.client.traffic import Traffic
+from mcprun.client.transports.http_failure import HttpFailure, begin_delivery
+from mcprun.client.transports.http_reports import Reports
+from mcprun.client.transports.legacy_sse import legacy_sse
+from mcprun.client.transports.process import Ahead
+from mcprun.client.transports.stdio import Stdio
+from mcprun.client.transports.streamable_http import streamable_http
+from mcprun.errors import ErrorKind, RunError
+from mcprun.limits import AUTO, LEGACY, MAX_CALL_SECONDS, MAX_NOISE, MODERN
+from mcprun.runs.events import Emit, Noise, ServerExit, ServerStart, SessionRenewed, StrayAnswer, Warned
+from mcprun.runs.warn_once import WarnOnce
+from mcprun.tools.toolset import ToolSet, changes
+
+_EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
+"""What a client raises when the other side is gone before the handshake is over."""
+
+
+_NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
+"""What servers answer at a URL that is none of Streamable HTTP's."""
+
+_SHOWN = 1000
+"""Characters of a line of noise, or of the words of a refused notification, that the trace holds."""
+
+_PROBE_SHARE = 1 / 3
+"""The part of the time for connecting that the probe may take: the rest is for a server that only knows initialize."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A connection that stands."""
+
+    client: Client
+    listed: ListedTools
+    link: Link
+    stderr: Stderr
+    desk: Desk
+
+
+class Connector:
+    """Connects to one target as often as is asked, and remembers what the first negotiation (`protocol`) found out.
+
+    The servers' stderr goes to `log`. `seconds` bounds starting, negotiating and listing; `most` bounds one message of
+    a server, in bytes. `offers` is what servers that ask are offered. The first may have been started `ahead`. Requests
+    that report progress take `most_seconds` at most.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        log: ServerLog,
+        seconds: float,
+        most: int,
+        emit: Emit,
+        protocol: str = AUTO,
+        offers: Offers | None = None,
+        ahead: Ahead | None = None,
+        most_seconds: float = MAX_CALL_SECONDS,
+    ) -> None:
+        self._target = target
+        self._log = log
+        self._seconds = seconds
+        self._most = most
+        self._emit = emit
+        self._warn = WarnOnce(emit)
+        self._numbers = itertools.count(1)
+        self._asked = protocol
+        self._mode = LEGACY if protocol == LEGACY else AUTO
+        self._discovered: mcp_types.DiscoverResult | None = None
+        self._tools: ToolSet | None = None
+        self._listed: ListedTools | None = None
+        self._noise = 0
+        self._offers = offers or Offers()
+        self._most_seconds = most_seconds
+        self._ahead = ahead if ahead and ahead.is_there else None
+        self._nobodys: Counter[str] = Counter()
+        self._refused: set[tuple[str, int]] = set()
+        self._auth: Authorizer | None = None
+        if isinstance(target, HttpTarget) and not brings_authorization(target):
+            self._auth = Authorizer(target, TokenStore.find(), log.redactor, emit)
+
+    async def connect(self) -> Server:
+        """Start or reach a server; whoever asked for it closes it.
+
+        Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with the end of its stderr.
+        """
+        number = next(self._numbers)
+        ahead, self._ahead = self._ahead, None
+        started, offset = (ahead.since, ahead.offset) if ahead else (time.monotonic(), self._log.offset)
+        found = await self._start(number, ahead)
+        seconds = time.monotonic() - started
+        try:
+            tools = await self._known(found.listed)
+        except BaseException:
+            await found.link.close()
+            raise
+
+        async def relist(server: Server) -> ToolSet | None:
+            return await relisted(found.client, server, self._seconds, self._emit)
+
+        server = Server(
+            number, found.client, tools, found.link, found.stderr, found.desk, relist, most_seconds=self._most_seconds
+        )
+        self._emit(
+            ServerStart(
+                seconds=seconds,
+                server=number,
+                server_name=server.name,
+                version=server.version,
+                protocol=server.protocol,
+                tools=len(server.tools.listed),
+                log_offset=offset,
+            )
+        )
+        return server
+
+    async def _start(self, number: int, ahead: Ahead | None) -> _Found:
+        """Connect within the deadline, and try once more what an older server may understand.
+
+        A server that exits on the probe for newer protocols is started again; one at a URL that refuses to be posted
+        to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP). Where it
+        does not, the first refusal is told.
+        """
+        clock = Deadline(self._seconds, self._most_seconds)
+        progress = Progress(ahead.stderr if ahead else self._log.stderr(), clock, ahead)
+        if self._auth:
+            self._auth.problem = ""
+        started = time.monotonic()
+        try:
+            async with clock:
+                try:
+                    return await self._open(number, self._mode, progress)
+                except _EXITS as first:
+                    late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
+                    older = self._older(progress)
+                    if older is None or late:
+                        raise
+                    refusal, delivery = first, progress.delivery
+                    before, self._target = self._target, older
+                progress.stderr, progress.ahead = self._log.stderr(), None
+                try:
+                    return await self._open(number, LEGACY, progress)
+                except _EXITS:
+                    self._target = before
+                    raise
+                except (httpx2.HTTPStatusError, httpx2.SSEError):
+                    self._target, progress.delivery = before, delivery
+                    raise refusal from None
+        except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
+            raise explained(error, progress, self._target, self._refusal()) from None
+
+    def _older(self, progress: Progress) -> Target | None:
+        """Return how to reach a target that may be an older server; None if it has agreed on a protocol."""
+        match self._target:
+            case StdioTarget() if self._mode == self._asked == AUTO and not progress.has_agreed:
+                return self._target
+            case HttpTarget(transport="http") if self._asked != MODERN and progress.refused in _NOT_POSTED_TO:
+                return replace(self._target, transport="sse")
+        return None
+
+    async def _open(self, number: int, mode: str, progress: Progress) -> _Found:
+        stderr = progress.stderr
+
+        def over(link: Link) -> None:
+            self._emit(ServerExit(server=number, died=link.is_down, log_offset=self._log.offset))
+
+        link = progress.link = Link(over)
+        desk = Desk(number, self._offers, self._emit, self._log.redactor.text, self._nobodys)
+
+        async def enter(stack: AsyncExitStack) -> _Found:
+            progress.delivery = begin_delivery()
+            desk.list_clock = progress.clock
+            reached = self._reached(number, mode, stack, progress, link, desk)
+            client = await stack.enter_async_context(self._client(mode, reached, desk))
+            if self._asked == MODERN and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+                message = (
+                    f"the server speaks {client.protocol_version}, and --protocol asks for {MODERN}: {self._target}"
+                )
+                raise RunError(ErrorKind.SERVER_START, message)
+            progress.has_agreed = True
+            if progress.unprobed and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
+                self._emit(Warned(message=_unprobed(progress.unprobed)))
+            await say_log_level(client, self._offers.log_level)
+            await stack.enter_async_context(heed(client, desk))
+            desk.is_stale = False
+            listed = (await list_tools(client, desk.warn_once)).finite(desk)
+            desk.list_clock = None
+            self._remember(client)
+            return _Found(client, listed, link, stderr, desk)
+
+        return await link.open(enter)
+
+    async def _known(self, listed: ListedTools) -> ToolSet:
+        """Map the tools, which takes long for hundreds of them: in a thread, and once if they stay the same."""
+        if self._tools is None or listed != self._listed:
+            before, self._listed = self._tools, listed
+            self._tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
+            if before and (told := changes(before.listed, self._tools.listed)):
+                self._emit(Warned(message=f"the server's tools are not what they were before it was restarted: {told}"))
+        return self._tools
+
+    def _client(self, mode: str, server: Any, desk: Desk) -> Client:
+        return Client(
+            server,
+            mode=mode,
+            prior_discover=self._discovered,
+            client_info=mcp_types.Implementation(name="mcprun", version=__version__),
+            cache=None,
+            elicitation_callback=desk.elicit,
+            sampling_callback=desk.sample if self._offers.sampling else None,
+            list_roots_callback=desk.list_roots if self._offers.roots else None,
+            logging_callback=desk.log,
+            log_level=self._offers.log_level,
+            message_handler=desk.notified,
+        )
+
+    def _reached(
+        self, number: int, mode: str, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk
+    ) -> Any:
+        """Return what the SDK's client speaks to: a server in this process itself, for others a transport."""
+        if isinstance(self._target, InProcessTarget):
+            stack.enter_context(contained_tasks())
+            return contained(self._target.server)
+
+        def stray(description: str, is_taken: bool) -> None:
+            message = f"the server sent {description}"
+            if is_taken:
+                message += "; it was taken for the answer to that request, which other clients may still wait for"
+            self._nobodys["stray"] += 1
+            if self._nobodys["stray"] <= MAX_NOISE:
+                self._emit(StrayAnswer(server=number, text=message))
+            self._nobodys[f"stray {is_taken}"] += 1
+            if self._nobodys[f"stray {is_taken}"] == 1:
+                self._emit(Warned(message=message))
+
+        probe_s = min(DISCOVER_TIMEOUT_SECONDS, self._seconds * _PROBE_SHARE)
+        traffic = progress.traffic = Traffic(
+            most=self._most,
+            probe_s=probe_s if mode == self._asked == AUTO else None,
+            sending=progress.sending,
+            unprobed=progress.not_probed,
+            progressed=desk.list_progressed,
+            stray=stray,
+            gave_up=desk.askers.gave_up,
+            late=desk.askers.answered_late,
+        )
+        transport = self._transport(number, stack, progress, link, desk)
+        return RawResults().between(traffic.watched(transport, link.ended))
+
+    def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk) -> Any:
+        match self._target:
+            case StdioTarget() as target:
+                if progress.ahead:
+                    stack.push(progress.stderr)
+                else:
+                    stack.enter_context(progress.stderr)
+
+                def noise(line: str) -> None:
+                    self._tell_noise(number, line)
+
+                def hung_up(reason: str) -> None:
+                    link.reason = reason
+
+                return Stdio(target, progress.stderr, self._most, noise, hung_up, progress.ahead, self._replaced).open()
+            case HttpTarget(url, headers, "sse"):
+                reports = self._reports(number, desk, link)
+                return legacy_sse(url, headers, max_bytes=self._most, reports=reports, auth=self._auth)
+            case HttpTarget(url, headers):
+                reports = self._reports(number, desk, link)
+                return streamable_http(
+                    url, headers, max_bytes=self._most, connect_s=self._seconds, reports=reports, auth=self._auth
+                )
+
+    def _reports(self, number: int, desk: Desk, link: Link) -> Reports:
+        """Record what happens to an HTTP connection."""
+
+        def renewed(status: int, seconds: float) -> None:
+            desk.is_stale = True
+            desk.askers.renewed()
+            self._emit(SessionRenewed(server=number, status=status, seconds=seconds))
+
+        def refused(what: str, failure: HttpFailure) -> None:
+            if (what, failure.status) not in self._refused:
+                self._refused.add((what, failure.status))
+                told = self._log.redactor.text(failure.message())[:_SHOWN]
+                self._emit(Warned(message=f"the server refused {what}: {told}"))
+
+        return Reports(lost=link.ended, renewed=renewed, refused=refused, replaced=self._replaced)
+
+    def _replaced(self) -> None:
+        self._warn("surrogates", f"a message of the server: {WARNING}")
+
+    def _tell_noise(self, number: int, line: str) -> None:
+        self._noise += 1
+        if self._noise <= MAX_NOISE:
+            self._emit(Noise(server=number, text=self._log.redactor.text(line)[:_SHOWN]))
+
+    def _remember(self, client: Client) -> None:
+        """Spare later connections the probe: on a legacy server it costs a round trip, on some ten seconds."""
+        if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            self._mode, self._discovered = client.protocol_version, client.session.discover_result
+        else:
+            self._mode = LEGACY
+
+    def _refusal(self) -> str:
+        """Say why a server at a URL lets nobody in, if it does not."""
+        return self._auth.problem if self._auth else ""
+
+
+def _unprobed(seconds: float) -> str:
+    """Say that a server did not answer the probe, what was done, and how to save the time."""
+    return (
+        f"the server did not answer server/discover within {seconds:.3g} s, so it was sent initialize as an older"
+        " server; --protocol legacy saves the wait"
+    )

@@ -1,0 +1,187 @@
+"""Contain a server in this process: what its code raises ends a request, and not the process that it shares.
+
+asyncio lets `SystemExit` and `KeyboardInterrupt` out of the event loop, so that `sys.exit` in a tool would end the
+caller. A cancellation that a handler raises itself would end the query whose call it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import signal
+import threading
+from collections.abc import Awaitable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from mcp import MCPError
+from mcp.server import MCPServer, Server
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp_types import INTERNAL_ERROR
+
+from mcprun._util.tasks import outlast
+
+_SHOWN = 300
+"""Characters of an exception that a message shows."""
+
+_IS_SERVER: ContextVar[bool] = ContextVar("is_server", default=False)
+"""Whether code of a contained server runs in this context."""
+
+_FACTORIES: WeakKeyDictionary[asyncio.AbstractEventLoop, _TaskFactory] = WeakKeyDictionary()
+
+
+def contained(server: MCPServer | Server[Any]) -> Server[Any]:
+    """Return a copy of a server that shares its handlers, and whose requests contain what these raise."""
+    inner: Server[Any] = server._lowlevel_server if isinstance(server, MCPServer) else server  # noqa: SLF001  as the SDK's client does
+    outer = copy.copy(inner)
+    outer.middleware = [_contain, *inner.middleware]
+    outer.lifespan = lambda _: _Lifespan(inner)
+    return outer
+
+
+async def _contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Answer a request with a JSON-RPC error if its handler raises what is no `Exception`.
+
+    The handler has a task of its own: a cancellation is mcprun's if it was sent there, and a `GeneratorExit` closes no
+    other coroutine.
+    """
+    task = asyncio.create_task(_outcome(call_next(ctx)))
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.cancel()
+        await outlast({task})
+        raise
+    result, error = task.result()
+    if error is None or isinstance(error, Exception):
+        if error:
+            raise error
+        _check(result, ctx.method)
+        return result
+    raise _contained(f"the server's handler of {ctx.method}", error) from error
+
+
+def _check(result: HandlerResult, method: str) -> None:
+    """Raise `MCPError` if a result could not be sent: Python writes no integer of more than 4,300 digits as JSON."""
+    try:
+        json.dumps(result, default=str)
+    except ValueError as error:
+        message = f"the server's handler of {method} returned what can't be written as JSON: {error}"
+        raise MCPError(code=INTERNAL_ERROR, message=message[:_SHOWN]) from error
+    except RecursionError:
+        return  # nesting is bounded where results are read
+
+
+async def _outcome(handler: Awaitable[HandlerResult]) -> tuple[HandlerResult, BaseException | None]:
+    """Await a handler. Return its result, and what it raised."""
+    _IS_SERVER.set(True)
+    try:
+        return await handler, None
+    except BaseException as error:
+        if _is_ctrl_c(error):
+            raise
+        return None, error
+
+
+@contextmanager
+def contained_tasks() -> Iterator[None]:
+    """Contain the tasks that code of a server starts as well, for the length of the context, in the running loop."""
+    loop = asyncio.get_running_loop()
+    factory = _FACTORIES.setdefault(loop, _TaskFactory(loop.get_task_factory()))
+    if loop.get_task_factory() is not factory and not factory.users:
+        factory.before = loop.get_task_factory()
+        loop.set_task_factory(factory)
+    factory.users += 1
+    try:
+        yield
+    finally:
+        factory.users -= 1
+        if not factory.users and loop.get_task_factory() is factory:
+            loop.set_task_factory(factory.before)
+
+
+class _TaskFactory:
+    """Makes the tasks of an event loop, as the factory `before` it does, and contains those of servers."""
+
+    def __init__(self, before: Any) -> None:
+        self.before = before
+        self.users = 0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        context = options.get("context")
+        is_server = _IS_SERVER.get() if context is None else context.get(_IS_SERVER, False)
+        if is_server and self.users and asyncio.iscoroutine(coroutine):
+            coroutine = _child(coroutine)
+        if self.before:
+            return self.before(loop, coroutine, **options)
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+
+async def _child(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        if _is_ctrl_c(error):
+            raise
+        raise RuntimeError(f"a task of the server raised {_described(error)}") from error
+
+
+class _Lifespan:
+    """The lifespan of a server (setting up, tearing down), which raises nothing but an `Exception`."""
+
+    def __init__(self, server: Server[Any]) -> None:
+        self._server = server
+        self._inner: AbstractAsyncContextManager[Any]
+
+    async def __aenter__(self) -> Any:
+        with _errors_only("the server's lifespan"):
+            self._inner = self._server.lifespan(self._server)
+            return await self._inner.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        with _errors_only("the server's lifespan", error):
+            return await self._inner.__aexit__(kind, error, trace)
+
+
+@contextmanager
+def _errors_only(what: str, passed: BaseException | None = None) -> Iterator[None]:
+    """Raise `MCPError` in place of what is no `Exception`, such as `SystemExit`, except for what is meant for mcprun.
+
+    That is a cancellation of the running task, Ctrl-C, and an error that was `passed` to the code.
+    """
+    task = asyncio.current_task()
+    assert task  # noqa: S101  the SDK runs in one
+    before, token = task.cancelling(), _IS_SERVER.set(True)
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        if error is passed or _is_ctrl_c(error):
+            raise
+        if task.cancelling() > before:
+            raise (error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()) from None
+        raise _contained(what, error) from error
+    finally:
+        _IS_SERVER.reset(token)
+
+
+def _contained(what: str, error: BaseException) -> MCPError:
+    return MCPError(code=INTERNAL_ERROR, message=f"{what} raised {_described(error)}")
+
+
+def _described(error: BaseException) -> str:
+    return (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)[:_SHOWN]
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Return whether an error may be a person's Ctrl-C: `asyncio.run` replaces the handler that raises it."""
+    is_raised = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    is_main = threading.current_thread() is threading.main_thread()
+    return isinstance(error, KeyboardInterrupt) and is_main and is_raised

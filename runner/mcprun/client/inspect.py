@@ -1,0 +1,117 @@
+"""What a server says of itself, its tools and what else it offers: connects once, and lets it go again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mcprun._util.deadline import Deadline
+from mcprun._util.json_value import JsonObject
+from mcprun.client.catalog import list_prompts, list_resources, list_templates
+from mcprun.client.connector import Connector
+from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES
+from mcprun.client.request_owner import Offers
+from mcprun.client.sdk_logging import sdk_logs
+from mcprun.client.server_log import ServerLog
+from mcprun.client.session import NoResult, Server, described
+from mcprun.client.target import Target, warnings_of
+from mcprun.errors import QueryError, RunError
+from mcprun.limits import AUTO, MAX_LOG_BYTES, MAX_RESULT_BYTES
+from mcprun.runs.events import Event, Warned
+from mcprun.runs.records import ServerRecord
+from mcprun.runs.redaction import Redactor
+from mcprun.tools.snapshot import Catalog, in_order, sorted_catalog
+
+
+async def list_server(
+    target: Target,
+    redactor: Redactor,
+    seconds: float,
+    watch: Callable[[Event], None] = lambda _: None,
+    protocol: str = AUTO,
+    offers: Offers | None = None,
+) -> ServerRecord:
+    """Connect to a server, and give what it says, tools sorted by name, without secrets.
+
+    `seconds` bounds starting, negotiating and listing; `watch` is called with each event. `offers` is what it is
+    offered if it asks, on which its tools may depend. Nothing is written: of its stderr only the end is kept. When
+    cancelled, it ends the server first.
+    Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with that end when no connection comes about.
+    """
+    return (await list_all(target, redactor, seconds, watch, protocol, offers, lists_all=False))[0]
+
+
+async def list_all(
+    target: Target,
+    redactor: Redactor,
+    seconds: float,
+    watch: Callable[[Event], None] = lambda _: None,
+    protocol: str = AUTO,
+    offers: Offers | None = None,
+    *,
+    lists_all: bool = True,
+    warns_malformed: bool = True,
+) -> tuple[ServerRecord, Catalog | None]:
+    """List a server's tools as `list_server` does and, with `lists_all`, its prompts, resources and templates.
+
+    Each of those lists may take `seconds` once more. One that fails is in `Catalog.failed`. Malformed tools are in the
+    record; with `warns_malformed`, there is an event for each as well.
+    """
+
+    def emit(event: Event) -> None:
+        watch(redactor.value(event))
+
+    def warn(message: str) -> None:
+        emit(Warned(message=message))
+
+    for warning in warnings_of(target):
+        warn(warning)
+    log = ServerLog(Path(os.devnull), redactor, MAX_LOG_BYTES)
+    connector = Connector(
+        target, log=log, seconds=seconds, most=MAX_RESULT_BYTES, emit=emit, protocol=protocol, offers=offers
+    )
+    try:
+        with sdk_logs(emit, redactor):
+            server = await connector.connect()
+            try:
+                for note in server.tools.notes:
+                    if warns_malformed and note.rule in ("malformed", "ignored"):
+                        warn(str(note))
+                found = await list_catalog(server, seconds, warn) if lists_all else None
+            finally:
+                await server.close()
+    except RunError as error:
+        clean = redactor.text
+        raise RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) from None
+    record = redactor.value(described(server))
+    told = sorted_catalog(redactor.value(found)) if found else None
+    for message in redactor.take_warnings():
+        watch(Warned(message=message))
+    return record.model_copy(update={"tools": in_order(record.tools)}), told
+
+
+async def list_catalog(server: Server, seconds: float, warn: Callable[[str], None]) -> Catalog:
+    """List prompts, resources and templates. If one list fails, the others are listed all the same.
+
+    A list may take so many seconds, all of its pages together. Progress starts them anew, as with a call.
+    """
+    lists: dict[str, list[JsonObject]] = {}
+    failed: dict[str, str] = {}
+    for name, listed, read in (
+        ("prompts", PROMPTS, list_prompts),
+        ("resources", RESOURCES, list_resources),
+        ("resource_templates", TEMPLATES, list_templates),
+    ):
+        lists[name] = []
+        try:
+            server.desk.list_clock = clock = Deadline(seconds, server.most_seconds)
+            async with clock:
+                lists[name] = await read(server, seconds, warn)
+        except TimeoutError:
+            failed[name] = f"{listed.method} failed: it was not done {clock.limit}"
+        except (NoResult, QueryError) as error:
+            failed[name] = f"{listed.method} failed: {error}"
+        finally:
+            server.desk.list_clock = None
+    return Catalog(**lists, failed=failed)

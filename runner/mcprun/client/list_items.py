@@ -1,0 +1,122 @@
+"""Items of `tools/list`, `prompts/list`, `resources/list` and `resources/templates/list`, read one by one. Pure.
+
+A malformed item is left out, and the others are kept. A malformed field that is not needed, such as the icons, is
+ignored. Both are reported by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mcp_types
+from pydantic import BaseModel
+
+from mcprun._util.json_value import JsonObject
+from mcprun._util.shapes import checked, mismatch
+from mcprun.runs.records import Malformed
+
+_OPTIONAL = frozenset({"title", "icons", "annotations", "_meta", "execution", "size"})
+_TEXTS = frozenset({"description", "mimeType"})
+"""Optional keys of prompts and resources. A tool needs its description: the model chooses tools by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemList:
+    """One kind of list: `key` holds the items on a page, and `known_by` is the field that identifies an item."""
+
+    method: str
+    key: str
+    what: str
+    known_by: str
+    model: type[BaseModel]
+    optional: frozenset[str]
+
+
+TOOLS = ItemList("tools/list", "tools", "tool", "name", mcp_types.Tool, _OPTIONAL)
+PROMPTS = ItemList("prompts/list", "prompts", "prompt", "name", mcp_types.Prompt, _OPTIONAL | _TEXTS)
+RESOURCES = ItemList("resources/list", "resources", "resource", "uri", mcp_types.Resource, _OPTIONAL | _TEXTS)
+TEMPLATES = ItemList(
+    "resources/templates/list", "resourceTemplates", "resource template", "uriTemplate", mcp_types.ResourceTemplate,
+    _OPTIONAL | _TEXTS,
+)  # fmt: skip
+
+_SHOWN = 100
+"""Characters of a malformed value that are shown."""
+
+LISTS = {one.method: one for one in (TOOLS, PROMPTS, RESOURCES, TEMPLATES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The usable items of a page, the malformed ones, and the cursor of the next page."""
+
+    items: list[JsonObject]
+    malformed: list[Malformed]
+    cursor: str | None
+
+
+def read_page(listed: ItemList, page: JsonObject, accept: Callable[[JsonObject], str] = lambda _: "") -> Page:
+    """Read one page. `accept` returns why a well-formed item can't be used; empty if it can.
+
+    Raises `ValueError` if the page holds no list.
+    """
+    if listed.key not in page:
+        raise ValueError(f"{listed.key} is missing")
+    if not isinstance(page[listed.key], list):
+        raise ValueError(mismatch(listed.key, page[listed.key], "a list"))
+    items: list[JsonObject] = []
+    malformed: list[Malformed] = []
+    for index, item in enumerate(page[listed.key]):
+        name = _name(listed, item, index)
+        try:
+            found, ignored = _read(listed, item)
+            if refusal := accept(found):
+                raise ValueError(refusal)
+        except ValueError as error:
+            malformed.append(Malformed(item=name, rule="malformed", message=f"is left out: {error}"))
+            continue
+        malformed += [Malformed(item=name, rule="ignored", message=f"{one}; that is ignored") for one in ignored]
+        items.append(found)
+    cursor = page.get("nextCursor")
+    if not isinstance(cursor, str | None):
+        message = f"and all after it are not listed: {mismatch('nextCursor', cursor, 'text')}"
+        malformed.append(Malformed(item=f"{listed.key}[{len(page[listed.key])}]", rule="malformed", message=message))
+        cursor = None
+    return Page(items, malformed, cursor)
+
+
+def _name(listed: ItemList, item: Any, index: int) -> str:
+    """Return the identifier of an item, or its place on the page."""
+    name = item.get(listed.known_by) if isinstance(item, dict) else None
+    return name if name and isinstance(name, str) else f"{listed.key}[{index}]"
+
+
+def _read(listed: ItemList, item: Any) -> tuple[JsonObject, list[str]]:
+    """Return an item without its malformed optional fields, and their problems. Raises `ValueError`."""
+    if not isinstance(item, dict):
+        raise ValueError(mismatch("it", item, "an object"))
+    found, ignored = checked(listed.model, item, listed.optional)
+    if not found[listed.known_by]:
+        raise ValueError(f"{listed.known_by} is empty")
+    if listed is TOOLS:
+        _check_object_schema(found["inputSchema"])
+    if listed is PROMPTS:
+        names = [argument["name"] for argument in found.get("arguments") or []]
+        if len(set(names)) < len(names):
+            raise ValueError("two arguments have the same name")
+    return found, ignored
+
+
+def _check_object_schema(schema: JsonObject) -> None:
+    """Check MCP's own rules for an input schema (MCP, "Tools": `inputSchema`)."""
+    if "type" not in schema:
+        raise ValueError('inputSchema.type is missing, and must be "object"')
+    if schema["type"] != "object":
+        shown = json.dumps(schema["type"], ensure_ascii=False)[:_SHOWN]
+        raise ValueError(f'inputSchema.type is {shown}, and must be "object"')
+    for keyword, expected, sort in (("properties", "an object", dict), ("required", "a list", list)):
+        if not isinstance(schema.get(keyword, sort()), sort):
+            raise ValueError(mismatch(f"inputSchema.{keyword}", schema[keyword], expected))

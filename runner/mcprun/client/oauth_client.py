@@ -1,0 +1,164 @@
+"""Who mcprun is to an authorization server: a client's id, and its secret, its key or an assertion. Reads a key's file.
+
+With a secret or a key, and nobody there, tokens come by client credentials (RFC 6749, section 4.4; with a key RFC 7523,
+section 2.2); with an assertion of an identity provider by that (SEP-990). Without them somebody has to log in once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mcprun._util.special_files import read_text
+from mcprun.errors import REDACTED, UsageError
+
+_BY_KEY = ("RS256", "ES256", "ES384", "ES512", "EdDSA")
+"""The algorithms that are tried when nobody says which: each kind of key takes one of them."""
+
+_FROM_ENVIRONMENT = "env:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthClient:
+    """A client as an authorization server knows it.
+
+    `private_key` is PEM, and `algorithm` what it signs with. `scope` holds scopes with spaces between them, in place of
+    those that the server asks for; `issuer` is the only authorization server that is shown the secret or an assertion.
+    `port` is that of the redirect URI which was registered.
+    """
+
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    private_key: str | None = field(default=None, repr=False)
+    algorithm: str | None = None
+    assertion: str | None = field(default=None, repr=False)
+    scope: str | None = None
+    issuer: str | None = None
+    port: int | None = None
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be seen."""
+        return [value for value in (self.client_secret, self.private_key, self.assertion) if value is not None]
+
+    @property
+    def is_machine(self) -> bool:
+        """Whether it gets tokens with nobody there."""
+        return bool(self.secrets)
+
+
+def given_value(option: str, text: str | None, variables: Mapping[str, str]) -> str | None:
+    """Return a secret as it was given, or that of a variable (`env:NAME`).
+
+    Raises `UsageError`, without the value, for a variable that is not set and for what was not kept in a run.
+    """
+    if text is None:
+        return None
+    if text.startswith(_FROM_ENVIRONMENT):
+        name = text.removeprefix(_FROM_ENVIRONMENT)
+        if not variables.get(name, "").strip():
+            raise UsageError(f"{option}: env:NAME names a variable that is not set")
+        return variables[name].strip()
+    if REDACTED in text:
+        raise UsageError(f"{option} of this run was not kept, since it is a secret: give it again")
+    return text
+
+
+def as_kept(option: str, text: str, variables: Mapping[str, str]) -> str:
+    """Give what a file or the terminal may show of a secret: by which variable it came, if by any."""
+    if text.startswith(_FROM_ENVIRONMENT):
+        return text
+    variable = f"MCPRUN_{option.upper()}"
+    return f"{_FROM_ENVIRONMENT}{variable}" if variables.get(variable, "").strip() == text else REDACTED
+
+
+def machine(
+    variables: Mapping[str, str],
+    *,
+    client_id: str | None,
+    client_secret: str | None,
+    private_key: str | None,
+    algorithm: str | None,
+    assertion: str | None,
+    scope: str | None,
+    issuer: str | None,
+) -> OAuthClient | None:
+    """Read what a run is told of its client; `None` when that is nothing.
+
+    `private_key` names a file; secrets may be `env:NAME`. Raises `UsageError` for what does not go together, and for a
+    key that can't be used.
+    """
+    client = OAuthClient(
+        client_id=client_id,
+        client_secret=given_value("--oauth-client-secret", client_secret, variables),
+        private_key=_read_key(private_key) if private_key is not None else None,
+        assertion=given_value("--oauth-assertion", assertion, variables),
+        scope=scope,
+        issuer=issuer,
+    )
+    if client == OAuthClient():
+        if algorithm:
+            raise UsageError("--oauth-algorithm goes with --oauth-private-key")
+        return None
+    if not client.client_id or not client.is_machine:
+        raise UsageError(
+            "--oauth-client-id goes with --oauth-client-secret or --oauth-private-key, and the other --oauth options"
+            " go with them; to log in as a person once: mcprun login URL"
+        )
+    if client.private_key is not None and (client.client_secret or client.assertion):
+        raise UsageError("--oauth-private-key stands for a secret: choose one of them")
+    if client.assertion and not (client.client_secret and client.issuer):
+        raise UsageError("--oauth-assertion goes with --oauth-client-secret and --oauth-issuer (SEP-990)")
+    if algorithm and client.private_key is None:
+        raise UsageError("--oauth-algorithm goes with --oauth-private-key")
+    return _signing(client, algorithm, private_key or "") if client.private_key is not None else client
+
+
+def registered(entry: Mapping[str, Any], where: str) -> OAuthClient | None:
+    """Read the client that a server's entry in a configuration names, as it was registered by hand.
+
+    `oauth` (`clientId`, `clientSecret`, `scopes`, `callbackPort`) is how Claude Code and others write it, `auth`
+    (`CLIENT_ID`, `CLIENT_SECRET`, `scopes`) how Cursor does. Raises `UsageError` for values of another type.
+    """
+    found = entry.get("oauth", entry.get("auth"))
+    if not isinstance(found, dict):
+        return None
+    named = {str(key).replace("_", "").lower(): value for key, value in found.items()}
+    texts = {key: named.get(key) for key in ("clientid", "clientsecret")}
+    scopes, port = named.get("scopes", named.get("scope")), named.get("callbackport")
+    if isinstance(scopes, list):
+        scopes = " ".join(map(str, scopes))
+    if not all(value is None or isinstance(value, str) for value in (*texts.values(), scopes)):
+        raise UsageError(f"{where}: the client's id, its secret and its scopes must be text")
+    if port is not None and not (isinstance(port, int) and 0 < port < 65536):
+        raise UsageError(f"{where}: callbackPort must be a port")
+    return OAuthClient(client_id=texts["clientid"], client_secret=texts["clientsecret"], scope=scopes, port=port)
+
+
+def _read_key(file: str) -> str:
+    if "\n" in file or "-----BEGIN" in file:
+        raise UsageError("--oauth-private-key: expected the name of a file, got a key")
+    try:
+        return read_text(Path(file), "ascii")
+    except OSError as error:
+        raise UsageError(f"--oauth-private-key: can't read the file: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} is no private key in PEM") from None
+
+
+def _signing(client: OAuthClient, algorithm: str | None, file: str) -> OAuthClient:
+    """Choose what the key signs with. Raises `UsageError` for one that signs with nothing, or not with that."""
+    from dataclasses import replace
+
+    import jwt
+
+    for name in (algorithm,) if algorithm else _BY_KEY:
+        try:
+            jwt.encode({}, client.private_key or "", algorithm=name)
+        except (ValueError, TypeError, jwt.PyJWTError):
+            continue
+        return replace(client, algorithm=name)
+    wrong = f"does not sign with {algorithm}" if algorithm else "is no private key in PEM, without a passphrase"
+    raise UsageError(f"{file} {wrong}")

@@ -1,0 +1,146 @@
+"""SERVER, as the user writes it, to the target of a run. Reads files, starts nothing.
+
+server.py                  the active virtual environment's Python, else the one mcprun runs on
+server.js .mjs .cjs        node
+http://… https://…         Streamable HTTP
+FILE.json FILE.json#name   one of the servers in the configuration file of an MCP client
+anything else              a command line
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mcprun._util.command_line import path_exists, split_words
+from mcprun._util.operating_system import IS_WINDOWS
+from mcprun._util.url_secrets import without_secrets
+from mcprun.client.config_file import read_server
+from mcprun.client.target import StdioTarget, Target, from_here, has_folder, http_target
+from mcprun.errors import UsageError
+
+_NODE = (".js", ".mjs", ".cjs")
+SERVER_FILES = (".py", *_NODE)
+"""How the names of servers' files end."""
+
+CONFIG_FILES = (".json", ".jsonc")
+"""How the names of configuration files end."""
+
+_NAMED_FILES = (*SERVER_FILES, *CONFIG_FILES)
+
+_FORMS = "give a server file, a command line, a URL or FILE.json#name"
+
+
+def parse_target(
+    server: str, args: Sequence[str] = (), cwd: str | None = None, *, is_windows: bool = IS_WINDOWS
+) -> Target:
+    """Read SERVER; `args` are handed on to the server that is started.
+
+    A command line is seen from `cwd`, the folder that it is to be started in, as a shell there would see it; a file
+    is seen from here. Raises `UsageError` for a path that is not there, a configuration that can't be read or holds
+    no such server, and for `args` with a URL.
+    """
+    server = server.strip()
+    if cwd is not None and not Path(cwd).is_dir():
+        raise UsageError(f"there is no folder {cwd} for the server to be started in")
+    if not server:
+        raise UsageError(f"SERVER is empty; {_FORMS}")
+    if server.lower().startswith(("http://", "https://")):
+        if args:
+            raise UsageError(f"{without_secrets(server)} runs already: it can't be given the arguments behind --")
+        return http_target(server, without_secrets(server))
+    words = _words(server, is_windows=is_windows)
+    for text in (server, *words) if len(words) == 1 else (server,):
+        if found := _config_file(text, is_word=len(words) == 1):
+            file, name = found
+            if not path_exists(file):
+                raise UsageError(f"there is no server file {file}{_nearby(file)}")
+            return read_server(file, name, args)
+        if text and path_exists(Path(text)):
+            if Path(text).is_dir():
+                raise UsageError(f"{text} is a folder; {_FORMS}")
+            return _file(text, tuple(args))
+    return _command_line(server, words, args, cwd)
+
+
+def _config_file(text: str, *, is_word: bool) -> tuple[Path, str] | None:
+    """Return the configuration file and the server's name that SERVER stands for, if it does.
+
+    A file that exists is one whatever its name holds. One that does not exist must be a single word: of several, the
+    last may be an argument that ends in `.json`.
+    """
+    forms = [(Path(file), name) for file, name in _splits(text) if file.lower().endswith(CONFIG_FILES)]
+    there = next((form for form in forms if path_exists(form[0])), None)
+    return there or (forms[0] if forms and is_word else None)
+
+
+def _splits(text: str) -> Iterator[tuple[str, str]]:
+    """Yield FILE and NAME for every `#` of a text, the whole text as FILE first."""
+    yield text, ""
+    for match in re.finditer("#", text):
+        yield text[: match.start()], text[match.end() :]
+
+
+def _words(server: str, *, is_windows: bool) -> list[str]:
+    """Split a command line; a file that exists is one word, whatever quotes its name holds."""
+    try:
+        return split_words(server, is_windows=is_windows)
+    except ValueError as error:
+        if any(path_exists(Path(file)) for file, _ in _splits(server)):
+            return [server]
+        raise UsageError(f"can't read SERVER as a command line: {str(error).lower()}") from None
+
+
+def _file(server: str, args: tuple[str, ...]) -> StdioTarget:
+    suffix = Path(server).suffix.lower()
+    if suffix == ".py":
+        return StdioTarget(server, _python(), (server, *args))
+    if suffix in _NODE:
+        return StdioTarget(server, "node", (server, *args))
+    if os.access(server, os.X_OK):
+        return StdioTarget(server, str(Path(server).absolute()), args)
+    hint = (
+        'a command line such as "npx tsx server.ts"' if suffix in (".ts", ".mts") else "a command line that starts it"
+    )
+    raise UsageError(f"don't know how to run {server}: give {hint}")
+
+
+def _python() -> str:
+    """Return the active virtual environment's Python, else the one this runs on."""
+    active = os.environ.get("VIRTUAL_ENV")
+    if active:
+        for python in (Path(active, "bin", "python"), Path(active, "Scripts", "python.exe")):
+            if os.access(python, os.X_OK):
+                return from_here(str(python))
+    return sys.executable
+
+
+def _command_line(server: str, words: list[str], args: Sequence[str], cwd: str | None) -> StdioTarget:
+    first = words[0] if words else ""
+    if not first:
+        raise UsageError(f"SERVER names no command; {_FORMS}")
+    is_file = len(words) == 1 and first.lower().endswith(_NAMED_FILES)
+    folder = "" if is_file or cwd is None else cwd
+    if re.match(r"(?:[^\s/]*@)?[\w.-]+:\d+([/?#]|$)", first):
+        raise UsageError(f"SERVER looks like a URL: write {without_secrets(f'http://{first}')}")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", first):
+        raise UsageError("SERVER looks like a URL: it must begin with http:// or https://")
+    if re.match(r"[A-Za-z_]\w*=", first):
+        raise UsageError("SERVER begins with a variable: pass it with --env NAME=VALUE")
+    if (is_file or has_folder(first)) and not path_exists(Path(folder, first)):
+        place = f" in {folder}" if folder else ""
+        raise UsageError(f"there is no server file {first}{place}{_nearby(Path(folder, first))}")
+    if len(words) > 1 and Path(first).is_file() and Path(first).suffix in SERVER_FILES:
+        raise UsageError(f"the server's arguments go behind --: {first} -- ARGUMENTS")
+    return StdioTarget(server, first, (*words[1:], *args))
+
+
+def _nearby(path: Path) -> str:
+    folder = path.parent
+    names = [file.name for file in folder.iterdir() if file.suffix in _NAMED_FILES] if folder.is_dir() else []
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"; did you mean {folder / close[0]}?" if close else ""

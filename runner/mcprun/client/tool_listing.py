@@ -1,0 +1,100 @@
+"""A server's tools, page by page, when it is connected and again when it says that they have changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import anyio
+from mcp import Client, MCPError
+from pydantic import ValidationError
+
+from mcprun._util.deadline import Deadline
+from mcprun._util.json_value import JsonObject
+from mcprun._util.shapes import problem
+from mcprun._util.surrogates import well_formed_json
+from mcprun.client.callbacks import Desk
+from mcprun.client.list_items import Page
+from mcprun.client.raw_results import tools_page
+from mcprun.client.session import Server, repeated
+from mcprun.client.transports.framing import error_text
+from mcprun.errors import ErrorKind, RunError
+from mcprun.limits import MAX_TOOL_PAGES
+from mcprun.runs.events import Emit, ToolsChanged, Warned
+from mcprun.runs.records import Malformed
+from mcprun.tools.toolset import ToolSet, changes
+
+_FAILURES = (RunError, MCPError, TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTools:
+    """The tools of `tools/list` in wire form, and the malformed entries of that list."""
+
+    tools: list[JsonObject] = field(default_factory=list)
+    malformed: list[Malformed] = field(default_factory=list)
+
+    def finite(self, desk: Desk) -> ListedTools:
+        """Return the tools with NaN and infinite numbers as text; `desk` warns of them."""
+        return replace(self, tools=desk.finite(self.tools, "tools/list"))
+
+
+async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools:
+    """Read all pages of `tools/list`. A repeated cursor ends the list, with a warning.
+
+    Raises `RunError` (`bad_tools`) if there is no list, or no end of it.
+    """
+    found = ListedTools()
+    if client.server_capabilities.tools is None:
+        return found
+    cursor: str | None = None
+    seen: set[str] = set()
+    try:
+        for _ in range(MAX_TOOL_PAGES):
+            page = await client.list_tools(cursor=cursor)
+            listed = [tool.model_dump(by_alias=True, exclude_unset=True) for tool in page.tools]
+            found.tools.extend(well_formed_json(listed))
+            found.malformed.extend(_malformed(tools_page(page.meta), {tool.name for tool in page.tools}))
+            cursor = page.next_cursor
+            if cursor in seen:
+                warn(repeated("tools/list", cursor))
+            if not cursor or cursor in seen:
+                return found
+            seen.add(cursor)
+    except ValidationError as error:
+        raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list is invalid: {problem(error)}") from None
+    raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list does not end: {MAX_TOOL_PAGES} pages were read")
+
+
+def _malformed(page: Page | None, kept: set[str]) -> list[Malformed]:
+    """Return the malformed entries of a page. `kept` names the tools that the SDK accepted."""
+    if page is None:
+        return []
+    dropped = dict.fromkeys(tool["name"] for tool in page.items if tool["name"] not in kept)
+    why = "is left out: an x-mcp-header of its input schema is invalid"
+    return page.malformed + [Malformed(item=name, rule="malformed", message=why) for name in dropped]
+
+
+async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -> ToolSet | None:
+    """List the tools of a server again, within so many seconds, and tell what has changed.
+
+    Gives nothing where that can't be done, which is told as well: a server that is gone will be met by the next call.
+    """
+    try:
+        server.desk.list_clock = Deadline(seconds, server.most_seconds)
+        async with server.desk.list_clock:
+            listed = (await list_tools(client, server.desk.warn_once)).finite(server.desk)
+    except _FAILURES as error:
+        why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__
+        emit(Warned(message=f"the server says that its tools have changed, and they can't be listed again: {why}"))
+        return None
+    tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
+    told = changes(server.tools.listed, tools.listed)
+    emit(ToolsChanged(server=server.number, changes=told or "none"))
+    if told:
+        emit(Warned(message=f"the server has changed its tools, for the queries that begin now: {told}"))
+    for warning in tools.warnings:
+        if warning not in server.tools.warnings:
+            emit(Warned(message=warning))
+    return tools

@@ -1,0 +1,235 @@
+"""From the bytes of a server's stdout to MCP messages: with a bound on what a line may hold, and never a dead end.
+
+JSON-RPC over stdio is one message a line (MCP, "Transports"). What can't be read, or is too long, is an answer all
+the same when it names the request that it is for: whoever waits is told at once, and not after a time-out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mcp_types
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from mcprun._util.json_text import finite, levels
+from mcprun._util.json_value import JsonObject
+from mcprun._util.long_integers import LongInteger
+from mcprun._util.nesting import MOST_DEPTH, parsed_leniently
+from mcprun._util.surrogates import well_formed_bytes
+
+INVALID_ANSWER = -32097
+"""Our own JSON-RPC error code, in the range left to implementations: the server's answer can't be taken."""
+
+MALFORMED_ERROR = -32096
+"""Our own JSON-RPC error code: the server answered with an error that has no code of its own."""
+
+_DATA = 20_000
+"""Characters of an error's `data` that are repeated."""
+
+_SHOWN = 1000
+"""Bytes that are shown of what is not a message."""
+
+_KEPT = 512
+"""Bytes of both ends of a line that is too long: enough for the keys that stand around the result."""
+
+_ID = rb'"id"\s*:\s*(\d{1,18}|"[^"\\]{0,100}")\s*'
+_VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
+_ID_FIRST = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb",\s*)?" + _ID + rb'(?:,\s*"(?:result|error|jsonrpc)"|\})')
+_ID_LAST = re.compile(rb",\s*" + _ID + rb"(?:,\s*" + _VERSION + rb")?\}\s*\Z")
+_RESULT_FIRST = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb',\s*)?"(?:result|error)"')
+_NO_ID_FIRST = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb',\s*)?(?:"id"\s*:\s*null\s*,\s*)?"(?:result|error)"')
+
+_PLACE = re.compile(r" at line \d+ column \d+\Z")
+
+Message = mcp_types.JSONRPCMessage
+
+
+@dataclass(frozen=True, slots=True)
+class LongLine:
+    """A line that was not kept: its two ends, and how many bytes it had."""
+
+    head: bytes
+    tail: bytes
+    length: int
+
+
+class Lines:
+    """Splits a stream of bytes into lines. One of more than `most` bytes is given as a `LongLine`, when it ends.
+
+    `pending` is how many bytes the line has that has not ended yet.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._parts: list[bytes] = []
+        self._tail = b""
+        self.pending = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes | LongLine]:
+        """Take what came; give the lines that it ends."""
+        *ends, rest = data.split(b"\n")
+        for end in ends:
+            self._add(end)
+            yield self._taken()
+        self._add(rest)
+
+    def _add(self, part: bytes) -> None:
+        before, self.pending = self.pending, self.pending + len(part)
+        self._tail = (self._tail + part[-_KEPT:])[-_KEPT:]
+        if self.pending <= self._most:
+            self._parts.append(part)
+        elif before <= self._most:  # it has just become too long
+            self._parts = [b"".join([*self._parts, part])[:_KEPT]]
+
+    def _taken(self) -> bytes | LongLine:
+        line = b"".join(self._parts)
+        if self.pending > self._most:
+            taken: bytes | LongLine = LongLine(line, self._tail, self.pending)
+        else:
+            taken = line
+        self._parts, self._tail, self.pending = [], b"", 0
+        return taken
+
+
+def read_message(line: bytes | LongLine, most: int, replaced: Callable[[], None] = lambda: None) -> Message:
+    """Read one line. `replaced` is called if it held half of a surrogate pair, in whose place U+FFFD stands.
+
+    An answer that cannot be read becomes a JSON-RPC error for the same request (`INVALID_ANSWER`). The `id` of an
+    answer is None if the server sent none, or one that no request can have. Raises `ValueError` for a line that is no
+    message at all.
+    """
+    if isinstance(line, LongLine):
+        return _instead(
+            line.head, line.tail, f"the answer has {line.length:,} bytes, and --max-result-bytes allows {most:,}"
+        )
+    try:
+        message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValidationError as error:
+        return _read_again(line, error, replaced)
+    if isinstance(message, mcp_types.JSONRPCError):  # the model drops members that it does not know
+        message.error = _whole_error(from_json(line)["error"])
+    return message
+
+
+def read_value(value: Any) -> Message:
+    """Read a message that is parsed JSON; see `read_message`. Raises `ValueError` for a value that is no message."""
+    if not isinstance(value, dict):
+        raise ValueError("the message can't be read: it is not a JSON object")
+    if "method" not in value:
+        return _answer(value)
+    try:
+        return mcp_types.jsonrpc_message_adapter.validate_python(value, by_name=False)
+    except ValidationError as error:
+        raise ValueError(f"the message can't be read: {_first(error)}") from None
+
+
+def flaw_of(value: JsonObject) -> str:
+    """Return why an answer holds neither a result nor an error that can be read; empty if it holds one."""
+    if not {"result", "error"} & value.keys():
+        return "it has neither a result nor an error"
+    if _has_error(value):
+        return ""
+    if levels(value) > MOST_DEPTH:
+        return f"it is nested more than {MOST_DEPTH} deep"
+    if value.get("jsonrpc") != "2.0":
+        return 'its "jsonrpc" is not "2.0"'
+    return "" if isinstance(value.get("result"), dict) else "its result is not an object"
+
+
+def _has_error(value: JsonObject) -> bool:
+    sent = value.get("error")
+    return "error" in value and (sent is not None or value.get("result") is None) and levels(sent) <= MOST_DEPTH
+
+
+def _answer(value: JsonObject) -> Message:
+    """Read an answer. A malformed error is kept whole; any other malformed answer becomes an error with the reason.
+
+    Raises `ValueError` for an object without an id, a result and an error.
+    """
+    request_id = _request_id(value.get("id"))
+    if request_id is None and not {"result", "error"} & value.keys():
+        raise ValueError("the message can't be read: it has neither a method nor a result nor an error")
+    if why := flaw_of(value):
+        error = mcp_types.ErrorData(code=INVALID_ANSWER, message=f"the answer can't be read: {why}")
+    elif _has_error(value):
+        error = _whole_error(value["error"])
+    else:
+        return mcp_types.JSONRPCResponse.model_construct(None, jsonrpc="2.0", id=request_id, result=value["result"])  # type: ignore[arg-type]  # no id: see `read_message`
+    return mcp_types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error)
+
+
+def _request_id(sent: Any) -> str | int | None:
+    """Return the id of an answer as a request has it: 1.0 is 1 (JSON-RPC 2.0, section 4); None for other types."""
+    if isinstance(sent, float) and sent.is_integer() and not isinstance(sent, LongInteger):
+        return int(sent)
+    return sent if isinstance(sent, str | int) and not isinstance(sent, bool) else None
+
+
+def _whole_error(sent: Any) -> mcp_types.ErrorData:
+    """Convert a server's `error` to a JSON-RPC error object: its message, and everything else as `data`."""
+    if not isinstance(sent, dict):
+        message = sent if isinstance(sent, str) else "" if sent is None else _json(sent)
+        return mcp_types.ErrorData(code=MALFORMED_ERROR, message=message)
+    rest = dict(sent)
+    code, message = MALFORMED_ERROR, ""
+    if isinstance(sent.get("code"), int) and not isinstance(sent["code"], bool):
+        code = rest.pop("code")
+    if isinstance(sent.get("message"), str):
+        message = rest.pop("message")
+    data = rest["data"] if rest.keys() == {"data"} else rest or None
+    return mcp_types.ErrorData(code=code, message=message, data=finite(data))
+
+
+def unreadable(problem: ValueError, data: bytes) -> str:
+    """Describe what a server sent in place of a message, with the beginning of it."""
+    return f"an invalid message ({problem}): {data[:_SHOWN].decode('utf-8', 'replace')}"
+
+
+def error_text(error: mcp_types.ErrorData) -> str:
+    """Return the message and the `data` of a JSON-RPC error as text for users and models, cut to a length."""
+    message = error.message.strip()
+    if not message:
+        message = "an error without a message" + (f" ({error.code})" if error.code != MALFORMED_ERROR else "")
+    if error.data is None or error.data == "":
+        return message
+    data = error.data if isinstance(error.data, str) else _json(error.data)
+    if data in message:
+        return message
+    if len(data) > _DATA:
+        data = f"{data[:_DATA]}… ({len(data):,} characters)"
+    return f"{message} (data: {data})"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(finite(value), ensure_ascii=False, default=str)
+
+
+def _read_again(line: bytes, error: ValidationError, replaced: Callable[[], None]) -> Message:
+    """Read a line leniently: broken UTF-8 and halves of surrogate pairs are replaced."""
+    try:
+        repaired = well_formed_bytes(line)
+        if repaired is not line and repaired != line:
+            replaced()
+        value = parsed_leniently(repaired.decode("utf-8", "replace"))
+    except ValueError:
+        return _instead(line[:_KEPT], line[-_KEPT:], f"the answer can't be read: {_first(error)}")
+    return read_value(value)
+
+
+def _first(error: ValidationError) -> str:
+    """Return what is wrong, but not where: that depends on the digits of the `id`, and differs from run to run."""
+    return _PLACE.sub("", str(error.errors(include_url=False, include_input=False)[0]["msg"]))
+
+
+def _instead(head: bytes, tail: bytes, why: str) -> Message:
+    """Return the error that replaces an unreadable answer; its id is None if neither end of the line holds one."""
+    found = _ID_FIRST.match(head) or (_ID_LAST.search(tail) if _RESULT_FIRST.match(head) else None)
+    if not found and not _NO_ID_FIRST.match(head):
+        raise ValueError(why.replace("answer", "message"))
+    error = mcp_types.ErrorData(code=INVALID_ANSWER, message=why)
+    return mcp_types.JSONRPCError(jsonrpc="2.0", id=json.loads(found[1]) if found else None, error=error)

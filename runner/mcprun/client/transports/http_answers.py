@@ -1,0 +1,112 @@
+"""JSON-RPC answers in the bodies of HTTP responses, and the responses that the SDK reads in their place. Pure.
+
+Over HTTP the response to a POST is the answer to the request in it (MCP, "Streamable HTTP"), whatever `id` it has.
+"""
+
+from __future__ import annotations
+
+import json
+
+import httpx2
+import mcp_types
+from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
+from pydantic import ValidationError
+
+from mcprun._util.json_text import levels
+from mcprun._util.long_integers import carrier, holds_long_integer
+from mcprun._util.nesting import MOST_DEPTH, parsed_leniently
+from mcprun._util.surrogates import well_formed, well_formed_bytes
+from mcprun.client.transports.framing import INVALID_ANSWER, MALFORMED_ERROR, flaw_of, read_value
+from mcprun.client.transports.http_body import RequestId, rpc_error
+from mcprun.client.transports.http_failure import HttpFailure
+
+SESSION = "mcp-session-id"
+"""The header that names a session (MCP 2025-11-25, "Session Management")."""
+
+Message = mcp_types.JSONRPCMessage
+
+
+def read_message(data: bytes, number: RequestId) -> tuple[bytes, Message]:
+    """Read what a server sends in response to the request with this `id`: the message, and its JSON for the SDK.
+
+    An answer without an `id`, or with one of another type, is the answer to that request. Of a malformed error nothing
+    is lost. Invalid UTF-8 and lone surrogates become U+FFFD. Raises `ValueError` for what is not a message, or is the
+    answer to another request.
+    """
+    try:
+        message = mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
+    except ValidationError:
+        return _repaired(data, number)
+    is_error = isinstance(message, mcp_types.JSONRPCError)  # the model drops members that it does not know
+    if is_error or (isinstance(message, mcp_types.JSONRPCResponse) and message.id != number):
+        return _repaired(data, number)
+    return data, message
+
+
+def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
+    """Read a message leniently, and put the `id` and the form of an error right."""
+    try:
+        value = parsed_leniently(well_formed_bytes(data).decode(errors="replace"))
+    except ValueError:
+        raise ValueError("it is not JSON") from None
+    if levels(value) > MOST_DEPTH:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    if not isinstance(value, dict):
+        raise ValueError("it is not a JSON-RPC message")
+    if "method" not in value:
+        own = value.get("id")
+        if isinstance(own, int) and not isinstance(own, bool) and own != number:
+            raise ValueError("it has the id of another request")
+        if flaw := flaw_of(value):
+            raise ValueError(flaw)
+        value["id"] = number
+        message = read_value(value)
+        if isinstance(message, mcp_types.JSONRPCError):
+            value = message.model_dump(by_alias=True)
+        elif holds_long_integer(value):
+            value["result"] = carrier.put(value["result"])
+    elif "id" in value and holds_long_integer(value.get("params")):
+        value["params"] = carrier.put(value["params"])
+    data = well_formed(json.dumps(value, ensure_ascii=False)).encode()
+    try:
+        return data, mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{found['loc'][-1]}: {found['msg']}" if found["loc"] else str(found["msg"])) from None
+
+
+def read_error(data: bytes, number: RequestId) -> tuple[bytes, mcp_types.ErrorData] | None:
+    """Read a JSON-RPC error with a code in the body of an HTTP error; None if the body is something else."""
+    if (error := rpc_error(data)) is None or error.code == MALFORMED_ERROR:
+        return None
+    try:
+        text, message = read_message(data, number)
+    except ValueError:
+        return None
+    return (text, message.error) if isinstance(message, mcp_types.JSONRPCError) else None
+
+
+def is_prescribed(status: int, code: int) -> bool:
+    """Return whether the protocol itself prescribes the HTTP status for a JSON-RPC error (MCP 2026-07-28)."""
+    return ERROR_CODE_HTTP_STATUS.get(code) == status
+
+
+def failed(request: httpx2.Request, number: RequestId, failure: HttpFailure) -> httpx2.Response:
+    """Make the response that tells the SDK of a failure: a JSON-RPC error with its words."""
+    has_session = SESSION in request.headers
+    if failure.status == httpx2.codes.NOT_FOUND and not has_session:
+        code = mcp_types.METHOD_NOT_FOUND  # what a bare 404 means to a client that negotiates, as the SDK has it
+    else:
+        code = INVALID_ANSWER if failure.flaw else mcp_types.INTERNAL_ERROR
+    return replied(request, error_json(number, code, failure.message()))
+
+
+def error_json(number: RequestId, code: int, message: str) -> bytes:
+    """Make a JSON-RPC error."""
+    return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}}).encode()
+
+
+def replied(request: httpx2.Request, data: bytes, headers: httpx2.Headers | None = None) -> httpx2.Response:
+    """Make a response with a JSON-RPC message, with the session of the server's own `headers`."""
+    kept = {name: headers[name] for name in (SESSION,) if headers and name in headers}
+    return httpx2.Response(200, headers={**kept, "content-type": "application/json"}, content=data, request=request)

@@ -1,0 +1,291 @@
+"""The HTTP client under the SDK's Streamable HTTP transport: it reads responses, and renews sessions that are lost.
+
+The SDK turns most statuses into one message without the server's words, and ends the connection over a body that it
+cannot read. So it is given only what it can read: each response to a request becomes the server's JSON-RPC answer, or
+an error that describes the response. What fails before the response headers is a lost connection, left to the SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+import anyio
+import httpx2
+import mcp_types
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from mcprun._util.long_integers import carrier
+from mcprun.client.transports.bounded_body import Bounded
+from mcprun.client.transports.http_answers import SESSION, failed, is_prescribed, read_error, read_message, replied
+from mcprun.client.transports.http_body import (
+    WORDS_SECONDS,
+    RequestId,
+    failure_from,
+    failure_of,
+    has_events,
+    is_compressed,
+    media_type,
+    read_body,
+)
+from mcprun.client.transports.http_events import answer_stream
+from mcprun.client.transports.http_failure import Delivery, current_delivery
+from mcprun.client.transports.http_reports import PING, PING_SECONDS, Reports, is_followed, reason_of_loss
+
+_PER_SESSION = frozenset({"initialize", "notifications/initialized", "logging/setLevel"})
+"""What a session begins with, and so does the one that takes its place."""
+
+_UNHEADED = ("content-length", "mcp-protocol-version", SESSION, "last-event-id", "mcp-method", "mcp-name")
+"""Headers of one request that another one does not share."""
+
+
+class LostSessionError(Exception):
+    """The server does not know the session any more, and opens no new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    """A JSON-RPC message on its way: its method (of a response, none) and its `id` (of a notification, none)."""
+
+    method: str | None
+    number: RequestId | None
+
+    @property
+    def is_request(self) -> bool:
+        """Whether an answer is due."""
+        return self.method is not None and self.number is not None
+
+
+_REQUEST: ContextVar[RequestId | None] = ContextVar("request", default=None)
+"""The `id` of the request that the running task of the SDK has sent: it reads on there when a stream is resumed."""
+
+
+class HttpClient(httpx2.AsyncClient):
+    """Sends the SDK's requests. `max_bytes` bounds one message, `connect_s` the opening of a new session in seconds."""
+
+    def __init__(self, *, max_bytes: int, connect_s: float, reports: Reports, **options: Any) -> None:
+        super().__init__(**options)
+        self._max_bytes = max_bytes
+        self._connect_s = connect_s
+        self._reports = reports
+        self._session: str | None = None
+        self._opening: dict[str, bytes] = {}
+        self._renewing = asyncio.Lock()
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Send a request of the SDK, and return a response that it can read.
+
+        Raises what httpx2 raises before there are response headers, and `LostSessionError`.
+        """
+        self._stamp(request)
+        if request.method != "POST":
+            return self._bounded(request, await super().send(request, **options))
+        posted = _posted(request.content)
+        if posted.method in _PER_SESSION:
+            self._opening[str(posted.method)] = request.content
+        if posted.number is None or posted.method is None:
+            return await self._send_unanswered(request, posted)
+        _REQUEST.set(posted.number)
+        sent = current_delivery()
+        sent.failure, sent.cause = None, ""
+        response = await self._post(request)
+        if is_followed(response):
+            return response
+        if posted.method == "initialize":
+            self._session = response.headers.get(SESSION, "")
+        elif await self._is_lost(request, response):
+            return await self._send_again(request, response, posted.number, sent)
+        return await self._answer(response, posted.number, sent)
+
+    def _bounded(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        """Bound the response to a GET, which may resume the stream of a request, or a DELETE."""
+        number = _REQUEST.get() if "last-event-id" in request.headers else None
+        if is_compressed(response):
+            response.stream = Bounded(response.stream, 0)
+        elif number is not None and response.is_success and has_events(response):
+            return answer_stream(response, number, current_delivery(), self._max_bytes)
+        elif not has_events(response):
+            response.stream = Bounded(response.stream, self._max_bytes)
+        return response
+
+    # One request. ---------------------------------------------------------------------------------------
+
+    async def _post(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a POST. What goes wrong before the response headers is the end of the connection."""
+        try:
+            return await super().send(request, stream=True, follow_redirects=False)
+        except Exception as error:
+            self._reports.lost(reason_of_loss(error))
+            raise
+
+    async def _send_unanswered(self, request: httpx2.Request, posted: _Posted) -> httpx2.Response:
+        """Send a notification or a response of ours, to which no answer is due."""
+        response = await self._post(request)
+        if response.is_error and not (response.status_code == httpx2.codes.NOT_FOUND and SESSION in request.headers):
+            failure = await failure_of(response, self._max_bytes)
+            self._reports.refused(posted.method or "a response to its request", failure)
+        return response
+
+    async def _answer(self, response: httpx2.Response, number: RequestId, sent: Delivery) -> httpx2.Response:
+        """Make what the SDK reads of a response to a request."""
+        if has_events(response) and response.is_success and not is_compressed(response):
+            return answer_stream(response, number, sent, self._max_bytes)
+        kind, status, headers = media_type(response), response.status_code, response.headers
+        body = await read_body(response, self._max_bytes, WORDS_SECONDS if response.is_error else None)
+        found = replace(failure_from(response, body.data, number), cause=sent.cause)
+        if response.is_error:
+            error = None if body.flaw or not _is_json(kind) else read_error(body.data, number)
+            if error is None:
+                sent.failure = found
+                return failed(response.request, number, found)
+            is_modern = response.request.headers.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
+            if not (is_modern and is_prescribed(status, error[1].code)):
+                sent.failure = found
+            return replied(response.request, error[0], headers)
+        if status == httpx2.codes.OK and _is_json(kind) and not body.flaw and body.data:
+            try:
+                data, message = read_message(body.data, number)
+                if isinstance(message, mcp_types.JSONRPCResponse | mcp_types.JSONRPCError):
+                    return replied(response.request, data, headers)
+                found = replace(found, flaw=f"the response holds {message.method}, which is not an answer")
+            except ValueError as error:
+                found = replace(found, flaw=f"the response cannot be read ({error})")
+        sent.failure = replace(found, flaw=body.flaw or found.flaw or _flaw(response, kind, body.data))
+        return failed(response.request, number, sent.failure)
+
+    # Sessions, which the 2025 protocols have. -----------------------------------------------------------
+
+    def _stamp(self, request: httpx2.Request) -> None:
+        """Name the session that is current: the SDK names the first one for ever."""
+        if self._session is not None and SESSION in request.headers:
+            if self._session:
+                request.headers[SESSION] = self._session
+            else:
+                del request.headers[SESSION]
+
+    async def _is_lost(self, request: httpx2.Request, response: httpx2.Response) -> bool:
+        """Return whether a server refuses a request because it does not know the session.
+
+        404 means that (MCP, "Session Management"). Many servers say 400 or 503 in its place, which may have another
+        reason: then a `ping` in the same session gets the same status only if the session is lost.
+        """
+        status = response.status_code
+        if SESSION not in request.headers or status not in (400, 404, 503):
+            return False
+        return status == 404 or await self._ping(request) in (status, 404)
+
+    async def _ping(self, request: httpx2.Request) -> int | None:
+        """Send a `ping` in the session of a request; return its status, None if there is none in time."""
+        ping = self._like(request, PING, request.headers[SESSION])
+        with anyio.move_on_after(PING_SECONDS):
+            try:
+                response = await super().send(ping, stream=True, follow_redirects=False)
+                await response.aclose()
+            except Exception:  # noqa: BLE001  whatever keeps a ping from its answer, it tells nothing of the session
+                return None
+            return response.status_code
+        return None
+
+    async def _send_again(
+        self, request: httpx2.Request, response: httpx2.Response, number: RequestId, sent: Delivery
+    ) -> httpx2.Response:
+        """Send a request that never ran, since its session was lost, in a new session."""
+        status = response.status_code
+        lost = await failure_of(response, self._max_bytes)
+        await self._renew(request, status)
+        if sent.is_over:
+            sent.failure = lost
+            return failed(request, number, lost)
+        again = self.build_request("POST", request.url, headers=request.headers, content=request.content)
+        again.extensions = request.extensions
+        self._stamp(again)
+        response = await self._post(again)
+        if await self._is_lost(again, response):
+            sent.failure = replace(await failure_of(response, self._max_bytes), is_lost_session=True)
+            return failed(request, number, sent.failure)
+        return await self._answer(response, number, sent)
+
+    async def _renew(self, request: httpx2.Request, status: int) -> None:
+        """Open a session in place of the one of a request, unless another request has. Raises `LostSessionError`."""
+        stale = request.headers[SESSION]
+        async with self._renewing:
+            if self._session != stale:
+                return
+            started = time.monotonic()
+            try:
+                async with asyncio.timeout(self._connect_s):
+                    self._session = await self._open(request)
+            except Exception as error:  # noqa: BLE001  the network, JSON and the SDK: each ends the connection
+                reason = f"the server lost the session (HTTP {status}) and opened no new one"
+                told = f"{reason}: {error}" if str(error) else f"{reason} ({type(error).__name__})"
+                self._reports.lost(told)
+                raise LostSessionError(told) from None
+            self._reports.renewed(status, time.monotonic() - started)
+
+    async def _open(self, request: httpx2.Request) -> str:
+        """Send again what the lost session began with; return the `id` of the new one, empty if it has none."""
+        first = self._like(request, self._opening["initialize"])
+        posted = _posted(first.content)
+        sent = Delivery()
+        response = await super().send(first, stream=True, follow_redirects=False)
+        session = response.headers.get(SESSION, "")
+        result = await _result(await self._answer(response, posted.number or 0, sent))
+        if sent.failure:
+            raise LostSessionError(sent.failure.message())
+        protocol, was = result.get("protocolVersion"), request.headers.get("mcp-protocol-version")
+        if was and protocol != was:
+            raise LostSessionError(f"it speaks {protocol} now, and {was} before")
+        for method, content in self._opening.items():
+            if method != "initialize":
+                await (await super().send(self._like(request, content, session, was), stream=True)).aclose()
+        return str(session)
+
+    def _like(
+        self, request: httpx2.Request, content: bytes, session: str = "", protocol: str | None = None
+    ) -> httpx2.Request:
+        """Make a POST to where a request went, with its headers."""
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _UNHEADED}
+        headers |= {SESSION: session} if session else {}
+        headers |= {"mcp-protocol-version": protocol} if protocol else {}
+        return self.build_request("POST", request.url, headers=headers, content=content)
+
+
+def _posted(content: bytes) -> _Posted:
+    message = json.loads(content)
+    return _Posted(message.get("method"), message.get("id"))
+
+
+def _is_json(kind: str) -> bool:
+    return kind.startswith("application/json")
+
+
+def _flaw(response: httpx2.Response, kind: str, data: bytes) -> str:
+    """Say what is wrong with a response that has no error status, and no answer either."""
+    if response.next_request:
+        where = response.next_request.url.copy_with(userinfo=b"", query=None, fragment=None)
+        return f"the redirect to {where} is not followed"
+    if not data:
+        return "the response is empty"
+    if response.status_code == httpx2.codes.OK:
+        return f"the response is {kind or 'of no content type'}, expected application/json or text/event-stream"
+    return "that is not an answer"
+
+
+async def _result(response: httpx2.Response) -> dict[str, Any]:
+    """Read the result in a response made for the SDK. Raises `LostSessionError` for a JSON-RPC error."""
+    answer: dict[str, Any] = {}
+    if has_events(response):
+        async for event in httpx2.EventSource(response, max_event_size=None):
+            answer = json.loads(event.data) if event.data else {}
+            if answer.keys() & {"result", "error"}:
+                break
+        await response.aclose()
+    else:
+        answer = json.loads(await response.aread())
+    if "error" in answer:
+        raise LostSessionError(str(answer["error"].get("message")))
+    return dict(carrier.take(answer.get("result")) or {})

@@ -1,0 +1,144 @@
+"""What a project and its environment set for every run: `mcprun.toml`, `[tool.mcprun]`, `MCPRUN_…`.
+
+A flag takes precedence over the environment, that over `.env`, that over the file, and that over the default. Keys
+are the flags' names: `call-timeout = 30`. Paths belong to the folder of the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mcprun._util.special_files import read_text, refuse_special
+from mcprun.config.paths import seen_from
+from mcprun.errors import UsageError
+
+FILE, PYPROJECT, TABLE = "mcprun.toml", "pyproject.toml", "mcprun"
+
+PREFIX = "MCPRUN_"
+"""What the variable of each option begins with."""
+
+TOKEN_STORE = "MCPRUN_TOKEN_STORE"  # noqa: S105  a name
+"""The only variable with that prefix that belongs to no option: `client/auth/token_store.py` reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the file says, by key (`call_timeout`); `path` is the file, if there is one."""
+
+    path: Path | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value that a project or its environment sets. `source` is the name of the variable, or the path of the file.
+
+    The value of a variable is a text, that of a file what TOML holds.
+    """
+
+    value: Any
+    source: str
+    is_variable: bool
+
+
+def setting(key: str, variables: Mapping[str, str], files: Iterable[Config]) -> Setting | None:
+    """Return what sets an option that is not on the command line: its variable, else the first file that has its key.
+
+    A variable that is empty, or blank, is not set. None if only the default is left.
+    """
+    variable = variable_of(key)
+    if text := variables.get(variable, "").strip():
+        return Setting(text, variable, is_variable=True)
+    for file in files:
+        if key in file.values:
+            return Setting(file.values[key], str(file.path), is_variable=False)
+    return None
+
+
+def check_names(known: Iterable[str], variables: Mapping[str, str], files: Iterable[Config]) -> None:
+    """Raise `UsageError` for the first key of a file, or variable of ours, that belongs to none of the `known` keys."""
+    keys = [*known]
+    for file in files:
+        for key in file.values:
+            if key not in keys:
+                raise UsageError(f"{file.path} sets {written(key)!r}, which is no option{_hint(key, keys, written)}")
+    keys.append(_key(TOKEN_STORE))
+    for name, value in variables.items():
+        if name.startswith(PREFIX) and value.strip() and _key(name) not in keys:
+            raise UsageError(f"the environment sets {name!r}, which is no option{_hint(_key(name), keys, variable_of)}")
+
+
+def variable_of(key: str) -> str:
+    """Return the name of an option's variable: `MCPRUN_CALL_TIMEOUT`."""
+    return f"{PREFIX}{key.upper()}"
+
+
+def written(key: str) -> str:
+    """Return a key as a file has it: `call-timeout`."""
+    return key.replace("_", "-")
+
+
+def find_config(folder: Path | None = None) -> Config:
+    """Find the nearest file that sets anything, in a folder (this one) or one above it, up to that of a repository.
+
+    Its paths are given as seen from this folder. Raises `UsageError` for one that can't be read.
+    """
+    here = Path.cwd().resolve()
+    start = (folder or here).resolve()
+    for place in (start, *start.parents):
+        for path, table in _tables(place):
+            keys = {key.replace("-", "_"): value for key, value in table.items()}
+            return Config(path, {key: seen_from(here, place, key, value) for key, value in keys.items()})
+        if (place / ".git").exists():
+            break
+    return Config()
+
+
+def environment() -> dict[str, str]:
+    """Return the environment, and what `.env` in this folder or one above it sets besides.
+
+    A variable of ours that is empty in the environment is not set there, so that `.env` may set it.
+    Raises `UsageError` for a `.env` that can't be read.
+    """
+    from dotenv import dotenv_values, find_dotenv
+
+    file = find_dotenv(usecwd=True)
+    try:
+        found = dotenv_values(stream=io.StringIO(read_text(Path(file)), newline=None)) if file else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"can't read {file}: {error}") from None
+    environ = {name: value for name, value in os.environ.items() if value.strip() or not name.startswith(PREFIX)}
+    return {name: value for name, value in {**found, **environ}.items() if value is not None}
+
+
+def _tables(place: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for name in (FILE, PYPROJECT):
+        path = place / name
+        if name == FILE:
+            refuse_special(path)
+        if not path.is_file():
+            continue
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"can't read {path}: {error}") from None
+        table = content if name == FILE else content.get("tool", {}).get(TABLE)
+        if isinstance(table, dict):
+            yield path, table
+
+
+def _key(variable: str) -> str:
+    return variable.removeprefix(PREFIX).lower()
+
+
+def _hint(key: str, keys: Iterable[str], form: Callable[[str], str]) -> str:
+    """Return the end of a message that suggests the key which is most like one that is unknown, if any is."""
+    close = difflib.get_close_matches(key, keys, n=1)
+    return f"; did you mean {form(close[0])!r}?" if close else ""

@@ -1,0 +1,1 @@
+"""Execute a run on a Ray cluster: actors, their messages and the cluster's lifetime."""

@@ -1,0 +1,147 @@
+"""Going on with a run: what of it stays, and whether its prompts are still the same. Pure, but for reading the run."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from mcprun._util.json_value import JsonObject
+from mcprun._version import __version__
+from mcprun.engine.verdict_rules import changed_rule
+from mcprun.errors import UsageError
+from mcprun.prompts.file import PromptsFile
+from mcprun.prompts.verified_file import Known
+from mcprun.runs.outline import Outline
+from mcprun.runs.records import Verdict
+from mcprun.runs.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How the queries of a prompts file differ from those that a run was begun with, by id."""
+
+    changed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    is_reordered: bool = False
+
+    @classmethod
+    def between(cls, before: Mapping[str, str], after: Mapping[str, str]) -> Self:
+        """Compare two sets of queries, each a digest by id, in order."""
+        return cls(
+            changed=tuple(name for name in after if name in before and before[name] != after[name]),
+            added=tuple(name for name in after if name not in before),
+            removed=tuple(name for name in before if name not in after),
+            is_reordered=[name for name in before if name in after] != [name for name in after if name in before],
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.added or self.removed or self.is_reordered)
+
+    def __str__(self) -> str:
+        told = [
+            f"{len(names)} {how} ({_some(names)})"
+            for how, names in (("changed", self.changed), ("added", self.added), ("removed", self.removed))
+            if names
+        ]
+        if self.is_reordered:
+            told.append("the order of its queries")
+        return ", ".join(told)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A run that is to go on. With `retry_errors`, what ended in an error is tried again.
+
+    `arguments` are the rules that it is to go on with, as `run.json` keeps them (`engine/verdict_rules.py`). With
+    `force`, the prompts and the rules may differ from those it was begun with: what no longer matches is dropped.
+    """
+
+    run: Run
+    retry_errors: bool = False
+    force: bool = False
+    arguments: JsonObject | None = None
+
+    def known(self) -> Known | None:
+        """Give what this mcprun has found the prompts to hold, if it was a whole file that is simple enough."""
+        record = self.run.record
+        prompts = record.prompts
+        if prompts.scripted is None or prompts.judged is None or record.versions.get("mcprun") != __version__:
+            return None
+        digests = self.run.digests
+        if len(digests) != prompts.queries:
+            return None
+        return Known(prompts.sha256, digests, prompts.scripted, prompts.judged)
+
+    def checked(self, prompts: PromptsFile) -> Container[str]:
+        """Return the ids of the queries whose verdicts are kept.
+
+        Raises `UsageError` if queries, or rules by which they were judged, have changed, unless `force` is set. Also
+        raises it if what is selected leaves out what is done.
+        """
+        if (rule := self._changed_rule()) and any(True for _ in self._done()):
+            if self.force:
+                return frozenset()
+            raise UsageError(
+                f"{rule} is not what {self.run.path} was begun with, and verdicts that were reached without it would"
+                f" stay: give {rule} as it was, or --force to run all queries again"
+            )
+        before, after = self.run.digests, prompts.digests
+        difference = None if before is after else Difference.between(before, after)
+        if difference and not self.force:
+            self._refuse(prompts, difference)
+        if not self.force and self.run.record.prompts.runs > prompts.runs:
+            self._refuse_fewer(prompts)
+        if not difference:
+            return after
+        return frozenset(name for name in after if before.get(name) == after[name])
+
+    def _changed_rule(self) -> str:
+        record = self.run.record
+        return "" if self.arguments is None else changed_rule(record.arguments, self.arguments, record.model.kind)
+
+    def is_done(self, transcript: Outline) -> bool:
+        """Return whether a query is done. A `skipped` one is not, nor one whose error belongs to the end of the run."""
+        if transcript.verdict is Verdict.ERROR:
+            return not self.retry_errors and (transcript.id, transcript.repeat) not in self._again
+        return transcript.verdict is not Verdict.SKIPPED
+
+    @cached_property
+    def _again(self) -> frozenset[tuple[str, int]]:
+        return frozenset(self.run.record.again)
+
+    def _done(self) -> Iterator[Outline]:
+        return (one for one, _ in Run.outlines(self.run.path) if self.is_done(one))
+
+    def _refuse_fewer(self, prompts: PromptsFile) -> None:
+        """Say which queries were run more often than they are to be now."""
+        done = (one for one in self._done() if one.id in prompts.digests)
+        if lost := dict.fromkeys(one.id for one in done if one.repeat > prompts.repeats_of(one.id)):
+            raise UsageError(
+                f"{self.run.path} has more repeats of {_some(lost)} done than are asked for now:"
+                " ask for no less, or give --force to drop them"
+            )
+
+    def _refuse(self, prompts: PromptsFile, difference: Difference) -> None:
+        """Say what differs, unless it is only that more is selected of the same file."""
+        path = self.run.path
+        if prompts.sha256 != self.run.record.prompts.sha256:
+            raise UsageError(
+                f"{prompts.name} is not what {path} was begun with: {difference}."
+                " Put it back, or give --force to go on with what still matches"
+            )
+        done = {one.id for one in self._done()}
+        if lost := [name for name in difference.removed if name in done]:
+            raise UsageError(
+                f"--filter, --limit or --shard leave out what {path} has done already ({_some(lost)}):"
+                " select no less, or give --force to drop it"
+            )
+
+
+def _some(names: Iterable[str]) -> str:
+    """Name the first few."""
+    names = list(names)
+    told = ", ".join(repr(name) for name in names[:5])
+    return told if len(names) <= 5 else f"{told} and {len(names) - 5} more"

@@ -1,0 +1,196 @@
+"""Asks the server for what a query takes from it: its own prompt (`prompts/get`), and resources (`resources/read`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import mcp_types
+
+from mcprun._util.deadline import Deadline
+from mcprun._util.json_value import JsonObject
+from mcprun.client.catalog import list_prompts, list_resources, list_templates, names
+from mcprun.client.request_owner import Caller
+from mcprun.client.results import Reading, note, read_prompt, read_resource
+from mcprun.client.session import TIMEOUT, NoResult, Server
+from mcprun.engine.opening_blocks import opening, prompt_messages, resource_blocks
+from mcprun.engine.server_requests import QueryAsker
+from mcprun.errors import ErrorKind, QueryError
+from mcprun.prompts.query import Query
+from mcprun.prompts.server_input import ServerPrompt
+from mcprun.runs.events import Emit, PromptGet, ResourceRead, Where
+from mcprun.runs.warn_once import Warn, drop_warning
+from mcprun.tools.format import Show
+
+_WORDS = 500
+"""Characters of a server's own words that a message repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens one conversation. `clock` returns the deadline of a request; `waiting_for` records the request in flight.
+
+    What the server asks before it gives something is answered by the `asker`. `malformed` collects the
+    problems of results that could be read in part.
+    """
+
+    server: Server
+    where: Where
+    asker: QueryAsker
+    emit: Emit
+    clock: Callable[[], Deadline]
+    waiting_for: Callable[[str], AbstractContextManager[None]]
+    malformed: list[str]
+    warn: Warn = drop_warning
+
+    async def open(self, query: Query) -> list[JsonObject]:
+        """Give what the conversation begins with, as messages of the Messages API, the last one the user's.
+
+        Resources come first, in the order of the query, then the messages of the server's prompt, then the user's own.
+        Raises `QueryError`: `server_died`, `request_timeout`, or `prompts` for what the server does not have, does not
+        give, or gives in a form that no conversation can begin with.
+        """
+        blocks = [block for uri in query.resources or () for block in await self._read(uri)]
+        given = await self._get(query.server_prompt) if query.server_prompt else []
+        try:
+            return opening(blocks, given, next(iter(query.user_messages), None))
+        except ValueError as error:  # of resources there is always something, and of the user
+            raise _refused(f"{_prompt(query.server_prompt)} can't be played: {error}") from None
+
+    async def _get(self, asked: ServerPrompt) -> list[JsonObject]:
+        """Get the server's prompt."""
+        event = PromptGet(
+            where=self.where,
+            prompt=asked.name,
+            arguments=asked.arguments,
+            server=self.server.number,
+            log_offset=self.server.log_offset,
+        )
+        params = mcp_types.GetPromptRequestParams(name=asked.name, arguments=asked.arguments or None)
+        try:
+            request = mcp_types.GetPromptRequest(params=params)
+            reading = await self._ask(event, request, "prompts", _prompt(asked), read_prompt)
+        except NoResult as error:
+            raise _refused(await self._why_no_prompt(asked, error)) from None
+        self._check(reading, "messages", f"{_prompt(asked)} could not be had")
+        try:
+            return prompt_messages(reading.result, self.warn)
+        except ValueError as error:
+            raise _refused(f"{_prompt(asked)} can't be played: {error}") from None
+
+    async def _read(self, uri: str) -> list[JsonObject]:
+        """Read a resource."""
+        event = ResourceRead(where=self.where, uri=uri, server=self.server.number, log_offset=self.server.log_offset)
+        request = mcp_types.ReadResourceRequest(params=mcp_types.ReadResourceRequestParams(uri=uri))
+        try:
+            reading = await self._ask(event, request, "resources", _resource(uri), read_resource)
+        except NoResult as error:
+            raise _refused(await self._why_no_resource(uri, error)) from None
+        self._check(reading, "contents", f"{_resource(uri)} could not be read")
+        try:
+            return resource_blocks(reading.result, self.warn) + ([note(reading.problems)] if reading.problems else [])
+        except ValueError as error:
+            raise _refused(f"{_resource(uri)} can't be sent: {error}") from None
+
+    def _check(self, reading: Reading, key: str, failed: str) -> None:
+        """Record the problems of a result. Raises `QueryError` (`prompts`) if nothing in it could be read."""
+        if reading.problems:
+            problems = f"the server sent an invalid result: {'; '.join(reading.problems)}"
+            if not reading.result[key]:
+                raise _refused(f"{failed}: {problems}")
+            self.malformed.append(f"{failed} whole: {problems}")
+
+    async def _ask(
+        self,
+        event: PromptGet | ResourceRead,
+        request: mcp_types.GetPromptRequest | mcp_types.ReadResourceRequest,
+        capability: str,
+        what: str,
+        read: Callable[[JsonObject], Reading],
+    ) -> Reading:
+        """Send a request, read its result, and emit an event.
+
+        Raises `NoResult` if the server gives none, `QueryError` as `open` does.
+        """
+        if not self.server.has(capability):
+            raise _refused(f"the server has no {capability}, and the query asks for {what}")
+        started = time.monotonic()
+        caller = Caller(self.asker, 0, None, self.clock(), self.asker.deadline)
+
+        def tell(problem: str | None = None, error: str | None = None) -> None:
+            self.emit(replace(event, seconds=time.monotonic() - started, problem=problem, error=error))
+
+        try:
+            with self.waiting_for(what):
+                result = await self.server.request(request, what, caller.clock.seconds, caller)
+        except NoResult as error:
+            tell(error.problem, error.error)
+            self._raise_failure()
+            if error.problem == TIMEOUT:
+                raise QueryError(ErrorKind.REQUEST_TIMEOUT, str(error)) from None
+            raise
+        except (QueryError, asyncio.CancelledError) as error:
+            tell(str(error.kind) if isinstance(error, QueryError) else "cancelled")
+            raise
+        reading = read(result)
+        tell("invalid result" if reading.problems else None)
+        self._raise_failure()
+        return reading
+
+    def _raise_failure(self) -> None:
+        """End the query where the model could not be asked on the server's behalf, whatever that made of it."""
+        if self.asker.failure:
+            raise self.asker.failure
+
+    async def _why_no_prompt(self, asked: ServerPrompt, error: NoResult) -> str:
+        """Return why a prompt could not be had, and what the server's list says of it."""
+        why = f"{_prompt(asked)} could not be had: {_said(error)}"
+        try:
+            listed = await list_prompts(self.server, self.clock().seconds)
+        except NoResult:
+            return why
+        found = next((one for one in listed if one["name"] == asked.name), None)
+        if found is None:
+            return f"{why}; {_only(listed, 'prompts', 'name')}"
+        arguments = found.get("arguments") or []
+        missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
+        return f"{why}; it needs arguments that are missing: {names(missing, 'name')}" if missing else why
+
+    async def _why_no_resource(self, uri: str, error: NoResult) -> str:
+        """Return why a resource could not be read, and what the server's lists say of it."""
+        why = f"{_resource(uri)} could not be read: {_said(error)}"
+        try:
+            listed = await list_resources(self.server, self.clock().seconds)
+            templates = await list_templates(self.server, self.clock().seconds)
+        except NoResult:
+            return why
+        if any(one["uri"] == uri for one in listed):
+            return why
+        more = f"; templates: {names(templates, 'uriTemplate')}" if templates else ""
+        return f"{why}; {_only(listed, 'resources', 'uri')}{more}"
+
+
+def _only(listed: list[JsonObject], what: str, key: str) -> str:
+    """Say that something is not in a list of the server, and what is."""
+    return f"the server does not list it, but {names(listed, key)}" if listed else f"the server lists no {what}"
+
+
+def _prompt(asked: ServerPrompt | None) -> str:
+    return f"prompt {Show().value(asked.name if asked else '')}"
+
+
+def _resource(uri: str) -> str:
+    return f"resource {Show().value(uri)}"
+
+
+def _said(error: NoResult) -> str:
+    """Return a server's own words on one line."""
+    return " ".join(str(error).split())[:_WORDS]
+
+
+def _refused(message: str) -> QueryError:
+    """Return the error of a query that asks for what the server does not give: no other kind is nearer."""
+    return QueryError(ErrorKind.PROMPTS, message)

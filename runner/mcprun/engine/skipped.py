@@ -1,0 +1,72 @@
+"""Queries that a run does not come to, and how a conversation stops that no model has ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mcprun.errors import ErrorKind, RunError
+from mcprun.prompts.query import Query
+from mcprun.runs.events import Event, ExchangeEnd, QueryEnd, Warned
+from mcprun.runs.records import ErrorInfo, Transcript, Verdict
+
+
+def untried(query: Query, repeat: int, reason: RunError, *, system: str | None, model: str) -> Transcript:
+    """Make the transcript of a query that the run did not come to; `system` is that of queries without their own."""
+    return Transcript(
+        id=query.id,
+        repeat=repeat,
+        verdict=Verdict.SKIPPED,
+        stop=stop_of(reason.kind),
+        prompt=query.said,
+        system=query.system or system,
+        model=query.model or model,
+        messages=[],
+        calls=[],
+        text="",
+        checks=[],
+        turns=[],
+        attempts=0,
+        error=ErrorInfo(kind=reason.kind, message=f"not started: {reason}"),
+    )
+
+
+def faulted(query: Query, repeat: int, message: str, *, system: str | None, model: str) -> Transcript:
+    """Return the transcript of a query that ended in an unexpected exception outside any attempt."""
+    nothing = untried(query, repeat, RunError(ErrorKind.FAULT, message), system=system, model=model)
+    return emptied(nothing, message)
+
+
+def emptied(transcript: Transcript, message: str) -> Transcript:
+    """Return a transcript without its conversation, whose verdict is an error (`fault`) with a message."""
+    return Transcript(
+        id=transcript.id,
+        repeat=transcript.repeat,
+        verdict=Verdict.ERROR,
+        stop=stop_of(ErrorKind.FAULT),
+        prompt=transcript.prompt,
+        system=transcript.system,
+        model=transcript.model,
+        messages=[],
+        calls=[],
+        text="",
+        checks=[],
+        turns=[],
+        attempts=transcript.attempts,
+        error=ErrorInfo(kind=ErrorKind.FAULT, message=message),
+    )
+
+
+def unrecordable(event: Event, reason: str) -> Event:
+    """Return the event that replaces one whose values can't be redacted or written."""
+    if isinstance(event, QueryEnd | ExchangeEnd):
+        # The prompt may be the value that can't be redacted.
+        bare = event.transcript.model_copy(update={"prompt": "", "system": None})
+        return replace(event, transcript=emptied(bare, f"the conversation could not be recorded: {reason}"))
+    return Warned(where=event.where, message=f"the event {event.name} could not be recorded: {reason}")
+
+
+def stop_of(kind: ErrorKind) -> str:
+    """Say how a conversation stopped that the model did not end."""
+    if kind.endswith("_timeout"):
+        return "timeout"
+    return "cancelled" if kind is ErrorKind.CANCELLED else "error"

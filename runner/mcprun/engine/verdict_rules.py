@@ -1,0 +1,124 @@
+"""The options of a run that influence its verdicts: which queries were asked, of whom, and how they were judged. Pure.
+
+Runs that differ in them can't be parts of one run: their verdicts would not mean the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from mcprun._util.json_value import JsonObject
+from mcprun.runs.records import RunRecord
+from mcprun.tools.toolset import changes
+
+RULES: Mapping[str, Any] = {
+    "filters": (), "limit": None, "repeat": 1, "pass_rate": None, "allow_tool_errors": False, "allow_tool": (),
+    "deny_tool": (), "read_only": False, "on_divergence": "continue", "scrub": (), "ignore": (), "system": None,
+    "effort": None, "thinking": None, "tool_choice": None, "bare_api": False, "elicit": "decline", "roots": (),
+    "protocol": "auto", "fresh_server": False, "server_args": (),
+}  # fmt: skip
+"""Each such option, as `arguments` of `run.json` name it, and its default, which is not kept there."""
+
+_JUDGING = ("allow_tool_errors", "allow_tool", "deny_tool", "read_only", "on_divergence")
+_COMPARING = ("scrub", "ignore")
+"""Rules by which a conversation is judged, and those by which a replayed call is."""
+
+_ORDERED = frozenset({"server_args"})
+
+_FLAGS = {"filters": "--filter", "roots": "--root", "server_args": "the server's command line"}
+
+LIMITS: Mapping[str, str] = {
+    "max_turns": "--max-turns", "max_calls": "--max-calls", "max_sampling": "--max-sampling",
+    "max_tokens": "--max-tokens", "max_result_bytes": "--max-result-bytes", "request_seconds": "--request-timeout",
+    "call_seconds": "--call-timeout", "max_call_seconds": "--max-call-timeout", "query_seconds": "--query-timeout",
+}  # fmt: skip
+"""Limits of one query, by their names in `run.json`. Those of a whole run skip queries, which shows by itself."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_FOLDERS = re.compile(r"(?:[A-Za-z]:)?(?:[^\s/\\]*[/\\])+")
+
+
+def as_arguments(rules: Mapping[str, Any]) -> JsonObject:
+    """Return those of a run's options that are rules and not their defaults, as `arguments` of `run.json` hold them."""
+    named = {name: _listed(rules[name]) for name in RULES if name in rules}
+    return {name: value for name, value in named.items() if value != _listed(RULES[name])}
+
+
+def changed_rule(before: JsonObject, after: JsonObject, kind: str) -> str:
+    """Return the first flag that judges a conversation and differs between the arguments of two runs; empty if none.
+
+    `kind` is that of the model: what is scrubbed counts where a recording is replayed.
+    """
+    names = (*_JUDGING, *_COMPARING) if kind == "replay" else _JUDGING
+    return next((_flag(name) for name in names if _rule(before, name) != _rule(after, name)), "")
+
+
+def difference(before: RunRecord, after: RunRecord) -> str:
+    """Describe the first rule, or whoever answered, that differs between two runs; empty if none does."""
+    for name in RULES:
+        if _rule(before.arguments, name) != _rule(after.arguments, name):
+            return f"{_flag(name)} was another"
+    if (before.model.kind, _model(before)) != (after.model.kind, _model(after)):
+        return f"{before.model.name} answered, and {after.model.name}"
+    if before.judge and after.judge and before.judge.name != after.judge.name:
+        return f"{before.judge.name} graded, and {after.judge.name} (--judge-model)"
+    for name, flag in LIMITS.items():
+        if name in before.limits and name in after.limits and before.limits[name] != after.limits[name]:
+            return f"{flag} was another"
+    if before.versions.get("mcprun") != after.versions.get("mcprun"):
+        return f"mcprun was {before.versions.get('mcprun')}, and {after.versions.get('mcprun')}"
+    return _other_server(before, after)
+
+
+def _other_server(before: RunRecord, after: RunRecord) -> str:
+    """Describe how two servers differ. Where they are may differ from machine to machine: only names count."""
+    one, other = before.server, after.server
+    if one and other:
+        if (one.name, one.version) != (other.name, other.version):
+            return f"the server was {one.name} {one.version}, and {other.name} {other.version}"
+        if told := changes(one.tools, other.tools):
+            return f"the server had other tools ({told})"
+    started = [_server(record.arguments) for record in (before, after)]
+    if started[0] != started[1]:
+        return f"the server was {before.arguments.get('server')}, and {after.arguments.get('server')}"
+    names = [sorted(_names(record.arguments)) for record in (before, after)]
+    return "--env or --header named others" if names[0] != names[1] else ""
+
+
+def _rule(arguments: JsonObject, name: str) -> Any:
+    value = arguments.get(name, RULES[name])
+    if isinstance(value, tuple | list):
+        return list(value) if name in _ORDERED else sorted({str(one) for one in value})
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple | list) else value
+
+
+def _flag(name: str) -> str:
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+
+
+def _model(record: RunRecord) -> str:
+    """Return the model's name; a recording is known by its queries, and may be in another folder on each machine."""
+    return record.model.name if record.model.kind != "replay" else ""
+
+
+def _server(arguments: JsonObject) -> str:
+    """Return what a server is started or reached by, without folders and without the port of a local one."""
+    server = str(arguments.get("server", ""))
+    if "://" not in server:
+        return _FOLDERS.sub("", server)
+    url = urlsplit(server)
+    return urlunsplit(url._replace(netloc="localhost")) if url.hostname in _LOOPBACK else server
+
+
+def _names(arguments: JsonObject) -> set[str]:
+    """Return the names of the variables and headers that the server was given; their values are not kept."""
+    given = [str(one).partition("=")[0] for one in arguments.get("env", ())]
+    return {*given, *(f"{str(one).partition(':')[0].lower()}:" for one in arguments.get("header", ()))}

@@ -1,0 +1,134 @@
+"""Where queries are run: the servers, the model and the judge, and all that the tries at queries share.
+
+A run has one in its own process; with `--ray` there is one in each actor (`engine/ray/run.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from mcprun._util.deadline import Gate
+from mcprun._util.gc_tuning import growing
+from mcprun._util.json_value import JsonObject
+from mcprun._util.run_stop import Ending
+from mcprun._util.tasks import meanwhile
+from mcprun.client.connector import Connector
+from mcprun.client.pool import Pool
+from mcprun.client.server_log import ServerLog
+from mcprun.client.session import described
+from mcprun.client.transports.process import Ahead
+from mcprun.engine.attempts import Attempts
+from mcprun.engine.judge import open_judge
+from mcprun.engine.tool_loop import Divergence, GivenDivergence, Loop
+from mcprun.engine.worker_config import Setup
+from mcprun.models.access_policy import Access
+from mcprun.models.base import Model
+from mcprun.models.budget import Budget
+from mcprun.models.message_batches.queue import Waves
+from mcprun.models.rate_limit import Throttle
+from mcprun.models.replay import ReplayModel
+from mcprun.prompts.query import Query
+from mcprun.runs.billed_reply import Paid
+from mcprun.runs.events import Emit, Warned, Where
+from mcprun.runs.records import Said, ServerRecord, Transcript
+from mcprun.runs.redaction import Redactor
+from mcprun.runs.warn_once import WarnOnce
+from mcprun.tools.format import Show
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """A place that is ready: what answers there (`about`), and how to `run` a query's repeat (see `Attempts.run`)."""
+
+    about: ServerRecord
+    run: Callable[[Query, int], Awaitable[Transcript]]
+
+
+@asynccontextmanager
+async def workplace(
+    setup: Setup,
+    log: ServerLog,
+    emit: Emit,
+    ending: Ending,
+    earlier: Iterable[Paid] = (),
+    *,
+    waves: Waves | None = None,
+    throttle: Throttle | None = None,
+    access: Access,
+    ahead: Ahead | None = None,
+) -> AsyncIterator[Workplace]:
+    """Start the servers and make the model; end them with the context. Raises `RunError`.
+
+    The servers' stderr goes to `log`. `earlier` are the replies that earlier processes took of the budget. Batches
+    go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one. `access`
+    judges refusals of their credentials. The first server may have been started `ahead`.
+    """
+    limits, show, warn = setup.limits, Show(setup.redactor.text), WarnOnce(emit)
+    connector = connector_of(setup, log, emit, ahead)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        with growing():  # clients import half of what they need only when they are made
+            await enter(meanwhile(setup.model.load()))  # about as long as a server takes to start
+            pool = Pool(connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit)
+            servers = await enter(pool)
+            budget = Budget.begun(limits, emit, setup.model.record.kind, earlier)
+            opening = setup.model.open(
+                limits, emit, setup.scrubber, show, budget, waves=waves, throttle=throttle, warn=warn, access=access
+            )
+            model = await enter(opening)
+            judge = await enter(open_judge(setup.judge, model, limits, emit, show, budget, throttle, access=access))
+        if setup.permit and not servers.first.tools.only(setup.permit).names:
+            emit(Warned(message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"))
+        loop = Loop(
+            model=model,
+            limits=limits,
+            system=setup.system,
+            emit=emit,
+            permit=setup.permit,
+            offers=setup.offers,
+            divergence=_divergence(model, setup.redactor),
+            given_divergence=_given_divergence(model, setup.redactor),
+            stop_diverged=setup.on_divergence == "stop",
+            gate=Gate(limits.concurrency) if setup.model.is_batched else None,
+            approve=model.approve if isinstance(model, ReplayModel) else None,
+            warn=warn,
+        )
+        attempts = Attempts(
+            loop, judge, servers, setup.allow_tool_errors, setup.on_divergence != "continue", show, ending
+        )
+        yield Workplace(described(servers.first), attempts.run)
+
+
+def connector_of(setup: Setup, log: ServerLog, emit: Emit, ahead: Ahead | None = None) -> Connector:
+    """Make what connects to the server, whose stderr goes to `log`; the first may have been started `ahead`."""
+    return Connector(
+        setup.target,
+        log=log,
+        seconds=setup.limits.connect_seconds,
+        most=setup.limits.max_result_bytes,
+        most_seconds=setup.limits.most_call_seconds,
+        emit=emit,
+        protocol=setup.protocol,
+        offers=setup.offers,
+        ahead=ahead,
+    )
+
+
+def _divergence(model: Model, redactor: Redactor) -> Divergence | None:
+    """Hold live calls against a recording, if one is played back: without secrets, as the recording is."""
+    if not isinstance(model, ReplayModel):
+        return None
+    return lambda query, where, number, call: model.divergence(query, where, number, redactor.value(call))
+
+
+def _given_divergence(model: Model, redactor: Redactor) -> GivenDivergence | None:
+    """Hold what the server gives to begin with against a recording, as `_divergence` does with calls."""
+    if not isinstance(model, ReplayModel):
+        return None
+
+    def differs(query: Query, where: Where, given: list[JsonObject]) -> str:
+        return model.given_divergence(query, where, redactor.value(Said(messages=given)).messages)
+
+    return differs

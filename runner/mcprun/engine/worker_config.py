@@ -1,0 +1,61 @@
+"""What queries are run with: plain values, known before a server is started or an SDK imported."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.client.request_owner import Offers
+from mcprun.client.target import Target
+from mcprun.errors import UsageError
+from mcprun.limits import AUTO, Limits
+from mcprun.models.select import Choice
+from mcprun.runs.redaction import Redactor
+from mcprun.tools.toolset import Permit, ToolSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What queries are run with, wherever that is: plain values, which can be sent to another machine.
+
+    `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
+    the `scrubber` takes out does not count there.
+    """
+
+    target: Target
+    protocol: str = AUTO
+    model: Choice
+    judge: Choice | None = None
+    limits: Limits = field(default_factory=Limits)
+    system: str | None = None
+    allow_tool_errors: bool = False
+    permit: Permit = field(default_factory=Permit)
+    offers: Offers = field(default_factory=Offers)
+    servers: int = 1
+    fresh_server: bool = False
+    redactor: Redactor = field(default_factory=Redactor)
+    scrubber: Scrubber = field(default_factory=Scrubber)
+    on_divergence: Literal["continue", "fail", "stop"] = "continue"
+
+    def check_tool_choice(self, listed: Sequence[JsonObject]) -> None:
+        """Raise `UsageError` where `--tool-choice` names none of the tools that the model may use.
+
+        `listed` are the server's tools as the wire has them. The API refuses every request with such a choice.
+        """
+        name = self.model.manner.named_tool
+        if name is None or not self.model.record.is_asked:
+            return
+        usable = ToolSet.of(listed).only(self.permit).names.values()
+        if name in usable:
+            return
+        if any(tool["name"] == name for tool in listed):
+            why = "which may not be used: see --allow-tool, --deny-tool, --read-only, and mcprun tools --lint"
+        elif close := difflib.get_close_matches(name, usable, n=1):
+            why = f"which the server does not list; did you mean {close[0]}?"
+        else:
+            why = f"which the server does not list; it has: {', '.join(sorted(usable)) or 'no tools'}"
+        raise UsageError(f"--tool-choice names {name}, {why}")

@@ -1,0 +1,269 @@
+"""Validate JSON Schema 2020-12: no reference is fetched, numbers are exact, the caller chooses the pattern dialect.
+
+JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Only this module, its keywords and its
+violations use `jsonschema`.
+Validation may take any time here; `evaluation/bounded.py` bounds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import best_match
+from jsonschema.protocols import Validator
+from jsonschema_specifications import REGISTRY as SPECIFICATIONS
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from mcprun.evaluation.json_schema_keywords import keywords, unique_items
+from mcprun.evaluation.patterns import Search, compile_pattern
+from mcprun.evaluation.schema_references import VALUES, is_local, referred
+from mcprun.evaluation.schema_violations import path_of, reason_of
+
+_MAX_NOTES = 10
+"""Patterns, and references, that one validation reports as skipped."""
+
+_MAX_NOTE = 300
+"""Characters of a note, which holds a pattern or a reference."""
+
+
+class InvalidSchemaError(ValueError):
+    """A value is not a JSON Schema. `path` is the JSON path of the problem."""
+
+    def __init__(self, path: str, message: str) -> None:
+        self.path = path
+        self.message = message
+        super().__init__(f"at {path}: {self.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A violation of a schema: the JSON path (`$` for the whole value) and a message."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"at {self.path}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a validation.
+
+    `unread` names the patterns that were skipped, `unresolved` the references and other parts that can't be followed,
+    each with the reason.
+    """
+
+    problem: Problem | None = None
+    unread: tuple[str, ...] = ()
+    unresolved: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The patterns and references that were skipped."""
+        return self.unread + self.unresolved
+
+
+def check_schema(schema: Any) -> None:
+    """Validate a schema by the metaschema. Raises `InvalidSchemaError`.
+
+    `format` is not asserted: patterns of JSON Schema are ECMA-262, which Python's `re` can't always read. The caller
+    must bound the nesting of the schema.
+    """
+    error = next(_METASCHEMA.iter_errors(schema), None)
+    if error is not None:
+        raise InvalidSchemaError(path_of(error), reason_of(error))
+
+
+def is_schema(value: Any) -> bool:
+    """Return whether a value is a schema by the metaschema."""
+    return bool(_METASCHEMA.is_valid(value))
+
+
+def check_users_schema(schema: Any) -> None:
+    """Check a schema that mcprun's user wrote: valid, self-contained, and with patterns that Python's `re` reads.
+
+    Raises `ValueError`, which names the keyword, reference or pattern that is wrong.
+    """
+    check_schema(schema)
+    for part, resolver in _parts(schema):
+        dialect = part.get("$schema")
+        if isinstance(dialect, str) and dialect.rstrip("#") not in _DIALECTS:
+            raise ValueError(f"$schema {dialect!r} is unknown, and is not fetched")
+        for keyword in ("$ref", "$dynamicRef"):
+            reference = part.get(keyword)
+            if isinstance(reference, str) and not _leads_to_schema(resolver, reference):
+                raise ValueError(f"{keyword} {reference!r} is not within the schema, and nothing is fetched")
+        patterns = [part["pattern"]] if isinstance(part.get("pattern"), str) else []
+        for pattern in [*patterns, *part.get("patternProperties", ())]:
+            try:
+                compile_pattern(pattern)
+            except ValueError as error:
+                raise ValueError(f"pattern {pattern!r} is not a regular expression: {error}") from None
+
+
+@dataclass(slots=True)
+class SchemaValidator:
+    """Validates values against one schema, which must be valid by the metaschema.
+
+    `search` matches the schema's patterns. A pattern of another dialect, or a reference that leaves the document, is
+    skipped and noted.
+    """
+
+    schema: Any
+    search: Search
+    _unread: dict[str, None] = field(default_factory=dict)
+    _unresolved: dict[str, None] = field(default_factory=dict)
+    _validator: Validator | None = None
+
+    def outcome(self, value: Any, part: Any = None) -> Outcome:
+        """Validate a value against the schema, or against `part` of it. Raises nothing but `RecursionError`."""
+        self._unread.clear()
+        self._unresolved.clear()
+        if self._validator is None:
+            own = keywords(self._find, self._unresolvable)
+            self._validator = _validator(_in_one_dialect(self.schema), own)
+        validator = self._validator if part is None else self._validator.evolve(schema=_in_one_dialect(part))
+        problem = None
+        try:
+            error = best_match(validator.iter_errors(value))
+            if error is not None:
+                problem = Problem(path_of(error), reason_of(error))
+        except RecursionError:
+            raise
+        except Exception as error:  # noqa: BLE001  a reference to a value that is not a schema raises any exception
+            self._unresolvable(f"the schema can't be followed: {type(error).__name__}: {error}")
+        return Outcome(problem, tuple(self._unread), tuple(self._unresolved))
+
+    def _find(self, pattern: str, text: str) -> bool | None:
+        found = self.search(pattern, text)
+        if found is None and len(self._unread) < _MAX_NOTES:
+            self._unread[shortened(f"the pattern {pattern!r} can't be read, and is not checked")] = None
+        return found
+
+    def _unresolvable(self, note: str) -> None:
+        if len(self._unresolved) < _MAX_NOTES:
+            self._unresolved[shortened(note)] = None
+
+
+def bound_work(schema: Any) -> float:
+    """Count the nodes of a schema with its references expanded: a bound on the steps of validating a scalar.
+
+    Multiplied by the nodes of a value, it bounds the steps of validating that value: each part of the schema meets each
+    part of the value at most once. Infinite for circular schemas, for references other than JSON Pointers, and for
+    keywords that may take longer: patterns, `$dynamicRef` and `unevaluated…`.
+    """
+    known: dict[int, float] = {}
+
+    def nodes(part: Any) -> float:
+        if isinstance(part, str):
+            return 1 + len(part) // 100
+        if not isinstance(part, dict | list):
+            return 1
+        if id(part) in known:
+            return known[id(part)]
+        known[id(part)] = float("inf")  # while it is expanded: a circle
+        total = 1.0
+        for key, item in part.items() if isinstance(part, dict) else enumerate(part):
+            total += nodes(item)
+            if key in _UNBOUND or (key in _UNBOUND_TEXTS and isinstance(item, str)):
+                total = float("inf")
+            elif key == "$ref" and isinstance(item, str):
+                total += nodes(referred(schema, item)) if is_local(item) else float("inf")
+        known[id(part)] = total
+        return total
+
+    try:
+        return nodes(schema)
+    except RecursionError:
+        return float("inf")
+
+
+_UNBOUND = frozenset({"patternProperties", "unevaluatedProperties", "unevaluatedItems"})
+_UNBOUND_TEXTS = frozenset({"pattern", "$dynamicRef", "$id", "$schema", "$recursiveRef"})
+
+
+def count_nodes(value: Any, most: float) -> float:
+    """Count the nodes of a JSON value, long text as several; infinite above `most` nodes or 50 levels."""
+    total, todo = 0.0, [(value, 0)]
+    while todo:
+        part, level = todo.pop()
+        total += 1
+        if isinstance(part, str):
+            total += len(part) // 100
+        elif isinstance(part, int):
+            total += part.bit_length() // 1000
+        elif isinstance(part, dict | list):
+            total += len(part)
+            if total > most or level > 50:
+                return float("inf")
+            todo += [(item, level + 1) for item in (part.values() if isinstance(part, dict) else part)]
+            if isinstance(part, dict):
+                total += sum(len(key) // 100 for key in part)
+    return total if total <= most else float("inf")
+
+
+def shortened(text: str, length: int = _MAX_NOTE) -> str:
+    """Cut out the middle of a text that is longer than `length`."""
+    half = length // 2
+    return text if len(text) <= length else f"{text[:half]} … {text[-half:]}"
+
+
+# Schemas as documents. --------------------------------------------------------------------------------
+
+_DIALECTS = frozenset(str(uri).rstrip("#") for uri in SPECIFICATIONS)
+
+
+def _parts(schema: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Yield each schema within a schema, and each that its references lead to, with its `referencing.Resolver`."""
+    root = DRAFT202012.create_resource(schema)
+    todo = [(root, SPECIFICATIONS.combine(Registry()).resolver_with_root(root))]
+    seen: set[int] = set()
+    while todo:
+        resource, resolver = todo.pop()
+        part = resource.contents
+        if not isinstance(part, dict) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part, resolver
+        for keyword in ("$ref", "$dynamicRef"):
+            if isinstance(part.get(keyword), str):
+                found = resolver.lookup(part[keyword])  # the caller has checked that it resolves
+                todo.append((DRAFT202012.create_resource(found.contents), found.resolver))
+        for inner in DRAFT202012.subresources_of(part):
+            resource = DRAFT202012.create_resource(inner)
+            todo.append((resource, resolver.in_subresource(resource)))
+
+
+def _leads_to_schema(resolver: Any, reference: str) -> bool:
+    try:
+        return is_schema(resolver.lookup(reference).contents)
+    except (Unresolvable, ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
+def _in_one_dialect(schema: Any) -> Any:
+    """Remove each `$schema`, at which `jsonschema` switches to its own validator for that dialect."""
+    if isinstance(schema, list):
+        return [_in_one_dialect(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: item if key in VALUES else _in_one_dialect(item)
+        for key, item in schema.items()
+        if not (key == "$schema" and isinstance(item, str))
+    }
+
+
+def _validator(schema: Any, keywords: dict[str, Any]) -> Validator:
+    """Return a validator that fetches nothing, with our implementations of some keywords."""
+    kind: type[Validator] = validators.extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
+    return kind(schema, registry=Registry())
+
+
+_METASCHEMA = _validator(Draft202012Validator.META_SCHEMA, {"uniqueItems": unique_items})

@@ -1,0 +1,183 @@
+"""Match patterns and validate schemas in a separate process: `python -I -S evaluation_worker.py`.
+
+A regular expression can't be interrupted within its process, so a timer ends this process when a job takes too long:
+setitimer(2), or the watchdog of `faulthandler` on Windows. It starts in 15 ms, since it imports only the standard
+library until there is a schema.
+
+The protocol on stdin and stdout: frames of a length (8 bytes, little-endian) and `marshal` data, which keeps text and
+numbers exact. The first frame is `sys.path`, for jsonschema and regress. Each job, (name, arguments, seconds), is
+answered by any number of ("pattern", text) frames, each naming the pattern that is matched next if there may be
+several, and one ("result", value) or ("error", message) frame.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import marshal
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from typing import IO, Any
+
+HEADER_BYTES = 8
+
+_STACK_BYTES, _MAX_FRAMES = 256 * 1024 * 1024, 20_000
+"""The stack for deeply nested values. The system allocates only what is used of it."""
+
+_WAIT_FACTOR = 3
+"""Wall-clock seconds for each second of processor time: on a busy machine a job waits for a processor."""
+
+
+def write_frame(file: IO[bytes], value: Any) -> None:
+    """Write one frame. Raises `ValueError` for values that are nested too deeply."""
+    data = marshal.dumps(value)
+    file.write(len(data).to_bytes(HEADER_BYTES, "little") + data)
+    file.flush()
+
+
+def read_frame(file: IO[bytes]) -> Any:
+    """Read one frame. Raises `EOFError` if there is none, or only part of one."""
+    header = file.read(HEADER_BYTES)
+    size = int.from_bytes(header, "little")
+    data = file.read(size) if len(header) == HEADER_BYTES else b""
+    if len(header) < HEADER_BYTES or len(data) < size:
+        raise EOFError
+    return marshal.loads(data)  # noqa: S302  both ends are this program, run by the same Python
+
+
+def main() -> None:
+    """Do jobs until stdin ends."""
+    jobs, results = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # a library that prints must not break the protocol
+    sys.setrecursionlimit(_MAX_FRAMES)
+    sys.path[:] = read_frame(jobs)
+    announcer = _Announcer(results)
+    functions: dict[str, Callable[..., object]] = {
+        "search": search,
+        "replace": replace,
+        "spans": spans,
+        "any_match": announcer.any_match,
+        "validate": _Validation(announcer).outcome,
+    }
+    start, stop = _timer()
+    while True:
+        try:
+            name, arguments, seconds = read_frame(jobs)
+        except EOFError:
+            return
+        if name == "validate":
+            import mcprun.evaluation.json_schema  # noqa: F401  the import must not count as time of the job
+        start(seconds)
+        try:
+            answer: tuple[str, object] = ("result", functions[name](*arguments))
+        except RecursionError:
+            answer = ("error", "it is nested too deeply")
+        except Exception as error:  # noqa: BLE001  the caller turns it into an `EvaluationError`
+            answer = ("error", f"{type(error).__name__}: {error}")
+        stop()
+        write_frame(results, answer)
+
+
+def search(pattern: str, text: str) -> list[tuple[int, int]] | None:
+    """Find a pattern (Python's dialect): the spans of the match and of its first group, if the pattern has one."""
+    found = re.search(pattern, text)
+    return found and [found.span(), *([found.span(1)] if found.re.groups else [])]
+
+
+def replace(pattern: str, replacement: str, text: str) -> str:
+    """Replace every match of a pattern by a text."""
+    return re.sub(pattern, lambda _: replacement, text)
+
+
+def spans(pattern: str, text: str) -> list[tuple[int, int]]:
+    """Find the spans of all matches of a pattern."""
+    return [found.span() for found in re.finditer(pattern, text)]
+
+
+class _Announcer:
+    """Reports which of several patterns is matched next, so that the caller can name the one that timed out."""
+
+    def __init__(self, results: IO[bytes]) -> None:
+        self._results = results
+        self._announced = ""
+
+    def reset(self) -> None:
+        """Start a new job: the next pattern is announced again."""
+        self._announced = ""
+
+    def announce(self, pattern: str) -> None:
+        """Report a pattern, unless it was the last one reported."""
+        if pattern != self._announced:
+            write_frame(self._results, ("pattern", pattern))
+            self._announced = pattern
+
+    def any_match(self, patterns: list[str], texts: list[str]) -> bool:
+        """Return whether any of the patterns is found in any of the texts."""
+        self.reset()
+        for pattern in patterns:
+            self.announce(pattern)
+            if any(re.search(pattern, text) for text in texts):
+                return True
+        return False
+
+
+class _Validation:
+    """Validates values against JSON Schemas. Validators are cached by the `marshal` data of their schema."""
+
+    def __init__(self, announcer: _Announcer) -> None:
+        self._announcer = announcer
+
+    def outcome(self, schema: bytes, dialect: str, value: Any, part: Any) -> list[Any]:
+        """Validate a value; return the fields of an `Outcome`."""
+        self._announcer.reset()
+        outcome = self._validator(schema, dialect).outcome(value, part)
+        problem = outcome.problem
+        return [problem and (problem.path, problem.message), outcome.unread, outcome.unresolved]
+
+    @lru_cache(maxsize=64)  # noqa: B019  there is one, as long as the process
+    def _validator(self, schema: bytes, dialect: str) -> Any:
+        from mcprun.evaluation.json_schema import SchemaValidator
+        from mcprun.evaluation.patterns import SEARCHES
+
+        find = SEARCHES[dialect]  # type: ignore[index]  # it comes from a caller that is typed
+
+        def search(pattern: str, text: str) -> bool | None:
+            self._announcer.announce(pattern)
+            return find(pattern, text)
+
+        return SchemaValidator(marshal.loads(schema), search)  # noqa: S302  see `read_frame`
+
+
+def _timer() -> tuple[Callable[[float], object], Callable[[], object]]:
+    """Return the functions that start and stop the timer of a job. The timer ends the process."""
+    if sys.platform == "win32":
+        sink = open(os.devnull, "w", encoding="ascii")  # noqa: SIM115, PTH123  it is open as long as the process
+        return (
+            lambda seconds: faulthandler.dump_traceback_later(seconds, exit=True, file=sink),
+            faulthandler.cancel_dump_traceback_later,
+        )
+
+    def start(seconds: float) -> None:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_REAL, seconds * _WAIT_FACTOR)
+
+    def stop() -> None:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    return start, stop
+
+
+if __name__ == "__main__":
+    if sys.platform != "win32":  # the parent may ignore or block the signals of the timers, which is inherited
+        for number in (signal.SIGPROF, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})
+    threading.stack_size(_STACK_BYTES)
+    worker = threading.Thread(target=main)
+    worker.start()
+    worker.join()

@@ -1,0 +1,1 @@
+"""The Message Batches API: requests are queued, submitted together, and recovered after a restart."""

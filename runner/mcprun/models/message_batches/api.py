@@ -1,0 +1,266 @@
+"""The Message Batches API, through the anthropic SDK: send a batch, wait until it has ended, read its results.
+
+See https://docs.claude.com/en/docs/build-with-claude/batch-processing. A look at a batch and its results are requested
+again if that fails, a bounded number of times. Nothing is lost then: the API keeps the results for 29 days.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anthropic
+from anthropic.types.messages import MessageBatch, MessageBatchRequestCounts
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    RetryError,
+    retry_if_exception,
+    retry_if_result,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_any,
+    wait_exponential,
+)
+from tenacity.stop import StopBaseT, stop_base
+
+from mcprun._util.json_value import JsonObject
+from mcprun.errors import ErrorKind, RequestError
+from mcprun.limits import BATCH_LIST_TRIES, BATCH_LOOK_TRIES, BATCH_LOST_SECONDS, BATCH_RESULT_TRIES, BATCHES_LISTED
+from mcprun.models.message_batches.outcomes import result_of
+from mcprun.models.messages_api import told
+from mcprun.runs.events import Emit, Retry
+
+_DOUBLINGS = 6
+"""A batch is looked at first after a 64th of the longest wait: small ones are often done within minutes."""
+
+_PAGE = 100
+"""Batches that are listed with one request."""
+
+Take = Callable[[str, JsonObject], None]
+"""Takes a result: its `custom_id` and its `result`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A batch as the API lists it: when it was created there, and how many requests it has. It tells no `custom_id`."""
+
+    id: str
+    created: datetime
+    requests: int
+
+
+class UnknownBatchError(RequestError):
+    """The API does not know a batch, or no longer."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(ErrorKind.API_ERROR, f"the API does not know {what}", may_pass=False)
+
+
+class Batches:
+    """Speaks to the API. `model` names the run's model in messages, `seconds` bounds a request, `poll` a wait.
+
+    `emit` is told of what fails and is tried again.
+    """
+
+    def __init__(self, client: anthropic.AsyncAnthropic, model: str, seconds: float, poll: float, emit: Emit) -> None:
+        self._client = client
+        self._model = model
+        self._seconds = seconds
+        self._poll = poll
+        self._emit = emit
+        self._ended: dict[str, str] = {}
+
+    def has_ended(self, batch: str) -> bool:
+        """Return whether a batch is known to have ended."""
+        return batch in self._ended
+
+    def state(self, batch: str) -> str:
+        """Describe a batch that has ended, with how many of its requests ended in which way."""
+        counts = self._ended.get(batch)
+        return f"the batch {batch} has ended" + (f" ({counts})" if counts else "")
+
+    async def create(self, requests: Sequence[JsonObject]) -> str:
+        """Send requests, each a `custom_id` and its `params`. Return the batch's id. Raises as `Model.reply` does."""
+        with told(None, self._model, self._seconds):
+            async with asyncio.timeout(self._seconds):
+                batch = await self._client.messages.batches.create(requests=requests)  # type: ignore[arg-type]
+            return _checked(batch).id
+
+    async def ended(self, batch: str) -> None:
+        """Wait until a batch has ended: look at it, at first often, then every `poll` seconds.
+
+        Raises `UnknownBatchError`, or `RequestError` if it does not end within a day, the credentials are refused, or
+        `BATCH_LOOK_TRIES` looks in a row fail.
+        """
+        stop = stop_any(_Failures(BATCH_LOOK_TRIES), stop_after_delay(BATCH_LOST_SECONDS))
+        try:
+            await self._retrying(stop)(self._has_ended, batch)
+        except RetryError:
+            message = f"the batch {batch} did not end within a day"
+            raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=False) from None
+        except RequestError as error:
+            if not error.may_pass:
+                raise
+            message = f"{BATCH_LOOK_TRIES} looks in a row at the batch {batch} failed"
+            raise _given_up(error, f"{message}, which may be pending or have ended") from None
+
+    async def results(self, batch: str, take: Take) -> None:
+        """Call `take` with each result of a batch that has ended, in any order.
+
+        If one can't be read, or they break off, all are read again: `take` is called more than once for some. Raises
+        `UnknownBatchError`, or `RequestError` after `BATCH_RESULT_TRIES` failures; `take` has then been called for
+        those that could be read.
+        """
+        try:
+            await self._retrying(stop_after_attempt(BATCH_RESULT_TRIES))(self._read, batch, take)
+        except RequestError as error:
+            if not error.may_pass:
+                raise
+            message = f"{self.state(batch)}, and its results could not be read in {BATCH_RESULT_TRIES} tries"
+            raise _given_up(error, message) from None
+
+    async def since(self, when: datetime) -> list[Listed]:
+        """List the batches that were created since then, the newest first. Raises as `Model.reply` does."""
+        return await self._retrying(stop_after_attempt(BATCH_LIST_TRIES))(self._list, when)
+
+    async def cancel(self, batch: str) -> None:
+        """Have a batch cancelled. What of it is done already is kept, and paid for."""
+        with told(None, self._model, self._seconds):
+            async with asyncio.timeout(self._seconds):
+                await self._client.messages.batches.cancel(batch)
+
+    async def _has_ended(self, batch: str) -> bool:
+        with told(None, self._model, self._seconds):
+            async with asyncio.timeout(self._seconds):
+                try:
+                    found = await self._client.messages.batches.retrieve(batch)
+                except anthropic.NotFoundError:
+                    raise UnknownBatchError(f"the batch {batch}") from None
+            has_ended = _checked(found).processing_status == "ended"
+        if has_ended:
+            self._ended[batch] = _counted(found)
+        return has_ended
+
+    async def _read(self, batch: str, take: Take) -> None:
+        with told(None, self._model, self._seconds):
+            try:
+                async with self._client.messages.batches.with_streaming_response.results(batch) as response:
+                    unread: list[Exception] = []
+                    rest = b""
+                    async for chunk in response.iter_bytes():
+                        *lines, rest = (rest + chunk).split(b"\n")
+                        unread += _taken(lines, take)
+                    unread += _taken([rest] if rest.strip() else [], take)
+                if unread:
+                    raise ValueError(f"{len(unread):,} results are unreadable, one of them: {unread[0]}")
+            except anthropic.NotFoundError:
+                raise UnknownBatchError(f"the batch {batch}") from None
+            except (AttributeError, TypeError) as error:  # the SDK looks at the batch first, and does not validate it
+                raise ValueError(f"it is no message batch: {error}") from None
+            except anthropic.AnthropicError as error:
+                if isinstance(error, anthropic.APIError):
+                    raise
+                raise UnknownBatchError(f"the results of the batch {batch}") from None  # deleted: it has no URL of them
+
+    async def _list(self, when: datetime) -> list[Listed]:
+        listed: list[Listed] = []
+        with told(None, self._model, self._seconds):
+            async with asyncio.timeout(self._seconds):
+                try:
+                    async for batch in self._client.messages.batches.list(limit=_PAGE):
+                        if batch.created_at < when or len(listed) == BATCHES_LISTED:
+                            break
+                        counts = batch.request_counts
+                        requests = counts.processing + counts.succeeded + counts.errored + counts.canceled
+                        listed.append(Listed(batch.id, batch.created_at, requests + counts.expired))
+                except anthropic.NotFoundError:
+                    raise UnknownBatchError("a list of batches") from None
+                except (AttributeError, TypeError) as error:  # the SDK does not validate what it reads
+                    raise ValueError(f"it is no list of batches: {error}") from None
+        return listed
+
+    def _retrying(self, stop: StopBaseT) -> AsyncRetrying:
+        """Ask again while the answer is `False`, or an error that may pass."""
+        return AsyncRetrying(
+            stop=stop,
+            retry=retry_if_result(lambda answer: answer is False)
+            | retry_if_exception(lambda error: isinstance(error, RequestError) and error.may_pass),
+            wait=self._wait,
+            before_sleep=self._told,
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Double the wait each time, up to `poll`; heed what the API asks for, within the same bound."""
+        error = _error(state)
+        asked = error.retry_after if error and error.retry_after else 0.0
+        doubled = wait_exponential(multiplier=self._poll / 2**_DOUBLINGS, max=self._poll)(state)
+        return max(doubled, min(asked, self._poll))
+
+    def _told(self, state: RetryCallState) -> None:
+        if error := _error(state):
+            told = f"{error.kind}: {error}"
+            self._emit(
+                Retry(
+                    tried=state.attempt_number,
+                    error=told,
+                    status=error.status,
+                    request_id=error.request_id,
+                    wait=state.upcoming_sleep,
+                )
+            )
+
+
+def _error(state: RetryCallState) -> RequestError | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, RequestError) else None
+
+
+class _Failures(stop_base):
+    """Stops after so many failures in a row. A look that works, at a batch that has not ended, begins a new row."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._row = 0
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        self._row = self._row + 1 if _error(retry_state) else 0
+        return self._row >= self._most
+
+
+def _checked(batch: MessageBatch) -> MessageBatch:
+    """Return what the SDK has read. Raises `ValueError` if it is no batch, which the SDK does not check."""
+    if not isinstance(batch, MessageBatch) or not (isinstance(batch.id, str) and batch.processing_status):
+        raise ValueError("it is no message batch")
+    return batch
+
+
+def _counted(batch: MessageBatch) -> str:
+    """Return how many requests of a batch ended in which way, in words."""
+    found = batch.request_counts
+    counts = found.model_dump() if isinstance(found, MessageBatchRequestCounts) else {}
+    kinds = ("succeeded", "errored", "canceled", "expired")
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in kinds if isinstance(counts.get(kind), int) and counts[kind])
+
+
+def _taken(lines: Iterable[bytes], take: Take) -> list[Exception]:
+    """Call `take` with the result of each line that can be read. Return the errors of the others."""
+    unread: list[Exception] = []
+    for line in lines:
+        try:
+            result = result_of(line)
+        except (ValueError, RecursionError) as error:
+            unread.append(error)
+        else:
+            take(*result)
+    return unread
+
+
+def _given_up(error: RequestError, message: str) -> RequestError:
+    """Return the error of the queries that wait. It may not pass: the same requests would be paid for twice."""
+    what = f"{message}: {error}. --resume with --retry-errors takes its results"
+    return RequestError(error.kind, what, may_pass=False, status=error.status, request_id=error.request_id)

@@ -1,0 +1,236 @@
+"""A model whose turns go through Message Batches, in waves: half the price, and nothing that is paid for is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import Context, copy_context
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anthropic
+
+from mcprun._util.json_value import JsonObject
+from mcprun.errors import ErrorKind, McprunError, RequestError
+from mcprun.limits import BATCH_TRIES, Limits
+from mcprun.models.base import Reply, Request
+from mcprun.models.message_batches.api import Batches, UnknownBatchError
+from mcprun.models.message_batches.outcomes import answered
+from mcprun.models.message_batches.queue import Room, Waiting, Waves, measured
+from mcprun.models.message_batches.recovery import Earlier
+from mcprun.models.message_batches.submitted import Kept, Lost
+from mcprun.models.messages_api import AnthropicModel, has_marks
+from mcprun.runs.events import BatchAsked, BatchEnded, BatchSent, Emit, Warned
+
+_T = TypeVar("_T")
+
+_WAVE = 8
+"""Random bytes, of which a wave has its name. A `custom_id` is the request's digest, this name and a number."""
+
+_PATIENCE_SECONDS = 60.0
+"""How long the end of a run waits for the id of a batch that is just being sent."""
+
+
+class BatchModel:
+    """Asks what `model` would ask, in batches; an async context manager, at whose end pending batches are left alone.
+
+    Only when the run was abandoned they are cancelled. `emit` is told of each wave before it is sent, and of its batch
+    before anybody waits for it.
+    """
+
+    def __init__(
+        self, model: AnthropicModel, client: anthropic.AsyncAnthropic, waves: Waves, limits: Limits, emit: Emit
+    ) -> None:
+        self.name = model.name
+        self._model = model
+        self._batches = Batches(client, model.name, limits.request_seconds, limits.batch_poll, emit)
+        self._ending = waves.ending
+        self._telemetry = waves.telemetry
+        self._context = copy_context()  # the run's: a task would inherit that of the query which happens to start it
+        self._emit = emit
+        self._kept = Kept(waves.earlier)
+        self._room = Room(waves.flight, limits.batch_wait, self._send)
+        seconds = limits.request_seconds
+        self._earlier = Earlier(
+            self._kept, self._batches, self._room, model.name, seconds, emit, telemetry=self._telemetry
+        )
+        self._sending: set[asyncio.Task[Any]] = set()
+        self._work: set[asyncio.Task[Any]] = set()
+        self._pending: dict[str, int] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._earlier.search(self._kept.lost)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._room.close()
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=_PATIENCE_SECONDS)
+        left = [*self._sending, *self._work]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._earlier.close()
+        pending = self._earlier.pending | self._pending
+        is_abandoned = bool(pending) and await self._ending.abandoned()
+        for batch, requests in pending.items():
+            await self._leave(batch, requests, is_cancelled=is_abandoned)
+
+    async def reply(self, request: Request) -> Reply:
+        """Wait for the request's result, off the query's clock; see `Model.reply`."""
+        body = self._model.parameters(request)
+        digest, size = measured(body)
+
+        def waiting() -> Waiting:
+            marks = has_marks(request)
+            return Waiting(request.where, request.turn, body, size, digest, request.model, has_marks=marks)
+
+        with request.deadline.paused():
+            if reply := await self._earlier.reply(waiting()):
+                return request.told(self._model.well_formed(reply))
+            for _ in range(BATCH_TRIES):
+                one = waiting()
+                self._room.join(one)
+                if reply := await one.answer:
+                    return request.told(self._model.well_formed(reply))
+        message = f"the API did not come to the request in {BATCH_TRIES} batches"
+        raise RequestError(ErrorKind.API_ERROR, message, may_pass=False)
+
+    @contextmanager
+    def parked(self) -> Iterator[None]:
+        """Send batches without a query for as long as the context lasts: it waits for something else."""
+        one = object()
+        self._room.aside(one)
+        try:
+            yield
+        finally:
+            self._room.release([one])
+
+    def _send(self, wave: list[Waiting]) -> None:
+        self._start(self._through(wave), self._work, self._context.copy())
+
+    async def _through(self, wave: list[Waiting]) -> None:
+        """Send a wave, and wait for its batch. An error is that of all requests in it."""
+        with self._telemetry.batch() as link:
+            for one in wave:
+                link(one.where)
+            if sent := await self._sent(wave):
+                await self._wait(*sent)
+
+    async def _sent(self, wave: list[Waiting]) -> tuple[str, dict[str, Waiting]] | None:
+        """Send a wave. Return its batch and its requests by `custom_id`, or None if it could not be sent whole."""
+        try:
+            # The end of the run must not lose the id of what is paid for.
+            return await asyncio.shield(self._start(self._create(wave), self._sending))
+        except RequestError as error:
+            if error.status == 413 and len(wave) > 1:
+                self._send(wave[: len(wave) // 2])
+                self._send(wave[len(wave) // 2 :])
+            else:
+                self._fail(wave, error)
+        except Exception as error:  # noqa: BLE001  who waits must hear of it, whatever it is
+            self._fail(wave, error)
+        return None
+
+    async def _create(self, wave: list[Waiting]) -> tuple[str, dict[str, Waiting]]:
+        """Send a batch, and record its id before it is waited for. Return the id, and the requests by `custom_id`.
+
+        If it is not known whether the API has it, search for it: requests that are made again are answered from there.
+        """
+        name = secrets.token_hex(_WAVE)
+        names = {f"{one.digest}-{name}-{number}": one for number, one in enumerate(wave)}
+        told = [_told(custom_id, one) for custom_id, one in names.items()]
+        asked = Lost(datetime.now(UTC), told)
+        self._emit(BatchAsked(wave=name, requests=told))
+        requests = [{"custom_id": custom_id, "params": one.body} for custom_id, one in names.items()]
+        try:
+            batch = await self._batches.create(requests)
+        except RequestError as error:
+            if error.may_pass and error.kind is not ErrorKind.THROTTLED:
+                await self._earlier.search([asked])
+            raise
+        self._pending[batch] = len(names)
+        self._earlier.know(batch)
+        self._emit(BatchSent(wave=name, batch=batch, size=len(names)))
+        return batch, names
+
+    async def _wait(self, batch: str, names: dict[str, Waiting]) -> None:
+        """Wait for a batch, and answer each request with its result.
+
+        A batch that could not be looked at or read stays pending: a process that goes on with the run reads it.
+        """
+        started = asyncio.get_running_loop().time()
+        waiting, counts = dict(names), Counter[str]()
+
+        def take(custom_id: str, result: JsonObject) -> None:
+            if one := waiting.pop(custom_id, None):
+                counts[str(result.get("type"))] += 1
+                try:
+                    _answer(one, answered(result, batch, custom_id, one, self.name))
+                except McprunError as error:
+                    self._fail([one], error)
+
+        try:
+            await self._batches.ended(batch)
+            self._room.release(names.values())
+            await self._batches.results(batch, take)
+        except Exception as error:  # noqa: BLE001  who waits must hear of it, whatever it is
+            self._fail(waiting.values(), error)
+            if not isinstance(error, UnknownBatchError):
+                self._pending[batch] = len(waiting)
+                return
+        for one in waiting.values():  # no result at all: as if it had expired
+            _answer(one, None)
+        seconds = asyncio.get_running_loop().time() - started
+        self._emit(BatchEnded(batch=batch, counts=dict(counts), seconds=seconds))
+        self._pending.pop(batch)
+
+    async def _leave(self, batch: str, requests: int, *, is_cancelled: bool) -> None:
+        """Warn of a batch whose results were not read before the end of the run, and cancel it if that is wanted."""
+        told = f"the batch {batch} ({requests:,} requests) is still pending: --resume takes its results"
+        if self._batches.has_ended(batch):
+            told = (
+                f"{self._batches.state(batch)}, and {requests:,} results were not read: --resume takes them, those of"
+                " queries that ended in an error with --retry-errors"
+            )
+        elif is_cancelled:
+            try:
+                await self._batches.cancel(batch)
+                told = f"the batch {batch} ({requests:,} requests) was cancelled"
+            except McprunError as error:
+                told = f"the batch {batch} could not be cancelled: {error}"
+        self._emit(Warned(message=told))
+
+    def _fail(self, wave: Iterable[Waiting], error: Exception) -> None:
+        """Let those who wait hear of an error."""
+        self._room.release(wave := list(wave))
+        for one in wave:
+            if not one.answer.done():
+                one.answer.set_exception(error)
+
+    def _start(
+        self, work: Coroutine[Any, Any, _T], among: set[asyncio.Task[Any]], context: Context | None = None
+    ) -> asyncio.Task[_T]:
+        """Start a task in a context, or in the current one, and hold it among others until it is done."""
+        task = asyncio.create_task(work, context=context)
+        among.add(task)
+        task.add_done_callback(among.discard)
+        return task
+
+
+def _told(custom_id: str, one: Waiting) -> JsonObject:
+    where = one.where
+    return {
+        "custom_id": custom_id, "query": where.query, "repeat": where.repeat, "attempt": where.attempt, "turn": one.turn
+    }  # fmt: skip
+
+
+def _answer(one: Waiting, reply: Reply | None) -> None:
+    if not one.answer.done():
+        one.answer.set_result(reply)

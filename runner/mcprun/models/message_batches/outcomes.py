@@ -1,0 +1,65 @@
+"""What a Message Batch brings of each request, read: a reply, an error, or nothing. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import anthropic
+import httpx2
+
+from mcprun._util.json_value import JsonObject
+from mcprun._util.long_integers import as_text, loads
+from mcprun.errors import DeniedError, ErrorKind, RequestError
+from mcprun.models.base import Reply
+from mcprun.models.message_batches.queue import Waiting
+from mcprun.models.messages_api import read_reply, told
+
+_STATUS = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""The HTTP status that the API has for each type of error; others are its own failures (500)."""
+
+
+def result_of(line: bytes) -> tuple[str, JsonObject]:
+    """Read one line of a batch's results: the `custom_id`, and the `result`. Raises `ValueError` when it is none."""
+    found = as_text(loads(line))
+    match found:
+        case {"custom_id": str(custom_id), "result": dict(result)}:
+            return custom_id, result
+    raise ValueError("a line of the results is none")
+
+
+def answered(result: JsonObject, batch: str, custom_id: str, one: Waiting, model: str) -> Reply | None:
+    """Read the result of the request that waits for it; None if the batch ended before (`canceled`, `expired`).
+
+    An error is raised like that of a single request, with the API's HTTP status for it. `model` is the run's.
+    """
+    match result:
+        case {"type": "succeeded", "message": message}:
+            return replace(read_reply(message, custom_id), batch=batch)
+        case {"type": "canceled" | "expired"}:
+            return None
+        case {"type": "errored", "error": {"error": {"type": str(kind)}} as body}:
+            try:
+                with told(one.asked_for, one.asked_for or model, 0.0, has_marks=one.has_marks):
+                    raise _status_error(kind, body)
+            except DeniedError as error:
+                error.is_accepted = True
+                raise
+    raise RequestError(ErrorKind.API_ERROR, f"a result of the batch {batch} can't be read", may_pass=True)
+
+
+def _status_error(kind: str, body: Any) -> anthropic.APIStatusError:
+    status = _STATUS.get(kind, 500)
+    headers = {"request-id": body["request_id"]} if isinstance(body.get("request_id"), str) else {}
+    response = httpx2.Response(status, headers=headers, request=httpx2.Request("POST", "/v1/messages"))
+    return anthropic.APIStatusError(str(body["error"].get("message")), response=response, body=body)

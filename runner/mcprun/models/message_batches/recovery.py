@@ -1,0 +1,138 @@
+"""Answers from batches that were sent before: by an earlier process, or with a request whose answer did not arrive.
+
+What such a batch brings is paid for, and need not be asked again. The trace tells of a wave before it is sent, and of
+its batch afterwards. Where it tells no batch, since the process was killed in between or the API's answer was lost, the
+batches that the API lists are searched. A list tells no `custom_id`, so each one that fits by its time and its size is
+waited for, and known by the `custom_id`s of its results, which only one wave has. A batch that is not listed within
+these bounds is not found: what it holds is asked, and paid for, again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import replace
+
+from mcprun.errors import McprunError, QueryError
+from mcprun.models.base import Reply
+from mcprun.models.message_batches.api import Batches, UnknownBatchError
+from mcprun.models.message_batches.outcomes import answered
+from mcprun.models.message_batches.queue import Room, Waiting
+from mcprun.models.message_batches.spool import Spool
+from mcprun.models.message_batches.submitted import Kept, Lost
+from mcprun.runs.events import Emit, Warned, Where
+from mcprun.telemetry import Telemetry
+
+
+class Earlier:
+    """Takes what was asked before from its batch; `pending` holds the run's own batches among them that did not end.
+
+    `room` is told of who waits for one, `emit` of what can't be had. `model` names the run's model in messages, and
+    `seconds` is how long sending a batch takes at most.
+    """
+
+    def __init__(
+        self, kept: Kept, batches: Batches, room: Room, model: str, seconds: float, emit: Emit, *, telemetry: Telemetry
+    ) -> None:
+        self.pending: dict[str, int] = {}
+        self._kept = kept
+        self._batches = batches
+        self._room = room
+        self._model = model
+        self._seconds = seconds
+        self._emit = emit
+        self._telemetry = telemetry
+        self._context = copy_context()  # as in `BatchModel`
+        self._links: dict[str, Callable[[Where], None]] = {}
+        self._known = set(kept.sizes)
+        self._spools: dict[str, asyncio.Task[Spool | None]] = {}
+        self._aside: dict[str, list[Waiting]] = {}
+
+    def know(self, batch: str) -> None:
+        """Take note of a batch that this process sent: it is none that is searched for."""
+        self._known.add(batch)
+
+    async def search(self, lost: Sequence[Lost]) -> None:
+        """Look for the batches of waves among those that the API lists; what fits is asked from then on."""
+        if not lost:
+            return
+        try:
+            listed = await self._batches.since(min(one.earliest for one in lost))
+        except McprunError as error:
+            self._emit(Warned(message=f"a batch whose id did not arrive can't be found: {error}"))
+            return
+        for found in listed:
+            fits = [one for one in lost if one.may_be(found.created, found.requests, self._seconds)]
+            if fits and found.id not in self._known:
+                self._known.add(found.id)
+                self._emit(Warned(message=f"the batch {found.id} is waited for: it may be one whose id did not arrive"))
+                for one in fits:
+                    self._kept.place(found.id, one.requests)
+
+    async def reply(self, one: Waiting) -> Reply | None:
+        """Return the answer to the same request for the same query, if a batch has it, once the batch has ended.
+
+        Raises `QueryError` if the batch is the run's own and its results can't be read: they are paid for.
+        """
+        while claimed := self._kept.claim(one.where, one.digest):
+            batch, custom_id = claimed
+            spool = await self._opened(batch, one)
+            result = spool.get(custom_id) if spool else None
+            if spool and spool.failure and not result:
+                raise spool.failure
+            if not result or result.get("type") != "succeeded":
+                continue
+            with suppress(QueryError):  # what can't be read is asked again
+                if reply := answered(result, batch, custom_id, one, self._model):
+                    return replace(reply, is_counted=claimed in self._kept.counted)
+        return None
+
+    async def close(self) -> None:
+        """Wait for nothing more."""
+        for task in self._spools.values():
+            task.cancel()
+        for spool in await asyncio.gather(*self._spools.values(), return_exceptions=True):
+            if isinstance(spool, Spool):
+                spool.close()
+
+    async def _opened(self, batch: str, one: Waiting) -> Spool | None:
+        if batch not in self._spools:
+            self._spools[batch] = asyncio.create_task(self._traced(batch), context=self._context.copy())
+        if not self._spools[batch].done():
+            self._aside.setdefault(batch, []).append(one)
+            if link := self._links.get(batch):
+                link(one.where)
+            self._room.aside(one)
+        return await asyncio.shield(self._spools[batch])
+
+    async def _traced(self, batch: str) -> Spool | None:
+        """Fetch the results of a batch within a span that is linked to the queries which wait for them."""
+        with self._telemetry.batch(batch) as link:
+            self._links[batch] = link
+            for one in self._aside.get(batch, []):
+                link(one.where)
+            return await self._spool(batch)
+
+    async def _spool(self, batch: str) -> Spool | None:
+        """Fetch the results of a batch, once it has ended. Return None if it is unknown, or not certain to be ours."""
+        spool = Spool()
+        is_own = batch in self._kept.sizes
+        if is_own:
+            self.pending[batch] = self._kept.sizes[batch]
+        try:
+            await self._batches.ended(batch)
+            await self._batches.results(batch, spool.put)
+        except QueryError as error:
+            if is_own and not isinstance(error, UnknownBatchError):
+                spool.failure = error
+                return spool
+            spool.close()
+            self.pending.pop(batch, None)
+            self._emit(Warned(message=f"the requests of the batch {batch} are sent again: {error}"))
+            return None
+        finally:
+            self._room.release(self._aside.pop(batch, []))
+        self.pending.pop(batch, None)
+        return spool

@@ -1,0 +1,81 @@
+"""Where a request asks for its prompt to be cached: the conversation grows, and what was read once costs little.
+
+The Messages API and Foundry take `cache_control` for the whole request, and put the mark themselves. Bedrock and
+Vertex AI refuse it there (400, "Extra inputs are not permitted") and take it on a block
+(https://platform.claude.com/docs/en/build-with-claude/prompt-caching). All take another one behind the tools, which all
+queries share: only what ends at a mark is written, and no other prompt could read what ends behind this one's.
+
+A request may hold four marks in all. Those of the query come first: mcprun gives up its own where they leave no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from mcprun._util.json_value import JsonObject
+from mcprun.limits import MAX_CACHE_MARKS
+from mcprun.models.base import Manner
+from mcprun.models.providers import Cloud
+
+Caching = Literal["request", "block", "none"]
+
+_MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+def caching(cloud: Cloud | None, manner: Manner) -> Caching:
+    """Return where the API that is asked takes the mark."""
+    if manner.bare:
+        return "none"
+    return "block" if cloud and cloud.kind in ("bedrock", "vertex") else "request"
+
+
+def marks_in(messages: Any) -> Iterator[JsonObject]:
+    """Find the caching marks of messages or blocks, in order, also those within tool results and documents."""
+    if isinstance(messages, list | tuple):
+        for item in messages:
+            yield from marks_in(item)
+    elif isinstance(messages, dict):
+        for key in ("content", "source"):
+            yield from marks_in(messages.get(key))
+        if isinstance(mark := messages.get("cache_control"), dict):
+            yield mark
+
+
+def cached(messages: Sequence[JsonObject], tools: Sequence[JsonObject], where: Caching) -> JsonObject:
+    """Return the parameters `messages`, `tools` and `cache_control` of a request. The arguments are not changed.
+
+    The mark that moves on with the conversation is worth more than the one behind the tools: a query with marks of its
+    own caches the tools with them.
+    """
+    own = list(marks_in(list(messages)))
+    room = MAX_CACHE_MARKS - len(own)
+    parameters: JsonObject = {"messages": list(messages)}
+    if where != "none" and room > 0 and not _ends_marked(messages):
+        parameters |= _MARK if where == "request" else {"messages": _marked_at_the_end(messages)}
+        room -= 1
+    if tools:
+        # Marks with a longer ttl must come first in a request, and tools come before messages.
+        is_free = where != "none" and room > 0 and not any(mark.get("ttl") == "1h" for mark in own)
+        parameters["tools"] = [*tools[:-1], {**tools[-1], **_MARK} if is_free else tools[-1]]
+    return parameters
+
+
+def _ends_marked(messages: Sequence[JsonObject]) -> bool:
+    """Return whether the last block has a mark. The API refuses a second one there with another ttl."""
+    content = messages[-1]["content"] if messages else ""
+    return isinstance(content, list) and bool(content[-1].get("cache_control"))
+
+
+def _marked_at_the_end(messages: Sequence[JsonObject]) -> list[JsonObject]:
+    """Mark the last block of the user's last message."""
+    marked = list(messages)
+    place = max((place for place, message in enumerate(marked) if message["role"] == "user"), default=None)
+    if place is None:
+        return marked
+    content = marked[place]["content"]
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+    if not blocks[-1].get("cache_control"):
+        blocks[-1] = {**blocks[-1], **_MARK}
+    marked[place] = {**marked[place], "content": blocks}
+    return marked

@@ -1,0 +1,269 @@
+"""Which model answers: `--model`, else what the key and the scripts allow. Imports a model only to open it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from mcprun._util.url_secrets import url_secrets
+from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.config.project import environment
+from mcprun.errors import NoJudgeError, UsageError
+from mcprun.limits import Limits
+from mcprun.models.access_policy import RUN_CLIENT, Access
+from mcprun.models.base import Manner, Model
+from mcprun.models.budget import Budget
+from mcprun.models.message_batches.queue import Waves
+from mcprun.models.providers import KINDS, Cloud, find, split
+from mcprun.models.rate_limit import Throttle
+from mcprun.runs.events import Emit
+from mcprun.runs.records import ModelRecord
+from mcprun.runs.run import Run
+from mcprun.runs.warn_once import Warn
+from mcprun.tools.format import Show
+
+DEFAULT_MODEL = "claude-sonnet-5-5"
+"""The Claude that answers when nobody names one."""
+
+_REPLAY = "replay:"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the environment, or else a `.env` file, says about the API and the model. Its secrets are not shown."""
+
+    api_key: str | None = field(default=None, repr=False)
+    auth_token: str | None = field(default=None, repr=False)
+    base_url: str | None = None
+    model: str | None = None
+    judge_model: str | None = None
+    known: Mapping[str, str] = field(default_factory=dict, repr=False)
+    clouds: Mapping[str, Cloud] = field(default_factory=dict)
+
+    @classmethod
+    def find(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the environment, and `.env` in this folder or one above it for what is not set there."""
+        known = environment() if environ is None else environ
+
+        def value(name: str) -> str | None:
+            return (known.get(name) or "").strip() or None
+
+        return cls(
+            api_key=value("ANTHROPIC_API_KEY"),
+            auth_token=value("ANTHROPIC_AUTH_TOKEN"),
+            base_url=value("ANTHROPIC_BASE_URL"),
+            model=value("MCPRUN_MODEL"),
+            judge_model=value("MCPRUN_JUDGE_MODEL"),
+            known=known,
+        )
+
+    def at_clouds(self, spec: str | None, judge: str | None, base_url: str | None) -> Self:
+        """Look for what the providers need that the model and its judge name; `base_url` is the model's.
+
+        Raises `UsageError` where something is missing.
+        """
+        found = {cloud.kind: cloud for cloud in [find(spec or "", self.known, base_url)] if cloud}
+        if judge and split(judge)[0] not in found and (cloud := find(judge, self.known)):
+            found[cloud.kind] = cloud
+        return replace(self, clouds=found)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be seen: the keys, and what the URLs hold."""
+        clouds = self.clouds.values()
+        urls = (self.base_url, *(cloud.settings.get("base_url") for cloud in clouds))
+        found = [self.api_key, self.auth_token, *(secret for cloud in clouds for secret in cloud.secrets)]
+        return [secret for secret in found if secret] + [secret for url in urls if url for secret in url_secrets(url)]
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is anything to show to the API."""
+        return bool(self.api_key or self.auth_token)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The model of a run, or its judge, and why it is that one. A judge may share the client of the run's model.
+
+    One that `is_batched` is asked through Message Batches. One that plays back a `recording` has read it already.
+    """
+
+    record: ModelRecord
+    account: Account
+    base_url: str | None = None
+    manner: Manner = field(default_factory=Manner)
+    shares_client: bool = False
+    is_batched: bool = False
+    recording: Run | None = None
+
+    @property
+    def api_name(self) -> str:
+        """The model's name as the API has it, without its provider."""
+        return split(self.record.name)[1] if self.record.is_asked else self.record.name
+
+    async def load(self) -> None:
+        """Import what the model needs, in a thread, so that a server can be started meanwhile.
+
+        For Claude that is most of a second, which no other model needs.
+        """
+        if self.record.is_asked:
+            await asyncio.to_thread(importlib.import_module, "mcprun.models.claude")
+
+    @asynccontextmanager
+    async def open(
+        self,
+        limits: Limits,
+        emit: Emit,
+        scrubber: Scrubber,
+        show: Show,
+        budget: Budget,
+        *,
+        waves: Waves | None = None,
+        throttle: Throttle | None = None,
+        warn: Warn | None = None,
+        access: Access,
+        client: str = RUN_CLIENT,
+    ) -> AsyncIterator[Model]:
+        """Make the model. Claude comes with its retries, within `limits`, of which `emit` is told.
+
+        What it takes is taken of the `budget`, which a run's model and its judge share. A recording takes out what the
+        `scrubber` takes out before it compares, and tells of differences by `show`. Batches go by the `waves` of the
+        run. A `throttle` is one that others obey as well. `warn` emits the first warning of each kind. `access` judges
+        refusals of the credentials, which belong to this `client`.
+        """
+        if self.record.kind == "script":
+            from mcprun.models.script import ScriptModel
+
+            yield ScriptModel()
+        elif self.recording:
+            from mcprun.models.replay import ReplayModel
+
+            with closing(self.recording) as run:
+                yield ReplayModel(run, scrubber, show, limits.concurrency)
+        else:
+            await self.load()
+            from mcprun.models.claude import open_claude
+
+            async with open_claude(
+                self.api_name,
+                api_key=self.account.api_key,
+                auth_token=None if self.account.api_key else self.account.auth_token,
+                base_url=self.base_url or self.account.base_url,
+                cloud=self.account.clouds.get(self.record.kind),
+                manner=self.manner,
+                limits=limits,
+                emit=emit,
+                budget=budget,
+                waves=waves if self.is_batched else None,
+                throttle=throttle,
+                warn=warn,
+                access=access,
+                client_name=client,
+            ) as model:
+                yield model
+
+
+def needs_script(spec: str | None) -> bool:
+    """Tell whether `--model` asks for the queries' scripts."""
+    return spec == "script"
+
+
+def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None = None) -> Choice:
+    """Choose the model: `spec` is `--model` or `MCPRUN_MODEL`, a model's API name, `script` or `replay:RUN`.
+
+    The name may have a provider before it (`bedrock:NAME`), at which `account` must have looked (`Account.at_clouds`).
+    Without one: Claude when there is a key, the scripts when every query has one. Raises `UsageError` when
+    neither is there, with the three ways on; when a named model has no key; when a recording can't be read, or
+    is slim; when there is a `base_url` and nobody to ask there.
+    """
+    choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
+    if base_url and not choice.record.is_asked and not spec:  # a project may set it for all its runs
+        raise UsageError(
+            "--base-url names an API, and there is no key to show it: set ANTHROPIC_API_KEY (any value, where it wants"
+            " none), or say --model script"
+        )
+    return choice
+
+
+def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
+    """Choose who grades the queries that have a rubric (`judged` of them): `spec` is `--judge-model`, or `none`.
+
+    Without one: in a replay what was recorded, else the run's own Claude, else the default one when there is a key.
+    Raises `NoJudgeError` when nobody can be asked.
+    """
+    account = model.account
+    if not judged or spec == "none":
+        return None
+    if not spec and model.record.kind == "replay":
+        return Choice(model.record, account)
+    is_own = not spec and model.record.is_asked
+    name = spec or (model.record.name if is_own else DEFAULT_MODEL)
+    kind = split(name)[0] or "claude"
+    base_url = model.base_url if kind == model.record.kind else None
+    _check_provider(name, base_url or account.base_url)
+    if kind == "claude" and not account.has_key:
+        raise NoJudgeError(
+            f"a model grades {judged:,} of the queries (expect.judge), and there is no API key: set ANTHROPIC_API_KEY,"
+            " play back a run that was graded, or leave them ungraded with --judge-model none (which a project may set:"
+            ' judge-model = "none" in mcprun.toml)'
+        )
+    why = "asked for" if spec else "the run's own model" if is_own else "there is an API key"
+    record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
+    return Choice(record, account, base_url, manner=model.manner, shares_client=kind == model.record.kind)
+
+
+def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None) -> Choice:
+    if spec == "script":
+        return _chosen("script", "script", "asked for", account)
+    if spec and spec.startswith(_REPLAY):
+        if spec == _REPLAY:
+            raise UsageError("name the run that is to be played back: --model replay:RUN, such as replay:latest")
+        run = Run.read(spec.removeprefix(_REPLAY))
+        if run.record.slim:
+            raise UsageError(
+                f"{run.path} is a slim baseline: it does not hold what was said, so it can't be played back; play back"
+                " the run that it was made of, or make it a baseline without --slim"
+            )
+        _ = run.index  # what is wrong with a recording is told before anything is run
+        return replace(_chosen("replay", f"{_REPLAY}{run.path}", "asked for", account), recording=run)
+    if spec and (kind := split(spec)[0]):
+        return _chosen(kind, spec, "asked for", account, base_url)
+    if spec:
+        _check_provider(spec, base_url or account.base_url)
+    if spec and not account.has_key:
+        raise UsageError(
+            f"the model {spec} needs an API key: set ANTHROPIC_API_KEY in the environment or in .env"
+            " (any value, where an endpoint of --base-url wants none), or use --model script or --model replay:RUN"
+        )
+    if spec:
+        return _chosen("claude", spec, "asked for", account, base_url)
+    if account.has_key:
+        return _chosen("claude", DEFAULT_MODEL, "there is an API key", account, base_url)
+    if all_scripted:
+        return _chosen("script", "script", "there is no API key, and every query has a script", account)
+    raise UsageError(
+        "no model to ask: set ANTHROPIC_API_KEY (in the environment or in .env) for Claude, give every query a"
+        " script, or play back a recorded run with --model replay:RUN"
+    )
+
+
+def _check_provider(spec: str, base_url: str | None) -> None:
+    """Refuse a provider that is none of those that can be asked. Raises `UsageError`.
+
+    Claude's own models have no colon in their names; those of an endpoint that has a `base_url` may.
+    """
+    if ":" in spec and split(spec)[0] is None and not base_url:
+        *others, last = (f"{kind}:NAME" for kind in KINDS)
+        raise UsageError(
+            f"Claude's API has no model {spec}: the providers are {', '.join(others)} and {last}; any other endpoint"
+            " needs --base-url"
+        )
+
+
+def _chosen(kind: str, name: str, why: str, account: Account, base_url: str | None = None) -> Choice:
+    record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
+    return Choice(record, account, base_url)

@@ -1,0 +1,1 @@
+"""The prompts file: reading, validating, generating and sharding it."""

@@ -1,0 +1,153 @@
+"""What a server asks of a user (MCP, "Elicitation"), and what is answered: by a policy, or as a query has it. Pure.
+
+A request is the `params` of `elicitation/create` as the wire has them: `message`, and a `requestedSchema` (form mode)
+or a `url` (URL mode). No URL is ever opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
+
+from mcprun._util.json_value import JsonObject
+from mcprun.checks.expect import Part
+from mcprun.evaluation import bounded
+from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
+from mcprun.evaluation.patterns import compile_pattern
+
+Action = Literal["accept", "decline", "cancel"]
+
+
+class ElicitAnswer(Part):
+    """One answer of a query's `elicit`, for the first request whose message `match` (a regular expression) is found in.
+
+    `content` is the form's, for `accept` alone.
+    """
+
+    action: Action
+    content: JsonObject | None = None
+    match: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_short(cls, value: Any) -> Any:
+        """Take a bare action, or a bare content, which is an object that says neither `action` nor `content`."""
+        if isinstance(value, str):
+            return {"action": value}
+        if isinstance(value, dict) and "action" not in value:
+            return {"action": "accept", **(value if "content" in value else {"content": value})}
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> Self:
+        if self.content is not None and self.action != "accept":
+            raise ValueError(f"has content, which goes with accept, and its action is {self.action}")
+        for name, value in (self.content or {}).items():
+            if not _is_plain(value):
+                raise ValueError(f"content.{name} must be text, a number, true, false, null or a list of texts")
+        if self.match is not None:
+            try:
+                compile_pattern(self.match)
+            except ValueError as error:
+                raise ValueError(f"match is no regular expression: {error}") from None
+        return self
+
+    def fits(self, message: str) -> bool:
+        """Return whether this answers a request with such a message. Raises `EvaluationError`."""
+        return self.match is None or bounded.search(self.match, message) is not None
+
+
+class Script:
+    """A query's own answers, given in order, each once."""
+
+    def __init__(self, answers: Sequence[ElicitAnswer]) -> None:
+        self._left = list(answers)
+
+    async def answer(self, request: JsonObject) -> tuple[JsonObject, str | None]:
+        """Return the `ElicitResult` for a request, and the reason if it is declined and the query does not say so.
+
+        Raises `EvaluationError` if a `match`, or a pattern of the form, runs out of time.
+        """
+        left = tuple(self._left)
+        found = await bounded.evaluated(lambda: next((one for one in left if one.fits(request["message"])), None))
+        if found not in self._left:  # no answer, or another request has got it meanwhile
+            return (_DECLINED, "the query has no answer left for it") if found is None else await self.answer(request)
+        self._left.remove(found)
+        return await bounded.evaluated(lambda: self._answer(found, request))
+
+    @staticmethod
+    def _answer(found: ElicitAnswer, request: JsonObject) -> tuple[JsonObject, str | None]:
+        if found.action != "accept":
+            return {"action": found.action}, None
+        if "url" in request:
+            return {"action": "accept"}, None
+        content = found.content or {}
+        if wrong := misfit(content, request.get("requestedSchema", {})):
+            return _DECLINED, f"the query's answer does not fit what is asked for: {wrong}"
+        return {"action": "accept", "content": content}, None
+
+
+_DECLINED: JsonObject = {"action": "decline"}
+
+
+def by_policy(policy: str, request: JsonObject) -> tuple[JsonObject, str | None]:
+    """Answer a request (an `ElicitResult`) as `--elicit` says; say why `defaults` declines, where it does.
+
+    `decline` declines all. `defaults` accepts a form with the defaults of its schema, and declines one that requires
+    more. `script` declines requests that the query has no answer for. Raises
+    `EvaluationError` if a pattern of the form runs out of time.
+    """
+    if policy == "script":
+        return _DECLINED, "the query has no answer for it"
+    if policy != "defaults":
+        return _DECLINED, None
+    if "url" in request:
+        return _DECLINED, "a URL has no default"
+    content = defaults_of(request.get("requestedSchema", {}))
+    return (_DECLINED, content) if isinstance(content, str) else ({"action": "accept", "content": content}, None)
+
+
+def defaults_of(schema: JsonObject) -> JsonObject | str:
+    """Fill a form with the defaults of its schema; or say, in words, why that can't be."""
+    properties = schema.get("properties") or {}
+    content = {name: one["default"] for name, one in properties.items() if isinstance(one, dict) and "default" in one}
+    missing = [name for name in schema.get("required") or () if name not in content]
+    if missing:
+        return f"{', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} required and without a default"
+    wrong = next((name for name, value in content.items() if not _is_plain(value)), None)
+    if wrong is not None:
+        return f"the default of {wrong!r} is nothing that a form can hold"
+    problem = misfit(content, schema)
+    return f"the defaults do not fit their own schema: {problem}" if problem else content
+
+
+def misfit(content: JsonObject, schema: JsonObject) -> str | None:
+    """Return how a form's content violates its schema (JSON Schema 2020-12), or None. No reference is fetched.
+
+    Patterns are ECMA-262; one that can't be read is not checked. Raises `EvaluationError` if one runs out of time.
+    """
+    try:
+        check_schema(schema)
+        outcome = bounded.Schema(schema, "ecma").outcome(content)
+    except InvalidSchemaError as bad:
+        return f"the schema is none: {bad.message}"
+    except RecursionError:
+        return "the schema is nested too deeply"
+    except bounded.EvaluationError as bad:
+        if bad.is_timeout:
+            raise
+        return str(bad)
+    if outcome.unresolved:
+        return f"the schema can't be followed: {outcome.unresolved[0]}"
+    if not (problem := outcome.problem):
+        return None
+    return problem.message if problem.path == "$" else f"{problem.path.removeprefix('$.')}: {problem.message}"
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a form can hold a value (MCP, `ElicitResult.content`)."""
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in value)
+    return value is None or isinstance(value, str | int | float)

@@ -1,0 +1,342 @@
+"""A query: one line of a prompts file, checked. The format stands in the README under "Queries".
+
+`parse_query` takes a line's JSON value and gives a `Query`, or raises `BadQuery` with every problem named by
+the field as the user wrote it. Unknown keys are refused, never taken and ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from mcprun._util.json_value import JsonObject
+from mcprun._util.surrogates import halves_in, is_well_formed
+from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText, Part
+from mcprun.evaluation.patterns import compile_pattern
+from mcprun.limits import MOST_REPEATS, MOST_SECONDS, PROVIDERS
+from mcprun.option_kinds import MOST
+from mcprun.prompts import aliases
+from mcprun.prompts.aliases import Problem
+from mcprun.prompts.content_blocks import check_blocks, marks_problem
+from mcprun.prompts.elicitation import ElicitAnswer
+from mcprun.prompts.server_input import ServerPrompt, Uri, from_server
+
+_DEEPEST = 400
+"""Levels of a script's input: not far behind, Python's own stack has an end."""
+
+
+class BadQuery(ValueError):  # noqa: N818  it is a finding, listed with others, not an error of the program
+    """A line that is no query; `problems` holds every (field, what is wrong)."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{field}: {problem}" for field, problem in problems))
+
+
+def _check_prompt(value: Any) -> Any:
+    """Accept text or Messages API content blocks, and nothing that the API refuses as empty."""
+    if isinstance(value, str):
+        if not value.strip():
+            raise ValueError("must not be empty")
+        return value
+    if not isinstance(value, list):
+        raise ValueError(f"must be a string or a list of content blocks, not {_kind(value)}")
+    if not value:
+        raise ValueError("must not be an empty list")
+    check_blocks(value)
+    return value
+
+
+def _check_id(value: Any) -> Any:
+    """Accept text without control characters; numbers, as datasets have them, become text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and (not value.strip() or not value.isprintable()):
+        raise ValueError("must be printable and not empty")
+    return value
+
+
+def _no_keyword(value: str) -> str:
+    if value == "script" or value.startswith("replay:"):
+        raise ValueError("must name a model of the API: script and replay are chosen for the whole run")
+    if value.partition(":")[0] in PROVIDERS:
+        raise ValueError("must name a model alone: its provider is chosen for the whole run")
+    return value
+
+
+Prompt = Annotated[str | list[Any], BeforeValidator(_check_prompt)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=MOST)]
+
+
+class ScriptCall(Part):
+    """A call that the script makes. A value `{"$from": N, …}` stands for part of call N's result."""
+
+    tool: str = Field(min_length=1)
+    input: JsonObject = Field(default_factory=dict)
+
+
+class ScriptTurn(Part):
+    """One turn of the script: what is said, what is called, or both."""
+
+    text: str = ""
+    calls: list[ScriptCall] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.text.strip() and not self.calls:
+            raise ValueError("must have text or calls")
+        return self
+
+
+class Query(Part):
+    """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used.
+
+    `elicit` and `sampling` are what servers that ask are answered, in order: for the user, and for `--model script`.
+    """
+
+    id: Annotated[str, BeforeValidator(_check_id)] = ""
+    prompt: Prompt | None = None
+    prompts: list[Prompt] | None = Field(default=None, min_length=1)
+    server_prompt: ServerPrompt | None = None
+    resources: list[Uri] | None = Field(default=None, min_length=1)
+    system: str | None = None
+    model: Annotated[str, Field(min_length=1), AfterValidator(_no_keyword)] | None = None
+    max_tokens: Count | None = None
+    max_turns: Count | None = None
+    timeout: Seconds | None = None
+    repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] | None = None
+    tools: list[str] | None = Field(default=None, min_length=1)
+    tags: list[str] = Field(default_factory=list)
+    metadata: JsonObject = Field(default_factory=dict)
+    script: list[ScriptTurn] | None = Field(default=None, min_length=1)
+    elicit: list[ElicitAnswer] | None = None
+    sampling: list[str] | None = None
+    expect: Expect = Field(default_factory=Expect)
+
+    @field_validator("script")
+    @classmethod
+    def _references_point_back(cls, script: list[ScriptTurn] | None) -> list[ScriptTurn] | None:
+        made = 0
+        for number, turn in enumerate(script or []):
+            for call in turn.calls:
+                if "$from" in call.input:
+                    raise ValueError(f"turn {number}: $from can stand for a value of the input, not for all of it")
+                for found in _objects(call.input):
+                    if "$from" in found and (problem := _reference_problem(found, made)):
+                        raise ValueError(f"turn {number}: {problem}")
+            made += len(turn.calls)
+        return script
+
+    @model_validator(mode="after")
+    def _script_is_played_whole(self) -> Self:
+        """Refuse a script with turns that would never be played, and one that leaves a user message unanswered."""
+        if self.script is None:
+            return self
+        answers = sum(not turn.calls for turn in self.script) + bool(self.script[-1].calls)
+        asked = len(self.user_messages) or 1
+        if answers != asked:
+            raise ValueError(
+                f"script: answers {answers} of the user's messages, and there {'is' if asked == 1 else 'are'} {asked}:"
+                " a turn without calls ends an answer"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_prompt(self) -> Self:
+        if self.prompt is None and self.prompts is None and self.server_prompt is None:
+            raise ValueError("prompt: is missing")
+        if self.prompt is not None and self.prompts is not None:
+            raise ValueError("prompts: says the same as 'prompt', which is there too: keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_fit_in_one_request(self) -> Self:
+        if problem := marks_problem(self.user_messages):
+            raise ValueError(f"{'prompts' if self.prompts is not None else 'prompt'}: {problem}")
+        return self
+
+    @property
+    def user_messages(self) -> list[str | list[Any]]:
+        """What the user says, one message after the other; nothing where only the server's prompt is played."""
+        if self.prompts is not None:
+            return self.prompts
+        return [] if self.prompt is None else [self.prompt]
+
+    @property
+    def takes_from_server(self) -> bool:
+        """Whether the conversation begins with what the server gives."""
+        return self.server_prompt is not None or self.resources is not None
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that the query says (16 hex digits), to tell whether two are the same."""
+        text = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def said(self) -> str | list[Any]:
+        """The prompt as the prompts file has it: text, content blocks, or a list of user messages.
+
+        Where something is taken from the server, it is a list, which names that first (`from_server`).
+        """
+        own = self.prompts if self.prompts is not None else (self.prompt or "")
+        if not self.takes_from_server:
+            return own
+        taken = list(from_server(self.server_prompt, self.resources or ()))
+        return [*taken, *(own if isinstance(own, list) else [own] if own else [])]
+
+
+def parse_query(value: Any) -> Query:
+    """Check one line's JSON value: an object, or a bare string, which is a prompt.
+
+    Raises `BadQuery` with every problem. A query without an `id` gets one made of the hash of what is said: its prompt,
+    and what it takes from the server.
+    """
+    if isinstance(value, str):
+        value = {"prompt": value}
+    if isinstance(value, list):
+        raise BadQuery([("line", "must be an object or a string, not a list: write one query a line")])
+    if not isinstance(value, dict):
+        raise BadQuery([("line", f"must be an object or a string, not {_kind(value)}")])
+    if not is_well_formed(value):
+        problem = "holds half of a surrogate pair, which UTF-8 cannot hold"
+        raise BadQuery([(_path(place, {}) or "line", problem) for place in halves_in(value)])
+    line = aliases.Canonical(value)
+    problems = list(line.problems)
+    query = None
+    try:
+        query = Query.model_validate(line.value)
+    except ValidationError as error:
+        problems += [_problem(dict(detail), line.written) for detail in error.errors(include_url=False)]
+    if problems or query is None:
+        raise BadQuery(problems)
+    return query if query.id else query.model_copy(update={"id": _made_id(query)})
+
+
+def _made_id(query: Query) -> str:
+    text = json.dumps(query.said, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# How a problem is said. -------------------------------------------------------------------------------
+
+_PARTS: dict[tuple[str, ...], type[Part]] = {
+    (): Query,
+    ("server_prompt",): ServerPrompt,
+    ("script",): ScriptTurn,
+    ("script", "calls"): ScriptCall,
+    ("elicit",): ElicitAnswer,
+    ("expect",): Expect,
+    ("expect", "text"): ExpectedText,
+    ("expect", "calls"): ExpectedCall,
+}
+
+
+def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
+    """Turn one pydantic error into (field, what is wrong)."""
+    location = detail["loc"]
+    kind, message = detail["type"], detail["msg"]
+    field = _path(location, written)
+    if kind == "extra_forbidden":
+        return field, _unknown_key(location)
+    if kind == "missing":
+        return field, "is missing"
+    if kind == "value_error":
+        message = message.removeprefix("Value error, ")
+        if not location and ": " in message:  # the whole query's own check names its field
+            name, _, message = message.partition(": ")
+            return written.get(name, name), message
+        return field or "line", message
+    if kind in ("model_type", "dict_type"):
+        return field, f"must be an object, not {_kind(detail['input'])}"
+    if kind.endswith("_type"):
+        expected = message.removeprefix("Input should be ").replace("a valid integer", "an integer")
+        return field, f"must be {expected.replace('valid ', '')}, not {_kind(detail['input'])}"
+    if kind in ("too_short", "string_too_short"):
+        return field, "must not be empty"
+    return field, message.replace("Input should be", "must be")
+
+
+def _unknown_key(location: tuple[str | int, ...]) -> str:
+    *parents, key = location
+    part = _PARTS[tuple(name for name in parents if isinstance(name, str))]
+    known = [*part.model_fields, *(aliases.KNOWN if part is Query else ())]
+    close = difflib.get_close_matches(str(key), known, n=1)
+    if close:
+        return f"unknown key; did you mean {close[0]!r}?"
+    return "unknown key; " + (
+        "put what is yours under 'metadata'" if part is Query else f"known are {', '.join(known)}"
+    )
+
+
+def _path(location: tuple[str | int, ...], written: dict[str, str]) -> str:
+    """Write a place in a query as the user has it: `script[0].calls`, an alias where one was written."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            path += ("." if path else "") + (step if step.isprintable() and step.strip() else repr(step))
+        path = written.get(path, path)
+    return path
+
+
+def _kind(value: Any) -> str:
+    """Name a JSON value's type as JSON does."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"the number {value!r:.20}"
+        case str():
+            return f"the string {value!r}" if len(value) <= 40 else "a string"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+    return type(value).__name__
+
+
+def _objects(value: Any, levels: int = _DEEPEST) -> Iterator[JsonObject]:
+    """Every object within a JSON value, itself included. Raises `ValueError` where it has more levels than that."""
+    if not isinstance(value, dict | list):
+        return
+    if not levels:
+        raise ValueError(f"an input is nested more than {_DEEPEST} deep")
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value:
+        yield from _objects(item, levels - 1)
+
+
+def _reference_problem(reference: JsonObject, made: int) -> str | None:
+    """Say what is wrong with a `{"$from": N, "path": …, "match": …}` when `made` calls came before."""
+    if unknown := set(reference) - {"$from", "path", "match"}:
+        return f"$from takes path and match, not {', '.join(sorted(unknown))}"
+    number, path, match = reference["$from"], reference.get("path", ""), reference.get("match", "")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < made:
+        return f"$from must be the number of an earlier turn's call ({made} come before), not {_kind(number)}"
+    if not isinstance(path, str) or (path and not path.startswith("/")):
+        return "path must be a JSON Pointer such as /structuredContent/id"
+    if not isinstance(match, str):
+        return "match must be a regular expression"
+    try:
+        compile_pattern(match)
+    except ValueError as error:
+        return f"match is no regular expression: {error}"
+    return None

@@ -1,0 +1,67 @@
+"""What queries are read from: a file, stdin, a pipe, or values of the caller. Each can be read twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+from mcprun._util.json_value import JsonObject
+from mcprun._util.special_files import open_input
+from mcprun.errors import UsageError
+
+
+def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
+    """Write queries as a prompts file has them, to be `kept`. Raises `UsageError` for one that JSON can't hold."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
+    try:
+        file.writelines(json.dumps(query).encode() + b"\n" for query in queries)
+    except (TypeError, ValueError) as error:
+        file.close()
+        raise UsageError(f"a query is not JSON: {error}") from None
+    return file
+
+
+def open_source(name: str) -> tuple[IO[bytes], bool]:
+    """Open a prompts file, or stdin (`-`). Whether it had to be kept elsewhere to be read twice is told as well.
+
+    A pipe may be named, such as /dev/stdin or a process substitution. Raises `UsageError` when it can't be read.
+    """
+    if name == "-":
+        return _spool(sys.stdin.buffer), True
+    path = Path(name)
+    if path.is_dir():
+        raise UsageError(f"{name} is a folder; give a prompts file (JSONL, one query a line)")
+    try:
+        source = open_input(path)
+    except FileNotFoundError:
+        raise UsageError(f"there is no prompts file {name}{_nearby(path)}") from None
+    except OSError as error:
+        raise UsageError(f"can't read {name}: {error.strerror}") from None
+    if source.seekable():
+        return source, False
+    with source:
+        return _spool(source), True
+
+
+def _spool(stream: IO[bytes]) -> IO[bytes]:
+    kept = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
+    shutil.copyfileobj(stream, kept)
+    return kept
+
+
+def _nearby(path: Path) -> str:
+    folder = path.parent
+    found = sorted(file.name for file in folder.glob("*.jsonl")) if folder.is_dir() else []
+    return f"; in {folder} there are {', '.join(found[:5])}" if found else ""
+
+
+def sha256_of(source: IO[bytes]) -> str:
+    """Give the hash of all that a file holds, in hex digits."""
+    source.seek(0)
+    return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # IO[bytes] is readable

@@ -1,0 +1,134 @@
+"""A run in a thread of its own: the thread that waits for it can be interrupted, and may have a running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Self
+
+from mcprun._util.run_stop import Ending
+from mcprun.client.transports.process import hurry
+from mcprun.engine.run import Plan, Result, run_plan
+from mcprun.errors import ErrorKind, RunError
+from mcprun.evaluation import bounded
+from mcprun.prompts.query import Query
+from mcprun.runs.events import Event, QueryEnd
+from mcprun.runs.records import Transcript
+
+
+class Running:
+    """A run of all queries, or if it is `on_demand`, of each query that `ask` is called with, by the same servers."""
+
+    def __init__(self, plan: Plan, *, on_demand: bool = False) -> None:
+        self._plan = plan
+        self._ending = Ending()
+        self._asked: asyncio.Queue[tuple[Query, int] | None] = asyncio.Queue()
+        self._ending.watch(lambda: self._asked.put_nowait(None))  # else idle workers would wait for another query
+        self._told: SimpleQueue[Transcript | None] = SimpleQueue()
+        self._open = self._done = 0
+        self._outcome: Result | BaseException | None = None
+        # A loop of its own: that of the thread which waits is not touched.
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._over = threading.Event()
+        self._is_left = False
+        # A daemon, so that a run that was not closed does not keep the process; its servers end with the process.
+        self._thread = threading.Thread(target=self._run, args=(on_demand,), name="mcprun", daemon=True)
+
+    def start(self) -> Self:
+        """Start the run."""
+        self._thread.start()
+        return self
+
+    def ask(self, query: Query, repeat: int) -> Transcript:
+        """Run a query, and wait for its transcript. Raises what has ended the run, `RunError` or `UsageError`."""
+        self._open += 1
+        self._soon(lambda: self._asked.put_nowait((query, repeat)))
+        transcript = self._told.get()
+        if transcript is None:
+            self._told.put(None)  # for whoever asks next
+            raise self.result().error or _fault("has ended while it was asked")
+        self._open -= 1
+        self._done += 1
+        return transcript
+
+    def result(self) -> Result:
+        """Wait for the end of the run and return its result, or raise its exception.
+
+        An exception that interrupts the waiting, such as Ctrl-C, ends the run and is raised after its end. A third one
+        is raised at once: a tool of a server in this process may never end.
+        """
+        # No `Thread.join`: on CPython 3.11 an interrupted one marks the thread as stopped, and another returns at once.
+        try:
+            self._over.wait()
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):  # no more tests will run in this process
+                hurry()
+            self.interrupt()
+            raise
+        if not isinstance(self._outcome, Result):
+            raise self._outcome or _fault("came to no end")
+        return self._outcome
+
+    def cancel(self) -> None:
+        """End the run before it is done, without waiting."""
+        if self._thread.ident is not None and not self._over.is_set():
+            self._soon(lambda: self._ending.end(RunError(ErrorKind.CANCELLED, "pytest was interrupted")))
+            bounded.hurry()
+
+    def interrupt(self) -> None:
+        """End the run before it is done, and wait until nothing of it is left."""
+        if self._thread.ident is None or self._is_left:
+            return
+        self.cancel()
+        try:
+            self._over.wait()
+        except BaseException:
+            hurry()
+            self._is_left = True
+            self._over.wait()
+            raise
+
+    def close(self) -> Result:
+        """End a run whose queries were asked for, and wait until nothing of it is left. Raises what it raises."""
+        runs = self._plan.prompts.runs
+        if self._open:  # nobody waits for it any more
+            reason = RunError(ErrorKind.CANCELLED, "pytest was interrupted")
+            self._soon(lambda: self._ending.end(reason))
+        elif self._done < runs:
+            reason = RunError(ErrorKind.CANCELLED, f"pytest asked for {self._done:,} of the {runs:,} queries")
+            self._soon(lambda: self._ending.stop(reason))
+        self._soon(lambda: self._asked.put_nowait(None))
+        return self.result()
+
+    def _soon(self, what: Callable[[], None]) -> None:
+        """Have something done in the run's event loop; once that is closed, nothing."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(what)
+
+    async def _take(self) -> tuple[Query, int] | None:
+        asked = await self._asked.get()
+        if asked is None:
+            self._asked.put_nowait(None)  # for the other workers
+        return asked
+
+    def _watch(self, event: Event) -> None:
+        if isinstance(event, QueryEnd):
+            self._told.put(event.transcript)
+
+    def _run(self, on_demand: bool) -> None:
+        take = self._take if on_demand else None
+        try:
+            with self._runner, self._plan.prompts:
+                self._outcome = self._runner.run(run_plan(self._plan, self._watch, self._ending, take))
+        except BaseException as error:  # noqa: BLE001  it is raised where somebody waits for the run
+            self._outcome = error
+        self._told.put(None)
+        self._over.set()
+
+
+def _fault(what: str) -> RunError:
+    return RunError(ErrorKind.FAULT, f"the run {what}; this is a fault of mcprun itself")

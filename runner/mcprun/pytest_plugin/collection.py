@@ -1,0 +1,252 @@
+"""A prompts file as pytest sees it: each query an item, which is run when pytest asks for it and not before.
+
+An item runs its query while it is set up, and judges it when it is called: so pytest tells an error, which is the
+query's or the run's, from a failure, as mcprun does. The server is started for the first item of a file and kept
+until the last; what `-k` or `-x` leave out is never run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcprun._util.operating_system import relative_path
+from mcprun.engine.run import Plan
+from mcprun.errors import NoJudgeError, RunError, UsageError
+from mcprun.prompts.file import lines_of
+from mcprun.prompts.query import Query
+from mcprun.pytest_plugin import failure_repr
+from mcprun.pytest_plugin.config import Settings
+from mcprun.pytest_plugin.file_run import FileRun
+from mcprun.pytest_plugin.node_names import NodeNames, heading, split
+from mcprun.report.text import visible
+from mcprun.report.workflow_commands import for_log
+from mcprun.runs.records import Verdict
+from mcprun.runs.run import Key
+
+_MARKER = re.compile(r"[^\W_][\w.+/\\\[\]-]*")
+"""What a tag must be to be a marker: `-m` reads no more, and pytest keeps names with an underscore to itself."""
+
+_OF_PYTEST = frozenset({"filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"})
+"""Markers that have a meaning: a tag has none."""
+
+_NO_JUDGE = (
+    "a model grades it (expect.judge), and there is no API key: set ANTHROPIC_API_KEY, play back a graded run, or"
+    ' leave it ungraded: judge-model = "none" in mcprun.toml, or MCPRUN_JUDGE_MODEL=none'
+)
+
+_NO_SERVER = "there is no server to ask: give --mcp-server SERVER, or server under [tool.mcprun] in pyproject.toml"
+
+
+class QueriesFile(pytest.File):
+    """A prompts file, and while its items run, the run that they belong to.
+
+    `lacks_judge` tells that nobody can grade those of its queries that have a rubric: they are not run.
+    """
+
+    lacks_judge = False
+    _run: FileRun | None = None
+
+    def __init__(self, *, path: Path, parent: pytest.Collector, **more: Any) -> None:
+        if not path.is_relative_to(parent.config.rootpath):
+            # pytest leaves the path empty. --lf compares paths as they are written, which excludes "../".
+            more = {"nodeid": path.as_posix(), **more}
+        super().__init__(path=path, parent=parent, **more)
+
+    def collect(self) -> list[QueryItem | QueryGroup]:
+        """Return an item for each query and repeat, or one for all repeats of a query that has a pass rate.
+
+        An item whose name holds `::` is in a group. Raises `CollectError` for a bad file and for a wrong option.
+        """
+        if not self._settings.has_server:
+            raise self.CollectError(_NO_SERVER)
+        try:
+            plan = self._plan()
+        except UsageError as error:
+            raise self.CollectError(for_log(visible(str(error)))) from None
+        found: list[QueryItem | QueryGroup] = []
+        for name, query, repeats, rate, line in self._tests(plan):
+            groups, own_name = split(name)
+            parent: QueriesFile | QueryGroup = self
+            children = found
+            for group in groups:
+                parent = _group(parent, group, children)
+                children = parent.children
+            children.append(
+                QueryItem.from_parent(
+                    parent,
+                    name=own_name,
+                    file=self,
+                    query=query,
+                    repeats=repeats,
+                    rate=rate,
+                    line=line,
+                    whole_name=name,
+                )
+            )
+        return found
+
+    def _tests(self, plan: Plan) -> Iterator[tuple[str, Query, tuple[int, ...], float | None, int]]:
+        """Yield the name of each test, with its query, the repeats, the pass rate and the line of the file."""
+        prompts = plan.prompts
+        names = NodeNames(prompts.digests)
+        with prompts:
+            lines = lines_of(self.path, prompts.sha256)
+            for query in prompts.queries():
+                repeats = tuple(range(1, prompts.repeats_of(query.id) + 1))
+                rate = prompts.pass_rates.get(query.id, plan.pass_rate)
+                line = lines.get(query.id, 1)
+                if rate is not None or len(repeats) == 1:
+                    yield names.of(query.id), query, repeats, rate, line
+                else:
+                    for repeat in repeats:
+                        yield names.of(query.id, repeat), query, (repeat,), rate, line
+
+    def setup(self) -> None:
+        """Begin a run of the items that are selected."""
+        items = [item for item in self.session.items if isinstance(item, QueryItem) and item.file is self]
+        ids = {item.query.id for item in items if not item.is_left_out}
+        if not ids:
+            return
+        try:
+            plan = self._plan()
+            self._run = FileRun(replace(plan, prompts=plan.prompts.only(ids)))
+        except UsageError as error:
+            raise _failure(visible(str(error))) from None
+
+    def teardown(self) -> None:
+        """End it. What went wrong after the last item's answer is told here; all else has been told."""
+        run, self._run = self._run, None
+        if run and (error := run.close()):
+            raise _failure(failure_repr.error(error))
+
+    def run_for(self, item: QueryItem) -> FileRun:
+        """Give the run. When it has the item already, as with plugins that try again, a new one is begun."""
+        if self._run and item.keys & self._run.asked:
+            self.teardown()
+        if not self._run:
+            self.setup()
+        assert self._run is not None  # noqa: S101  for mypy: setup fails, or it is there
+        return self._run
+
+    def _plan(self) -> Plan:
+        """Make the plan of the whole file, without a judge where nobody can be asked. Raises `UsageError`."""
+        try:
+            return self._settings.plan(self._name)
+        except NoJudgeError:
+            self.lacks_judge = True
+            return self._settings.plan(self._name, "--judge-model", "none")
+
+    @property
+    def _settings(self) -> Settings:
+        return Settings.of(self.config)
+
+    @property
+    def _name(self) -> str:
+        """The file as mcprun is to call it: as seen from here."""
+        return relative_path(self.path)
+
+
+class QueryGroup(pytest.Collector):
+    """Tests that follow each other in a file and whose names have the same part before a `::`."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.children: list[QueryItem | QueryGroup] = []
+
+    def collect(self) -> list[QueryItem | QueryGroup]:
+        """Return the tests, which the file has created."""
+        return self.children
+
+
+class QueryItem(pytest.Item):
+    """A query with one of its repeats, or with all of them where the `rate` of those that must pass was given.
+
+    `whole_name` is the name with those of the groups.
+    """
+
+    def __init__(
+        self,
+        *,
+        parent: pytest.Collector,
+        name: str,
+        file: QueriesFile,
+        query: Query,
+        repeats: tuple[int, ...],
+        rate: float | None,
+        line: int,
+        whole_name: str,
+        **more: Any,
+    ) -> None:
+        if hasattr(parent, "id"):  # pytest 9.2 would take all of the name for one part of the node id
+            more = {"nodeid": f"{parent.nodeid}::{name}", **more}
+        super().__init__(parent=parent, name=name, **more)
+        self.file = file
+        self.query = query
+        self._heading = heading(whole_name)
+        self._repeats = repeats
+        self._rate = rate
+        self._line = line
+        self._is_good = False
+        self._told = ""
+        self.extra_keyword_matches.update((query.id, whole_name, *query.tags))
+        for tag in query.tags:
+            if _MARKER.fullmatch(tag) and tag not in _OF_PYTEST:
+                marker = f"{tag}: a tag of a prompts file"
+                if marker not in self.config.getini("markers"):
+                    self.config.addinivalue_line("markers", marker)
+                self.add_marker(tag)
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """What it stands for: the query's id with each of its repeats."""
+        return frozenset((self.query.id, repeat) for repeat in self._repeats)
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it can't be run, since nobody can grade it."""
+        return self.file.lacks_judge and self.query.expect.judge is not None
+
+    def setup(self) -> None:
+        """Run the query. An error of it, or of the run, is one of pytest: it is neither passed nor skipped."""
+        if self.is_left_out:
+            raise _failure(_NO_JUDGE)
+        run = self.file.run_for(self)
+        start = run.log_offset
+        try:
+            transcripts = [run.ask(self.query, repeat) for repeat in self._repeats]
+        except RunError as error:
+            raise _failure(run.told_once(error)) from None
+        passed = sum(one.verdict is Verdict.PASSED for one in transcripts)
+        self._is_good = passed / len(transcripts) >= (1.0 if self._rate is None else self._rate)
+        self._told = run.told(transcripts, start, self._rate) if passed < len(transcripts) else ""
+        if any(one.verdict in (Verdict.ERROR, Verdict.SKIPPED) for one in transcripts):
+            raise _failure(self._told)
+
+    def runtest(self) -> None:
+        """Fail when its checks did not hold, or held too seldom."""
+        if not self._is_good:
+            raise _failure(self._told)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return the line of the prompts file, counted from 0, and the heading of a failure."""
+        return self.path, self._line - 1, for_log(self._heading)
+
+
+def _group(parent: QueriesFile | QueryGroup, name: str, children: list[QueryItem | QueryGroup]) -> QueryGroup:
+    """Return the last of the children if it is the group of that name, else a new one."""
+    if children and isinstance(last := children[-1], QueryGroup) and last.name == name:
+        return last
+    group: QueryGroup = QueryGroup.from_parent(parent, name=name)
+    children.append(group)
+    return group
+
+
+def _failure(told: str) -> BaseException:
+    """Return an exception that pytest shows as this text alone: no traceback, no workflow commands."""
+    return pytest.fail.Exception(for_log(told), pytrace=False)

@@ -1,0 +1,200 @@
+"""The options of runs in pytest: its own flags, the environment, pytest's configuration, the project's file.
+
+The command `mcprun batch` reads and checks all of them, so that both mean the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mcprun._util.command_line import path_exists, split_words
+from mcprun._util.operating_system import relative_path
+from mcprun.prompts.patterns import fits
+from mcprun.report.workflow_commands import for_log
+
+if TYPE_CHECKING:
+    import click
+
+    from mcprun.config.project import Config, Setting
+    from mcprun.engine.plan import AnyServer, Options
+    from mcprun.engine.run import Plan
+
+_OF_ONE_RUN = ("out", "baseline")
+"""Options of one run of the command, which would be the same for each run of a session."""
+
+_NAMES = {"server": "mcp_server", "model": "mcp_model", "prompts": "mcp_prompts"}
+"""Options that pytest has too: on its own command line (except for prompts), and in its configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What sets the options of runs: pytest's own `flags`, the environment, and the `files` of pytest and the project.
+
+    The patterns of prompts files are seen from the folder `root`, other paths from the working folder.
+    """
+
+    root: Path
+    flags: Mapping[str, str]
+    files: tuple[Config, ...]
+    prompts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Settings:
+        """Return those of a session, which are read once. Raises `pytest.UsageError`."""
+        if _KEY not in config.stash:
+            config.stash[_KEY] = cls._read(config)
+        return config.stash[_KEY]
+
+    @classmethod
+    def _read(cls, config: pytest.Config) -> Settings:
+        from mcprun.config.paths import seen_from
+        from mcprun.config.project import Config, environment, find_config, setting
+        from mcprun.errors import UsageError
+
+        root = config.rootpath
+        try:
+            project = find_config(root)
+        except UsageError as error:
+            raise pytest.UsageError(for_log(str(error))) from None
+        try:
+            variables = environment()
+        except UsageError:  # of a `.env` that may be nobody's who runs prompts; a run reports it
+            variables = dict(os.environ)
+        ini = {key: value for key, name in _NAMES.items() if (value := config.getini(name))}
+        if "server" in ini:
+            ini["server"] = _as_seen_from_here(ini["server"], root)
+        if "model" in ini:
+            ini["model"] = seen_from(Path.cwd(), root, "model", ini["model"])
+        if "prompts" in ini:
+            ini["prompts"] = [relative_path(root / pattern) for pattern in ini["prompts"]]
+        files = (Config(config.inipath, ini), project)
+        found = setting("prompts", variables, files)
+        try:
+            patterns = _patterns(found, root) if found else ()
+        except UsageError as error:
+            raise pytest.UsageError(for_log(str(error))) from None
+        flags = {key: config.getoption(name, None) for key, name in _NAMES.items()}
+        return cls(
+            root=root,
+            flags={key: value for key, value in flags.items() if value is not None},
+            files=files,
+            prompts=patterns,
+        )
+
+    @property
+    def has_server(self) -> bool:
+        """Whether a server is set, even wrongly: a run reports that."""
+        from mcprun.errors import UsageError
+
+        try:
+            return self.server is not None
+        except UsageError:
+            return True
+
+    @property
+    def server(self) -> str | None:
+        """SERVER, as `mcprun batch` takes it. Raises `UsageError` for one that is not a string."""
+        from mcprun.config.option_table import SERVER
+        from mcprun.config.project import setting
+        from mcprun.option_kinds import checked
+
+        found = setting("server", self._variables(), self.files)
+        value, source = (found.value, f"{found.source}: server") if found else (None, "--mcp-server")
+        value = self.flags.get("server", value)
+        return None if value is None else checked(source, SERVER, value)
+
+    def takes(self, file: Path) -> bool:
+        """Return whether a file fits one of the patterns of prompts files, which are seen from the root."""
+        return any(fits(file, pattern, self.root) for pattern in self.prompts)
+
+    def plan(self, prompts: str, *flags: str) -> Plan:
+        """Make the plan that `mcprun batch` would make of it, with these flags. Raises `UsageError`."""
+        from dataclasses import replace
+
+        from mcprun.cli.arguments import plan_of
+
+        plan = plan_of(self._context(prompts, *split(self.server or "-"), flags=flags))
+        return replace(plan, servers=1)  # one query at a time has no use for more
+
+    def options(self, server: AnyServer) -> Options:
+        """Give the options alone, for a server; how the project's is started does not concern one in this process.
+
+        Raises `UsageError`.
+        """
+        from mcprun.cli.arguments import options_of
+        from mcprun.engine.plan import unreached
+
+        found = options_of(self._context("-", "-"))
+        return found if isinstance(server, str | os.PathLike) else unreached(found)
+
+    def _context(
+        self, prompts: str, server: str, server_args: Sequence[str] = (), flags: Sequence[str] = ()
+    ) -> click.Context:
+        import click
+
+        from mcprun.cli.commands.batch import batch
+        from mcprun.config.project import Config
+        from mcprun.errors import UsageError
+
+        model = ["--model", self.flags["model"]] if "model" in self.flags else []
+        args = [*model, *flags, prompts, server, *(["--", *server_args] if server_args else [])]
+        left_out = (*_OF_ONE_RUN, "prompts")  # a list of patterns is no file
+        files = [Config(one.path, {k: v for k, v in one.values.items() if k not in left_out}) for one in self.files]
+        try:
+            return batch.make_context("pytest", args, variables=self._variables(), files=files)
+        except click.ClickException as error:
+            raise UsageError(error.format_message()) from None
+
+    @staticmethod
+    def _variables() -> dict[str, str]:
+        """Return the environment without what belongs to one run. Raises `UsageError` if `.env` can't be read."""
+        from mcprun.config.project import environment, variable_of
+
+        found = environment()
+        for key in _OF_ONE_RUN:
+            found.pop(variable_of(key), None)
+        return found
+
+
+_KEY = pytest.StashKey[Settings]()
+
+
+def split(server: str) -> tuple[str, tuple[str, ...]]:
+    """Split SERVER from the arguments behind `--`, where a file stands before it: a command line keeps its own.
+
+    Raises `UsageError` for arguments whose quotes are not closed.
+    """
+    from mcprun.errors import UsageError
+
+    before, _, after = server.partition(" -- ")
+    file = before.partition("#")[0].strip()
+    if after and (path_exists(Path(file)) or len(before.split()) == 1):
+        try:
+            return before.strip(), tuple(split_words(after))
+        except ValueError as error:
+            raise UsageError(f"can't split what follows -- in the server: {str(error).lower()}") from None
+    return server, ()
+
+
+def _patterns(found: Setting, root: Path) -> tuple[str, ...]:
+    """Return patterns, which are seen from the working folder, as seen from the root. Raises `UsageError`."""
+    from mcprun.option_kinds import Listed, checked
+
+    given = [found.value] if isinstance(found.value, str) else found.value
+    patterns = checked(f"{found.source}: prompts", Listed(), given)
+    return tuple(relative_path(Path(pattern).absolute(), root) for pattern in patterns)
+
+
+def _as_seen_from_here(server: str, root: Path) -> str:
+    """Name a server file of the configuration as seen from the working folder."""
+    before, found, after = server.partition(" -- ")
+    file, mark, name = before.partition("#")
+    if PureWindowsPath(file).drive or not path_exists(root / file):
+        return server
+    return f"{relative_path(root / file)}{mark}{name}{found}{after}"

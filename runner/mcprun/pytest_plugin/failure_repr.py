@@ -1,0 +1,124 @@
+"""How pytest tells what did not pass: the cause first, then what `mcprun show` prints, and the servers' stderr."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from mcprun.errors import RunError
+from mcprun.report.conversation import head, laid_out
+from mcprun.report.excerpt import causes
+from mcprun.report.isolated import shown
+from mcprun.report.progress import named
+from mcprun.report.text import many, one_line, visible
+from mcprun.runs.records import Transcript, Verdict
+from mcprun.runs.run import LOG, Run
+
+_LINES = 200
+"""What a query fails for stands at its end: so many lines of a conversation are shown."""
+
+_MOST = 5
+"""So many of the queries that did not pass are told of in full."""
+
+_LOG_BYTES = 4096
+"""How much of the servers' stderr is shown: its end, where the cause usually stands."""
+
+_LINE = 1000
+"""Characters of a line that stands for all the others."""
+
+
+def error(stopped: RunError) -> str:
+    """Tell why a run could not go on, with the end of the server's stderr."""
+    return "\n\n".join([error_line(stopped), *_stderr(stopped.stderr)])
+
+
+def error_line(stopped: RunError) -> str:
+    """Tell it in one line."""
+    return one_line(f"error: {stopped.kind}: {stopped}", _LINE)
+
+
+def query(transcripts: Sequence[Transcript], run: Path, stderr: str, required: float | None = None) -> str:
+    """Tell why a query did not pass: the causes, the conversations, what the servers said, and where to read on.
+
+    `transcripts` are all of its repeats, of which the share `required` was to pass, if any was asked for.
+    """
+    told = [one for one in transcripts if one.verdict is not Verdict.PASSED]
+    first = [] if required is None else [_rate(transcripts, required)]
+    blocks = ["\n".join([*first, *dict.fromkeys(line for one in told for line in _causes(one))])]
+    blocks += [conversation(one) for one in told[:_MOST]]
+    if len(told) > _MOST:
+        blocks.append(f"… and {many(len(told) - _MOST, 'more repeat')}")
+    return "\n\n".join([*blocks, *_stderr(stderr), _shown_by(run, told[0].id)])
+
+
+def run(done: Run, stopped: RunError | None) -> str | None:
+    """Tell why a run did not pass: what `stopped` it, each query that did not pass; nothing where all is well."""
+    record = done.record
+    met = {one.id for one in record.repeats if one.is_met}
+    told = [
+        one
+        for one in done.transcripts()
+        if one.verdict is Verdict.ERROR or (one.verdict is Verdict.FAILED and one.id not in met)
+    ]
+    if not told and not stopped and record.state == "finished":
+        return None
+    passed = record.counts.passed if record.counts else 0
+    lines = [f"{passed:,} of {many(record.prompts.runs, 'query')} passed"]
+    lines += [error_line(stopped)] if stopped else []
+    lines += [f"{named(one)}: {line}" for one in told[:_MOST] for line in _causes(one)]
+    blocks = ["\n".join(lines), *map(conversation, told[:_MOST])]
+    if len(told) > _MOST:
+        blocks.append(f"… and {many(len(told) - _MOST, 'more query')}")
+    stderr = stopped.stderr if stopped else end_of_log(done.path)
+    return "\n\n".join([*blocks, *_stderr(stderr), _shown_by(done.path)])
+
+
+def conversation(transcript: Transcript) -> str:
+    """Give a conversation as `mcprun show` prints it, or the end of it where it is long."""
+    return shown(transcript, _conversation)
+
+
+def _conversation(transcript: Transcript) -> str:
+    file = io.StringIO()
+    console = Console(file=file, color_system=None, highlight=False, soft_wrap=False)
+    console.print(head(transcript), soft_wrap=True)
+    console.print(laid_out(transcript))
+    first, *lines = (line.rstrip() for line in file.getvalue().splitlines())
+    left_out = len(lines) - _LINES
+    return "\n".join([first, *([f"… {left_out:,} lines before"] if left_out > 0 else []), *lines[-_LINES:]])
+
+
+def end_of_log(path: Path, start: int = 0) -> str:
+    """Give what the servers of a run have said on stderr since `start`, an offset in `server.log`; the end of it."""
+    try:
+        with (path / LOG).open("rb") as log:
+            log.seek(max(start, log.seek(0, os.SEEK_END) - _LOG_BYTES))
+            return log.read().decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _causes(transcript: Transcript) -> Iterable[str]:
+    """Say why, and that an error is one."""
+    mark = "error: " if transcript.error else ""
+    return (mark + line for line in shown(transcript, causes))
+
+
+def _rate(transcripts: Sequence[Transcript], required: float) -> str:
+    passed = sum(one.verdict is Verdict.PASSED for one in transcripts)
+    return f"{passed}/{len(transcripts)} passed, {passed / len(transcripts):.0%}; asked for {required:.0%}"
+
+
+def _stderr(text: str) -> list[str]:
+    """Show the end of the servers' stderr, if there is any."""
+    lines = "\n".join(f"  {line}" for line in visible(text).splitlines())
+    return [f"The server's stderr ends:\n{lines}"] if text else []
+
+
+def _shown_by(path: Path, *names: str) -> str:
+    return visible(shlex.join(["mcprun", "show", str(path), *names]))

@@ -1,0 +1,257 @@
+"""Differences between two runs, as a person reads them and as programs do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from itertools import islice
+from typing import Any
+
+from mcprun._util.alignment import Alignment, common_ends
+from mcprun._util.code_points import look_alike, revealed, revealed_name
+from mcprun._util.json_text import finite
+from mcprun._util.json_value import JsonObject, equal
+from mcprun.analysis.diff.runs import QueryDiff, Tally
+from mcprun.analysis.diff.transcripts import Change
+from mcprun.report.text import cut, many, one_line, visible
+from mcprun.tools.changes import ToolChange
+from mcprun.tools.format import Show, apart
+
+_SHOWN = 500
+"""Characters of one value that are shown; `--json` has all of it."""
+
+_NAME = 200
+"""Characters of a query's id or a tool's name that are shown."""
+
+_PLACE = 200
+"""Characters of the place of a value that are shown."""
+
+_LINES = 200
+"""Lines that are told of one value; `--json` has all of it."""
+
+_MOST_PAIRS = 2_500
+"""Pairs of a key that is gone and one that is new that are looked at: an object that is all new has other names."""
+
+_VARIANTS = 5
+"""So many new ways to go are told of a query; `--json` has them all."""
+
+_MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+
+Line = tuple[tuple[str, str], ...]
+"""Texts and the style that each is shown in."""
+
+Pair = tuple[str, str]
+"""A mark (`-`, `+`, or nothing) and what it stands before."""
+
+
+def lines(diff: QueryDiff) -> Iterator[Line]:
+    """Lay out one query: a title, and under it what changed, old in red and new in green."""
+    mark, style = _MARKS[diff.how]
+    repeat = f" (repeat {diff.repeat})" if diff.repeat and diff.repeat > 1 else ""
+    only = {"added": "  only in HEAD", "removed": "  only in BASE"}.get(diff.how, "")
+    yield (
+        (f"{mark} ", style),
+        (one_line(_id(diff), _NAME) + repeat, "bold"),
+        (f"  {_outcome(diff)}", style),
+        (only, "dim"),
+    )
+    yield from _changes(diff.changes)
+    for variant in diff.variants[:_VARIANTS]:
+        runs = diff.rates[1].runs if diff.rates[1] else 0
+        yield ((f"    new in {variant.runs:,} of {many(runs, 'run')}, such as repeat {variant.repeat}", "yellow"),)
+        yield from _changes(variant.changes)
+    if (left := len(diff.variants) - _VARIANTS) > 0:
+        yield ((f"    … and {many(left, 'more variant')} that BASE never had", "dim"),)
+
+
+def _id(diff: QueryDiff) -> str:
+    """Return a query's id: of one that only one run has, the other may have an id that looks the same."""
+    return diff.id if diff.how == "changed" else revealed_name(diff.id)
+
+
+def _changes(changes: Iterable[Change]) -> Iterator[Line]:
+    for change in changes:
+        if change.what == "verdict":  # stands in the title
+            continue
+        yield ("    ", ""), (title(change), "cyan")
+        pairs = told(change)
+        for sign, text in islice(pairs, _LINES):
+            colour = {"-": "red", "+": "green"}.get(sign, "dim")
+            yield ("      ", ""), (f"{sign} {text}", colour)
+        if left := sum(1 for _ in pairs):
+            yield (("      ", ""), (f"  … and {many(left, 'more line')}", "dim"))
+
+
+def _outcome(diff: QueryDiff) -> str:
+    """Say how a query ended: its verdict before and after, or of one that was run several times, its pass rate."""
+    if diff.repeat is not None:
+        before, after = diff.verdicts
+        return f"{before} → {after}" if before and after and before != after else (after or before or "")
+    first, *more = [f"{rate.passed:,}/{rate.runs:,}" for rate in diff.rates if rate]
+    if not more or diff.rates[0] == diff.rates[1]:
+        return f"{first} passed"
+    return f"{first} → {more[0]} passed, {chance(diff)}"
+
+
+def chance(diff: QueryDiff) -> str:
+    """Say how likely chance is, where it is known: `p = 0.012`; `p < 0.000001` where that is next to nothing."""
+    return f"p = {diff.p:.2g}" if diff.p else "p < 0.000001"
+
+
+def title(change: Change) -> str:
+    """Say what a change is of, on one line that is fit to be shown."""
+    if change.call is None:
+        return change.what
+    call = f"call {change.call}  {one_line(str(change.tool), _NAME)}"
+    if change.what == "call_added":
+        return f"{call}{_input(change.after)}  added"
+    if change.what == "call_removed":
+        return f"{call}{_input(change.before)}  removed"
+    return f"{call}{_input(change.input)}" if change.what == "result" else f"{call}  {change.what}"
+
+
+def told(change: Change) -> Iterator[Pair]:
+    """Say what was there before and what is there now, value by value: each on one line that is fit to be shown.
+
+    Of long ones it is what stands about where they differ.
+    """
+    if change.what in ("call_added", "call_removed"):
+        return
+    if change.are_errors[0] is not change.are_errors[1]:
+        for sign, value, fails in zip("-+", (change.before, change.after), change.are_errors, strict=True):
+            yield sign, f"{'error: ' if fails else ''}{_short(_plain(value))}"
+        return
+    root = "messages" if change.what == "prompt" else "error" if change.are_errors[0] else ""
+    for path, before, after in _with_visible_paths(leaves(change.before, change.after, root)):
+        at = f"{one_line(path, _PLACE)}: " if path else ""
+        if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
+            if at:
+                yield " ", at.rstrip()
+            yield from _text_lines(before, after)
+        elif before is ABSENT or after is ABSENT:
+            yield ("+", f"{at}{_short(_plain(after))}") if before is ABSENT else ("-", f"{at}{_short(_plain(before))}")
+        else:
+            if isinstance(before, str) and isinstance(after, str):
+                before, after = revealed(*apart(before, after, _SHOWN))
+            one, other = _plain(before), _plain(after)
+            if one == other:  # as `5` and `"5"` are
+                one, other = _json(before), _json(after)
+            one, other = apart(one, other, _SHOWN)
+            yield "-", f"{at}{_short(one)}"
+            yield "+", f"{at}{_short(other)}"
+
+
+def _with_visible_paths(differing: Iterable[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
+    """Show the paths of a key that is gone and one that is new apart where they look the same."""
+    found = list(differing)
+    gone = [path for path, _, after in found if after is ABSENT]
+    new = [path for path, before, _ in found if before is ABSENT]
+    shown: dict[str, str] = {}
+    if len(gone) * len(new) <= _MOST_PAIRS:
+        for one, other in ((one, other) for one in gone for other in new if look_alike(one, other)):
+            shown[one], shown[other] = revealed(one, other)
+    return [(shown.get(path, path), before, after) for path, before, after in found]
+
+
+class _Absent:
+    """What stands where nothing does."""
+
+
+ABSENT = _Absent()
+
+
+def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Find where two JSON values differ: the path, what is there before and after, or `ABSENT`."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            step = f"{path}.{key}" if path else str(key)
+            yield from leaves(before.get(key, ABSENT), after.get(key, ABSENT), step)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for at, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from leaves(one, other, f"{path}[{at}]")
+    elif not equal(before, after):
+        yield path, before, after
+
+
+def as_json(value: QueryDiff | JsonObject) -> str:
+    """Write one query's differences, or an object of such values, as a JSON object on one line."""
+    text = json.dumps(value, ensure_ascii=False, default=_shallow)
+    if "NaN" not in text and "Infinity" not in text:
+        return text
+    return json.dumps(finite(value), ensure_ascii=False, default=lambda one: finite(_shallow(one)))
+
+
+def summary(tally: Tally) -> str:
+    """Sum up: `2 changed, 1 added, 117 same`."""
+    counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "same": tally.same}
+    told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
+    told += f" ({tally.chance:,} with another pass rate, which may be chance)" if tally.chance else ""
+    told += f" ({tally.fewer:,} with fewer runs than BASE has)" if tally.fewer else ""
+    return f"{told}; {many(tally.breaking, 'breaking change')} of the tools" if tally.breaking else told
+
+
+def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
+    """Lay out what changed in the tools of the servers: what breaks those who call them first."""
+    if tools:
+        yield ("~ ", "yellow"), ("tools of the server", "bold")
+    for change in sorted(tools, key=lambda change: not change.breaking):
+        mark, style = ("✗", "red") if change.breaking else ("~", "dim")
+        told = f"{one_line(revealed_name(change.tool), _NAME)}  {one_line(change.message, _SHOWN)}"
+        yield (f"    {mark} ", style), (told, style)
+
+
+def _shallow(value: Any) -> JsonObject:
+    """Return a dataclass as a JSON object. `asdict` would copy every result that differs."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _text_lines(before: str, after: str) -> Iterator[Pair]:
+    """Compare two texts line by line, ends of lines included; a last one without is told where it is the only one."""
+    one, other = with_ends(before), with_ends(after)
+    note = "  (no line break at the end)" if before.endswith("\n") != after.endswith("\n") else ""
+
+    def shown(line: str, text: str) -> str:
+        return _short(text.removesuffix("\n")) + ("" if line.endswith("\n") else note)
+
+    begin, end = common_ends(one, other)
+    lead, trail = one[:begin][-1:], one[len(one) - end :][:1]
+    one, other = (side[begin : len(side) - end] for side in (one, other))
+    yield from ((" ", shown(line, line)) for line in lead)
+    for group in Alignment(one, other).get_grouped_opcodes(1):
+        for tag, i, j, k, n in group:
+            if tag == "equal":
+                yield from ((" ", shown(line, line)) for line in one[i:j])
+                continue
+            sides = tuple([line.removesuffix("\n") for line in side] for side in (one[i:j], other[k:n]))
+            for at, (before_it, after_it) in enumerate(zip(sides[0], sides[1], strict=False)):
+                sides[0][at], sides[1][at] = revealed(*apart(before_it, after_it, _SHOWN))
+            paired = min(map(len, sides))
+            for side in sides:
+                side[paired:] = [revealed("", line)[1] for line in side[paired:]]
+            yield from (("-", shown(line, text)) for line, text in zip(one[i:j], sides[0], strict=True))
+            yield from (("+", shown(line, text)) for line, text in zip(other[k:n], sides[1], strict=True))
+    yield from ((" ", shown(line, line)) for line in trail)
+
+
+def with_ends(text: str) -> list[str]:
+    """Split a text into lines that end with `\\n`, but for the last one where it does not."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    return [*lines[:-1], lines[-1][:-1]] if lines[-1] != "\n" else lines[:-1]
+
+
+def _short(text: str) -> str:
+    return visible(cut(text, _SHOWN))
+
+
+def _plain(value: Any) -> str:
+    """Write a value as people do: a text as it is where that is plain to see, else JSON."""
+    return value if isinstance(value, str) and value.strip() == value != "" and "\n" not in value else _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _input(value: Any) -> str:
+    return one_line(Show().input(value), _SHOWN) if isinstance(value, dict) else ""

@@ -1,0 +1,177 @@
+"""One query's transcript as a page shows it: plain JSON values, bounded. Pure.
+
+The page's script makes a conversation of them, and knows these kinds of items:
+`said` (`who`, `text`, `dim`), `image` (`who`, `mime`, `data` in base64), `turn` (`turn`, `stop`, `read`, `written`) and
+`call` (`call`, `title`, `brief`, `input`, `items`, `structured`, `is_error`, `diverged`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mcprun._util.json_value import JsonObject
+from mcprun.report.text import cut, one_line
+from mcprun.runs.records import Call, Transcript, Turn
+from mcprun.tools.format import Show
+from mcprun.tools.media import IMAGE_TYPES
+
+_TEXT = 20_000
+"""Characters of one text, input or result that a page holds."""
+
+_CONVERSATION = 1_000_000
+"""Characters of one conversation that a page holds; what comes after them is only counted."""
+
+_IMAGE = 1_000_000
+"""Characters of base64 of one image that a page holds: 750 kB."""
+
+_BRIEF = 120
+"""Characters of a result that stand in the line of a folded call."""
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*+=*+\s*+")  # possessive, for linear time
+
+
+def dialogue(transcript: Transcript) -> JsonObject:
+    """Give a transcript's conversation: `checks` and `error`, `stop`, `attempts`, and `items` in order."""
+    room = _Room()
+    return {
+        "model": transcript.model,
+        "stop": transcript.stop,
+        "attempts": transcript.attempts,
+        "error": {"kind": str(transcript.error.kind), "message": room.text(transcript.error.message)}
+        if transcript.error
+        else None,
+        "checks": [[check.check, check.passed, room.text(check.message or "")] for check in transcript.checks],
+        "items": list(_items(transcript, room)),
+    }
+
+
+class _Room:
+    """How much of a conversation may still come."""
+
+    def __init__(self) -> None:
+        self._left = _CONVERSATION
+
+    def text(self, text: str) -> str:
+        """Take a text, cut where it is too long for itself or for what is left."""
+        most = min(_TEXT, self._left)
+        self._left -= min(len(text), most)
+        return cut(text, most)
+
+    def json(self, value: Any) -> str:
+        """Take a JSON value, laid out on several lines."""
+        return self.text(json.dumps(value, ensure_ascii=False, indent=2))
+
+    def image(self, who: str, mime: Any, data: Any) -> JsonObject:
+        """Take an image, if it is of a known type, base64 and not too long; else say what it is."""
+        if not isinstance(mime, str) or not isinstance(data, str):
+            return _said(who, f"[image, {mime}]")
+        is_shown = mime in IMAGE_TYPES and _BASE64.fullmatch(data)
+        if not is_shown or len(data) > min(_IMAGE, self._left):
+            why = "too large for this page" if is_shown else "not shown"
+            return _said(who, f"[image, {one_line(mime, 80)}, {len(data.rstrip('=')) * 3 // 4:,} bytes, {why}]")
+        self._left -= len(data)
+        return {"kind": "image", "who": who, "mime": mime, "data": "".join(data.split())}
+
+
+def _items(transcript: Transcript, room: _Room) -> Iterator[JsonObject]:
+    if transcript.system:
+        yield _said("system", room.text(transcript.system))
+    calls = list(enumerate(transcript.calls))
+    turn = 0
+    for at, message in enumerate(transcript.messages):
+        content = message["content"]
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        if at < transcript.begins:
+            yield from (_block(message["role"], block, room) for block in blocks)
+        elif message["role"] == "assistant":
+            made = [(number, call) for number, call in calls if call.turn == turn]
+            yield from _turn(turn, transcript.turns, room)
+            yield from _assistant(blocks, made, room)
+            turn += 1
+        else:
+            yield from (_block("user", block, room) for block in blocks if block.get("type") != "tool_result")
+    if (
+        len(transcript.messages) <= transcript.begins
+    ):  # a slim baseline keeps the calls, a query that was not started has none
+        yield from (_call(number, call, room) for number, call in calls)
+        if transcript.text:
+            yield _said("model", room.text(transcript.text))
+
+
+def _turn(number: int, turns: list[Turn], room: _Room) -> Iterator[JsonObject]:
+    """Tell of a turn, once it was whole."""
+    if number < len(turns):
+        usage = turns[number].usage
+        yield {
+            "kind": "turn",
+            "turn": number,
+            "stop": room.text(turns[number].stop_reason),
+            "read": usage.read if usage else None,
+            "written": usage.output_tokens if usage else None,
+        }
+
+
+def _assistant(blocks: list[JsonObject], made: list[tuple[int, Call]], room: _Room) -> Iterator[JsonObject]:
+    """Tell what the model said and called in one turn; calls stand in the order of their blocks."""
+    following = iter(made)
+    for block in blocks:
+        if block.get("type") != "tool_use":
+            yield _block("model", block, room)
+        elif answered := next(following, None):
+            yield _call(*answered, room)
+        else:
+            title = f"{one_line(str(block.get('name')), 200)}{Show().input(block.get('input') or {})}"
+            yield _said("model", f"{title}: no answer")
+
+
+def _call(number: int, call: Call, room: _Room) -> JsonObject:
+    items = [_content(item, room) for item in call.content]
+    told = " ".join(item.get("text") or f"[{item.get('mime')}]" for item in items)
+    if not told and call.structured is not None:
+        told = json.dumps(call.structured, ensure_ascii=False)
+    return {
+        "kind": "call",
+        "call": number,
+        "title": f"{one_line(call.tool, 200)}{one_line(Show().input(call.input), 250)}",
+        "brief": one_line(told, _BRIEF) or "(nothing)",
+        "input": room.json(call.input),
+        "items": items,
+        "structured": None if call.structured is None else room.json(call.structured),
+        "is_error": call.is_error,
+        "diverged": call.diverged,
+    }
+
+
+def _block(who: str, block: JsonObject, room: _Room) -> JsonObject:
+    """Tell a content block of the Messages API."""
+    match block:
+        case {"type": "text", "text": str(text)}:
+            return _said(who, room.text(text))
+        case {"type": "thinking", "thinking": str(text)}:
+            return {**_said(who, room.text(text) or "(thinking)"), "dim": True}
+        case {"type": "image", "source": {"type": "base64", "media_type": mime, "data": data}}:
+            return room.image(who, mime, data)
+    return _said(who, room.text(f"[{block.get('type')}]"))
+
+
+def _content(item: JsonObject, room: _Room) -> JsonObject:
+    """Tell a block of MCP content."""
+    match item:
+        case {"type": "text", "text": str(text)}:
+            return _said("", room.text(text))
+        case {"type": "image", "data": data, "mimeType": mime}:
+            return room.image("", mime, data)
+        case {"type": "resource", "resource": {"uri": uri, "text": str(text)}}:
+            return _said("", room.text(f"[resource {uri}]\n{text}"))
+        case {"type": "resource", "resource": {"uri": uri}}:
+            return _said("", room.text(f"[resource {uri}, binary]"))
+        case {"type": "resource_link", "uri": uri}:
+            return _said("", room.text(f"[resource link {uri}]"))
+    return _said("", room.text(f"[{item.get('type')}{', ' + str(item['mimeType']) if 'mimeType' in item else ''}]"))
+
+
+def _said(who: str, text: str) -> JsonObject:
+    return {"kind": "said", "who": who, "text": text}

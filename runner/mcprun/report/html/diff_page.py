@@ -1,0 +1,178 @@
+"""The page of a comparison, `mcprun diff BASE HEAD --html FILE`: what differs, and each such query side by side.
+
+`Differing` notes what a comparison finds while it goes on; memory holds a short row for each query that differs. The
+page is made afterwards, from the transcripts of both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markupsafe import Markup
+
+from mcprun._util.json_value import JsonObject
+from mcprun.analysis.diff.repeats import Variant
+from mcprun.analysis.diff.runs import Comparison, QueryDiff, Tally
+from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.analysis.diff.transcripts import Change
+from mcprun.errors import describe
+from mcprun.report.diff import chance, summary, title, tool_lines
+from mcprun.report.html.page import MOST_BYTES, island, page, write_page
+from mcprun.report.html.pairs import beside
+from mcprun.report.html.side_by_side import side_by_side
+from mcprun.report.isolated import shown_diff
+from mcprun.report.text import many, one_line
+from mcprun.runs.records import RunRecord
+from mcprun.runs.run import Key, Run, open_single
+from mcprun.tools.changes import ToolChange
+
+_SCRIPTS = ("dom.js", "table.js", "view.js", "sides.js", "diff.js")
+_STYLES = ("page.css", "conversation.css", "diff.css")
+
+_COLUMNS = ("id", "repeat", "how", "before", "after", "worse", "told", "kept")
+"""What the cells of a row are, in order; `worse` says whether it counts as a regression."""
+
+_TOLD = 3
+"""So many changes of a query are told in its row."""
+
+_WORDS = 160
+"""Characters of a change that a row holds, and of a cause."""
+
+_NAME = 300
+"""Characters of an id that a row holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two that are compared: what it was called, its record if it is a run, and how to find transcripts."""
+
+    name: str
+    record: RunRecord | None
+    find: Callable[[Key], JsonObject | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A query that differs: its cells, the transcripts that show it best, and what else changed than calls."""
+
+    cells: list[object]
+    keys: list[Key | None]
+    notes: list[JsonObject]
+
+
+@dataclass(slots=True)
+class Differing:
+    """What differs: the servers' `tools`, and of each query what its row says, and what to show side by side."""
+
+    tools: Sequence[ToolChange] = ()
+    rows: list[_Row] = field(default_factory=list)
+
+    def noting(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
+        """Hand on what a comparison finds, and note it."""
+        for diff in diffs:
+            keys = [None if repeat is None else (diff.id, repeat) for repeat in diff.examples]
+            cells, notes = shown_diff(diff, _noted)
+            self.rows.append(_Row(cells, keys, notes))
+            yield diff
+
+    def keys(self, side: int) -> set[Key]:
+        """Name the transcripts of one side that are shown."""
+        return {key for row in self.rows if (key := row.keys[side])}
+
+
+def write_diff(
+    path: Path, differing: Differing, comparison: Comparison, base: tuple[str, Run | None], head: tuple[str, Run | None]
+) -> int:
+    """Write the page of a comparison that was gone through; give its size in bytes.
+
+    `base` and `head` are what each is called, and the run if it is one. Raises `UsageError` where nobody may write.
+    """
+    with (
+        open_single(base[0], differing.keys(0)) as find_base,
+        open_single(head[0], differing.keys(1)) as find_head,
+    ):
+        sides = _named(base, find_base), _named(head, find_head)
+        return write_page(path, diff_page(differing, comparison.tally, sides, comparison.lens.scrubber))
+
+
+def _named(which: tuple[str, Run | None], find: Callable[[Key], JsonObject | None]) -> Side:
+    name, run = which
+    return Side(str(run.path), run.record, find) if run else Side(name, None, find)
+
+
+def diff_page(
+    differing: Differing, tally: Tally, sides: tuple[Side, Side], scrubber: Scrubber, most_bytes: int = MOST_BYTES
+) -> Iterator[str]:
+    """Give the page of a comparison, in chunks. What `scrubber` takes out does not differ here either.
+
+    What stands side by side takes at most so many bytes; of the other queries, the rows say what changed.
+    """
+    return page(
+        "diff.html.jinja",
+        _SCRIPTS,
+        _STYLES,
+        base=sides[0],
+        head=sides[1],
+        tally=tally,
+        summary=summary(tally),
+        tools=[("".join(text for text, _ in line).strip(), line[0][1]) for line in tool_lines(differing.tools)][1:],
+        islands=_islands(differing, sides, scrubber, most_bytes),
+    )
+
+
+def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber, most_bytes: int) -> Iterator[Markup]:
+    """Give the queries' islands, `d-0`, `d-1`, …, as long as there is room, and then the table's."""
+    rows, left = [], most_bytes
+    for number, row in enumerate(differing.rows):
+        found = [side.find(key) if key else None for side, key in zip(sides, row.keys, strict=True)]
+        try:
+            one = island(f"d-{number}", beside(found[0], found[1], scrubber) | {"notes": row.notes})
+        except Exception as error:  # noqa: BLE001  one query must not cost the others
+            fault = Change("fault", after=f"this query can't be shown: {describe(error)}")
+            one = island(f"d-{number}", beside(None, None, scrubber) | {"notes": [_note(fault)]})
+        size = len(one.encode("utf-8", "backslashreplace"))
+        is_kept = size <= left
+        if is_kept:
+            left -= size
+            yield one
+        rows.append([*row.cells, int(is_kept)])
+    kept = sum(bool(row[-1]) for row in rows)
+    note = f"{kept:,} of {many(len(rows), 'query')} are shown side by side in this file; mcprun diff tells the others."
+    data = {"columns": _COLUMNS, "rows": rows, "names": [side.name for side in sides]}
+    yield island("data", data | {"left_out": note if kept < len(rows) else ""})
+
+
+def _noted(diff: QueryDiff) -> tuple[list[object], list[JsonObject]]:
+    """Return the cells of a query's row, and its changes other than those of calls."""
+    return list(_cells(diff)), [_note(change) for change in diff.changes if change.call is None]
+
+
+def _cells(diff: QueryDiff) -> Iterator[object]:
+    told = [one_line(_told(change), _WORDS) for change in diff.changes if change.what != "verdict"]
+    told += [_variant(variant) for variant in diff.variants]
+    told += [chance(diff)] if diff.p is not None and diff.rates[0] != diff.rates[1] else []
+    more = [f"and {len(told) - _TOLD:,} more"] if len(told) > _TOLD else []
+    rates = [f"{rate.passed:,}/{rate.runs:,}" if rate else None for rate in diff.rates]
+    before, after = diff.verdicts if diff.repeat is not None else rates
+    yield diff.id if len(diff.id) <= _NAME else f"{diff.id[:_NAME]}…"
+    yield diff.repeat or 1
+    yield diff.how
+    yield before
+    yield after
+    yield int(diff.is_regression)
+    yield [*told[:_TOLD], *more]
+
+
+def _told(change: Change) -> str:
+    return f"{title(change)}  result" if change.what == "result" else title(change)
+
+
+def _variant(variant: Variant) -> str:
+    told = "; ".join(_told(change) for change in variant.changes)
+    return one_line(f"new in {many(variant.runs, 'run')}, such as repeat {variant.repeat}: {told}", _WORDS)
+
+
+def _note(change: Change) -> JsonObject:
+    return {"what": change.what, "sides": side_by_side(change.before, change.after)}

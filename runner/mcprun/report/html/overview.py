@@ -1,0 +1,205 @@
+"""The top of a run's page: what was asked, how it came out, what it cost, and where the time went. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from mcprun.errors import UsageError
+from mcprun.limits import BATCH_SHARE
+from mcprun.report.latency import Latency, latency
+from mcprun.report.text import duration, many, moment, one_line
+from mcprun.report.timings import Timings, ToolTimes, quantile
+from mcprun.runs.billed_reply import Paid
+from mcprun.runs.records import Counts, RepeatsRecord, RunRecord, Verdict
+from mcprun.runs.run import Run
+
+_TOOLS = 30
+"""So many tools have a row."""
+
+_REPEATS = 50
+"""So many queries that were run several times have a row."""
+
+_LOG_BYTES = 2000
+"""Bytes of the end of the server's stderr that are told of a run which could not go on."""
+
+_WARNINGS = 20
+"""So many of the run's warnings are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number at the top: what it is of, the number, and what explains it."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A verdict's part of the bar at the top: where it begins and how wide it is, of 1000."""
+
+    verdict: Verdict
+    count: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRow:
+    """How one tool did. Times are in seconds, `None` where they are not known."""
+
+    name: str
+    calls: int
+    errors: int
+    median: float | None = None
+    p95: float | None = None
+    longest: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that stands above the table."""
+
+    title: str
+    subtitle: str
+    facts: tuple[tuple[str, str], ...]
+    troubles: tuple[str, ...]
+    log: str
+    tiles: tuple[Tile, ...]
+    segments: tuple[Segment, ...]
+    latency: Latency | None
+    tools: tuple[ToolRow, ...]
+    more_tools: int
+    repeats: tuple[RepeatsRecord, ...]
+    more_repeats: int
+
+
+def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) -> Overview:
+    """Sum up a run. `called` has the calls and errors of each tool by its transcripts, for runs without a trace."""
+    record = run.record
+    counts = record.counts or Counts()
+    tools = sorted(_tools(timings, called), key=lambda row: (-(row.p95 or 0.0), -row.calls, row.name))
+    repeats = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
+    took = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
+    return Overview(
+        title=PurePath(record.prompts.file).name,
+        subtitle=f"against {record.arguments.get('server', '?')}, {record.model.name}, {moment(record.started)}",
+        facts=tuple(_facts(run)),
+        troubles=tuple(_troubles(record, counts, timings)),
+        log=run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else "",
+        tiles=tuple(_tiles(run, counts, took, is_traced=timings.is_known)),
+        segments=tuple(_segments(counts)),
+        latency=latency(took) if took else None,
+        tools=tuple(tools[:_TOOLS]),
+        more_tools=max(0, len(tools) - _TOOLS),
+        repeats=tuple(repeats[:_REPEATS]),
+        more_repeats=max(0, len(repeats) - _REPEATS),
+    )
+
+
+def share(part: int, whole: int) -> str:
+    """Tell a part as a percentage; one that is not the whole is never told as 100 %."""
+    percent = f"{100 * part / whole:.4g}"
+    return "more than 99.99 %" if percent == "100" and part < whole else f"{percent} %"
+
+
+def cost(replies: Iterable[Paid], kind: str = "claude") -> tuple[float | None, str]:
+    """Give what replies cost in US dollars, each priced by itself, or why that is not known; `kind` is who is paid."""
+    try:
+        from mcprun.models.prices import price
+    except UsageError:
+        return None, "not known without pip install 'mcprun[prices]'"
+    total = 0.0
+    for reply in replies:
+        if reply.usage is None:
+            return None, "not known: a reply did not tell its tokens"
+        dollars = price(reply.model, reply.usage, kind)
+        if dollars is None:
+            return None, f"not known: {one_line(reply.model, 80)} has no known price"
+        total += dollars * (BATCH_SHARE if reply.is_batched else 1)
+    return total, "all attempts"
+
+
+def _facts(run: Run) -> Iterator[tuple[str, str]]:
+    record = run.record
+    server = record.server
+    yield "run", str(run.path)
+    yield "server", str(record.arguments.get("server", "?"))
+    if server:
+        said = " ".join(part for part in (server.name, server.version) if part)
+        yield "answered", f"{said or 'no name'}, MCP {server.protocol}, {many(len(server.tools), 'tool')}"
+    yield "model", f"{record.model.name} ({record.model.chosen})"
+    yield "prompts", f"{record.prompts.file}, SHA-256 {record.prompts.sha256[:12]}"
+    yield "started", record.started
+    if record.versions:
+        yield "versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
+
+
+def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[str]:
+    """Tell what one must know before believing the numbers."""
+    if record.state != "finished":
+        yield f"This run is {record.state}, not finished."
+    if record.error:
+        yield f"{record.error.kind}: {record.error.message}"
+    if counts.done < record.prompts.runs:
+        yield f"Not done: {many(record.prompts.runs - counts.done, 'query')} of {record.prompts.runs:,}."
+    if restarts := timings.restarts:
+        yield f"The server went away and was started again: {many(restarts, 'time')}."
+    warnings = record.server.warnings if record.server else []
+    yield from warnings[:_WARNINGS]
+    if len(warnings) > _WARNINGS:
+        yield f"… and {many(len(warnings) - _WARNINGS, 'more warning')}, in run.json"
+
+
+def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) -> Iterator[Tile]:
+    record = run.record
+    if counts.done:
+        yield Tile("passed", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,}")
+    yield Tile("calls", f"{counts.calls:,}", f"{many(counts.tool_errors, 'tool error')}, {many(counts.turns, 'turn')}")
+    if record.model.kind == "replay":
+        yield Tile(
+            "diverged", f"{counts.diverged:,}", "calls and prompts that brought something else than was recorded"
+        )
+    if usage := counts.usage:
+        recorded = "recorded, " if record.model.kind == "replay" else ""
+        yield Tile("tokens", f"{usage.total:,}", f"{recorded}{usage.read:,} in, {usage.output_tokens:,} out")
+    else:
+        yield Tile("tokens", "none", "none were counted")
+    yield _cost(run, is_traced=is_traced)
+    if took:
+        yield Tile("a query", duration(quantile(took, 0.5)), f"median; 95 % within {duration(quantile(took, 0.95))}")
+    if record.seconds is not None:
+        speed = f"{counts.done / record.seconds:,.1f} queries a second" if record.seconds and counts.done else ""
+        yield Tile("the run", duration(record.seconds), speed)
+
+
+def _cost(run: Run, *, is_traced: bool) -> Tile:
+    kind = run.record.model.kind
+    if not run.record.model.is_asked:
+        return Tile("cost", "none", f"a {kind} asks no API")
+    dollars, why = cost(run.replies(), kind) if is_traced else (None, "not known without a trace")
+    return Tile("cost", "?" if dollars is None else f"${dollars:,.4f}" if dollars < 1 else f"${dollars:,.2f}", why)
+
+
+def _segments(counts: Counts) -> Iterator[Segment]:
+    x, all_ = 0.0, counts.queries
+    for verdict in Verdict:
+        if count := getattr(counts, verdict):
+            width = 1000 * count / all_
+            yield Segment(verdict, count, round(x, 2), round(width, 2))
+            x += width
+
+
+def _tools(timings: Timings, called: Mapping[str, tuple[int, int]]) -> Iterator[ToolRow]:
+    if not timings.is_known:
+        yield from (ToolRow(name, calls, errors) for name, (calls, errors) in called.items())
+    for name, times in timings.tools.items():
+        yield _tool(name, times)
+
+
+def _tool(name: str, times: ToolTimes) -> ToolRow:
+    ordered = sorted(times.seconds)
+    return ToolRow(name, len(ordered), times.errors, quantile(ordered, 0.5), quantile(ordered, 0.95), ordered[-1])

@@ -1,0 +1,99 @@
+"""Two transcripts of one query, held against each other: how each came out, and their calls, aligned. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mcprun._util.json_value import JsonObject, same
+from mcprun.analysis.diff.scrub import Scrubber
+from mcprun.analysis.diff.transcripts import Lens, align
+from mcprun.report.diff import ABSENT
+from mcprun.report.html.side_by_side import side_by_side
+from mcprun.report.text import one_line
+from mcprun.tools.format import Show
+
+_BYTES = frozenset({"data", "blob"})
+"""The keys of MCP content under which bytes stand, in base64."""
+
+_SHOWN_BYTES = 200
+"""Characters of them that are shown as they are."""
+
+
+def beside(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubber) -> JsonObject:
+    """Hold two transcripts of a query against each other; `None` is one that is not there.
+
+    Gives for each side its `verdict`, `cause` and last `text`, and the `calls` of both, aligned as they are compared.
+    """
+    before, after = (_calls(one, scrubber) for one in (base, head))
+    return {
+        "sides": [_side(one) for one in (base, head)],
+        "text": side_by_side(*(ABSENT if one is None else str(one["text"]) for one in (base, head))),
+        "calls": [
+            _pair(number, other, None if number is None else before[number], None if other is None else after[other])
+            for number, other in align(before, after)
+        ],
+    }
+
+
+def _calls(transcript: JsonObject | None, scrubber: Scrubber) -> list[JsonObject]:
+    """Give the calls as they are compared: `tool`, `input` and `result`, without what does not count."""
+    return list(Lens(scrubber=scrubber).seen(transcript).calls) if transcript else []
+
+
+def _side(transcript: JsonObject | None) -> JsonObject | None:
+    """Say how a side came out, and why."""
+    if transcript is None:
+        return None
+    error = transcript["error"]
+    causes = [f"{error['kind']}: {error['message']}"] if error else []
+    failed = [check for check in transcript.get("checks") or [] if not check.get("passed")]
+    causes += [f"{check.get('check')}: {check.get('message') or 'did not hold'}" for check in failed]
+    return {"verdict": transcript["verdict"], "stop": transcript["stop"], "causes": causes}
+
+
+def _pair(number: int | None, other: int | None, before: JsonObject | None, after: JsonObject | None) -> JsonObject:
+    is_same = same(before, after)
+    state = "added" if before is None else "removed" if after is None else "same" if is_same else "changed"
+    return {
+        "state": state,
+        "numbers": [number, other],
+        "titles": [_title(before), _title(after)],
+        "input": side_by_side(_part(before, "input"), _part(after, "input")),
+        "result": side_by_side(_part(before, "result"), _part(after, "result")),
+    }
+
+
+def _title(call: Mapping[str, Any] | None) -> str | None:
+    if call is None:
+        return None
+    given = call.get("input")
+    return one_line(f"{call.get('tool')}{Show().input(given) if isinstance(given, dict) else ''}", 300)
+
+
+def _part(call: Mapping[str, Any] | None, name: str) -> Any:
+    """Give a call's input or result; an error's text as such, `ABSENT` where there is none."""
+    value = ABSENT if call is None else call.get(name, ABSENT)
+    value = _without_bytes(value)
+    if name == "result" and call and call.get("is_error") is True:
+        error = value
+        return f"error: {error if isinstance(error, str) else json.dumps(error, ensure_ascii=False, indent=2)}"
+    return value
+
+
+def _without_bytes(value: Any) -> Any:
+    """Name the bytes of images, sounds and resources by their hash: that is enough to see whether they differ."""
+    if isinstance(value, dict):
+        return {
+            key: _named_bytes(item) if key in _BYTES and isinstance(item, str) else _without_bytes(item)
+            for key, item in value.items()
+        }
+    return [_without_bytes(item) for item in value] if isinstance(value, list) else value
+
+
+def _named_bytes(text: str) -> str:
+    if len(text) <= _SHOWN_BYTES:
+        return text
+    return f"({len(text):,} characters, SHA-256 {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]})"

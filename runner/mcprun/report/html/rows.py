@@ -1,0 +1,105 @@
+"""The rows of a report's table, one a transcript, as short as they can be: ten thousand of them are in the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from mcprun._util.json_value import JsonObject
+from mcprun.report.conversation import first_words
+from mcprun.report.text import one_line
+from mcprun.report.timings import QueryTimes
+from mcprun.runs.records import RepeatsRecord, Transcript, Verdict
+
+COLUMNS = (
+    "id", "repeat", "verdict", "prompt", "cause", "turns", "calls", "errors", "diverged", "tokens", "seconds", "tools",
+    "kept",
+)  # fmt: skip
+"""What the cells of a row are, in order. `tools` numbers those of the table; `kept` says whether the page holds the
+conversation."""
+
+_WORDS = 160
+"""Characters of a prompt, and of a cause, that the table holds."""
+
+_NAME = 300
+"""Characters of an id and of a tool's name that the table holds."""
+
+_TOOLS = 50
+"""Different tools of one query that the table can be filtered by."""
+
+_RANKS = {Verdict.FAILED: 0, Verdict.ERROR: 0, Verdict.PASSED: 1, Verdict.SKIPPED: 2}
+"""Which conversations are kept first where there is no room for all."""
+
+
+class Rows:
+    """Takes transcripts as they come. `slowest` is the number and the times of the query that took longest."""
+
+    def __init__(self) -> None:
+        self.slowest: tuple[int, QueryTimes] | None = None
+        self._rows: list[list[object]] = []
+        self._sizes: list[tuple[int, int]] = []
+        self._tools: dict[str, int] = {}
+        self._calls: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, transcript: Transcript, times: QueryTimes | None, size: int) -> None:
+        """Take one more, whose conversation takes `size` bytes of the page; `times` where they are known."""
+        for call in transcript.calls:
+            self._calls[call.tool] += 1
+            self._errors[call.tool] += call.is_error
+        if times and times.seconds is not None and times.seconds > (_seconds(self.slowest) or -1.0):
+            self.slowest = (len(self), times)
+        self._sizes.append((_RANKS[transcript.verdict], size))
+        self._rows.append(list(self._cells(transcript, times)))
+
+    @property
+    def called(self) -> dict[str, tuple[int, int]]:
+        """How often each tool was called, and how often an error came back."""
+        return {tool: (calls, self._errors[tool]) for tool, calls in self._calls.items()}
+
+    def kept(self, most_bytes: int) -> frozenset[int]:
+        """Choose the conversations that have room: those that did not pass first, then in the order of the file."""
+        kept, left = [], most_bytes
+        for number, (_, size) in sorted(enumerate(self._sizes), key=lambda one: (one[1][0], one[0])):
+            if size <= left:
+                kept.append(number)
+                left -= size
+        return frozenset(kept)
+
+    def data(self, repeats: Iterable[RepeatsRecord], kept: frozenset[int]) -> JsonObject:
+        """Give what the page's script makes the table of: `columns`, `rows`, `tools`, and `repeats` by id.
+
+        Of each query that was run several times: how many passed, how many there were, whether it is flaky.
+        """
+        return {
+            "columns": COLUMNS,
+            "rows": [[*row, int(number in kept)] for number, row in enumerate(self._rows)],
+            "tools": [_name(tool) for tool in self._tools],
+            "repeats": {_name(one.id): [one.passed, one.runs, one.flaky] for one in repeats},
+        }
+
+    def _cells(self, transcript: Transcript, times: QueryTimes | None) -> Iterator[object]:
+        tools = list(dict.fromkeys(call.tool for call in transcript.calls))[:_TOOLS]
+        yield _name(transcript.id)
+        yield transcript.repeat
+        yield str(transcript.verdict)
+        yield one_line(first_words(transcript.prompt), _WORDS)
+        yield one_line(transcript.cause, _WORDS)
+        yield len(transcript.turns)
+        yield len(transcript.calls)
+        yield sum(call.is_error for call in transcript.calls)
+        yield transcript.diverged
+        yield transcript.usage.total if transcript.usage else None
+        yield round(times.seconds, 6) if times and times.seconds is not None else None
+        yield [self._tools.setdefault(tool, len(self._tools)) for tool in tools]
+
+
+def _seconds(slowest: tuple[int, QueryTimes] | None) -> float | None:
+    return slowest[1].seconds if slowest else None
+
+
+def _name(name: str) -> str:
+    return name if len(name) <= _NAME else f"{name[:_NAME]}…"

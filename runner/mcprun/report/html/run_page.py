@@ -1,0 +1,92 @@
+"""The page of a run, `mcprun report RUN --html FILE`: its overview, a table of its queries, their conversations.
+
+The page holds JSON values that its own script reads: `data` (the table, the slowest query's times), and one for each
+conversation, `c-0`, `c-1`, …, which is parsed when it is opened. The transcripts are streamed, twice: once for the
+table, once for the conversations that have room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+
+from markupsafe import Markup
+
+from mcprun._util.json_value import JsonObject
+from mcprun.report.html.conversation import dialogue
+from mcprun.report.html.overview import overview
+from mcprun.report.html.page import MOST_BYTES, island, page
+from mcprun.report.html.rows import Rows
+from mcprun.report.isolated import shown
+from mcprun.report.text import many
+from mcprun.report.timings import QueryTimes, Timings
+from mcprun.runs.records import Transcript, Verdict
+from mcprun.runs.run import Run
+
+_SCRIPTS = ("dom.js", "table.js", "view.js", "waterfall.js", "conversation.js", "report.js")
+_STYLES = ("page.css", "conversation.css")
+
+_LOG_BYTES = 4000
+"""Bytes of the server's stderr that stand beside a conversation which did not pass."""
+
+
+def report(run: Run, most_bytes: int = MOST_BYTES) -> Iterator[str]:
+    """Give the page of a run, in chunks; its conversations take at most so many bytes.
+
+    Raises `UsageError` for files of the run that can't be read.
+    """
+    timings = Timings.of(run.events())
+    rows = Rows()
+    for number, transcript in enumerate(run.transcripts()):
+        times = timings.queries.get((transcript.id, transcript.repeat))
+        size = len(_island(number, transcript, timings, run).encode("utf-8", "backslashreplace"))
+        shown(transcript, partial(rows.add, times=times, size=size))
+    kept = rows.kept(most_bytes)
+    slowest = _times(rows.slowest[1]) | {"row": rows.slowest[0]} if rows.slowest else None
+    data = rows.data(run.record.repeats, kept) | {"run": str(run.path), "slowest": slowest}
+    return page(
+        "report.html.jinja",
+        _SCRIPTS,
+        _STYLES,
+        overview=overview(run, timings, rows.called),
+        queries=len(rows),
+        is_timed=timings.is_known,
+        left_out=_left_out(run, len(kept), len(rows)),
+        islands=chain([island("data", data)], _conversations(run, timings, kept)),
+    )
+
+
+def _conversations(run: Run, timings: Timings, kept: frozenset[int]) -> Iterator[Markup]:
+    """Read the transcripts again, and give the islands of those that are kept."""
+    for number, transcript in enumerate(run.transcripts()):
+        if number in kept:
+            yield _island(number, transcript, timings, run)
+
+
+def _island(number: int, transcript: Transcript, timings: Timings, run: Run) -> Markup:
+    times = timings.queries.get((transcript.id, transcript.repeat))
+    more = _times(times)
+    if times and times.log_offset is not None and transcript.verdict in (Verdict.FAILED, Verdict.ERROR):
+        more["log"] = run.log(times.log_offset, _LOG_BYTES)
+    return shown(transcript, lambda one: island(f"c-{number}", dialogue(one) | more))
+
+
+def _times(times: QueryTimes | None) -> JsonObject:
+    """Give a query's waterfall as the page's script reads it."""
+    if times is None:
+        return {"spans": []}
+    spans = [
+        [span.kind, span.attempt, span.turn, span.call, span.label, span.start, span.seconds, span.problem]
+        for span in times.since_start()
+    ]
+    return {"spans": spans, "dropped": times.dropped, "waited": round(times.waited, 3)}
+
+
+def _left_out(run: Run, kept: int, all_: int) -> str:
+    if kept == all_:
+        return ""
+    return (
+        f"{kept:,} of {many(all_, 'conversation')} are in this file, those that did not pass first;"
+        f" mcprun show {run.path} ID reads the others."
+    )

@@ -1,0 +1,143 @@
+"""Two values beside each other, line by line, with what differs marked. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from mcprun._util.alignment import MAX_EXACT, Alignment, common_ends
+from mcprun._util.code_points import revealed
+from mcprun.report.diff import ABSENT, leaves
+from mcprun.report.text import cut, many
+
+_LINES = 400
+"""Lines of one value that are shown."""
+
+_READ = 100_000
+"""Lines of one value that are looked at."""
+
+_AROUND = 3
+"""Lines that stand around one that differs, in a value that is too long to be shown whole."""
+
+_WIDTH = 4000
+"""Characters of one line that are shown."""
+
+Line = tuple[str, bool]
+"""A line of text, and whether it differs from the other side."""
+
+
+Differing = Mapping[str, tuple[str, str] | None]
+"""Paths that differ; the text that is there on one side, and how it is shown, if there is one on both."""
+
+
+def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
+    """Lay out two JSON values, or `ABSENT`; lines differ where a leaf does. Texts are compared line by line."""
+    if isinstance(before, str) and isinstance(after, str):
+        sides: tuple[Iterator[Line], Iterator[Line]] = _texts(*_split(before, after))
+    else:
+        found = list(leaves(before, after))
+        shown = [_shown(found, side) for side in (0, 1)]
+        sides = _laid_out(before, shown[0]), _laid_out(after, shown[1])
+    return _revealed(_bounded(sides[0]), _bounded(sides[1]))
+
+
+def _shown(found: Sequence[tuple[str, Any, Any]], side: int) -> Differing:
+    """Return each path that differs, with the text of one side there and how to show it, where both have a text."""
+    return {
+        path: ((before, after)[side], revealed(before, after)[side])
+        if isinstance(before, str) and isinstance(after, str)
+        else None
+        for path, before, after in found
+    }
+
+
+def _text_at(path: str, value: Any, differing: Differing) -> Any:
+    """Return a value, or how to show it; a path with dots in its keys may be that of another value."""
+    texts = differing.get(path)
+    return texts[1] if texts and texts[0] == value else value
+
+
+def _revealed(before: list[Line], after: list[Line]) -> tuple[list[Line], list[Line]]:
+    """Show lines that look the same, and are marked, apart. Of the marked ones the first belong together."""
+    marked = [[at for at, (_, is_marked) in enumerate(side) if is_marked] for side in (before, after)]
+    for one, other in zip(*marked, strict=False):
+        texts = revealed(before[one][0], after[other][0])
+        before[one], after[other] = (texts[0], True), (texts[1], True)
+    return before, after
+
+
+def _texts(before: Sequence[str], after: Sequence[str]) -> tuple[Iterator[Line], Iterator[Line]]:
+    """Mark the lines that two texts do not share; in long ones all lines between the first and the last such one."""
+    begin, end = common_ends(before, after)
+    marks = [[False] * begin + [True] * (len(side) - begin - end) + [False] * end for side in (before, after)]
+    middle = [side[begin : len(side) - end] for side in (before, after)]
+    if max(map(len, middle)) <= MAX_EXACT:
+        for block in Alignment(*middle).get_matching_blocks():
+            for side, at in zip(marks, (block.a, block.b), strict=True):
+                side[begin + at : begin + at + block.size] = [False] * block.size
+    return zip(before, marks[0], strict=True), zip(after, marks[1], strict=True)
+
+
+def _split(before: str, after: str) -> tuple[list[str], list[str]]:
+    """Split texts at line feeds alone, so that other ends of lines differ; mark a last line that has none."""
+    sides = [text.removesuffix("\n").split("\n") if text else [] for text in (before, after)]
+    if before and after and before.endswith("\n") != after.endswith("\n"):
+        side = sides[before.endswith("\n")]
+        side[-1] += "  (no line break at the end)"
+    return sides[0], sides[1]
+
+
+def _laid_out(value: Any, differing: Differing) -> Iterator[Line]:
+    if value is ABSENT:
+        return iter(())
+    if isinstance(value, str):
+        return ((line, "" in differing) for line in str(_text_at("", value, differing)).removesuffix("\n").split("\n"))
+    return _lines(value, differing, path="", begin="", end="", depth=0, is_marked=False)
+
+
+def _lines(
+    value: Any, differing: Differing, *, path: str, begin: str, end: str, depth: int, is_marked: bool
+) -> Iterator[Line]:
+    """Write JSON as `json.dumps(indent=2)` does; all that stands at or under a differing path is marked."""
+    is_marked = is_marked or path in differing
+    pad = "  " * depth
+    inner: list[tuple[str, str, Any]] = []
+    if isinstance(value, dict):
+        inner = [(f"{path}.{key}" if path else str(key), f"{_json(key)}: ", item) for key, item in value.items()]
+    elif isinstance(value, list):
+        inner = [(f"{path}[{at}]", "", item) for at, item in enumerate(value)]
+    if not inner:
+        yield f"{pad}{begin}{_json(_text_at(path, value, differing))}{end}", is_marked
+        return
+    opened, closed = "{}" if isinstance(value, dict) else "[]"
+    yield f"{pad}{begin}{opened}", is_marked
+    for at, (step, name, item) in enumerate(inner, 1):
+        comma = "," if at < len(inner) else ""
+        yield from _lines(item, differing, path=step, begin=name, end=comma, depth=depth + 1, is_marked=is_marked)
+    yield f"{pad}{closed}{end}", is_marked
+
+
+def _bounded(lines: Iterator[Line]) -> list[Line]:
+    """Keep so many lines as can be shown; where there are more, those that differ and some around them."""
+    read = list(islice(lines, _READ))
+    places = list(range(len(read)))
+    if len(read) > _LINES and any(is_marked for _, is_marked in read):
+        marked = (at for at, (_, is_marked) in enumerate(read) if is_marked)
+        near = {near for at in marked for near in range(at - _AROUND, at + _AROUND + 1)}
+        places = [at for at in places if at in near]
+    shown: list[Line] = []
+    following = 0
+    for at in places[:_LINES]:
+        if at > following:
+            shown.append((f"… ({many(at - following, 'line')} that do not differ)", False))
+        shown.append((cut(read[at][0], _WIDTH), read[at][1]))
+        following = at + 1
+    if left := len(read) - following + sum(1 for _ in lines):
+        shown.append((f"… ({many(left, 'more line')})", False))
+    return shown
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

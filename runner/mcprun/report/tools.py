@@ -1,0 +1,172 @@
+"""A server's tools, what changed in them and what is wrong with them, as a person reads it and as programs do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mcprun._util.json_value import JsonObject
+from mcprun.evaluation.schema_references import referred
+from mcprun.report.text import many, one_line, visible
+from mcprun.runs.records import ServerRecord
+from mcprun.tools.changes import ToolChange
+from mcprun.tools.lint import Finding, token_costs
+from mcprun.tools.snapshot import KEYS, Catalog
+from mcprun.tools.toolset import ToolSet
+
+_SIGNATURE = 1000
+"""Characters of a tool's name and arguments that are shown."""
+
+_NAME = 60
+"""Characters of a tool's name that are shown beside what is told of it."""
+
+_DESCRIPTION = 300
+"""Characters of the first line of a description that are shown."""
+
+_MESSAGE = 1200
+"""Characters of a change or a finding that are shown; `--json` has all of it."""
+
+_VALUES = 4
+"""So many values of an `enum` are shown."""
+
+_READING = frozenset({"read-only", "closed world"})
+_WORDS = (
+    ("readOnlyHint", True, "read-only"),
+    ("destructiveHint", True, "destructive"),
+    ("destructiveHint", False, "not destructive"),
+    ("idempotentHint", True, "idempotent"),
+    ("openWorldHint", False, "closed world"),
+)
+"""What annotations say, in words; what says no more than silence does has none."""
+
+
+def listed(server: ServerRecord, tools: ToolSet, width: int) -> Iterator[RenderableType]:
+    """Lay out a server's tools for a terminal of so many columns: a row each, totals last."""
+    yield Text(_about(server), "bold")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(max_width=max(20, width // 2), overflow="fold")
+    grid.add_column(overflow="fold")
+    for tool in server.tools:
+        name, arguments = signature(tool)
+        grid.add_row(Text.assemble((name, "cyan"), arguments), _description(tool))
+    yield grid
+    yield totals(tools)
+
+
+def totals(tools: ToolSet, before: str = "", after: str = "") -> Text:
+    """Count the tools, and what their definitions cost: `17 tools, about 2,300 tokens`."""
+    return Text(f"{visible(before)}{_counted(tools)}{after}", "bold" if not before else "")
+
+
+def changed(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Iterator[Text]:
+    """Lay out changes, one per line, breaking ones first, and a summary. `is_whole`: no list failed."""
+    for change in sorted(changes, key=lambda change: not change.breaking):
+        mark, style = ("✗", "red") if change.breaking else ("~", "yellow")
+        yield _line(mark, style, change.tool, change.message)
+    breaking = sum(change.breaking for change in changes)
+    words = f"{breaking:,} breaking, {len(changes) - breaking:,} harmless changes" if changes else "no changes"
+    words += "" if is_whole else " in what could be listed"
+    yield Text(words, "bold red" if breaking else "bold" if changes or not is_whole else "green")
+
+
+def found(findings: Sequence[Finding], tools: ToolSet) -> Iterator[Text]:
+    """Lay out findings, a line each, and sum them up."""
+    for one in findings:
+        mark, style = ("✗", "red") if one.severity == "error" else ("!", "yellow")
+        yield _line(mark, style, one.tool or "(all)", one.message)
+    errors = sum(one.severity == "error" for one in findings)
+    words = f"{many(errors, 'error')}, {many(len(findings) - errors, 'warning')} in {_counted(tools)}"
+    yield Text(words, "bold red" if errors else "bold" if findings else "green")
+
+
+def as_json(
+    server: ServerRecord,
+    tools: ToolSet,
+    catalog: Catalog | None,
+    changes: list[ToolChange] | None,
+    findings: list[Finding] | None,
+) -> JsonObject:
+    """Give everything as a JSON object; what nobody asked for is `null`: what else there is, changes, findings."""
+    costs = token_costs(tools)
+    return {
+        "server": {"name": server.name, "version": server.version, "protocol": server.protocol},
+        "tools": server.tools,
+        "tokens": {"total": sum(costs.values()), "tools": costs},
+        "malformed": [one.line() for one in server.malformed],
+        **(catalog.line() if catalog else dict.fromkeys(KEYS)),
+        "failed": catalog.failed if catalog else {},
+        "changes": None if changes is None else [asdict(change) for change in changes],
+        "findings": None if findings is None else [asdict(finding) for finding in findings],
+    }
+
+
+def signature(tool: JsonObject) -> tuple[str, str]:
+    """Write a tool's name, and its arguments as people do: `{a: number, unit?: "C" | "F"}`."""
+    schema = tool.get("inputSchema")
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    required = schema.get("required") if isinstance(schema, dict) else None
+    needed = required if isinstance(required, list) else []
+    arguments = [
+        f"{name}{'' if name in needed else '?'}: {type_words(schema, one)}"
+        for name, one in (properties.items() if isinstance(properties, dict) else ())
+    ]
+    name = one_line(tool["name"], _SIGNATURE)
+    return name, one_line("{" + ", ".join(arguments) + "}", _SIGNATURE)
+
+
+def type_words(root: Any, schema: Any) -> str:
+    """Name what a schema allows in a few words: `number`, `string[]`, `"C" | "F"`, `string | null`, `any`."""
+    match schema:
+        case {"$ref": str(reference)}:
+            found = referred(root, reference)
+            is_short = isinstance(found, dict) and not found.keys() & {"$ref", "properties", "anyOf", "oneOf"}
+            return type_words(root, found) if is_short else reference.rpartition("/")[2]
+        case {"const": value}:
+            return json.dumps(value, ensure_ascii=False)
+        case {"enum": [*values]}:
+            told = [json.dumps(value, ensure_ascii=False) for value in values[:_VALUES]]
+            return " | ".join([*told, "…"] if len(values) > _VALUES else told)
+        case {"anyOf": [*either]} | {"oneOf": [*either]}:
+            return " | ".join(dict.fromkeys(type_words(root, one) for one in either))
+        case {"allOf": [only]}:
+            return type_words(root, only)
+        case {"type": "array", "items": dict(items)}:
+            inner = type_words(root, items)
+            return f"({inner})[]" if " " in inner else f"{inner}[]"
+        case {"type": str(kind)}:
+            return kind
+        case {"type": [*kinds]}:
+            return " | ".join(map(str, kinds))
+    return "any"
+
+
+def _about(server: ServerRecord) -> str:
+    name = " ".join(filter(None, (server.name, server.version))) or "a server without a name"
+    return one_line(f"{name}, protocol {server.protocol}", _DESCRIPTION)
+
+
+def _counted(tools: ToolSet) -> str:
+    return f"{many(len(tools.listed), 'tool')}, about {many(sum(token_costs(tools).values()), 'token')}"
+
+
+def _description(tool: JsonObject) -> Text:
+    """Give the first line of a description, and what the annotations say."""
+    lines = str(tool.get("description") or "").strip().splitlines()
+    hints = tool.get("annotations")
+    words = [word for key, value, word in _WORDS if isinstance(hints, dict) and hints.get(key) is value]
+    if "read-only" in words:  # between writes, the others mean nothing
+        words = [word for word in words if word in _READING]
+    first = one_line(lines[0], _DESCRIPTION) if lines else ""
+    return Text.assemble(first, (f"{' ' if first else ''}[{', '.join(words)}]" if words else "", "dim"))
+
+
+def _line(mark: str, style: str, tool: str, message: str) -> Text:
+    return Text.assemble(
+        (f"{mark} ", style), (one_line(tool, _NAME), "bold"), "  ", (one_line(message, _MESSAGE), style)
+    )

@@ -1,0 +1,103 @@
+"""Writes reports to where they were asked for; what stands in them is made by the module of each form."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mcprun._util.json_io import write_file
+from mcprun._util.special_files import refuse_special
+from mcprun._util.surrogates import well_formed
+from mcprun.errors import UsageError
+from mcprun.report import workflow_commands
+from mcprun.report.csv import table
+from mcprun.report.data import Facts
+from mcprun.report.github import step_outputs
+from mcprun.report.junit import junit
+from mcprun.report.markdown import LEAST_BYTES, SUMMARY_BYTES, markdown
+from mcprun.report.output import to_nowhere
+from mcprun.report.tap import tap
+from mcprun.runs.directory import refuse_own
+from mcprun.runs.run import Run
+
+STDOUT, HTML = "-", "html"
+
+WRITERS: Mapping[str, Callable[[Facts], str]] = {"junit": junit, "markdown": markdown, "csv": table, "tap": tap}
+"""The forms of reports that are text, by the names of their options."""
+
+
+def write_report(facts: Facts, form: str, name: str) -> None:
+    """Write one report, to a file at once or to stdout; a missing folder is made.
+
+    Raises `UsageError` where it can't be written.
+    """
+    text = WRITERS[form](facts)
+    if name == STDOUT:
+        _to_stdout(text)
+        return
+    write_bytes(Path(name), well_formed(text).encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file at once; a missing folder is made. Raises `UsageError` where it can't be written."""
+    refuse_own(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, data)
+    except OSError as error:
+        raise UsageError(f"can't write {path}: {error.strerror}") from None
+
+
+def write_page_of(run: Run, name: str) -> None:
+    """Write the page of a run, to a file at once or to stdout. Raises `UsageError` where it can't be written."""
+    # Jinja is imported for this alone.
+    from mcprun.report.html.page import write_page
+    from mcprun.report.html.run_page import report
+
+    if name == STDOUT:
+        _to_stdout("".join(report(run)))
+        return
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"can't write {name}: {error.strerror}") from None
+    write_page(path, report(run))
+
+
+def _to_stdout(text: str) -> None:
+    sys.stdout.flush()
+    try:
+        sys.stdout.buffer.write(well_formed(workflow_commands.for_log(text)).encode())
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        to_nowhere(sys.stdout, error)
+
+
+def add_summary(facts: Facts, name: str) -> None:
+    """Add a run to the summary of a workflow's step, as far as there is room. Raises `UsageError` where it can't."""
+    path = Path(name)
+    refuse_special(path)
+    try:
+        room = SUMMARY_BYTES - (path.stat().st_size if path.exists() else 0)
+        if room < LEAST_BYTES:
+            raise UsageError(f"there is no room left in {name}, the summary of this step")
+        with path.open("a", encoding="utf-8", errors="replace") as summary:
+            summary.write(markdown(facts, room))
+    except OSError as error:
+        raise UsageError(f"can't write {name}: {error.strerror}") from None
+
+
+def add_outputs(run: Run, name: str) -> None:
+    """Add a run to the outputs of a workflow's step. Raises `UsageError` if the file can't be written."""
+    data = step_outputs(run).encode("utf-8", "surrogateescape")  # the path's own bytes
+    try:
+        with Path(name).open("ab+") as outputs:
+            if outputs.seek(0, os.SEEK_END):
+                outputs.seek(-1, os.SEEK_END)
+                data = data if outputs.read() == b"\n" else b"\n" + data  # an earlier output may lack its line break
+            outputs.write(data)
+    except OSError as error:
+        raise UsageError(f"can't write {name}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""What a run records: events, transcripts and `run.json`; reading and writing the run directory; redaction."""

@@ -1,0 +1,108 @@
+"""The folders of runs: that of a new one, and which is the latest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from datetime import datetime
+from pathlib import Path
+
+from mcprun._util.operating_system import relative_path
+from mcprun._util.special_files import kind_of
+from mcprun.errors import UsageError
+from mcprun.runs.run import FILES, LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
+
+
+def new_directory(stem: str, out: str | None) -> Path:
+    """Make the folder of a new run: `out`, or `outputs/<date>-<time>-<stem>`, numbered when it is taken.
+
+    Raises `UsageError` when `out` holds something already, or can't be made. What a process leaves that is killed
+    before it has written a `run.json` does not count.
+    """
+    try:
+        if out is not None:
+            path = Path(out)
+            path.mkdir(parents=True, exist_ok=True)
+            refuse_links(path)
+            if (path / RUN).exists():
+                raise UsageError(f"{path} holds a run: give --out another name, or go on with it by --resume {path}")
+            transcripts = path / TRANSCRIPTS
+            holds_more = any(file.name.removesuffix(".new") not in _BEFORE for file in path.iterdir())
+            is_merge = (path / f"{RUN}.new").exists()  # that was killed between its last two steps
+            if holds_more or (transcripts.exists() and transcripts.stat().st_size and not is_merge):
+                raise UsageError(f"{path} is not empty: a run needs a folder of its own, give --out another name")
+            return path
+        base = OUTPUTS / f"{datetime.now():%Y-%m-%d-%H%M%S}-{stem}"
+        for path in (base, *(base.with_name(f"{base.name}-{number}") for number in range(2, 1000))):
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                return path
+    except OSError as error:
+        raise UsageError(f"can't make the run's folder {error.filename}: {error.strerror}") from None
+    raise UsageError(f"{base} and its numbered neighbours all exist already")
+
+
+_BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
+
+
+def refuse_links(path: Path) -> None:
+    """Raise `UsageError` if a file of a run is a link (even a broken one), a hard link, a folder, a pipe or a device.
+
+    Writing it would write outside the run. Temporary files (`.new`) are checked as well. Raises `OSError` for a folder
+    that can't be read.
+    """
+    for file in sorted(path.iterdir()):
+        if file.name.removesuffix(".new") not in FILES:
+            continue
+        found = file.lstat()
+        kind, remedy = kind_of(found.st_mode), "remove it"
+        if not kind and found.st_nlink > 1:  # a copy made of hard links would change as well
+            kind, remedy = "a hard link", "remove it, or put a copy in its place"
+        if kind:
+            raise UsageError(f"{file} is {kind}, and a run is only written to files of its own: {remedy}")
+
+
+def refuse_own(path: Path) -> None:
+    """Raise `UsageError` if a report would overwrite a file of a run, or a link in a run's folder."""
+    if not (path.parent / RUN).exists():
+        return
+    if path.name in FILES:
+        raise UsageError(f"{path} is a file of a run: choose another name")
+    if path.is_symlink():
+        raise UsageError(f"{path} is a link in the folder of a run: remove it, or choose another name")
+
+
+def latest_run() -> Path | None:
+    """Give the run that `outputs/latest` names, if it names one."""
+    with contextlib.suppress(OSError, UsageError):
+        return Run.read_record(LATEST).path
+    return None
+
+
+def remove_run(path: Path) -> None:
+    """Remove the files of a run, and its folder if that holds nothing else."""
+    for name in _BEFORE:
+        (path / name).unlink(missing_ok=True)
+    path.rmdir()
+
+
+def mark_latest(path: Path | None) -> None:
+    """Point `outputs/latest` at a run: a link where the file system has links, else a text file with the path.
+
+    Without a run, remove it.
+    """
+    latest = OUTPUTS / LATEST
+    if path is None:
+        with contextlib.suppress(OSError):
+            latest.unlink(missing_ok=True)
+        return
+    # A run with --out may stand where outputs/ can't be made; it is a convenience, and never fails a run.
+    with contextlib.suppress(OSError):
+        OUTPUTS.mkdir(exist_ok=True)
+        target = relative_path(path, OUTPUTS)
+        new = OUTPUTS / f".{LATEST}.{os.getpid()}"
+        try:
+            new.symlink_to(target, target_is_directory=True)
+        except OSError:
+            new.write_text(target, encoding="utf-8")
+        new.replace(latest)

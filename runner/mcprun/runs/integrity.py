@@ -1,0 +1,51 @@
+"""Check that a run that has ended holds as many transcripts as its `run.json` counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterable
+from pathlib import Path
+
+from mcprun._util.compact import Numbers
+from mcprun.runs.outline import Outline
+from mcprun.runs.records import Counts, Verdict
+
+_ENDED = {
+    Verdict.PASSED: "passed",
+    Verdict.FAILED: "failed",
+    Verdict.ERROR: "ended in an error",
+    Verdict.SKIPPED: "were skipped",
+}
+
+
+def damage(lines: Iterable[tuple[Outline, bytes]], counts: Counts | None, ids: Container[str] | None) -> str:
+    """Return how the transcripts of a run differ from its `counts`; empty if they match.
+
+    `ids` are those of the run's queries, if they are known. Memory holds about 45 bytes for each line.
+    """
+    if counts is None:
+        return "run.json says that the run has ended, and holds no counts"
+    found = dict.fromkeys(Verdict, 0)
+    seen = Numbers()
+    for number, (line, _) in enumerate(lines, 1):
+        name = repr(line.id)[:100]
+        if ids is not None and line.id not in ids:
+            return f"line {number:,} holds {name}, which is not a query of the run"
+        if (key := f"{line.repeat} {line.id}") in seen:
+            return f"lines {seen[key]:,} and {number:,} both hold {name}, repeat {line.repeat}"
+        seen[key] = number
+        found[line.verdict] += 1
+    if len(seen) != counts.queries:
+        return f"run.json counts {counts.queries:,} transcripts, and the file holds {len(seen):,} whole lines"
+    if wrong := next((verdict for verdict in Verdict if found[verdict] != getattr(counts, verdict)), None):
+        return f"run.json counts {getattr(counts, wrong):,} that {_ENDED[wrong]}, and the file holds {found[wrong]:,}"
+    return ""
+
+
+def is_torn(path: Path) -> bool:
+    """Return whether a file ends in an incomplete line."""
+    with path.open("rb") as stream:
+        if not stream.seek(0, os.SEEK_END):
+            return False
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) != b"\n"

@@ -1,0 +1,137 @@
+"""Replace matches of the regular expressions of `--redact` and `--scrub`, each within a time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from mcprun.errors import REDACTED, UsageError
+from mcprun.evaluation import bounded
+from mcprun.evaluation.bounded import EvaluationError
+from mcprun.evaluation.patterns import compile_pattern
+from mcprun.runs.records import Record
+from mcprun.runs.spelt_patterns import shown_pattern
+
+
+class RedactPatterns:
+    """The patterns of `--redact`. A text that one of them can't be matched against in time is redacted whole.
+
+    `warnings` names each such pattern once, without what the others redact. A pattern may match its own warning, so the
+    caller emits the warnings as they are, and clears the list.
+    """
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self._patterns = tuple(checked_pattern("--redact", pattern) for pattern in patterns)
+        self.warnings: list[str] = []
+        self._late: set[str] = set()
+        self._clean: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self._patterns)
+
+    def replaced(self, text: str) -> str:
+        """Replace all matches in a text; return the same object if there are none."""
+        if not self._patterns or text in self._clean:
+            return text
+        try:
+            if not bounded.any_match(self._patterns, [text]):
+                return text
+        except EvaluationError:
+            pass  # the loop below finds the pattern
+        for pattern in self._patterns:
+            try:
+                text = bounded.replace(pattern, REDACTED, text)
+            except EvaluationError:
+                self._note(pattern)
+                return REDACTED
+        return text
+
+    def spans(self, text: str) -> list[list[tuple[int, int]]]:
+        """Return the spans of each pattern's matches; none if it runs out of time: `replaced` then redacts the text."""
+        found: list[list[tuple[int, int]]] = []
+        for pattern in self._patterns:
+            try:
+                found.append(bounded.spans(pattern, text))
+            except EvaluationError:
+                self._note(pattern)
+        return found
+
+    def look_ahead(self, value: Any) -> None:
+        """Match all strings of a value in one job. If none matches, `replaced` need not match them one by one."""
+        texts = frozenset(_strings(value)) - self._clean if self._patterns else ()
+        try:
+            if texts and not bounded.any_match(self._patterns, list(texts)):
+                self._clean = frozenset(texts)
+        except EvaluationError:
+            pass  # `replaced` finds the pattern that takes too long
+
+    def _note(self, pattern: str) -> None:
+        if pattern not in self._late:
+            self._late.add(pattern)
+            self.warnings.append(
+                f"--redact {self._shown(pattern)!r} takes too long to match; such texts are redacted whole"
+            )
+
+    def _shown(self, pattern: str) -> str:
+        """Return a pattern without what the others redact; its place in the list if it may be a secret itself."""
+        shown = shown_pattern(pattern)
+        for other in self._patterns:
+            if other not in self._late:
+                with suppress(EvaluationError):
+                    shown = bounded.replace(other, REDACTED, shown)
+        place = f"{self._patterns.index(pattern) + 1} of {len(self._patterns)}"
+        return shown if REDACTED not in shown else f"{shown} ({place})"
+
+
+def scrubbed(pattern: str, replacement: str, text: str) -> str:
+    """Replace matches of a `--scrub` pattern; return the text unchanged if that takes too long."""
+    try:
+        return bounded.replace(pattern, replacement, text)
+    except EvaluationError:
+        return text
+
+
+def late_scrubs(patterns: Sequence[str]) -> list[str]:
+    """Return a warning for each pattern of `--scrub` that has run out of time in this process."""
+    late = bounded.timed_out()
+    how = f"took longer than {bounded.MATCH_SECONDS:g} s to match; those values were left as they are"
+    return [f"--scrub {pattern!r} {how}" for pattern in patterns if late[pattern]]
+
+
+def checked_pattern(flag: str, pattern: str) -> str:
+    """Return the regular expression of an option. Raises `UsageError` if it is invalid or matches the empty text.
+
+    The message does not repeat the pattern, which may itself be secret.
+    """
+    try:
+        compile_pattern(pattern)
+        is_everywhere = bounded.search(pattern, "") is not None
+    except ValueError as error:
+        position = getattr(error.__context__, "pos", None)
+        place = "" if position is None else f" at position {position}"
+        raise UsageError(f"{flag}: expected a regular expression; one is not valid{place}") from None
+    except EvaluationError:
+        raise UsageError(f"{flag}: a regular expression takes too long to match the empty text") from None
+    if is_everywhere:
+        raise UsageError(f"{flag}: a regular expression matches the empty text, and so it would match everywhere")
+    return pattern
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield all strings of a JSON value, a record or an event."""
+    todo = [value]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, Mapping):
+            todo += part
+            todo += part.values()
+        elif isinstance(part, list | tuple):
+            todo += part
+        elif isinstance(part, Record):
+            todo += part.__dict__.values()
+        elif is_dataclass(part) and not isinstance(part, type):
+            todo += [getattr(part, one.name) for one in fields(part)]

@@ -1,0 +1,294 @@
+"""Redact secrets in text and in JSON values, before anything is written and before anything is cut short.
+
+What the model and the server send each other goes over the wire unchanged. Files, reports and the terminal get the
+redacted copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from enum import StrEnum
+from functools import cache
+from operator import is_
+from typing import Any, TypeVar, cast
+
+from mcprun.errors import REDACTED
+from mcprun.runs.option_patterns import RedactPatterns
+from mcprun.runs.records import Record
+from mcprun.runs.secret_forms import Form, encoded, forms
+
+LEAST = 6
+"""Characters that a value must have to be taken for a secret: `true` and `8080` would be found everywhere."""
+
+_LONGEST_FIT = 4096
+"""Characters: what fits a pattern is taken to be no longer, where text is cut between two writes."""
+
+_FRAME = frozenset({"type", "role", "id", "tool_use_id"})
+"""Keys of messages and blocks of the Messages API whose values identify, pair or classify them."""
+
+_KEYS = frozenset({
+    "type", "text", "data", "mimeType", "uri", "blob", "resource", "name", "title", "description", "size", "icons",
+    "annotations", "_meta", "uriTemplate", "arguments", "inputSchema", "outputSchema", "execution", "content", "source",
+    "media_type", "url", "role", "id", "tool_use_id", "is_error", "isError", "structuredContent", "context",
+    "citations", "cache_control",
+})  # fmt: skip
+"""Keys of MCP and the Messages API for content, tools, prompts and resources, which are never redacted as keys."""
+
+_WORDS = {
+    "type": frozenset({
+        "text", "image", "audio", "document", "resource", "resource_link", "search_result", "tool_use", "tool_result",
+        "base64", "url", "content", "file",
+    }),
+    "role": frozenset({"user", "assistant"}),
+}  # fmt: skip
+"""Values that the protocols define for these keys; any other value is the server's text."""
+
+_NESTED = frozenset({"content", "source", "resource"})
+"""Keys of content whose values are content as well."""
+
+_UNTOUCHED = frozenset({bool, type(None)})
+_NUMBERS = frozenset({int, float, *_UNTOUCHED})
+"""Types that hold no text, and with numbers, which are never secrets in fields of mcprun."""
+
+T = TypeVar("T")
+
+
+class Redactor:
+    """Replaces secrets, and what fits a pattern, in text and in all text of a value.
+
+    `secrets` are the values themselves; their escaped, base64 and hex forms are found as well (`runs/secret_forms.py`).
+    `patterns` are regular expressions. Ids of queries stay, since runs are compared and resumed by them.
+    Raises `UsageError` for a pattern that is none, or that fits the empty text.
+    """
+
+    def __init__(self, secrets: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
+        self._given = RedactPatterns(patterns)
+        self.longest_fit = _LONGEST_FIT if self._given else 0
+        """Characters that what fits a pattern may have, as far as anybody can know."""
+        self.has_patterns = bool(self._given)
+        self._texts: set[str] = set()
+        self._forms: list[Form] = []
+        self._cores: tuple[str, ...] = ()
+        self._least = 0
+        self._has_lines = False
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Add secrets, such as OAuth tokens, which are obtained during a run."""
+        for secret in secrets:
+            for text, is_part in _texts(secret):
+                if len(text) >= LEAST and text not in self._texts:
+                    self._texts.add(text)
+                    self._forms += forms(text, is_part=is_part)
+        if self._forms:
+            self._cores = tuple(dict.fromkeys(core for form in self._forms for core in form.cores))
+            self._least = min(form.least for form in self._forms)
+            self._has_lines = any("\n" in text for text in self._texts)
+
+    def text(self, text: str) -> str:
+        """Redact secrets and matches of the patterns in a text; return the same object if there are none."""
+        return self._given.replaced(self._without_secrets(text))
+
+    def _without_secrets(self, text: str) -> str:
+        if self._forms and len(text) >= self._least and any(map(text.__contains__, self._cores)):
+            parts, done = list[str](), 0
+            for start, stop in self._secrets(text):
+                parts += text[done:start], REDACTED
+                done = stop
+            if parts:
+                text = "".join([*parts, text[done:]])
+        return text
+
+    def take_warnings(self) -> list[str]:
+        """Return the warnings about patterns that ran out of time, each once. They are redacted already."""
+        warnings, self._given.warnings = self._given.warnings, []
+        return [self._without_secrets(warning) for warning in warnings]
+
+    def _secrets(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield the spans of secrets from left to right; of those that begin at one place, the longest."""
+        found = [form.pattern for form in self._forms if any(map(text.__contains__, form.cores))]
+        end, nexts = 0, dict.fromkeys(found, (-1, -1))
+        while nexts:
+            for pattern, (start, _) in list(nexts.items()):
+                if start < end:
+                    if fit := pattern.search(text, end):
+                        nexts[pattern] = fit.span()
+                    else:
+                        del nexts[pattern]
+            if nexts:
+                start, end = min(nexts.values(), key=lambda span: (span[0], -span[1]))
+                yield start, end
+
+    def safe_end(self, text: str, most: int | None = None) -> int:
+        """Say how much of a text may be cleaned by itself, whatever follows: its end may be the beginning of a secret.
+
+        That are at most so many characters, where `most` is given, and a little more where one fit is longer. No secret
+        is parted, and nothing that fits a pattern; what may become a fit only with what follows is not looked at.
+        """
+        end = len(text) if most is None else most
+        if not self._has_lines and text.endswith("\n", 0, end):
+            return end
+        secrets = list(self._secrets(text))
+        found = [secrets, *self._given.spans(text)]
+        begun = self._begun(text, secrets)
+        end = min(end, begun)
+        for start, stop in _joined(span for spans in found for span in spans):
+            if start < end < stop:
+                return start or min(stop, begun)
+        return end
+
+    def _begun(self, text: str, found: list[tuple[int, int]]) -> int:
+        """Return where a secret begins that the end of the text may cut off. `found` are the spans of whole ones."""
+        places = (at for form in self._forms for at in form.begun(text))
+        return min((at for at in places if not any(start < at < stop for start, stop in found)), default=len(text))
+
+    def value(self, value: T) -> T:
+        """Redact all strings and numbers of a JSON value, a record or an event; return the same object if none is."""
+        if not self._forms and not self._given:
+            return value
+        self._given.look_ahead(value)
+        return cast("T", self._value(value))
+
+    def _value(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str:  # most of what there is, and so first
+            return self.text(value)
+        if kind in _UNTOUCHED:
+            return value
+        if kind is dict:
+            return self._mapping(value)
+        if kind is int or kind is float:
+            return self._number(value)
+        match value:
+            case list() | tuple():
+                return _sequence(value, [self._value(item) for item in value])
+            case Record():
+                return self._record(value)
+            case StrEnum():
+                return value
+            case str():
+                return self.text(value)
+            case Mapping():
+                return self._mapping(value)
+            case _ if is_dataclass(value) and not isinstance(value, type):
+                return self._dataclass(value)
+        return value
+
+    def _number(self, value: float) -> Any:
+        """Redact a number whose digits are a secret."""
+        if -(10 ** (LEAST - 1)) < value < 10 ** (LEAST - 1) and type(value) is int:
+            return value
+        digits = repr(value)
+        return value if self.text(digits) is digits else REDACTED
+
+    def _mapping(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Redact an object from a server, including its keys. Keys that become equal are numbered."""
+        changed: dict[str, Any] = {}
+        is_same = True
+        for key, item in value.items():
+            name, new = self._value(key), self._value(item)
+            is_same = is_same and name is key and new is item
+            changed[name if name not in changed else f"{name} {len(changed)}"] = new
+        return value if is_same else changed
+
+    def _record(self, record: Record) -> Record:
+        """Redact the fields of a record, except those with fixed values. Numbers in fields are mcprun's own."""
+        changed = {}
+        for name, old in record.__dict__.items():
+            if type(old) in _NUMBERS or name in record.fixed:
+                continue
+            shape = record.shaped.get(name)
+            new = self._value(old) if shape is None else self._shaped(old, shape)
+            if new is not old:
+                changed[name] = new
+        return record.model_copy(update=changed) if changed else record
+
+    def _shaped(self, value: Any, shape: str) -> Any:
+        """Redact a value whose keys a format defines: see `Record.shaped`."""
+        match shape:
+            case "messages":
+                return self._frame(value)
+            case "arguments":
+                return {key: self._argument(item) for key, item in value.items()}
+        return self._content(value)
+
+    def _argument(self, value: Any) -> Any:
+        return value if type(value) in _NUMBERS else self._value(value)
+
+    def _frame(self, value: Any) -> Any:
+        """Redact messages or blocks of the Messages API. The ids that pair blocks stay, but not in their content."""
+        if isinstance(value, list):
+            return _sequence(value, [self._frame(item) for item in value])
+        if not isinstance(value, dict):
+            return self._value(value)
+        changed = {
+            key: item if key in _FRAME and isinstance(item, str)
+            else self._frame(item) if key == "content" and "role" in value
+            else self._content(item) if key in _NESTED
+            else self._value(item)
+            for key, item in value.items()
+        }  # fmt: skip
+        return value if all(map(is_, changed.values(), value.values())) else changed
+
+    def _content(self, value: Any) -> Any:
+        """Redact content, tools or prompts of a server. Only keys and types of the protocols stay."""
+        if isinstance(value, list):
+            return _sequence(value, [self._content(item) for item in value])
+        if not isinstance(value, dict):
+            return self._value(value)
+        changed: dict[str, Any] = {}
+        is_same = True
+        for key, item in value.items():
+            name = key if key in _KEYS else self._value(key)
+            if key in _WORDS and isinstance(item, str) and item in _WORDS[key]:
+                new = item
+            else:
+                new = self._content(item) if key in _NESTED else self._value(item)
+            is_same = is_same and name is key and new is item
+            changed[name if name not in changed else f"{name} {len(changed)}"] = new
+        return value if is_same else changed
+
+    def _dataclass(self, value: Any) -> Any:
+        """Look into the fields of an event; where it belongs to (`Where`) is told by ids."""
+        changed = {}
+        for name in _names(type(value)):  # type: ignore[arg-type]  # mypy looks at the hash of an instance
+            old = getattr(value, name)
+            if type(old) in _NUMBERS:
+                continue  # mcprun's own, such as a time or a count
+            new = self._value(old)
+            if new is not old:
+                changed[name] = new
+        return replace(value, **changed) if changed else value
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.name != "where")
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Make one span of those that overlap, in order."""
+    start = stop = 0
+    for first, last in sorted(spans):
+        if first < stop:
+            stop = max(stop, last)
+            continue
+        yield start, stop
+        start, stop = first, last
+    yield start, stop
+
+
+def _sequence(value: Any, items: list[Any]) -> Any:
+    """Give the very same list or tuple when its items are."""
+    return value if all(map(is_, items, value)) else type(value)(items)
+
+
+def _texts(secret: str) -> Iterator[tuple[str, bool]]:
+    """Yield a secret whole and line by line, each with whether it is only a part."""
+    whole = {secret, secret.strip()}
+    lines = {*map(str.strip, secret.splitlines())} - whole
+    for texts, is_part in ((whole, False), (lines, True)):
+        for text in texts:
+            yield text, is_part
+            yield encoded(text).decode("utf-8", "replace"), True

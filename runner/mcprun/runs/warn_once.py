@@ -1,0 +1,28 @@
+"""Emit a warning once in a run, however often its cause occurs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mcprun.runs.events import Emit, Warned
+
+Warn = Callable[[str, str], None]
+"""Takes a key and a message. Only the first message of each key is emitted."""
+
+
+class WarnOnce:
+    """Emit the first warning of each key to `emit`, and drop the others."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._keys: set[str] = set()
+
+    def __call__(self, key: str, message: str) -> None:
+        """Emit `message`, unless a warning with this key was emitted before."""
+        if key not in self._keys:
+            self._keys.add(key)
+            self._emit(Warned(message=message))
+
+
+def drop_warning(key: str, message: str) -> None:
+    """Ignore a warning, where there is no run to emit it to."""

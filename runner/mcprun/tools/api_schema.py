@@ -1,0 +1,148 @@
+"""Input schemas, made such that the Messages API takes them, with the same meaning; and calls mapped back. Pure.
+
+JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). The API refuses property keys outside its alphabet and
+`oneOf`, `anyOf`, `allOf` at the top level; it wants `"type": "object"`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcprun._util.json_text import levels
+from mcprun._util.json_value import JsonObject
+from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
+from mcprun.evaluation.schema_references import Places
+from mcprun.tools.schema_keys import SentSchema, property_keys, renamed
+
+MOST_SCHEMA_DEPTH = 100
+"""Levels of nesting of a schema: checking one takes many times its depth in stack frames."""
+
+_KEY_LENGTH = 64
+_KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+
+# Where schemas stand within a schema (JSON Schema 2020-12, and `definitions` of older drafts).
+_SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+_SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_SCHEMAS = frozenset(
+    {"items", "contains", "additionalProperties", "propertyNames", "unevaluatedItems", "unevaluatedProperties",
+     "not", "if", "then", "else", "contentSchema"}
+)  # fmt: skip
+_COMBINING = ("allOf", "anyOf", "oneOf")
+_CONDITION = ("if", "then", "else")
+
+
+@dataclass(frozen=True, slots=True)
+class InputSchema:
+    """A tool's input schema: `server` is what the server wrote, `api` what the API is sent.
+
+    `safe` maps property keys to their stand-ins; `places` holds the schemas of the server's document if there are any.
+    `notes` describe the changes.
+    """
+
+    server: JsonObject
+    api: JsonObject
+    safe: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    places: Places | None = field(default=None, repr=False, compare=False)
+
+    def from_api(self, arguments: JsonObject) -> JsonObject:
+        """Map a model's arguments to the server's own keys."""
+        return self._renamed(arguments, {safe: key for key, safe in self.safe.items()})
+
+    def to_api(self, arguments: JsonObject) -> JsonObject:
+        """Map arguments with the server's keys to what the API is sent; the way back of `from_api`."""
+        return self._renamed(arguments, self.safe)
+
+    def _renamed(self, arguments: JsonObject, names: Mapping[str, str]) -> JsonObject:
+        return {**renamed(self.places, [()], arguments, names)} if self.places and names else {**arguments}
+
+
+def fit(schema: Any) -> InputSchema:
+    """Make an input schema that the API takes. Raises `ValueError`, which says why, where none can be made."""
+    if not isinstance(schema, dict):
+        raise ValueError("its input schema is no object")
+    if levels(schema) > MOST_SCHEMA_DEPTH:
+        raise ValueError(f"its input schema is nested more than {MOST_SCHEMA_DEPTH} deep")
+    server = schema
+    kind = schema.get("type", "object")
+    if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+        raise ValueError(f"its input schema is of type {kind!r}, and arguments are always an object")
+    try:
+        check_schema(schema)
+    except InvalidSchemaError as error:
+        raise ValueError(f"its input schema is not valid {error}") from None
+    safe = {key: stand_in(key, _KEY_LENGTH, ".-") for key in property_keys(schema) if not _KEY.fullmatch(key)}
+    notes = [f"the API is sent the property key {sent!r} for {key!r}" for key, sent in safe.items()]
+    moved = _moved(schema)
+    places = Places(schema) if safe or moved else None
+    if places:
+        schema = SentSchema(places, safe, moved).schema()
+    if schema.get("type") != "object":
+        schema = {**schema, "type": "object"}  # arguments are an object, whatever else the schema would allow
+        notes.append('the schema is sent with "type": "object"')
+    if moved:
+        schema = _nested(schema, moved)
+        notes.append("the schema's top-level allOf, anyOf or oneOf is sent nested under if/then")
+    return InputSchema(server, schema, safe, tuple(notes), places if safe else None)
+
+
+def check_output(schema: Any) -> None:
+    """Raise `ValueError` if results can't be validated by an output schema. A tool may have none."""
+    if schema is None:
+        return
+    if not isinstance(schema, dict | bool):
+        raise ValueError("its output schema is no object")
+    if levels(schema) > MOST_SCHEMA_DEPTH:
+        raise ValueError(f"its output schema is nested more than {MOST_SCHEMA_DEPTH} deep")
+    try:
+        check_schema(schema)
+    except InvalidSchemaError as error:
+        raise ValueError(f"its output schema is not valid {error}") from None
+
+
+def _moved(schema: JsonObject) -> frozenset[str]:
+    """Return the keywords that can't stay at the top level, where the API refuses `allOf`, `anyOf`, `oneOf`."""
+    if schema.keys().isdisjoint(_COMBINING):
+        return frozenset()
+    return frozenset({*_COMBINING, *_CONDITION} & schema.keys())
+
+
+def _nested(schema: JsonObject, moved: frozenset[str]) -> JsonObject:
+    """Move keywords from the top level to `then`, keeping the meaning: `"if": {}` always holds.
+
+    A condition that stood there moves along.
+    """
+    kept = {key: value for key, value in schema.items() if key not in moved}
+    return {**kept, "if": {}, "then": {key: value for key, value in schema.items() if key in moved}}
+
+
+def stand_in(name: str, length: int, also: str) -> str:
+    """Make a name of the API's alphabet that looks like the given one, and is made from it alone.
+
+    `also` are characters that are allowed besides letters, digits and the underscore.
+    """
+    safe = re.sub(rf"[^a-zA-Z0-9_{re.escape(also)}]", "_", name)[: length - 9]
+    return f"{safe}_{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def each_schema(schema: Any, change: Callable[[JsonObject], JsonObject]) -> Any:
+    """Rebuild a schema with `change` applied to it and to every schema within, never to plain values."""
+    if not isinstance(schema, dict):
+        return schema  # `true` and `false` are schemas too
+    changed = change(schema)
+    for keyword, value in changed.items():
+        if keyword in _SCHEMA_MAPS and isinstance(value, dict):
+            new: Any = {key: each_schema(item, change) for key, item in value.items()}
+        elif keyword in _SCHEMA_LISTS and isinstance(value, list):
+            new = [each_schema(item, change) for item in value]
+        elif keyword in _SCHEMAS:
+            new = each_schema(value, change)
+        else:
+            continue
+        if new != value:
+            changed = {**changed, keyword: new}
+    return changed

@@ -1,0 +1,62 @@
+"""What changed between two snapshots in prompts and resources. Pure.
+
+Each is held against its old self as a tool would be (`tools/changes.py`): a prompt takes text by its arguments, a
+resource takes nothing. So one that is gone, and an argument that is new and required, is breaking. What a server tells
+of a resource that varies with what it holds (`size`, `annotations`) does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from mcprun._util.json_value import JsonObject
+from mcprun.tools.changes import ToolChange, compare_tools
+from mcprun.tools.snapshot import Catalog
+
+_VARYING = frozenset({"size", "annotations"})
+
+
+def compare_catalogs(before: Catalog, after: Catalog) -> list[ToolChange]:
+    """Return the changes. The `tool` of each is a kind and a name: `prompt brief`, `resource file:///notes.txt`.
+
+    A list that could not be read on either side is not compared.
+    """
+    failed = {*before.failed, *after.failed}
+    before, after = (one.model_copy(update={name: [] for name in failed}) for one in (before, after))
+    return [
+        *_compared("prompt", before.prompts, after.prompts, _prompt),
+        *_compared("resource", before.resources, after.resources, lambda one: _resource(one, "uri")),
+        *_compared(
+            "resource template",
+            before.resource_templates,
+            after.resource_templates,
+            lambda one: _resource(one, "uriTemplate"),
+        ),
+    ]
+
+
+def _compared(
+    what: str, before: list[JsonObject], after: list[JsonObject], as_tool: Callable[[JsonObject], JsonObject]
+) -> Iterator[ToolChange]:
+    for change in compare_tools(map(as_tool, before), map(as_tool, after)):
+        yield replace(change, tool=f"{what} {change.tool}")
+
+
+def _prompt(prompt: JsonObject) -> JsonObject:
+    arguments = prompt.get("arguments") or []
+    schema = {
+        "type": "object",
+        "properties": {
+            one["name"]: {"type": "string"} | {key: one[key] for key in ("title", "description") if key in one}
+            for one in arguments
+        },
+        "required": [one["name"] for one in arguments if one.get("required")],
+    }
+    return {key: value for key, value in prompt.items() if key != "arguments"} | {"inputSchema": schema}
+
+
+def _resource(resource: JsonObject, key: str) -> JsonObject:
+    told = {name: value for name, value in resource.items() if name not in _VARYING | {key, "name"}}
+    title = resource.get("title") or resource.get("name")
+    return {**told, "name": resource[key], "title": title, "inputSchema": {"type": "object"}}

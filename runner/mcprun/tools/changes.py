@@ -1,0 +1,229 @@
+"""What changed between two lists of tools, and which of it breaks those who call them. Pure.
+
+Tools as `tools/list` of MCP has them (https://modelcontextprotocol.io/specification, "Tools"). An input schema that
+takes less than before breaks recorded and scripted calls, and so does an output schema that promises less. An argument
+that is gone is breaking in any case: where it is not refused it is ignored, which is worse. What can't be judged is
+breaking, and says so. Texts are harmless, as far as anybody can tell; `diff` tells what a model makes of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any, Literal, cast
+
+from mcprun._util.json_value import JsonObject, equal
+from mcprun.tools.format import Show
+from mcprun.tools.json_schema.changes import compare_schemas
+from mcprun.tools.json_schema.keywords import SchemaChange
+
+Kind = Literal[
+    "tool_removed", "tool_renamed", "tool_added", "title", "description", "annotation", "other",
+    "output_schema_added", "output_schema_removed",
+    "input_added", "input_removed", "input_required", "input_optional", "input_narrowed", "input_widened",
+    "input_changed", "input_unclear", "input_text",
+    "output_added", "output_removed", "output_required", "output_optional", "output_narrowed", "output_widened",
+    "output_changed", "output_unclear", "output_text",
+]  # fmt: skip
+
+_BREAKING = {
+    "input": frozenset({"removed", "required", "narrowed", "changed", "unclear"}),
+    "output": frozenset({"removed", "optional", "widened", "changed", "unclear"}),
+}
+"""Kinds of a schema's changes that break those who send values, and those who read them."""
+
+_CAREFUL = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": False, "openWorldHint": True}
+"""The specification's defaults for annotations. Each is what asks for the most care, so to come back to it is breaking:
+clients, and mcprun's own retries, decide by the other values what needs none."""
+
+_BETWEEN_WRITES = frozenset({"destructiveHint", "idempotentHint"})
+"""Annotations that mean something only for tools that are not read-only."""
+
+_ALIKE = 0.5
+"""How alike two names must be (as `difflib` measures it) for one to be taken for the other's new name."""
+
+_MOST_PAIRS = 2_500
+"""Pairs of a tool that is gone and one that is new that are looked at: a list that is all new was not renamed."""
+
+_PLACE = 200
+"""Characters of a place in a schema that a message shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChange:
+    """One thing that differs in one tool; `breaking` tells whether it may break those who call it.
+
+    `message` is one line with the place in the schema, what was there before and what is there now, long values cut
+    short; `before` and `after` are those JSON values, `None` where there is nothing.
+    """
+
+    tool: str
+    kind: Kind
+    breaking: bool
+    message: str
+    before: Any = None
+    after: Any = None
+
+
+def compare_tools(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> list[ToolChange]:
+    """Compare two lists of tools (objects of the wire: `name`, `description`, `inputSchema`, …).
+
+    Gives the changes in the order of the tools' names. The order of the lists does not count; of tools with the same
+    name the first one does. There is no change only if the tools are the same, as JSON: 1 is 1.0, and neither is
+    `true`.
+    """
+    old, new = _named(before), _named(after)
+    renamed = dict(_renamed(old, new))
+    changes = [change for name in old.keys() & new.keys() for change in _changed(name, old[name], new[name])]
+    for name in old.keys() - new.keys():
+        if name in renamed:
+            message = f"gone; looks like it was renamed to {renamed[name]}"
+            changes.append(ToolChange(name, "tool_renamed", True, message, name, renamed[name]))
+        else:
+            changes.append(ToolChange(name, "tool_removed", True, "gone", old[name], None))
+    changes += [
+        ToolChange(name, "tool_added", False, "new", None, new[name])
+        for name in new.keys() - old.keys() - {*renamed.values()}
+    ]
+    return sorted(changes, key=lambda change: change.tool)
+
+
+def _named(tools: Iterable[JsonObject]) -> dict[str, JsonObject]:
+    found: dict[str, JsonObject] = {}
+    for tool in tools:
+        found.setdefault(tool["name"], tool)
+    return found
+
+
+def _renamed(old: dict[str, JsonObject], new: dict[str, JsonObject]) -> Iterator[tuple[str, str]]:
+    """Find tools that are gone, and look like one that is new: the same input, and the same description or alike names.
+
+    Whatever looks like two of them is left alone.
+    """
+    gone, come = (sorted(one.keys() - other.keys()) for one, other in ((old, new), (new, old)))
+    if len(gone) * len(come) > _MOST_PAIRS:
+        return
+    pairs = [(one, other) for one in gone for other in come if _look_the_same(old[one], new[other])]
+    for one, other in pairs:
+        if sum(one == first or other == second for first, second in pairs) == 1:
+            yield one, other
+
+
+def _look_the_same(one: JsonObject, other: JsonObject) -> bool:
+    if not _say_the_same(one, other) and not _are_alike(one["name"], other["name"]):
+        return False
+    return all(change.kind == "text" for change in compare_schemas(one.get("inputSchema"), other.get("inputSchema")))
+
+
+def _say_the_same(one: JsonObject, other: JsonObject) -> bool:
+    return bool(one.get("description")) and one.get("description") == other.get("description")
+
+
+def _are_alike(one: str, other: str) -> bool:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio() >= _ALIKE
+
+
+def _changed(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolChange]:
+    """Compare two versions of a tool."""
+    if equal(before, after):
+        return
+    found = [
+        *_texts(name, before, after),
+        *_schemas(name, "input", before.get("inputSchema"), after.get("inputSchema")),
+        *_output(name, before, after),
+        *_annotations(name, before.get("annotations") or {}, after.get("annotations") or {}),
+    ]
+    yield from found
+    if not found:
+        yield ToolChange(name, "other", False, "written differently, with the same meaning", before, after)
+
+
+def _texts(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolChange]:
+    """Compare the description, the title, and what mcprun knows nothing about (`icons`, `_meta`)."""
+    for key in dict.fromkeys([*before, *after]):
+        one, other = before.get(key), after.get(key)
+        if key in ("name", "inputSchema", "outputSchema", "annotations") or equal(one, other):
+            continue
+        kind: Kind = "title" if key == "title" else "description" if key == "description" else "other"
+        yield ToolChange(name, kind, False, f"{_told(key)}: {_both(one, other)}", one, other)
+
+
+def _output(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolChange]:
+    one, other = before.get("outputSchema"), after.get("outputSchema")
+    if one is not None and other is not None:
+        yield from _schemas(name, "output", one, other)
+    elif one is not None:
+        yield ToolChange(name, "output_schema_removed", True, "output: no schema any more", one, None)
+    elif other is not None:
+        yield ToolChange(name, "output_schema_added", False, f"output: now has a schema, {_told(other)}", None, other)
+
+
+def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        before, after = {"annotations": before}, {"annotations": after}
+    is_read_only = bool(after.get("readOnlyHint", False))
+    for key in dict.fromkeys([*before, *after]):
+        one, other = (hints.get(key, _CAREFUL.get(key)) for hints in (before, after))
+        if not equal(one, other):
+            needs_care = key in _CAREFUL and other == _CAREFUL[key] and not (is_read_only and key in _BETWEEN_WRITES)
+            message = f"annotations.{_told(key)}: {_both(one, other)}"
+            yield ToolChange(name, "annotation", needs_care, message, one, other)
+
+
+def _schemas(name: str, side: Literal["input", "output"], before: Any, after: Any) -> Iterator[ToolChange]:
+    for change in compare_schemas(before, after):
+        kind = cast("Kind", f"{side}_{change.kind}")
+        message = f"{side}{_short(change.at)}: {_words(side, change)}"
+        yield ToolChange(name, kind, change.kind in _BREAKING[side], message, change.before, change.after)
+
+
+def _words(side: str, change: SchemaChange) -> str:
+    """Say what changed at its place: `new required argument {"type": "string"}`, `type number → integer`."""
+    noun = "argument" if side == "input" and re.fullmatch(r"\.[^.\[\]]+", change.at) else "property"
+    match change:
+        case SchemaChange("added", after=schema):
+            return f"new optional {noun} {_told(schema)}"
+        case SchemaChange("removed"):
+            return f"{noun} is gone"
+        case SchemaChange("required", keyword="properties", after=schema):
+            return f"new required {noun} {_told(schema)}"
+        case SchemaChange("required" | "optional" as kind):
+            return f"{noun} is now {kind}"
+        case SchemaChange(keyword="anyOf" | "oneOf", before=None, after=schema):
+            return f"may now be {_told(schema)}"
+        case SchemaChange(keyword="anyOf" | "oneOf", before=schema, after=None):
+            return f"may no longer be {_told(schema)}"
+    unclear = " (can't be judged)" if change.kind == "unclear" else ""
+    if change.keyword == "schema":
+        return f"{_schema(change.before)} → {_schema(change.after)}{unclear}"
+    return f"{_told(change.keyword)} {_both(change.before, change.after)}{unclear}"
+
+
+def _schema(value: Any) -> str:
+    if isinstance(value, bool):
+        return "anything" if value else "nothing"
+    return _told(value)
+
+
+def _short(at: str) -> str:
+    return at if len(at) <= _PLACE else f"{at[:_PLACE]}…"
+
+
+def _both(before: Any, after: Any) -> str:
+    """Show what was there and what is; of long values from about where they differ."""
+    told = Show().both(before, after)
+    return " → ".join(_plain(value, shown) for value, shown in zip((before, after), told, strict=True))
+
+
+def _told(value: Any) -> str:
+    """Show a JSON value."""
+    return _plain(value, Show().value(value))
+
+
+def _plain(value: Any, shown: str) -> str:
+    """Leave out the quotes of a word alone, which needs none."""
+    if isinstance(value, str) and re.fullmatch(r"[\w.$-]+", value):
+        return shown.strip('"')
+    return "none" if value is None else shown

@@ -1,0 +1,1 @@
+"""JSON Schemas of tools: a readable outline, generated values, and changes between two versions. Pure."""

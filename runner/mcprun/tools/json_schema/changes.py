@@ -1,0 +1,220 @@
+"""How two JSON Schemas differ, and what that does to the values that are valid. Pure.
+
+JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). What is told as `added`, `optional`, `widened` or `text`
+refuses no value that was valid before, with one reservation: a property that the old schema did not declare counts as
+one that nobody gave. So a new optional property is harmless, although a value might have had another of its name. Maps
+are the exception: objects with a schema for additional properties, or within another value and with no property at all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mcprun._util.json_text import levels
+from mcprun._util.json_value import JsonObject, equal
+from mcprun.evaluation.json_schema import is_schema
+from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
+from mcprun.tools.json_schema.document import NOTHING, Document, by_type, is_open
+from mcprun.tools.json_schema.keywords import SchemaChange, direction, keywords, texts, whole
+
+_MOST_STEPS = 20_000
+"""Pairs of parts that are compared; whoever writes more has schemas that unfold without end."""
+
+_MOST_DEPTH = 60
+"""Levels of parts that are looked into: schemas that refer to each other may unfold into more than they hold."""
+
+_PROPERTIES = ("patternProperties", "properties", "additionalProperties")
+"""What decides together which schema a property has to fit, where there are patterns and others are not open."""
+
+_EITHER = frozenset({"anyOf", "oneOf"})
+
+_Part = tuple[Any, str, frozenset[str]]
+"""One schema of a list, what it means, and its types."""
+
+Names = frozenset[str] | None
+"""Properties that the old schema declares for a value; `None` when it may have any."""
+
+
+def compare_schemas(before: Any, after: Any) -> list[SchemaChange]:
+    """Compare two schemas (JSON as it is parsed), all parts of them, local references followed.
+
+    A part that both refer to is told of once, where it is met first. Schemas that are not valid by the metaschema of
+    2020-12, or nested too deep, are only told apart.
+    """
+    if equal(before, after):
+        return []
+    if not (_is_valid(before) and _is_valid(after)):
+        return [SchemaChange("unclear", "", "schema", before, after)]
+    comparison = _Comparison(Document(before), Document(after))
+    return list(comparison.values(before, after, "", at_root=True))
+
+
+def _is_valid(schema: Any) -> bool:
+    return levels(schema) <= MOST_SCHEMA_DEPTH and is_schema(schema)
+
+
+class _Comparison:
+    """Goes through two schemas side by side."""
+
+    def __init__(self, old: Document, new: Document) -> None:
+        self._old, self._new = old, new
+        self._steps = self._depth = 0
+        self._seen: set[tuple[str, str, Names]] = set()
+
+    def values(self, before: Any, after: Any, at: str, *, at_root: bool = False) -> Iterator[SchemaChange]:
+        """Compare the schemas of a value, which no other schema speaks of."""
+        names = self._old.names(before)
+        yield from self._parts(before, after, at, names if names or at_root else None)
+
+    def _parts(self, before: Any, after: Any, at: str, names: Names) -> Iterator[SchemaChange]:
+        """Compare schemas that speak of a value, maybe beside others."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS or self._depth > _MOST_DEPTH:
+            if self._old.meaning(before) != self._new.meaning(after):
+                yield SchemaChange("unclear", at, "schema", before, after)
+            return
+        ours, our_reference = self._old.plain(before)
+        theirs, their_reference = self._new.plain(after)
+        if our_reference and their_reference:
+            pair = (our_reference, their_reference, names)
+            if pair in self._seen:
+                yield from texts(before, after, at)
+                return
+            self._seen.add(pair)
+        yield from texts(ours, theirs, at)
+        if is_open(ours) or is_open(theirs) or NOTHING in (ours, theirs):
+            yield from self._extremes(ours, theirs, at)
+            return
+        self._depth += 1
+        yield from self._both(ours, theirs, at, names)
+        self._depth -= 1
+
+    def _extremes(
+        self, before: JsonObject, after: JsonObject, at: str, keyword: str = "schema"
+    ) -> Iterator[SchemaChange]:
+        """Compare schemas one of which takes everything or nothing."""
+        is_wider = is_open(after) or before == NOTHING
+        is_narrower = is_open(before) or after == NOTHING
+        if not (is_wider and is_narrower):
+            told = (is_open(one) if is_open(one) or one == NOTHING else one for one in (before, after))
+            yield SchemaChange(direction(is_wider, is_narrower), at, keyword, *told)
+
+    def _both(self, before: JsonObject, after: JsonObject, at: str, names: Names) -> Iterator[SchemaChange]:
+        ours, theirs = self._old.alternatives(before), self._new.alternatives(after)
+        if ours and not theirs and not after.keys() & _EITHER:
+            theirs = by_type(after)
+        elif theirs and not ours and not before.keys() & _EITHER:
+            ours = by_type(before)
+        if ours and theirs:
+            yield from self._any_of(ours, theirs, at, names)
+            return
+        yield from keywords(self._old, before, self._new, after, at)
+        yield from self._all_of(before.get("allOf", []), after.get("allOf", []), at, names)
+        if "anyOf" in before and "anyOf" in after:
+            yield from self._any_of(before["anyOf"], after["anyOf"], at, names)
+        else:
+            yield from whole(self._old, before, self._new, after, at, ("anyOf",))
+        yield from self._one_of(before, after, at, names)
+        yield from self._object(before, after, at, names)
+        yield from self._array(before, after, at)
+
+    def _any_of(self, before: list[Any], after: list[Any], at: str, names: Names) -> Iterator[SchemaChange]:
+        """Compare lists of which one must fit: one that is gone narrows, a new one widens."""
+        pairs, gone, new = self._paired(before, after)
+        for number, (one, other) in enumerate(pairs):
+            yield from self._parts(one, other, at if len(pairs) < 2 else f"{at}.anyOf[{number}]", names)
+        yield from (SchemaChange("narrowed", at, "anyOf", one, None) for one in gone)
+        yield from (SchemaChange("widened", at, "anyOf", None, one) for one in new)
+
+    def _all_of(self, before: list[Any], after: list[Any], at: str, names: Names) -> Iterator[SchemaChange]:
+        """Compare lists of which all must fit: one that is gone widens, a new one narrows."""
+        pairs, gone, new = self._paired(before, after)
+        for one, other in pairs:
+            yield from self._parts(one, other, at, names)
+        yield from (SchemaChange("widened", at, "allOf", one, None) for one in gone)
+        yield from (SchemaChange("narrowed", at, "allOf", None, one) for one in new)
+
+    def _one_of(self, before: JsonObject, after: JsonObject, at: str, names: Names) -> Iterator[SchemaChange]:
+        """Compare `oneOf`: like `anyOf` where no value fits two of the schemas, else as a whole."""
+        ours, theirs = before.get("oneOf", []), after.get("oneOf", [])
+        if ours and theirs and self._old.are_apart(ours) and self._new.are_apart(theirs):
+            yield from self._any_of(ours, theirs, at, names)
+        else:
+            yield from whole(self._old, before, self._new, after, at, ("oneOf",))
+
+    def _paired(self, before: list[Any], after: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any], list[Any]]:
+        """Find which schemas of two lists belong together: they mean the same, or have the same types, or some of them.
+
+        Gives the pairs, and what is left of both lists.
+        """
+        gone, new = (
+            [(schema, document.meaning(schema), document.types(schema)) for schema in schemas]
+            for document, schemas in ((self._old, before), (self._new, after))
+        )
+        pairs = []
+        for belong in (_mean_the_same, _have_the_same_types, _share_types):
+            for one in tuple(gone):
+                at = next((number for number, other in enumerate(new) if belong(one, other)), None)
+                if at is not None:
+                    pairs.append((one[0], new.pop(at)[0]))
+                    gone.remove(one)
+        return pairs, [one[0] for one in gone], [one[0] for one in new]
+
+    def _object(self, before: JsonObject, after: JsonObject, at: str, names: Names) -> Iterator[SchemaChange]:
+        ours, theirs = before.get("properties", {}), after.get("properties", {})
+        needed, now_needed = set(before.get("required", ())), set(after.get("required", ()))
+        other, _ = self._old.plain(before.get("additionalProperties", True))
+        now_other, _ = self._new.plain(after.get("additionalProperties", True))
+        for name in dict.fromkeys([*ours, *theirs]):
+            place = at + _step(name)
+            if name not in theirs:
+                yield SchemaChange("removed", place, "properties", ours[name], None)
+            elif name in ours:
+                yield from self.values(ours[name], theirs[name], place)
+            else:
+                is_needed = name in now_needed and name not in needed
+                yield SchemaChange("required" if is_needed else "added", place, "properties", None, theirs[name])
+                is_new = other == NOTHING or (is_open(other) and names is not None and name not in names)
+                if not is_new:
+                    yield from self.values(other, theirs[name], place)
+        for name in sorted(now_needed - needed - (theirs.keys() - ours.keys())):
+            yield SchemaChange("required", at + _step(name), "required", False, True)
+        for name in sorted(needed - now_needed - (ours.keys() - theirs.keys())):
+            yield SchemaChange("optional", at + _step(name), "required", True, False)
+        is_plain = all(is_open(one) or one == NOTHING for one in (other, now_other))
+        if is_plain:
+            yield from self._extremes(other, now_other, at, "additionalProperties")
+        else:
+            yield from self.values(other, now_other, f"{at}.*")
+        patterns = ("patternProperties",) if is_plain and is_open(other) and is_open(now_other) else _PROPERTIES
+        if "patternProperties" in before or "patternProperties" in after:
+            yield from whole(self._old, before, self._new, after, at, patterns)
+
+    def _array(self, before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChange]:
+        first, now_first = before.get("prefixItems", []), after.get("prefixItems", [])
+        rest, now_rest = before.get("items", True), after.get("items", True)
+        for number in range(max(len(first), len(now_first))):
+            one = first[number] if number < len(first) else rest
+            other = now_first[number] if number < len(now_first) else now_rest
+            yield from self.values(one, other, f"{at}[{number}]")
+        yield from self.values(rest, now_rest, f"{at}[]")
+
+
+def _mean_the_same(one: _Part, other: _Part) -> bool:
+    return one[1] == other[1]
+
+
+def _have_the_same_types(one: _Part, other: _Part) -> bool:
+    return one[2] == other[2]
+
+
+def _share_types(one: _Part, other: _Part) -> bool:
+    return one[2] <= other[2] or other[2] <= one[2]
+
+
+def _step(name: str) -> str:
+    """Write a property's name as a step of a path: `.size`, or `["unit size"]`."""
+    return f".{name}" if re.fullmatch(r"[\w$-]+", name) else f"[{json.dumps(name, ensure_ascii=False)}]"

@@ -1,0 +1,192 @@
+"""What the Messages API would refuse of a server's tools, or a model would stumble over. Pure.
+
+Tools as `tools/list` of MCP has them. What the API refuses is what `tools/toolset.py` renames, rewrites or leaves out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mcprun._util.json_text import levels
+from mcprun._util.json_value import JsonObject
+from mcprun._util.surrogates import REPLACEMENT
+from mcprun.evaluation.schema_references import referred
+from mcprun.tools.toolset import TASK_ONLY, ToolSet, is_task_only
+
+CHARACTERS_PER_TOKEN = 3.5
+"""Characters of compact JSON that make about one token. JSON has more tokens than prose, of which 4 make one."""
+
+MANY_TOOLS = 50
+"""More tools than this are hard to choose from, for models too."""
+
+MANY_TOKENS = 20_000
+"""Definitions that cost more than this in all are a good part of what a model has in view."""
+
+LARGE_TOKENS = 2_000
+"""A definition that costs more than this, alone, in each request."""
+
+DEEP = 16
+"""Levels of JSON that an input schema may have: about five objects within each other."""
+
+SHORT = 15
+"""Characters of a description that hardly says anything."""
+
+_SHORT_NAME, _LONG_NAME = 4, 128
+"""Characters of a name that may differ in one from another and not be mistaken for it, and that are looked at."""
+
+_TOLD = 5
+"""So many names are told in one message."""
+
+_BROKEN_TEXT = "the server sent half of a surrogate pair, or text that is not UTF-8"
+
+_TYPED = frozenset({"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"})
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to be mended. `tool` is the server's name for it; `None` means all of them together.
+
+    An `error` is what the API would refuse, a `warning` what a model stumbles over; `rule` is a short name of it.
+    """
+
+    tool: str | None
+    rule: str
+    severity: Severity
+    message: str
+
+
+def lint(tools: ToolSet) -> list[Finding]:
+    """Find what is wrong with a server's tools: errors first, then in the order of the tools' names."""
+    errors = [Finding(note.tool, note.rule, "error", note.words) for note in tools.notes if note.rule != "task_only"]
+    warnings = [
+        Finding(tool["name"], rule, "warning", message)
+        for tool in _first_of_each_name(tools.listed)
+        for rule, message in _of_one(tool)
+    ]
+    costs = token_costs(tools)
+    warnings += [
+        Finding(name, "large", "warning", f"its definition costs about {cost:,} tokens in each request")
+        for name, cost in costs.items()
+        if cost > LARGE_TOKENS
+    ]
+    together = [Finding(None, rule, "warning", message) for rule, message in _together(tools, sum(costs.values()))]
+    return errors + sorted(warnings, key=lambda finding: finding.tool or "") + together
+
+
+def token_costs(tools: ToolSet) -> dict[str, int]:
+    """Estimate the tokens that each tool's definition costs in a request, by the server's names.
+
+    It is an estimate, from the characters of what the API is sent: only the API itself can count. What is left out
+    costs nothing.
+    """
+    return {tools.names[one["name"]]: _tokens(one) for one in tools.definitions}
+
+
+def _tokens(definition: JsonObject) -> int:
+    text = json.dumps(definition, ensure_ascii=False, separators=(",", ":"))
+    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
+
+
+def _first_of_each_name(listed: Iterable[JsonObject]) -> Iterable[JsonObject]:
+    return {tool["name"]: tool for tool in reversed(tuple(listed))}.values()
+
+
+def _of_one(tool: JsonObject) -> Iterator[tuple[str, str]]:
+    """Look at one tool by itself; give rules and messages."""
+    if is_task_only(tool):
+        yield "task_only", TASK_ONLY
+    if REPLACEMENT in json.dumps(tool, ensure_ascii=False):
+        yield "replaced_text", f"its definition holds U+FFFD: {_BROKEN_TEXT}"
+    yield from _description(tool)
+    schema = tool.get("inputSchema")
+    if isinstance(schema, dict):
+        yield from _arguments(schema)
+        if (count := levels(schema)) > DEEP:
+            yield "deep", f"its input schema is nested {count} deep"
+    hints = tool.get("annotations")
+    if isinstance(hints, dict) and hints.get("readOnlyHint") is True:
+        if hints.get("destructiveHint") is True:
+            yield "contradiction", "its annotations say that it is read-only, and that it is destructive"
+        if hints.get("idempotentHint") is False:
+            yield "contradiction", "its annotations say that it is read-only, and not idempotent"
+
+
+def _description(tool: JsonObject) -> Iterator[tuple[str, str]]:
+    said = " ".join(str(tool.get("description") or "").split())
+    if not said:
+        yield "no_description", "it has no description: a model has only its name to go by"
+    elif said.casefold() == str(tool["name"]).casefold():
+        yield "short_description", "its description only repeats its name"
+    elif len(said) < SHORT:
+        yield "short_description", f"its description hardly says anything: {said!r}"
+
+
+def _arguments(schema: JsonObject) -> Iterator[tuple[str, str]]:
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not properties:
+        return
+    arguments = {name: _followed(schema, one) for name, one in properties.items()}
+    if bare := [name for name, one in arguments.items() if not str(one.get("description") or "").strip()]:
+        yield "argument_description", f"arguments without a description: {_some(bare)}"
+    if untyped := [name for name, one in arguments.items() if not one.keys() & _TYPED]:
+        yield "argument_type", f"arguments without a type: {_some(untyped)}"
+    if len(arguments) > 1 and "required" not in schema and not any("default" in one for one in arguments.values()):
+        yield "nothing_required", "it says of none of its arguments that they are required, nor what stands for them"
+
+
+def _followed(schema: JsonObject, argument: Any) -> Mapping[str, Any]:
+    """Give an argument's schema, with the texts of what it refers to."""
+    if not isinstance(argument, dict):
+        return {}
+    reference = argument.get("$ref")
+    found = referred(schema, reference) if isinstance(reference, str) else None
+    return {**found, **argument} if isinstance(found, dict) else argument
+
+
+def _together(tools: ToolSet, cost: int) -> Iterator[tuple[str, str]]:
+    """Look at all tools side by side."""
+    named = {str(tool["name"]): str(tool.get("description") or "").strip() for tool in tools.listed}
+    if len(named) > MANY_TOOLS:
+        yield "many_tools", f"there are {len(named):,} tools: models choose badly among so many"
+    if cost > MANY_TOKENS:
+        yield "many_tokens", f"their definitions cost about {cost:,} tokens in each request"
+    for alike in similar(named):
+        yield "similar_names", f"names that are easily mistaken for each other: {_some(list(alike))}"
+    for said, count in Counter(filter(None, named.values())).items():
+        if count > 1:
+            names = [name for name, description in named.items() if description == said]
+            yield "same_description", f"the same description stands at {_some(names)}"
+
+
+def similar(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Find names that differ only in case or marks between words, or in one letter; give them together, sorted.
+
+    Another first letter does not count (`get_x`, `set_x`), nor does another digit, or one letter of a very short name.
+    """
+    by_form: dict[str, set[str]] = {}
+    plain: dict[str, set[str]] = {}
+    for name in names:
+        form = "".join(character for character in name.casefold()[:_LONG_NAME] if character.isalnum())
+        plain.setdefault(form, set()).add(name)
+        for at in range(1, len(form) if len(form) > _SHORT_NAME else 0):
+            if not form[at].isdigit():
+                by_form.setdefault(f"{form[:at]} {form[at + 1 :]}", set()).add(name)
+    found = {frozenset(alike) for alike in (*plain.values(), *by_form.values()) if len(alike) > 1}
+    for form, alike in plain.items():
+        for at in range(1, len(form) if len(form) > _SHORT_NAME else 0):
+            shorter = form[:at] + form[at + 1 :]
+            if shorter in plain and not form[at].isdigit():
+                found.add(frozenset(alike | plain[shorter]))
+    return sorted(tuple(sorted(alike)) for alike in found)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return ", ".join(names[:_TOLD]) + more

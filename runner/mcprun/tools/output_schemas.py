@@ -1,0 +1,66 @@
+"""Validate the structured results of tool calls by the tools' own output schemas (MCP, "Output Schema")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mcprun._util.json_text import levels
+from mcprun._util.json_value import JsonObject
+from mcprun._util.long_integers import approximated
+from mcprun.evaluation.bounded import Schema, evaluated
+from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
+from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
+from mcprun.tools.toolset import ToolSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """Why a schema can't be used. `is_invalid` is a fault of the server; otherwise it exceeds a limit of mcprun."""
+
+    reason: str
+    is_invalid: bool
+
+
+class OutputSchemas:
+    """The output schemas of the tools that a server lists, and of those that it has listed before."""
+
+    def __init__(self) -> None:
+        self._raw: dict[str, Any] = {}
+        self._ready: dict[str, Schema | _Broken] = {}
+
+    def update(self, tools: ToolSet) -> None:
+        """Store the schemas of a list of tools. Those of removed tools stay: calls of them may be in flight."""
+        for tool in tools.listed:
+            name = tool["name"]
+            self._ready.pop(name, None)
+            self._raw[name] = tool.get("outputSchema")
+
+    async def problem(self, tool: str, result: JsonObject) -> tuple[str, tuple[str, ...]]:
+        """Return how a result violates its tool's schema, empty if it does not, and the skipped parts of the schema.
+
+        Raises `EvaluationError` if it takes too long.
+        """
+        if self._raw.get(tool) is None:
+            return "", ()
+        if "structuredContent" not in result:
+            return "there is no structured content", ()
+        if tool not in self._ready:
+            self._ready[tool] = _ready(self._raw[tool])
+        schema = self._ready[tool]
+        if isinstance(schema, _Broken):
+            return (schema.reason, ()) if schema.is_invalid else ("", (schema.reason,))
+        outcome = await evaluated(lambda: schema.outcome(approximated(result["structuredContent"])))
+        return str(outcome.problem or ""), outcome.notes
+
+
+def _ready(schema: Any) -> Schema | _Broken:
+    if levels(schema) > MOST_SCHEMA_DEPTH:
+        return _Broken(
+            f"it is nested more than {MOST_SCHEMA_DEPTH} deep, and results are not checked", is_invalid=False
+        )
+    try:
+        check_schema(schema)
+    except InvalidSchemaError as error:
+        return _Broken(f"the schema is not valid {error}", is_invalid=True)
+    return Schema(schema, "ecma")

@@ -1,0 +1,46 @@
+"""What a server asks of a model (MCP, "Sampling"), as the Messages API takes it, and the way back. Pure."""
+
+from __future__ import annotations
+
+from mcprun._util.json_value import JsonObject
+from mcprun.tools.results import blocks, text_only
+
+_REASONS = {"end_turn": "endTurn", "max_tokens": "maxTokens", "stop_sequence": "stopSequence"}
+"""Stop reasons of the Messages API, and what MCP calls them; others go over the wire as they are."""
+
+
+def problem_of(request: JsonObject) -> str | None:
+    """Say why a request (the `params` of `sampling/createMessage`) is not taken, if it isn't.
+
+    Whoever has not declared `sampling.tools` must refuse requests with tools (MCP, "Sampling with Tools").
+    """
+    if request.get("tools") or request.get("toolChoice"):
+        return "sampling with tools is not supported"
+    messages = messages_of(request)
+    if not messages:
+        return "there is nothing in the messages to answer"
+    return None if messages[0]["role"] == "user" else "the first message must be the user's"
+
+
+def messages_of(request: JsonObject) -> list[JsonObject]:
+    """Return the messages in the shape of the Messages API; content that it has no block for is described in words."""
+    messages = []
+    for message in request["messages"]:
+        content = message["content"]
+        shown = blocks(content if isinstance(content, list) else [content])
+        if message["role"] == "assistant":
+            shown = [text_only(block, rule="role") for block in shown]
+        if shown:
+            messages.append({"role": message["role"], "content": shown})
+    return messages
+
+
+def result_of(content: list[JsonObject], model: str, stop_reason: str) -> JsonObject:
+    """Make the `CreateMessageResult` of a reply: its content blocks, who replied, and why it stopped."""
+    text = "".join(block["text"] for block in content if block.get("type") == "text")
+    return {
+        "role": "assistant",
+        "content": {"type": "text", "text": text},
+        "model": model,
+        "stopReason": _REASONS.get(stop_reason, stop_reason),
+    }

@@ -1,0 +1,128 @@
+"""What a server says of itself and its tools, kept in a file to be committed and compared with.
+
+A snapshot is JSON that does not differ unless the server does: tools sorted by name, two spaces deep, a line break at
+the end. `schema` is the version of the format. One that was made with `--all` holds prompts and resources as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, ValidationError
+
+from mcprun._util.json_io import dumps, indented, write_file
+from mcprun._util.json_text import TooDeepError, finite, levels, loads
+from mcprun._util.json_value import JsonObject
+from mcprun._util.nesting import MOST_DEPTH
+from mcprun._util.surrogates import well_formed_bytes
+from mcprun.errors import UsageError
+from mcprun.runs.records import SCHEMA, Record, Schema, ServerRecord, Shape
+from mcprun.runs.run import Run, unreadable
+
+_KEPT = ("name", "version", "protocol", "tools")
+
+
+class Catalog(Record):
+    """A server's prompts, resources and resource templates in wire form, each list sorted by its items' identifiers.
+
+    `failed` maps the name of a list that could not be read to the reason. That list is empty, and means nothing.
+    """
+
+    shaped: ClassVar[Mapping[str, Shape]] = dict.fromkeys(("prompts", "resources", "resource_templates"), "content")
+    prompts: list[JsonObject]
+    resources: list[JsonObject]
+    resource_templates: list[JsonObject]
+    failed: dict[str, str] = Field(default_factory=dict)
+
+    def line(self) -> JsonObject:
+        """Return the lists, `null` for those that failed."""
+        return {name: None if name in self.failed else getattr(self, name) for name in KEYS}
+
+
+KEYS = {"prompts": "name", "resources": "uri", "resource_templates": "uriTemplate"}
+"""The lists of `Catalog`, and the key by which their items are known."""
+
+
+class _Snapshot(ServerRecord):
+    schema_: Schema = Field(default=SCHEMA, alias="schema")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a snapshot or a run holds of a server; `catalog` only where it was asked for."""
+
+    tools: list[JsonObject]
+    catalog: Catalog | None = None
+
+
+def write_snapshot(path: Path, server: ServerRecord, catalog: Catalog | None = None) -> None:
+    """Write a snapshot, or replace it, in one step. Raises `UsageError` if it can't be written.
+
+    The lists of a `catalog` must be whole: one that failed would read as empty later.
+    """
+    told = {key: getattr(server, key) for key in _KEPT}
+    told["tools"] = in_order(server.tools)
+    told |= catalog.line() if catalog else {}
+    try:
+        write_file(path, indented({"schema": SCHEMA, **told}) + b"\n")
+    except OSError as error:
+        raise UsageError(f"can't write {path}: {error.strerror}") from None
+
+
+def read_kept(name: str) -> Kept:
+    """Read a snapshot, or the tools of a run (its folder, its name under `outputs/`, `latest`), sorted by name.
+
+    Raises `UsageError` where there are no tools.
+    """
+    path = Path(name)
+    if not path.is_file() or path.name == "latest":
+        run = Run.read(name)
+        if run.record.server is None:
+            raise UsageError(f"{run.path} has no tools: its server did not start")
+        return Kept(in_order(run.record.server.tools))
+    try:
+        found = _json(path)
+        tools = in_order(_Snapshot.model_validate(found).tools)
+        return Kept(tools, sorted_catalog(_catalog(found)) if KEYS.keys() & found.keys() else None)
+    except ValidationError as error:
+        raise unreadable(path, error, f"{path} is no snapshot") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no snapshot: {error}") from None
+
+
+def _catalog(found: JsonObject) -> Catalog:
+    return Catalog.model_validate({name: found[name] for name in KEYS if name in found})
+
+
+def _json(path: Path) -> Any:
+    """Read a JSON file that is not nested deeper than anything may be. Raises `ValueError`, or `UsageError`."""
+    try:
+        found = finite(loads(well_formed_bytes(path.read_bytes()), allow_nan=True))  # older snapshots hold NaN
+    except OSError as error:
+        raise UsageError(f"can't read {path}: {error.strerror}") from None
+    except TooDeepError:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep") from None
+    except ValueError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    if levels(found) > MOST_DEPTH:
+        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    return found
+
+
+def in_order(tools: list[JsonObject], key: str = "name", what: str = "tool") -> list[JsonObject]:
+    """Sort tools by name, or other things by a key, and write numbers that JSON has none of as the files have them.
+
+    Raises `ValueError` for a tool without a name.
+    """
+    if not all(isinstance(tool.get(key), str) for tool in tools):
+        raise ValueError(f"a {what} has no {key}")
+    return sorted(loads(dumps(tools)), key=lambda tool: tool[key])
+
+
+def sorted_catalog(catalog: Catalog) -> Catalog:
+    """Sort prompts, resources and templates, as `in_order` does with tools."""
+    lists = {name: in_order(getattr(catalog, name), key, name[:-1]) for name, key in KEYS.items()}
+    return Catalog(**lists, failed=catalog.failed)
