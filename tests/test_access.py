@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from junitparser import JUnitXml
 
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.models.access_policy import Refusal, RunAccess, Source
-from mcprun.runs.events import Where
+from mcprun.runs.events import AttemptRef
 from tests.support.cli import RAW, SERVERS, Result, run_mcprun, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, prompt_of, text
 
@@ -26,12 +26,12 @@ OTHER_JUDGE = Source("judge", "judge")
 def refusal(
     query: str, source: Source = MODEL, status: int = 403, repeat: int = 1, *, accepted: bool = False
 ) -> Refusal:
-    return Refusal(source, Where(query, repeat), status, f"no {query}", accepted)
+    return Refusal(source, AttemptRef(query, repeat), status, f"no {query}", accepted)
 
 
 def play(notes: Sequence[Source | Refusal], *, was_granted: bool = False) -> tuple[list[str], set[str], str]:
     """Play successes and refusals. Return what ended the run at once, the queries to run again, and why it stopped."""
-    ending = Ending()
+    ending = RunStop()
     access, ended = RunAccess(ending, was_granted=was_granted), []
     for note in notes:
         if isinstance(note, Source):

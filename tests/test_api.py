@@ -139,7 +139,7 @@ async def test_the_command_is_no_more_than_this(folder: Path) -> None:
     run = await mcprun.run_batch(prompts, quickstart, mcprun.Options(out="api"))
     done = run_mcprun("batch", prompts, quickstart, "--out", "cli", cwd=folder)
     assert (folder / run.path / "transcripts.jsonl").read_bytes() == done.bytes
-    assert mcprun.compare_runs("api", "cli").tally == mcprun.Tally(same=6)
+    assert mcprun.compare_runs("api", "cli").tally == mcprun.DiffSummary(same=6)
 
 
 async def test_a_replay_against_a_changed_server(server: MCPServer) -> None:
@@ -156,13 +156,13 @@ async def test_a_replay_against_a_changed_server(server: MCPServer) -> None:
     (diff,) = mcprun.compare_runs(first.path, head.path).queries
     assert (diff.id, diff.verdicts) == ("add", ("passed", "failed"))
     assert mcprun.Change("result", 5, -1, 0, "add", {"a": 2, "b": 3}) in diff.changes
-    only = mcprun.Lens(frozenset({"usage"}))
-    assert mcprun.compare_runs(first.path, head.path, only).tally == mcprun.Tally(same=1)
+    only = mcprun.CompareOptions(frozenset({"usage"}))
+    assert mcprun.compare_runs(first.path, head.path, only).tally == mcprun.DiffSummary(same=1)
 
 
 async def test_a_run_is_ended_and_goes_on(server: MCPServer) -> None:
     """Whoever holds the ending may stop a run; what is left of it is done when it is resumed."""
-    ending = mcprun.Ending()
+    ending = mcprun.RunStop()
 
     def watch(event: Event) -> None:
         if isinstance(event, QueryEnd):
@@ -287,9 +287,12 @@ async def test_wrong_arguments_beside_the_options(server: MCPServer) -> None:
 def test_a_lens_that_would_compare_nothing() -> None:
     """An aspect that is not known, or a string in place of a list, is refused."""
     wrong: list[tuple[Any, str]] = [
-        (lambda: mcprun.Lens(cast("Any", "calls")), "aspects must be a set of strings, not a string"),
-        (lambda: mcprun.Lens(frozenset({"verdit"})), "and 'verdit' is not one of them"),
-        (lambda: mcprun.Lens(scrubber=cast("Any", ["uuid"])), "scrubber must be an object of type mcprun.Scrubber"),
+        (lambda: mcprun.CompareOptions(cast("Any", "calls")), "aspects must be a set of strings, not a string"),
+        (lambda: mcprun.CompareOptions(frozenset({"verdit"})), "and 'verdit' is not one of them"),
+        (
+            lambda: mcprun.CompareOptions(scrubber=cast("Any", ["uuid"])),
+            "scrubber must be an object of type mcprun.Scrubber",
+        ),
         (lambda: mcprun.Scrubber.of("uuid"), "scrub must be a list of strings, not a string"),
         (lambda: mcprun.Scrubber.of([], "calls"), "ignore must be a list of strings, not a string"),
         (lambda: mcprun.compare_runs("a", "b", cast("Any", "calls")), "lens must be an object of type mcprun.Lens"),

@@ -16,9 +16,9 @@ import pytest
 from mcp_types import ElicitRequestURLParams
 
 from mcprun._util.deadline import Deadline
-from mcprun.client.callbacks import Desk
-from mcprun.client.request_owner import Askers, Caller, Offers, Response
-from mcprun.runs.events import Event, ServerAsked, Where
+from mcprun.client.callbacks import ClientCallbacks
+from mcprun.client.request_owner import ActiveQueries, ClientFeatures, ClientResponse, PendingCall
+from mcprun.runs.events import AttemptRef, Event, ServerRequest
 from tests.support import npm, virtual_time
 from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, script, squeezed, write_jsonl
 from tests.support.messages_api import MessagesApi, calls, error, message, prompt_of, scripted, text
@@ -218,7 +218,7 @@ class Someone:
     """A query that answers nothing."""
 
     def __init__(self, name: str) -> None:
-        self.where = Where(name)
+        self.where = AttemptRef(name)
 
     async def answer(self, *args: Any, **more: Any) -> Any:
         raise AssertionError
@@ -226,13 +226,13 @@ class Someone:
 
 def test_a_call_that_was_given_up_may_still_ask() -> None:
     """A query that is alone with a server is asked, unless another one's call was given up and not answered since."""
-    askers, one, other = Askers(), Someone("one"), Someone("other")
+    askers, one, other = ActiveQueries(), Someone("one"), Someone("other")
     assert askers.owner().asker is None
     with askers.attend(one):
         assert askers.owner().asker is one
         with askers.attend(other):
             assert askers.owner().asker is None
-            caller = Caller(other, 0, 0, Deadline(1))
+            caller = PendingCall(other, 0, 0, Deadline(1))
             with askers.calling(caller):
                 assert (askers.owner().asker, askers.owner().caller, askers.owner().is_sure) == (other, caller, True)
                 askers.gave_up(7)
@@ -246,7 +246,7 @@ def test_a_call_that_was_given_up_may_still_ask() -> None:
     with askers.attend(one):
         askers.answered_late(8)
         assert (askers.owner().asker, askers.has_left(one.where)) == (one, False)
-        with askers.calling(Caller(other, 0, 0, Deadline(1))):
+        with askers.calling(PendingCall(other, 0, 0, Deadline(1))):
             askers.gave_up(9)
         askers.renewed()
         assert askers.owner().asker is one
@@ -256,15 +256,15 @@ def test_late_answers_are_waited_for_briefly() -> None:
     """A server that answers what was cancelled is done with it; one that does not is waited for no longer."""
 
     async def main() -> tuple[bool, bool, float]:
-        askers, one, other = Askers(), Someone("one"), Someone("other")
-        with askers.attend(other), askers.calling(Caller(other, 0, 0, Deadline(1))):
+        askers, one, other = ActiveQueries(), Someone("one"), Someone("other")
+        with askers.attend(other), askers.calling(PendingCall(other, 0, 0, Deadline(1))):
             askers.gave_up(7)
             askers.gave_up("8")
         loop = asyncio.get_running_loop()
         loop.call_later(0.1, askers.answered_late, 7)
         loop.call_later(0.2, askers.answered_late, "8")
         is_left = await askers.is_left(one.where, 1)
-        with askers.attend(other), askers.calling(Caller(other, 0, 0, Deadline(1))):
+        with askers.attend(other), askers.calling(PendingCall(other, 0, 0, Deadline(1))):
             askers.gave_up(9)
         return is_left, await askers.is_left(one.where, 1), loop.time()
 
@@ -422,9 +422,9 @@ def test_a_model_that_can_t_be_asked(
 class Slow(Someone):
     """A query whose model takes fifty seconds."""
 
-    async def answer(self, *args: Any, **more: Any) -> Response:
+    async def answer(self, *args: Any, **more: Any) -> ClientResponse:
         await asyncio.sleep(50)
-        return Response(result={"action": "cancel"})
+        return ClientResponse(result={"action": "cancel"})
 
 
 def test_a_calls_clock_stands_still_while_its_server_waits() -> None:
@@ -432,9 +432,9 @@ def test_a_calls_clock_stands_still_while_its_server_waits() -> None:
 
     async def main() -> tuple[float, str | None]:
         told: list[Event] = []
-        desk, slow = Desk(1, Offers(), told.append, str, Counter()), Slow("q")
+        desk, slow = ClientCallbacks(1, ClientFeatures(), told.append, str, Counter()), Slow("q")
         params = ElicitRequestURLParams(message="?", url="https://a.example")
-        caller = Caller(slow, 0, 0, Deadline(10))
+        caller = PendingCall(slow, 0, 0, Deadline(10))
         with desk.askers.attend(slow), desk.askers.calling(caller):
             async with caller.clock:
                 await desk.elicit(cast("Any", None), params)
@@ -442,7 +442,7 @@ def test_a_calls_clock_stands_still_while_its_server_waits() -> None:
             late = asyncio.create_task(desk.elicit(cast("Any", None), params))
             await asyncio.sleep(1)
         await late
-        assert isinstance(told[-1], ServerAsked)
+        assert isinstance(told[-1], ServerRequest)
         return caller.clock.waited, told[-1].reason
 
     assert virtual_time.run(main()) == (50, "the query was over first")

@@ -7,18 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import cast
 
-from mcprun._util.run_stop import Ending
-from mcprun.client.pool import Pool
-from mcprun.client.session import Server
-from mcprun.engine.attempts import Attempts
-from mcprun.engine.judge import Exam
-from mcprun.engine.tool_loop import Loop
+from mcprun._util.run_stop import RunStop
+from mcprun.client.pool import ServerPool
+from mcprun.client.session import ServerSession
+from mcprun.engine.attempts import QueryExecutor
+from mcprun.engine.judge import GradingRequest
+from mcprun.engine.tool_loop import ToolLoop
 from mcprun.limits import Limits
-from mcprun.models.base import Reply, Request
+from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.prompts.query import parse_query
-from mcprun.runs.events import AttemptEnd, Event, Where
+from mcprun.runs.events import AttemptEnd, AttemptRef, Event
 from mcprun.runs.records import Check, Transcript
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
 
@@ -28,17 +28,17 @@ class Model:
 
     name = "model"
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         with request.deadline.paused():
             await asyncio.sleep(2)
         await asyncio.sleep(0.5)
-        return Reply(content=[{"type": "text", "text": "Done."}], stop_reason="end_turn", model="model-1")
+        return ModelReply(content=[{"type": "text", "text": "Done."}], stop_reason="end_turn", model="model-1")
 
 
 class Slowly:
     """A judge that takes two seconds."""
 
-    async def grade(self, exam: Exam) -> list[Check]:
+    async def grade(self, exam: GradingRequest) -> list[Check]:
         await asyncio.sleep(2)
         return [Check(check="judge", passed=True, rubric=exam.rubrics[0])]
 
@@ -59,9 +59,9 @@ class Slow:
     tells_whose = True
 
     @asynccontextmanager
-    async def lease(self, *, alone: bool, where: Where) -> AsyncIterator[Server]:
+    async def lease(self, *, alone: bool, where: AttemptRef) -> AsyncIterator[ServerSession]:
         await asyncio.sleep(3)
-        yield cast("Server", Idle())
+        yield cast("ServerSession", Idle())
         await asyncio.sleep(1)
 
 
@@ -73,8 +73,8 @@ def test_a_query_is_not_charged_for_its_server() -> None:
         return await attempts.run(query)
 
     events: list[Event] = []
-    loop = Loop(model=Model(), limits=Limits(), system=None, emit=events.append)
-    attempts = Attempts(loop, None, cast("Pool", Slow()), False, False, Show(str), Ending())
+    loop = ToolLoop(model=Model(), limits=Limits(), system=None, emit=events.append)
+    attempts = QueryExecutor(loop, None, cast("ServerPool", Slow()), False, False, ValueFormatter(str), RunStop())
     enough, too_few = virtual_time.run(tried(0.8)), virtual_time.run(tried(0.4))
     assert enough.verdict == "passed"
     assert [check.message for check in too_few.checks if not check.passed] == ["expected at most 0.4 seconds, got 0.5"]
@@ -88,8 +88,8 @@ def test_a_query_is_not_charged_for_its_judge() -> None:
         expect = {"max_seconds": 0.6, "judge": "It is polite."}
         return await attempts.run(parse_query({"prompt": "go", "timeout": seconds, "expect": expect}))
 
-    loop = Loop(model=Model(), limits=Limits(), system=None, emit=lambda _: None)
-    attempts = Attempts(loop, Slowly(), cast("Pool", Slow()), False, False, Show(str), Ending())
+    loop = ToolLoop(model=Model(), limits=Limits(), system=None, emit=lambda _: None)
+    attempts = QueryExecutor(loop, Slowly(), cast("ServerPool", Slow()), False, False, ValueFormatter(str), RunStop())
     assert virtual_time.run(tried(3)).verdict == "passed"
     late = virtual_time.run(tried(1))
     assert late.error

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from mcprun._util.deadline import Deadline
 from mcprun.errors import RunError
-from mcprun.models.base import Reply, Request
+from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.models.budget import Budget, BudgetedModel
 from mcprun.models.prices import dearest, price
 from mcprun.prompts.query import parse_query
-from mcprun.runs.events import Event, Warned, Where
+from mcprun.runs.events import AttemptRef, Event, WarningEvent
 from mcprun.runs.records import Usage
 from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
@@ -64,10 +64,10 @@ def test_what_is_cached_for_an_hour_has_its_own_price() -> None:
     assert "cache_creation" not in brief.line()
 
 
-def asked() -> Request:
+def asked() -> ModelRequest:
     """Make a request of one short message."""
-    return Request(
-        query=parse_query("q"), where=Where("q"), turn=0, messages=[{"role": "user", "content": "Hi"}], calls=[],
+    return ModelRequest(
+        query=parse_query("q"), where=AttemptRef("q"), turn=0, messages=[{"role": "user", "content": "Hi"}], calls=[],
         tools=ToolSet(), system=None, model=None, max_tokens=1000, deadline=Deadline(10_000),
     )  # fmt: skip
 
@@ -97,11 +97,11 @@ class Priced:
         self.tokens = tokens
         self.asked = 0
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         self.asked += 1
         await asyncio.sleep(1)
         usage = Usage(input_tokens=self.tokens - 1, output_tokens=1)
-        return Reply(content=[], stop_reason="end_turn", model=self.name, usage=usage)
+        return ModelReply(content=[], stop_reason="end_turn", model=self.name, usage=usage)
 
 
 @given(st.integers(2, 50), st.integers(1, 2000), st.integers(1, 40))
@@ -142,7 +142,7 @@ def test_what_is_not_known_is_counted_high() -> None:
     budget.spend("local-model", Usage(output_tokens=100))
     assert budget.usd == pytest.approx(priced(dearest(), output_tokens=200))
     assert told == [
-        Warned(message=f"no price is known for local-model: it is counted as {dearest()}, which costs most")
+        WarningEvent(message=f"no price is known for local-model: it is counted as {dearest()}, which costs most")
     ]
 
 

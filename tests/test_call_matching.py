@@ -14,7 +14,7 @@ from mcprun.checks.call_index import CallIndex
 from mcprun.checks.calls import any_order, result_forms, suits
 from mcprun.checks.expect import ExpectedCall
 from mcprun.runs.records import Call
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 
 MANY = 10_000
 
@@ -92,7 +92,7 @@ def test_any_order_is_what_trying_all_orders_finds(lines: list[dict[str, Any]], 
         orders = permutations(made_calls, count)
         return any(all(map(suits, expected[:count], order)) for order in orders)
 
-    found, problem = any_order(expected, made_calls, Show())
+    found, problem = any_order(expected, made_calls, ValueFormatter())
     possible = next((count for count in range(len(expected), 0, -1) if fits(count)), 0)
     assert (problem == "") == (possible == len(expected))
     if problem:
@@ -116,10 +116,10 @@ def test_no_call_that_fits_is_left_out_of_the_candidates(lines: list[dict[str, A
 def test_a_staircase_is_climbed(steps: int) -> None:
     """However long the chain of calls that have to move on; one call too few is found out as well."""
     expected, made_calls = staircase(steps)
-    found, problem = any_order(expected, made_calls, Show())
+    found, problem = any_order(expected, made_calls, ValueFormatter())
     assert (len(found), problem) == (steps, "")
     assert found == {**{number: number + 1 for number in range(steps - 1)}, steps - 1: 0}
-    assert any_order([*expected, wanted(input={"x": 0})], made_calls, Show())[1].startswith(f"call {steps}: ")
+    assert any_order([*expected, wanted(input={"x": 0})], made_calls, ValueFormatter())[1].startswith(f"call {steps}: ")
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,6 @@ def test_calls_that_are_alike_are_matched_together(missing: int) -> None:
     """Any of them will do for each."""
     expected = [wanted(), wanted(input={"x": 1.0}), wanted(input={"x": 1})] * (MANY // 3)
     made_calls = [made(x=1, n=number) for number in range(len(expected) - missing)]
-    found, problem = any_order(expected, made_calls, Show())
+    found, problem = any_order(expected, made_calls, ValueFormatter())
     assert len({*found.values()}) == (0 if missing else len(expected))
     assert problem[:11] == ("call 9998: " if missing else "")

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.chat.repair import Place, mend
-from mcprun.chat.save import saved_query
+from mcprun.chat.repair import Checkpoint, close_interrupted_turn
+from mcprun.chat.save import query_from_conversation
 from mcprun.chat.terminal.commands import Command, command_of, completions, file_of, quoted
 from mcprun.checks.matchers import fits
-from mcprun.client.session import Answer
-from mcprun.engine.conversation import Conversation, UnderWay
-from mcprun.models.messages_stream import Assembly
+from mcprun.client.session import ToolResult
+from mcprun.engine.conversation import Conversation, PendingTurn
+from mcprun.models.messages_stream import MessageAccumulator
 from mcprun.prompts.query import parse_query
 from mcprun.runs.events import ToolCall
 from mcprun.runs.records import Call, Transcript, Turn, Verdict
 from mcprun.runs.redaction import Redactor
-from mcprun.runs.stream_redaction import Hearing
-from mcprun.tools.refusals import REFUSED, STOPPED, refusal_of
+from mcprun.runs.stream_redaction import StreamRedactor
+from mcprun.tools.refusals import REFUSED, STOPPED, user_refusal
 from mcprun.tools.results import error_result
 from tests.support.messages_rules import refusal
 from tests.support.messages_stream import events
@@ -51,7 +51,7 @@ def test_a_stream_amounts_to_the_message(blocks: list[dict[str, Any]], stop: str
     usage = {"input_tokens": 5, "output_tokens": 7, "cache_read_input_tokens": 1}
     whole = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": blocks, "stop_reason": stop,
              "stop_sequence": None, "usage": usage}  # fmt: skip
-    assembly = Assembly()
+    assembly = MessageAccumulator()
     heard = [assembly.take(json.loads(json.dumps(event))) for event in events(whole)]
     assert (assembly.is_whole, assembly.body) == (True, whole)
     assert "".join(heard) == "".join(block["text"] for block in blocks if block["type"] == "text")
@@ -62,7 +62,7 @@ def test_a_stream_amounts_to_the_message(blocks: list[dict[str, Any]], stop: str
     optional={"index": JSON, "delta": JSON, "message": JSON, "content_block": JSON, "usage": JSON}) | JSON, max_size=5))  # fmt: skip
 def test_a_stream_of_anything_is_an_error_at_worst(stream: list[Any]) -> None:
     """Whatever comes in place of events, there is one kind of error for it."""
-    assembly = Assembly()
+    assembly = MessageAccumulator()
     try:
         for event in stream:
             assembly.take(event)
@@ -79,7 +79,7 @@ def test_a_stream_of_anything_is_an_error_at_worst(stream: list[Any]) -> None:
 def test_no_part_of_a_secret_is_shown(parts: list[str], data: st.DataObject) -> None:
     """However the text is cut into pieces, what is shown is what the whole is cleaned to."""
     redactor = Redactor(["secret-one", "one-secret-more", "cret-onerous"])
-    text, shown, hearing = "".join(parts), "", Hearing(redactor)
+    text, shown, hearing = "".join(parts), "", StreamRedactor(redactor)
     while text:
         size = data.draw(st.integers(1, len(text)))
         shown += hearing.take(text[:size])
@@ -89,7 +89,7 @@ def test_no_part_of_a_secret_is_shown(parts: list[str], data: st.DataObject) -> 
 
 def test_what_can_be_no_secret_is_shown_at_once() -> None:
     """Only an end with which a secret may begin waits; with patterns, whole lines are shown."""
-    hearing = Hearing(Redactor(["secret-one"]))
+    hearing = StreamRedactor(Redactor(["secret-one"]))
     assert [hearing.take(piece) for piece in ("a", "b s", "up ", " secret-", "tip ")] == [
         "a",
         "b ",
@@ -97,7 +97,7 @@ def test_what_can_be_no_secret_is_shown_at_once() -> None:
         " ",
         "secret-tip ",
     ]
-    lines = Hearing(Redactor([], ["id=[0-9]+"]))
+    lines = StreamRedactor(Redactor([], ["id=[0-9]+"]))
     assert [lines.take("id="), lines.take("12"), lines.take("3\nand"), lines.end()] == ["", "", "[redacted]\n", "and"]
 
 
@@ -130,8 +130,8 @@ def test_what_was_said_can_be_asked_again(
     prompt: Any = ["Go on."] * len(exchanges) if len(exchanges) > 1 else "Go on."
     transcript = Transcript(id="chat-1", verdict=Verdict.PASSED, stop="end_turn", prompt=prompt, model="m", messages=messages,
                             calls=calls, text="", checks=[], turns=turns)  # fmt: skip
-    query = parse_query(saved_query(transcript))
-    sent = [call for call in calls if not refusal_of(call)]
+    query = parse_query(query_from_conversation(transcript))
+    sent = [call for call in calls if not user_refusal(call)]
     expected = query.expect.calls or []
     assert [call.tool for call in expected] == [call.tool for call in sent]
     assert all(fits(one.input, call.input) for one, call in zip(expected, sent, strict=True))
@@ -159,7 +159,7 @@ def test_a_mended_conversation_can_go_on(goes_on: bool, turns: int, answered: se
         one.messages += [said("Hi"), {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]}]
         one.turns.append(Turn(stop_reason="end_turn"))
         one.stop = "end_turn"
-    start = Place.of(one)
+    start = Checkpoint.of(one)
     one.messages.append(said("Go."))
     names = iter(f"toolu_{number}" for number in range(99))
     for _ in range(turns):
@@ -176,21 +176,21 @@ def test_a_mended_conversation_can_go_on(goes_on: bool, turns: int, answered: se
         one.stop = one.turns[-1].stop_reason
     if cut == "calling":
         begun = [ToolCall(turn=len(one.turns) - 1, call=turns + number, tool="add", input={}, server=1, log_offset=0) for number in range(3)]  # fmt: skip
-        one.under_way = UnderWay(tuple(begun), {turns + number: Answer({"content": []}) for number in answered})
+        one.under_way = PendingTurn(tuple(begun), {turns + number: ToolResult({"content": []}) for number in answered})
         one.calls += [Call(turn=len(one.turns) - 1, tool="add", input={}, is_error=False, content=[]) for _ in answered]
         made += 3
     if cut == "said":
         one.messages.append({"role": "assistant", "content": [{"type": "text", "text": "I wo"}]})
         one.turns.append(Turn(stop_reason="max_tokens"))
         one.stop = "max_tokens"
-    is_kept = mend(one, start, told=STOPPED, why="stopped by the user")
+    is_kept = close_interrupted_turn(one, start, told=STOPPED, why="stopped by the user")
     assert is_kept == (bool(turns) or cut != "asking")
     assert len(one.calls) == made
     assert len(one.turns) == sum(message["role"] == "assistant" for message in one.messages)
-    assert len([call for call in one.calls if refusal_of(call)]) == (3 - len(answered) if cut == "calling" else 0)
+    assert len([call for call in one.calls if user_refusal(call)]) == (3 - len(answered) if cut == "calling" else 0)
     assert refusal({"model": "m", "max_tokens": 1, "messages": [*one.messages, said("And?")]}) is None
     if not is_kept:
-        assert Place.of(one) == start
+        assert Checkpoint.of(one) == start
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mcprun.checks import calls as call_checks
 from mcprun.checks.evaluate import Outcome, check_all, check_text
 from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText
 from mcprun.runs.records import Call
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 from tests.test_matchers import PLAIN, told
 
 
@@ -47,7 +47,7 @@ def expected(tool: str, **arguments: Any) -> ExpectedCall:
 )
 def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: str | None) -> None:
     """Expected calls are found in order, others in between; the first that is not is named."""
-    found, problem = call_checks.in_order(wanted, made, Show())
+    found, problem = call_checks.in_order(wanted, made, ValueFormatter())
     assert (problem or None) == message
     assert (len(found) == len(wanted)) == (message is None)
 
@@ -142,7 +142,7 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
 def test_all_checks(expect: dict[str, Any], stop: str, made: list[Call], allow: bool, failed: list[str]) -> None:
     """Every query must end its turn and, unless allowed, meet no tool error; expectations come on top."""
     outcome = Outcome(stop=stop, calls=made, text="It is 5.", turns=3, seconds=1.5, output_tokens=40)
-    checks = check_all(Expect.model_validate(expect), outcome, Show(), allow_tool_errors=allow)
+    checks = check_all(Expect.model_validate(expect), outcome, ValueFormatter(), allow_tool_errors=allow)
     assert [check.message for check in checks if not check.passed] == failed
 
 
@@ -152,28 +152,32 @@ def test_errors_of_tools_that_are_not_there(allow: bool) -> None:
     calls = [call("gone", text="fine"), call("gone", is_error=True, text="no"), call("a", is_error=True)]
     outcome = Outcome(stop="end_turn", calls=calls, text="", unlisted={0, 1})
     expect = Expect.model_validate({"tool_errors": "allow"} if allow else {})
-    told = [check.message for check in check_all(expect, outcome, Show(), allow_tool_errors=True) if not check.passed]
+    told = [
+        check.message
+        for check in check_all(expect, outcome, ValueFormatter(), allow_tool_errors=True)
+        if not check.passed
+    ]
     assert told == ["call 1: expected a tool that the server lists, got gone{}: 'no'"]
     expect = Expect.model_validate({"calls": [{"tool": "gone", "is_error": True}]})
-    assert all(check.passed for check in check_all(expect, outcome, Show(), allow_tool_errors=True))
+    assert all(check.passed for check in check_all(expect, outcome, ValueFormatter(), allow_tool_errors=True))
 
 
 def test_blocks_of_a_result_are_told_apart() -> None:
     """By a line break, in a message of one line."""
     texts = [{"type": "text", "text": text} for text in ("two\nwords", "a  note")]
     made = Call(turn=0, tool="t", input={}, is_error=True, content=texts)
-    assert Show().result(made) == repr("two words\na note")
-    assert Show(lambda text: text.replace("note", "***")).result(made) == repr("two words\na ***")
+    assert ValueFormatter().result(made) == repr("two words\na note")
+    assert ValueFormatter(lambda text: text.replace("note", "***")).result(made) == repr("two words\na ***")
 
 
 def test_long_inputs_are_cut_short() -> None:
     """A message stays readable, whatever the input."""
-    assert len(Show().call(call("a", x="y" * 10_000))) < 300
+    assert len(ValueFormatter().call(call("a", x="y" * 10_000))) < 300
 
 
 def test_tokens_that_nobody_counted_do_not_hold() -> None:
     """A script has no tokens: an expectation of them fails, and says why."""
-    checks = check_all(Expect(max_output_tokens=5), Outcome(stop="end_turn", calls=[], text=""), Show())
+    checks = check_all(Expect(max_output_tokens=5), Outcome(stop="end_turn", calls=[], text=""), ValueFormatter())
     assert [check.message for check in checks if not check.passed] == [
         "expected at most 5 output tokens, and nobody counted them"
     ]
@@ -199,15 +203,15 @@ def test_tokens_that_nobody_counted_do_not_hold() -> None:
 )
 def test_one_call(wanted: dict[str, Any], made: Call, message: str) -> None:
     """A call is expected with its input, its result, and whether it is an error."""
-    assert call_checks.mismatch(ExpectedCall.model_validate(wanted), made, Show()) == message
+    assert call_checks.mismatch(ExpectedCall.model_validate(wanted), made, ValueFormatter()) == message
 
 
 def test_structured_results() -> None:
     """What is structured may be expected as it is, or as what stands in the `result` that servers wrap it in."""
     made = Call(turn=0, tool="a", input={}, is_error=False, content=[], structured={"result": [1, 2]})
     for result in ({"result": [1, 2]}, [1, 2], {"result": {"$type": "array"}}):
-        assert call_checks.mismatch(ExpectedCall(tool="a", result=result), made, Show()) == ""
-    assert call_checks.mismatch(ExpectedCall(tool="a", result=[1]), made, Show())
+        assert call_checks.mismatch(ExpectedCall(tool="a", result=result), made, ValueFormatter()) == ""
+    assert call_checks.mismatch(ExpectedCall(tool="a", result=[1]), made, ValueFormatter())
 
 
 names = st.lists(st.sampled_from("abc"), max_size=6)
@@ -224,7 +228,7 @@ def test_how_calls_are_aligned(wanted: list[str], made: list[str]) -> None:
         "any_order": not Counter(wanted) - Counter(made),
     }
     for match, holds in truth.items():
-        found, problem = getattr(call_checks, match)(expected_calls, calls, Show())
+        found, problem = getattr(call_checks, match)(expected_calls, calls, ValueFormatter())
         assert (problem == "") == holds
         if holds:
             assert sorted(found) == list(range(len(wanted)))
@@ -236,8 +240,8 @@ def test_any_order_finds_a_way_where_there_is_one() -> None:
     """A call that fits two expectations is left to the one that has no other."""
     wanted = [expected("a"), expected("a", x=1)]
     made = [call("a", x=1), call("a", x=2)]
-    assert call_checks.any_order(wanted, made, Show()) == ({0: 1, 1: 0}, "")
-    assert call_checks.any_order([*wanted, expected("a", x=2)], made, Show())[1] == (
+    assert call_checks.any_order(wanted, made, ValueFormatter()) == ({0: 1, 1: 0}, "")
+    assert call_checks.any_order([*wanted, expected("a", x=2)], made, ValueFormatter())[1] == (
         "call 2: expected a{x: 2}, got no calls"
     )
 
@@ -254,11 +258,13 @@ def test_equals_is_pythons_in_every_check(one: Any, other: Any) -> None:
         ExpectedCall(tool="a", input={"x": one}, exact_input=True),
         ExpectedCall(tool="a", input={"x": {"$equals": one}}),
     ):
-        assert (call_checks.mismatch(wanted, made, Show()) == "") == same
+        assert (call_checks.mismatch(wanted, made, ValueFormatter()) == "") == same
     if other is not None and not (isinstance(other, dict) and other.keys() == {"result"}) and other != "":
         whole = ExpectedCall(tool="a", result={"$equals": one})
-        assert (call_checks.mismatch(whole, made, Show()) == "") == (same or one == "")  # no content is no text
+        assert (call_checks.mismatch(whole, made, ValueFormatter()) == "") == (
+            same or one == ""
+        )  # no content is no text
     words = [value for value in (one, other) if isinstance(value, str) and value]
     if len(words) == 2:
-        (check,) = check_text(ExpectedText(equals=words[0]), words[1], Show())
+        (check,) = check_text(ExpectedText(equals=words[0]), words[1], ValueFormatter())
         assert check.passed == (words[0] == words[1])

@@ -18,7 +18,7 @@ from mcprun.checks.evaluate import check_text
 from mcprun.checks.expect import ExpectedCall, ExpectedText
 from mcprun.report.diff import told
 from mcprun.report.html.side_by_side import side_by_side
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 from tests.support.cli import run_mcprun, write_jsonl
 from tests.support.runs import call
 from tests.test_diff import call as line_call
@@ -77,7 +77,7 @@ def test_a_name_in_another_normal_form_is_shown() -> None:
 
 def of_text(**expected: Any) -> Callable[[str], str]:
     """Return a function that checks a text, and gives the message."""
-    return lambda text: str(next(check_text(ExpectedText.model_validate(expected), text, Show())).message)
+    return lambda text: str(next(check_text(ExpectedText.model_validate(expected), text, ValueFormatter())).message)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_messages_of_calls() -> None:
         ),
         ({"tool": "g\u0435t"}, 'expected g<U+0435>t{}, got get{k: "a<U+200B>b"}'),
     ):
-        assert mismatch(ExpectedCall.model_validate(wanted), made, Show()) == message
+        assert mismatch(ExpectedCall.model_validate(wanted), made, ValueFormatter()) == message
 
 
 @pytest.mark.parametrize(("one", "other", "shown", "other_shown"), UNSEEN)

@@ -13,7 +13,7 @@ import pytest
 
 from mcprun.cli import main
 from mcprun.cli.arguments import options_of
-from mcprun.cli.config_command import Configured
+from mcprun.cli.config_command import ConfigurableCommand
 from mcprun.config.project import Config, Setting, environment, setting, variable_of
 from mcprun.errors import UsageError
 from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, write_jsonl
@@ -126,12 +126,14 @@ def test_an_empty_variable_leaves_the_word_to_env_files(tmp_path: Path, monkeypa
     assert [found[name] for name in ("MCPRUN_MODEL", "ANTHROPIC_API_KEY", "MCPRUN_EFFORT")] == ["m", "", "max"]
 
 
-@pytest.mark.parametrize("name", sorted(name for name, one in main.commands.items() if isinstance(one, Configured)))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, one in main.commands.items() if isinstance(one, ConfigurableCommand))
+)
 def test_every_switch_that_can_be_set_can_be_undone(name: str, tmp_path: Path) -> None:
     """By a `--no-` form, on the same line of the help; a variable undoes what the file sets, and a flag both."""
     command, batch = main.commands[name], main.commands["batch"]
-    assert isinstance(command, Configured)
-    assert isinstance(batch, Configured)
+    assert isinstance(command, ConfigurableCommand)
+    assert isinstance(batch, ConfigurableCommand)
     assert command.settable().keys() <= batch.settable().keys()  # pytest knows only those
     context = command.make_context(name, [], resilient_parsing=True)
     switches = {key: one for key, one in command.settable().items() if isinstance(one, click.Option) and one.is_flag}

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from mcprun._util.alignment import Alignment
 from mcprun._util.json_io import dumps
-from mcprun._util.json_value import equal
+from mcprun._util.json_value import json_equal
 from mcprun.analysis.diff.repeats import Rate
-from mcprun.analysis.diff.runs import Comparison, QueryDiff, Tally
+from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.scrub import SCRUBS, Scrubber, parse_path
-from mcprun.analysis.diff.transcripts import ASPECTS, DEFAULT_ASPECTS, Change, Lens, align, result_of
+from mcprun.analysis.diff.transcripts import ASPECTS, DEFAULT_ASPECTS, Change, CompareOptions, align, result_of
 from mcprun.errors import UsageError
 from mcprun.report.diff import ABSENT, as_json, leaves, tool_lines
 from mcprun.report.diff import lines as lines_of
@@ -90,7 +90,7 @@ def call(tool: str, text: str = "", structured: Any = None, is_error: bool = Fal
 
 def changes(base: dict[str, Any], head: dict[str, Any], *aspects: str, **options: Any) -> list[Change]:
     """Compare two transcripts of the same query."""
-    comparison = Comparison(Lens(frozenset(aspects) or DEFAULT_ASPECTS, **options))
+    comparison = RunDiff(CompareOptions(frozenset(aspects) or DEFAULT_ASPECTS, **options))
     return [change for diff in comparison.compare(lines([base]), lines([head])) for change in diff.changes]
 
 
@@ -100,7 +100,7 @@ def test_a_run_does_not_differ_from_itself(run: list[dict[str, Any]], chance: An
     assume(run)
     other = copy.deepcopy(run)
     chance.shuffle(other)
-    comparison = Comparison(Lens(ALL))
+    comparison = RunDiff(CompareOptions(ALL))
     assert list(comparison.compare(lines(run), lines(other))) == []
     assert (comparison.tally.same, comparison.tally.differ) == (len(run), False)
 
@@ -109,7 +109,7 @@ def test_a_run_does_not_differ_from_itself(run: list[dict[str, Any]], chance: An
 def test_pairs_are_the_same_from_both_sides(base: list[dict[str, Any]], head: list[dict[str, Any]]) -> None:
     """What is added from one side is removed from the other, what is changed is changed, and everything is counted."""
     assume(base or head)
-    there, back = Comparison(Lens(ALL)), Comparison(Lens(ALL))
+    there, back = RunDiff(CompareOptions(ALL)), RunDiff(CompareOptions(ALL))
     forth = {(diff.id, diff.repeat): diff for diff in there.compare(lines(base), lines(head))}
     again = {(diff.id, diff.repeat): diff for diff in back.compare(lines(head), lines(base))}
     opposite = {"added": "removed", "removed": "added", "changed": "changed"}
@@ -281,7 +281,7 @@ def test_leaves_lead_to_every_difference(before: Any, after: Any) -> None:
         json.dumps(before, sort_keys=True) == json.dumps(after, sort_keys=True) or before == after
     ) or found
     for _, one, other in found:
-        assert one is ABSENT or other is ABSENT or not equal(one, other)
+        assert one is ABSENT or other is ABSENT or not json_equal(one, other)
     assert list(leaves(before, copy.deepcopy(before))) == []
 
 
@@ -397,7 +397,7 @@ def test_an_ignored_field_never_shows(one: Any, other: Any, seed: int, value: An
     ignoring = Scrubber.of(ignore=["calls[*].result.structured.volatile"])
     found = changes(base, head, *ASPECTS, scrubber=ignoring)
     assert found == changes(plain[0], plain[1], *ASPECTS, scrubber=ignoring)
-    assert bool(found) == (not equal(one, other))
+    assert bool(found) == (not json_equal(one, other))
 
 
 @given(JSON, st.sampled_from(sorted(SCRUBS)), st.data())
@@ -568,7 +568,7 @@ def test_no_markdown_is_too_long(count: int, length: int, letter: str, has_tools
     changed = [Change("result", [letter * 300] * length, [letter * 301] * length, 0, letter * 300, {letter * 300: 1})]
     diffs = [QueryDiff(f"{at}{letter * 300}", 1, "changed", changes=(*changed * 2,)) for at in range(count)]
     tools = [ToolChange(letter * 300, "other", True, letter * 600) for _ in range(length)] if has_tools else []
-    text = "\n".join(markdown(diffs, tools, Tally(changed=count))) + "\n"
+    text = "\n".join(markdown(diffs, tools, DiffSummary(changed=count))) + "\n"
     assert len(text.encode()) <= COMMENT_BYTES
     folded = text.count("<details>")
     assert text.count("</details>") == folded

@@ -12,7 +12,9 @@ from tests.release.trials import CORE
 from tests.support.cli import PROMPTS, ROOT, run_mcprun
 from tests.test_real_servers import FOLDERS
 
-DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *PROMPTS.rglob("README.md"), *(ROOT / "outputs").glob("*.md")})
+DOCUMENTS = sorted(
+    {*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *PROMPTS.rglob("README.md"), *(ROOT / "outputs").glob("*.md")}
+)
 
 GATE = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 

@@ -14,7 +14,7 @@ import pytest
 from mcp.server import MCPServer
 
 import mcprun
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.errors import ErrorKind, RunError
 from tests.support import virtual_time
 from tests.support.cli import RAW, script, write_jsonl
@@ -161,7 +161,7 @@ async def forever() -> None:
 async def test_work_that_is_ended_is_no_error() -> None:
     """`over` returns when `end` has cancelled the work, whether it came before or after."""
     for is_early in (True, False):
-        ending = Ending()
+        ending = RunStop()
         work = asyncio.create_task(forever())
         if is_early:
             ending.end(REASON)
@@ -173,7 +173,7 @@ async def test_work_that_is_ended_is_no_error() -> None:
 
 async def test_the_first_reason_stays() -> None:
     """Whoever asks second may make it quicker, and is not what it is about."""
-    ending = Ending()
+    ending = RunStop()
     ending.stop(REASON)
     ending.end(RunError(ErrorKind.CANCELLED, "interrupted"))
     assert ending.reason is REASON
@@ -181,7 +181,7 @@ async def test_the_first_reason_stays() -> None:
 
 async def test_a_caller_that_is_cancelled_takes_the_work_with_it() -> None:
     """The work is over when the cancellation goes on."""
-    ending = Ending()
+    ending = RunStop()
     work = asyncio.create_task(forever())
     waiter = asyncio.create_task(ending.over(work))
     await asyncio.sleep(0)
@@ -195,7 +195,7 @@ async def test_a_caller_that_is_cancelled_takes_the_work_with_it() -> None:
 
 async def test_what_ends_in_time_is_not_ended() -> None:
     """The timer goes with its context."""
-    ending = Ending()
+    ending = RunStop()
     with ending.within(0, REASON):
         pass
     await asyncio.sleep(0)
@@ -208,7 +208,7 @@ def test_a_run_may_be_abandoned_for_a_while(second: float, told: tuple[float, bo
     """What others work on is left to them when the patience is over, and not when the run is abandoned before."""
 
     async def run() -> tuple[float, bool]:
-        loop, ending = asyncio.get_running_loop(), Ending()
+        loop, ending = asyncio.get_running_loop(), RunStop()
         ending.patience = 3.0
         loop.call_later(second, ending.abandon)
         is_abandoned = await ending.abandoned()

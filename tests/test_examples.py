@@ -13,7 +13,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from mcprun.tools.json_schema.generate import example
+from mcprun.tools.json_schema.generate import generate_value
 from mcprun.tools.json_schema.generate_scalars import made_for, numbers, strings
 from tests.test_schema_changes import of, wholes
 
@@ -27,7 +27,7 @@ UUID_OF_ZOD = (
 
 def made(schema: Any, **how: Any) -> Any:
     """Make an example that must be valid."""
-    value = example(schema, **how)
+    value = generate_value(schema, **how)
     jsonschema.Draft202012Validator(schema).validate(value)
     return value
 
@@ -37,13 +37,13 @@ def made(schema: Any, **how: Any) -> Any:
 def test_an_example_is_valid_and_does_not_vary(schema: Any) -> None:
     """Whatever the schema, what is made fits it, and is made again; where nothing is, that is a `ValueError`."""
     try:
-        value = example(schema)
+        value = generate_value(schema)
     except ValueError:
         event("none")
         return
     event("made")
     jsonschema.Draft202012Validator(schema).validate(value)
-    assert json.dumps(example(schema)) == json.dumps(value)
+    assert json.dumps(generate_value(schema)) == json.dumps(value)
 
 
 plain = st.one_of(
@@ -128,7 +128,7 @@ def test_circles_end() -> None:
     assert made(node) == {"next": {"next": {"next": None}}}
     for endless in ({"$ref": "#"}, {**of(next={"$ref": "#"}), "required": ["next"]}):
         with pytest.raises(ValueError, match="none of the values that were tried fits the schema"):
-            example(endless)
+            generate_value(endless)
 
 
 def chain(keyword: str) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def chain(keyword: str) -> dict[str, Any]:
 def test_where_there_is_none_the_reason_is_given(schema: Any, why: str) -> None:
     """Schemas that are not valid, can't be met, go on without end or ask for too much: an error, in no time."""
     with pytest.raises(ValueError, match=why):
-        example(schema)
+        generate_value(schema)
 
 
 def test_nothing_is_fetched() -> None:
@@ -177,7 +177,7 @@ def test_nothing_is_fetched() -> None:
         thread.start()
         try:
             with pytest.raises(ValueError, match="none of the values"):
-                example({"type": "object", "not": {"$ref": f"http://127.0.0.1:{server.server_port}/x.json"}})
+                generate_value({"type": "object", "not": {"$ref": f"http://127.0.0.1:{server.server_port}/x.json"}})
         finally:
             server.shutdown()
             thread.join()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.json_value import equal
+from mcprun._util.json_value import json_equal
 from mcprun.report.html.conversation import dialogue
 from mcprun.report.html.overview import cost, share
 from mcprun.report.html.page import island
@@ -22,7 +22,7 @@ from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.latency import latency
 from mcprun.report.text import duration, visible
 from mcprun.report.timings import MOST_SPANS, Timings, quantile
-from mcprun.runs.billed_reply import Paid
+from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.records import Usage
 from mcprun.runs.run import Run
 from tests.servers.kinds import PNG
@@ -369,11 +369,14 @@ def test_what_a_run_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_has_no_price() -> None:
     """An unknown model, and a reply whose tokens nobody told, leave the whole unknown."""
-    known = Paid("claude-sonnet-4-5", Usage(input_tokens=1000))
+    known = BilledReply("claude-sonnet-4-5", Usage(input_tokens=1000))
     assert cost([known]) == (0.003, "all attempts")
     assert cost([known._replace(is_batched=True)]) == (0.0015, "all attempts")
-    assert cost([known, Paid("nobody's", Usage(input_tokens=1))]) == (None, "not known: nobody's has no known price")
-    assert cost([known, Paid("claude-sonnet-4-5", None)]) == (None, "not known: a reply did not tell its tokens")
+    assert cost([known, BilledReply("nobody's", Usage(input_tokens=1))]) == (
+        None,
+        "not known: nobody's has no known price",
+    )
+    assert cost([known, BilledReply("claude-sonnet-4-5", None)]) == (None, "not known: a reply did not tell its tokens")
 
 
 # Side by side. -------------------------------------------------------------------------------------------
@@ -387,7 +390,7 @@ def test_lines_side_by_side(before: Any, after: Any) -> None:
         if not isinstance(value, str) and not any("<U+" in line for line, _ in lines):
             assert json.loads("\n".join(line for line, _ in lines)) == value
     assert not any(differs for side in side_by_side(before, before) for _, differs in side)
-    if not isinstance(before, str) and type(before) is not type(after) and not equal(before, after):
+    if not isinstance(before, str) and type(before) is not type(after) and not json_equal(before, after):
         assert all(differs for side in sides for _, differs in side)
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from mcprun.report.html.page import write_page
 from mcprun.report.html.run_page import report
 from mcprun.runs.records import Check, Transcript, Turn, Usage, Verdict
-from mcprun.runs.repeats import summed_up
+from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run
 from tests.servers.kinds import PNG
 from tests.support.browser import CHROMIUM, CONTRAST, SIZES, Opened, browsing, opened
@@ -100,7 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transcripts = sample()
     verdicts = {Verdict.PASSED: 2, Verdict.FAILED: 1, Verdict.ERROR: 0, Verdict.SKIPPED: 0}
     write_run(folder / "run", transcripts, trace(transcripts), log="Traceback: KeyError\x1b[31m 'apple'\n",
-              repeats=[summed_up("dice", verdicts, 0.8)])  # fmt: skip
+              repeats=[summarize_repeats("dice", verdicts, 0.8)])  # fmt: skip
     assert run_mcprun("report", "run", "--html", "report.html", cwd=folder).code == 0
     write_run(folder / "head", changed(transcripts))
     assert run_mcprun("diff", "run", "head", "--text", "--html", "diff.html", cwd=folder).code == 1

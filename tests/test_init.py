@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mcprun.cli.commands.init.github_workflow import Commands, workflow
 from mcprun.errors import UsageError
-from mcprun.prompts.generate import first_prompts
+from mcprun.prompts.generate import generate_prompts
 from mcprun.prompts.query import parse_query
 from tests.support import npm
 from tests.support.cli import QUICKSTART, RAW, clean_environment, read_jsonl, run_mcprun
@@ -294,7 +294,7 @@ def test_a_hostile_server_does_no_harm(tmp_path: Path) -> None:
 @settings(deadline=None)
 def test_whatever_is_listed_the_queries_are_good(tools: list[dict[str, Any]]) -> None:
     """Each tool with a name has one query, with an id of its own, that a prompts file may hold."""
-    first = first_prompts(tools)
+    first = generate_prompts(tools)
     queries = [parse_query(json.loads(line)) for line in first.lines.splitlines()]
     assert len({query.id for query in queries}) == len(queries)
     called = [turn.calls[0].tool for query in queries for turn in query.script or () if turn.calls]

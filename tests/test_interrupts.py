@@ -12,7 +12,7 @@ from mcp.server import MCPServer
 
 from mcprun.client.transports import process
 from mcprun.engine.plan import Options, make_plan
-from mcprun.pytest_plugin.background_run import Running
+from mcprun.pytest_plugin.background_run import BackgroundRun
 from tests.support.cli import script
 from tests.support.forks import Forks
 
@@ -104,7 +104,7 @@ def test_only_a_third_interrupt_leaves_the_run(
             await anyio.to_thread.run_sync(may_end.wait, abandon_on_cancel=True)
         return "done"
 
-    running = Running(make_plan([script(("stay", {}), id="a")], server, Options(out=str(tmp_path / "run"))))
+    running = BackgroundRun(make_plan([script(("stay", {}), id="a")], server, Options(out=str(tmp_path / "run"))))
     running._over = Interrupted(times, is_called)
     with pytest.raises(KeyboardInterrupt):
         running.start().result()

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from mcprun import compare_runs
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.analysis.diff.scrub import Scrubber
-from mcprun.analysis.diff.transcripts import Lens
+from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.chat.session import _line_of
-from mcprun.engine.attempts import Attempts
+from mcprun.engine.attempts import QueryExecutor
 from mcprun.engine.conversation import Conversation
-from mcprun.engine.ray.messages import Outbox
+from mcprun.engine.ray.messages import EventBuffer
 from mcprun.engine.recorder import Recorder
-from mcprun.engine.run import Plan, _isolated
-from mcprun.engine.tool_loop import Loop
-from mcprun.engine.worker import Workplace
+from mcprun.engine.run import RunPlan, _isolated
+from mcprun.engine.tool_loop import ToolLoop
+from mcprun.engine.worker import QueryRunner
 from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.prompts.query import Query, parse_query
 from mcprun.report.isolated import shown
-from mcprun.runs.events import Event, QueryEnd, ToolCall, Warned, Where
+from mcprun.runs.events import AttemptRef, Event, QueryEnd, ToolCall, WarningEvent
 from mcprun.runs.records import ModelRecord, PromptsRecord, RunRecord, ServerRecord, Transcript
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.run import Run
-from mcprun.runs.writer import Journal
+from mcprun.runs.writer import RunWriter
 from mcprun.telemetry.export import Outlet
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 from tests.support.cli import run_mcprun, script, write_jsonl
 from tests.support.runs import broken, call, failed, transcript, write_run
 
@@ -78,24 +78,24 @@ async def test_what_can_not_be_judged_is_an_error_of_its_query_alone() -> None:
     def broken_show(_: str) -> str:
         raise OverflowError("int too large to convert to float")
 
-    loop = cast("Loop", SimpleNamespace(emit=heard.append, model=SimpleNamespace(name="script"), system=None))
+    loop = cast("ToolLoop", SimpleNamespace(emit=heard.append, model=SimpleNamespace(name="script"), system=None))
     nothing: Any = None
-    attempts = Attempts(
+    attempts = QueryExecutor(
         loop,
         judge=None,
         servers=nothing,
         allow_tool_errors=False,
         fail_diverged=False,
-        show=Show(broken_show),
-        ending=Ending(),
+        show=ValueFormatter(broken_show),
+        ending=RunStop(),
     )
     query = parse_query({"id": "q", "prompt": "x", "expect": {"text": {"equals": "a"}}})
     with pytest.raises(QueryError) as raised:
-        await attempts._check(query, Where("q"), Conversation(model="script", stop="end_turn"), 0.0)
+        await attempts._check(query, AttemptRef("q"), Conversation(model="script", stop="end_turn"), 0.0)
     told = "the conversation could not be judged: OverflowError: int too large to convert to float"
     assert (raised.value.kind, str(raised.value)) == ("fault", told)
     (warning,) = heard
-    assert isinstance(warning, Warned)
+    assert isinstance(warning, WarningEvent)
     assert warning.message == told
     assert "broken_show" in str(warning.traceback)
 
@@ -124,10 +124,10 @@ def write_server(folder: Path, text: str) -> Path:
 
 def test_what_can_not_be_recorded_is_an_error_of_its_query_alone(tmp_path: Path) -> None:
     """Values that can be neither redacted nor written are replaced by the reason, and nothing is written half."""
-    journal = Journal(tmp_path)
+    journal = RunWriter(tmp_path)
     heard: list[Event] = []
-    recorder = Recorder(journal, RECORD, Redactor(["secret-1234"]), heard.append, Ending(), is_latest=False)
-    where = Where("q")
+    recorder = Recorder(journal, RECORD, Redactor(["secret-1234"]), heard.append, RunStop(), is_latest=False)
+    where = AttemptRef("q")
     recorder.emit(ToolCall(where=where, turn=0, call=0, tool="t", input={"x": nested(DEEPER)}, server=1, log_offset=0))
     end(recorder, transcript("q", call("t", structured=nested(DEEPER)), prompt="secret-1234"))
     end(recorder, transcript("r"))
@@ -138,7 +138,7 @@ def test_what_can_not_be_recorded_is_an_error_of_its_query_alone(tmp_path: Path)
     assert first.error
     assert first.error.message.startswith("the conversation could not be recorded: RecursionError: ")
     assert journal.tally.counts().queries == 2
-    assert isinstance(heard[0], Warned)
+    assert isinstance(heard[0], WarningEvent)
     assert heard[0].message.startswith("the event tool_call could not be recorded: RecursionError: ")
     assert [event["event"] for event in Run.read(str(tmp_path)).events()] == ["warning", "query_end", "query_end"]
     assert b"secret" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
@@ -146,8 +146,8 @@ def test_what_can_not_be_recorded_is_an_error_of_its_query_alone(tmp_path: Path)
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     """A transcript that is nested too deeply for a reader becomes an error, in place of a line that ends all readers."""
-    journal = Journal(tmp_path)
-    recorder = Recorder(journal, RECORD, Redactor(), lambda _: None, Ending(), is_latest=False)
+    journal = RunWriter(tmp_path)
+    recorder = Recorder(journal, RECORD, Redactor(), lambda _: None, RunStop(), is_latest=False)
     end(recorder, transcript("q", call("t", structured=nested(650))))
     (one,) = (json.loads(line) for line in (tmp_path / "transcripts.jsonl").read_bytes().splitlines())
     assert one["error"]["message"] == (
@@ -158,19 +158,19 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
 
 def test_an_actor_sends_what_it_can() -> None:
     """So does a process that runs queries for another one."""
-    outbox = Outbox(Redactor(["secret-1234"]))
+    outbox = EventBuffer(Redactor(["secret-1234"]))
     outbox.emit(
-        ToolCall(where=Where("q"), turn=0, call=0, tool="t", input={"x": nested(DEEPER)}, server=1, log_offset=0)
+        ToolCall(where=AttemptRef("q"), turn=0, call=0, tool="t", input={"x": nested(DEEPER)}, server=1, log_offset=0)
     )
     parcel = outbox.pack(transcript("q", call("t", structured=nested(DEEPER)), prompt="secret-1234"))
     assert parcel.transcript
     assert (parcel.transcript.verdict, parcel.transcript.prompt) == ("error", "")
-    assert [type(event) for event in parcel.told] == [Warned]
+    assert [type(event) for event in parcel.told] == [WarningEvent]
 
 
 def end(recorder: Recorder, one: Transcript) -> None:
     """Have a query end."""
-    recorder.emit(QueryEnd(where=Where(one.id), seconds=0.1, transcript=one))
+    recorder.emit(QueryEnd(where=AttemptRef(one.id), seconds=0.1, transcript=one))
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def test_what_can_not_be_compared_is_a_difference(odd: Path, flags: tuple[str, .
 
 def test_programs_hear_of_it_too(odd: Path) -> None:
     """`compare_runs` gives the reason as a change, and counts it as a regression."""
-    found = compare_runs(odd / "base", odd / "head", Lens(scrubber=Scrubber.of(["uuid"])))
+    found = compare_runs(odd / "base", odd / "head", CompareOptions(scrubber=Scrubber.of(["uuid"])))
     assert [one.id for one in found.queries] == ["plain", "odd", "worse"]
     assert {"fault"} == {change.what for one in found.queries[1:] for change in one.changes}
     assert (found.tally.same, found.tally.changed, found.tally.regressions) == (1, 3, 3)
@@ -293,14 +293,14 @@ def test_numbers_that_can_not_be_calculated_with_fail_their_own_call(tmp_path: P
 
 async def test_what_is_raised_around_a_query_is_its_error() -> None:
     """Outside of its attempts, too; what ends the run on purpose still does."""
-    plan = cast("Plan", SimpleNamespace(system=None, model=SimpleNamespace(record=RECORD.model)))
+    plan = cast("RunPlan", SimpleNamespace(system=None, model=SimpleNamespace(record=RECORD.model)))
     query = parse_query({"id": "q", "prompt": "x"})
 
-    def place(error: Exception) -> Workplace:
+    def place(error: Exception) -> QueryRunner:
         async def run(_: Query, __: int) -> Transcript:
             raise error
 
-        return Workplace(ServerRecord(protocol="x", tools=[]), run)
+        return QueryRunner(ServerRecord(protocol="x", tools=[]), run)
 
     one = await _isolated(plan, place(KeyError("content")), query, 2)
     assert (one.id, one.repeat, one.verdict, one.error and one.error.message) == (

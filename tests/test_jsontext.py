@@ -18,8 +18,8 @@ from mcprun.checks.evaluate import check_text
 from mcprun.checks.expect import ExpectedCall, ExpectedText
 from mcprun.checks.matchers import fits
 from mcprun.engine.grading import verdict
-from mcprun.models.base import Reply
-from mcprun.tools.format import Show
+from mcprun.models.base import ModelReply
+from mcprun.tools.format import ValueFormatter
 from tests.support.runs import call
 
 VALUES = st.recursive(
@@ -89,12 +89,12 @@ AMBIGUOUS = ['{"a": NaN}', '{"a": 1, "a": 1}', '{"a": 1e400}', '{"a": Infinity}'
 @pytest.mark.parametrize("text", AMBIGUOUS)
 def test_ambiguous_text_fits_neither_a_schema_nor_a_result(text: str) -> None:
     """Each message says why; as text it can still be expected."""
-    (one,) = check_text(ExpectedText(json_schema={}), text, Show())
+    (one,) = check_text(ExpectedText(json_schema={}), text, ValueFormatter())
     assert (one.passed, "(at a)" in str(one.message)) == (False, True)
     made = call("t", text)
-    told = mismatch(ExpectedCall(tool="t", result={"a": {"$any": True}}), made, Show())
-    assert f"got {Show().text(text)}, which is compared as text: " in told
-    assert mismatch(ExpectedCall(tool="t", result=text), made, Show()) == ""
+    told = mismatch(ExpectedCall(tool="t", result={"a": {"$any": True}}), made, ValueFormatter())
+    assert f"got {ValueFormatter().text(text)}, which is compared as text: " in told
+    assert mismatch(ExpectedCall(tool="t", result=text), made, ValueFormatter()) == ""
 
 
 @pytest.mark.parametrize("text", AMBIGUOUS)
@@ -105,7 +105,7 @@ def test_ambiguous_text_is_compared_as_text(text: str) -> None:
     """
     assert isinstance(result_of(call("t", text).line()), dict) == ("N" in text or "I" in text)
     said = text.replace('"a": ', '"passed": true, "reason": "r", "a": ')
-    reply = Reply(content=[{"type": "text", "text": said}], stop_reason="end_turn", model="m")
+    reply = ModelReply(content=[{"type": "text", "text": said}], stop_reason="end_turn", model="m")
     assert verdict(reply)[0] is None
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mcprun.engine.conversation import Conversation
 from mcprun.engine.grading import INSTRUCTIONS, SCHEMA, case, verdict
-from mcprun.models.base import Reply
+from mcprun.models.base import ModelReply
 from mcprun.runs.records import Call
 from mcprun.runs.run import Run
 from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
@@ -207,7 +207,7 @@ WRAPS = [("", ""), ("\n", " "), ("```json\n", "\n```"), ("```\n", "\n```")]
 def test_a_verdict_may_be_fenced(passed: bool, reason: str, wrap: tuple[str, str]) -> None:
     """Models that write it as code are understood."""
     said = json.dumps({"reason": reason, "passed": passed}).join(wrap)
-    reply = Reply(content=[{"type": "text", "text": said}], stop_reason="end_turn", model="m")
+    reply = ModelReply(content=[{"type": "text", "text": said}], stop_reason="end_turn", model="m")
     assert verdict(reply) == (passed, " ".join(reason.split()))
 
 
@@ -227,5 +227,5 @@ def test_a_verdict_may_be_fenced(passed: bool, reason: str, wrap: tuple[str, str
 )
 def test_a_verdict_that_is_quoted_is_none(said: str, stop: str) -> None:
     """What stands among other words may be the conversation's; and an answer that was cut short is none at all."""
-    reply = Reply(content=[{"type": "text", "text": said}], stop_reason=stop or "end_turn", model="m")
+    reply = ModelReply(content=[{"type": "text", "text": said}], stop_reason=stop or "end_turn", model="m")
     assert verdict(reply) == (None, said)

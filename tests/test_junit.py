@@ -16,7 +16,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 from lxml import etree
 
 from mcprun.errors import ExitCode
-from mcprun.report.data import Against, Facts
+from mcprun.report.data import BaselineData, RunData
 from mcprun.report.junit import junit
 from mcprun.runs.records import Verdict
 from tests.support import npm, schemas
@@ -114,7 +114,7 @@ def test_report_writes_what_batch_wrote(tmp_path: Path) -> None:
 @given(runs())
 @example(EXCUSED)
 @settings(deadline=None)
-def test_a_file_is_red_when_the_exit_code_is(run: Facts) -> None:
+def test_a_file_is_red_when_the_exit_code_is(run: RunData) -> None:
     """It holds a failure or an error exactly when the exit code is not 0, and its counts are those of its testcases."""
     suite = ET.fromstring(junit(run))[0]
     marks = [child.tag for case in suite.iter("testcase") for child in case]
@@ -139,7 +139,7 @@ def any_schema(jenkins: etree.XMLSchema, ant: etree.XMLSchema) -> tuple[etree.XM
 @pytest.mark.slow
 @given(run=runs(), said=st.text() | st.just(EVIL))
 @settings(deadline=None)
-def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], run: Facts, said: str) -> None:
+def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], run: RunData, said: str) -> None:
     """Whatever servers say, the file is XML and fits; Ant's schema knows nothing that is skipped."""
     hostile = facts(
         transcript(said or "q", Verdict.FAILED, said=said), transcript("e", Verdict.ERROR, said=said), log=said
@@ -154,7 +154,9 @@ def test_every_file_fits(any_schema: tuple[etree.XMLSchema, etree.XMLSchema], ru
 
 def test_hostile_text_stays_text() -> None:
     """Tags are escaped, controls and what XML can't hold are made visible."""
-    text = junit(facts(transcript("q", Verdict.FAILED, said=EVIL), log=EVIL, against=Against(EVIL, 1, "", (EVIL,))))
+    text = junit(
+        facts(transcript("q", Verdict.FAILED, said=EVIL), log=EVIL, against=BaselineData(EVIL, 1, "", (EVIL,)))
+    )
     assert not set("\x1b\r\u202e\ufffe") & set(text)
     failure = ET.fromstring(text).find(".//failure[@type='calls']")
     assert failure is not None

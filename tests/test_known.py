@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mcprun._util.compact import Digests
 from mcprun.prompts.file import PromptsFile, read_prompts
-from mcprun.prompts.verified_file import Known
+from mcprun.prompts.verified_file import VerifiedFile
 
 PROMPTS = st.lists(st.sampled_from(["a", "b", "c\u2028", "é"]), min_size=1, max_size=8)
 BLANK = st.lists(st.sampled_from(["", "\n", "\r\n", " \n", "\t\n"]), min_size=8, max_size=8)
@@ -23,12 +23,12 @@ def written(prompts: list[str], blank: list[str]) -> bytes:
     return "".join(f"{json.dumps(prompt)}\n{after}" for prompt, after in zip(prompts, blank, strict=False)).encode()
 
 
-def known_of(found: PromptsFile, source: IO[bytes]) -> Known:
+def known_of(found: PromptsFile, source: IO[bytes]) -> VerifiedFile:
     """What a run writes down of a file that it has checked."""
     digests = Digests()
     for name, digest in found.digests.items():
         digests.add(name, digest)
-    return Known(hashlib.sha256(source.getvalue()).hexdigest(), digests, 0, 0)  # type: ignore[attr-defined]
+    return VerifiedFile(hashlib.sha256(source.getvalue()).hexdigest(), digests, 0, 0)  # type: ignore[attr-defined]
 
 
 @given(PROMPTS, BLANK, st.sets(st.integers(0, 7)))

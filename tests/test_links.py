@@ -12,7 +12,7 @@ import pytest
 from mcprun._util.json_io import write_file
 from mcprun.errors import UsageError
 from mcprun.runs.directory import new_directory
-from mcprun.runs.writer import Journal
+from mcprun.runs.writer import RunWriter
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 NAMES = (
@@ -60,7 +60,7 @@ def test_each_is_refused_before_anything_is_written(tmp_path: Path, name: str, k
     with pytest.raises(UsageError, match=told):
         new_directory("p", str(out))
     with pytest.raises(UsageError, match=told):
-        Journal(out)
+        RunWriter(out)
     assert (victim.read_text(), [file.name for file in out.iterdir()]) == ("mine", [name])
     assert not victim.with_name("nowhere").exists()
 

@@ -11,14 +11,14 @@ import pytest
 
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
-from mcprun.client.session import Answer, Server
+from mcprun.client.session import ServerSession, ToolResult
 from mcprun.engine.conversation import Conversation
-from mcprun.engine.tool_loop import Loop
+from mcprun.engine.tool_loop import ToolLoop
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.limits import Limits
-from mcprun.models.base import Reply, Request
+from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.prompts.query import parse_query
-from mcprun.runs.events import Event, ModelCall, ToolCall, Where
+from mcprun.runs.events import AttemptRef, Event, ModelCall, ToolCall
 from mcprun.tools.results import error_result
 from mcprun.tools.toolset import ToolSet
 
@@ -32,10 +32,10 @@ class Said:
         self.turns = turns
         self.requests: list[list[JsonObject]] = []
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         self.requests.append(list(request.messages))
         stop_reason, content = self.turns[request.turn]
-        return Reply(content=content, stop_reason=stop_reason, model="said-1")
+        return ModelReply(content=content, stop_reason=stop_reason, model="said-1")
 
 
 class Answers:
@@ -50,8 +50,8 @@ class Answers:
     def attend(self, asker: object) -> AbstractContextManager[None]:
         return nullcontext()
 
-    async def call(self, tool: str, arguments: JsonObject, seconds: float, caller: object) -> Answer:
-        return cast("Answer", await self.answer(arguments))
+    async def call(self, tool: str, arguments: JsonObject, seconds: float, caller: object) -> ToolResult:
+        return cast("ToolResult", await self.answer(arguments))
 
 
 def use(number: int) -> JsonObject:
@@ -68,23 +68,23 @@ async def converse(model: Said, answer: Callable[[JsonObject], Any], **query: An
     """Run one conversation; give it, and the events."""
     events: list[Event] = []
     conversation = Conversation(model=model.name)
-    loop = Loop(model=model, limits=Limits(), system=None, emit=events.append)
+    loop = ToolLoop(model=model, limits=Limits(), system=None, emit=events.append)
     parsed = parse_query(query if "prompts" in query else {"prompt": "go", **query})
     async with Deadline(60) as deadline:
-        await loop.converse(parsed, cast("Server", Answers(answer)), Where("q"), conversation, deadline)
+        await loop.converse(parsed, cast("ServerSession", Answers(answer)), AttemptRef("q"), conversation, deadline)
     return conversation, events
 
 
-async def ok(arguments: JsonObject) -> Answer:
+async def ok(arguments: JsonObject) -> ToolResult:
     """Answer with the number of the call."""
-    return Answer({"content": [text(f"answer {arguments['n']}")]})
+    return ToolResult({"content": [text(f"answer {arguments['n']}")]})
 
 
 async def test_calls_of_a_turn_run_at_the_same_time_and_come_back_in_order() -> None:
     """Three calls wait for each other, end in reverse, and their results stand as they were asked."""
     waiting = [asyncio.Event() for _ in range(3)]
 
-    async def answer(arguments: JsonObject) -> Answer:
+    async def answer(arguments: JsonObject) -> ToolResult:
         number = arguments["n"]
         if number < 2:
             await waiting[number + 1].wait()  # the next call must have come before this one can end
@@ -119,20 +119,20 @@ async def test_what_was_answered_before_the_server_died_is_kept() -> None:
     """A turn that is cut short leaves the calls that were answered, and raises the one error."""
     answered = asyncio.Event()
 
-    async def answer(arguments: JsonObject) -> Answer:
+    async def answer(arguments: JsonObject) -> ToolResult:
         if arguments["n"] == 1:
             await answered.wait()
             raise QueryError(ErrorKind.SERVER_DIED, "gone")
         answered.set()
-        return Answer(error_result("no"))
+        return ToolResult(error_result("no"))
 
     model = Said(("tool_use", [use(0), use(1)]))
     conversation = Conversation(model="said")
     events: list[Event] = []
-    loop = Loop(model=model, limits=Limits(), system=None, emit=events.append)
-    server = cast("Server", Answers(answer))
+    loop = ToolLoop(model=model, limits=Limits(), system=None, emit=events.append)
+    server = cast("ServerSession", Answers(answer))
     with pytest.raises(QueryError) as told:
-        await loop.converse(parse_query("go"), server, Where("q"), conversation, Deadline(60))
+        await loop.converse(parse_query("go"), server, AttemptRef("q"), conversation, Deadline(60))
     assert told.value.kind is ErrorKind.SERVER_DIED
     assert [(call.input["n"], call.is_error) for call in conversation.calls] == [(0, True)]
     assert [event.problem for event in events if isinstance(event, ToolCall)] == [None, "server_died"]

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from mcprun.errors import ErrorKind
-from mcprun.report.data import Against, Facts
+from mcprun.report.data import BaselineData, RunData
 from mcprun.report.markdown import COMMENT_BYTES, LEAST_BYTES, markdown
 from mcprun.runs.records import ErrorInfo, Verdict
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
@@ -71,7 +71,7 @@ def test_repeats(mcprun: Forks, tmp_path: Path) -> None:
 def test_a_run_that_is_not_whole() -> None:
     """Why it ended stands at the top, and what differs from the baseline is shown."""
     error = ErrorInfo(kind=ErrorKind.BUDGET, message="the budget is *spent*")
-    against = Against("base", 1, "1 changed, 2 same", ("~ add  passed", "      - 5", "      + 6"))
+    against = BaselineData("base", 1, "1 changed, 2 same", ("~ add  passed", "      - 5", "      + 6"))
     text = markdown(facts(transcript("q", Verdict.SKIPPED), error=error, state="interrupted", against=against))
     assert "### ✗ Failed: p, 1 skipped" in text
     assert "**The run is not whole.** <code>budget&#58; the budget is &#42;spent&#42;</code>" in text
@@ -97,10 +97,10 @@ def test_no_run_is_too_long(count: int, most: int, letter: str) -> None:
 
 @given(runs() | st.builds(lambda said: facts(
     transcript(said or "q", Verdict.FAILED, said=said), transcript("e", Verdict.ERROR, said=said),
-    against=Against(said, 1, "1 changed", (said,)), arguments={"prompts": said, "server": said},
+    against=BaselineData(said, 1, "1 changed", (said,)), arguments={"prompts": said, "server": said},
 ), st.text() | st.sampled_from([EVIL, "```\n# x", "x\n```\n<b>y</b>"]) | st.text(alphabet="`|<>@[]()*_~#-:/\\!&\n.wh")))  # fmt: skip
 @settings(deadline=None)
-def test_hostile_text_stays_text(run: Facts) -> None:
+def test_hostile_text_stays_text(run: RunData) -> None:
     """Nothing that was said becomes a link, an image, emphasis, HTML, a mention, or leaves its cell or its fence."""
     text = markdown(run)
     found = tokens(text)

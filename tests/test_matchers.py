@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.json_value import equal, key_of, same
+from mcprun._util.json_value import json_equal, json_same, key_of
 from mcprun.checks.matchers import fits, is_matcher, problem
 from tests.test_queries import JSON
 
@@ -55,16 +55,16 @@ def told(value: Any) -> Any:
 @given(JSON, JSON)
 def test_equal_is_what_python_calls_equal(one: Any, other: Any) -> None:
     """But for true and 1, which JSON tells apart: as text they differ."""
-    assert equal(one, other) == (told(one) == told(other))
-    assert equal(one, one)
-    if equal(one, other) and not holds_matcher(one):
+    assert json_equal(one, other) == (told(one) == told(other))
+    assert json_equal(one, one)
+    if json_equal(one, other) and not holds_matcher(one):
         assert fits(one, other)
 
 
 @given(JSON, JSON)
 def test_a_key_is_shared_by_equal_values_alone(one: Any, other: Any) -> None:
     """Calls are aligned, and repeats counted, by these."""
-    assert equal(one, other) == same(one, other) == (key_of(one) == key_of(other))
+    assert json_equal(one, other) == json_same(one, other) == (key_of(one) == key_of(other))
     assert key_of(one) == key_of(json.loads(json.dumps(one)))
 
 
@@ -83,7 +83,13 @@ NUMBERS = [
 def test_numbers_are_compared_by_value(one: Any, alike: Any, other: Any, within: Callable[[Any], Any]) -> None:
     """At any depth, and by everything that compares values."""
     one, alike, other = within(one), within(alike), within(other)
-    for compare in (equal, same, fits, lambda a, b: key_of(a) == key_of(b), lambda a, b: fits({"$equals": a}, b)):
+    for compare in (
+        json_equal,
+        json_same,
+        fits,
+        lambda a, b: key_of(a) == key_of(b),
+        lambda a, b: fits({"$equals": a}, b),
+    ):
         assert compare(one, alike)
         assert compare(alike, one)
         assert not compare(one, other)
@@ -97,8 +103,8 @@ def test_deep_values_are_compared() -> None:
     deep: tuple[Any, Any] = (1, True)
     for _ in range(5000):
         deep = [deep[0]], [deep[1]]
-    assert equal(deep[0], deep[0])
-    assert not equal(*deep)
+    assert json_equal(deep[0], deep[0])
+    assert not json_equal(*deep)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun._util.name_patterns import fits
-from mcprun.prompts.file import Select, read_prompts
-from mcprun.prompts.generate import first_prompts
+from mcprun.prompts.file import QueryFilter, read_prompts
+from mcprun.prompts.generate import generate_prompts
 from mcprun.prompts.shard import Shard
-from mcprun.tools.toolset import Permit, ToolSet
+from mcprun.tools.toolset import ToolFilter, ToolSet
 from tests.support.cli import QUICKSTART, RAW, run_mcprun, script, write_jsonl
 
 IDS = ("a1", "a[1]", "b*", "b-x", "c?", "cd", "d[!x]", "dy", "e,f", "e", "[", "tagged", "tagged-too", "[[]z]")
@@ -48,12 +48,12 @@ def prompts(tmp_path: Path) -> Path:
 )
 def test_an_exact_id_or_tag_wins_over_a_pattern(prompts: Path, patterns: list[str], ids: list[str]) -> None:
     """Each pattern by itself; in the first reading and in the second, with shards and with a limit."""
-    with read_prompts(str(prompts), Select(tuple(patterns))) as found:
+    with read_prompts(str(prompts), QueryFilter(tuple(patterns))) as found:
         assert list(found.digests) == ids
         assert [query.id for query in found.queries()] == ids
-    with read_prompts(str(prompts), Select(tuple(patterns), limit=1)) as found:
+    with read_prompts(str(prompts), QueryFilter(tuple(patterns), limit=1)) as found:
         assert [query.id for query in found.queries()] == ids[:1]
-    with read_prompts(str(prompts), Select(tuple(patterns), shard=Shard(1, 2))) as found:
+    with read_prompts(str(prompts), QueryFilter(tuple(patterns), shard=Shard(1, 2))) as found:
         assert [query.id for query in found.queries()] == ids[::2]
 
 
@@ -83,14 +83,14 @@ def test_names_of_tools() -> None:
     listed = [{"name": name, "inputSchema": {"type": "object"}} for name in ("a1", "a[1]", "b*", "bc")]
     tools = ToolSet.of(listed)
 
-    def kept(permit: Permit) -> list[str]:
+    def kept(permit: ToolFilter) -> list[str]:
         return sorted(tools.only(permit).names.values())
 
-    assert kept(Permit(allow=("a[1]",))) == ["a[1]"]
-    assert kept(Permit(allow=("a[1]", "b?"))) == ["a[1]", "b*", "bc"]
-    assert kept(Permit(deny=("b*",))) == ["a1", "a[1]", "bc"]
-    assert kept(Permit(deny=("a[12]",))) == ["a[1]", "b*", "bc"]
-    assert [query["script"][0]["calls"][0]["tool"] for query in first_prompts(listed, ("a[1]",)).queries] == ["a[1]"]
+    assert kept(ToolFilter(allow=("a[1]",))) == ["a[1]"]
+    assert kept(ToolFilter(allow=("a[1]", "b?"))) == ["a[1]", "b*", "bc"]
+    assert kept(ToolFilter(deny=("b*",))) == ["a1", "a[1]", "bc"]
+    assert kept(ToolFilter(deny=("a[12]",))) == ["a[1]", "b*", "bc"]
+    assert [query["script"][0]["calls"][0]["tool"] for query in generate_prompts(listed, ("a[1]",)).queries] == ["a[1]"]
 
 
 def test_what_must_never_be_called_is_named_or_fits(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mcprun import limits
 from mcprun.cli.arguments import options_of
 from mcprun.cli.commands.batch import batch
-from mcprun.cli.config_command import Configured
+from mcprun.cli.config_command import ConfigurableCommand
 from mcprun.config.option_table import KEYS, KINDS, OPTIONS
 from mcprun.config.project import Config, variable_of
 from mcprun.engine.plan import Options
@@ -201,7 +201,7 @@ def test_every_field_has_a_kind_and_a_flag() -> None:
     """So an option that is added is checked, however it is given."""
     assert {field.name for field in fields(Options)} - {"limits"} == set(OPTIONS)
     assert {field.name for field in fields(Limits)} == set(limits.KINDS)
-    assert isinstance(batch, Configured)
+    assert isinstance(batch, ConfigurableCommand)
     assert set(batch.settable()) == set(KINDS)
 
 

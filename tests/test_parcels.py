@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.client.server_log import ServerLog
-from mcprun.engine.ray.messages import Inbox, Outbox, Places
+from mcprun.engine.ray.messages import EventBuffer, EventMerger, OffsetMap
 from mcprun.errors import ErrorKind, RunError
-from mcprun.runs.events import Event, ServerExit, ServerStart, ToolCall, Warned, Where
+from mcprun.runs.events import AttemptRef, Event, ServerExit, ServerStart, ToolCall, WarningEvent
 from mcprun.runs.redaction import Redactor
 
 
@@ -22,13 +22,13 @@ def start(server: int, offset: int) -> ServerStart:
 
 def call(server: int, offset: int, tool: str = "t") -> ToolCall:
     """A call whose text begins there."""
-    return ToolCall(where=Where("q"), call=0, tool=tool, input={}, server=server, log_offset=offset)
+    return ToolCall(where=AttemptRef("q"), call=0, tool=tool, input={}, server=server, log_offset=offset)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=9)), max_size=40))
 def test_each_byte_is_found_where_it_was_copied_to(pieces: list[tuple[bool, bytes]]) -> None:
     """Whoever else writes between, and however often."""
-    places, here, there = Places(), b"", b""
+    places, here, there = OffsetMap(), b"", b""
     for is_ours, piece in pieces:
         if is_ours:
             places.add(len(there), len(piece))
@@ -41,7 +41,7 @@ def test_each_byte_is_found_where_it_was_copied_to(pieces: list[tuple[bool, byte
 
 def test_what_was_long_ago_is_forgotten() -> None:
     """Of a long run only the newest pieces are known; an older byte is said to stand where they begin."""
-    places = Places()
+    places = OffsetMap()
     for number in range(30_000):
         places.add(number * 3, 1)
     assert places.find(29_999) == 29_999 * 3
@@ -55,7 +55,7 @@ def test_servers_of_several_processes_have_numbers_of_their_own(tmp_path: Path) 
     """Also those of a process that came in place of another; what one of them says stands where its events say."""
     told: list[Event] = []
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
-    one, two = (Inbox(number, 2, log, told.append, set()) for number in (1, 2))
+    one, two = (EventMerger(number, 2, log, told.append, set()) for number in (1, 2))
     one.take((start(1, 0), b"one\n", start(2, 4)))
     two.take((start(1, 0), b"two\n", call(1, 0)))
     one.take((b"three\n", call(2, 4), ServerExit(server=1, died=False, log_offset=10)))
@@ -74,8 +74,8 @@ def test_what_each_warns_of_is_told_once(tmp_path: Path) -> None:
     known: set[str] = set()
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
     for number in (1, 2):
-        own = Warned(where=Where("q", number), message="slow")
-        Inbox(number, 2, log, told.append, known).take((Warned(message="a tool was left out"), own))
+        own = WarningEvent(where=AttemptRef("q", number), message="slow")
+        EventMerger(number, 2, log, told.append, known).take((WarningEvent(message="a tool was left out"), own))
     assert [(event.where is None, event.where and event.where.repeat) for event in told] == [
         (True, None),
         (False, 1),
@@ -86,7 +86,7 @@ def test_what_each_warns_of_is_told_once(tmp_path: Path) -> None:
 def test_a_parcel_holds_no_secret_and_survives_its_journey() -> None:
     """Not in events, and not in what servers say; a token that was learned meanwhile is one as well."""
     redactor = Redactor(["sk-secret"])
-    outbox = Outbox(redactor)
+    outbox = EventBuffer(redactor)
     outbox.log.write("the key is sk-secret\n")
     redactor.learn(["tok-learned"])
     outbox.emit(call(1, 0, "sk-secret tok-learned"))

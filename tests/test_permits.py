@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.tools.toolset import Permit, ToolSet
+from mcprun.tools.toolset import ToolFilter, ToolSet
 from tests.support.cli import Result, run_mcprun, script, write_jsonl
 from tests.support.messages_api import MessagesApi, calls, scripted, text
 
@@ -94,7 +94,7 @@ def test_less_is_permitted_with_each_condition(names: list[str], deny: list[str]
         for name in names
     ]
     whole = ToolSet.of(json.loads(json.dumps(listed)))
-    permit = Permit(allow=("a*", "b*"), deny=tuple(deny), read_only=read_only)
+    permit = ToolFilter(allow=("a*", "b*"), deny=tuple(deny), read_only=read_only)
     kept = whole.only(permit)
     assert set(kept.names.values()) == {tool["name"] for tool in listed if permit.permits(tool)}
     assert set(kept.names) <= set(whole.names)

@@ -11,7 +11,7 @@ from pathlib import Path
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification
 
-from mcprun.client.transports.pipes import Outgoing
+from mcprun.client.transports.pipes import StdinWriter
 from tests.support.cli import SERVERS, run_mcprun, write_jsonl
 
 
@@ -20,7 +20,7 @@ async def test_what_was_sent_is_written_before_the_end() -> None:
     methods = [f"notifications/{number}" for number in range(3)]
     process = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
     assert process.stdin
-    async with Outgoing(process.stdin, lambda: None) as outgoing:
+    async with StdinWriter(process.stdin, lambda: None) as outgoing:
         for method in methods:
             await outgoing.send(SessionMessage(JSONRPCNotification(jsonrpc="2.0", method=method)))
     process.stdin.close()
@@ -34,7 +34,7 @@ async def test_a_write_that_nobody_reads_is_noticed_at_once() -> None:
     pipe = os.fdopen(writing, "wb")
     transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, pipe)
     deaf = asyncio.Event()
-    outgoing = Outgoing(asyncio.StreamWriter(transport, protocol, None, loop), deaf.set)
+    outgoing = StdinWriter(asyncio.StreamWriter(transport, protocol, None, loop), deaf.set)
     os.close(reading)
     await outgoing.send(SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="notifications/0")))
     await asyncio.wait_for(deaf.wait(), 10)

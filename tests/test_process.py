@@ -13,7 +13,7 @@ from mcp.client.stdio import get_default_environment
 
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import HttpTarget, StdioTarget, Target
-from mcprun.client.transports.process import Ahead, bare_environment, end, start
+from mcprun.client.transports.process import PrestartedServer, bare_environment, end, start
 from mcprun.runs.redaction import Redactor
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
@@ -52,7 +52,7 @@ async def test_a_server_does_not_inherit_what_python_ignores(tmp_path: Path) -> 
 
 async def test_a_server_that_nobody_takes_is_ended(tmp_path: Path) -> None:
     """Whatever it has started goes with it, which the fixture of every test looks for; what it said is in the log."""
-    async with Ahead(
+    async with PrestartedServer(
         StdioTarget("sh", "sh", ("-c", "setsid sleep 600 & echo here >&2; cat")), log_in(tmp_path)
     ) as ahead:
         assert ahead.is_there
@@ -76,7 +76,7 @@ async def test_a_server_is_ended_by_who_is_cancelled_meanwhile(tmp_path: Path) -
 async def test_a_server_is_taken_once(tmp_path: Path) -> None:
     """Whoever has it ends it, and its stderr; the others get none."""
     with ExitStack() as stack:
-        async with Ahead(StdioTarget("cat", "cat"), log_in(tmp_path)) as ahead:
+        async with PrestartedServer(StdioTarget("cat", "cat"), log_in(tmp_path)) as ahead:
             stack.push(ahead.stderr)
             process = ahead.take()
             assert ahead.take() is None
@@ -89,7 +89,7 @@ async def test_a_server_is_taken_once(tmp_path: Path) -> None:
 async def test_what_cannot_be_started_is_left_to_others(tmp_path: Path, target: Target) -> None:
     """A command that is not there is no reason to fail here, and a URL needs no process."""
     before = open_files()
-    async with Ahead(target, log_in(tmp_path)) as ahead:
+    async with PrestartedServer(target, log_in(tmp_path)) as ahead:
         assert not ahead.is_there
         assert open_files() == before
 

@@ -15,14 +15,14 @@ from mcp import Client
 
 import mcprun
 from mcprun._util.deadline import Deadline
-from mcprun.client.callbacks import Desk
-from mcprun.client.connection import Link
+from mcprun.client.callbacks import ClientCallbacks
+from mcprun.client.connection import Connection
 from mcprun.client.inspect import list_catalog
-from mcprun.client.request_owner import Asker, Caller, Offers, Response
-from mcprun.client.session import NoResult, Server
+from mcprun.client.request_owner import ClientFeatures, ClientResponse, PendingCall, RequestHandler
+from mcprun.client.session import RequestFailed, ServerSession
 from mcprun.client.traffic import Traffic
 from mcprun.errors import UsageError
-from mcprun.runs.events import Event, Where
+from mcprun.runs.events import AttemptRef, Event
 from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
@@ -47,9 +47,9 @@ RESULTS: dict[str, dict[str, Any]] = {
 class Silent:
     """Somebody who answers nothing."""
 
-    where = Where("q")
+    where = AttemptRef("q")
 
-    async def answer(self, kind: str, request: Any, caller: Caller | None, *, is_sure: bool) -> Response:
+    async def answer(self, kind: str, request: Any, caller: PendingCall | None, *, is_sure: bool) -> ClientResponse:
         """Answer nothing."""
         raise NotImplementedError
 
@@ -76,7 +76,7 @@ async def serve(line: Line, progress: Iterable[tuple[float, float | None]], era:
 
 
 def asked(
-    ask: Callable[[Server, Caller], Awaitable[T]],
+    ask: Callable[[ServerSession, PendingCall], Awaitable[T]],
     progress: Iterable[tuple[float, float | None]],
     era: str = "legacy",
     limits: tuple[float, float] = (2, 10),
@@ -87,15 +87,15 @@ def asked(
     async def main() -> tuple[T, float]:
         line = Line()
         serving = asyncio.create_task(serve(line, progress, era))
-        desk = Desk(1, Offers(), (told if told is not None else []).append, str, Counter())
+        desk = ClientCallbacks(1, ClientFeatures(), (told if told is not None else []).append, str, Counter())
         traffic = Traffic(most=1000).watched(line.open(), lambda: None)
         async with Client(traffic, mode="auto", cache=None) as client:
-            server = Server(
-                1, client, ToolSet(), Link(lambda _: None), cast("Any", None), desk, cast("Any", None), limits[1]
+            server = ServerSession(
+                1, client, ToolSet(), Connection(lambda _: None), cast("Any", None), desk, cast("Any", None), limits[1]
             )
             loop = asyncio.get_running_loop()
             started = loop.time()
-            found = await ask(server, Caller(cast("Asker", Silent()), 0, 0, Deadline(*limits)))
+            found = await ask(server, PendingCall(cast("RequestHandler", Silent()), 0, 0, Deadline(*limits)))
             took = loop.time() - started
             serving.cancel()
             line.to_client.close()
@@ -104,33 +104,33 @@ def asked(
     return virtual_time.run(main())
 
 
-async def call(server: Server, caller: Caller) -> str:
+async def call(server: ServerSession, caller: PendingCall) -> str:
     """Call a tool; give what the model is told."""
     answer = await server.call("slow", {}, caller.clock.seconds, caller)
     return answer.result["content"][0]["text"] if answer.is_error else "done"
 
 
-async def request(server: Server, caller: Caller | None, sent: mcp_types.Request[Any, Any]) -> str:
+async def request(server: ServerSession, caller: PendingCall | None, sent: mcp_types.Request[Any, Any]) -> str:
     """Send another request; give why there is no result of it."""
     try:
         await server.request(sent, "it", 2, caller)
-    except NoResult as error:
+    except RequestFailed as error:
         return str(error)
     return "done"
 
 
-def get_prompt(server: Server, caller: Caller) -> Awaitable[str]:
+def get_prompt(server: ServerSession, caller: PendingCall) -> Awaitable[str]:
     """Get a prompt."""
     return request(server, caller, mcp_types.GetPromptRequest(params=mcp_types.GetPromptRequestParams(name="x")))
 
 
-def read_resource(server: Server, caller: Caller) -> Awaitable[str]:
+def read_resource(server: ServerSession, caller: PendingCall) -> Awaitable[str]:
     """Read a resource."""
     params = mcp_types.ReadResourceRequestParams(uri="x://y")
     return request(server, caller, mcp_types.ReadResourceRequest(params=params))
 
 
-def list_prompts(server: Server, _: Caller) -> Awaitable[str]:
+def list_prompts(server: ServerSession, _: PendingCall) -> Awaitable[str]:
     """List prompts, on behalf of no call."""
     return request(server, None, mcp_types.ListPromptsRequest(params=mcp_types.PaginatedRequestParams()))
 
@@ -140,7 +140,7 @@ def counted(*numbers: float) -> Iterator[tuple[float, float | None]]:
     return ((number, 10) for number in numbers)
 
 
-async def list_everything(server: Server, _: Caller) -> str:
+async def list_everything(server: ServerSession, _: PendingCall) -> str:
     """List what a server offers besides tools; give what failed."""
     return ", ".join((await list_catalog(server, 2, print)).failed.values()) or "done"
 

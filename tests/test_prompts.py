@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.errors import PromptsError, UsageError
-from mcprun.prompts.file import Select, lines_of, read_prompts
+from mcprun.prompts.file import QueryFilter, lines_of, read_prompts
 from tests.support.cli import run_mcprun
 
 if sys.platform == "win32":
@@ -117,7 +117,7 @@ def test_the_stream_holds_what_was_checked(prompts: list[str], limit: int) -> No
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
         file.write("\n".join(json.dumps(prompt) for prompt in prompts).encode())
         file.flush()
-        with read_prompts(file.name, Select(limit=limit)) as found:
+        with read_prompts(file.name, QueryFilter(limit=limit)) as found:
             queries = list(found.queries())
     assert {query.id: query.digest for query in queries} == found.digests
     assert [query.id for query in queries] == list(found.digests)
@@ -129,7 +129,7 @@ def test_the_hash_is_the_files(tmp_path: Path) -> None:
     """`sha256` is that of all the file's bytes, whatever was selected."""
     file = tmp_path / "p.jsonl"
     file.write_bytes(b'"a"\r\n"b"')
-    with read_prompts(str(file), Select(limit=1)) as found:
+    with read_prompts(str(file), QueryFilter(limit=1)) as found:
         assert found.sha256 == hashlib.sha256(b'"a"\r\n"b"').hexdigest()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.checks.expect import Expect
-from mcprun.prompts.query import BadQuery, Query, parse_query
+from mcprun.prompts.query import InvalidQuery, Query, parse_query
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -23,7 +23,7 @@ def problems(value: Any) -> list[tuple[str, str]]:
     """Give what is wrong with a line, or nothing."""
     try:
         parse_query(value)
-    except BadQuery as bad:
+    except InvalidQuery as bad:
         return bad.problems
     return []
 

@@ -15,17 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.client.target import HttpTarget
-from mcprun.engine.ray.messages import Parcel
-from mcprun.engine.skipped import untried
-from mcprun.engine.worker_config import Setup
+from mcprun.engine.ray.messages import WorkerMessage
+from mcprun.engine.skipped import skipped_transcript
+from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import Limits
 from mcprun.models.access_policy import RunAccess
-from mcprun.models.select import Account, choose
+from mcprun.models.select import Credentials, choose
 from mcprun.prompts.query import Query
-from mcprun.runs.billed_reply import Paid
+from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.events import Event, ModelCall
 from mcprun.runs.records import Usage
 from tests.support.cli import QUICKSTART, RAW, Result, clean_environment, run_mcprun, script, write_jsonl
@@ -158,15 +158,19 @@ class StandIn:
     def __call__(self, told: object) -> None:
         """Be told what an actor has told."""
 
-    async def remote(self, *query: Any) -> Parcel:
+    async def remote(self, *query: Any) -> WorkerMessage:
         """Take a query, or run it."""
         from ray.exceptions import RayActorError
 
         if self._dead and bool(query) is self._takes:
             self._dead -= 1
             raise RayActorError
-        done = untried(query[0], 1, RunError(ErrorKind.CANCELLED, ""), system=None, model="m") if query else None
-        return Parcel((), done, None)
+        done = (
+            skipped_transcript(query[0], 1, RunError(ErrorKind.CANCELLED, ""), system=None, model="m")
+            if query
+            else None
+        )
+        return WorkerMessage((), done, None)
 
 
 @pytest.mark.parametrize(("dead", "takes", "is_lost"), [(5, False, False), (2, True, False), (3, True, True)])
@@ -174,9 +178,9 @@ async def test_a_try_counts_once_an_actor_has_taken_the_query(dead: int, takes: 
     """However many were dead before; what kills the third that has taken it is an error."""
     from mcprun.engine.ray.run import _Crew
 
-    choice = choose("script", Account(), all_scripted=True)
-    setup = Setup(target=HttpTarget("http://h/mcp"), model=choice, limits=Limits(restarts=9))
-    crew = _Crew(setup, 0, cast("Any", None), lambda _: None, Ending(), RunAccess(Ending()))
+    choice = choose("script", Credentials(), all_scripted=True)
+    setup = WorkerConfig(target=HttpTarget("http://h/mcp"), model=choice, limits=Limits(restarts=9))
+    crew = _Crew(setup, 0, cast("Any", None), lambda _: None, RunStop(), RunAccess(RunStop()))
     crew._hands = cast("Any", [StandIn(dead, takes=takes)])
     done = await crew.run(Query(id="a", prompt="?"), 1)
     assert done.error
@@ -257,10 +261,10 @@ def test_a_budget_is_of_the_whole_run() -> None:
     from mcprun.engine.ray.run import counted
 
     told: list[Event] = []
-    ending = Ending()
+    ending = RunStop()
     ending.is_busy = True
     usage = Usage(input_tokens=5, output_tokens=5)
-    emit = counted(told.append, Limits(budget_tokens=30), "claude", ending, iter([Paid("m", usage)]))
+    emit = counted(told.append, Limits(budget_tokens=30), "claude", ending, iter([BilledReply("m", usage)]))
     reply = ModelCall(model="m", stop_reason="end_turn", usage=usage)
     emit(reply)
     emit(ModelCall(model="m", error="api_error: none"))
@@ -276,8 +280,8 @@ def test_actors_share_what_the_run_may_use(concurrency: int, servers: int, of: i
     """Nothing is lost, none has two more than another, and each has a server."""
     from mcprun.engine.ray.run import part
 
-    model = choose("script", Account(), all_scripted=True)
-    whole = Setup(
+    model = choose("script", Credentials(), all_scripted=True)
+    whole = WorkerConfig(
         target=HttpTarget("http://localhost/mcp"), model=model, limits=Limits(concurrency=concurrency), servers=servers
     )
     parts = [part(whole, number, of) for number in range(1, of + 1)]

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import HttpTarget, secrets_of
-from mcprun.engine.ray.messages import Outbox
+from mcprun.engine.ray.messages import EventBuffer
 from mcprun.errors import REDACTED, UsageError
 from mcprun.evaluation import bounded
-from mcprun.runs.events import ToolCall, Where
+from mcprun.runs.events import AttemptRef, ToolCall
 from mcprun.runs.redaction import LEAST, Redactor
 from mcprun.runs.spelt_patterns import shown_pattern, spells_out
-from mcprun.runs.stream_redaction import Lines
+from mcprun.runs.stream_redaction import LineRedactor
 from tests.support.cli import RAW, SERVERS, Result, script, write_jsonl
 from tests.support.clouds_api import BareApi, FoundryApi
 from tests.support.forks import Forks
@@ -77,7 +77,7 @@ def test_the_space_around_a_secret_is_none_of_it(secret: str) -> None:
 
 def test_events_keep_their_ids() -> None:
     """What belongs to which query stays known, whatever a pattern fits."""
-    event = ToolCall(where=Where("q1"), turn=0, call=0, tool="add", input={"n": "q1"}, server=1, log_offset=0)
+    event = ToolCall(where=AttemptRef("q1"), turn=0, call=0, tool="add", input={"n": "q1"}, server=1, log_offset=0)
     assert Redactor(patterns=[r"q\d"]).value(event).line("now") == {
         "event": "tool_call", "at": "now", "query": "q1", "repeat": 1, "attempt": 1, "turn": 0, "call": 0, "tool": "add",
         "input": {"n": REDACTED}, "is_error": False, "server": 1, "log_offset": 0,
@@ -472,7 +472,7 @@ def test_no_cut_parts_a_secret(secrets: set[str], parts: list[str], most: int, d
     """Whatever comes in which pieces, what is written part by part is what the whole is cleaned to: no secret, and
     all of the rest."""
     redactor, text = Redactor(secrets), "".join(parts)
-    lines, rest, written = Lines(redactor, most), text, ""
+    lines, rest, written = LineRedactor(redactor, most), text, ""
     while rest:
         size = data.draw(st.integers(1, len(rest)))
         written += redactor.text(lines.take(rest[:size]))
@@ -488,7 +488,7 @@ def test_no_read_parts_a_secret(parts: list[str], long: list[int], data: st.Data
     """The same of a server's stderr: bytes, of which a read may end within a character, and lines of any length."""
     redactor = Redactor(PARTS)
     text = "".join(part + "x" * 40_000 * times for part, times in zip(parts, [*long, *[0] * 12], strict=False))
-    outbox = Outbox(redactor)
+    outbox = EventBuffer(redactor)
 
     async def say(left: bytes) -> None:
         with outbox.log.stderr() as stderr:
@@ -506,7 +506,7 @@ def test_no_read_parts_a_secret(parts: list[str], long: list[int], data: st.Data
 def test_no_cut_parts_what_fits_a_pattern(pattern: str) -> None:
     """Nor is what fits a pattern parted, and what would fit for ever is not waited for for ever."""
     redactor = Redactor(patterns=[pattern])
-    lines, written = Lines(redactor, 10_000), ""
+    lines, written = LineRedactor(redactor, 10_000), ""
     for _ in range(9_000):
         written += redactor.text(lines.take("card-1234; "[:7])) + redactor.text(lines.take("card-1234; "[7:]))
         assert len(lines.held) < 10_100

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.runs.records import Verdict
-from mcprun.runs.repeats import pass_at, pass_hat, summed_up, wilson
+from mcprun.runs.repeats import pass_at_k, pass_hat_k, summarize_repeats, wilson
 from tests.support.cli import RAW, Result, script, write_jsonl
 from tests.support.forks import Forks
 
@@ -52,8 +52,8 @@ def test_chances_are_those_of_drawing(runs: int, data: st.DataObject) -> None:
     """pass@k and pass^k are the shares of all ways to draw k of the runs that hold one pass, and nothing but passes."""
     passed, k = data.draw(st.integers(0, runs)), data.draw(st.integers(1, runs))
     drawn = list(combinations([True] * passed + [False] * (runs - passed), k))
-    assert pass_at(k, passed, runs) == pytest.approx(sum(map(any, drawn)) / len(drawn))
-    assert pass_hat(k, passed, runs) == pytest.approx(sum(map(all, drawn)) / len(drawn))
+    assert pass_at_k(k, passed, runs) == pytest.approx(sum(map(any, drawn)) / len(drawn))
+    assert pass_hat_k(k, passed, runs) == pytest.approx(sum(map(all, drawn)) / len(drawn))
 
 
 @given(st.integers(1, 500), st.data())
@@ -75,7 +75,7 @@ def test_the_interval_is_wilsons() -> None:
 def test_errors_stay_in_the_denominator() -> None:
     """What could not be tried is no pass, and makes nothing flaky."""
     verdicts = {Verdict.PASSED: 3, Verdict.FAILED: 0, Verdict.ERROR: 1, Verdict.SKIPPED: 1}
-    told = summed_up("q", verdicts, 0.6)
+    told = summarize_repeats("q", verdicts, 0.6)
     assert (told.runs, told.pass_rate, told.error, told.skipped, told.flaky, told.is_met) == (5, 0.6, 1, 1, False, True)
 
 
@@ -85,8 +85,8 @@ def test_a_rate_is_met_by_the_counts_and_not_by_the_rounded_rate(runs: int, data
     passed = data.draw(st.integers(1, runs))
     verdicts = {Verdict.PASSED: passed, Verdict.FAILED: runs - passed, Verdict.ERROR: 0, Verdict.SKIPPED: 0}
     rate = passed / runs
-    assert summed_up("q", verdicts, rate).is_met
-    assert not summed_up("q", verdicts, nextafter(rate, 2)).is_met
+    assert summarize_repeats("q", verdicts, rate).is_met
+    assert not summarize_repeats("q", verdicts, nextafter(rate, 2)).is_met
 
 
 def flaky(mcprun: Forks, folder: Path, *flags: str, **more: Any) -> Result:

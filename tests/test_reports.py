@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mcprun.errors import ExitCode
 from mcprun.report.csv import COLUMNS, table
-from mcprun.report.data import Facts
+from mcprun.report.data import RunData
 from mcprun.report.tap import tap
 from mcprun.runs.records import Verdict
 from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, squeezed, write_jsonl
@@ -184,7 +184,7 @@ def test_csv_holds_any_text(said: str) -> None:
 @given(runs())
 @example(EXCUSED)
 @settings(deadline=None)
-def test_tap_is_red_when_the_exit_code_is(run: Facts) -> None:
+def test_tap_is_red_when_the_exit_code_is(run: RunData) -> None:
     """Each test point has a line, in order; those that are not ok, but for what is excused, make the exit code."""
     version, plan, *lines = tap(run).split("\n")
     points = [line for line in lines if re.match(r"(not )?ok \d", line)]

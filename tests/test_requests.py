@@ -20,12 +20,12 @@ from mcprun.engine.grading import case
 from mcprun.engine.plan import Options, manner_of
 from mcprun.errors import RequestError, UsageError
 from mcprun.limits import Limits
-from mcprun.models.base import Manner, Request
+from mcprun.models.base import ModelRequest, ModelSettings
 from mcprun.models.messages import sendable
 from mcprun.models.messages_api import AnthropicModel
 from mcprun.models.prompt_caching import Caching, marks_in
-from mcprun.prompts.query import BadQuery, Query, parse_query
-from mcprun.runs.events import Where
+from mcprun.prompts.query import InvalidQuery, Query, parse_query
+from mcprun.runs.events import AttemptRef
 from mcprun.runs.warn_once import drop_warning
 from mcprun.tools.results import tool_result
 from mcprun.tools.sampling import messages_of, problem_of
@@ -39,14 +39,14 @@ MODES: tuple[Caching, ...] = ("request", "block", "none")
 
 
 def body_of(
-    messages: Sequence[JsonObject], caching: Caching = "request", manner: Manner | None = None, **more: Any
+    messages: Sequence[JsonObject], caching: Caching = "request", manner: ModelSettings | None = None, **more: Any
 ) -> JsonObject:
     """The body that is sent for a conversation as far as it has come."""
-    model = AnthropicModel(cast("Any", None), "m", manner or Manner(), 1.0, caching=caching)
+    model = AnthropicModel(cast("Any", None), "m", manner or ModelSettings(), 1.0, caching=caching)
     asked: dict[str, Any] = {"tools": TOOLS, "system": None, "max_tokens": 16_000, "turn": 0, **more}
-    query, where, deadline = Query(id="q", prompt="x"), Where("q"), Deadline(1.0)
+    query, where, deadline = Query(id="q", prompt="x"), AttemptRef("q"), Deadline(1.0)
     return model.parameters(
-        Request(query=query, where=where, messages=messages, calls=(), model=None, deadline=deadline, **asked)
+        ModelRequest(query=query, where=where, messages=messages, calls=(), model=None, deadline=deadline, **asked)
     )
 
 
@@ -225,14 +225,14 @@ def test_what_no_request_could_hold_is_a_bad_line(prompts: JsonObject, problem: 
     if problem is None:
         assert parse_query(prompts).user_messages
         return
-    with pytest.raises(BadQuery) as caught:
+    with pytest.raises(InvalidQuery) as caught:
         parse_query(prompts)
     assert caught.value.problems == [problem]
 
 
 def test_a_server_that_wants_a_short_answer_gets_it_without_thinking() -> None:
     """The budget of `--thinking` is for the run's own requests: a server's own bound may be below it."""
-    manner = Manner(thinking="2000")
+    manner = ModelSettings(thinking="2000")
     assert body_of([user("hi")], manner=manner)["thinking"] == {"type": "enabled", "budget_tokens": 2000}
     assert "thinking" not in body_of([user("hi")], manner=manner, tools=ToolSet(), max_tokens=2000)
 
@@ -268,9 +268,9 @@ def test_numbers_that_json_has_none_of_are_sent_as_text() -> None:
 
 def test_a_query_without_the_chosen_tool_fails_by_itself() -> None:
     """A tool that a server lost meanwhile is no choice, and the request is not sent."""
-    assert body_of([user("hi")], manner=Manner(tool_choice="a"))["tool_choice"] == {"type": "tool", "name": "a"}
+    assert body_of([user("hi")], manner=ModelSettings(tool_choice="a"))["tool_choice"] == {"type": "tool", "name": "a"}
     with pytest.raises(RequestError, match="--tool-choice names gone"):
-        body_of([user("hi")], manner=Manner(tool_choice="gone"))
+        body_of([user("hi")], manner=ModelSettings(tool_choice="gone"))
 
 
 marks = st.sampled_from([{}, {}, EPHEMERAL, HOUR])
@@ -303,7 +303,7 @@ def test_the_api_accepts_every_request(first: Any, said_: list[Any], system: str
     """At each turn of any conversation the body is one that the stand-in for the API does not refuse."""
     try:
         query = parse_query({"prompts": [first, *(turn[2] for turn in said_)]})
-    except BadQuery:
+    except InvalidQuery:
         return
     asked = iter(query.user_messages)
     conversation = Conversation(model="m", messages=[user_says(next(asked))])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mcprun.client.connector import Connector
-from mcprun.client.pool import Pool
+from mcprun.client.pool import ServerPool
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import StdioTarget
 from mcprun.client.transports import supervisor
@@ -119,7 +119,7 @@ async def test_a_dead_server_is_closed_with_those_that_took_its_place(tmp_path: 
     target = StdioTarget("raw", sys.executable, (str(RAW), "withdraws"))
     log, events = ServerLog(tmp_path / "server.log", Redactor(), 1000), list[Event]()
     connector = Connector(target, log=log, seconds=30.0, most=10_000, emit=events.append)
-    async with Pool(connector, fresh=fresh, restarts=1, emit=events.append) as pool:
+    async with ServerPool(connector, fresh=fresh, restarts=1, emit=events.append) as pool:
         await pool.first.call("die", {}, 30.0)
         while not pool.first.dead:  # noqa: ASYNC110  nothing tells of it until all of the server has ended
             await asyncio.sleep(0)
@@ -134,7 +134,7 @@ async def test_all_servers_are_waited_for_when_their_closing_is_cancelled(tmp_pa
     log, events = ServerLog(tmp_path / "server.log", Redactor(), 1000), list[Event]()
     connector = Connector(target, log=log, seconds=30.0, most=10_000, emit=events.append)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(Pool(connector, size=2, restarts=0, emit=events.append))
+        pool = await stack.enter_async_context(ServerPool(connector, size=2, restarts=0, emit=events.append))
         await pool.first.call("die", {}, 30.0)
         closing = asyncio.create_task(stack.aclose())
         await asyncio.sleep(0)

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from mcprun._util.deadline import Deadline
 from mcprun.errors import ErrorKind, NoConnectionError, QueryError, RequestError, RunError
-from mcprun.models.base import Reply, Request
-from mcprun.models.rate_limit import Throttle
+from mcprun.models.base import ModelReply, ModelRequest
+from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.models.retry import RetryingModel
 from mcprun.prompts.query import parse_query
-from mcprun.runs.events import Event, Retry, Where
+from mcprun.runs.events import AttemptRef, Event, Retry
 from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
 from tests.support.cli import SERVERS
@@ -50,7 +50,7 @@ class Answers:
         self.asked: list[float] = []
         self.at_once = self.most_at_once = 0
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         self.asked.append(asyncio.get_running_loop().time())
         outcome = self.outcomes.pop(0) if self.outcomes else "ok"
         self.at_once += 1
@@ -59,7 +59,7 @@ class Answers:
         self.at_once -= 1
         if isinstance(outcome, Exception):
             raise outcome
-        return Reply(content=[{"type": "text", "text": outcome}], stop_reason="end_turn", model="answers")
+        return ModelReply(content=[{"type": "text", "text": outcome}], stop_reason="end_turn", model="answers")
 
 
 class Asked:
@@ -68,13 +68,13 @@ class Asked:
     def __init__(self, model: Answers, *, retries: int = 5, max_wait: float = 60.0, most: int = 8) -> None:
         self.model = model
         self.events: list[Event] = []
-        self.throttle = Throttle(most)
+        self.throttle = AdaptiveLimiter(most)
         self.retrying = RetryingModel(model, self.throttle, retries, max_wait, self.events.append)
 
     async def ask(self, name: str = "q", deadline: Deadline | None = None) -> str:
         """Ask once, and give the words of the reply."""
-        request = Request(
-            query=parse_query(name), where=Where(name), turn=0, messages=[], calls=[], tools=ToolSet(), system=None,
+        request = ModelRequest(
+            query=parse_query(name), where=AttemptRef(name), turn=0, messages=[], calls=[], tools=ToolSet(), system=None,
             model=None, max_tokens=1, deadline=deadline or Deadline(10_000),
         )  # fmt: skip
         async with request.deadline:
@@ -208,7 +208,7 @@ def test_a_throttle_obeys_another_one() -> None:
 
     async def obeyed() -> tuple[int, bool, list[float], float]:
         told: list[float] = []
-        throttle = Throttle(16, told.append)
+        throttle = AdaptiveLimiter(16, told.append)
         throttle.obey(5)
         throttle.obey(9)
         before = throttle.is_open

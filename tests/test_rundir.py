@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from mcprun._util.json_io import dumps
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.engine.recorder import Recorder
 from mcprun.errors import UsageError
 from mcprun.runs.directory import mark_latest, new_directory
-from mcprun.runs.events import Event, QueryEnd, Warned, Where
+from mcprun.runs.events import AttemptRef, Event, QueryEnd, WarningEvent
 from mcprun.runs.records import ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.run import Run
-from mcprun.runs.writer import Journal
+from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry
 
 
@@ -39,9 +39,9 @@ RECORD = RunRecord(
 )
 
 
-def journal(path: Path) -> Journal:
+def journal(path: Path) -> RunWriter:
     """Begin a run."""
-    begun = Journal(path)
+    begun = RunWriter(path)
     begun.write_record(RECORD)
     return begun
 
@@ -55,9 +55,9 @@ def transcript(name: str, **more: Any) -> Transcript:
     return Transcript(id=name, **(given | more))
 
 
-def end(writer: Journal, name: str, **more: Any) -> None:
+def end(writer: RunWriter, name: str, **more: Any) -> None:
     """Have a query end."""
-    writer.handle(QueryEnd(where=Where(name), seconds=0.1, transcript=transcript(name, **more)))
+    writer.handle(QueryEnd(where=AttemptRef(name), seconds=0.1, transcript=transcript(name, **more)))
 
 
 def test_transcripts_end_in_the_order_that_was_asked_for(here: Path) -> None:
@@ -101,7 +101,7 @@ def test_text_that_utf8_cannot_hold_is_replaced(here: Path) -> None:
     writer.close([("a", 1)], RECORD)
     (found,) = Run.read(".").transcripts()
     assert found.text == "\ufffd é\u2028"
-    again = Journal(here, lambda _: True)
+    again = RunWriter(here, lambda _: True)
     assert ("a", 1) in again  # a run that goes on knows it as done
     again.release()
 
@@ -199,8 +199,8 @@ def test_a_watcher_that_breaks_takes_nothing_from_others() -> None:
     """The event that it died of is told to the next watcher all the same."""
     heard: list[Event] = []
     writer = journal(new_directory("run", None))
-    recorder = Recorder(writer, RECORD, Redactor(), heard.append, Ending(), is_latest=False, telemetry=Broken())
-    told = [Warned(message=str(number)) for number in range(3)]
+    recorder = Recorder(writer, RECORD, Redactor(), heard.append, RunStop(), is_latest=False, telemetry=Broken())
+    told = [WarningEvent(message=str(number)) for number in range(3)]
     for event in told:
         recorder.emit(event)
     writer.release()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from mcprun.tools.api_schema import fit, stand_in
+from mcprun.tools.api_schema import fit_to_api, stand_in
 from tests.support.messages_rules import PROPERTY_KEY, refusal
 
 VALUES = {"const", "default", "enum", "examples", "required", "dependentRequired"}
@@ -132,7 +132,7 @@ def resolved(document: dict[str, Any]) -> dict[str, str]:
 @given(referring())
 def test_every_reference_of_a_sent_schema_resolves(schema: dict[str, Any]) -> None:
     """It points to the schema that it pointed to before, and the API takes what is sent."""
-    sent = fit({**schema, "type": "object"}).api
+    sent = fit_to_api({**schema, "type": "object"}).api
     tool = {"name": "t", "input_schema": sent}
     body = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}], "tools": [tool]}
     assert refusal(body) is None
@@ -143,7 +143,7 @@ def test_every_reference_of_a_sent_schema_resolves(schema: dict[str, Any]) -> No
 @given(referring(), st.data())
 def test_arguments_come_back_with_the_servers_keys(schema: dict[str, Any], data: st.DataObject) -> None:
     """Whatever schema declares a key, at any depth and by any reference, the model says its stand-in."""
-    fitted = fit({**schema, "type": "object"})
+    fitted = fit_to_api({**schema, "type": "object"})
     places = fitted.places
 
     def value(paths: list[tuple[Any, ...]], levels: int) -> Any:
@@ -209,7 +209,7 @@ def test_a_reference_follows_what_it_points_to(keyword: str, reference: str, sen
         "$defs": {"b c": {"properties": odd}},
         "dependencies": {"b c": {}},
     }
-    assert fit(schema).api["properties"]["refers"] == {keyword: sent}
+    assert fit_to_api(schema).api["properties"]["refers"] == {keyword: sent}
 
 
 def test_keys_are_renamed_wherever_a_schema_names_them() -> None:
@@ -224,7 +224,7 @@ def test_keys_are_renamed_wherever_a_schema_names_them() -> None:
     }
     key = safe("b c")
     schema["properties"]["list"].pop("items")  # type: ignore[index]
-    sent = fit(schema).api
+    sent = fit_to_api(schema).api
     assert sent["dependencies"] == {key: ["list"], "list": {"required": [key]}}
     assert sent["propertyNames"] == {"enum": [key, "list"]}
     assert sent["default"] == {key: {"b c": 1}}
@@ -239,7 +239,7 @@ def test_a_key_that_is_only_required_comes_back() -> None:
         "required": ["b c"],
         "dependentRequired": {"inner": ["b c"]},
     }
-    fitted = fit(schema)
+    fitted = fit_to_api(schema)
     assert fitted.api["required"] == [safe("b c")]
     assert fitted.from_api({safe("b c"): 1, "inner": {safe("b c"): 2}}) == {"b c": 1, "inner": {"b c": 2}}
 
@@ -248,4 +248,4 @@ def test_a_chain_of_references_of_any_length_is_followed() -> None:
     """Each schema refers to the next one; none is looked at twice."""
     links: dict[str, Any] = {str(number): {"$ref": f"#/$defs/{number + 1}"} for number in range(3000)}
     schema = {"type": "object", "$ref": "#/$defs/0", "$defs": {**links, "3000": {"properties": {"b c": {}}}}}
-    assert fit(schema).from_api({safe("b c"): 1}) == {"b c": 1}
+    assert fit_to_api(schema).from_api({safe("b c"): 1}) == {"b c": 1}

@@ -16,10 +16,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mcprun.errors import REDACTED
-from mcprun.runs.events import ToolCall, Where
+from mcprun.runs.events import AttemptRef, ToolCall
 from mcprun.runs.records import Call, Transcript, Verdict
 from mcprun.runs.redaction import LEAST, Redactor
-from mcprun.runs.stream_redaction import Hearing
+from mcprun.runs.stream_redaction import StreamRedactor
 
 SECRET = "it's a \"p&ss\\w<rd>/é+100%=~`$(x)\n\t\U0001f600!"
 """Characters that each of the encoders below writes differently."""
@@ -185,7 +185,7 @@ WHOLE = Redactor([SECRET])
 def test_no_cut_parts_an_encoded_secret(parts: list[str], data: st.DataObject) -> None:
     """Whatever comes in which pieces, what is shown piece by piece is what the whole is redacted to."""
     redactor, text = WHOLE, "".join(parts)
-    hearing, rest, shown = Hearing(redactor), text, ""
+    hearing, rest, shown = StreamRedactor(redactor), text, ""
     while rest:
         size = data.draw(st.integers(1, len(rest)))
         shown += hearing.take(rest[:size])
@@ -197,7 +197,7 @@ def test_numbers_can_be_secrets() -> None:
     """A PIN that a server sends as a number is one; our own numbers and short ones are none."""
     redactor = Redactor(["12345678"], [r"99\d{6}\.5"])
     event = ToolCall(
-        where=Where("q"), turn=0, call=0, tool="t", input={"pin": 12345678, "n": 1234, "f": 99000000.5}, server=1,
+        where=AttemptRef("q"), turn=0, call=0, tool="t", input={"pin": 12345678, "n": 1234, "f": 99000000.5}, server=1,
         log_offset=12345678, seconds=1.0,
     )  # fmt: skip
     clean = redactor.value(event)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mcprun.report.text import visible
 from mcprun.runs.records import Call
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 from tests.support.cli import QUICKSTART, SERVERS, run_mcprun, squeezed, write_jsonl
 
 
@@ -109,7 +109,11 @@ def test_what_differs_is_shown_to_differ(alike: str, one: str, other: str) -> No
     """Two texts, or two values, that are not the same are never shown as the same, however long, and bounded."""
     for text in (alike, alike * 50):
         before, after = f"{text}{one}{text}", f"{text}{other}{text}"
-        for told in (Show().texts(before, after), Show().both(before, after), Show().both([before], [after])):
+        for told in (
+            ValueFormatter().texts(before, after),
+            ValueFormatter().both(before, after),
+            ValueFormatter().both([before], [after]),
+        ):
             assert (told[0] == told[1]) == (before == after)
             assert max(map(len, told)) < 2500
         call = Call(turn=0, tool="a", input={}, is_error=False, content=[{"type": "text", "text": before}])
@@ -119,5 +123,5 @@ def test_what_differs_is_shown_to_differ(alike: str, one: str, other: str) -> No
             call.model_copy(update={"is_error": True}),
         )
         for changed in others:
-            told = Show().results(call, changed)
+            told = ValueFormatter().results(call, changed)
             assert (told[0] == told[1]) == (call == changed)

@@ -14,7 +14,7 @@ from mcprun._util.json_io import encoded, indented, parsed
 from mcprun._util.surrogates import halves_in, is_well_formed, well_formed, well_formed_bytes, well_formed_json
 from mcprun.client.transports.bounded_body import WellFormed
 from mcprun.client.transports.framing import read_message
-from mcprun.prompts.query import BadQuery, parse_query
+from mcprun.prompts.query import InvalidQuery, parse_query
 from mcprun.tools.lint import lint
 from mcprun.tools.toolset import ToolSet
 
@@ -143,7 +143,7 @@ async def test_a_body_of_backslashes_is_passed_on() -> None:
 )
 def test_a_query_with_half_a_pair_is_refused(line: Any, field: str) -> None:
     """The field is named, since the file is the user's own to correct."""
-    with pytest.raises(BadQuery) as caught:
+    with pytest.raises(InvalidQuery) as caught:
         parse_query(line)
     assert caught.value.problems == [(field, "holds half of a surrogate pair, which UTF-8 cannot hold")]
 

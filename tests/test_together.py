@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from mcprun._util.tasks import meanwhile, outlast, together
+from mcprun._util.tasks import background_task, gather_or_cancel, wait_uninterrupted
 
 
 class Work:
@@ -41,9 +41,9 @@ async def test_all_are_done() -> None:
     """Nothing returns before everything has."""
     work, event = Work(), asyncio.Event()
     asyncio.get_running_loop().call_soon(event.set)
-    await together([work.waits("a", event), work.waits("b", event)])
+    await gather_or_cancel([work.waits("a", event), work.waits("b", event)])
     assert work.ended == ["a", "b"]
-    await together([])
+    await gather_or_cancel([])
 
 
 async def test_the_first_failure_ends_the_others() -> None:
@@ -52,7 +52,7 @@ async def test_the_first_failure_ends_the_others() -> None:
     assert task
     for _ in range(3):
         with pytest.raises(ValueError, match="one"):
-            await together(
+            await gather_or_cancel(
                 [work.waits("a", asyncio.Event()), work.fails(ValueError("one")), work.fails(KeyError("two"))]
             )
         assert task.cancelling() == 0
@@ -65,7 +65,7 @@ async def test_the_first_failure_ends_the_others() -> None:
 async def test_a_cancellation_takes_all_with_it() -> None:
     """Whoever is cancelled while waiting leaves nothing that runs on."""
     work = Work()
-    waiter = asyncio.create_task(together([work.waits(name, asyncio.Event()) for name in "ab"]))
+    waiter = asyncio.create_task(gather_or_cancel([work.waits(name, asyncio.Event()) for name in "ab"]))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     waiter.cancel()
@@ -87,10 +87,13 @@ async def test_further_cancellations_wait_as_well() -> None:
             ended.append(name)
 
     async def besides() -> None:
-        async with meanwhile(ends_slowly("c")):
+        async with background_task(ends_slowly("c")):
             await asyncio.Event().wait()
 
-    waiters = [asyncio.create_task(together([ends_slowly("a"), ends_slowly("b")])), asyncio.create_task(besides())]
+    waiters = [
+        asyncio.create_task(gather_or_cancel([ends_slowly("a"), ends_slowly("b")])),
+        asyncio.create_task(besides()),
+    ]
     for _ in range(5):
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -105,14 +108,14 @@ async def test_further_cancellations_wait_as_well() -> None:
 async def test_what_is_done_meanwhile_ends_with_the_context() -> None:
     """It goes on besides, is cancelled when it is not done, and its failure is nobody's here."""
     work, event = Work(), asyncio.Event()
-    async with meanwhile(work.waits("a", event)):
+    async with background_task(work.waits("a", event)):
         event.set()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert work.ended == ["a"]
-    async with meanwhile(work.waits("b", asyncio.Event())):
+    async with background_task(work.waits("b", asyncio.Event())):
         await asyncio.sleep(0)
-    async with meanwhile(work.fails(ValueError("one"))):
+    async with background_task(work.fails(ValueError("one"))):
         await asyncio.sleep(0)
     assert work.ended == ["a", "b cancelled"]
 
@@ -128,16 +131,16 @@ async def test_errors_that_are_not_raised_are_not_logged_either(caplog: pytest.L
             raise KeyError("late")
 
     with pytest.raises(ValueError, match="one"):
-        await together([work.fails(ValueError("one")), work.fails(KeyError("two")), fails_when_cancelled()])
-    waiter = asyncio.create_task(together([work.fails_after(ends), work.waits("a", asyncio.Event())]))
+        await gather_or_cancel([work.fails(ValueError("one")), work.fails(KeyError("two")), fails_when_cancelled()])
+    waiter = asyncio.create_task(gather_or_cancel([work.fails_after(ends), work.waits("a", asyncio.Event())]))
     await asyncio.sleep(0)
     ends.set()
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
-    async with meanwhile(work.fails(ValueError("besides"))):
+    async with background_task(work.fails(ValueError("besides"))):
         await asyncio.sleep(0)
-    await outlast([asyncio.create_task(work.fails(ValueError("outlasted")))])
+    await wait_uninterrupted([asyncio.create_task(work.fails(ValueError("outlasted")))])
     del waiter
     gc.collect()
     assert caplog.messages == []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcprun._util.json_value import equal
+from mcprun._util.json_value import json_equal
 from mcprun.tools.changes import ToolChange, compare_tools
 from tests.test_queries import JSON
 from tests.test_schema_changes import of, wholes
@@ -37,7 +37,7 @@ def test_there_is_no_change_only_if_the_tools_are_the_same(
     assert compare_tools(before, again) == []
     old, new = ({tool["name"]: tool for tool in one} for one in (before, after))
     found = compare_tools(before, after)
-    differ = {name for name in old.keys() | new.keys() if not equal(old.get(name), new.get(name))}
+    differ = {name for name in old.keys() | new.keys() if not json_equal(old.get(name), new.get(name))}
     renamed = {change.after for change in found if change.kind == "tool_renamed"}
     assert {change.tool for change in found} == differ - renamed
     assert all("\n" not in change.message and len(change.message) < 1000 for change in found)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.tools.api_schema import stand_in
-from mcprun.tools.toolset import Permit, ToolSet
+from mcprun.tools.toolset import ToolFilter, ToolSet
 from tests.support.messages_rules import refusal
 
 
@@ -142,11 +142,11 @@ def test_names_that_would_clash_stay_apart() -> None:
 def test_patterns_choose_by_the_servers_names() -> None:
     """A query's `tools` are patterns on the names that the server gives."""
     found = ToolSet.of([{"name": name, "inputSchema": {"type": "object"}} for name in ("fs.read", "fs.write", "net")])
-    assert [tool["name"] for tool in found.only(Permit(("fs.*",))).definitions] == [
+    assert [tool["name"] for tool in found.only(ToolFilter(("fs.*",))).definitions] == [
         stand_in("fs.read", 128, "-"),
         stand_in("fs.write", 128, "-"),
     ]
-    assert found.only(Permit()) is found
+    assert found.only(ToolFilter()) is found
 
 
 def test_stand_in_keys_are_used_wherever_a_schema_names_its_properties() -> None:

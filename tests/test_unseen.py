@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mcprun.checks.misspelt_keywords import KEYWORDS, misspelt
-from mcprun.tools.toolset import Permit, unmatched
+from mcprun.tools.toolset import ToolFilter, unmatched
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 
@@ -40,7 +40,7 @@ def test_misspelt_keywords_are_found_where_there_are_schemas(schema: Any, told: 
 
 def test_patterns_that_fit_no_tool() -> None:
     """Those of flags, and those of queries with the query's id."""
-    permit = Permit(allow=("read_*", "wirte_*"), deny=("delete_*",))
+    permit = ToolFilter(allow=("read_*", "wirte_*"), deny=("delete_*",))
     patterns = {("expect.never", "delete_*"): "q", ("tools", "read_?ile"): "r"}
     assert list(unmatched(permit, patterns, [{"name": "read_file"}, {"name": "write_file"}])) == [
         "--allow-tool: 'wirte_*' fits no tool of the server; mcprun tools lists them",

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.analysis.diff.repeats import Rate, fisher
-from mcprun.analysis.diff.runs import Comparison, QueryDiff
-from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, Lens
+from mcprun.analysis.diff.runs import QueryDiff, RunDiff
+from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, CompareOptions
 from mcprun.runs.run import open_transcripts, repeated
 from tests.support.cli import Result, run_mcprun, script, write_jsonl
 from tests.support.forks import Forks
@@ -57,11 +57,11 @@ def run(folder: Path, name: str, *repeats: dict[str, Any]) -> Path:
     )
 
 
-def compared(base: Path, head: Path, *aspects: str) -> tuple[list[QueryDiff], Comparison]:
+def compared(base: Path, head: Path, *aspects: str) -> tuple[list[QueryDiff], RunDiff]:
     """Compare two files of transcripts."""
     with open_transcripts(str(base)) as before, open_transcripts(str(head)) as after:
-        lens = Lens(frozenset(aspects) or DEFAULT_ASPECTS)
-        comparison = Comparison(lens, repeated=repeated(before, after))
+        lens = CompareOptions(frozenset(aspects) or DEFAULT_ASPECTS)
+        comparison = RunDiff(lens, repeated=repeated(before, after))
         return list(comparison.compare(before, after)), comparison
 
 
@@ -209,7 +209,7 @@ def test_the_order_of_repeats_means_nothing(made: list[list[dict[str, Any]]], ch
     lines = [json.dumps(transcript(repeat=number, calls=one)).encode() for number, one in enumerate(made, 1)]
     other = [*lines, *lines]
     chance.shuffle(other)
-    comparison = Comparison(repeated={"q": (len(lines), len(other))})
+    comparison = RunDiff(repeated={"q": (len(lines), len(other))})
     assert list(comparison.compare(lines, other)) == []
     assert (comparison.tally.same, comparison.tally.chance) == (1, 0)
 

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.models.message_batches import queue as batch_queue
-from mcprun.models.message_batches.queue import Flight, Room, Waiting, measured
-from mcprun.models.message_batches.submitted import Lost
-from mcprun.runs.events import Where
+from mcprun.models.message_batches.queue import ActiveQueryCount, BatchQueue, QueuedRequest, measured
+from mcprun.models.message_batches.submitted import UnconfirmedBatch
+from mcprun.runs.events import AttemptRef
 from tests.support import virtual_time
 
 
-def waiting(number: int, size: int = 1) -> Waiting:
+def waiting(number: int, size: int = 1) -> QueuedRequest:
     """Somebody's first turn."""
-    return Waiting(Where(f"q{number}"), 0, {}, size, "digest", None)
+    return QueuedRequest(AttemptRef(f"q{number}"), 0, {}, size, "digest", None)
 
 
 @given(st.integers(1, 20), st.integers(0, 20))
@@ -29,9 +29,9 @@ def test_a_wave_goes_out_when_all_wait(queries: int, landing: int) -> None:
     """Neither earlier nor later: the last one to join sends it, or the end of the last that does not."""
 
     async def run() -> None:
-        sent: list[list[Waiting]] = []
-        flight = Flight(queries + landing)
-        room = Room(flight, 600, sent.append)
+        sent: list[list[QueuedRequest]] = []
+        flight = ActiveQueryCount(queries + landing)
+        room = BatchQueue(flight, 600, sent.append)
         for number in range(queries):
             assert sent == []
             room.join(waiting(number))
@@ -50,8 +50,8 @@ def test_a_wave_does_not_wait_for_ever_for_who_works() -> None:
 
     async def run() -> None:
         clock = asyncio.get_running_loop().time
-        sent: list[tuple[float, list[Waiting]]] = []
-        room = Room(Flight(9), 10, lambda wave: sent.append((clock(), wave)))
+        sent: list[tuple[float, list[QueuedRequest]]] = []
+        room = BatchQueue(ActiveQueryCount(9), 10, lambda wave: sent.append((clock(), wave)))
         some = [waiting(number) for number in range(3)]
         room.join(some[0])
         await asyncio.sleep(9)
@@ -69,8 +69,8 @@ def test_those_whose_batch_is_out_count_as_waiting() -> None:
     """A late one does not wait for them; when their batch has ended they are at work, and waited for."""
 
     async def run() -> None:
-        sent: list[list[Waiting]] = []
-        room = Room(Flight(2), 600, sent.append)
+        sent: list[list[QueuedRequest]] = []
+        room = BatchQueue(ActiveQueryCount(2), 600, sent.append)
         first, late = waiting(0), waiting(1)
         room.join(first)
         room.send()
@@ -93,8 +93,8 @@ def test_those_who_go_on_together_make_one_wave() -> None:
     """The first one to join does not take the others, which are about to, for queries that wait for something else."""
 
     async def run() -> None:
-        sent: list[list[Waiting]] = []
-        room, free = Room(Flight(3), 600, sent.append), asyncio.Event()
+        sent: list[list[QueuedRequest]] = []
+        room, free = BatchQueue(ActiveQueryCount(3), 600, sent.append), asyncio.Event()
 
         async def one(number: int) -> None:
             room.aside(mine := object())
@@ -117,8 +117,8 @@ def test_who_does_not_wait_any_more_is_not_sent() -> None:
     """What was cancelled while it waited is not paid for."""
 
     async def run() -> None:
-        sent: list[list[Waiting]] = []
-        room = Room(Flight(9), 600, sent.append)
+        sent: list[list[QueuedRequest]] = []
+        room = BatchQueue(ActiveQueryCount(9), 600, sent.append)
         gone, there = waiting(0), waiting(1)
         room.join(gone)
         gone.answer.cancel()
@@ -136,8 +136,8 @@ def test_no_batch_is_above_the_bounds(sizes: list[int]) -> None:
     """Neither its bytes nor its requests; and each request is in one batch, in order."""
 
     async def run() -> None:
-        sent: list[list[Waiting]] = []
-        room = Room(Flight(len(sizes)), 600, sent.append)
+        sent: list[list[QueuedRequest]] = []
+        room = BatchQueue(ActiveQueryCount(len(sizes)), 600, sent.append)
         those = [waiting(number, size) for number, size in enumerate(sizes)]
         for one in those:
             room.join(one)
@@ -165,7 +165,7 @@ def test_no_request_takes_more_than_it_was_measured(body: dict[str, Any]) -> Non
 @given(st.floats(-2000, 2000), st.integers(0, 2))
 def test_a_lost_batch_is_known_by_time_and_size(seconds: float, size: int) -> None:
     """One that was created while it was sent, as clocks may differ by ten minutes, and holds as many requests."""
-    lost = Lost(datetime(2026, 1, 1, tzinfo=UTC), [{}])
+    lost = UnconfirmedBatch(datetime(2026, 1, 1, tzinfo=UTC), [{}])
     created = lost.at + timedelta(seconds=seconds)
     assert lost.may_be(created, size, 30) == (size == 1 and -600 <= (created - lost.at).total_seconds() <= 630)
     assert not lost.may_be(created, size, 30) or created >= lost.earliest

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mcprun.client.transports.framing import (
     INVALID_ANSWER,
     MALFORMED_ERROR,
-    Lines,
+    LineSplitter,
     LongLine,
     Message,
     error_text,
@@ -27,7 +27,7 @@ MOST = 2000
 def test_lines_are_what_stands_between_line_ends(parts: list[bytes], size: int) -> None:
     """However the bytes come in, the same lines come out, and what has not ended is counted."""
     data = b"\n".join(parts)
-    lines = Lines(1_000_000)
+    lines = LineSplitter(1_000_000)
     found = [line for at in range(0, len(data), size) for line in lines.feed(data[at : at + size])]
     *ended, rest = data.split(b"\n")
     assert found == ended
@@ -39,7 +39,7 @@ def test_long_lines_keep_their_ends(length: int, size: int, short: int) -> None:
     """Of a line above the bound both ends and its length are kept, and the next line is whole."""
     data = bytes(33 + number % 90 for number in range(length))
     whole = data + b"\n" + b"x" * short + b"\n"
-    lines = Lines(MOST)
+    lines = LineSplitter(MOST)
     first, second = (line for at in range(0, len(whole), size) for line in lines.feed(whole[at : at + size]))
     assert isinstance(first, LongLine)
     assert (first.length, second) == (length, b"x" * short)

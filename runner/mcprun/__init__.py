@@ -13,10 +13,10 @@ from mcprun._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from mcprun._api import Differences, compare_runs, run_batch
-    from mcprun._util.run_stop import Ending
-    from mcprun.analysis.diff.runs import QueryDiff, Tally
+    from mcprun._util.run_stop import RunStop
+    from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
     from mcprun.analysis.diff.scrub import Scrubber
-    from mcprun.analysis.diff.transcripts import Change, Lens
+    from mcprun.analysis.diff.transcripts import Change, CompareOptions
     from mcprun.engine.plan import Options
     from mcprun.errors import ErrorKind, ExitCode, McprunError, PromptsError, RunError, UsageError
     from mcprun.limits import Limits
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "_api": ("Differences", "compare_runs", "run_batch"),
-    "analysis.diff.transcripts": ("Change", "Lens"),
-    "analysis.diff.runs": ("QueryDiff", "Tally"),
-    "_util.run_stop": ("Ending",),
+    "analysis.diff.transcripts": ("Change", "CompareOptions"),
+    "analysis.diff.runs": ("QueryDiff", "DiffSummary"),
+    "_util.run_stop": ("RunStop",),
     "errors": ("ErrorKind", "ExitCode", "McprunError", "PromptsError", "RunError", "UsageError"),
     "limits": ("Limits",),
     "engine.plan": ("Options",),
@@ -44,11 +44,11 @@ __all__ = [
     "Call",
     "Change",
     "Check",
+    "CompareOptions",
+    "DiffSummary",
     "Differences",
-    "Ending",
     "ErrorKind",
     "ExitCode",
-    "Lens",
     "Limits",
     "McprunError",
     "Options",
@@ -56,8 +56,8 @@ __all__ = [
     "QueryDiff",
     "Run",
     "RunError",
+    "RunStop",
     "Scrubber",
-    "Tally",
     "ToolChange",
     "Transcript",
     "UsageError",

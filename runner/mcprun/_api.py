@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.analysis.diff.repeats import ALPHA
-from mcprun.analysis.diff.runs import Comparison, QueryDiff, Tally
-from mcprun.analysis.diff.transcripts import Lens
+from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
+from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.config.option_table import ALPHA as ALPHA_KIND
 from mcprun.engine.plan import Options, make_plan
 from mcprun.engine.resume import Resume
-from mcprun.engine.run import run_plan
+from mcprun.engine.run import execute
 from mcprun.errors import UsageError
 from mcprun.option_kinds import checked, type_name
 from mcprun.runs.events import Event
@@ -38,7 +38,7 @@ class Differences:
 
     queries: tuple[QueryDiff, ...]
     tools: tuple[ToolChange, ...]
-    tally: Tally
+    tally: DiffSummary
 
 
 async def run_batch(
@@ -48,7 +48,7 @@ async def run_batch(
     *,
     resume: Run | str | PathLike[str] | None = None,
     watch: Callable[[Event], None] = lambda _: None,
-    ending: Ending | None = None,
+    ending: RunStop | None = None,
 ) -> Run:
     """Run the queries of a prompts file, or queries themselves, against a server; give the run, which is on disk.
 
@@ -59,7 +59,7 @@ async def run_batch(
     A run that could not go on has an `error` in its record, and `record.exit_code` says what the command would exit
     with. Raises `UsageError` when nothing was run: wrong options, a bad prompts file, nobody to ask.
     """
-    for name, value, kinds in (("resume", resume, Run | str | PathLike), ("ending", ending, Ending)):
+    for name, value, kinds in (("resume", resume, Run | str | PathLike), ("ending", ending, RunStop)):
         if not isinstance(value, kinds | None):
             raise UsageError(f"{name} can't be {type_name(value)}")
     if not callable(watch):
@@ -67,12 +67,12 @@ async def run_batch(
     earlier = None if resume is None else Resume(resume if isinstance(resume, Run) else Run.read_record(fspath(resume)))
     plan = make_plan(prompts, server, Options() if options is None else options, resume=earlier)
     with plan.prompts:
-        result = await run_plan(plan, watch, ending)
+        result = await execute(plan, watch, ending)
     return Run(result.path, result.record)
 
 
 def compare_runs(
-    base: str | PathLike[str], head: str | PathLike[str], lens: Lens | None = None, *, alpha: float = ALPHA
+    base: str | PathLike[str], head: str | PathLike[str], lens: CompareOptions | None = None, *, alpha: float = ALPHA
 ) -> Differences:
     """Compare two runs (folders, or files of transcripts), as far as the `lens` says that it counts.
 
@@ -80,9 +80,9 @@ def compare_runs(
     a pass rate to count. Raises `UsageError` when they can't be compared.
     """
     alpha = checked("alpha", ALPHA_KIND, alpha)
-    if not isinstance(lens, Lens | None):
+    if not isinstance(lens, CompareOptions | None):
         raise UsageError(f"lens must be an object of type mcprun.Lens, not {type_name(lens)}")
     with open_transcripts(fspath(base)) as before, open_transcripts(fspath(head)) as after:
-        comparison = Comparison(lens or Lens(), repeated=repeated(before, after), alpha=alpha)
+        comparison = RunDiff(lens or CompareOptions(), repeated=repeated(before, after), alpha=alpha)
         tools = comparison.tools(before.tools, after.tools)
         return Differences(tuple(comparison.compare(before, after)), tuple(tools), comparison.tally)

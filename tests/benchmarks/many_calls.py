@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mcprun.analysis.diff.runs import Comparison
-from mcprun.analysis.diff.transcripts import Lens, align
+from mcprun.analysis.diff.runs import RunDiff
+from mcprun.analysis.diff.transcripts import CompareOptions, align
 from mcprun.checks.calls import any_order
 from mcprun.checks.expect import ExpectedCall
 from mcprun.runs.records import Call
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 from tests.benchmarks.ratios import Figure, compare
 
 CALLS = 10_000
@@ -37,7 +37,8 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
         base, head = calls(before), calls(after)
         yield timed(f"align: inputs {name}", lambda base=base, head=head: list(align(base, head)), rounds)  # type: ignore[misc]
         lines = [transcript(base)], [transcript(head)]
-        yield timed(f"diff: inputs {name}", lambda lines=lines: list(Comparison(Lens()).compare(*lines)), rounds)  # type: ignore[misc]
+        yield timed(f"diff: inputs {name}", lambda lines=lines: list(RunDiff(CompareOptions()).compare(*lines)), rounds)  # type: ignore[misc]
+    show = ValueFormatter()
     for name, expected, result in (
         ("inputs that all differ", lambda at: {"input": {"x": CALLS - 1 - at}}, str),
         ("results that all differ", lambda at: {"result": {"n": at}}, lambda at: f'{{"n": {at}}}'),
@@ -46,7 +47,7 @@ def figures(folder: Path, rounds: int) -> Iterator[Figure]:
     ):
         wanted = [ExpectedCall.model_validate({"tool": "t", **expected(at)}) for at in range(CALLS)]
         made = [Call.model_validate(one) for one in calls(lambda at: at, result)]
-        yield timed(f"any_order: {name}", lambda wanted=wanted, made=made: any_order(wanted, made, Show()), rounds)  # type: ignore[misc]
+        yield timed(f"any_order: {name}", lambda expected=wanted, calls=made: any_order(expected, calls, show), rounds)  # type: ignore[misc]
 
 
 def timed(name: str, do: Callable[[], object], rounds: int) -> Figure:

@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
-from mcprun.report.data import Against, Facts
+from mcprun.report.data import BaselineData, RunData
 from mcprun.runs.records import Call, Check, ErrorInfo, ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
-from mcprun.runs.repeats import summed_up
-from mcprun.runs.totals import Tally
+from mcprun.runs.repeats import summarize_repeats
+from mcprun.runs.totals import RunTotals
 
 EVIL = "\x1b[2J<b>&\"'|`@me ]]> --> ##[error]x\r\n::error::y \u202e\ufffe\U0001f600 ``` [a](javascript:b) www.x.de"
 """Text as a hostile server would have it."""
@@ -35,10 +35,14 @@ def transcript(
 
 
 def facts(
-    *transcripts: Transcript, required: float | None = None, log: str = "", against: Against | None = None, **more: Any
-) -> Facts:
+    *transcripts: Transcript,
+    required: float | None = None,
+    log: str = "",
+    against: BaselineData | None = None,
+    **more: Any,
+) -> RunData:
     """Make the facts of a run with these transcripts; those of the same query are its repeats."""
-    tally = Tally()
+    tally = RunTotals()
     verdicts: dict[str, dict[Verdict, int]] = {}
     for one in transcripts:
         tally.add(one)
@@ -50,12 +54,12 @@ def facts(
         "model": ModelRecord(kind="script", name="script", chosen="asked for"),
         "counts": tally.counts(), "seconds": 1.5,
         "repeats": [
-            summed_up(name, counted, required) for name, counted in verdicts.items()
+            summarize_repeats(name, counted, required) for name, counted in verdicts.items()
             if sum(counted.values()) > 1 or required is not None
         ],
     }  # fmt: skip
     record = RunRecord(**(given | more))
-    return Facts(record, lambda: iter(transcripts), "outputs/run", tally.counts(), log=log, against=against)
+    return RunData(record, lambda: iter(transcripts), "outputs/run", tally.counts(), log=log, against=against)
 
 
 EXCUSED = facts(transcript("q"), transcript("q", Verdict.FAILED, repeat=2), required=0.5)
@@ -63,7 +67,7 @@ EXCUSED = facts(transcript("q"), transcript("q", Verdict.FAILED, repeat=2), requ
 
 
 @st.composite
-def runs(draw: st.DrawFn) -> Facts:
+def runs(draw: st.DrawFn) -> RunData:
     """Any run that can be: finished, ended early, killed, with repeats and without, against a baseline and alone."""
     names = draw(st.lists(st.text(min_size=1, max_size=5), max_size=4, unique=True))
     error = draw(st.none() | st.sampled_from([ErrorKind.BUDGET, ErrorKind.SERVER_START, ErrorKind.CANCELLED]))
@@ -75,7 +79,7 @@ def runs(draw: st.DrawFn) -> Facts:
         for name in names
         for repeat in range(1, repeats + 1)
     ]
-    against = draw(st.none() | st.builds(Against, st.just("base"), st.integers(0, 2), st.just("1 changed")))
+    against = draw(st.none() | st.builds(BaselineData, st.just("base"), st.integers(0, 2), st.just("1 changed")))
     return facts(
         *told,
         required=draw(st.none() | st.sampled_from([0.3, 0.5, 1.0])),

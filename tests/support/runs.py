@@ -21,7 +21,7 @@ from mcprun.runs.records import (
     Turn,
     Verdict,
 )
-from mcprun.runs.totals import Tally
+from mcprun.runs.totals import RunTotals
 
 JsonObject = dict[str, Any]
 
@@ -101,7 +101,7 @@ def write_run(
 ) -> Path:
     """Write a run's folder, without a trace where none is given; `more` goes into `run.json`."""
     path.mkdir()
-    tally, count = Tally(), 0
+    tally, count = RunTotals(), 0
     with (path / "transcripts.jsonl").open("w", encoding="utf-8") as stream:
         for one in transcripts:
             tally.add(one)

@@ -11,7 +11,7 @@ from typing import assert_type
 import mcprun
 
 
-async def running(ending: mcprun.Ending, options: mcprun.Options) -> None:
+async def running(ending: mcprun.RunStop, options: mcprun.Options) -> None:
     """What `run_batch` takes and gives."""
     run = await mcprun.run_batch("prompts.jsonl", "server.py", options, watch=lambda event: None, ending=ending)
     assert_type(run, mcprun.Run)
@@ -28,11 +28,11 @@ async def running(ending: mcprun.Ending, options: mcprun.Options) -> None:
 
 def comparing(head: mcprun.Run) -> None:
     """What `compare_runs` takes and gives."""
-    differences = mcprun.compare_runs("baseline", head.path, mcprun.Lens(), alpha=0.01)
+    differences = mcprun.compare_runs("baseline", head.path, mcprun.CompareOptions(), alpha=0.01)
     assert_type(differences, mcprun.Differences)
     assert_type(differences.queries, tuple[mcprun.QueryDiff, ...])
     assert_type(differences.tools, tuple[mcprun.ToolChange, ...])
-    assert_type(differences.tally, mcprun.Tally)
+    assert_type(differences.tally, mcprun.DiffSummary)
     mcprun.compare_runs("baseline")  # type: ignore[call-arg]
 
 

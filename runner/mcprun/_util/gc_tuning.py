@@ -65,11 +65,11 @@ _runs = _Settled()
 
 
 @contextmanager
-def growing() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep the collector away while modules are imported, which make many objects and no garbage.
 
-    Afterwards it leaves alone what there is, until the last `settled` ends: else it would look through all of it at
-    once.
+    Afterwards it leaves alone what there is, until the last `gc_tuned_for_run` ends: else it would look through all of
+    it at once.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -82,7 +82,7 @@ def growing() -> Iterator[None]:
 
 
 @contextmanager
-def settled(*, is_shared: bool = False) -> Iterator[None]:
+def gc_tuned_for_run(*, is_shared: bool = False) -> Iterator[None]:
     """Keep the collector away from all that is there already, and let it come less often, for as long as a run.
 
     It comes sooner where the process `is_shared` with a server. Where runs go on at the same time, the first has it

@@ -12,7 +12,7 @@ from typing import Any
 JsonObject = dict[str, Any]
 
 
-def equal(one: Any, other: Any) -> bool:
+def json_equal(one: Any, other: Any) -> bool:
     """Return whether two JSON values are equal, at any depth."""
     todo = [(one, other)]  # a server's value may have more levels than Python has frames
     while todo:
@@ -33,10 +33,10 @@ def equal(one: Any, other: Any) -> bool:
     return True
 
 
-def same(one: Any, other: Any) -> bool:
-    """Return what `equal` does, sooner where values are equal and nested less deeply than Python's stack."""
+def json_same(one: Any, other: Any) -> bool:
+    """Return what `json_equal` does, sooner where values are equal and nested less deeply than Python's stack."""
     # What is equal in Python is nearly always written alike, which takes a tenth of the time to find out.
-    return bool(one == other and repr(one) == repr(other)) or equal(one, other)
+    return bool(one == other and repr(one) == repr(other)) or json_equal(one, other)
 
 
 def plain(value: Any) -> Any:

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from mcprun._util.tasks import outlast
+from mcprun._util.tasks import wait_uninterrupted
 from mcprun.errors import ErrorKind, RunError
 
 
-class Ending:
+class RunStop:
     """How a run ends before it is done. Use it from the run's own event loop.
 
     `reason` is the first that was given: once there is one, no further query is started. Those in flight end by
@@ -96,7 +96,7 @@ class Ending:
             await asyncio.wait({work})
         except asyncio.CancelledError:
             self.end(RunError(ErrorKind.CANCELLED, "the run was cancelled"))
-            await outlast({work})
+            await wait_uninterrupted({work})
             raise
         if not (work.cancelled() and self._is_cut):
             work.result()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 
-async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run coroutines concurrently. If one fails, or the caller is cancelled, cancel the others and wait for them.
 
     Raises the first error in the order of `work`. Unlike `asyncio.TaskGroup` it never cancels the task that waits:
@@ -28,7 +28,7 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
         if left := [task for task in tasks if not task.done()]:
             for task in left:
                 task.cancel()
-            if cancelled := await outlast(left):
+            if cancelled := await wait_uninterrupted(left):
                 raise cancelled
     for task in tasks:
         if not task.cancelled() and (error := task.exception()):
@@ -36,19 +36,19 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 @asynccontextmanager
-async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def background_task(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run a coroutine during the context, and cancel it at its end. Its errors are not raised."""
     task = asyncio.create_task(work)
     try:
         yield
     finally:
         task.cancel()
-        cancelled = await outlast({task})
+        cancelled = await wait_uninterrupted({task})
         if cancelled:
             raise cancelled
 
 
-async def outlast(
+async def wait_uninterrupted(
     tasks: Collection[asyncio.Future[Any]], seconds: float | None = None
 ) -> asyncio.CancelledError | None:
     """Wait for tasks to end, for at most so many seconds, however often the caller is cancelled.

@@ -19,7 +19,7 @@ Decision = Literal["yes", "no", "always"]
 """What the person says; `always` is for this tool, until the end."""
 
 
-class Person(Protocol):
+class Approver(Protocol):
     """Who talks to the model: what the chat tells it, and asks of it."""
 
     def hear(self, text: str) -> None:
@@ -38,7 +38,7 @@ class Person(Protocol):
 class Approval:
     """Asks a `person` about calls, one at a time; what is shown is cleaned of secrets."""
 
-    def __init__(self, ask: Ask, person: Person, redactor: Redactor) -> None:
+    def __init__(self, ask: Ask, person: Approver, redactor: Redactor) -> None:
         self._ask = ask
         self._person = person
         self._redactor = redactor

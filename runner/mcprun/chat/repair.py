@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from mcprun.client.session import Answer
+from mcprun.client.session import ToolResult
 from mcprun.engine.conversation import Conversation
 from mcprun.engine.tool_loop import ANSWERED, call_of
 from mcprun.runs.records import Turn
@@ -18,7 +18,7 @@ from mcprun.tools.results import error_result, tool_result
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Checkpoint:
     """Where a conversation stood: how many messages and turns it had, and how often the server had asked something."""
 
     messages: int
@@ -31,7 +31,7 @@ class Place:
         return cls(len(conversation.messages), len(conversation.turns), len(conversation.asked))
 
 
-def mend(conversation: Conversation, start: Place, *, told: str, why: str) -> bool:
+def close_interrupted_turn(conversation: Conversation, start: Checkpoint, *, told: str, why: str) -> bool:
     """Bring the exchange that began at `start` to an end, and tell whether anything of it is left.
 
     What is whole stays as it is. Calls without an answer are `told` to the model as errors; `why` the exchange ended
@@ -59,7 +59,7 @@ def _answer(conversation: Conversation, told: str) -> None:
     if not under_way:
         results = [tool_result(use["id"], error_result(NOT_MADE)) for use in uses]
     else:
-        cut = Answer(error_result(told))
+        cut = ToolResult(error_result(told))
         answers = [under_way.answers.get(event.call, cut) for event in under_way.calls]
         turn = len(conversation.turns) - 1
         made = [call_of(event, answer) for event, answer in zip(under_way.calls, answers, strict=True)]

@@ -10,20 +10,20 @@ from mcprun._util.json_value import JsonObject
 from mcprun.checks.matchers import is_matcher
 from mcprun.limits import MAX_TURNS
 from mcprun.runs.records import Asked, Call, Transcript
-from mcprun.tools.refusals import refusal_of
+from mcprun.tools.refusals import user_refusal
 
 _NOTHING = "(nothing)"
 """What a script says where the model said nothing: it must answer each message of the user."""
 
 
-def saved_query(transcript: Transcript) -> JsonObject:
+def query_from_conversation(transcript: Transcript) -> JsonObject:
     """Make the line of a prompts file that asks the same again.
 
     The turns become its `script`, so that it runs without a model, and the calls its expectations, with their inputs.
     Calls that the user refused or stopped become neither. There is no script where an input holds a `$from`, which
     would stand for something else in one. What could not be completed is only asked.
     """
-    calls = [call for call in transcript.calls if not refusal_of(call)]
+    calls = [call for call in transcript.calls if not user_refusal(call)]
     line: JsonObject = {"id": transcript.id}
     line["prompts" if isinstance(transcript.prompt, list) else "prompt"] = transcript.prompt
     if transcript.system:
@@ -74,7 +74,7 @@ def _answers(transcript: Transcript) -> Iterator[list[tuple[str, Sequence[Call]]
     turn = 0
     for message in transcript.messages:
         if message["role"] == "assistant":
-            calls = [call for call in transcript.calls if call.turn == turn and not refusal_of(call)]
+            calls = [call for call in transcript.calls if call.turn == turn and not user_refusal(call)]
             if answer is not None:
                 answer.append((_said(message["content"]), calls))
             turn += 1

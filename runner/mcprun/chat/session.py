@@ -20,23 +20,23 @@ from mcprun._util.deadline import Deadline
 from mcprun._util.json_io import encoded
 from mcprun._util.json_text import finite, loads
 from mcprun._util.json_value import JsonObject
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun._util.surrogates import well_formed
 from mcprun.chat.approval import Approval
-from mcprun.chat.repair import Place, mend
-from mcprun.chat.save import saved_query
+from mcprun.chat.repair import Checkpoint, close_interrupted_turn
+from mcprun.chat.save import query_from_conversation
 from mcprun.client.session import described
-from mcprun.engine.attempts import Attempts
+from mcprun.engine.attempts import QueryExecutor
 from mcprun.engine.conversation import Conversation
 from mcprun.engine.recorder import Recorder
-from mcprun.engine.run import Plan
+from mcprun.engine.run import RunPlan
 from mcprun.engine.tool_loop import ANSWERED
 from mcprun.errors import ErrorKind, QueryError, RunError, describe
-from mcprun.prompts.file import PromptsFile, Select, read_prompts
+from mcprun.prompts.file import PromptsFile, QueryFilter, read_prompts
 from mcprun.prompts.query import Query, parse_query
 from mcprun.prompts.source import as_file
 from mcprun.runs.directory import mark_latest
-from mcprun.runs.events import ExchangeEnd, QueryEnd, ToolCall, Warned, Where
+from mcprun.runs.events import AttemptRef, ExchangeEnd, QueryEnd, ToolCall, WarningEvent
 from mcprun.runs.records import RunRecord, ServerRecord, Transcript
 from mcprun.tools.refusals import STOPPED
 from mcprun.tools.toolset import ToolSet
@@ -73,10 +73,12 @@ class _Talk:
     transcript: Transcript | None = None
 
 
-class Chat:
+class ChatSession:
     """A live chat. One message at a time is answered; `stop` may be called meanwhile."""
 
-    def __init__(self, plan: Plan, recorder: Recorder, attempts: Attempts, approval: Approval, ending: Ending) -> None:
+    def __init__(
+        self, plan: RunPlan, recorder: Recorder, attempts: QueryExecutor, approval: Approval, ending: RunStop
+    ) -> None:
         self._plan = plan
         self._recorder = recorder
         self._attempts = attempts
@@ -139,7 +141,7 @@ class Chat:
         The conversation can go on however the answer ends: what is unfinished is mended, or taken back.
         """
         talk, text = self._talk, well_formed(text)
-        start, began = Place.of(talk.conversation), time.monotonic()
+        start, began = Checkpoint.of(talk.conversation), time.monotonic()
         self._exchange = asyncio.create_task(self._answer(text, talk))
         try:
             await asyncio.wait({self._exchange})
@@ -149,7 +151,7 @@ class Chat:
             await asyncio.wait({task})
         is_stopped, error = task.result() if not task.cancelled() else (True, None)
         stop = "stopped" if is_stopped else str(error.kind) if error else talk.conversation.stop
-        is_kept = mend(talk.conversation, start, told=_told(error), why=_why(stop, error))
+        is_kept = close_interrupted_turn(talk.conversation, start, told=_told(error), why=_why(stop, error))
         if is_kept:
             talk.said.append(text)
         talk.seconds += time.monotonic() - began
@@ -164,7 +166,7 @@ class Chat:
         """End the conversation, and begin another one."""
         talk = self._talk
         if talk.transcript:
-            self._recorder.emit(QueryEnd(where=Where(talk.id), seconds=talk.seconds, transcript=talk.transcript))
+            self._recorder.emit(QueryEnd(where=AttemptRef(talk.id), seconds=talk.seconds, transcript=talk.transcript))
             self._talk = self._next()
 
     def _next(self) -> _Talk:
@@ -191,7 +193,7 @@ class Chat:
                 with conversation.waiting_for("a server"):
                     self._server = await stack.enter_async_context(self._attempts.servers.lease(alone=True))
                 async with deadline:
-                    await loop.converse(query, self._server, Where(talk.id), conversation, deadline, [text])
+                    await loop.converse(query, self._server, AttemptRef(talk.id), conversation, deadline, [text])
         except (QueryError, RunError) as error:
             return False, error
         except TimeoutError:
@@ -201,7 +203,9 @@ class Chat:
             return True, None
         except Exception as error:  # noqa: BLE001  a fault in one answer must not end the chat
             message = f"a fault of mcprun itself: {describe(error)}"
-            self._recorder.emit(Warned(where=Where(talk.id), message=message, traceback=traceback.format_exc()))
+            self._recorder.emit(
+                WarningEvent(where=AttemptRef(talk.id), message=message, traceback=traceback.format_exc())
+            )
             return False, QueryError(ErrorKind.FAULT, message)
         return False, None
 
@@ -223,7 +227,7 @@ class Chat:
         self._failed = self._failed | {talk.id} if error else self._failed - {talk.id}
         is_first = not self._lines
         self._lines[talk.id] = _line_of(self._plan.redactor.value(transcript))
-        self._recorder.emit(ExchangeEnd(where=Where(talk.id), seconds=talk.seconds, transcript=transcript))
+        self._recorder.emit(ExchangeEnd(where=AttemptRef(talk.id), seconds=talk.seconds, transcript=transcript))
         with self.prompts as prompts:
             self._recorder.prompted(prompts)
         if is_first:
@@ -237,7 +241,7 @@ class Chat:
             try:
                 conversation.checks = self._attempts.checks(query, conversation, seconds)
             except Exception as fault:  # noqa: BLE001  one answer must not end the chat
-                error = self._attempts.fault("the conversation could not be judged", fault, Where(query.id))
+                error = self._attempts.fault("the conversation could not be judged", fault, AttemptRef(query.id))
         return self._attempts.transcript(query, 1, 1, conversation, error)
 
 
@@ -246,12 +250,12 @@ def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:
     if lines := list(lines):
         return read_prompts(NAME, kept=as_file(lines))
     nothing = io.BytesIO()
-    return PromptsFile(NAME, hashlib.sha256(b"").hexdigest(), {}, 0, 0, 0, nothing, Select())
+    return PromptsFile(NAME, hashlib.sha256(b"").hexdigest(), {}, 0, 0, 0, nothing, QueryFilter())
 
 
 def _line_of(transcript: Transcript) -> JsonObject:
     """Return a line of a prompts file that repeats a query, without its calls if these can't be written as one."""
-    line: JsonObject = finite(saved_query(transcript))
+    line: JsonObject = finite(query_from_conversation(transcript))
     try:
         parse_query(loads(encoded(line)))
     except (ValueError, RecursionError):

@@ -7,10 +7,10 @@ from dataclasses import replace
 from mcprun._util.json_value import JsonObject
 from mcprun.chat.session import prompts_of
 from mcprun.engine.plan import Options, check_api, manner_of, offers_of, reach
-from mcprun.engine.run import Plan
+from mcprun.engine.run import RunPlan
 from mcprun.errors import UsageError
-from mcprun.models.select import Account, choose
-from mcprun.tools.toolset import Permit
+from mcprun.models.select import Credentials, choose
+from mcprun.tools.toolset import ToolFilter
 
 _NOBODY = (
     "needs a model that can answer anything: set ANTHROPIC_API_KEY (in the environment or in .env) for Claude, or name"
@@ -19,12 +19,12 @@ _NOBODY = (
 )
 
 
-def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> Plan:
+def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> RunPlan:
     """Read what is asked, and the files that it names. Raises `UsageError`, also when nobody could answer.
 
     `arguments` is what the user wrote, as `run.json` keeps it.
     """
-    account = Account.find()
+    account = Credentials.find()
     spec = options.model or account.model
     account = account.at_clouds(spec, None, options.base_url)
     target, redactor = reach(server, options, account)
@@ -38,14 +38,14 @@ def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> Plan
     if model.record.kind in ("script", "replay"):
         raise UsageError(f"the model is {model.record.name} ({model.record.chosen}), and a chat {_NOBODY}")
     check_api(model)
-    return Plan(
+    return RunPlan(
         prompts=prompts_of([]),
         target=target,
         protocol=options.protocol,
         model=replace(model, manner=manner_of(options)),
         limits=options.limits,
         system=options.system,
-        permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
+        permit=ToolFilter(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
         offers=offers_of(options),
         out=options.out,
         redactor=redactor,

@@ -14,14 +14,14 @@ from mcprun.checks.call_index import CallIndex
 from mcprun.checks.expect import ExpectedCall
 from mcprun.checks.matchers import fits
 from mcprun.runs.records import Call
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 from mcprun.tools.results import result_text
 
 Found = dict[int, int]
 """The number of an expected call, and the number of the call that fits it."""
 
 
-def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Show) -> tuple[Found, str]:
+def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFormatter) -> tuple[Found, str]:
     """These calls and no others, in this order. Give what fits, and a message where that is not all."""
     for number, (wanted, call) in enumerate(zip(expected, calls, strict=False)):
         if why := mismatch(wanted, call, show):
@@ -33,7 +33,7 @@ def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Show) -
     return {number: number for number in range(len(calls))}, ""
 
 
-def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Show) -> tuple[Found, str]:
+def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFormatter) -> tuple[Found, str]:
     """These calls in this order; others may have come between."""
     found: Found = {}
     at = 0
@@ -46,7 +46,7 @@ def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Show
     return found, ""
 
 
-def any_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Show) -> tuple[Found, str]:
+def any_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFormatter) -> tuple[Found, str]:
     """These calls in any order, each another one; others may have been made as well.
 
     Expected calls that say the same are matched together, and so are calls that fit the same of them.
@@ -115,7 +115,7 @@ def suits(wanted: ExpectedCall, call: Call, results: Sequence[Any] | None = None
     )
 
 
-def mismatch(wanted: ExpectedCall, call: Call, show: Show) -> str:
+def mismatch(wanted: ExpectedCall, call: Call, show: ValueFormatter) -> str:
     """Return how a call differs from the one expected; empty if it does not."""
     if not _is_called(wanted, call):
         exactly = " exactly" if wanted.exact_input else ""
@@ -168,7 +168,7 @@ def _ambiguity(text: str) -> str:
     return ""
 
 
-def _missing(number: int, wanted: ExpectedCall, calls: Sequence[Call], at: int, show: Show) -> str:
+def _missing(number: int, wanted: ExpectedCall, calls: Sequence[Call], at: int, show: ValueFormatter) -> str:
     """Describe what came in a missing call's place: the same tool called otherwise, the next call, or nothing."""
     left = calls[at:]
     instead = next((call for call in left if call.tool == wanted.tool), left[0] if left else None)

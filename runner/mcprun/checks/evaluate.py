@@ -15,7 +15,7 @@ from mcprun.checks import calls as call_checks
 from mcprun.checks.expect import Expect, ExpectedText
 from mcprun.evaluation import bounded
 from mcprun.runs.records import Call, Check
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 
 ENDED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons with which a model has ended its turn by itself."""
@@ -42,7 +42,9 @@ class Outcome:
     denied: Set[int] = frozenset()
 
 
-def check_all(expect: Expect, outcome: Outcome, show: Show, *, allow_tool_errors: bool = False) -> list[Check]:
+def check_all(
+    expect: Expect, outcome: Outcome, show: ValueFormatter, *, allow_tool_errors: bool = False
+) -> list[Check]:
     """Check a conversation. Every query is checked for having ended and for calls that failed.
 
     Raises `EvaluationError` if a pattern or a schema runs out of time.
@@ -50,7 +52,7 @@ def check_all(expect: Expect, outcome: Outcome, show: Show, *, allow_tool_errors
     return list(_checks(expect, outcome, show, allow_tool_errors or expect.tool_errors == "allow"))
 
 
-def _checks(expect: Expect, outcome: Outcome, show: Show, allow_tool_errors: bool) -> Iterator[Check]:
+def _checks(expect: Expect, outcome: Outcome, show: ValueFormatter, allow_tool_errors: bool) -> Iterator[Check]:
     calls = outcome.calls
     yield check_ended(outcome.stop)
     found: call_checks.Found = {}
@@ -77,7 +79,7 @@ def check_ended(stop: str) -> Check:
     return _check("ended", stop in ENDED, f"expected the model to end its turn, got {stop}")
 
 
-def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: Show) -> Check:
+def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: ValueFormatter) -> Check:
     """No call came back as an error, but for those whose numbers are `wanted`."""
     wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number not in wanted]
     told = "; ".join(
@@ -92,7 +94,7 @@ def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
     return dict.fromkeys(denied, "may be used") | dict.fromkeys(unlisted, "the server lists")
 
 
-def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], show: Show) -> Check:
+def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], show: ValueFormatter) -> Check:
     """Check that no call failed because its tool can't be used. Allowed errors are only those that tools answer with.
 
     `unusable` maps the number of a call to what its tool should have been: `may be used`, `the server lists`.
@@ -105,7 +107,7 @@ def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], show: Show)
     return _check("tool_errors", not wrong, told)
 
 
-def check_never(patterns: Sequence[str], calls: Sequence[Call], show: Show) -> Check:
+def check_never(patterns: Sequence[str], calls: Sequence[Call], show: ValueFormatter) -> Check:
     """No tool was called whose name fits one of the patterns."""
     for number, call in enumerate(calls):
         if pattern := next((pattern for pattern in patterns if fits(call.tool, (pattern,))), None):
@@ -113,7 +115,7 @@ def check_never(patterns: Sequence[str], calls: Sequence[Call], show: Show) -> C
     return _check("never", True)
 
 
-def check_text(expected: ExpectedText, text: str, show: Show) -> Iterator[Check]:
+def check_text(expected: ExpectedText, text: str, show: ValueFormatter) -> Iterator[Check]:
     """The model's last words are what was expected of them."""
     got = f"got {show.text(text)}"
     for part in expected.contains or ():

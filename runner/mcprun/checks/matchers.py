@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from mcprun._util.json_value import equal
+from mcprun._util.json_value import json_equal
 from mcprun.evaluation import bounded
 from mcprun.evaluation.patterns import compile_pattern
 
@@ -51,7 +51,7 @@ def fits(expected: Any, got: Any, *, exact: bool = False) -> bool:
             and len(expected) == len(got)
             and all(fits(one, other, exact=exact) for one, other in zip(expected, got, strict=True))
         )
-    return equal(expected, got)
+    return json_equal(expected, got)
 
 
 def is_matcher(value: Any) -> bool:
@@ -89,7 +89,7 @@ def _matches(matcher: dict[str, Any], got: Any, exact: bool) -> bool:
         case {"$approx": number}:
             return _is_finite(got) and _is_near(got, number, matcher.get("within"))
         case {"$equals": value}:
-            return equal(value, got)
+            return json_equal(value, got)
     return True
 
 

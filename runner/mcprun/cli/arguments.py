@@ -22,7 +22,7 @@ from mcprun.config.option_table import KEYS
 from mcprun.config.project import environment
 from mcprun.engine.plan import Options, make_plan
 from mcprun.engine.resume import Resume
-from mcprun.engine.run import Plan
+from mcprun.engine.run import RunPlan
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import Limits
 from mcprun.prompts.patterns import files_of
@@ -44,7 +44,7 @@ _LIMITS = {field.name: KEYS[field.name] for field in fields(Limits)}
 """The flag of each limit."""
 
 
-def plan_of(ctx: click.Context) -> Plan:
+def plan_from_context(ctx: click.Context) -> RunPlan:
     """Read the arguments of `mcprun batch`, and the files that they name. Raises `UsageError`, also click's."""
     try:
         return _plan(ctx)
@@ -55,7 +55,7 @@ def plan_of(ctx: click.Context) -> Plan:
         raise
 
 
-def _plan(ctx: click.Context) -> Plan:
+def _plan(ctx: click.Context) -> RunPlan:
     given = ctx.params
     _take_up(ctx)
     _check(ctx)

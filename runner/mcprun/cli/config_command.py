@@ -51,7 +51,7 @@ class Sources:
     server_args: list[str] = field(default_factory=list)
 
 
-class Configured(DiscreetCommand):
+class ConfigurableCommand(DiscreetCommand):
     """Takes what is not on the command line from the environment, else from the project's file.
 
     With `only`, nothing but those parameters may be set.
@@ -121,7 +121,7 @@ class Configured(DiscreetCommand):
         return values
 
 
-class ServerCommand(Configured, run_options.WithServerArgs):
+class ServerCommand(ConfigurableCommand, run_options.WithServerArgs):
     """One that starts a server, whose arguments may be set as well: `server-args`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -183,7 +183,7 @@ def is_in_file(ctx: click.Context, name: str) -> bool:
 
 def shown(ctx: click.Context) -> Iterable[tuple[str, Any, str]]:
     """Give each parameter's key, value and source, as `--show-config` tells them. Secrets are not looked at here."""
-    assert isinstance(ctx.command, Configured)  # noqa: S101
+    assert isinstance(ctx.command, ConfigurableCommand)  # noqa: S101
     resumed = ctx.params.get("resume")
     for key, param in ctx.command.settable().items():
         name = param.name or key
@@ -205,7 +205,7 @@ def _known(parent: click.Context | None) -> dict[str, click.Parameter]:
     return {
         key: param
         for command in commands.values()
-        if isinstance(command, Configured)
+        if isinstance(command, ConfigurableCommand)
         for key, param in command.settable().items()
     }
 

@@ -13,7 +13,7 @@ import click
 from mcprun.cli.options.report import REPORT_FORMS
 from mcprun.errors import UsageError, describe
 from mcprun.report import output
-from mcprun.report.data import Against, gather
+from mcprun.report.data import BaselineData, gather
 from mcprun.report.github import commands
 from mcprun.report.workflow_commands import is_on
 from mcprun.report.write import HTML, STDOUT, add_outputs, add_summary, write_page_of, write_report
@@ -38,7 +38,7 @@ class Reports:
         """Whether one of them goes to stdout, which leaves no place there for anything else."""
         return STDOUT in self.files.values()
 
-    def write(self, run: Run, against: Against | None = None) -> None:
+    def write(self, run: Run, against: BaselineData | None = None) -> None:
         """Write them all. Raises `UsageError` with every one that can't be written; the others are there."""
         if not self.files and not self.github:
             return
@@ -63,7 +63,7 @@ class Reports:
         if problems:
             raise UsageError("; ".join(problems))
 
-    def written(self, run: Run, against: Against | None = None) -> bool:
+    def written(self, run: Run, against: BaselineData | None = None) -> bool:
         """Write them all, and the outputs of a workflow's step, at the end of a run. Return whether all are written.
 
         Problems are printed and change nothing about the run. `--no-github` does not leave out the outputs: they print

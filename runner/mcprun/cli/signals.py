@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mcprun._util.operating_system import on_stop_signals
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.client.transports.process import hurry
 from mcprun.errors import ErrorKind, RunError
 from mcprun.evaluation import bounded
 from mcprun.limits import BATCH_REGRET_SECONDS
 
 if TYPE_CHECKING:
-    from mcprun.engine.run import Result
+    from mcprun.engine.run import RunResult
 
 T = TypeVar("T")
 
@@ -55,14 +55,14 @@ class Signals:
     Of a run that `is_batched` nothing in flight would end soon, and all of it is found again by who goes on.
     """
 
-    def __init__(self, ending: Ending, note: Callable[[str], None], *, is_batched: bool = False) -> None:
+    def __init__(self, ending: RunStop, note: Callable[[str], None], *, is_batched: bool = False) -> None:
         self.last = 0
         self._interrupts = 0
         self._is_batched = is_batched
         self._ending = ending
         self._note = note
 
-    async def heeded(self, run: Coroutine[Any, Any, Result]) -> Result:
+    async def heeded(self, run: Coroutine[Any, Any, RunResult]) -> RunResult:
         """Await a run, and hand on to it what comes."""
         on_stop_signals(self._take, self._cut_short)
         return await run

@@ -24,11 +24,11 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import WARNING as LONG_INTEGER
 from mcprun._util.long_integers import approximated, holds_long_integer
 from mcprun._util.tasks import retrieve
-from mcprun.client.request_owner import Askers, Caller, Offers, Owner, Response
+from mcprun.client.request_owner import ActiveQueries, ClientFeatures, ClientResponse, PendingCall, RequestOwner
 from mcprun.evaluation.bounded import EvaluationError, evaluated
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
 from mcprun.prompts.elicitation import by_policy
-from mcprun.runs.events import CallRetry, Emit, Progressed, ServerAsked, ServerLogged, ToolsChanged, Warned
+from mcprun.runs.events import CallRetry, Emit, ServerLogged, ServerRequest, ToolProgress, ToolsChanged, WarningEvent
 from mcprun.tools.results import result_text
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _SHOWN = 1000
 """Characters of a server's message that the trace holds."""
 
 
-class Desk:
+class ClientCallbacks:
     """The client's side of a session with the server that has this `number`, as the SDK calls it.
 
     `clean` replaces what must not be seen; `nobodys` counts, for the whole run, what was told as of no query.
@@ -46,9 +46,9 @@ class Desk:
     """
 
     def __init__(
-        self, number: int, offers: Offers, emit: Emit, clean: Callable[[str], str], nobodys: Counter[str]
+        self, number: int, offers: ClientFeatures, emit: Emit, clean: Callable[[str], str], nobodys: Counter[str]
     ) -> None:
-        self.askers = Askers()
+        self.askers = ActiveQueries()
         self.is_stale = False
         self.list_clock: Deadline | None = None
         self._number = number
@@ -78,7 +78,7 @@ class Desk:
     async def list_roots(self, context: ClientRequestContext) -> mcp_types.ListRootsResult | mcp_types.ErrorData:
         """Answer `roots/list`, which is the same for all queries."""
         del context
-        self._tell(self._owner(), ServerAsked(server=self._number, kind="roots"))
+        self._tell(self._owner(), ServerRequest(server=self._number, kind="roots"))
         return mcp_types.ListRootsResult.model_validate({"roots": list(self._offers.roots)})
 
     async def log(self, params: mcp_types.LoggingMessageNotificationParams) -> None:
@@ -97,7 +97,7 @@ class Desk:
     def tools_changed(self) -> None:
         """Note that the tools must be listed again before the next query, if that is not known yet."""
         known, self.is_stale = self.is_stale, True
-        if not known and self._has_room(Owner(), "tools_changed"):
+        if not known and self._has_room(RequestOwner(), "tools_changed"):
             self._emit(ToolsChanged(server=self._number))
 
     def finite(self, value: T, what: str) -> T:
@@ -116,7 +116,7 @@ class Desk:
             )
         return cast("T", finite(value))
 
-    def progress(self, caller: Caller | None, clock: Deadline) -> ProgressFnT:
+    def progress(self, caller: PendingCall | None, clock: Deadline) -> ProgressFnT:
         """Return the handler of a request's progress notifications. Those that increase reset its `clock`.
 
         MCP, "Progress" and "Timeouts". The first `MAX_PROGRESS` of a `caller` are events.
@@ -135,7 +135,7 @@ class Desk:
             caller.progress += 1
             if caller.progress <= MAX_PROGRESS:
                 self._emit(
-                    Progressed(
+                    ToolProgress(
                         where=caller.asker.where,
                         turn=caller.turn,
                         call=caller.call,
@@ -148,7 +148,7 @@ class Desk:
 
         return took
 
-    def retried(self, caller: Caller | None, tool: str, problem: str, wait: float) -> None:
+    def retried(self, caller: PendingCall | None, tool: str, problem: str, wait: float) -> None:
         """Emit that a call is sent once more after `wait` seconds."""
         event = CallRetry(server=self._number, call=None, tool=tool, problem=problem, wait=wait)
         if caller:
@@ -164,38 +164,38 @@ class Desk:
         """Emit a warning, but only once in a run."""
         self._nobodys[message] += 1
         if self._nobodys[message] == 1:
-            self._emit(Warned(message=message))
+            self._emit(WarningEvent(message=message))
 
-    def refused(self, caller: Caller | None, error: MCPError) -> None:
+    def refused(self, caller: PendingCall | None, error: MCPError) -> None:
         """Tell of the URLs for whose sake a call was refused (MCP 2025-11-25, "URL Elicitation Required Error")."""
         if error.code != mcp_types.URL_ELICITATION_REQUIRED or caller is None:
             return
         with suppress(ValidationError):
             required = mcp_types.ElicitationRequiredErrorData.model_validate(error.data, by_name=False)
             for asked in required.elicitations:
-                event = ServerAsked(
+                event = ServerRequest(
                     server=self._number,
                     kind="elicitation",
                     message=self._shown(asked.message),
                     url=self._shown(asked.url),
                     reason="the call was refused until somebody has been there",
                 )
-                self._tell(Owner(caller.asker, caller, is_sure=True), event)
+                self._tell(RequestOwner(caller.asker, caller, is_sure=True), event)
 
-    def _owner(self) -> Owner:
+    def _owner(self) -> RequestOwner:
         """Attribute the request that is being handled."""
         owner = self.askers.owner()
         self.askers.has_asked |= owner.caller is None
         return owner
 
-    async def _answered(self, kind: str, request: JsonObject) -> Response:
+    async def _answered(self, kind: str, request: JsonObject) -> ClientResponse:
         """Route a request to the query it belongs to, and emit an event."""
         owner, started = self._owner(), time.monotonic()
         response = await self._response(owner, kind, request)
         result = response.result or {}
         self._tell(
             owner,
-            ServerAsked(
+            ServerRequest(
                 seconds=time.monotonic() - started,
                 server=self._number,
                 kind=kind,
@@ -212,17 +212,17 @@ class Desk:
         self._warn(kind, owner, response)
         return response
 
-    async def _response(self, owner: Owner, kind: str, request: JsonObject) -> Response:
+    async def _response(self, owner: RequestOwner, kind: str, request: JsonObject) -> ClientResponse:
         if owner.asker is None:
             if kind == "elicitation":
                 try:
                     result, reason = await evaluated(lambda: by_policy(self._offers.elicit, request))
                 except EvaluationError as error:
                     result, reason = {"action": "decline"}, str(error)
-                return Response(result=result, reason=reason)
-            return Response(reason="it can't be told which query it is for")
+                return ClientResponse(result=result, reason=reason)
+            return ClientResponse(reason="it can't be told which query it is for")
         if not self._has_room(owner, "requests"):
-            return Response(reason=f"a query is asked {MAX_ASKED} times at most")
+            return ClientResponse(reason=f"a query is asked {MAX_ASKED} times at most")
         answering = asyncio.ensure_future(
             owner.asker.answer(kind, request, owner.caller, is_sure=owner.is_sure),
         )
@@ -235,9 +235,9 @@ class Desk:
                 await asyncio.wait({answering})
             finally:
                 answering.cancel()
-        return Response(reason="the query was over first") if answering.cancelled() else answering.result()
+        return ClientResponse(reason="the query was over first") if answering.cancelled() else answering.result()
 
-    def _tell(self, owner: Owner, event: ServerAsked | ServerLogged) -> None:
+    def _tell(self, owner: RequestOwner, event: ServerRequest | ServerLogged) -> None:
         """Emit an event, with whose it is, unless too much has been told already."""
         if not self._has_room(owner, event.name):
             return
@@ -245,13 +245,13 @@ class Desk:
             event = replace(event, turn=owner.caller.turn, call=owner.caller.call)
         self._emit(replace(event, where=owner.asker.where if owner.asker else None))
 
-    def _has_room(self, owner: Owner, name: str) -> bool:
+    def _has_room(self, owner: RequestOwner, name: str) -> bool:
         is_here = owner.asker is not None and owner.asker in self.askers
         counts = self.askers.counts(owner.asker) if owner.asker and is_here else self._nobodys
         counts[name] += 1
         return counts[name] <= MAX_ASKED
 
-    def _warn(self, kind: str, owner: Owner, response: Response) -> None:
+    def _warn(self, kind: str, owner: RequestOwner, response: ClientResponse) -> None:
         """Say once in a run what a user may not expect."""
         if kind == "elicitation" and self._offers.elicit == "decline" and not owner.is_sure and not response.reason:
             message = "the server asks its user for something, which is declined: see --elicit, and the trace"
@@ -287,5 +287,5 @@ def _text(content: JsonObject | list[JsonObject] | None) -> str | None:
     return result_text(content if isinstance(content, list) else [content])
 
 
-def _error(response: Response) -> mcp_types.ErrorData:
+def _error(response: ClientResponse) -> mcp_types.ErrorData:
     return mcp_types.ErrorData(code=response.code, message=response.told)

@@ -9,7 +9,7 @@ import mcp_types
 
 from mcprun._util.json_value import JsonObject
 from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES, ItemList, read_page
-from mcprun.client.session import NoResult, Server, repeated
+from mcprun.client.session import RequestFailed, ServerSession, repeated
 from mcprun.limits import MAX_TOOL_PAGES
 
 _NAMED = 10
@@ -26,21 +26,25 @@ def _ignore(message: str) -> None:
     del message
 
 
-async def list_prompts(server: Server, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
+async def list_prompts(server: ServerSession, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
     """List the prompts, as the wire has them; each page may take so many seconds.
 
     A malformed one is left out, and `on_malformed` is called with a message that names it. A server without prompts
-    has none. Raises `NoResult` if the list can't be read, `QueryError` (`server_died`) if the server is gone.
+    has none. Raises `RequestFailed` if the list can't be read, `QueryError` (`server_died`) if the server is gone.
     """
     return await _pages(server, mcp_types.ListPromptsRequest, PROMPTS, seconds, on_malformed)
 
 
-async def list_resources(server: Server, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
+async def list_resources(
+    server: ServerSession, seconds: float, on_malformed: OnMalformed = _ignore
+) -> list[JsonObject]:
     """List the resources, as `list_prompts` does."""
     return await _pages(server, mcp_types.ListResourcesRequest, RESOURCES, seconds, on_malformed)
 
 
-async def list_templates(server: Server, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
+async def list_templates(
+    server: ServerSession, seconds: float, on_malformed: OnMalformed = _ignore
+) -> list[JsonObject]:
     """List the templates of resources, as `list_prompts` does."""
     return await _pages(server, mcp_types.ListResourceTemplatesRequest, TEMPLATES, seconds, on_malformed)
 
@@ -53,7 +57,7 @@ def names(items: Iterable[JsonObject], key: str) -> str:
 
 
 async def _pages(
-    server: Server, request: Any, listed: ItemList, seconds: float, on_malformed: OnMalformed
+    server: ServerSession, request: Any, listed: ItemList, seconds: float, on_malformed: OnMalformed
 ) -> list[JsonObject]:
     if not server.has("prompts" if listed is PROMPTS else "resources"):
         return []
@@ -65,12 +69,12 @@ async def _pages(
         asked = request(params=mcp_types.PaginatedRequestParams(cursor=cursor))
         try:
             page = read_page(listed, await server.request(asked, what, seconds))
-        except NoResult as error:
+        except RequestFailed as error:
             if error.code == mcp_types.METHOD_NOT_FOUND:  # many servers have resources, and no templates of them
                 return found
             raise
         except ValueError as error:
-            raise NoResult(f"the server sent an invalid result: {error}", "invalid result") from None
+            raise RequestFailed(f"the server sent an invalid result: {error}", "invalid result") from None
         for one in page.malformed:
             mark = ":" if one.rule == "ignored" else ""
             on_malformed(f"{listed.what} {one.item!r}{mark} {one.message}")
@@ -81,4 +85,4 @@ async def _pages(
         if not cursor or cursor in seen:
             return found
         seen.add(cursor)
-    raise NoResult(f"{what} does not end: {MAX_TOOL_PAGES} pages were read", "endless list")
+    raise RequestFailed(f"{what} does not end: {MAX_TOOL_PAGES} pages were read", "endless list")

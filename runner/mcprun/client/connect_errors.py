@@ -13,14 +13,14 @@ from pydantic import ValidationError
 
 from mcprun._util.deadline import Deadline
 from mcprun._util.network import proxy_of
-from mcprun.client.connection import Link
-from mcprun.client.server_log import Stderr
+from mcprun.client.connection import Connection
+from mcprun.client.server_log import ServerStderr
 from mcprun.client.session import first_problem
 from mcprun.client.target import HttpTarget, StdioTarget, Target, has_folder
 from mcprun.client.traffic import Traffic
 from mcprun.client.transports.framing import error_text
 from mcprun.client.transports.http_failure import Delivery
-from mcprun.client.transports.process import Ahead
+from mcprun.client.transports.process import PrestartedServer
 from mcprun.errors import ErrorKind, RunError
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
@@ -36,12 +36,12 @@ class Progress:
     a protocol was agreed on.
     """
 
-    stderr: Stderr
+    stderr: ServerStderr
     clock: Deadline
-    ahead: Ahead | None = None
+    ahead: PrestartedServer | None = None
     step: str = "it to start"
     delivery: Delivery = field(default_factory=Delivery)
-    link: Link | None = None
+    link: Connection | None = None
     traffic: Traffic | None = None
     unprobed: float | None = None
     has_agreed: bool = False
@@ -70,7 +70,7 @@ class Progress:
         self.unprobed = seconds
 
 
-def explained(error: Exception, progress: Progress, target: Target, refusal: str) -> RunError:
+def connect_error(error: Exception, progress: Progress, target: Target, refusal: str) -> RunError:
     """Say why a target was not reached within its time; `refusal` is why it lets nobody in, if that is known."""
     kind, message = ErrorKind.SERVER_START, ""
     refusal = refusal or (_REFUSED if progress.refused == _UNAUTHORIZED else "")

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
-from mcprun._util.tasks import outlast, retrieve
+from mcprun._util.tasks import retrieve, wait_uninterrupted
 
 T = TypeVar("T")
 
@@ -22,14 +22,14 @@ _CANCEL_SECONDS = 2.0
 """What is left to a connection that does not end by itself."""
 
 
-class Link:
+class Connection:
     """One connection: opened once, and over when it is closed or when the other side is gone.
 
     `is_down` tells that it ended without our doing, and `reason` why, if the transport knows. `over` is called once,
     when all of it has been cleaned away.
     """
 
-    def __init__(self, over: Callable[[Link], None]) -> None:
+    def __init__(self, over: Callable[[Connection], None]) -> None:
         self.is_down = False
         self.reason = ""
         self._is_closing = False
@@ -65,7 +65,7 @@ class Link:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             task.cancel()
-            await outlast({task}, _CLOSE_SECONDS)
+            await wait_uninterrupted({task}, _CLOSE_SECONDS)
             raise
         if ready.done():
             return ready.result()
@@ -100,10 +100,10 @@ class Link:
         """
         if self._task is None:
             return
-        cancelled = await outlast({self._task}, _CLOSE_SECONDS)
+        cancelled = await wait_uninterrupted({self._task}, _CLOSE_SECONDS)
         if not self._task.done():
             self._task.cancel()
-            cancelled = await outlast({self._task}, _CANCEL_SECONDS) or cancelled
+            cancelled = await wait_uninterrupted({self._task}, _CANCEL_SECONDS) or cancelled
         if cancelled:
             raise cancelled
 

@@ -23,29 +23,29 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from mcprun._util.deadline import Deadline
 from mcprun._util.surrogates import WARNING
 from mcprun._version import __version__
-from mcprun.client.auth.httpx_auth import Authorizer
+from mcprun.client.auth.httpx_auth import OAuthAuth
 from mcprun.client.auth.token_store import TokenStore
-from mcprun.client.callbacks import Desk
-from mcprun.client.connect_errors import Progress, explained
-from mcprun.client.connection import Link
+from mcprun.client.callbacks import ClientCallbacks
+from mcprun.client.connect_errors import Progress, connect_error
+from mcprun.client.connection import Connection
 from mcprun.client.in_process import contained, contained_tasks
 from mcprun.client.raw_results import RawResults
-from mcprun.client.request_owner import Offers
-from mcprun.client.server_log import ServerLog, Stderr
-from mcprun.client.session import Server
-from mcprun.client.subscriptions import heed, say_log_level
+from mcprun.client.request_owner import ClientFeatures
+from mcprun.client.server_log import ServerLog, ServerStderr
+from mcprun.client.session import ServerSession
+from mcprun.client.subscriptions import set_log_level, subscribe_tool_changes
 from mcprun.client.target import HttpTarget, InProcessTarget, StdioTarget, Target, brings_authorization
 from mcprun.client.tool_listing import ListedTools, list_tools, relisted
 from mcprun.client.traffic import Traffic
 from mcprun.client.transports.http_failure import HttpFailure, begin_delivery
 from mcprun.client.transports.http_reports import Reports
 from mcprun.client.transports.legacy_sse import legacy_sse
-from mcprun.client.transports.process import Ahead
+from mcprun.client.transports.process import PrestartedServer
 from mcprun.client.transports.stdio import Stdio
 from mcprun.client.transports.streamable_http import streamable_http
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import AUTO, LEGACY, MAX_CALL_SECONDS, MAX_NOISE, MODERN
-from mcprun.runs.events import Emit, Noise, ServerExit, ServerStart, SessionRenewed, StrayAnswer, Warned
+from mcprun.runs.events import Emit, Noise, ServerExit, ServerStart, SessionRenewed, StrayAnswer, WarningEvent
 from mcprun.runs.warn_once import WarnOnce
 from mcprun.tools.toolset import ToolSet, changes
 
@@ -69,9 +69,9 @@ class _Found:
 
     client: Client
     listed: ListedTools
-    link: Link
-    stderr: Stderr
-    desk: Desk
+    link: Connection
+    stderr: ServerStderr
+    desk: ClientCallbacks
 
 
 class Connector:
@@ -91,8 +91,8 @@ class Connector:
         most: int,
         emit: Emit,
         protocol: str = AUTO,
-        offers: Offers | None = None,
-        ahead: Ahead | None = None,
+        offers: ClientFeatures | None = None,
+        ahead: PrestartedServer | None = None,
         most_seconds: float = MAX_CALL_SECONDS,
     ) -> None:
         self._target = target
@@ -108,16 +108,16 @@ class Connector:
         self._tools: ToolSet | None = None
         self._listed: ListedTools | None = None
         self._noise = 0
-        self._offers = offers or Offers()
+        self._offers = offers or ClientFeatures()
         self._most_seconds = most_seconds
         self._ahead = ahead if ahead and ahead.is_there else None
         self._nobodys: Counter[str] = Counter()
         self._refused: set[tuple[str, int]] = set()
-        self._auth: Authorizer | None = None
+        self._auth: OAuthAuth | None = None
         if isinstance(target, HttpTarget) and not brings_authorization(target):
-            self._auth = Authorizer(target, TokenStore.find(), log.redactor, emit)
+            self._auth = OAuthAuth(target, TokenStore.find(), log.redactor, emit)
 
-    async def connect(self) -> Server:
+    async def connect(self) -> ServerSession:
         """Start or reach a server; whoever asked for it closes it.
 
         Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with the end of its stderr.
@@ -133,10 +133,10 @@ class Connector:
             await found.link.close()
             raise
 
-        async def relist(server: Server) -> ToolSet | None:
+        async def relist(server: ServerSession) -> ToolSet | None:
             return await relisted(found.client, server, self._seconds, self._emit)
 
-        server = Server(
+        server = ServerSession(
             number, found.client, tools, found.link, found.stderr, found.desk, relist, most_seconds=self._most_seconds
         )
         self._emit(
@@ -152,7 +152,7 @@ class Connector:
         )
         return server
 
-    async def _start(self, number: int, ahead: Ahead | None) -> _Found:
+    async def _start(self, number: int, ahead: PrestartedServer | None) -> _Found:
         """Connect within the deadline, and try once more what an older server may understand.
 
         A server that exits on the probe for newer protocols is started again; one at a URL that refuses to be posted
@@ -185,7 +185,7 @@ class Connector:
                     self._target, progress.delivery = before, delivery
                     raise refusal from None
         except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
-            raise explained(error, progress, self._target, self._refusal()) from None
+            raise connect_error(error, progress, self._target, self._refusal()) from None
 
     def _older(self, progress: Progress) -> Target | None:
         """Return how to reach a target that may be an older server; None if it has agreed on a protocol."""
@@ -199,11 +199,11 @@ class Connector:
     async def _open(self, number: int, mode: str, progress: Progress) -> _Found:
         stderr = progress.stderr
 
-        def over(link: Link) -> None:
+        def over(link: Connection) -> None:
             self._emit(ServerExit(server=number, died=link.is_down, log_offset=self._log.offset))
 
-        link = progress.link = Link(over)
-        desk = Desk(number, self._offers, self._emit, self._log.redactor.text, self._nobodys)
+        link = progress.link = Connection(over)
+        desk = ClientCallbacks(number, self._offers, self._emit, self._log.redactor.text, self._nobodys)
 
         async def enter(stack: AsyncExitStack) -> _Found:
             progress.delivery = begin_delivery()
@@ -217,9 +217,9 @@ class Connector:
                 raise RunError(ErrorKind.SERVER_START, message)
             progress.has_agreed = True
             if progress.unprobed and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:
-                self._emit(Warned(message=_unprobed(progress.unprobed)))
-            await say_log_level(client, self._offers.log_level)
-            await stack.enter_async_context(heed(client, desk))
+                self._emit(WarningEvent(message=_unprobed(progress.unprobed)))
+            await set_log_level(client, self._offers.log_level)
+            await stack.enter_async_context(subscribe_tool_changes(client, desk))
             desk.is_stale = False
             listed = (await list_tools(client, desk.warn_once)).finite(desk)
             desk.list_clock = None
@@ -234,10 +234,12 @@ class Connector:
             before, self._listed = self._tools, listed
             self._tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
             if before and (told := changes(before.listed, self._tools.listed)):
-                self._emit(Warned(message=f"the server's tools are not what they were before it was restarted: {told}"))
+                self._emit(
+                    WarningEvent(message=f"the server's tools are not what they were before it was restarted: {told}")
+                )
         return self._tools
 
-    def _client(self, mode: str, server: Any, desk: Desk) -> Client:
+    def _client(self, mode: str, server: Any, desk: ClientCallbacks) -> Client:
         return Client(
             server,
             mode=mode,
@@ -253,7 +255,7 @@ class Connector:
         )
 
     def _reached(
-        self, number: int, mode: str, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk
+        self, number: int, mode: str, stack: AsyncExitStack, progress: Progress, link: Connection, desk: ClientCallbacks
     ) -> Any:
         """Return what the SDK's client speaks to: a server in this process itself, for others a transport."""
         if isinstance(self._target, InProcessTarget):
@@ -269,7 +271,7 @@ class Connector:
                 self._emit(StrayAnswer(server=number, text=message))
             self._nobodys[f"stray {is_taken}"] += 1
             if self._nobodys[f"stray {is_taken}"] == 1:
-                self._emit(Warned(message=message))
+                self._emit(WarningEvent(message=message))
 
         probe_s = min(DISCOVER_TIMEOUT_SECONDS, self._seconds * _PROBE_SHARE)
         traffic = progress.traffic = Traffic(
@@ -285,7 +287,9 @@ class Connector:
         transport = self._transport(number, stack, progress, link, desk)
         return RawResults().between(traffic.watched(transport, link.ended))
 
-    def _transport(self, number: int, stack: AsyncExitStack, progress: Progress, link: Link, desk: Desk) -> Any:
+    def _transport(
+        self, number: int, stack: AsyncExitStack, progress: Progress, link: Connection, desk: ClientCallbacks
+    ) -> Any:
         match self._target:
             case StdioTarget() as target:
                 if progress.ahead:
@@ -309,7 +313,7 @@ class Connector:
                     url, headers, max_bytes=self._most, connect_s=self._seconds, reports=reports, auth=self._auth
                 )
 
-    def _reports(self, number: int, desk: Desk, link: Link) -> Reports:
+    def _reports(self, number: int, desk: ClientCallbacks, link: Connection) -> Reports:
         """Record what happens to an HTTP connection."""
 
         def renewed(status: int, seconds: float) -> None:
@@ -321,7 +325,7 @@ class Connector:
             if (what, failure.status) not in self._refused:
                 self._refused.add((what, failure.status))
                 told = self._log.redactor.text(failure.message())[:_SHOWN]
-                self._emit(Warned(message=f"the server refused {what}: {told}"))
+                self._emit(WarningEvent(message=f"the server refused {what}: {told}"))
 
         return Reports(lost=link.ended, renewed=renewed, refused=refused, replaced=self._replaced)
 

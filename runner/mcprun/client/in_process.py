@@ -23,7 +23,7 @@ from mcp.server import MCPServer, Server
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp_types import INTERNAL_ERROR
 
-from mcprun._util.tasks import outlast
+from mcprun._util.tasks import wait_uninterrupted
 
 _SHOWN = 300
 """Characters of an exception that a message shows."""
@@ -54,7 +54,7 @@ async def _contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> 
         await asyncio.wait({task})
     except asyncio.CancelledError:
         task.cancel()
-        await outlast({task})
+        await wait_uninterrupted({task})
         raise
     result, error = task.result()
     if error is None or isinstance(error, Exception):

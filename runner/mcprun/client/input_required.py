@@ -33,7 +33,7 @@ def asks_for_input(result: JsonObject) -> bool:
     return result.get("resultType") == "input_required"
 
 
-async def finished(session: ClientSession, result: JsonObject, resend: Resend) -> JsonObject:
+async def resolve_input_required(session: ClientSession, result: JsonObject, resend: Resend) -> JsonObject:
     """Answer a server's questions, one after the other, until a call has its result; give that.
 
     Raises `RoundsError`, `pydantic.ValidationError` for questions that can't be read, and what `resend` raises.

@@ -11,14 +11,14 @@ from mcprun._util.json_value import JsonObject
 from mcprun.client.catalog import list_prompts, list_resources, list_templates
 from mcprun.client.connector import Connector
 from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES
-from mcprun.client.request_owner import Offers
+from mcprun.client.request_owner import ClientFeatures
 from mcprun.client.sdk_logging import sdk_logs
 from mcprun.client.server_log import ServerLog
-from mcprun.client.session import NoResult, Server, described
+from mcprun.client.session import RequestFailed, ServerSession, described
 from mcprun.client.target import Target, warnings_of
 from mcprun.errors import QueryError, RunError
 from mcprun.limits import AUTO, MAX_LOG_BYTES, MAX_RESULT_BYTES
-from mcprun.runs.events import Event, Warned
+from mcprun.runs.events import Event, WarningEvent
 from mcprun.runs.records import ServerRecord
 from mcprun.runs.redaction import Redactor
 from mcprun.tools.snapshot import Catalog, in_order, sorted_catalog
@@ -30,7 +30,7 @@ async def list_server(
     seconds: float,
     watch: Callable[[Event], None] = lambda _: None,
     protocol: str = AUTO,
-    offers: Offers | None = None,
+    offers: ClientFeatures | None = None,
 ) -> ServerRecord:
     """Connect to a server, and give what it says, tools sorted by name, without secrets.
 
@@ -48,7 +48,7 @@ async def list_all(
     seconds: float,
     watch: Callable[[Event], None] = lambda _: None,
     protocol: str = AUTO,
-    offers: Offers | None = None,
+    offers: ClientFeatures | None = None,
     *,
     lists_all: bool = True,
     warns_malformed: bool = True,
@@ -63,7 +63,7 @@ async def list_all(
         watch(redactor.value(event))
 
     def warn(message: str) -> None:
-        emit(Warned(message=message))
+        emit(WarningEvent(message=message))
 
     for warning in warnings_of(target):
         warn(warning)
@@ -87,11 +87,11 @@ async def list_all(
     record = redactor.value(described(server))
     told = sorted_catalog(redactor.value(found)) if found else None
     for message in redactor.take_warnings():
-        watch(Warned(message=message))
+        watch(WarningEvent(message=message))
     return record.model_copy(update={"tools": in_order(record.tools)}), told
 
 
-async def list_catalog(server: Server, seconds: float, warn: Callable[[str], None]) -> Catalog:
+async def list_catalog(server: ServerSession, seconds: float, warn: Callable[[str], None]) -> Catalog:
     """List prompts, resources and templates. If one list fails, the others are listed all the same.
 
     A list may take so many seconds, all of its pages together. Progress starts them anew, as with a call.
@@ -110,7 +110,7 @@ async def list_catalog(server: Server, seconds: float, warn: Callable[[str], Non
                 lists[name] = await read(server, seconds, warn)
         except TimeoutError:
             failed[name] = f"{listed.method} failed: it was not done {clock.limit}"
-        except (NoResult, QueryError) as error:
+        except (RequestFailed, QueryError) as error:
             failed[name] = f"{listed.method} failed: {error}"
         finally:
             server.desk.list_clock = None

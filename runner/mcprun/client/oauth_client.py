@@ -74,7 +74,7 @@ def as_kept(option: str, text: str, variables: Mapping[str, str]) -> str:
     return f"{_FROM_ENVIRONMENT}{variable}" if variables.get(variable, "").strip() == text else REDACTED
 
 
-def machine(
+def client_from_options(
     variables: Mapping[str, str],
     *,
     client_id: str | None,

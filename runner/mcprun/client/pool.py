@@ -9,11 +9,11 @@ from typing import Self
 
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from mcprun._util.tasks import outlast, together
+from mcprun._util.tasks import gather_or_cancel, wait_uninterrupted
 from mcprun.client.connector import Connector
-from mcprun.client.session import Server
+from mcprun.client.session import ServerSession
 from mcprun.errors import ErrorKind, QueryError, RunError
-from mcprun.runs.events import Emit, ServerRestart, Where
+from mcprun.runs.events import AttemptRef, Emit, ServerRestart
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
 """The wait before a restart, when the one before brought nobody through a query: doubled each time."""
@@ -22,7 +22,7 @@ _LATE_SECONDS = 1.0
 """What is waited for late answers to calls that were given up: some servers answer as soon as they are told."""
 
 
-class Pool:
+class ServerPool:
     """Live servers, lent to queries. `size` of them are shared; with `fresh`, each query gets a new one instead.
 
     `restarts` is how often, in the whole run, a shared server that died is started again. One that died may not have
@@ -35,7 +35,7 @@ class Pool:
         self._fresh = fresh
         self._restarts = self._left = restarts
         self._places = [_Place() for _ in range(1 if fresh else size)]
-        self._started: list[Server] = []
+        self._started: list[ServerSession] = []
         self._changed = asyncio.Condition()
         self._servers_ask = False
 
@@ -48,7 +48,7 @@ class Pool:
         await self._fill(first)
         (self.first,) = self._started
         try:
-            await together(self._fill(place) for place in others)
+            await gather_or_cancel(self._fill(place) for place in others)
         except BaseException:
             await self._close()
             raise
@@ -63,7 +63,7 @@ class Pool:
         return self.first.protocol in MODERN_PROTOCOL_VERSIONS
 
     @asynccontextmanager
-    async def lease(self, *, alone: bool = False, where: Where | None = None) -> AsyncIterator[Server]:
+    async def lease(self, *, alone: bool = False, where: AttemptRef | None = None) -> AsyncIterator[ServerSession]:
         """Lend a server for the length of a query: the one with the fewest queries, `alone` or with others.
 
         A dead one is replaced first; so is one that may ask the query at `where` on behalf of another query's call.
@@ -111,7 +111,7 @@ class Pool:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _alive(self, place: _Place, *, alone: bool, where: Where | None) -> Server:
+    async def _alive(self, place: _Place, *, alone: bool, where: AttemptRef | None) -> ServerSession:
         """Return the place's server. Start a new one if it is dead, with back-off, as long as there are restarts."""
         async with place.lock:
             if await self._may_confuse(place, alone=alone, where=where):
@@ -132,7 +132,7 @@ class Pool:
                         raise
             return place.server
 
-    async def _may_confuse(self, place: _Place, *, alone: bool, where: Where | None) -> bool:
+    async def _may_confuse(self, place: _Place, *, alone: bool, where: AttemptRef | None) -> bool:
         """Return whether a server may ask for a call that was given up, and the query at `where` would be asked.
 
         That query has answers of its own (`alone`), or servers have been seen to ask. With others there as well, no
@@ -168,7 +168,7 @@ class Pool:
         return f"the server died again after it was restarted {times}, which is all that --restarts allows"
 
     @asynccontextmanager
-    async def _fresh_server(self) -> AsyncIterator[Server]:
+    async def _fresh_server(self) -> AsyncIterator[ServerSession]:
         spare, self._places[0].server = self._places[0].server, None
         server = spare  # the one that was started to see whether it starts is as fresh as any
         if server is None or server.dead:
@@ -188,7 +188,7 @@ class Pool:
 
     async def _close(self) -> None:
         # Each has its bounds, and one whose closing is cancelled before it has begun would stay.
-        if cancelled := await outlast([asyncio.create_task(server.close()) for server in self._started]):
+        if cancelled := await wait_uninterrupted([asyncio.create_task(server.close()) for server in self._started]):
             raise cancelled
 
 
@@ -196,7 +196,7 @@ class _Place:
     """Where a shared server stands: who uses it, who waits to have it alone, how often in a row it failed."""
 
     def __init__(self) -> None:
-        self.server: Server | None = None
+        self.server: ServerSession | None = None
         self.users = 0
         self.wanted = 0
         self.alone = False

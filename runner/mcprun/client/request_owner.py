@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
-from mcprun.runs.events import Where
+from mcprun.runs.events import AttemptRef
 from mcprun.runs.records import Usage
 
 REFUSED = -1
@@ -29,7 +29,7 @@ REFUSAL = "nobody answers this here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class ClientResponse:
     """What a request is answered with: the `result` of the wire, or, where there is none, a JSON-RPC error.
 
     `reason` says for people why it is no more than that; `told` is what the server hears of it. `usage`, `model` and
@@ -50,7 +50,7 @@ LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "a
 
 
 @dataclass(frozen=True, slots=True)
-class Offers:
+class ClientFeatures:
     """What is offered to servers that ask: they list more tools then.
 
     `elicit` says how requests of no query's own answers are answered: `decline`, `defaults` or `script`. With
@@ -64,15 +64,17 @@ class Offers:
     log_level: LogLevel | None = None
 
 
-class Asker(Protocol):
+class RequestHandler(Protocol):
     """One try at a query, to its servers: it answers what is asked on its behalf."""
 
     @property
-    def where(self) -> Where:
+    def where(self) -> AttemptRef:
         """Which one it is."""
         ...
 
-    async def answer(self, kind: str, request: JsonObject, caller: Caller | None, *, is_sure: bool) -> Response:
+    async def answer(
+        self, kind: str, request: JsonObject, caller: PendingCall | None, *, is_sure: bool
+    ) -> ClientResponse:
         """Answer an elicitation or a sampling (`kind`), whose `params` are `request`.
 
         `caller` is the call that it is asked for, where that is known. Not `is_sure`: it is this query's because no
@@ -82,14 +84,14 @@ class Asker(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Caller:
+class PendingCall:
     """One call in flight, or (`call` is `None`) the request for a prompt or resource.
 
     `clock` bounds it, and is paused while its server waits for an answer. `deadline` is the query's, and is paused
     while its server asks to wait. `progress` counts the server's notifications of it.
     """
 
-    asker: Asker
+    asker: RequestHandler
     turn: int
     call: int | None
     clock: Deadline
@@ -102,15 +104,15 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class RequestOwner:
     """Whose a request is: the query's, the call's where that is known, and whether that is sure."""
 
-    asker: Asker | None = None
-    caller: Caller | None = None
+    asker: RequestHandler | None = None
+    caller: PendingCall | None = None
     is_sure: bool = False
 
 
-_CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
+_CALLER: ContextVar[PendingCall | None] = ContextVar("caller", default=None)
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class _Stay:
 
 
 @dataclass(eq=False, slots=True)
-class Askers:
+class ActiveQueries:
     """Who talks to one server. `is_alone` tells that nobody else will, for as long as somebody does.
 
     `has_asked` is set once the server has asked for something without naming a call.
@@ -130,13 +132,13 @@ class Askers:
 
     is_alone: bool = False
     has_asked: bool = False
-    _here: dict[Asker, _Stay] = field(default_factory=dict)
-    _given_up: dict[int | str, Where] = field(default_factory=dict)
+    _here: dict[RequestHandler, _Stay] = field(default_factory=dict)
+    _given_up: dict[int | str, AttemptRef] = field(default_factory=dict)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
-    _calls: list[Caller] = field(default_factory=list)
+    _calls: list[PendingCall] = field(default_factory=list)
 
     @contextmanager
-    def attend(self, asker: Asker) -> Iterator[None]:
+    def attend(self, asker: RequestHandler) -> Iterator[None]:
         """Answer for a query as long as the context lasts; what is still being answered then is called off."""
         self._here[asker] = _Stay()
         try:
@@ -145,19 +147,19 @@ class Askers:
             for call_off in self._here.pop(asker).call_off:
                 call_off()
 
-    def __contains__(self, asker: Asker | None) -> bool:
+    def __contains__(self, asker: RequestHandler | None) -> bool:
         return asker in self._here
 
-    def when_gone(self, asker: Asker, call_off: Callable[[], object]) -> None:
+    def when_gone(self, asker: RequestHandler, call_off: Callable[[], object]) -> None:
         """Have something called off when the query is over."""
         self._here[asker].call_off.append(call_off)
 
-    def counts(self, asker: Asker) -> Counter[str]:
+    def counts(self, asker: RequestHandler) -> Counter[str]:
         """Give what was counted of a query that is here, by the name of an event."""
         return self._here[asker].counts
 
     @contextmanager
-    def calling(self, caller: Caller | None) -> Iterator[None]:
+    def calling(self, caller: PendingCall | None) -> Iterator[None]:
         """Note that a call is in flight."""
         if caller is None:
             yield
@@ -185,11 +187,11 @@ class Askers:
         self._given_up.clear()
         self._answered.set()
 
-    def has_left(self, where: Where) -> bool:
+    def has_left(self, where: AttemptRef) -> bool:
         """Return whether the server may still be busy with a call that another query than `where` has given up."""
         return any(other != where for other in self._given_up.values())
 
-    async def is_left(self, where: Where, seconds: float) -> bool:
+    async def is_left(self, where: AttemptRef, seconds: float) -> bool:
         """Wait for the late answers to such calls, for at most so many seconds. Return whether one is missing."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -198,18 +200,18 @@ class Askers:
                     await self._answered.wait()
         return self.has_left(where)
 
-    def owner(self) -> Owner:
+    def owner(self) -> RequestOwner:
         """Return whose the message is that is being handled."""
         caller = _CALLER.get()
         if caller is not None:
-            return Owner(caller.asker, caller, is_sure=True) if caller.asker in self._here else Owner()
+            return RequestOwner(caller.asker, caller, is_sure=True) if caller.asker in self._here else RequestOwner()
         if len(self._here) == 1:
             (asker,) = self._here
             if not self.has_left(asker.where):
-                return Owner(asker, is_sure=self.is_alone)
-        return Owner()
+                return RequestOwner(asker, is_sure=self.is_alone)
+        return RequestOwner()
 
-    def clocks(self, owner: Owner) -> list[Deadline]:
+    def clocks(self, owner: RequestOwner) -> list[Deadline]:
         """Give the clocks of the calls that may wait for the answer to a request."""
         if owner.caller:
             return [owner.caller.clock]

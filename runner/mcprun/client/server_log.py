@@ -16,7 +16,7 @@ from typing import Self
 from mcprun._util.surrogates import well_formed
 from mcprun.client.pipe_reader import READ_BYTES, PipeReader, open_pipe
 from mcprun.runs.redaction import Redactor
-from mcprun.runs.stream_redaction import Lines
+from mcprun.runs.stream_redaction import LineRedactor
 
 _STDERR_BYTES = 4096
 """How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
@@ -32,14 +32,14 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ServerLog:
-    """The file. All servers of a run write to it, through one `Stderr` each; `most` bounds it, in bytes."""
+    """The file. All servers of a run write to it, through one `ServerStderr` each; `most` bounds it, in bytes."""
 
     def __init__(self, path: Path, redactor: Redactor, most: int) -> None:
         self._path = path
         self.redactor = redactor
         self._size = self._size_on_disk()
         self._left = most - self._size
-        self._open: set[Stderr] = set()
+        self._open: set[ServerStderr] = set()
 
     @property
     def offset(self) -> int:
@@ -48,9 +48,9 @@ class ServerLog:
             stderr.read()
         return self._size
 
-    def stderr(self) -> Stderr:
+    def stderr(self) -> ServerStderr:
         """Make the stderr of one server; a context manager."""
-        return Stderr(self)
+        return ServerStderr(self)
 
     def write(self, text: str) -> str:
         """Write text without its secrets, and give it so."""
@@ -77,22 +77,22 @@ class ServerLog:
     def _size_on_disk(self) -> int:
         return self._path.stat().st_size if self._path.exists() else 0
 
-    def opened(self, stderr: Stderr) -> None:
+    def opened(self, stderr: ServerStderr) -> None:
         """Note that a server may say something."""
         self._open.add(stderr)
 
-    def closed(self, stderr: Stderr) -> None:
+    def closed(self, stderr: ServerStderr) -> None:
         """Note that it has ended."""
         self._open.discard(stderr)
 
 
-class Stderr:
+class ServerStderr:
     """One server's stderr: a pipe while the context lasts. `writer` is the end that the server gets."""
 
     def __init__(self, log: ServerLog) -> None:
         self._log = log
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._lines = Lines(log.redactor, _LINE)
+        self._lines = LineRedactor(log.redactor, _LINE)
         self._end = ""
         self.writer = -1
         self._reader: PipeReader | None = None

@@ -17,13 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun._util.surrogates import well_formed_json
-from mcprun.client.callbacks import Desk
-from mcprun.client.connection import Link
-from mcprun.client.input_required import RoundsError, asks_for_input, finished
+from mcprun.client.callbacks import ClientCallbacks
+from mcprun.client.connection import Connection
+from mcprun.client.input_required import RoundsError, asks_for_input, resolve_input_required
 from mcprun.client.raw_results import as_sent
-from mcprun.client.request_owner import Asker, Caller
+from mcprun.client.request_owner import PendingCall, RequestHandler
 from mcprun.client.results import read_call
-from mcprun.client.server_log import Stderr
+from mcprun.client.server_log import ServerStderr
 from mcprun.client.transports.framing import INVALID_ANSWER, MALFORMED_ERROR, error_text
 from mcprun.client.transports.http_failure import HttpFailure, delivery
 from mcprun.errors import ErrorKind, QueryError
@@ -55,7 +55,7 @@ TIMEOUT = "timeout"
 """The `problem` of what was not answered in time."""
 
 
-class NoResult(Exception):  # noqa: N818  it is an outcome, told by whoever asked, and no error of the program
+class RequestFailed(Exception):  # noqa: N818  it is an outcome, told by whoever asked, and no error of the program
     """A request that is no call came to no result, and the server is still there; `str()` of it says why.
 
     `problem` says in which way; `code` and `error` are the code and the words of the server's JSON-RPC error, if it
@@ -84,7 +84,7 @@ class _HttpError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ToolResult:
     """What came of a call: an MCP `CallToolResult` (wire form).
 
     `problem` is set where mcprun synthesised the result, `error` to the words of the server's JSON-RPC error if it
@@ -102,7 +102,7 @@ class Answer:
         return bool(self.result.get("isError"))
 
 
-class Server:
+class ServerSession:
     """One live server. `tools` are its tools as they were listed last; `number` tells servers apart.
 
     `desk` is where it asks and tells things; `relist` lists its tools again. A request that has no clock of its own is
@@ -114,9 +114,9 @@ class Server:
         number: int,
         client: Client,
         tools: ToolSet,
-        link: Link,
-        stderr: Stderr,
-        desk: Desk,
+        link: Connection,
+        stderr: ServerStderr,
+        desk: ClientCallbacks,
         relist: Relist,
         most_seconds: float = MAX_CALL_SECONDS,
     ) -> None:
@@ -161,15 +161,15 @@ class Server:
         return getattr(self._capabilities, capability) is not None
 
     async def request(
-        self, request: mcp_types.Request[Any, Any], what: str, seconds: float, caller: Caller | None = None
+        self, request: mcp_types.Request[Any, Any], what: str, seconds: float, caller: PendingCall | None = None
     ) -> JsonObject:
         """Send a request that is no call, for at most so many seconds; give its result as the wire has it.
 
         What the server asks meanwhile is answered for the `caller`, whose clock comes first, as that of a call does.
-        Raises `NoResult` where there is none, `QueryError` (`server_died`) when nobody is there to answer.
+        Raises `RequestFailed` where there is none, `QueryError` (`server_died`) when nobody is there to answer.
         """
         if problem := unsendable(request.params.model_dump(by_alias=True)):
-            raise NoResult(f"it can't be sent: {problem}", "bad arguments")
+            raise RequestFailed(f"it can't be sent: {problem}", "bad arguments")
 
         clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
 
@@ -183,25 +183,31 @@ class Server:
             with self.desk.askers.calling(caller):
                 async with clock:
                     result = await send(None, None)
-                    result = await finished(self._session, result, send) if asks_for_input(result) else result
+                    result = (
+                        await resolve_input_required(self._session, result, send) if asks_for_input(result) else result
+                    )
             return self.desk.finite(result, what)
         except TimeoutError:
-            raise NoResult(f"no answer to {what} {clock.limit}", TIMEOUT) from None
+            raise RequestFailed(f"no answer to {what} {clock.limit}", TIMEOUT) from None
         except _HttpError as error:
             words = self._http_words(error.failure, what)
-            raise NoResult(words, error.failure.problem, error.error.code, error.said) from None
+            raise RequestFailed(words, error.failure.problem, error.error.code, error.said) from None
         except MCPError as error:
             if self._is_lost(error):
                 raise await self._died(what) from None
-            raise NoResult(error_text(error.error), problem_of(error), error.code, error_text(error.error)) from None
+            raise RequestFailed(
+                error_text(error.error), problem_of(error), error.code, error_text(error.error)
+            ) from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise await self._died(what) from None
         except ValidationError as error:
-            raise NoResult(f"the server sent an invalid result: {first_problem(error)}", "invalid result") from None
+            raise RequestFailed(
+                f"the server sent an invalid result: {first_problem(error)}", "invalid result"
+            ) from None
         except RoundsError as error:
-            raise NoResult(str(error), "input required") from None
+            raise RequestFailed(str(error), "input required") from None
 
-    def attend(self, asker: Asker) -> AbstractContextManager[None]:
+    def attend(self, asker: RequestHandler) -> AbstractContextManager[None]:
         """Have a query answer what this server asks, for as long as the context lasts."""
         return self.desk.askers.attend(asker)
 
@@ -217,46 +223,52 @@ class Server:
                 self._outputs.update(self.tools)
                 self._repeatable = _repeatable(self.tools)
 
-    async def call(self, tool: str, arguments: JsonObject, seconds: float, caller: Caller | None = None) -> Answer:
+    async def call(
+        self, tool: str, arguments: JsonObject, seconds: float, caller: PendingCall | None = None
+    ) -> ToolResult:
         """Call a tool, for at most so many seconds, or until the clock of the `caller` has run out.
 
-        Whatever the server answers is an `Answer`, its errors and invalid results too: the model is told. So it
+        Whatever the server answers is an `ToolResult`, its errors and invalid results too: the model is told. So it
         is when the arguments can't be sent as JSON. What the server asks meanwhile is answered for the `caller`.
         Raises `QueryError` (`server_died`) when nobody is there to answer.
         """
         arguments = well_formed_json(arguments)
         if problem := unsendable(arguments):
-            return Answer(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
+            return ToolResult(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
         clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
         try:
             with self.desk.askers.calling(caller):
                 async with clock:
                     result = await self._result(tool, arguments, caller, clock)
         except TimeoutError:
-            return Answer(error_result(f"No answer from {tool} {clock.limit}."), TIMEOUT, cancelled=True)
+            return ToolResult(error_result(f"No answer from {tool} {clock.limit}."), TIMEOUT, cancelled=True)
         except _HttpError as error:
             self.desk.refused(caller, error.error)
             words = self._http_words(error.failure, tool)
-            return Answer(error_result(words), error.failure.problem, error=error.said)
+            return ToolResult(error_result(words), error.failure.problem, error=error.said)
         except MCPError as error:
             if self._is_lost(error):
                 raise await self._died(tool) from None
             if error.code == INVALID_ANSWER:
-                return Answer(error_result(f"No result of {tool}: {error.message}."), "invalid answer")
+                return ToolResult(error_result(f"No result of {tool}: {error.message}."), "invalid answer")
             self.desk.refused(caller, error)
             text = error_text(error.error)
-            return Answer(error_result(text), problem_of(error), error=text)
+            return ToolResult(error_result(text), problem_of(error), error=text)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise await self._died(tool) from None
         except ValidationError as error:
-            return Answer(error_result(f"The server sent an invalid result: {first_problem(error)}."), "invalid result")
+            return ToolResult(
+                error_result(f"The server sent an invalid result: {first_problem(error)}."), "invalid result"
+            )
         except RoundsError as error:
-            return Answer(error_result(f"No result of {tool}: {error}."), "input required")
+            return ToolResult(error_result(f"No result of {tool}: {error}."), "input required")
         answer = await self._checked_answer(tool, result)
         # Only now: its own output schema may allow NaN as a number.
         return replace(answer, result=self.desk.finite(answer.result, tool))
 
-    async def _result(self, tool: str, arguments: JsonObject, caller: Caller | None, clock: Deadline) -> JsonObject:
+    async def _result(
+        self, tool: str, arguments: JsonObject, caller: PendingCall | None, clock: Deadline
+    ) -> JsonObject:
         """Send the call, again as often as the server asks for input first, and once if it asks to come back."""
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
@@ -281,7 +293,7 @@ class Server:
             return await sent()
 
         result = await send(None, None)
-        return await finished(self._session, result, send) if asks_for_input(result) else result
+        return await resolve_input_required(self._session, result, send) if asks_for_input(result) else result
 
     async def _delivered(self, sending: Awaitable[Any]) -> JsonObject:
         """Await the result of a request that is being sent. Raises `_HttpError` if HTTP says why there is none."""
@@ -333,16 +345,16 @@ class Server:
         sent = well_formed_json(as_sent(result))
         return sent if self._is_modern else {key: value for key, value in sent.items() if key != "resultType"}
 
-    async def _checked_answer(self, tool: str, result: JsonObject) -> Answer:
+    async def _checked_answer(self, tool: str, result: JsonObject) -> ToolResult:
         if result.get("resultType", "complete") != "complete":
             problem = f"the server's result is of a kind that nobody asked for ({result['resultType']})"
-            return Answer(error_result(problem), "invalid result")
+            return ToolResult(error_result(problem), "invalid result")
         reading = read_call(result, is_modern=self._is_modern)
         result = reading.result
         if reading.problems:
-            return Answer(result, "invalid result")
+            return ToolResult(result, "invalid result")
         if result.get("isError"):
-            return Answer(result)
+            return ToolResult(result)
         try:
             problem, notes = await self._outputs.problem(tool, result)
         except EvaluationError as error:
@@ -354,11 +366,11 @@ class Server:
         if problem:
             # The content is kept: that it breaks the server's own schema is the server's failure, told as one.
             told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {problem}"}
-            return Answer({**result, "content": [*result["content"], told], "isError": True}, "output schema")
-        return Answer(result)
+            return ToolResult({**result, "content": [*result["content"], told], "isError": True}, "output schema")
+        return ToolResult(result)
 
 
-Relist = Callable[[Server], Awaitable[ToolSet | None]]
+Relist = Callable[[ServerSession], Awaitable[ToolSet | None]]
 """Lists a server's tools again, and tells of it; gives nothing where that can't be done."""
 
 
@@ -369,7 +381,7 @@ def _repeatable(tools: ToolSet) -> set[str]:
     return {name for name, annotations in told.items() if any(annotations.get(hint) is True for hint in hints)}
 
 
-def described(server: Server) -> ServerRecord:
+def described(server: ServerSession) -> ServerRecord:
     """Give what a server says of itself, its tools, and what of them can't be sent."""
     return ServerRecord(
         name=server.name,

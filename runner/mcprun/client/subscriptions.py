@@ -13,10 +13,10 @@ from mcp.client.subscriptions import SubscriptionLost
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 if TYPE_CHECKING:
-    from mcprun.client.callbacks import Desk
+    from mcprun.client.callbacks import ClientCallbacks
 
 
-async def say_log_level(client: Client, level: str | None) -> None:
+async def set_log_level(client: Client, level: str | None) -> None:
     """Ask an older server for log messages from a level on (MCP, "Logging"); a newer one hears it with each request.
 
     One that refuses sends what it likes.
@@ -29,7 +29,7 @@ async def say_log_level(client: Client, level: str | None) -> None:
 
 
 @asynccontextmanager
-async def heed(client: Client, desk: Desk) -> AsyncIterator[None]:
+async def subscribe_tool_changes(client: Client, desk: ClientCallbacks) -> AsyncIterator[None]:
     """Hear of changed tools as long as the context lasts: a newer server tells only those who listen.
 
     (MCP 2026-07-28, `subscriptions/listen`.) Older ones tell without being asked.
@@ -47,7 +47,7 @@ async def heed(client: Client, desk: Desk) -> AsyncIterator[None]:
             await listening
 
 
-async def _listen(client: Client, desk: Desk) -> None:
+async def _listen(client: Client, desk: ClientCallbacks) -> None:
     """Listen until the server ends it: whoever loses the stream hears no more, and nothing else is lost."""
     with suppress(MCPError, SubscriptionLost, RuntimeError):
         async with client.listen(tools_list_changed=True) as changes:

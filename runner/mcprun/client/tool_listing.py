@@ -14,14 +14,14 @@ from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun._util.shapes import problem
 from mcprun._util.surrogates import well_formed_json
-from mcprun.client.callbacks import Desk
+from mcprun.client.callbacks import ClientCallbacks
 from mcprun.client.list_items import Page
 from mcprun.client.raw_results import tools_page
-from mcprun.client.session import Server, repeated
+from mcprun.client.session import ServerSession, repeated
 from mcprun.client.transports.framing import error_text
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import MAX_TOOL_PAGES
-from mcprun.runs.events import Emit, ToolsChanged, Warned
+from mcprun.runs.events import Emit, ToolsChanged, WarningEvent
 from mcprun.runs.records import Malformed
 from mcprun.tools.toolset import ToolSet, changes
 
@@ -35,7 +35,7 @@ class ListedTools:
     tools: list[JsonObject] = field(default_factory=list)
     malformed: list[Malformed] = field(default_factory=list)
 
-    def finite(self, desk: Desk) -> ListedTools:
+    def finite(self, desk: ClientCallbacks) -> ListedTools:
         """Return the tools with NaN and infinite numbers as text; `desk` warns of them."""
         return replace(self, tools=desk.finite(self.tools, "tools/list"))
 
@@ -76,7 +76,7 @@ def _malformed(page: Page | None, kept: set[str]) -> list[Malformed]:
     return page.malformed + [Malformed(item=name, rule="malformed", message=why) for name in dropped]
 
 
-async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -> ToolSet | None:
+async def relisted(client: Client, server: ServerSession, seconds: float, emit: Emit) -> ToolSet | None:
     """List the tools of a server again, within so many seconds, and tell what has changed.
 
     Gives nothing where that can't be done, which is told as well: a server that is gone will be met by the next call.
@@ -87,14 +87,16 @@ async def relisted(client: Client, server: Server, seconds: float, emit: Emit) -
             listed = (await list_tools(client, server.desk.warn_once)).finite(server.desk)
     except _FAILURES as error:
         why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__
-        emit(Warned(message=f"the server says that its tools have changed, and they can't be listed again: {why}"))
+        emit(
+            WarningEvent(message=f"the server says that its tools have changed, and they can't be listed again: {why}")
+        )
         return None
     tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
     told = changes(server.tools.listed, tools.listed)
     emit(ToolsChanged(server=server.number, changes=told or "none"))
     if told:
-        emit(Warned(message=f"the server has changed its tools, for the queries that begin now: {told}"))
+        emit(WarningEvent(message=f"the server has changed its tools, for the queries that begin now: {told}"))
     for warning in tools.warnings:
         if warning not in server.tools.warnings:
-            emit(Warned(message=warning))
+            emit(WarningEvent(message=warning))
     return tools

@@ -8,35 +8,35 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from mcprun._util.deadline import Deadline
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.checks.evaluate import ENDED, Outcome, check_all
-from mcprun.client.pool import Pool
+from mcprun.client.pool import ServerPool
 from mcprun.engine.conversation import Conversation
-from mcprun.engine.judge import Exam, Judge
-from mcprun.engine.skipped import stop_of
-from mcprun.engine.tool_loop import Loop
+from mcprun.engine.judge import GradingRequest, Judge
+from mcprun.engine.skipped import stop_reason_for
+from mcprun.engine.tool_loop import ToolLoop
 from mcprun.errors import ErrorKind, QueryError, RunError, describe
 from mcprun.evaluation.bounded import evaluated
 from mcprun.prompts.query import Query
-from mcprun.runs.events import AttemptEnd, Warned, Where
+from mcprun.runs.events import AttemptEnd, AttemptRef, WarningEvent
 from mcprun.runs.records import Check, ErrorInfo, Transcript, Usage, Verdict
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """How often a query may be there when its server dies: once in company, then alone, and once more for bad luck."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts:
+class QueryExecutor:
     """What the tries at all queries of a run share."""
 
-    loop: Loop
+    loop: ToolLoop
     judge: Judge | None
-    servers: Pool
+    servers: ServerPool
     allow_tool_errors: bool
     fail_diverged: bool
-    show: Show
-    ending: Ending
+    show: ValueFormatter
+    ending: RunStop
 
     async def run(self, query: Query, repeat: int = 1) -> Transcript:
         """Try a query until it is done, and judge the last try.
@@ -48,20 +48,22 @@ class Attempts:
         number = 1
         while True:
             conversation = Conversation(model=self.loop.model.name)
-            error = await self._attempt(query, Where(query.id, repeat, number), conversation)
+            error = await self._attempt(query, AttemptRef(query.id, repeat, number), conversation)
             died = isinstance(error, QueryError) and error.kind is ErrorKind.SERVER_DIED
-            if not died or number == MOST_ATTEMPTS:
+            if not died or number == MAX_ATTEMPTS:
                 return self.transcript(query, repeat, number, conversation, error)
             number += 1
 
-    async def _attempt(self, query: Query, where: Where, conversation: Conversation) -> QueryError | RunError | None:
+    async def _attempt(
+        self, query: Query, where: AttemptRef, conversation: Conversation
+    ) -> QueryError | RunError | None:
         """Try once, and emit an event. Return the error, which is not raised."""
         deadline, time = Deadline(query.timeout or self.loop.limits.query_seconds), asyncio.get_running_loop().time
         started = time()
         error = await self._converse(query, where, conversation, deadline)
         seconds = time() - started
         if error:
-            conversation.stop = stop_of(error.kind)
+            conversation.stop = stop_reason_for(error.kind)
         self.loop.emit(
             AttemptEnd(
                 where=where,
@@ -74,7 +76,7 @@ class Attempts:
         return error
 
     async def _converse(
-        self, query: Query, where: Where, conversation: Conversation, deadline: Deadline
+        self, query: Query, where: AttemptRef, conversation: Conversation, deadline: Deadline
     ) -> QueryError | RunError | None:
         """Run the loop. Give what kept it from its end: the query's own trouble, or the run's."""
         try:
@@ -106,17 +108,17 @@ class Attempts:
             return self.fault("a fault of mcprun itself", error, where)
         return None
 
-    def _needs_it_alone(self, query: Query, where: Where) -> bool:
+    def _needs_it_alone(self, query: Query, where: AttemptRef) -> bool:
         """Tell whether a query has answers of its own for a server that does not say which query it asks."""
         return not self.servers.tells_whose and self.loop.answers.are_own(query, where)
 
-    async def _grade(self, query: Query, where: Where, conversation: Conversation, deadline: Deadline) -> None:
+    async def _grade(self, query: Query, where: AttemptRef, conversation: Conversation, deadline: Deadline) -> None:
         """Have an answer graded. One that was cut short is none, and fails for that."""
         if self.judge and query.expect.judge and conversation.stop in ENDED:
             with conversation.waiting_for("the judge"):
-                conversation.judged += await self.judge.grade(Exam(query, where, conversation, deadline))
+                conversation.judged += await self.judge.grade(GradingRequest(query, where, conversation, deadline))
 
-    async def _check(self, query: Query, where: Where, conversation: Conversation, seconds: float) -> None:
+    async def _check(self, query: Query, where: AttemptRef, conversation: Conversation, seconds: float) -> None:
         """Set the checks of a conversation. Raises `QueryError` if checking takes too long or fails."""
         try:
             with conversation.waiting_for("the checks"):
@@ -183,10 +185,10 @@ class Attempts:
             error=ErrorInfo(kind=error.kind, message=str(error)) if error else None,
         )
 
-    def fault(self, what: str, error: Exception, where: Where) -> QueryError:
+    def fault(self, what: str, error: Exception, where: AttemptRef) -> QueryError:
         """Return the `fault` error for an unexpected exception in a query, and emit its traceback."""
         message = f"{what}: {describe(error)}"
-        self.loop.emit(Warned(where=where, message=message, traceback="".join(traceback.format_exception(error))))
+        self.loop.emit(WarningEvent(where=where, message=message, traceback="".join(traceback.format_exception(error))))
         return QueryError(ErrorKind.FAULT, message)
 
 

@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mcprun._util.json_value import JsonObject
-from mcprun.client.session import Answer
-from mcprun.models.base import Reply
+from mcprun.client.session import ToolResult
+from mcprun.models.base import ModelReply
 from mcprun.runs.events import ToolCall
 from mcprun.runs.records import Asked, Call, Check, Given, Turn
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class PendingTurn:
     """A turn whose calls are not all answered yet: the calls in order, and the answers so far by their numbers."""
 
     calls: tuple[ToolCall, ...]
-    answers: dict[int, Answer] = field(default_factory=dict)
+    answers: dict[int, ToolResult] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Conversation:
     given_divergence: str = ""
     checks: list[Check] = field(default_factory=list)
     judged: list[Check] = field(default_factory=list)
-    under_way: UnderWay | None = None
+    under_way: PendingTurn | None = None
     asked: list[Asked] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Conversation:
         yield
         del self._pending[what]
 
-    def add(self, reply: Reply) -> None:
+    def add(self, reply: ModelReply) -> None:
         """Take the model's next turn."""
         self.model = reply.model
         self.messages.append({"role": "assistant", "content": reply.content})

@@ -10,7 +10,7 @@ from typing import Any
 from mcprun._util.json_text import loads
 from mcprun._util.json_value import JsonObject
 from mcprun.engine.conversation import Conversation
-from mcprun.models.base import Reply
+from mcprun.models.base import ModelReply
 from mcprun.runs.records import Call
 from mcprun.tools.results import result_text
 
@@ -46,7 +46,7 @@ def case(rubric: str, conversation: Conversation) -> str:
     )
 
 
-def verdict(reply: Reply) -> tuple[bool | None, str]:
+def verdict(reply: ModelReply) -> tuple[bool | None, str]:
     """Read the judge's answer: whether it passed, and the reason; or `None` and what was said in its place.
 
     A verdict is the whole of an answer that was ended: one that stands among other words may be quoted from what was to

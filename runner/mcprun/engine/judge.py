@@ -15,15 +15,15 @@ from mcprun.engine.grading import INSTRUCTIONS, SCHEMA, case, verdict
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
 from mcprun.limits import Limits
 from mcprun.models.access_policy import JUDGE_CLIENT, Access
-from mcprun.models.base import Model, Reply, Request
+from mcprun.models.base import Model, ModelReply, ModelRequest
 from mcprun.models.budget import Budget
-from mcprun.models.rate_limit import Throttle
+from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.models.replay import ReplayModel
-from mcprun.models.select import Choice
+from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query
-from mcprun.runs.events import Emit, JudgeCall, Where
+from mcprun.runs.events import AttemptRef, Emit, JudgeCall
 from mcprun.runs.records import Check
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 from mcprun.tools.toolset import ToolSet
 
 _TRIES = 2
@@ -31,11 +31,11 @@ _TRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
+class GradingRequest:
     """A conversation to be graded, which try at which query it was, and the time that is left for it."""
 
     query: Query
-    where: Where
+    where: AttemptRef
     conversation: Conversation
     deadline: Deadline
 
@@ -48,7 +48,7 @@ class Exam:
 class Judge(Protocol):
     """Somebody who grades."""
 
-    async def grade(self, exam: Exam) -> list[Check]:
+    async def grade(self, exam: GradingRequest) -> list[Check]:
         """Grade a conversation that has ended by each rubric of its query; a `Check` each, in their order.
 
         Raises `QueryError` when it can't be graded, `RunError` when none could be.
@@ -63,15 +63,15 @@ class ModelJudge:
     model: Model
     name: str
     max_tokens: int
-    show: Show
+    show: ValueFormatter
     emit: Emit
 
-    async def grade(self, exam: Exam) -> list[Check]:
+    async def grade(self, exam: GradingRequest) -> list[Check]:
         """Ask once for each rubric; see `Judge.grade`."""
         return [await self._check(exam, rubric) for rubric in exam.rubrics]
 
-    async def _check(self, exam: Exam, rubric: str) -> Check:
-        request = Request(
+    async def _check(self, exam: GradingRequest, rubric: str) -> Check:
+        request = ModelRequest(
             query=exam.query,
             where=exam.where,
             turn=len(exam.conversation.turns),
@@ -92,7 +92,7 @@ class ModelJudge:
         message = f"the judge {self.name} gave no verdict, but {self.show.text(reason)}"
         raise QueryError(ErrorKind.API_ERROR, message)
 
-    async def _reply(self, request: Request, rubric: str) -> Reply:
+    async def _reply(self, request: ModelRequest, rubric: str) -> ModelReply:
         event = JudgeCall(where=request.where, model=self.name, rubric=rubric)
         started = time.monotonic()
         try:
@@ -122,7 +122,7 @@ class RecordedJudge:
 
     recording: ReplayModel
 
-    async def grade(self, exam: Exam) -> list[Check]:
+    async def grade(self, exam: GradingRequest) -> list[Check]:
         """Find each rubric's check.
 
         Raises `QueryError` (`not_recorded`) for a rubric that was not graded then, and for a conversation that has
@@ -142,13 +142,13 @@ class RecordedJudge:
 
 @asynccontextmanager
 async def open_judge(
-    choice: Choice | None,
+    choice: SelectedModel | None,
     model: Model,
     limits: Limits,
     emit: Emit,
-    show: Show,
+    show: ValueFormatter,
     budget: Budget,
-    throttle: Throttle | None = None,
+    throttle: AdaptiveLimiter | None = None,
     *,
     access: Access,
 ) -> AsyncIterator[Judge | None]:

@@ -19,7 +19,7 @@ from mcprun.prompts.shard import Shard, joined
 from mcprun.runs.directory import mark_latest, new_directory
 from mcprun.runs.records import PromptsRecord, RunRecord
 from mcprun.runs.run import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
-from mcprun.runs.totals import Tally
+from mcprun.runs.totals import RunTotals
 
 _OWN = ("shard", "out")
 """Arguments that are of a shard, and not of the whole."""
@@ -113,9 +113,9 @@ def _queries(parts: Sequence[_Part]) -> Iterator[tuple[str, str]]:
     return joined([there.get(number, ()) for number in range(1, parts[0].shard.of + 1)])
 
 
-def _write_transcripts(parts: Sequence[_Part], path: Path) -> Tally:
+def _write_transcripts(parts: Sequence[_Part], path: Path) -> RunTotals:
     """Write the transcripts in the order of the prompts file, and count them; memory holds where they stand."""
-    tally = Tally()
+    tally = RunTotals()
     places: dict[str, list[tuple[int, int, int]]] = {}
     for number, part in enumerate(parts):
         offset = 0
@@ -136,7 +136,7 @@ def _write_transcripts(parts: Sequence[_Part], path: Path) -> Tally:
     return tally
 
 
-def _record(parts: Sequence[_Part], tally: Tally) -> RunRecord:
+def _record(parts: Sequence[_Part], tally: RunTotals) -> RunRecord:
     """Give the `run.json` of the whole."""
     records = [part.run.record for part in parts]
     first = records[0]

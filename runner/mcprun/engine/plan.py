@@ -15,8 +15,8 @@ from mcprun._util.name_patterns import fits
 from mcprun._util.network import check_network
 from mcprun._util.url_secrets import url_secrets, without_secrets
 from mcprun.analysis.diff.scrub import Scrubber
-from mcprun.client.oauth_client import given_value, machine
-from mcprun.client.request_owner import LogLevel, Offers
+from mcprun.client.oauth_client import client_from_options, given_value
+from mcprun.client.request_owner import ClientFeatures, LogLevel
 from mcprun.client.server_argument import parse_target
 from mcprun.client.target import (
     HttpTarget,
@@ -31,20 +31,20 @@ from mcprun.client.target import (
 from mcprun.config.option_table import OPTIONS, SERVER
 from mcprun.config.project import environment
 from mcprun.engine.resume import Resume
-from mcprun.engine.run import Plan
+from mcprun.engine.run import RunPlan
 from mcprun.engine.verdict_rules import as_arguments
 from mcprun.errors import PromptsError, UsageError
 from mcprun.limits import AUTO, Limits
-from mcprun.models.base import Manner
-from mcprun.models.select import Account, Choice, choose, choose_judge, needs_script
+from mcprun.models.base import ModelSettings
+from mcprun.models.select import Credentials, SelectedModel, choose, choose_judge, needs_script
 from mcprun.option_kinds import check_fields, checked, type_name
 from mcprun.prompts.aliases import Problem
-from mcprun.prompts.file import Select, read_prompts
+from mcprun.prompts.file import QueryFilter, read_prompts
 from mcprun.prompts.query import Query
 from mcprun.prompts.shard import Shard
 from mcprun.prompts.source import as_file
 from mcprun.runs.redaction import Redactor
-from mcprun.tools.toolset import Permit
+from mcprun.tools.toolset import ToolFilter
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer, Server
@@ -144,7 +144,7 @@ def make_plan(
     *,
     resume: Resume | None = None,
     kept: Path | IO[bytes] | None = None,
-) -> Plan:
+) -> RunPlan:
     """Read what is asked, and the files that it names. Raises `UsageError`.
 
     With `resume` an earlier run goes on, whose prompts may have been `kept`.
@@ -154,7 +154,7 @@ def make_plan(
     if options.batch_api:
         options = replace(options, limits=_batched(options))
     manner = manner_of(options)
-    account = Account.find()
+    account = Credentials.find()
     spec, judge = options.model or account.model, options.judge_model or account.judge_model
     if options.limits.budget_usd is not None:
         import mcprun.models.prices  # says what to install where it is missing
@@ -166,7 +166,7 @@ def make_plan(
         prompts, kept = "-", as_file(prompts)
     found = read_prompts(
         fspath(prompts),
-        Select(tuple(options.filters), options.limit, shard=Shard.parse(options.shard) if options.shard else None),
+        QueryFilter(tuple(options.filters), options.limit, shard=Shard.parse(options.shard) if options.shard else None),
         need_script=needs_script(spec),
         kept=kept,
         known=resume.known() if resume else None,
@@ -185,7 +185,7 @@ def make_plan(
         model = replace(model, manner=manner, is_batched=is_batched(options, model))
         grader = choose_judge(judge, model, found.judged)
         check_api(model, grader)
-        plan = Plan(
+        plan = RunPlan(
             prompts=found,
             target=target,
             protocol=options.protocol,
@@ -194,7 +194,7 @@ def make_plan(
             limits=options.limits,
             system=options.system,
             allow_tool_errors=options.allow_tool_errors,
-            permit=Permit(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
+            permit=ToolFilter(tuple(options.allow_tool), tuple(options.deny_tool), options.read_only),
             offers=offers_of(options),
             servers=options.servers,
             fresh_server=options.fresh_server,
@@ -220,7 +220,7 @@ def _arguments(prompts: str, target: Target, options: Options) -> JsonObject:
     return {"prompts": prompts, "server": str(target), **rules}
 
 
-def is_batched(options: Options, model: Choice) -> bool:
+def is_batched(options: Options, model: SelectedModel) -> bool:
     """Tell whether the model is asked in batches. Raises `UsageError` where there are none."""
     if options.batch_api and model.record.kind != "claude":
         name = f"{model.record.name} ({model.record.chosen})"
@@ -261,12 +261,12 @@ def _check_ray(options: Options, server: AnyServer) -> None:
     check_address(options.ray or "", options.limits.connect_seconds)
 
 
-def manner_of(options: Options) -> Manner:
+def manner_of(options: Options) -> ModelSettings:
     """Return how Claude is to answer. Raises `UsageError` for what the API refuses in every request."""
     thinking, choice, most = options.thinking, options.tool_choice, options.limits.max_tokens
     if options.bare_api and (options.effort or thinking):
         raise UsageError("--bare-api sends neither effort nor thinking: leave out --effort and --thinking, or it")
-    manner = Manner(effort=options.effort, thinking=thinking, tool_choice=choice, bare=options.bare_api)
+    manner = ModelSettings(effort=options.effort, thinking=thinking, tool_choice=choice, bare=options.bare_api)
     if thinking not in (None, "disabled") and choice not in (None, "none"):
         raise UsageError(
             f"--tool-choice {choice} forces a call, which the API refuses while Claude thinks (--thinking {thinking}):"
@@ -280,13 +280,13 @@ def manner_of(options: Options) -> Manner:
     return manner
 
 
-def check_api(*choices: Choice | None) -> None:
+def check_api(*choices: SelectedModel | None) -> None:
     """Raise `UsageError` where a model is asked over HTTP and the environment keeps every client from being made."""
     if any(choice.record.is_asked for choice in choices if choice):
         check_network(is_api=True)
 
 
-def query_problems(query: Query, manner: Manner) -> Iterator[Problem]:
+def query_problems(query: Query, manner: ModelSettings) -> Iterator[Problem]:
     """Find what the API would refuse of a query because of `--thinking` and `--tool-choice`."""
     budget, tool = manner.budget, manner.named_tool
     if budget and query.max_tokens is not None and query.max_tokens <= budget:
@@ -295,7 +295,7 @@ def query_problems(query: Query, manner: Manner) -> Iterator[Problem]:
         yield "tools", f"leaves out {tool}, which --tool-choice names"
 
 
-def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target, Redactor]:
+def reach(server: AnyServer, options: Options, account: Credentials) -> tuple[Target, Redactor]:
     """Read what is asked of the server alone: how to reach it, and what must not be seen. Raises `UsageError`."""
     if isinstance(server, str | PathLike):
         target = parse_target(checked("server", SERVER, server), options.server_args, options.cwd)
@@ -307,7 +307,7 @@ def reach(server: AnyServer, options: Options, account: Account) -> tuple[Target
     if isinstance(target, HttpTarget):
         check_network()
     variables = environment()
-    client = machine(
+    client = client_from_options(
         variables,
         client_id=options.oauth_client_id,
         client_secret=options.oauth_client_secret,
@@ -340,9 +340,9 @@ def unreached(options: Options) -> Options:
     return replace(options, **{name: getattr(default, name) for name in _REACHING})
 
 
-def offers_of(options: Options) -> Offers:
+def offers_of(options: Options) -> ClientFeatures:
     """Read what servers that ask are offered. Raises `UsageError` for a root that is no folder."""
-    return Offers(
+    return ClientFeatures(
         elicit=options.elicit,
         sampling=options.limits.max_sampling > 0,
         roots=tuple(map(_root, options.roots)),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from mcprun._util.json_value import JsonObject
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun._version import __version__
 from mcprun.engine.skipped import unrecordable
 from mcprun.errors import ErrorKind, RunError, UsageError, describe
@@ -20,7 +20,7 @@ from mcprun.limits import Limits
 from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
 from mcprun.runs.directory import latest_run, mark_latest, remove_run
-from mcprun.runs.events import Event, Warned
+from mcprun.runs.events import Event, WarningEvent
 from mcprun.runs.records import (
     ErrorInfo,
     ModelRecord,
@@ -32,9 +32,9 @@ from mcprun.runs.records import (
     Verdict,
 )
 from mcprun.runs.redaction import Redactor
-from mcprun.runs.repeats import summed_up
+from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run
-from mcprun.runs.writer import Journal, now
+from mcprun.runs.writer import RunWriter, now
 from mcprun.telemetry import NoTelemetry, Telemetry
 from mcprun.tools.toolset import changes
 
@@ -47,11 +47,11 @@ class Recorder:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: RunWriter,
         record: RunRecord,
         redactor: Redactor,
         watch: Callable[[Event], None],
-        ending: Ending,
+        ending: RunStop,
         *,
         is_latest: bool = True,
         telemetry: Telemetry | None = None,
@@ -112,7 +112,7 @@ class Recorder:
             event = unrecordable(event, self._redactor.text(describe(error)))
             self._write(event)
         for message in self._redactor.take_warnings():
-            warning = Warned(message=message)
+            warning = WarningEvent(message=message)
             self._write(warning)
             self._publish(warning)
         self._publish(event)
@@ -132,7 +132,7 @@ class Recorder:
         """Write down what answers; say so when it is not what answered an earlier process."""
         before, about = self.record.server, self._redactor.value(about)
         if before and (told := changes(before.tools, about.tools)):
-            self.emit(Warned(message=f"the server's tools are not what they were when the run was begun: {told}"))
+            self.emit(WarningEvent(message=f"the server's tools are not what they were when the run was begun: {told}"))
         self.record = self.record.model_copy(update={"server": about})
         try:
             self.journal.write_record(self.record)
@@ -199,7 +199,7 @@ class Recorder:
                 verdicts[transcript.id][transcript.verdict] += 1
         rates = prompts.pass_rates
         return [
-            summed_up(name, counted, rates.get(name, pass_rate))
+            summarize_repeats(name, counted, rates.get(name, pass_rate))
             for name, counted in verdicts.items()
             if any(counted.values())
         ]

@@ -12,8 +12,8 @@ from mcprun._version import __version__
 from mcprun.engine.verdict_rules import changed_rule
 from mcprun.errors import UsageError
 from mcprun.prompts.file import PromptsFile
-from mcprun.prompts.verified_file import Known
-from mcprun.runs.outline import Outline
+from mcprun.prompts.verified_file import VerifiedFile
+from mcprun.runs.outline import TranscriptSummary
 from mcprun.runs.records import Verdict
 from mcprun.runs.run import Run
 
@@ -64,7 +64,7 @@ class Resume:
     force: bool = False
     arguments: JsonObject | None = None
 
-    def known(self) -> Known | None:
+    def known(self) -> VerifiedFile | None:
         """Give what this mcprun has found the prompts to hold, if it was a whole file that is simple enough."""
         record = self.run.record
         prompts = record.prompts
@@ -73,7 +73,7 @@ class Resume:
         digests = self.run.digests
         if len(digests) != prompts.queries:
             return None
-        return Known(prompts.sha256, digests, prompts.scripted, prompts.judged)
+        return VerifiedFile(prompts.sha256, digests, prompts.scripted, prompts.judged)
 
     def checked(self, prompts: PromptsFile) -> Container[str]:
         """Return the ids of the queries whose verdicts are kept.
@@ -102,7 +102,7 @@ class Resume:
         record = self.run.record
         return "" if self.arguments is None else changed_rule(record.arguments, self.arguments, record.model.kind)
 
-    def is_done(self, transcript: Outline) -> bool:
+    def is_done(self, transcript: TranscriptSummary) -> bool:
         """Return whether a query is done. A `skipped` one is not, nor one whose error belongs to the end of the run."""
         if transcript.verdict is Verdict.ERROR:
             return not self.retry_errors and (transcript.id, transcript.repeat) not in self._again
@@ -112,7 +112,7 @@ class Resume:
     def _again(self) -> frozenset[tuple[str, int]]:
         return frozenset(self.run.record.again)
 
-    def _done(self) -> Iterator[Outline]:
+    def _done(self) -> Iterator[TranscriptSummary]:
         return (one for one, _ in Run.outlines(self.run.path) if self.is_done(one))
 
     def _refuse_fewer(self, prompts: PromptsFile) -> None:

@@ -10,41 +10,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcprun._util.gc_tuning import growing, settled
+from mcprun._util.gc_tuning import gc_paused, gc_tuned_for_run
 from mcprun._util.json_value import JsonObject
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.client.sdk_logging import sdk_logs
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import InProcessTarget, warnings_of
-from mcprun.client.transports.process import Ahead
+from mcprun.client.transports.process import PrestartedServer
 from mcprun.engine.recorder import Recorder, head
 from mcprun.engine.resume import Resume
-from mcprun.engine.skipped import faulted, untried
-from mcprun.engine.worker_config import Setup
+from mcprun.engine.skipped import faulted, skipped_transcript
+from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, McprunError, RunError, UsageError, describe
 from mcprun.evaluation import bounded
 from mcprun.limits import MAX_LOG_BYTES
 from mcprun.models.access_policy import Access, RunAccess
-from mcprun.models.message_batches.queue import Flight, Waves
+from mcprun.models.message_batches.queue import ActiveQueryCount, BatchContext
 from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
-from mcprun.runs.billed_reply import Paid
+from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.directory import new_directory
-from mcprun.runs.events import Emit, Event, QueryEnd, RunStart, Warned, Where
+from mcprun.runs.events import AttemptRef, Emit, Event, QueryEnd, RunStart, WarningEvent
 from mcprun.runs.records import RunRecord, Transcript
-from mcprun.runs.writer import Journal
+from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
 from mcprun.tools.toolset import unmatched
 
 if TYPE_CHECKING:
-    from mcprun.engine.worker import Workplace
+    from mcprun.engine.worker import QueryRunner
 
 Take = Callable[[], Awaitable[tuple[Query, int] | None]]
 """Waits for what is to be run next: a query and the repeat; nothing when that was all."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(Setup):
+class RunPlan(WorkerConfig):
     """All that a run is asked to do. `arguments` is what the user wrote, kept in `run.json` as it is.
 
     `pass_rate` is the share of a query's repeats that must pass, for queries that say nothing themselves. With
@@ -65,7 +65,7 @@ class Plan(Setup):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RunResult:
     """A run that is over: where it stands, and its `run.json`. `error` is what ended it early, if anything did."""
 
     path: Path
@@ -73,20 +73,20 @@ class Result:
     error: RunError | None = None
 
 
-async def run_plan(
-    plan: Plan,
+async def execute(
+    plan: RunPlan,
     watch: Callable[[Event], None] = lambda _: None,
-    ending: Ending | None = None,
+    ending: RunStop | None = None,
     take: Take | None = None,
-) -> Result:
+) -> RunResult:
     """Run every selected query and write the run directory; `watch` is called with each event.
 
     Whoever holds `ending` may end it before it is done; with `take`, only what that gives is run, one query when it is
-    asked for. A run that can't go on gives a `Result` with its error: what was finished before is on disk. Raises
+    asked for. A run that can't go on gives a `RunResult` with its error: what was finished before is on disk. Raises
     `UsageError` when there is no place to write, the run can't be resumed, or the server does not have the tool that
     `--tool-choice` names. When cancelled, it marks the run as interrupted and lets the cancellation go on.
     """
-    ending = ending or Ending()
+    ending = ending or RunStop()
     model, seconds = plan.model.record, plan.limits.run_seconds
     earlier = plan.resume.run.record if plan.resume else None
     judge = plan.judge.record if plan.judge else None
@@ -102,12 +102,12 @@ async def run_plan(
             RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
         )
         for warning in (*plan.prompts.warnings, *warnings_of(plan.target)):
-            recorder.emit(Warned(message=warning))
+            recorder.emit(WarningEvent(message=warning))
         too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
         with sdk_logs(recorder.emit, plan.redactor):
             async with telemetry.running(recorder.emit):
                 is_shared = isinstance(plan.target, InProcessTarget)
-                with ending.within(seconds, too_long), settled(is_shared=is_shared):
+                with ending.within(seconds, too_long), gc_tuned_for_run(is_shared=is_shared):
                     await ending.over(asyncio.create_task(_work(plan, recorder, ending, take, telemetry)))
         if not ending.reason and len(recorder.journal) < plan.prompts.runs:
             lost = plan.prompts.runs - len(recorder.journal)
@@ -119,30 +119,30 @@ async def run_plan(
         raise
     finally:
         for warning in plan.scrubber.warnings():
-            recorder.emit(Warned(message=warning))
+            recorder.emit(WarningEvent(message=warning))
         # Also when cancelled: what was done is kept, in order, and the totals are true.
         recorder.finish(
             plan.prompts,
-            lambda query, repeat, why: untried(query, repeat, why, system=plan.system, model=model.name),
+            lambda query, repeat, why: skipped_transcript(query, repeat, why, system=plan.system, model=model.name),
             plan.pass_rate,
         )
         bounded.close()
         if is_refused and not plan.resume:
             recorder.discard()
-    return Result(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
+    return RunResult(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
-async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | None, telemetry: Telemetry) -> None:
+async def _work(plan: RunPlan, recorder: Recorder, ending: RunStop, take: Take | None, telemetry: Telemetry) -> None:
     """Start the servers and let workers take one query after the other. Raises `RunError`."""
     limits, journal, emit = plan.limits, recorder.journal, recorder.emit
     if len(journal) == plan.prompts.runs:
         return
-    flight = Flight(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
+    flight = ActiveQueryCount(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
     async with _workplace(plan, recorder, ending, flight, telemetry) as place:
         recorder.answered(place.about)
         plan.check_tool_choice(place.about.tools)
         for message in unmatched(plan.permit, plan.prompts.patterns, place.about.tools):
-            emit(Warned(message=message))
+            emit(WarningEvent(message=message))
         take = take or _in_order(plan.prompts, journal, ending)
 
         async def work() -> None:
@@ -156,7 +156,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
                 started = time.monotonic()
                 with telemetry.query(query.id, repeat):
                     transcript = await _isolated(plan, place, query, repeat)
-                    where = Where(query.id, repeat, transcript.attempts)
+                    where = AttemptRef(query.id, repeat, transcript.attempts)
                     emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
         try:
@@ -167,7 +167,7 @@ async def _work(plan: Plan, recorder: Recorder, ending: Ending, take: Take | Non
             raise _told_first(errors) from errors
 
 
-async def _isolated(plan: Plan, place: Workplace, query: Query, repeat: int) -> Transcript:
+async def _isolated(plan: RunPlan, place: QueryRunner, query: Query, repeat: int) -> Transcript:
     """Run a query. An unexpected exception outside its attempts is the error of this query alone."""
     try:
         return await place.run(query, repeat)
@@ -179,8 +179,8 @@ async def _isolated(plan: Plan, place: Workplace, query: Query, repeat: int) -> 
 
 
 def _workplace(
-    plan: Plan, recorder: Recorder, ending: Ending, flight: Flight, telemetry: Telemetry
-) -> AbstractAsyncContextManager[Workplace]:
+    plan: RunPlan, recorder: Recorder, ending: RunStop, flight: ActiveQueryCount, telemetry: Telemetry
+) -> AbstractAsyncContextManager[QueryRunner]:
     """Choose where the queries are run: in this process, or on Ray.
 
     Only now are the SDKs imported: what is wrong with a run is told before, and sooner.
@@ -189,21 +189,21 @@ def _workplace(
     was_granted = plan.model.record.is_asked and recorder.journal.tally.turns > 0
     access = RunAccess(ending, was_granted=was_granted)
     if plan.ray is None:
-        waves = Waves(flight, ending, plan.resume.run if plan.resume else None, telemetry)
+        waves = BatchContext(flight, ending, plan.resume.run if plan.resume else None, telemetry)
         return _here(plan, log, recorder.emit, ending, waves, access)
-    with growing():
-        from mcprun.engine.ray.run import on_ray
+    with gc_paused():
+        from mcprun.engine.ray.run import run_on_ray
 
-    return on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, access, _paid(plan))
+    return run_on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, access, _paid(plan))
 
 
 @asynccontextmanager
 async def _here(
-    plan: Plan, log: ServerLog, emit: Emit, ending: Ending, waves: Waves, access: Access
-) -> AsyncIterator[Workplace]:
+    plan: RunPlan, log: ServerLog, emit: Emit, ending: RunStop, waves: BatchContext, access: Access
+) -> AsyncIterator[QueryRunner]:
     """Run the queries in this process, whose imports are made while the server starts."""
-    async with Ahead(plan.target, log) as ahead:
-        with growing():
+    async with PrestartedServer(plan.target, log) as ahead:
+        with gc_paused():
             from mcprun.engine.worker import workplace
 
         here = workplace(plan, log, emit, ending, _paid(plan), waves=waves, access=access, ahead=ahead)
@@ -211,7 +211,7 @@ async def _here(
             yield place
 
 
-def _in_order(prompts: PromptsFile, journal: Journal, ending: Ending) -> Take:
+def _in_order(prompts: PromptsFile, journal: RunWriter, ending: RunStop) -> Take:
     """Give what is not done yet, in the order of the file; when that is no longer what was checked, nothing more."""
     left = prompts.left(journal)
 
@@ -225,27 +225,27 @@ def _in_order(prompts: PromptsFile, journal: Journal, ending: Ending) -> Take:
     return take
 
 
-def _paid(plan: Plan) -> Iterator[Paid]:
+def _paid(plan: RunPlan) -> Iterator[BilledReply]:
     """Give what earlier processes have spent of this run's budget."""
     has_budget = plan.limits.budget_tokens is not None or plan.limits.budget_usd is not None
     is_paid = any(choice.record.is_asked for choice in (plan.model, plan.judge) if choice)
     return plan.resume.run.replies() if plan.resume and has_budget and is_paid else iter(())
 
 
-def _stop_at(most: int | None, failures: int, ending: Ending) -> None:
+def _stop_at(most: int | None, failures: int, ending: RunStop) -> None:
     """Start nothing more when too much has gone wrong."""
     if most is not None and failures >= most:
         message = f"queries that did not pass: {failures:,}, and --max-failures is {most:,}"
         ending.stop(RunError(ErrorKind.BUDGET, message))
 
 
-def _journal(plan: Plan) -> Journal:
+def _journal(plan: RunPlan) -> RunWriter:
     """Open the folder of a new run, or of one that goes on."""
     resume, prompts = plan.resume, plan.prompts
     if not resume:
-        return Journal(new_directory(prompts.stem, plan.out))
+        return RunWriter(new_directory(prompts.stem, plan.out))
     same = resume.checked(prompts)
-    return Journal(
+    return RunWriter(
         resume.run.path,
         wanted=lambda one: one.id in same and one.repeat <= prompts.repeats_of(one.id),
         is_done=resume.is_done,

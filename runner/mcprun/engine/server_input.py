@@ -13,33 +13,33 @@ import mcp_types
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.client.catalog import list_prompts, list_resources, list_templates, names
-from mcprun.client.request_owner import Caller
+from mcprun.client.request_owner import PendingCall
 from mcprun.client.results import Reading, note, read_prompt, read_resource
-from mcprun.client.session import TIMEOUT, NoResult, Server
+from mcprun.client.session import TIMEOUT, RequestFailed, ServerSession
 from mcprun.engine.opening_blocks import opening, prompt_messages, resource_blocks
-from mcprun.engine.server_requests import QueryAsker
+from mcprun.engine.server_requests import QueryRequestHandler
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.prompts.query import Query
 from mcprun.prompts.server_input import ServerPrompt
-from mcprun.runs.events import Emit, PromptGet, ResourceRead, Where
+from mcprun.runs.events import AttemptRef, Emit, PromptGet, ResourceRead
 from mcprun.runs.warn_once import Warn, drop_warning
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 
 _WORDS = 500
 """Characters of a server's own words that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opener:
+class ServerInputLoader:
     """Opens one conversation. `clock` returns the deadline of a request; `waiting_for` records the request in flight.
 
     What the server asks before it gives something is answered by the `asker`. `malformed` collects the
     problems of results that could be read in part.
     """
 
-    server: Server
-    where: Where
-    asker: QueryAsker
+    server: ServerSession
+    where: AttemptRef
+    asker: QueryRequestHandler
     emit: Emit
     clock: Callable[[], Deadline]
     waiting_for: Callable[[str], AbstractContextManager[None]]
@@ -73,7 +73,7 @@ class Opener:
         try:
             request = mcp_types.GetPromptRequest(params=params)
             reading = await self._ask(event, request, "prompts", _prompt(asked), read_prompt)
-        except NoResult as error:
+        except RequestFailed as error:
             raise _refused(await self._why_no_prompt(asked, error)) from None
         self._check(reading, "messages", f"{_prompt(asked)} could not be had")
         try:
@@ -87,7 +87,7 @@ class Opener:
         request = mcp_types.ReadResourceRequest(params=mcp_types.ReadResourceRequestParams(uri=uri))
         try:
             reading = await self._ask(event, request, "resources", _resource(uri), read_resource)
-        except NoResult as error:
+        except RequestFailed as error:
             raise _refused(await self._why_no_resource(uri, error)) from None
         self._check(reading, "contents", f"{_resource(uri)} could not be read")
         try:
@@ -113,12 +113,12 @@ class Opener:
     ) -> Reading:
         """Send a request, read its result, and emit an event.
 
-        Raises `NoResult` if the server gives none, `QueryError` as `open` does.
+        Raises `RequestFailed` if the server gives none, `QueryError` as `open` does.
         """
         if not self.server.has(capability):
             raise _refused(f"the server has no {capability}, and the query asks for {what}")
         started = time.monotonic()
-        caller = Caller(self.asker, 0, None, self.clock(), self.asker.deadline)
+        caller = PendingCall(self.asker, 0, None, self.clock(), self.asker.deadline)
 
         def tell(problem: str | None = None, error: str | None = None) -> None:
             self.emit(replace(event, seconds=time.monotonic() - started, problem=problem, error=error))
@@ -126,7 +126,7 @@ class Opener:
         try:
             with self.waiting_for(what):
                 result = await self.server.request(request, what, caller.clock.seconds, caller)
-        except NoResult as error:
+        except RequestFailed as error:
             tell(error.problem, error.error)
             self._raise_failure()
             if error.problem == TIMEOUT:
@@ -145,12 +145,12 @@ class Opener:
         if self.asker.failure:
             raise self.asker.failure
 
-    async def _why_no_prompt(self, asked: ServerPrompt, error: NoResult) -> str:
+    async def _why_no_prompt(self, asked: ServerPrompt, error: RequestFailed) -> str:
         """Return why a prompt could not be had, and what the server's list says of it."""
         why = f"{_prompt(asked)} could not be had: {_said(error)}"
         try:
             listed = await list_prompts(self.server, self.clock().seconds)
-        except NoResult:
+        except RequestFailed:
             return why
         found = next((one for one in listed if one["name"] == asked.name), None)
         if found is None:
@@ -159,13 +159,13 @@ class Opener:
         missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
         return f"{why}; it needs arguments that are missing: {names(missing, 'name')}" if missing else why
 
-    async def _why_no_resource(self, uri: str, error: NoResult) -> str:
+    async def _why_no_resource(self, uri: str, error: RequestFailed) -> str:
         """Return why a resource could not be read, and what the server's lists say of it."""
         why = f"{_resource(uri)} could not be read: {_said(error)}"
         try:
             listed = await list_resources(self.server, self.clock().seconds)
             templates = await list_templates(self.server, self.clock().seconds)
-        except NoResult:
+        except RequestFailed:
             return why
         if any(one["uri"] == uri for one in listed):
             return why
@@ -179,14 +179,14 @@ def _only(listed: list[JsonObject], what: str, key: str) -> str:
 
 
 def _prompt(asked: ServerPrompt | None) -> str:
-    return f"prompt {Show().value(asked.name if asked else '')}"
+    return f"prompt {ValueFormatter().value(asked.name if asked else '')}"
 
 
 def _resource(uri: str) -> str:
-    return f"resource {Show().value(uri)}"
+    return f"resource {ValueFormatter().value(uri)}"
 
 
-def _said(error: NoResult) -> str:
+def _said(error: RequestFailed) -> str:
     """Return a server's own words on one line."""
     return " ".join(str(error).split())[:_WORDS]
 

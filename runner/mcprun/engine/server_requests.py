@@ -8,16 +8,16 @@ from mcp_types import INVALID_PARAMS
 
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
-from mcprun.client.request_owner import Caller, Offers, Response
+from mcprun.client.request_owner import ClientFeatures, ClientResponse, PendingCall
 from mcprun.errors import DeniedError, ErrorKind, QueryError, RunError
 from mcprun.evaluation.bounded import EvaluationError, evaluated
 from mcprun.limits import Limits
-from mcprun.models.base import Model, Request
+from mcprun.models.base import Model, ModelRequest
 from mcprun.models.replay import ReplayModel
 from mcprun.models.script import ScriptModel
 from mcprun.prompts.elicitation import Script, by_policy
 from mcprun.prompts.query import Query
-from mcprun.runs.events import Where
+from mcprun.runs.events import AttemptRef
 from mcprun.runs.records import Asked, Turn
 from mcprun.tools.sampling import messages_of, problem_of, result_of
 from mcprun.tools.toolset import ToolSet
@@ -29,9 +29,9 @@ class Answers:
 
     model: Model
     limits: Limits
-    offers: Offers = field(default_factory=Offers)
+    offers: ClientFeatures = field(default_factory=ClientFeatures)
 
-    def are_own(self, query: Query, where: Where) -> bool:
+    def are_own(self, query: Query, where: AttemptRef) -> bool:
         """Tell whether a query has answers that no other query may get: written in it, or recorded of it."""
         if query.elicit is not None:
             return True
@@ -42,10 +42,10 @@ class Answers:
                 return bool(_recorded(self.model, query, where))
         return False
 
-    def asker(self, query: Query, where: Where, deadline: Deadline, turns: list[Turn]) -> QueryAsker:
+    def asker(self, query: Query, where: AttemptRef, deadline: Deadline, turns: list[Turn]) -> QueryRequestHandler:
         """Make what answers for one try at a query; `turns` are those of its conversation, as they come."""
         recorded = _recorded(self.model, query, where) if isinstance(self.model, ReplayModel) else []
-        return QueryAsker(
+        return QueryRequestHandler(
             answers=self,
             query=query,
             where=where,
@@ -58,7 +58,7 @@ class Answers:
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class QueryAsker:
+class QueryRequestHandler:
     """Answers for one try at a query.
 
     `asked` fills with what the transcript tells. `unmet` says what the query's own answers should have answered, and
@@ -68,7 +68,7 @@ class QueryAsker:
 
     answers: Answers
     query: Query
-    where: Where
+    where: AttemptRef
     deadline: Deadline
     turns: list[Turn]
     recorded: list[Asked]
@@ -79,7 +79,9 @@ class QueryAsker:
     failure: QueryError | RunError | None = None
     _sampled: int = 0
 
-    async def answer(self, kind: str, request: JsonObject, caller: Caller | None, *, is_sure: bool) -> Response:
+    async def answer(
+        self, kind: str, request: JsonObject, caller: PendingCall | None, *, is_sure: bool
+    ) -> ClientResponse:
         """Answer a request, and note it; see `Asker.answer`.
 
         What is not sure to be this query's is noted only where the model has answered it: everything else would be
@@ -106,52 +108,52 @@ class QueryAsker:
         """Give what was asked by turn and call, and else as it came: calls of a turn run at the same time."""
         return sorted(self.asked, key=lambda one: (one.turn, one.call is None, one.call or 0))
 
-    async def _elicited(self, request: JsonObject) -> Response:
+    async def _elicited(self, request: JsonObject) -> ClientResponse:
         """Answer an elicitation. If a pattern runs out of time, decline; the query ends with that error."""
         try:
             if self.script:
                 result, reason = await self.script.answer(request)
             elif recorded := self._taken("elicitation", request):
-                return Response(result=recorded.answer, reason=recorded.reason)
+                return ClientResponse(result=recorded.answer, reason=recorded.reason)
             else:
                 result, reason = await evaluated(lambda: by_policy(self.answers.offers.elicit, request))
         except EvaluationError as error:
             self.failure = QueryError(error.kind, f"elicitation {request['message']!r:.200}: {error}")
-            return Response(result={"action": "decline"}, reason=str(error))
+            return ClientResponse(result={"action": "decline"}, reason=str(error))
         if reason and (self.script or self.answers.offers.elicit == "script"):
             self.unmet.append(f"the server asked {request['message']!r}, and {reason}: declined")
-        return Response(result=result, reason=reason)
+        return ClientResponse(result=result, reason=reason)
 
-    async def _sampling(self, request: JsonObject) -> Response:
+    async def _sampling(self, request: JsonObject) -> ClientResponse:
         self._sampled += 1
         if recorded := self._taken("sampling", request):
-            return Response(result=recorded.answer, reason=recorded.reason, usage=recorded.usage)
+            return ClientResponse(result=recorded.answer, reason=recorded.reason, usage=recorded.usage)
         if problem := problem_of(request):
-            return Response(code=INVALID_PARAMS, told=problem, reason=problem)
+            return ClientResponse(code=INVALID_PARAMS, told=problem, reason=problem)
         if self._sampled > self.answers.limits.max_sampling:
-            return Response(reason=f"--max-sampling is {self.answers.limits.max_sampling}")
+            return ClientResponse(reason=f"--max-sampling is {self.answers.limits.max_sampling}")
         match self.answers.model:
             case ScriptModel(name=name):
                 return self._scripted(name)
             case ReplayModel():
-                return Response(reason="it was not asked when this was recorded")
+                return ClientResponse(reason="it was not asked when this was recorded")
         return await self._modelled(request)
 
-    def _scripted(self, model: str) -> Response:
+    def _scripted(self, model: str) -> ClientResponse:
         """Give the next of the query's own texts."""
         if self.texts:
             text = {"type": "text", "text": self.texts.pop(0)}
-            return Response(result=result_of([text], model, "end_turn"))
+            return ClientResponse(result=result_of([text], model, "end_turn"))
         if self.query.sampling is None:
-            return Response(reason="the query has no `sampling`")
+            return ClientResponse(reason="the query has no `sampling`")
         reason = "the query has no text left for it"
         self.unmet.append(f"the server asked the model, and {reason}: refused")
-        return Response(reason=reason)
+        return ClientResponse(reason=reason)
 
-    async def _modelled(self, request: JsonObject) -> Response:
+    async def _modelled(self, request: JsonObject) -> ClientResponse:
         """Ask the run's model. Where it can't be asked, the query ends with that; what it refuses, the server hears."""
         limits = self.answers.limits
-        asked = Request(
+        asked = ModelRequest(
             query=self.query,
             where=self.where,
             turn=len(self.turns),
@@ -168,8 +170,8 @@ class QueryAsker:
         except (QueryError, RunError) as error:
             if isinstance(error, RunError | DeniedError) or error.kind is not ErrorKind.API_REFUSED:
                 self.failure = error
-            return Response(reason=f"{error.kind}: {error}", model=self.query.model or self.answers.model.name)
-        return Response(
+            return ClientResponse(reason=f"{error.kind}: {error}", model=self.query.model or self.answers.model.name)
+        return ClientResponse(
             result=result_of(reply.content, reply.model, reply.stop_reason),
             usage=reply.usage,
             model=reply.model,
@@ -185,7 +187,7 @@ class QueryAsker:
         return found
 
 
-def _recorded(model: ReplayModel, query: Query, where: Where) -> list[Asked]:
+def _recorded(model: ReplayModel, query: Query, where: AttemptRef) -> list[Asked]:
     """Give what was asked when a query was recorded; nothing where it was not, which its first turn will tell."""
     try:
         return list(model.recorded(query, where).asked)

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 from mcprun.errors import ErrorKind, RunError
 from mcprun.prompts.query import Query
-from mcprun.runs.events import Event, ExchangeEnd, QueryEnd, Warned
+from mcprun.runs.events import Event, ExchangeEnd, QueryEnd, WarningEvent
 from mcprun.runs.records import ErrorInfo, Transcript, Verdict
 
 
-def untried(query: Query, repeat: int, reason: RunError, *, system: str | None, model: str) -> Transcript:
+def skipped_transcript(query: Query, repeat: int, reason: RunError, *, system: str | None, model: str) -> Transcript:
     """Make the transcript of a query that the run did not come to; `system` is that of queries without their own."""
     return Transcript(
         id=query.id,
         repeat=repeat,
         verdict=Verdict.SKIPPED,
-        stop=stop_of(reason.kind),
+        stop=stop_reason_for(reason.kind),
         prompt=query.said,
         system=query.system or system,
         model=query.model or model,
@@ -32,7 +32,7 @@ def untried(query: Query, repeat: int, reason: RunError, *, system: str | None, 
 
 def faulted(query: Query, repeat: int, message: str, *, system: str | None, model: str) -> Transcript:
     """Return the transcript of a query that ended in an unexpected exception outside any attempt."""
-    nothing = untried(query, repeat, RunError(ErrorKind.FAULT, message), system=system, model=model)
+    nothing = skipped_transcript(query, repeat, RunError(ErrorKind.FAULT, message), system=system, model=model)
     return emptied(nothing, message)
 
 
@@ -42,7 +42,7 @@ def emptied(transcript: Transcript, message: str) -> Transcript:
         id=transcript.id,
         repeat=transcript.repeat,
         verdict=Verdict.ERROR,
-        stop=stop_of(ErrorKind.FAULT),
+        stop=stop_reason_for(ErrorKind.FAULT),
         prompt=transcript.prompt,
         system=transcript.system,
         model=transcript.model,
@@ -62,10 +62,10 @@ def unrecordable(event: Event, reason: str) -> Event:
         # The prompt may be the value that can't be redacted.
         bare = event.transcript.model_copy(update={"prompt": "", "system": None})
         return replace(event, transcript=emptied(bare, f"the conversation could not be recorded: {reason}"))
-    return Warned(where=event.where, message=f"the event {event.name} could not be recorded: {reason}")
+    return WarningEvent(where=event.where, message=f"the event {event.name} could not be recorded: {reason}")
 
 
-def stop_of(kind: ErrorKind) -> str:
+def stop_reason_for(kind: ErrorKind) -> str:
     """Say how a conversation stopped that the model did not end."""
     if kind.endswith("_timeout"):
         return "timeout"

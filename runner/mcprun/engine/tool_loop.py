@@ -16,21 +16,21 @@ from typing import Any
 from mcprun._util.deadline import Deadline, Gate
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
-from mcprun._util.tasks import together
-from mcprun.client.request_owner import Caller, Offers
-from mcprun.client.session import Answer, Server
-from mcprun.engine.conversation import Conversation, UnderWay
-from mcprun.engine.server_input import Opener
-from mcprun.engine.server_requests import Answers, QueryAsker
+from mcprun._util.tasks import gather_or_cancel
+from mcprun.client.request_owner import ClientFeatures, PendingCall
+from mcprun.client.session import ServerSession, ToolResult
+from mcprun.engine.conversation import Conversation, PendingTurn
+from mcprun.engine.server_input import ServerInputLoader
+from mcprun.engine.server_requests import Answers, QueryRequestHandler
 from mcprun.errors import ErrorKind, QueryError, RequestError
 from mcprun.limits import Limits
-from mcprun.models.base import Model, Reply, Request
+from mcprun.models.base import Model, ModelReply, ModelRequest
 from mcprun.prompts.query import Query
-from mcprun.runs.events import Emit, ModelCall, ToolCall, Where
+from mcprun.runs.events import AttemptRef, Emit, ModelCall, ToolCall
 from mcprun.runs.records import Call, Given
 from mcprun.runs.warn_once import Warn, drop_warning
 from mcprun.tools.results import error_result, tool_result
-from mcprun.tools.toolset import Permit, ToolSet
+from mcprun.tools.toolset import ToolFilter, ToolSet
 
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
@@ -42,10 +42,10 @@ ANSWERED = frozenset({"end_turn", "stop_sequence"})
 """Stop reasons after which the user's next message may follow."""
 
 
-Divergence = Callable[[Query, Where, int, Call], str]
+Divergence = Callable[[Query, AttemptRef, int, Call], str]
 """Says how the call with a number differs from what was recorded of the query; empty when it does not."""
 
-GivenDivergence = Callable[[Query, Where, list[JsonObject]], str]
+GivenDivergence = Callable[[Query, AttemptRef, list[JsonObject]], str]
 """Says how what the server gives to begin with differs from what was recorded of the query; empty when it does not."""
 
 Approve = Callable[[ToolCall], Awaitable[str]]
@@ -53,7 +53,7 @@ Approve = Callable[[ToolCall], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loop:
+class ToolLoop:
     """What all conversations of a run share. `system` is for queries that bring none of their own.
 
     `offers` is what servers that ask are offered.
@@ -67,8 +67,8 @@ class Loop:
     limits: Limits
     system: str | None
     emit: Emit
-    permit: Permit = field(default_factory=Permit)
-    offers: Offers = field(default_factory=Offers)
+    permit: ToolFilter = field(default_factory=ToolFilter)
+    offers: ClientFeatures = field(default_factory=ClientFeatures)
     divergence: Divergence | None = None
     given_divergence: GivenDivergence | None = None
     stop_diverged: bool = False
@@ -93,8 +93,8 @@ class Loop:
     async def converse(
         self,
         query: Query,
-        server: Server,
-        where: Where,
+        server: ServerSession,
+        where: AttemptRef,
         conversation: Conversation,
         deadline: Deadline,
         messages: Sequence[str | list[Any]] | None = None,
@@ -105,7 +105,7 @@ class Loop:
         `deadline` is paused while a model waits to be asked. Raises `QueryError` when the model or the server can't go
         on, `RunError` when no query could.
         """
-        tools = server.tools.only(self.permit).only(Permit(allow=tuple(query.tools or ())))
+        tools = server.tools.only(self.permit).only(ToolFilter(allow=tuple(query.tools or ())))
         asker = self.answers.asker(query, where, deadline, conversation.turns)
         one = _Exchange(self, query, server, where, conversation, deadline, tools, asker)
         before, unmet = conversation.asked, conversation.unmet
@@ -123,13 +123,18 @@ class Loop:
             conversation.asked, conversation.unmet = [*before, *asker.in_order()], [*unmet, *asker.unmet]
 
     async def _user_messages(
-        self, query: Query, server: Server, where: Where, conversation: Conversation, asker: QueryAsker
+        self,
+        query: Query,
+        server: ServerSession,
+        where: AttemptRef,
+        conversation: Conversation,
+        asker: QueryRequestHandler,
     ) -> list[str | list[Any]]:
         """Give what the user says; what comes before it, where the server gives it, stands in `conversation` then."""
         if not query.takes_from_server:
             return query.user_messages
         waits, malformed = conversation.waiting_for, conversation.malformed
-        opener = Opener(server, where, asker, self.emit, self.clock, waits, malformed, self.warn)
+        opener = ServerInputLoader(server, where, asker, self.emit, self.clock, waits, malformed, self.warn)
         given = await opener.open(query)
         told = self.given_divergence(query, where, given) if self.given_divergence else ""
         conversation.given = Given(messages=len(given), diverged=bool(told))
@@ -147,14 +152,14 @@ class Loop:
 class _Exchange:
     """One conversation with one server; `tools` are frozen for its length."""
 
-    loop: Loop
+    loop: ToolLoop
     query: Query
-    server: Server
-    where: Where
+    server: ServerSession
+    where: AttemptRef
     conversation: Conversation
     deadline: Deadline
     tools: ToolSet
-    asker: QueryAsker
+    asker: QueryRequestHandler
 
     async def run(self) -> None:
         """Let the model and the server answer each other until the model has ended its turn."""
@@ -176,10 +181,10 @@ class _Exchange:
                 return
         conversation.stop = "max_turns"
 
-    async def _reply(self) -> Reply:
+    async def _reply(self) -> ModelReply:
         """Ask the model for its next turn, and tell of it."""
         turn = len(self.conversation.turns)
-        request = Request(
+        request = ModelRequest(
             query=self.query,
             where=self.where,
             turn=turn,
@@ -243,10 +248,10 @@ class _Exchange:
         ]
         self.conversation.unlisted |= {event.call for event in events if not self.tools.lists(event.tool)}
         self.conversation.denied |= {event.call for event in events if not self._permits(event.tool)}
-        self.conversation.under_way = UnderWay(tuple(events))
+        self.conversation.under_way = PendingTurn(tuple(events))
         answers = self.conversation.under_way.answers
         try:
-            await together(self._answer(event, answers) for event in events)
+            await gather_or_cancel(self._answer(event, answers) for event in events)
         finally:
             # What was answered before the turn was cut short happened, and is told.
             self.conversation.calls.extend(
@@ -265,11 +270,11 @@ class _Exchange:
             return call.model_copy(update={"diverged": True})
         return call
 
-    async def _answer(self, event: ToolCall, answers: dict[int, Answer]) -> None:
+    async def _answer(self, event: ToolCall, answers: dict[int, ToolResult]) -> None:
         """Make one call, tell of it, and put its answer into `answers` under the call's number."""
         refused = await self._refused(event)
         started = time.monotonic()
-        caller = Caller(self.asker, event.turn or 0, event.call, self.loop.clock(), self.deadline)
+        caller = PendingCall(self.asker, event.turn or 0, event.call, self.loop.clock(), self.deadline)
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
                 answer = refused or await self.server.call(
@@ -303,12 +308,12 @@ class _Exchange:
         if self.asker.failure:  # the model could not be asked on the server's behalf, whatever that made of it
             raise self.asker.failure
 
-    async def _refused(self, event: ToolCall) -> Answer | None:
+    async def _refused(self, event: ToolCall) -> ToolResult | None:
         """Give the answer to a call that is not sent: the tool may not be used, or somebody does not approve."""
         if not self._permits(event.tool):
-            return Answer(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
+            return ToolResult(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
         if self.loop.approve and (told := await self.loop.approve(event)):
-            return Answer(error_result(told), "not approved")
+            return ToolResult(error_result(told), "not approved")
         return None
 
     def _permits(self, tool: str) -> bool:
@@ -317,7 +322,7 @@ class _Exchange:
         return not is_limited or tool in self.tools.names.values()
 
 
-def call_of(event: ToolCall, answer: Answer) -> Call:
+def call_of(event: ToolCall, answer: ToolResult) -> Call:
     """Give a call with what came of it."""
     return Call(
         turn=event.turn or 0,

@@ -10,37 +10,37 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from mcprun._util.deadline import Gate
-from mcprun._util.gc_tuning import growing
+from mcprun._util.gc_tuning import gc_paused
 from mcprun._util.json_value import JsonObject
-from mcprun._util.run_stop import Ending
-from mcprun._util.tasks import meanwhile
+from mcprun._util.run_stop import RunStop
+from mcprun._util.tasks import background_task
 from mcprun.client.connector import Connector
-from mcprun.client.pool import Pool
+from mcprun.client.pool import ServerPool
 from mcprun.client.server_log import ServerLog
 from mcprun.client.session import described
-from mcprun.client.transports.process import Ahead
-from mcprun.engine.attempts import Attempts
+from mcprun.client.transports.process import PrestartedServer
+from mcprun.engine.attempts import QueryExecutor
 from mcprun.engine.judge import open_judge
-from mcprun.engine.tool_loop import Divergence, GivenDivergence, Loop
-from mcprun.engine.worker_config import Setup
+from mcprun.engine.tool_loop import Divergence, GivenDivergence, ToolLoop
+from mcprun.engine.worker_config import WorkerConfig
 from mcprun.models.access_policy import Access
 from mcprun.models.base import Model
 from mcprun.models.budget import Budget
-from mcprun.models.message_batches.queue import Waves
-from mcprun.models.rate_limit import Throttle
+from mcprun.models.message_batches.queue import BatchContext
+from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.models.replay import ReplayModel
 from mcprun.prompts.query import Query
-from mcprun.runs.billed_reply import Paid
-from mcprun.runs.events import Emit, Warned, Where
+from mcprun.runs.billed_reply import BilledReply
+from mcprun.runs.events import AttemptRef, Emit, WarningEvent
 from mcprun.runs.records import Said, ServerRecord, Transcript
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.warn_once import WarnOnce
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
-    """A place that is ready: what answers there (`about`), and how to `run` a query's repeat (see `Attempts.run`)."""
+class QueryRunner:
+    """What answers the queries (`about`), and a function that runs a repeat of a query (`QueryExecutor.run`)."""
 
     about: ServerRecord
     run: Callable[[Query, int], Awaitable[Transcript]]
@@ -48,30 +48,32 @@ class Workplace:
 
 @asynccontextmanager
 async def workplace(
-    setup: Setup,
+    setup: WorkerConfig,
     log: ServerLog,
     emit: Emit,
-    ending: Ending,
-    earlier: Iterable[Paid] = (),
+    ending: RunStop,
+    earlier: Iterable[BilledReply] = (),
     *,
-    waves: Waves | None = None,
-    throttle: Throttle | None = None,
+    waves: BatchContext | None = None,
+    throttle: AdaptiveLimiter | None = None,
     access: Access,
-    ahead: Ahead | None = None,
-) -> AsyncIterator[Workplace]:
+    ahead: PrestartedServer | None = None,
+) -> AsyncIterator[QueryRunner]:
     """Start the servers and make the model; end them with the context. Raises `RunError`.
 
     The servers' stderr goes to `log`. `earlier` are the replies that earlier processes took of the budget. Batches
     go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one. `access`
     judges refusals of their credentials. The first server may have been started `ahead`.
     """
-    limits, show, warn = setup.limits, Show(setup.redactor.text), WarnOnce(emit)
+    limits, show, warn = setup.limits, ValueFormatter(setup.redactor.text), WarnOnce(emit)
     connector = connector_of(setup, log, emit, ahead)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        with growing():  # clients import half of what they need only when they are made
-            await enter(meanwhile(setup.model.load()))  # about as long as a server takes to start
-            pool = Pool(connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit)
+        with gc_paused():  # clients import half of what they need only when they are made
+            await enter(background_task(setup.model.load()))  # about as long as a server takes to start
+            pool = ServerPool(
+                connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit
+            )
             servers = await enter(pool)
             budget = Budget.begun(limits, emit, setup.model.record.kind, earlier)
             opening = setup.model.open(
@@ -80,8 +82,12 @@ async def workplace(
             model = await enter(opening)
             judge = await enter(open_judge(setup.judge, model, limits, emit, show, budget, throttle, access=access))
         if setup.permit and not servers.first.tools.only(setup.permit).names:
-            emit(Warned(message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"))
-        loop = Loop(
+            emit(
+                WarningEvent(
+                    message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"
+                )
+            )
+        loop = ToolLoop(
             model=model,
             limits=limits,
             system=setup.system,
@@ -95,13 +101,13 @@ async def workplace(
             approve=model.approve if isinstance(model, ReplayModel) else None,
             warn=warn,
         )
-        attempts = Attempts(
+        attempts = QueryExecutor(
             loop, judge, servers, setup.allow_tool_errors, setup.on_divergence != "continue", show, ending
         )
-        yield Workplace(described(servers.first), attempts.run)
+        yield QueryRunner(described(servers.first), attempts.run)
 
 
-def connector_of(setup: Setup, log: ServerLog, emit: Emit, ahead: Ahead | None = None) -> Connector:
+def connector_of(setup: WorkerConfig, log: ServerLog, emit: Emit, ahead: PrestartedServer | None = None) -> Connector:
     """Make what connects to the server, whose stderr goes to `log`; the first may have been started `ahead`."""
     return Connector(
         setup.target,
@@ -128,7 +134,7 @@ def _given_divergence(model: Model, redactor: Redactor) -> GivenDivergence | Non
     if not isinstance(model, ReplayModel):
         return None
 
-    def differs(query: Query, where: Where, given: list[JsonObject]) -> str:
+    def differs(query: Query, where: AttemptRef, given: list[JsonObject]) -> str:
         return model.given_divergence(query, where, redactor.value(Said(messages=given)).messages)
 
     return differs

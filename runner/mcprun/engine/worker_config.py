@@ -9,17 +9,17 @@ from typing import Literal
 
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.scrub import Scrubber
-from mcprun.client.request_owner import Offers
+from mcprun.client.request_owner import ClientFeatures
 from mcprun.client.target import Target
 from mcprun.errors import UsageError
 from mcprun.limits import AUTO, Limits
-from mcprun.models.select import Choice
+from mcprun.models.select import SelectedModel
 from mcprun.runs.redaction import Redactor
-from mcprun.tools.toolset import Permit, ToolSet
+from mcprun.tools.toolset import ToolFilter, ToolSet
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup:
+class WorkerConfig:
     """What queries are run with, wherever that is: plain values, which can be sent to another machine.
 
     `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
@@ -28,13 +28,13 @@ class Setup:
 
     target: Target
     protocol: str = AUTO
-    model: Choice
-    judge: Choice | None = None
+    model: SelectedModel
+    judge: SelectedModel | None = None
     limits: Limits = field(default_factory=Limits)
     system: str | None = None
     allow_tool_errors: bool = False
-    permit: Permit = field(default_factory=Permit)
-    offers: Offers = field(default_factory=Offers)
+    permit: ToolFilter = field(default_factory=ToolFilter)
+    offers: ClientFeatures = field(default_factory=ClientFeatures)
     servers: int = 1
     fresh_server: bool = False
     redactor: Redactor = field(default_factory=Redactor)

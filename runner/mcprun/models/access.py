@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mcprun.errors import DeniedError
 from mcprun.models.access_policy import RUN_CLIENT, Access, Refusal, Source
-from mcprun.models.base import Model, Reply, Request
+from mcprun.models.base import Model, ModelReply, ModelRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class AccessModel:
         """The name of the model within."""
         return self.model.name
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         """Return the next turn. Raises `DeniedError`, or `RunError` if the refusal ends the run."""
         is_own = request.model == request.query.model
         source = Source(self.client, "model" if is_own else "judge")

@@ -10,9 +10,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.errors import ErrorKind, RunError
-from mcprun.runs.events import Where
+from mcprun.runs.events import AttemptRef
 
 MAX_REFUSALS = 3
 """Queries that are refused in a row, without a success between them, before the run ends."""
@@ -44,7 +44,7 @@ class Refusal:
     """
 
     source: Source
-    where: Where
+    where: AttemptRef
     status: int | None
     message: str
     is_accepted: bool = False
@@ -68,11 +68,11 @@ class RunAccess:
     With `was_granted`, an earlier process of the run had a success, perhaps with other credentials.
     """
 
-    def __init__(self, ending: Ending, *, was_granted: bool = False) -> None:
+    def __init__(self, ending: RunStop, *, was_granted: bool = False) -> None:
         self._ending = ending
         self._was_granted = was_granted
         self._granted: set[str] = set()
-        self._refused: defaultdict[Source, dict[str, list[Where]]] = defaultdict(dict)
+        self._refused: defaultdict[Source, dict[str, list[AttemptRef]]] = defaultdict(dict)
         self._is_ended = False
 
     def granted(self, source: Source) -> None:

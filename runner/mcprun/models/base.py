@@ -13,13 +13,13 @@ from typing import Protocol
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.prompts.query import Query
-from mcprun.runs.events import Where
+from mcprun.runs.events import AttemptRef
 from mcprun.runs.records import Call, Usage
 from mcprun.tools.toolset import ToolSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class ModelSettings:
     """How Claude is to answer, as the Messages API has it; `None` is as the model does by itself.
 
     `effort` is `low` to `max`. `thinking` is `adaptive`, `disabled`, or a budget of tokens. `tool_choice` is `any`,
@@ -44,7 +44,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ModelRequest:
     """One model request of the try at a query that `where` names.
 
     `turn` counts the conversation's replies so far, `calls` are those already made. `messages` and `system` have
@@ -54,7 +54,7 @@ class Request:
     """
 
     query: Query
-    where: Where
+    where: AttemptRef
     turn: int
     messages: Sequence[JsonObject]
     calls: Sequence[Call]
@@ -66,7 +66,7 @@ class Request:
     schema: JsonObject | None = None
     hear: Callable[[str], None] | None = None
 
-    def told(self, reply: Reply) -> Reply:
+    def told(self, reply: ModelReply) -> ModelReply:
         """Have a reply heard that came all at once, if somebody listens; give it back."""
         if self.hear and reply.text:
             self.hear(reply.text)
@@ -74,7 +74,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class ModelReply:
     """One turn: content blocks and stop reason of the Messages API, and which model it was.
 
     `usage` is `None` where no tokens were counted. Blocks go back to the API untouched. `batch` is the Message Batch
@@ -104,7 +104,7 @@ class Model(Protocol):
         """What to call it before it has answered."""
         ...
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         """Give the next turn.
 
         Raises `QueryError` when this query can't be answered, `RunError` when no query could be.

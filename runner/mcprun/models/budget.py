@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import BATCH_SHARE, Limits
-from mcprun.models.base import Model, Reply, Request
-from mcprun.runs.billed_reply import Paid
-from mcprun.runs.events import Emit, Warned
+from mcprun.models.base import Model, ModelReply, ModelRequest
+from mcprun.runs.billed_reply import BilledReply
+from mcprun.runs.events import Emit, WarningEvent
 from mcprun.runs.records import Usage
 
 _CHARACTERS = 3
@@ -34,7 +34,7 @@ class Expense:
     """A request to pay for: its model, its provider (`kind`), and the `share` of the price that it costs."""
 
     model: str
-    request: Request
+    request: ModelRequest
     kind: str
     share: float = 1.0
 
@@ -70,7 +70,7 @@ class Budget:
         self._seen = _Seen()
 
     @classmethod
-    def begun(cls, limits: Limits, emit: Emit, kind: str, earlier: Iterable[Paid]) -> Self:
+    def begun(cls, limits: Limits, emit: Emit, kind: str, earlier: Iterable[BilledReply]) -> Self:
         """Make a run's budget, of which the replies that `earlier` processes got are taken, at the prices of `kind`."""
         budget = cls(limits.budget_tokens, limits.budget_usd, emit)
         for paid in earlier:
@@ -83,13 +83,13 @@ class Budget:
         self.tokens += usage.total
         self.usd += self._cost(model, usage, kind) * (BATCH_SHARE if is_batched else 1)
 
-    def spend_unknown(self, model: str, request: Request, kind: str = "claude") -> None:
+    def spend_unknown(self, model: str, request: ModelRequest, kind: str = "claude") -> None:
         """Count a reply whose tokens the API did not count."""
         self._warn(f"{model} does not say how many tokens it took: they are counted high, with all of --max-tokens")
         sent = _characters(request) // _CHARACTERS
         self.spend(model, Usage(input_tokens=sent, output_tokens=request.max_tokens), kind)
 
-    def settle(self, model: str, request: Request, reply: Reply, kind: str) -> None:
+    def settle(self, model: str, request: ModelRequest, reply: ModelReply, kind: str) -> None:
         """Count the reply to a request, and refine the estimate of later ones."""
         if reply.usage:
             self._seen.add(_characters(request) if self.is_limited else 0, reply.usage)
@@ -165,7 +165,7 @@ class Budget:
     def _warn(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
-            self._emit(Warned(message=message))
+            self._emit(WarningEvent(message=message))
 
 
 @dataclass(slots=True)
@@ -191,7 +191,7 @@ class _Seen:
         return Usage(input_tokens=round(characters * rate), output_tokens=min(output, max_tokens))
 
 
-def _characters(request: Request) -> int:
+def _characters(request: ModelRequest) -> int:
     """Return the length of a request in characters of JSON; base64 data counts as `_IMAGE_CHARACTERS` a block."""
     count = 0
     todo: list[Any] = [request.system, *request.messages, *request.tools.definitions]
@@ -227,7 +227,7 @@ class BudgetedModel:
         """The name of the model within."""
         return self.model.name
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         """Return the next turn. Raises `BudgetSpentError` if the budget is spent."""
         name = request.model or self.model.name
         share = BATCH_SHARE if self.is_batched else 1.0

@@ -10,15 +10,15 @@ import anthropic
 from mcprun.limits import BATCH_QUERIES, Limits
 from mcprun.models.access import AccessModel
 from mcprun.models.access_policy import Access
-from mcprun.models.base import Manner, Model
+from mcprun.models.base import Model, ModelSettings
 from mcprun.models.budget import Budget, BudgetedModel
 from mcprun.models.clients import open_client
 from mcprun.models.message_batches.model import BatchModel
-from mcprun.models.message_batches.queue import Waves
+from mcprun.models.message_batches.queue import BatchContext
 from mcprun.models.messages_api import AnthropicModel
 from mcprun.models.prompt_caching import caching
 from mcprun.models.providers import Cloud
-from mcprun.models.rate_limit import Throttle
+from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.models.retry import RetryingModel
 from mcprun.runs.events import Emit
 from mcprun.runs.warn_once import Warn, WarnOnce
@@ -32,12 +32,12 @@ async def open_claude(
     auth_token: str | None,
     base_url: str | None,
     cloud: Cloud | None,
-    manner: Manner,
+    manner: ModelSettings,
     limits: Limits,
     emit: Emit,
     budget: Budget,
-    waves: Waves | None = None,
-    throttle: Throttle | None = None,
+    waves: BatchContext | None = None,
+    throttle: AdaptiveLimiter | None = None,
     warn: Warn | None = None,
     access: Access,
     client_name: str,
@@ -61,13 +61,15 @@ async def open_claude(
             warn=warn or WarnOnce(emit),
         )
         async with AsyncExitStack() as stack:
-            throttle = throttle or Throttle(limits.concurrency)
+            throttle = throttle or AdaptiveLimiter(limits.concurrency)
             kind = cloud.kind if cloud else "claude"
             budgeted = BudgetedModel(model, budget, kind)  # below the retries: each attempt is paid for
             if waves and isinstance(client, anthropic.AsyncAnthropic):
                 most = limits.batch_queries or BATCH_QUERIES
                 batched = await stack.enter_async_context(BatchModel(model, client, waves, limits, emit))
                 budgeted = BudgetedModel(batched, budget, kind, is_batched=True, parked=batched.parked)
-                throttle = Throttle(most, least=most)  # one that sends less makes more batches, and no less of them
+                throttle = AdaptiveLimiter(
+                    most, least=most
+                )  # one that sends less makes more batches, and no less of them
             retrying = RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)
             yield AccessModel(retrying, access, client_name)

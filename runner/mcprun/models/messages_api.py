@@ -21,10 +21,10 @@ from mcprun._util.network import proxy_of
 from mcprun._util.surrogates import WARNING, is_well_formed, well_formed, well_formed_json
 from mcprun._util.url_secrets import without_secrets
 from mcprun.errors import DeniedError, ErrorKind, NoConnectionError, QueryError, RequestError, RunError
-from mcprun.models.base import Manner, Reply, Request
+from mcprun.models.base import ModelReply, ModelRequest, ModelSettings
 from mcprun.models.clients import Client
 from mcprun.models.messages import sendable
-from mcprun.models.messages_stream import Assembly
+from mcprun.models.messages_stream import MessageAccumulator
 from mcprun.models.prompt_caching import Caching, cached, marks_in
 from mcprun.runs.records import Usage
 from mcprun.runs.warn_once import Warn, drop_warning
@@ -37,7 +37,7 @@ class AnthropicModel:
         self,
         client: Client,
         name: str,
-        manner: Manner,
+        manner: ModelSettings,
         request_seconds: float,
         *,
         caching: Caching = "request",
@@ -60,7 +60,7 @@ class AnthropicModel:
         self._is_streaming = not isinstance(client, anthropic.AsyncAnthropicBedrock)
         self.name = name
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         """Send one request, streamed where somebody hears it; see `Model.reply`.
 
         An answer that breaks off after something of it was heard is not asked for again: it could only say it twice.
@@ -77,7 +77,7 @@ class AnthropicModel:
             reply = read_reply(body, _request_id(response.headers), is_bare=self._manner.bare)
             return request.told(self.well_formed(reply))
 
-    def parameters(self, request: Request) -> dict[str, Any]:
+    def parameters(self, request: ModelRequest) -> dict[str, Any]:
         """Return the body of a request, reworded where the Messages API would refuse the conversation."""
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
@@ -92,7 +92,7 @@ class AnthropicModel:
             self._warn("surrogates", f"a request to the model: {WARNING}")
         return sent
 
-    def well_formed(self, reply: Reply) -> Reply:
+    def well_formed(self, reply: ModelReply) -> ModelReply:
         """Replace what a server, the API and files can't take: surrogate halves, and integers with too many digits."""
         content = well_formed_json(reply.content)
         if content is not reply.content:
@@ -102,9 +102,9 @@ class AnthropicModel:
             self._warn("integers-reply", f"a reply of the model: {LONG_INTEGER}")
         return reply if content is reply.content else replace(reply, content=content)
 
-    async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> Reply:
+    async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> ModelReply:
         """Hand on the text as it comes; give the same reply as if it had come in one piece."""
-        assembly, is_heard = Assembly(), False
+        assembly, is_heard = MessageAccumulator(), False
         messages = self._client.messages.with_streaming_response
         try:
             async with asyncio.timeout(self._seconds), messages.create(**parameters, stream=True) as response:
@@ -132,12 +132,12 @@ def _broken_off(error: Exception) -> RequestError:
     return RequestError(kind, f"the answer broke off: {what}", may_pass=False)
 
 
-def has_marks(request: Request) -> bool:
+def has_marks(request: ModelRequest) -> bool:
     """Return whether a query has `cache_control` of its own. Then a refusal of it concerns this query alone."""
     return any(marks_in(list(request.messages)))
 
 
-def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
+def _mannered(manner: ModelSettings, request: ModelRequest) -> dict[str, Any]:
     """Return the parameters that say how to answer."""
     parameters: dict[str, Any] = {}
     config: dict[str, Any] = {"effort": manner.effort} if manner.effort else {}
@@ -159,7 +159,7 @@ def _mannered(manner: Manner, request: Request) -> dict[str, Any]:
     return parameters
 
 
-def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> Reply:
+def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> ModelReply:
     """Read a message of the API. Raises `RequestError` when it is none.
 
     Some endpoints (`is_bare`) give no stop reason: what they say then tells whether calls are meant.
@@ -182,7 +182,7 @@ def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> R
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"the API's answer is no message: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True, request_id=request_id) from None
-    return Reply(
+    return ModelReply(
         content=content,
         stop_reason=stop_reason,
         model=str(model),

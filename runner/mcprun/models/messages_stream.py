@@ -15,7 +15,7 @@ _JOINED = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta"
 """Deltas that go on with a text of their block, and which."""
 
 
-class Assembly:
+class MessageAccumulator:
     """Takes the events of one answer in order. `body` is the message so far; it `is_whole` after `message_stop`.
 
     An `error` event makes the error's object the body, as it is where no answer has begun.

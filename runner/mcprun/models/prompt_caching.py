@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from mcprun._util.json_value import JsonObject
 from mcprun.limits import MAX_CACHE_MARKS
-from mcprun.models.base import Manner
+from mcprun.models.base import ModelSettings
 from mcprun.models.providers import Cloud
 
 Caching = Literal["request", "block", "none"]
@@ -23,7 +23,7 @@ Caching = Literal["request", "block", "none"]
 _MARK = {"cache_control": {"type": "ephemeral"}}
 
 
-def caching(cloud: Cloud | None, manner: Manner) -> Caching:
+def caching(cloud: Cloud | None, manner: ModelSettings) -> Caching:
     """Return where the API that is asked takes the mark."""
     if manner.bare:
         return "none"

@@ -12,7 +12,7 @@ _CUT = 0.5
 """What is left of the limit when the API throttles: multiplicative down."""
 
 
-class Throttle:
+class AdaptiveLimiter:
     """Lets at most `most` requests be in flight; fewer once the API throttles, and slowly more again.
 
     Additive up, multiplicative down, as TCP does it: a whole round of good answers adds one request, and a

@@ -5,17 +5,17 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from mcprun._util.json_value import JsonObject, equal, same
+from mcprun._util.json_value import JsonObject, json_equal, json_same
 from mcprun.analysis.diff.scrub import Scrubber
-from mcprun.analysis.diff.transcripts import Lens
+from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.errors import ErrorKind, QueryError
-from mcprun.models.base import Reply, Request
+from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.prompts.query import Query
-from mcprun.runs.events import ToolCall, Where
+from mcprun.runs.events import AttemptRef, ToolCall
 from mcprun.runs.records import Call, Transcript
 from mcprun.runs.run import Run
-from mcprun.tools.format import Show
-from mcprun.tools.refusals import NOT_MADE, refusal_of
+from mcprun.tools.format import ValueFormatter
+from mcprun.tools.refusals import NOT_MADE, user_refusal
 from mcprun.tools.results import error_result, tool_result
 
 _CALLING = frozenset({"tool_use", "end_turn"})
@@ -31,7 +31,7 @@ class ReplayModel:
     played `at_once`.
     """
 
-    def __init__(self, run: Run, scrubber: Scrubber, show: Show, at_once: int) -> None:
+    def __init__(self, run: Run, scrubber: Scrubber, show: ValueFormatter, at_once: int) -> None:
         self._run = run
         self._scrubber = scrubber
         self._show = show
@@ -39,7 +39,7 @@ class ReplayModel:
         self._found = lru_cache(2 * at_once)(self._find)
         self.name = f"replay:{run.path}"
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         """Give the recorded turn.
 
         Raises `QueryError` (`not_recorded`) when the recording lacks the query, has it with another prompt, or
@@ -52,10 +52,10 @@ class ReplayModel:
         turn = recorded.turns[request.turn]
         content = _for(request, _said(recorded)[request.turn], recorded)
         return request.told(
-            Reply(content=content, stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
+            ModelReply(content=content, stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
         )
 
-    def divergence(self, query: Query, where: Where, number: int, call: Call) -> str:
+    def divergence(self, query: Query, where: AttemptRef, number: int, call: Call) -> str:
         """Say how a call differs from the recorded one: in its result, or in that there is none."""
         recorded = self.recorded(query, where)
         if number >= len(recorded.calls):
@@ -63,23 +63,23 @@ class ReplayModel:
         recorded_call = recorded.calls[number]
         if _same_result(recorded_call, call):
             return ""
-        lens = Lens(frozenset({"results"}), self._scrubber)
+        lens = CompareOptions(frozenset({"results"}), self._scrubber)
         before, after = (lens.seen({"calls": [one.line()]}) for one in (recorded_call, call))
         if not any(lens.seen_changes(before, after)):
             return ""
         was, got = self._show.results(recorded_call, call)
         return f"call {number}: {self._show.call(call)} was recorded with {was}, got {got}"
 
-    def given_divergence(self, query: Query, where: Where, messages: list[JsonObject]) -> str:
+    def given_divergence(self, query: Query, where: AttemptRef, messages: list[JsonObject]) -> str:
         """Say how what the server gives to begin with differs from what it gave when the query was recorded."""
         recorded = self.recorded(query, where)
         before = recorded.messages[: recorded.begins]
-        lens = Lens(frozenset({"results"}), self._scrubber)
+        lens = CompareOptions(frozenset({"results"}), self._scrubber)
         seen = (
             lens.seen({"calls": [], "messages": one, "given": {"messages": len(one)}}) for one in (before, messages)
         )
         was, got = (one.given for one in seen)
-        if same(was, got):
+        if json_same(was, got):
             return ""
         texts = _texts(was), _texts(got)
         was, got = self._show.texts(*texts) if texts[0] != texts[1] else self._show.both(was, got)
@@ -89,9 +89,9 @@ class ReplayModel:
         """Keep back a call that a person kept back when it was recorded: give what the model was told then."""
         found = self._found(event.where.query, event.where.repeat) if event.where else None
         calls = found[0].calls if found else []
-        return refusal_of(calls[event.call]) if event.call < len(calls) else ""
+        return user_refusal(calls[event.call]) if event.call < len(calls) else ""
 
-    def recorded(self, query: Query, where: Where) -> Transcript:
+    def recorded(self, query: Query, where: AttemptRef) -> Transcript:
         """Give what was recorded of a query's repeat. Raises `QueryError` (`not_recorded`) where nothing was."""
         found = self._found(query.id, where.repeat)
         if found is None:
@@ -101,7 +101,7 @@ class ReplayModel:
         if damage:
             message = f"the recording of {recorded.id} in {self._run.path} is damaged: {damage}; {_ADVICE}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        if not equal(recorded.prompt, query.said):
+        if not json_equal(recorded.prompt, query.said):
             message = f"{query.id} was recorded for another prompt: mcprun show {self._run.path} {query.id} tells it"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
@@ -157,7 +157,9 @@ def _were_not_made(recorded: Transcript, content: list[JsonObject]) -> bool:
 def _same_result(one: Call, other: Call) -> bool:
     """Tell whether two calls brought the very same, whatever counts of it."""
     return (
-        one.is_error is other.is_error and same(one.content, other.content) and same(one.structured, other.structured)
+        one.is_error is other.is_error
+        and json_same(one.content, other.content)
+        and json_same(one.structured, other.structured)
     )
 
 
@@ -168,7 +170,7 @@ def _texts(messages: Any) -> str:
     return "\n".join(str(block.get("text", "")) for block in blocks if isinstance(block, dict))
 
 
-def _for(request: Request, content: list[JsonObject], recorded: Transcript) -> list[JsonObject]:
+def _for(request: ModelRequest, content: list[JsonObject], recorded: Transcript) -> list[JsonObject]:
     """Say a recorded turn to today's server: its calls stand in the recording by the server's own names and keys.
 
     The names that went over the wire are no guide: what they stood for depends on the tools of that day.

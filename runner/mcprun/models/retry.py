@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from mcprun.errors import ErrorKind, NoConnectionError, RequestError, RunError
-from mcprun.models.base import Model, Reply, Request
-from mcprun.models.rate_limit import Throttle
+from mcprun.models.base import Model, ModelReply, ModelRequest
+from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.runs.events import Emit, Retry
 
 _FIRST_SECONDS = 0.5
@@ -26,7 +26,7 @@ class RetryingModel:
     """
 
     model: Model
-    throttle: Throttle
+    throttle: AdaptiveLimiter
     retries: int
     max_wait: float
     emit: Emit
@@ -36,7 +36,7 @@ class RetryingModel:
         """The name of the model within."""
         return self.model.name
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         """Give the next turn; raises what the last try raised.
 
         When no request of the run has come to the API, that is a `RunError`: every other query would meet the same.
@@ -56,7 +56,7 @@ class RetryingModel:
                 raise
             raise RunError(error.kind, f"{error}; no request of this run has reached it") from None
 
-    async def _once(self, request: Request) -> Reply:
+    async def _once(self, request: ModelRequest) -> ModelReply:
         if not self.throttle.is_open:
             with request.deadline.paused():
                 await self.throttle.opened()
@@ -74,7 +74,7 @@ class RetryingModel:
             return min(asked, self.max_wait)
         return float(wait_random_exponential(multiplier=_FIRST_SECONDS, max=self.max_wait)(state))
 
-    def _told(self, request: Request, state: RetryCallState) -> None:
+    def _told(self, request: ModelRequest, state: RetryCallState) -> None:
         """Tell of a try that failed and is made again, and quiet everybody when the API asked for it."""
         error, wait = _error(state), state.upcoming_sleep
         if error.kind is ErrorKind.THROTTLED:
@@ -91,7 +91,7 @@ class RetryingModel:
             )
         )
 
-    def _sleeping(self, request: Request) -> Callable[[float], Awaitable[None]]:
+    def _sleeping(self, request: ModelRequest) -> Callable[[float], Awaitable[None]]:
         async def sleep(seconds: float) -> None:
             with request.deadline.paused():
                 await asyncio.sleep(seconds)

@@ -10,7 +10,7 @@ from mcprun._util.json_text import index_of
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation.bounded import evaluated, search
-from mcprun.models.base import Reply, Request
+from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.runs.records import Call
 from mcprun.tools.results import result_text
 
@@ -20,14 +20,14 @@ class ScriptModel:
 
     name = "script"
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         """Return the script's next turn.
 
         Raises `QueryError`: `script_error` for a `$from` that finds nothing, `match_timeout` for a slow `match`.
         """
         script = request.query.script or []
         if request.turn >= len(script):
-            return Reply(content=[], stop_reason="end_turn", model=self.name)
+            return ModelReply(content=[], stop_reason="end_turn", model=self.name)
         turn = script[request.turn]
         content: list[JsonObject] = [{"type": "text", "text": turn.text}] if turn.text.strip() else []
         for number, call in enumerate(turn.calls, len(request.calls)):
@@ -39,7 +39,7 @@ class ScriptModel:
             tool, arguments = request.tools.to_api(call.tool, arguments)
             content.append({"type": "tool_use", "id": f"call_{number}", "name": tool, "input": arguments})
         stop_reason = "tool_use" if turn.calls else "end_turn"
-        return request.told(Reply(content=content, stop_reason=stop_reason, model=self.name))
+        return request.told(ModelReply(content=content, stop_reason=stop_reason, model=self.name))
 
 
 def resolve(value: Any, calls: Sequence[Call]) -> Any:

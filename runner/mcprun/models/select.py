@@ -15,16 +15,16 @@ from mcprun.config.project import environment
 from mcprun.errors import NoJudgeError, UsageError
 from mcprun.limits import Limits
 from mcprun.models.access_policy import RUN_CLIENT, Access
-from mcprun.models.base import Manner, Model
+from mcprun.models.base import Model, ModelSettings
 from mcprun.models.budget import Budget
-from mcprun.models.message_batches.queue import Waves
+from mcprun.models.message_batches.queue import BatchContext
 from mcprun.models.providers import KINDS, Cloud, find, split
-from mcprun.models.rate_limit import Throttle
+from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.runs.events import Emit
 from mcprun.runs.records import ModelRecord
 from mcprun.runs.run import Run
 from mcprun.runs.warn_once import Warn
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 """The Claude that answers when nobody names one."""
@@ -33,7 +33,7 @@ _REPLAY = "replay:"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Credentials:
     """What the environment, or else a `.env` file, says about the API and the model. Its secrets are not shown."""
 
     api_key: str | None = field(default=None, repr=False)
@@ -86,16 +86,16 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SelectedModel:
     """The model of a run, or its judge, and why it is that one. A judge may share the client of the run's model.
 
     One that `is_batched` is asked through Message Batches. One that plays back a `recording` has read it already.
     """
 
     record: ModelRecord
-    account: Account
+    account: Credentials
     base_url: str | None = None
-    manner: Manner = field(default_factory=Manner)
+    manner: ModelSettings = field(default_factory=ModelSettings)
     shares_client: bool = False
     is_batched: bool = False
     recording: Run | None = None
@@ -119,11 +119,11 @@ class Choice:
         limits: Limits,
         emit: Emit,
         scrubber: Scrubber,
-        show: Show,
+        show: ValueFormatter,
         budget: Budget,
         *,
-        waves: Waves | None = None,
-        throttle: Throttle | None = None,
+        waves: BatchContext | None = None,
+        throttle: AdaptiveLimiter | None = None,
         warn: Warn | None = None,
         access: Access,
         client: str = RUN_CLIENT,
@@ -172,13 +172,13 @@ def needs_script(spec: str | None) -> bool:
     return spec == "script"
 
 
-def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None = None) -> Choice:
+def choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_url: str | None = None) -> SelectedModel:
     """Choose the model: `spec` is `--model` or `MCPRUN_MODEL`, a model's API name, `script` or `replay:RUN`.
 
-    The name may have a provider before it (`bedrock:NAME`), at which `account` must have looked (`Account.at_clouds`).
-    Without one: Claude when there is a key, the scripts when every query has one. Raises `UsageError` when
-    neither is there, with the three ways on; when a named model has no key; when a recording can't be read, or
-    is slim; when there is a `base_url` and nobody to ask there.
+    The name may have a provider before it (`bedrock:NAME`), at which `account` must have looked
+    (`Credentials.at_clouds`). Without one: Claude when there is a key, the scripts when every query has one. Raises
+    `UsageError` when neither is there, with the three ways on; when a named model has no key; when a recording can't be
+    read, or is slim; when there is a `base_url` and nobody to ask there.
     """
     choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
     if base_url and not choice.record.is_asked and not spec:  # a project may set it for all its runs
@@ -189,7 +189,7 @@ def choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: 
     return choice
 
 
-def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
+def choose_judge(spec: str | None, model: SelectedModel, judged: int) -> SelectedModel | None:
     """Choose who grades the queries that have a rubric (`judged` of them): `spec` is `--judge-model`, or `none`.
 
     Without one: in a replay what was recorded, else the run's own Claude, else the default one when there is a key.
@@ -199,7 +199,7 @@ def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
     if not judged or spec == "none":
         return None
     if not spec and model.record.kind == "replay":
-        return Choice(model.record, account)
+        return SelectedModel(model.record, account)
     is_own = not spec and model.record.is_asked
     name = spec or (model.record.name if is_own else DEFAULT_MODEL)
     kind = split(name)[0] or "claude"
@@ -213,10 +213,10 @@ def choose_judge(spec: str | None, model: Choice, judged: int) -> Choice | None:
         )
     why = "asked for" if spec else "the run's own model" if is_own else "there is an API key"
     record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
-    return Choice(record, account, base_url, manner=model.manner, shares_client=kind == model.record.kind)
+    return SelectedModel(record, account, base_url, manner=model.manner, shares_client=kind == model.record.kind)
 
 
-def _choose(spec: str | None, account: Account, *, all_scripted: bool, base_url: str | None) -> Choice:
+def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_url: str | None) -> SelectedModel:
     if spec == "script":
         return _chosen("script", "script", "asked for", account)
     if spec and spec.startswith(_REPLAY):
@@ -264,6 +264,6 @@ def _check_provider(spec: str, base_url: str | None) -> None:
         )
 
 
-def _chosen(kind: str, name: str, why: str, account: Account, base_url: str | None = None) -> Choice:
+def _chosen(kind: str, name: str, why: str, account: Credentials, base_url: str | None = None) -> SelectedModel:
     record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
-    return Choice(record, account, base_url)
+    return SelectedModel(record, account, base_url)

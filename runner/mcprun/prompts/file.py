@@ -18,10 +18,10 @@ from mcprun._util.name_patterns import fits, with_wildcards
 from mcprun.checks.misspelt_keywords import misspelt
 from mcprun.errors import PromptsError, UsageError
 from mcprun.prompts.aliases import Problem
-from mcprun.prompts.query import BadQuery, Query, parse_query
+from mcprun.prompts.query import InvalidQuery, Query, parse_query
 from mcprun.prompts.shard import Shard
 from mcprun.prompts.source import open_source, sha256_of
-from mcprun.prompts.verified_file import Known
+from mcprun.prompts.verified_file import VerifiedFile
 
 _MAX_REFUSED = 100
 """Entries of `refused`: a million lines may have the same mistake."""
@@ -32,7 +32,7 @@ _MOST_PATTERNS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Select:
+class QueryFilter:
     """Which queries of a file to run: those whose id or a tag fits one of the patterns, and at most `limit`.
 
     Patterns that are `spelt_out` are themselves the id or tag of a query, and fit nothing else. With `ids`, only these
@@ -81,12 +81,12 @@ class PromptsFile:
     scripted: int
     judged: int
     source: IO[bytes]
-    select: Select
+    select: QueryFilter
     repeats: Mapping[str, int] = field(default_factory=dict)
     pass_rates: Mapping[str, float] = field(default_factory=dict)
     is_stream: bool = False
     repeat: int = 1
-    known: Known | None = None
+    known: VerifiedFile | None = None
     refused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     patterns: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class PromptsFile:
         found = self._unchecked(self.known, undone) if self.known else self.queries()
         return ((query, repeat) for query in found for repeat in undone(query.id))
 
-    def _unchecked(self, known: Known, undone: Callable[[str], Iterator[int]]) -> Iterator[Query]:
+    def _unchecked(self, known: VerifiedFile, undone: Callable[[str], Iterator[int]]) -> Iterator[Query]:
         """Stream the queries of a known file that have anything left to do."""
         for query in known.queries(self.source, lambda name: not any(undone(name))):
             yield query or self._raise_changed()
@@ -163,11 +163,11 @@ class PromptsFile:
 
 def read_prompts(
     name: str,
-    select: Select | None = None,
+    select: QueryFilter | None = None,
     *,
     need_script: bool = False,
     kept: Path | IO[bytes] | None = None,
-    known: Known | None = None,
+    known: VerifiedFile | None = None,
     repeat: int = 1,
     demands: Callable[[Query], Iterable[Problem]] = lambda _: (),
 ) -> PromptsFile:
@@ -181,7 +181,7 @@ def read_prompts(
     """
     source, is_stream = open_source(str(kept or name)) if isinstance(kept, Path | None) else (kept, True)
     try:
-        select = select or Select()
+        select = select or QueryFilter()
         if (
             known
             and known.suffices(need_script=need_script)
@@ -228,7 +228,7 @@ def lines_of(path: Path, sha256: str) -> dict[str, int]:
 def _checked(
     name: str,
     source: IO[bytes],
-    select: Select,
+    select: QueryFilter,
     demands: Callable[[Query], Iterable[Problem]],
     *,
     need_script: bool,
@@ -300,7 +300,7 @@ def _checked(
     )
 
 
-def _selected(queries: Iterator[tuple[int, Query]], select: Select) -> Iterator[tuple[int, Query]]:
+def _selected(queries: Iterator[tuple[int, Query]], select: QueryFilter) -> Iterator[tuple[int, Query]]:
     """Let through what is selected, but read on to the end, so that every line is checked."""
     taken = 0
     for line, query in queries:
@@ -325,7 +325,7 @@ def _queries(
         except RecursionError:
             problems.append(f"{_label(name)}:{line}: line: nested too deeply")
             continue
-        except BadQuery as bad:
+        except InvalidQuery as bad:
             problems.extend(f"{_label(name)}:{line}: {field}: {problem}" for field, problem in bad.problems)
             continue
         if not (isinstance(value, dict) and _has_id(value)):

@@ -16,7 +16,7 @@ from mcprun._util.name_patterns import fits
 from mcprun.checks.matchers import is_matcher
 from mcprun.prompts.query import parse_query
 from mcprun.runs.records import Call, Transcript
-from mcprun.tools.json_schema.generate import example
+from mcprun.tools.json_schema.generate import generate_value
 from mcprun.tools.results import result_text
 from mcprun.tools.toolset import TASK_ONLY, is_task_only
 
@@ -52,7 +52,7 @@ class FirstPrompts:
         return "".join(f"{_json(query)}\n" for query in self.queries).encode()
 
 
-def first_prompts(
+def generate_prompts(
     tools: Iterable[JsonObject], patterns: Sequence[str] = (), *, is_destructive_wanted: bool = False
 ) -> FirstPrompts:
     """Make a query for each tool whose name fits one of the patterns; no pattern fits all."""
@@ -81,7 +81,7 @@ def first_prompts(
     return FirstPrompts(tuple(queries.values()), left_out, notes)
 
 
-def after_trial(first: FirstPrompts, transcripts: Iterable[Transcript]) -> FirstPrompts:
+def mark_failures(first: FirstPrompts, transcripts: Iterable[Transcript]) -> FirstPrompts:
     """Note in the queries what came of them: one whose call came back as an error permits that from now on.
 
     Queries may have been run several times; what went wrong once counts.
@@ -121,7 +121,7 @@ def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:
 
 def _example(name: str, schema: JsonObject, kind: str) -> JsonObject:
     """Make an input. Raises `ValueError` where none is found."""
-    found: JsonObject = example({**schema, "type": "object"}, tool=name, reads_only=kind == "read-only")
+    found: JsonObject = generate_value({**schema, "type": "object"}, tool=name, reads_only=kind == "read-only")
     return found
 
 

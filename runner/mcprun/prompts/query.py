@@ -1,6 +1,6 @@
 """A query: one line of a prompts file, checked. The format stands in the README under "Queries".
 
-`parse_query` takes a line's JSON value and gives a `Query`, or raises `BadQuery` with every problem named by
+`parse_query` takes a line's JSON value and gives a `Query`, or raises `InvalidQuery` with every problem named by
 the field as the user wrote it. Unknown keys are refused, never taken and ignored.
 """
 
@@ -37,7 +37,7 @@ _DEEPEST = 400
 """Levels of a script's input: not far behind, Python's own stack has an end."""
 
 
-class BadQuery(ValueError):  # noqa: N818  it is a finding, listed with others, not an error of the program
+class InvalidQuery(ValueError):  # noqa: N818  it is a finding, listed with others, not an error of the program
     """A line that is no query; `problems` holds every (field, what is wrong)."""
 
     def __init__(self, problems: list[Problem]) -> None:
@@ -202,18 +202,18 @@ class Query(Part):
 def parse_query(value: Any) -> Query:
     """Check one line's JSON value: an object, or a bare string, which is a prompt.
 
-    Raises `BadQuery` with every problem. A query without an `id` gets one made of the hash of what is said: its prompt,
-    and what it takes from the server.
+    Raises `InvalidQuery` with every problem. A query without an `id` gets one made of the hash of what is said: its
+    prompt, and what it takes from the server.
     """
     if isinstance(value, str):
         value = {"prompt": value}
     if isinstance(value, list):
-        raise BadQuery([("line", "must be an object or a string, not a list: write one query a line")])
+        raise InvalidQuery([("line", "must be an object or a string, not a list: write one query a line")])
     if not isinstance(value, dict):
-        raise BadQuery([("line", f"must be an object or a string, not {_kind(value)}")])
+        raise InvalidQuery([("line", f"must be an object or a string, not {_kind(value)}")])
     if not is_well_formed(value):
         problem = "holds half of a surrogate pair, which UTF-8 cannot hold"
-        raise BadQuery([(_path(place, {}) or "line", problem) for place in halves_in(value)])
+        raise InvalidQuery([(_path(place, {}) or "line", problem) for place in halves_in(value)])
     line = aliases.Canonical(value)
     problems = list(line.problems)
     query = None
@@ -222,7 +222,7 @@ def parse_query(value: Any) -> Query:
     except ValidationError as error:
         problems += [_problem(dict(detail), line.written) for detail in error.errors(include_url=False)]
     if problems or query is None:
-        raise BadQuery(problems)
+        raise InvalidQuery(problems)
     return query if query.id else query.model_copy(update={"id": _made_id(query)})
 
 

@@ -14,7 +14,7 @@ from mcprun.prompts.query import Query, parse_query
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class VerifiedFile:
     """What a whole file was found to hold, none of whose queries asks for repeats or a pass rate.
 
     `sha256` is the hash of its bytes, `digests` are the queries' by their ids, in order; `scripted` and `judged` count

@@ -50,9 +50,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[
     is_wanted = is_named or settings.takes(file_path)
     # Without a server only a file that somebody named and nobody takes is ours: it tells what is missing.
     if is_wanted and (settings.has_server or (is_named and not found)):
-        from mcprun.pytest_plugin.collection import QueriesFile
+        from mcprun.pytest_plugin.collection import PromptsCollector
 
-        found.append(QueriesFile.from_parent(parent, path=file_path))
+        found.append(PromptsCollector.from_parent(parent, path=file_path))
     return found
 
 

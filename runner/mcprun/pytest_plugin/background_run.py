@@ -9,9 +9,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Self
 
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.client.transports.process import hurry
-from mcprun.engine.run import Plan, Result, run_plan
+from mcprun.engine.run import RunPlan, RunResult, execute
 from mcprun.errors import ErrorKind, RunError
 from mcprun.evaluation import bounded
 from mcprun.prompts.query import Query
@@ -19,17 +19,17 @@ from mcprun.runs.events import Event, QueryEnd
 from mcprun.runs.records import Transcript
 
 
-class Running:
+class BackgroundRun:
     """A run of all queries, or if it is `on_demand`, of each query that `ask` is called with, by the same servers."""
 
-    def __init__(self, plan: Plan, *, on_demand: bool = False) -> None:
+    def __init__(self, plan: RunPlan, *, on_demand: bool = False) -> None:
         self._plan = plan
-        self._ending = Ending()
+        self._ending = RunStop()
         self._asked: asyncio.Queue[tuple[Query, int] | None] = asyncio.Queue()
         self._ending.watch(lambda: self._asked.put_nowait(None))  # else idle workers would wait for another query
         self._told: SimpleQueue[Transcript | None] = SimpleQueue()
         self._open = self._done = 0
-        self._outcome: Result | BaseException | None = None
+        self._outcome: RunResult | BaseException | None = None
         # A loop of its own: that of the thread which waits is not touched.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
@@ -55,7 +55,7 @@ class Running:
         self._done += 1
         return transcript
 
-    def result(self) -> Result:
+    def result(self) -> RunResult:
         """Wait for the end of the run and return its result, or raise its exception.
 
         An exception that interrupts the waiting, such as Ctrl-C, ends the run and is raised after its end. A third one
@@ -69,7 +69,7 @@ class Running:
                 hurry()
             self.interrupt()
             raise
-        if not isinstance(self._outcome, Result):
+        if not isinstance(self._outcome, RunResult):
             raise self._outcome or _fault("came to no end")
         return self._outcome
 
@@ -92,7 +92,7 @@ class Running:
             self._over.wait()
             raise
 
-    def close(self) -> Result:
+    def close(self) -> RunResult:
         """End a run whose queries were asked for, and wait until nothing of it is left. Raises what it raises."""
         runs = self._plan.prompts.runs
         if self._open:  # nobody waits for it any more
@@ -123,7 +123,7 @@ class Running:
         take = self._take if on_demand else None
         try:
             with self._runner, self._plan.prompts:
-                self._outcome = self._runner.run(run_plan(self._plan, self._watch, self._ending, take))
+                self._outcome = self._runner.run(execute(self._plan, self._watch, self._ending, take))
         except BaseException as error:  # noqa: BLE001  it is raised where somebody waits for the run
             self._outcome = error
         self._told.put(None)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mcprun._util.operating_system import relative_path
-from mcprun.engine.run import Plan
+from mcprun.engine.run import RunPlan
 from mcprun.errors import NoJudgeError, RunError, UsageError
 from mcprun.prompts.file import lines_of
 from mcprun.prompts.query import Query
@@ -43,7 +43,7 @@ _NO_JUDGE = (
 _NO_SERVER = "there is no server to ask: give --mcp-server SERVER, or server under [tool.mcprun] in pyproject.toml"
 
 
-class QueriesFile(pytest.File):
+class PromptsCollector(pytest.File):
     """A prompts file, and while its items run, the run that they belong to.
 
     `lacks_judge` tells that nobody can grade those of its queries that have a rubric: they are not run.
@@ -72,7 +72,7 @@ class QueriesFile(pytest.File):
         found: list[QueryItem | QueryGroup] = []
         for name, query, repeats, rate, line in self._tests(plan):
             groups, own_name = split(name)
-            parent: QueriesFile | QueryGroup = self
+            parent: PromptsCollector | QueryGroup = self
             children = found
             for group in groups:
                 parent = _group(parent, group, children)
@@ -91,7 +91,7 @@ class QueriesFile(pytest.File):
             )
         return found
 
-    def _tests(self, plan: Plan) -> Iterator[tuple[str, Query, tuple[int, ...], float | None, int]]:
+    def _tests(self, plan: RunPlan) -> Iterator[tuple[str, Query, tuple[int, ...], float | None, int]]:
         """Yield the name of each test, with its query, the repeats, the pass rate and the line of the file."""
         prompts = plan.prompts
         names = NodeNames(prompts.digests)
@@ -134,7 +134,7 @@ class QueriesFile(pytest.File):
         assert self._run is not None  # noqa: S101  for mypy: setup fails, or it is there
         return self._run
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> RunPlan:
         """Make the plan of the whole file, without a judge where nobody can be asked. Raises `UsageError`."""
         try:
             return self._settings.plan(self._name)
@@ -175,7 +175,7 @@ class QueryItem(pytest.Item):
         *,
         parent: pytest.Collector,
         name: str,
-        file: QueriesFile,
+        file: PromptsCollector,
         query: Query,
         repeats: tuple[int, ...],
         rate: float | None,
@@ -238,7 +238,7 @@ class QueryItem(pytest.Item):
         return self.path, self._line - 1, for_log(self._heading)
 
 
-def _group(parent: QueriesFile | QueryGroup, name: str, children: list[QueryItem | QueryGroup]) -> QueryGroup:
+def _group(parent: PromptsCollector | QueryGroup, name: str, children: list[QueryItem | QueryGroup]) -> QueryGroup:
     """Return the last of the children if it is the group of that name, else a new one."""
     if children and isinstance(last := children[-1], QueryGroup) and last.name == name:
         return last

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mcprun.config.project import Config, Setting
     from mcprun.engine.plan import AnyServer, Options
-    from mcprun.engine.run import Plan
+    from mcprun.engine.run import RunPlan
 
 _OF_ONE_RUN = ("out", "baseline")
 """Options of one run of the command, which would be the same for each run of a session."""
@@ -113,13 +113,13 @@ class Settings:
         """Return whether a file fits one of the patterns of prompts files, which are seen from the root."""
         return any(fits(file, pattern, self.root) for pattern in self.prompts)
 
-    def plan(self, prompts: str, *flags: str) -> Plan:
+    def plan(self, prompts: str, *flags: str) -> RunPlan:
         """Make the plan that `mcprun batch` would make of it, with these flags. Raises `UsageError`."""
         from dataclasses import replace
 
-        from mcprun.cli.arguments import plan_of
+        from mcprun.cli.arguments import plan_from_context
 
-        plan = plan_of(self._context(prompts, *split(self.server or "-"), flags=flags))
+        plan = plan_from_context(self._context(prompts, *split(self.server or "-"), flags=flags))
         return replace(plan, servers=1)  # one query at a time has no use for more
 
     def options(self, server: AnyServer) -> Options:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from mcprun.engine.run import Plan
+from mcprun.engine.run import RunPlan
 from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.prompts.query import Query
 from mcprun.pytest_plugin import failure_repr
-from mcprun.pytest_plugin.background_run import Running
+from mcprun.pytest_plugin.background_run import BackgroundRun
 from mcprun.runs.directory import new_directory
 from mcprun.runs.records import Transcript
 from mcprun.runs.run import LOG, Key
@@ -19,7 +19,7 @@ from mcprun.runs.run import LOG, Key
 class FileRun:
     """A run on demand. `asked` are the queries, with their repeats, that were asked for."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: RunPlan) -> None:
         """Begin it. Raises `UsageError` where there is no place to write."""
         self.asked: set[Key] = set()
         self._has_told = False
@@ -28,7 +28,7 @@ class FileRun:
             self._shown = new_directory(plan.prompts.stem, None)
             stack.pop_all()  # the run closes the prompts
         self._path = self._shown.absolute()  # a test may change the working folder
-        self._running = Running(replace(plan, out=str(self._path)), on_demand=True).start()
+        self._running = BackgroundRun(replace(plan, out=str(self._path)), on_demand=True).start()
 
     def ask(self, query: Query, repeat: int) -> Transcript:
         """Run a query, and wait for its transcript. Raises `RunError`, now and ever after, when the run has ended."""

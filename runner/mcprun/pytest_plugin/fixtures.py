@@ -10,8 +10,8 @@ from mcprun.pytest_plugin.config import Settings, split
 
 if TYPE_CHECKING:
     from mcprun.engine.plan import AnyServer, Options, Prompts
-    from mcprun.engine.run import Plan
-    from mcprun.pytest_plugin.background_run import Running
+    from mcprun.engine.run import RunPlan
+    from mcprun.pytest_plugin.background_run import BackgroundRun
     from mcprun.runs.run import Run
 
 
@@ -22,7 +22,7 @@ class McpRun:
         self._settings = settings
         self._folder = folder
         self._count = 0
-        self._running: set[Running] = set()
+        self._running: set[BackgroundRun] = set()
 
     def cancel(self) -> None:
         """End the runs that are still in progress and close their servers at once, without waiting."""
@@ -51,12 +51,12 @@ class McpRun:
         __tracebackhide__ = True
         from mcprun.errors import UsageError
         from mcprun.pytest_plugin import failure_repr
-        from mcprun.pytest_plugin.background_run import Running
+        from mcprun.pytest_plugin.background_run import BackgroundRun
         from mcprun.report.workflow_commands import for_log
         from mcprun.runs.run import Run
 
         try:
-            running = Running(self._plan(prompts, server, options, more))
+            running = BackgroundRun(self._plan(prompts, server, options, more))
             self._running.add(running)
             result = running.start().result()
             self._running.discard(running)
@@ -68,7 +68,9 @@ class McpRun:
             raise AssertionError(for_log(told))
         return run
 
-    def _plan(self, prompts: Prompts, server: AnyServer | None, options: Options | None, more: dict[str, Any]) -> Plan:
+    def _plan(
+        self, prompts: Prompts, server: AnyServer | None, options: Options | None, more: dict[str, Any]
+    ) -> RunPlan:
         from mcprun.engine.plan import Options, make_plan
         from mcprun.errors import UsageError
         from mcprun.option_kinds import type_name

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
-from mcprun.report.progress import Watcher
+from mcprun.report.progress import ProgressReporter
 from mcprun.report.text import duration, one_line, visible
-from mcprun.runs.events import Event, Retry, ServerAsked, ToolCall
+from mcprun.runs.events import Event, Retry, ServerRequest, ToolCall
 from mcprun.runs.records import Transcript
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 
 _CALL = 300
 """Characters of a call that are shown."""
@@ -21,7 +21,7 @@ _NOTE = 1000
 """Characters of an error or a warning that are shown."""
 
 
-class Teller(Watcher):
+class ChatPrinter(ProgressReporter):
     """Shows a chat: the conversation on stdout (`out`), all else on stderr.
 
     `write` puts text on stdout as it is. While a question is asked (`asking`), what happens is told after it.
@@ -39,7 +39,7 @@ class Teller(Watcher):
         super().handle(event)
         if isinstance(event, ToolCall):
             self.called(event)
-        elif isinstance(event, ServerAsked):
+        elif isinstance(event, ServerRequest):
             told = event.reason or event.answer or "answered"
             self.note(f"The server asks for {event.kind}{f': {event.message}' if event.message else ''}; {told}")
         elif isinstance(event, Retry):
@@ -56,7 +56,7 @@ class Teller(Watcher):
 
     def calling(self, call: ToolCall) -> None:
         """Show a call that the model wants to make."""
-        title = one_line(f"{call.tool}{Show().input(call.input)}", _CALL)
+        title = one_line(f"{call.tool}{ValueFormatter().input(call.input)}", _CALL)
         self.show((f"call {call.call}  ", "dim"), (title, "cyan"))
 
     def called(self, call: ToolCall) -> None:

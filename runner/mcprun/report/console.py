@@ -14,14 +14,14 @@ from rich.text import Text
 
 from mcprun._util.json_io import indented
 from mcprun._util.json_value import JsonObject
-from mcprun.analysis.diff.runs import QueryDiff, Tally
+from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.errors import ErrorKind, RunError
-from mcprun.report.chat import Teller
+from mcprun.report.chat import ChatPrinter
 from mcprun.report.conversation import first_words, head, laid_out
 from mcprun.report.diff import as_json, lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.isolated import shown, shown_diff
-from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, Watcher, named
+from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, ProgressReporter, named
 from mcprun.report.text import many, one_line, visible
 from mcprun.runs.billed_reply import cached
 from mcprun.runs.records import RunRecord, Transcript, Verdict
@@ -63,20 +63,20 @@ class Console:
         self._out = _Stream(highlight=False, file=sys.stderr if is_taken else sys.stdout)
         self._err = _Stream(highlight=False, file=sys.stderr)
 
-    def progress(self) -> Watcher:
+    def progress(self) -> ProgressReporter:
         """Give what follows a run while it goes on."""
         if self._quiet:
-            return Watcher(self._err)
+            return ProgressReporter(self._err)
         return (LiveWatcher if self._err.is_terminal else PlainWatcher)(self._err)
 
-    def talk(self) -> Teller:
+    def talk(self) -> ChatPrinter:
         """Give what shows a chat while it goes on."""
 
         def write(text: str) -> None:
             self._out.write(text)
             self._out.file.flush()
 
-        return Teller(self._out, self._err, write)
+        return ChatPrinter(self._out, self._err, write)
 
     @property
     def width(self) -> int:
@@ -147,7 +147,9 @@ class Console:
         for line in repeats(record):
             self._out.print(line, soft_wrap=True)
 
-    def differences(self, diffs: Iterator[QueryDiff], tools: Sequence[ToolChange], tally: Tally, form: str) -> None:
+    def differences(
+        self, diffs: Iterator[QueryDiff], tools: Sequence[ToolChange], tally: DiffSummary, form: str
+    ) -> None:
         """Print what differs between two runs as `text`, `json` or `markdown`; `tally` is whole when `diffs` is."""
         if form == "json":
             for diff in diffs:

@@ -15,7 +15,7 @@ from mcprun.prompts.server_input import FROM_SERVER
 from mcprun.report.progress import STYLES
 from mcprun.report.text import cut, visible
 from mcprun.runs.records import Asked, Call, Transcript
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 
 _SHOWN = 4000
 """Characters of one text or result that are shown; the file has all of it."""
@@ -103,7 +103,7 @@ def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Itera
             continue
         number, call = next(made, ("", None))
         tool, given = (call.tool, call.input) if call else (block["name"], block.get("input") or {})
-        yield f"call {number}".strip(), Text.assemble((visible(tool), "cyan"), visible(Show().input(given)))
+        yield f"call {number}".strip(), Text.assemble((visible(tool), "cyan"), visible(ValueFormatter().input(given)))
         yield _result(call)
 
 
@@ -114,7 +114,7 @@ def _asked(asked: Asked) -> Iterator[Line]:
         told = " ".join(str(request[key]) for key in ("message", "url") if key in request)
         given = answer["action"] if answer else "no answer"
         if answer and answer.get("content") is not None:
-            given += f" {Show().input(answer['content'])}"
+            given += f" {ValueFormatter().input(answer['content'])}"
     else:
         told = "\n".join(_words(message["content"]) for message in request.get("messages", ()))
         given = _words(answer["content"]) if answer else "no answer"

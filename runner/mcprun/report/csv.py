@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from mcprun.report.data import Facts
+from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes
 from mcprun.report.isolated import shown
 from mcprun.report.text import one_line, visible
@@ -25,7 +25,7 @@ _FORMULA = ("=", "+", "-", "@", "\t")
 """What spreadsheets take for the beginning of a formula (OWASP, "CSV injection")."""
 
 
-def table(facts: Facts) -> str:
+def table(facts: RunData) -> str:
     """Write a run as CSV, names of columns first. Text that would be taken for a formula begins with an apostrophe."""
     told = io.StringIO()
     writer = csv.writer(told)
@@ -35,7 +35,7 @@ def table(facts: Facts) -> str:
     return told.getvalue()
 
 
-def _row(transcript: Transcript, facts: Facts) -> Iterator[object]:
+def _row(transcript: Transcript, facts: RunData) -> Iterator[object]:
     seconds = facts.seconds.get((transcript.id, transcript.repeat))
     usage: Usage | None = transcript.usage
     yield from (transcript.id, transcript.repeat, str(transcript.verdict), transcript.stop)

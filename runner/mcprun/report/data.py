@@ -21,7 +21,7 @@ AGAINST_LINES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
+class BaselineData:
     """What a comparison with the baseline `name` brought: the `totals` in words, the first `lines` of what differs."""
 
     name: str
@@ -31,7 +31,7 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RunData:
     """A run, as reports read it. Writers take nothing else, and so they need no run directory.
 
     `path` is the run's folder, `transcripts` gives them anew at each call, in order. `counts` are of all of them.
@@ -46,7 +46,7 @@ class Facts:
     seconds: Mapping[Key, float] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
     log: str = ""
-    against: Against | None = None
+    against: BaselineData | None = None
 
     @property
     def stem(self) -> str:
@@ -86,14 +86,14 @@ class Facts:
         return frozenset(one.id for one in self.record.repeats if one.is_met)
 
 
-def gather(run: Run, against: Against | None = None) -> Facts:
+def gather(run: Run, against: BaselineData | None = None) -> RunData:
     """Read what reports need of a run, finished or not. Raises `UsageError` where one of its files is damaged.
 
     Memory holds a number for each query, and no transcript.
     """
     record = run.record
     could_not = run.counts.error or record.error
-    return Facts(
+    return RunData(
         record=record,
         transcripts=run.transcripts,
         path=str(run.path),

@@ -11,12 +11,12 @@ from typing import Any
 from mcprun._util.alignment import Alignment, common_ends
 from mcprun._util.code_points import look_alike, revealed, revealed_name
 from mcprun._util.json_text import finite
-from mcprun._util.json_value import JsonObject, equal
-from mcprun.analysis.diff.runs import QueryDiff, Tally
+from mcprun._util.json_value import JsonObject, json_equal
+from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.report.text import cut, many, one_line, visible
 from mcprun.tools.changes import ToolChange
-from mcprun.tools.format import Show, apart
+from mcprun.tools.format import ValueFormatter, apart
 
 _SHOWN = 500
 """Characters of one value that are shown; `--json` has all of it."""
@@ -170,7 +170,7 @@ def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, 
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for at, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from leaves(one, other, f"{path}[{at}]")
-    elif not equal(before, after):
+    elif not json_equal(before, after):
         yield path, before, after
 
 
@@ -182,7 +182,7 @@ def as_json(value: QueryDiff | JsonObject) -> str:
     return json.dumps(finite(value), ensure_ascii=False, default=lambda one: finite(_shallow(one)))
 
 
-def summary(tally: Tally) -> str:
+def summary(tally: DiffSummary) -> str:
     """Sum up: `2 changed, 1 added, 117 same`."""
     counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "same": tally.same}
     told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
@@ -254,4 +254,4 @@ def _json(value: Any) -> str:
 
 
 def _input(value: Any) -> str:
-    return one_line(Show().input(value), _SHOWN) if isinstance(value, dict) else ""
+    return one_line(ValueFormatter().input(value), _SHOWN) if isinstance(value, dict) else ""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from mcprun.analysis.diff.runs import QueryDiff, Tally
+from mcprun.analysis.diff.runs import DiffSummary, QueryDiff
 from mcprun.report.diff import Line, lines, summary, tool_lines
 from mcprun.report.isolated import shown_diff
 from mcprun.report.markdown import COMMENT_BYTES
@@ -27,7 +27,7 @@ _NOTES_BYTES = 400
 
 
 def markdown(
-    diffs: Iterable[QueryDiff], tools: Sequence[ToolChange], tally: Tally, most: int = COMMENT_BYTES
+    diffs: Iterable[QueryDiff], tools: Sequence[ToolChange], tally: DiffSummary, most: int = COMMENT_BYTES
 ) -> Iterator[str]:
     """Lay out differences in at most `most` bytes: a line of totals, then what changed, folded, the tools last.
 

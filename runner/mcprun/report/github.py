@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from mcprun.report.data import Facts
+from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
@@ -27,7 +27,7 @@ _LINE = 1000
 """Characters of one message."""
 
 
-def commands(facts: Facts, workspace: str = "") -> Iterator[str]:
+def commands(facts: RunData, workspace: str = "") -> Iterator[str]:
     """Give a run's annotations, one command a line: errors for what makes it fail or err, warnings for what is flaky.
 
     Of each kind there are at most `SHOWN`; the last one counts the rest. Queries are told with their place in the
@@ -51,7 +51,7 @@ _Note = tuple[dict[str, str], str]
 """What an annotation says: its properties and its message."""
 
 
-def _errors(facts: Facts, workspace: str) -> Iterator[_Note]:
+def _errors(facts: RunData, workspace: str) -> Iterator[_Note]:
     if facts.trouble:
         yield {"title": "mcprun"}, facts.trouble
     if facts.against and facts.regressions:
@@ -65,7 +65,7 @@ def _errors(facts: Facts, workspace: str) -> Iterator[_Note]:
             yield {"title": f"{transcript.verdict}: {named(transcript)}", **place}, "\n".join(shown(transcript, causes))
 
 
-def _file(facts: Facts, workspace: str) -> str:
+def _file(facts: RunData, workspace: str) -> str:
     """Name the prompts file as GitHub does: from the top of the checkout, without links.
 
     Prompts on stdin, and a file outside of the checkout, have no name that GitHub knows.

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from mcprun.report.data import Facts
+from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, excerpt, kind
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
@@ -33,7 +33,7 @@ _NO_XML = re.compile("[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010fff
 """What XML 1.0 can't hold, not even escaped (https://www.w3.org/TR/xml/#charsets)."""
 
 
-def junit(facts: Facts) -> str:
+def junit(facts: RunData) -> str:
     """Write a run as a document with one testsuite; each repeat of a query is a testcase.
 
     It holds a `failure` or an `error` exactly when the run's exit code is not 0. A failed repeat of a query that
@@ -68,14 +68,14 @@ def junit(facts: Facts) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True, short_empty_elements=True) + "\n"
 
 
-def _queries(facts: Facts) -> Iterator[ET.Element]:
+def _queries(facts: RunData) -> Iterator[ET.Element]:
     told = 0
     for transcript in facts.transcripts():
         yield shown(transcript, partial(_query, facts=facts, with_calls=told < _TOLD))
         told += facts.is_red(transcript)
 
 
-def _query(transcript: Transcript, facts: Facts, *, with_calls: bool) -> ET.Element:
+def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.Element:
     seconds = facts.seconds.get((transcript.id, transcript.repeat), 0.0)
     case = _case(named(transcript), facts.stem, seconds)
     told = causes(transcript)
@@ -92,7 +92,7 @@ def _query(transcript: Transcript, facts: Facts, *, with_calls: bool) -> ET.Elem
     return case
 
 
-def _run(facts: Facts) -> Iterator[ET.Element]:
+def _run(facts: RunData) -> Iterator[ET.Element]:
     """Give the testcases that are no queries; where all is well with the run itself, there is none for it."""
     if why := facts.trouble:
         case = _case("run", _OWN, 0.0)
@@ -118,7 +118,7 @@ def _skip(case: ET.Element, reason: str) -> None:
     ET.SubElement(case, "skipped", message=_text(reason))
 
 
-def _properties(facts: Facts) -> Iterator[tuple[str, str]]:
+def _properties(facts: RunData) -> Iterator[tuple[str, str]]:
     record, server = facts.record, facts.record.server
     yield "run", facts.path
     yield "state", record.state

@@ -13,7 +13,7 @@ import string
 from collections.abc import Iterator
 
 from mcprun.errors import ExitCode
-from mcprun.report.data import Facts
+from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, excerpt
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
@@ -47,7 +47,7 @@ _NOTES_BYTES = 400
 """Kept free for saying what is left out, so that there is always room for it."""
 
 
-def markdown(facts: Facts, most: int = COMMENT_BYTES) -> str:
+def markdown(facts: RunData, most: int = COMMENT_BYTES) -> str:
     """Write a run as Markdown of at most `most` bytes; what is left out is counted.
 
     The first line is a comment that names the prompts, `<!-- mcprun:NAME -->`: an action that keeps one comment up to
@@ -111,7 +111,7 @@ class _Page:
             self.text += f"\n{count - shown:,} more that did not pass are not shown here: `mcprun show` reads them.\n"
 
 
-def _head(facts: Facts) -> Iterator[str]:
+def _head(facts: RunData) -> Iterator[str]:
     counts, record = facts.counts, facts.record
     yield f"<!-- mcprun:{re.sub(r'[^A-Za-z0-9_.]+', '-', facts.stem)[:100]} -->"
     words = (f"{getattr(counts, name):,} {name}" for name in ("passed", "failed", "error", "skipped"))
@@ -132,7 +132,7 @@ def _head(facts: Facts) -> Iterator[str]:
     yield _cells((f"{counts.calls:,}", f"{counts.tool_errors:,}", f"{counts.turns:,}", tokens, seconds))
 
 
-def _against(facts: Facts) -> Iterator[str]:
+def _against(facts: RunData) -> Iterator[str]:
     if against := facts.against:
         worse = f"**{many(against.regressions, 'regression')}**" if against.regressions else "No regression"
         yield ""
@@ -142,7 +142,7 @@ def _against(facts: Facts) -> Iterator[str]:
             yield from _fenced(against.lines[:_ROWS], "diff")
 
 
-def _foot(facts: Facts, ids: list[str]) -> Iterator[str]:
+def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:
     """Say who answered what, and how to run it again."""
     record, server = facts.record, facts.record.server
     about = " ".join(filter(None, (server.name, server.version, f"({server.protocol})"))) if server else "not reached"
@@ -160,7 +160,7 @@ def _foot(facts: Facts, ids: list[str]) -> Iterator[str]:
         yield from _fenced([_command(facts, ids[0])], "sh")
 
 
-def _command(facts: Facts, name: str) -> str:
+def _command(facts: RunData, name: str) -> str:
     """Give the command that runs one query again."""
     given = facts.record.arguments
     words = ["mcprun", "batch", given["prompts"], given.get("server", "SERVER")]
@@ -175,7 +175,7 @@ def _row(transcript: Transcript) -> str:
     return _cells((_code(named(transcript), 100), str(transcript.verdict), _code(told, _CAUSE)))
 
 
-def _repeats(facts: Facts, at: int) -> str:
+def _repeats(facts: RunData, at: int) -> str:
     one = facts.record.repeats[at]
     asked = f"{one.required:.0%}" if one.required is not None else ""
     rates = (f"{one.passed}/{one.runs}", f"{one.pass_rate:.0%}", f"{one.low:.0%} to {one.high:.0%}", asked)

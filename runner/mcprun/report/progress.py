@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from mcprun.report.text import many, one_line, visible
-from mcprun.runs.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, Warned
+from mcprun.runs.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, WarningEvent
 from mcprun.runs.records import Transcript, Verdict
 
 STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.ERROR: "yellow", Verdict.SKIPPED: "dim"}
@@ -34,7 +34,7 @@ def named(transcript: Transcript) -> str:
     return visible(transcript.id) + (f" ({transcript.repeat})" if transcript.repeat > 1 else "")
 
 
-class Watcher:
+class ProgressReporter:
     """Follows the events of a run. Subclasses say what is shown; this one shows what did not pass."""
 
     def __init__(self, console: Console) -> None:
@@ -62,7 +62,7 @@ class Watcher:
         elif isinstance(event, QueryEnd):
             self.verdicts[event.transcript.verdict] += 1
             self.ended(event.transcript, event.seconds or 0.0)
-        elif isinstance(event, Warned):
+        elif isinstance(event, WarningEvent):
             self.note(f"Warning: {visible(event.message)}")
         elif isinstance(event, BatchSent):
             self.sent(event)
@@ -113,7 +113,7 @@ class Watcher:
         return ", ".join(f"{self.verdicts[verdict]} {verdict}" for verdict in Verdict if self.verdicts[verdict])
 
 
-class _TellingWatcher(Watcher):
+class _TellingWatcher(ProgressReporter):
     """Says what is about to run."""
 
     def begun(self, event: RunStart) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 
-from mcprun.report.data import Facts
+from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, kind
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
@@ -17,7 +17,7 @@ _REASON = 300
 """Characters of a directive's reason; the diagnostics below have all."""
 
 
-def tap(facts: Facts) -> str:
+def tap(facts: RunData) -> str:
     """Write a run as TAP: one test point for each repeat of a query, causes as YAML diagnostics.
 
     What is `not ok` without a directive makes the run's exit code. A failed repeat that its query's pass rate excuses
@@ -37,7 +37,7 @@ _Point = tuple[bool, str, str, dict[str, object]]
 """A test point: whether it is ok, its name, its directive, its diagnostics."""
 
 
-def _query(transcript: Transcript, facts: Facts) -> _Point:
+def _query(transcript: Transcript, facts: RunData) -> _Point:
     told = causes(transcript)
     if transcript.verdict is Verdict.PASSED:
         return True, named(transcript), "", {}
@@ -48,7 +48,7 @@ def _query(transcript: Transcript, facts: Facts) -> _Point:
     return False, named(transcript), directive, {**told_more, "causes": told} if len(told) > 1 else {**told_more}
 
 
-def _run(facts: Facts) -> Iterator[_Point]:
+def _run(facts: RunData) -> Iterator[_Point]:
     if why := facts.trouble:
         yield False, "run", "", {"message": why}
     if against := facts.against:

@@ -13,7 +13,7 @@ from mcprun._util.surrogates import well_formed
 from mcprun.errors import UsageError
 from mcprun.report import workflow_commands
 from mcprun.report.csv import table
-from mcprun.report.data import Facts
+from mcprun.report.data import RunData
 from mcprun.report.github import step_outputs
 from mcprun.report.junit import junit
 from mcprun.report.markdown import LEAST_BYTES, SUMMARY_BYTES, markdown
@@ -24,11 +24,11 @@ from mcprun.runs.run import Run
 
 STDOUT, HTML = "-", "html"
 
-WRITERS: Mapping[str, Callable[[Facts], str]] = {"junit": junit, "markdown": markdown, "csv": table, "tap": tap}
+WRITERS: Mapping[str, Callable[[RunData], str]] = {"junit": junit, "markdown": markdown, "csv": table, "tap": tap}
 """The forms of reports that are text, by the names of their options."""
 
 
-def write_report(facts: Facts, form: str, name: str) -> None:
+def write_report(facts: RunData, form: str, name: str) -> None:
     """Write one report, to a file at once or to stdout; a missing folder is made.
 
     Raises `UsageError` where it can't be written.
@@ -76,7 +76,7 @@ def _to_stdout(text: str) -> None:
         to_nowhere(sys.stdout, error)
 
 
-def add_summary(facts: Facts, name: str) -> None:
+def add_summary(facts: RunData, name: str) -> None:
     """Add a run to the summary of a workflow's step, as far as there is room. Raises `UsageError` where it can't."""
     path = Path(name)
     refuse_special(path)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mcprun.runs.records import Usage
 
 
-class Paid(NamedTuple):
+class BilledReply(NamedTuple):
     """A reply that was paid for: who gave it, its tokens where they were counted, whether it came with a batch."""
 
     model: str

@@ -17,7 +17,7 @@ from mcprun.runs.records import Transcript, Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class AttemptRef:
     """Which try at which query something belongs to."""
 
     query: str
@@ -31,7 +31,7 @@ class Event:
 
     name: ClassVar[str]
     unwritten: ClassVar[frozenset[str]] = frozenset({"where"})
-    where: Where | None = None
+    where: AttemptRef | None = None
     turn: int | None = None
     seconds: float | None = None
 
@@ -261,7 +261,7 @@ class ResourceRead(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerAsked(Event):
+class ServerRequest(Event):
     """A server asked for something (`kind`: elicitation, sampling or roots), and was answered.
 
     Where no query is named, it can't be told whose it was. `message` is what it asked, `answer` the action of an
@@ -296,7 +296,7 @@ class ServerLogged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progressed(Event):
+class ToolProgress(Event):
     """How far a server says that a call has come (MCP, "Progress"); the first of a call are told, all are counted."""
 
     name: ClassVar[str] = "progress"
@@ -317,7 +317,7 @@ class ToolsChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Warned(Event):
+class WarningEvent(Event):
     """Something that the user should know of, and that ends nothing; `traceback` is for the trace alone."""
 
     name: ClassVar[str] = "warning"

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from mcprun._util.compact import Numbers
-from mcprun.runs.outline import Outline
+from mcprun.runs.outline import TranscriptSummary
 from mcprun.runs.records import Counts, Verdict
 
 _ENDED = {
@@ -18,7 +18,7 @@ _ENDED = {
 }
 
 
-def damage(lines: Iterable[tuple[Outline, bytes]], counts: Counts | None, ids: Container[str] | None) -> str:
+def damage(lines: Iterable[tuple[TranscriptSummary, bytes]], counts: Counts | None, ids: Container[str] | None) -> str:
     """Return how the transcripts of a run differ from its `counts`; empty if they match.
 
     `ids` are those of the run's queries, if they are known. Memory holds about 45 bytes for each line.

@@ -18,7 +18,7 @@ class _GivenOutline(Record):
     diverged: bool = False
 
 
-class Outline(Record):
+class TranscriptSummary(Record):
     """The part of a `Transcript` by which it is found, kept and counted. The rest is only seen to be JSON."""
 
     schema_: Schema = Field(default=SCHEMA, alias="schema")

@@ -14,7 +14,7 @@ _MOST_K = 10
 """pass@k and pass^k are given up to this k."""
 
 
-def summed_up(name: str, verdicts: Mapping[Verdict, int], required: float | None) -> RepeatsRecord:
+def summarize_repeats(name: str, verdicts: Mapping[Verdict, int], required: float | None) -> RepeatsRecord:
     """Sum up a query's repeats. An error is no pass: it stays in the denominator, and is counted apart."""
     passed, runs = verdicts[Verdict.PASSED], sum(verdicts.values())
     low, high = wilson(passed, runs)
@@ -29,8 +29,8 @@ def summed_up(name: str, verdicts: Mapping[Verdict, int], required: float | None
         pass_rate=round(passed / runs, 6),
         low=round(low, 6),
         high=round(high, 6),
-        pass_at=[round(pass_at(k, passed, runs), 6) for k in ks],
-        pass_hat=[round(pass_hat(k, passed, runs), 6) for k in ks],
+        pass_at=[round(pass_at_k(k, passed, runs), 6) for k in ks],
+        pass_hat=[round(pass_hat_k(k, passed, runs), 6) for k in ks],
         flaky=0 < passed < passed + verdicts[Verdict.FAILED],
         required=required,
     )
@@ -45,11 +45,11 @@ def wilson(passed: int, runs: int) -> tuple[float, float]:
     return max(0.0, min(low, rate)), min(1.0, max(high, rate))  # at 0 and 1 a rounding error would show
 
 
-def pass_at(k: int, passed: int, runs: int) -> float:
+def pass_at_k(k: int, passed: int, runs: int) -> float:
     """Estimate how likely at least one of `k` tries passes (Chen et al., 2021, "pass@k")."""
     return 1.0 - comb(runs - passed, k) / comb(runs, k)
 
 
-def pass_hat(k: int, passed: int, runs: int) -> float:
+def pass_hat_k(k: int, passed: int, runs: int) -> float:
     """Estimate how likely all of `k` tries pass (Yao et al., 2024, "pass^k")."""
     return comb(passed, k) / comb(runs, k)

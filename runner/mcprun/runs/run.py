@@ -33,11 +33,11 @@ from mcprun._util.operating_system import relative_path
 from mcprun._util.shapes import problem
 from mcprun._util.special_files import kind_of, refuse_special
 from mcprun.errors import UsageError
-from mcprun.runs.billed_reply import Paid
+from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.integrity import damage, is_torn
-from mcprun.runs.outline import Outline
+from mcprun.runs.outline import TranscriptSummary
 from mcprun.runs.records import SCHEMA, Counts, RunRecord, Transcript, Usage
-from mcprun.runs.totals import Tally
+from mcprun.runs.totals import RunTotals
 
 OUTPUTS = Path("outputs")
 LATEST = "latest"
@@ -52,7 +52,7 @@ FILES = frozenset({RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED})
 Key = tuple[str, int]
 """A query's id and the repeat."""
 
-_Read = TypeVar("_Read", Transcript, Outline, RunRecord)
+_Read = TypeVar("_Read", Transcript, TranscriptSummary, RunRecord)
 
 _HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"repeat": ?(?P<repeat>\d+)')
 """How the line of a transcript begins."""
@@ -144,7 +144,7 @@ class Run:
         """The totals: those of `run.json`, or of what is there so far while it has none."""
         if self.record.counts:
             return self.record.counts
-        tally = Tally()
+        tally = RunTotals()
         for outline, _ in self.outlines(self.path):
             tally.add(outline)
         return tally.counts()
@@ -162,7 +162,7 @@ class Run:
             raise UsageError(f"can't read {path}: {_reason(error)}") from None
         return digests
 
-    def replies(self) -> Iterator[Paid]:
+    def replies(self) -> Iterator[BilledReply]:
         """Stream all that models replied, to whoever asked, by the trace.
 
         What came with a batch counts once, however often it was taken from there.
@@ -179,7 +179,9 @@ class Run:
                                 continue
                             if batch:
                                 taken.add((batch, event.get("request_id")))
-                            yield Paid(event["model"], Usage.model_validate(usage) if usage else None, bool(batch))
+                            yield BilledReply(
+                                event["model"], Usage.model_validate(usage) if usage else None, bool(batch)
+                            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"can't read {self.path / TRACE}: {_reason(error)}") from None
 
@@ -247,13 +249,13 @@ class Run:
         return _whole(Transcript, path / TRANSCRIPTS)
 
     @staticmethod
-    def outlines(path: Path, file: str = TRANSCRIPTS) -> Iterator[tuple[Outline, bytes]]:
+    def outlines(path: Path, file: str = TRANSCRIPTS) -> Iterator[tuple[TranscriptSummary, bytes]]:
         """Stream the outlines of a run's transcripts with the lines they stand in, as `lines` does."""
-        return _whole(Outline, path / file)
+        return _whole(TranscriptSummary, path / file)
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class TranscriptLines:
     """The whole lines of a file of transcripts. `run` is the run that it belongs to, if any."""
 
     stream: IO[bytes]
@@ -268,7 +270,7 @@ class Lines:
         self.stream.seek(0)
         return (line for line in self.stream if line.endswith(b"\n"))
 
-    def is_same(self, other: Lines) -> bool:
+    def is_same(self, other: TranscriptLines) -> bool:
         """Tell whether both are one file, by whatever names it was given."""
         return os.path.sameopenfile(self.stream.fileno(), other.stream.fileno())
 
@@ -284,7 +286,7 @@ class Lines:
 
 
 @contextmanager
-def open_transcripts(name: str) -> Iterator[Lines]:
+def open_transcripts(name: str) -> Iterator[TranscriptLines]:
     """Open the transcripts of a run, or a file of them. Raises `UsageError` when there are none."""
     run = None if Path(name).is_file() else Run.read(name)
     path = run.path / TRANSCRIPTS if run else Path(name)
@@ -298,10 +300,10 @@ def open_transcripts(name: str) -> Iterator[Lines]:
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None
     with stream:
-        yield Lines(stream, run)
+        yield TranscriptLines(stream, run)
 
 
-def repeated(*sides: Lines) -> dict[str, tuple[int, ...]]:
+def repeated(*sides: TranscriptLines) -> dict[str, tuple[int, ...]]:
     """Count the repeats of each query that one of the runs holds several of, in each of them."""
     names = {name for side in sides for name, repeat in side.heads() if repeat != 1}
     if not names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mcprun.runs.redaction import Redactor
 
 
-class Hearing:
+class StreamRedactor:
     """Takes pieces and gives what may be shown: all but an end with which a secret may begin.
 
     Put together, what it gives is what the `redactor` makes of the whole text. Where patterns are looked for, nobody
@@ -29,7 +29,7 @@ class Hearing:
         return self._redactor.text(text)
 
 
-class Lines:
+class LineRedactor:
     """Takes pieces and gives whole lines: text that may be cleaned by itself, and is not cleaned yet.
 
     A line that is longer than so many characters (`most`) is given in parts. Put together, what it gives is what it

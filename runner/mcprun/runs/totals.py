@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mcprun.runs.outline import Outline
+from mcprun.runs.outline import TranscriptSummary
 from mcprun.runs.records import Counts, Transcript, Usage, Verdict
 
 
-class Tally:
+class RunTotals:
     """Counts transcripts as they come; the end of a run and a later reader use the same sums."""
 
     def __init__(self) -> None:
@@ -14,7 +14,7 @@ class Tally:
         self._calls = self._tool_errors = self._diverged = self._turns = 0
         self._usage: Usage | None = None
 
-    def add(self, transcript: Transcript | Outline) -> None:
+    def add(self, transcript: Transcript | TranscriptSummary) -> None:
         """Count one more."""
         self._verdicts[transcript.verdict] += 1
         self._calls += len(transcript.calls)

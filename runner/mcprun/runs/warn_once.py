@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mcprun.runs.events import Emit, Warned
+from mcprun.runs.events import Emit, WarningEvent
 
 Warn = Callable[[str, str], None]
 """Takes a key and a message. Only the first message of each key is emitted."""
@@ -21,7 +21,7 @@ class WarnOnce:
         """Emit `message`, unless a warning with this key was emitted before."""
         if key not in self._keys:
             self._keys.add(key)
-            self._emit(Warned(message=message))
+            self._emit(WarningEvent(message=message))
 
 
 def drop_warning(key: str, message: str) -> None:

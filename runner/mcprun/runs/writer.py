@@ -23,10 +23,10 @@ from mcprun._util.operating_system import lock
 from mcprun.errors import UsageError
 from mcprun.runs.directory import refuse_links
 from mcprun.runs.events import Event, ExchangeEnd, QueryEnd
-from mcprun.runs.outline import Outline
+from mcprun.runs.outline import TranscriptSummary
 from mcprun.runs.records import RunRecord, Transcript
 from mcprun.runs.run import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Key, Run
-from mcprun.runs.totals import Tally
+from mcprun.runs.totals import RunTotals
 
 _MOST_LEVELS = 600
 """Levels of nesting of a transcript: what is written must be read again, and Python's own reader ends near 1,000."""
@@ -37,7 +37,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Journal:
+class RunWriter:
     """Writes one run, new or resumed; one process at a time.
 
     Of the transcripts that are there already, those that are `wanted` stay, and others are dropped. Those of them that
@@ -48,12 +48,12 @@ class Journal:
     def __init__(
         self,
         path: Path,
-        wanted: Callable[[Outline], bool] = lambda _: False,
-        is_done: Callable[[Outline], bool] = lambda _: True,
+        wanted: Callable[[TranscriptSummary], bool] = lambda _: False,
+        is_done: Callable[[TranscriptSummary], bool] = lambda _: True,
     ) -> None:
         self.path = path
         self.log = path / LOG
-        self.tally = Tally()
+        self.tally = RunTotals()
         self._places = Numbers()
         self._is_broken = self._is_over = False
         try:
@@ -190,7 +190,9 @@ class Journal:
         (self.path / RETRIED).unlink()
         return brought
 
-    def _kept(self, wanted: Callable[[Outline], bool], is_done: Callable[[Outline], bool]) -> IO[bytes]:
+    def _kept(
+        self, wanted: Callable[[TranscriptSummary], bool], is_done: Callable[[TranscriptSummary], bool]
+    ) -> IO[bytes]:
         """Open the transcripts with what is to stay. Where that is all that is there, it is not written again."""
         path, offset, dropped, again = self.path / TRANSCRIPTS, 0, set[int](), set[int]()
         with path.open("a+b") as stream:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Protocol
 
-from mcprun.runs.events import Emit, Event, Where
+from mcprun.runs.events import AttemptRef, Emit, Event
 from mcprun.runs.records import ModelRecord
 
 
@@ -25,7 +25,7 @@ class Telemetry(Protocol):
         """Go with a query: what is done in the context belongs to it."""
         ...
 
-    def batch(self, batch: str | None = None) -> AbstractContextManager[Callable[[Where], None]]:
+    def batch(self, batch: str | None = None) -> AbstractContextManager[Callable[[AttemptRef], None]]:
         """Trace a Message Batch (its id, if known): requests for it belong to it. The function links a query to it."""
         ...
 
@@ -33,7 +33,7 @@ class Telemetry(Protocol):
         """Take an event."""
         ...
 
-    def trace_id(self, where: Where) -> str | None:
+    def trace_id(self, where: AttemptRef) -> str | None:
         """Give the id of a query's trace, in hexadecimal, while the query is run."""
         ...
 
@@ -49,14 +49,14 @@ class NoTelemetry:
         """Do nothing."""
         return nullcontext()
 
-    def batch(self, _: str | None = None) -> AbstractContextManager[Callable[[Where], None]]:
+    def batch(self, _: str | None = None) -> AbstractContextManager[Callable[[AttemptRef], None]]:
         """Do nothing."""
         return nullcontext(lambda _: None)
 
     def handle(self, _: Event) -> None:
         """Do nothing."""
 
-    def trace_id(self, _: Where) -> str | None:
+    def trace_id(self, _: AttemptRef) -> str | None:
         """There is no trace."""
         return None
 

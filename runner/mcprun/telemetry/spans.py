@@ -23,7 +23,18 @@ from opentelemetry.trace import (
     use_span,
 )
 
-from mcprun.runs.events import AttemptEnd, BatchSent, Emit, Event, QueryEnd, Retry, ServerStart, ToolCall, Warned, Where
+from mcprun.runs.events import (
+    AttemptEnd,
+    AttemptRef,
+    BatchSent,
+    Emit,
+    Event,
+    QueryEnd,
+    Retry,
+    ServerStart,
+    ToolCall,
+    WarningEvent,
+)
 from mcprun.runs.records import ModelRecord, Transcript
 from mcprun.telemetry.export import Exporting
 
@@ -64,7 +75,7 @@ class Spans:
                 is_sent = await self._outlet.flush()
                 if self._outlet.lost or not is_sent:
                     lost = f"{self._outlet.lost:,} spans were lost" if is_sent else "the collector does not answer"
-                    emit(Warned(message=f"--otel: {lost}: {self._outlet.why}".removesuffix(": ")))
+                    emit(WarningEvent(message=f"--otel: {lost}: {self._outlet.why}".removesuffix(": ")))
 
     @contextmanager
     def query(self, query: str, repeat: int) -> Iterator[None]:
@@ -94,7 +105,7 @@ class Spans:
                 self._outlet.calls.release(span.get_span_context().trace_id)
 
     @contextmanager
-    def batch(self, batch: str | None = None) -> Iterator[Callable[[Where], None]]:
+    def batch(self, batch: str | None = None) -> Iterator[Callable[[AttemptRef], None]]:
         """Make a span of the current trace, which is the run's, with a link to the span of each query."""
         with self._tracer.start_as_current_span(
             _BATCH, attributes=self._provider, record_exception=False, set_status_on_exception=False
@@ -102,7 +113,7 @@ class Spans:
             if batch:
                 span.set_attribute(_BATCH_ID, batch)
 
-            def link(where: Where) -> None:
+            def link(where: AttemptRef) -> None:
                 if query := self._open.get((where.query, where.repeat)):
                     span.add_link(query.get_span_context())
 
@@ -122,12 +133,12 @@ class Spans:
         match event:
             case Retry():
                 span.add_event("retry", {"error.type": _kind(event.error), "mcprun.wait": event.wait})
-            case AttemptEnd(where=Where(attempt=attempt)):
+            case AttemptEnd(where=AttemptRef(attempt=attempt)):
                 span.add_event("attempt_end", {"mcprun.attempt": attempt, "mcprun.stop": event.stop})
             case QueryEnd():
                 _end(span, event.transcript)
 
-    def trace_id(self, where: Where) -> str | None:
+    def trace_id(self, where: AttemptRef) -> str | None:
         """Give the id of a query's trace; there is none when OpenTelemetry is switched off (`OTEL_SDK_DISABLED`)."""
         span = self._open.get((where.query, where.repeat))
         context = span.get_span_context() if span else None

@@ -61,7 +61,7 @@ class InputSchema:
         return {**renamed(self.places, [()], arguments, names)} if self.places and names else {**arguments}
 
 
-def fit(schema: Any) -> InputSchema:
+def fit_to_api(schema: Any) -> InputSchema:
     """Make an input schema that the API takes. Raises `ValueError`, which says why, where none can be made."""
     if not isinstance(schema, dict):
         raise ValueError("its input schema is no object")

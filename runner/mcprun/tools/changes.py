@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal, cast
 
-from mcprun._util.json_value import JsonObject, equal
-from mcprun.tools.format import Show
+from mcprun._util.json_value import JsonObject, json_equal
+from mcprun.tools.format import ValueFormatter
 from mcprun.tools.json_schema.changes import compare_schemas
 from mcprun.tools.json_schema.keywords import SchemaChange
 
@@ -127,7 +127,7 @@ def _are_alike(one: str, other: str) -> bool:
 
 def _changed(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolChange]:
     """Compare two versions of a tool."""
-    if equal(before, after):
+    if json_equal(before, after):
         return
     found = [
         *_texts(name, before, after),
@@ -144,7 +144,7 @@ def _texts(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolCha
     """Compare the description, the title, and what mcprun knows nothing about (`icons`, `_meta`)."""
     for key in dict.fromkeys([*before, *after]):
         one, other = before.get(key), after.get(key)
-        if key in ("name", "inputSchema", "outputSchema", "annotations") or equal(one, other):
+        if key in ("name", "inputSchema", "outputSchema", "annotations") or json_equal(one, other):
             continue
         kind: Kind = "title" if key == "title" else "description" if key == "description" else "other"
         yield ToolChange(name, kind, False, f"{_told(key)}: {_both(one, other)}", one, other)
@@ -166,7 +166,7 @@ def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
     is_read_only = bool(after.get("readOnlyHint", False))
     for key in dict.fromkeys([*before, *after]):
         one, other = (hints.get(key, _CAREFUL.get(key)) for hints in (before, after))
-        if not equal(one, other):
+        if not json_equal(one, other):
             needs_care = key in _CAREFUL and other == _CAREFUL[key] and not (is_read_only and key in _BETWEEN_WRITES)
             message = f"annotations.{_told(key)}: {_both(one, other)}"
             yield ToolChange(name, "annotation", needs_care, message, one, other)
@@ -213,13 +213,13 @@ def _short(at: str) -> str:
 
 def _both(before: Any, after: Any) -> str:
     """Show what was there and what is; of long values from about where they differ."""
-    told = Show().both(before, after)
+    told = ValueFormatter().both(before, after)
     return " → ".join(_plain(value, shown) for value, shown in zip((before, after), told, strict=True))
 
 
 def _told(value: Any) -> str:
     """Show a JSON value."""
-    return _plain(value, Show().value(value))
+    return _plain(value, ValueFormatter().value(value))
 
 
 def _plain(value: Any, shown: str) -> str:

@@ -32,7 +32,7 @@ class NamedCall(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Show:
+class ValueFormatter:
     """Writes values for people; `clean` replaces what must not be seen, before anything is cut."""
 
     clean: Callable[[str], str] = str

@@ -15,7 +15,7 @@ NOT_MADE = "This call was not made: the turn was cut short."
 STOPPED = "The user stopped this call."
 
 
-def refusal_of(call: Call) -> str:
+def user_refusal(call: Call) -> str:
     """Give what the model was told of a call that the user refused or stopped; of any other, nothing."""
     if not call.is_error:
         return ""

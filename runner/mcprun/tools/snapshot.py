@@ -51,7 +51,7 @@ class _Snapshot(ServerRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Snapshot:
     """What a snapshot or a run holds of a server; `catalog` only where it was asked for."""
 
     tools: list[JsonObject]
@@ -72,7 +72,7 @@ def write_snapshot(path: Path, server: ServerRecord, catalog: Catalog | None = N
         raise UsageError(f"can't write {path}: {error.strerror}") from None
 
 
-def read_kept(name: str) -> Kept:
+def read_kept(name: str) -> Snapshot:
     """Read a snapshot, or the tools of a run (its folder, its name under `outputs/`, `latest`), sorted by name.
 
     Raises `UsageError` where there are no tools.
@@ -82,11 +82,11 @@ def read_kept(name: str) -> Kept:
         run = Run.read(name)
         if run.record.server is None:
             raise UsageError(f"{run.path} has no tools: its server did not start")
-        return Kept(in_order(run.record.server.tools))
+        return Snapshot(in_order(run.record.server.tools))
     try:
         found = _json(path)
         tools = in_order(_Snapshot.model_validate(found).tools)
-        return Kept(tools, sorted_catalog(_catalog(found)) if KEYS.keys() & found.keys() else None)
+        return Snapshot(tools, sorted_catalog(_catalog(found)) if KEYS.keys() & found.keys() else None)
     except ValidationError as error:
         raise unreadable(path, error, f"{path} is no snapshot") from None
     except ValueError as error:

@@ -12,10 +12,10 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
-from mcprun._util.json_value import JsonObject, equal
+from mcprun._util.json_value import JsonObject, json_equal
 from mcprun._util.name_patterns import fits
 from mcprun.runs.records import Malformed
-from mcprun.tools.api_schema import InputSchema, check_output, fit, stand_in
+from mcprun.tools.api_schema import InputSchema, check_output, fit_to_api, stand_in
 
 _NAME_LENGTH = 128
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -37,7 +37,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Permit:
+class ToolFilter:
     """Which tools may be used: those that fit an `allow` pattern (all, when there is none) and no `deny` pattern.
 
     With `read_only`, only those whose server says that they change nothing (MCP, `readOnlyHint`).
@@ -95,7 +95,7 @@ class ToolSet:
                 notes.append(Note(name, "task_only", f"is left out: {TASK_ONLY}"))
                 continue
             try:
-                schema = fit(tool["inputSchema"])
+                schema = fit_to_api(tool["inputSchema"])
                 check_output(tool.get("outputSchema"))
             except ValueError as error:
                 notes.append(Note(name, "left_out", f"is left out: {error}"))
@@ -121,7 +121,7 @@ class ToolSet:
         """Tell whether the server lists a tool of this name, whatever may be used of it."""
         return name in self.schemas or any(tool["name"] == name for tool in self.listed)
 
-    def only(self, permit: Permit) -> Self:
+    def only(self, permit: ToolFilter) -> Self:
         """Keep the tools that may be used."""
         if not permit:
             return self
@@ -144,7 +144,9 @@ class ToolSet:
         return sent, self.schemas[tool].to_api(arguments) if tool in self.schemas else arguments
 
 
-def unmatched(permit: Permit, patterns: Mapping[tuple[str, str], str], tools: Iterable[JsonObject]) -> Iterator[str]:
+def unmatched(
+    permit: ToolFilter, patterns: Mapping[tuple[str, str], str], tools: Iterable[JsonObject]
+) -> Iterator[str]:
     """Yield a warning for each pattern that fits no tool of the server and therefore has no effect.
 
     `patterns` maps the key of a query and a pattern to the id of the first query that has it.
@@ -170,6 +172,6 @@ def changes(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> str:
     told = {
         "gone": [name for name in old if name not in new],
         "new": [name for name in new if name not in old],
-        "changed": [name for name in old if name in new and not equal(old[name], new[name])],
+        "changed": [name for name in old if name in new and not json_equal(old[name], new[name])],
     }
     return "; ".join(f"{how}: {', '.join(sorted(names))}" for how, names in told.items() if names)

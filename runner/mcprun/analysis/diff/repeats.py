@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import comb
 
 from mcprun._util.json_value import JsonObject, key_of
-from mcprun.analysis.diff.transcripts import Change, Lens, Seen, spent
+from mcprun.analysis.diff.transcripts import Change, ComparableTranscript, CompareOptions, spent
 from mcprun.runs.records import Verdict
 
 ALPHA = 0.05
@@ -56,7 +56,7 @@ class Variant:
 
 @dataclass(slots=True)
 class _Way:
-    seen: Seen
+    seen: ComparableTranscript
     repeat: int
     runs: int = 0
     untried: int = 0
@@ -69,7 +69,7 @@ class Sample:
     `fault` is the exception of the first repeat that could not be compared.
     """
 
-    lens: Lens
+    lens: CompareOptions
     passed: int = 0
     untried: int = 0
     runs: int = 0
@@ -153,7 +153,7 @@ def _distance(changes: tuple[Change, ...]) -> int:
     return sum(2 if change.what in ("call_added", "call_removed") else 1 for change in changes)
 
 
-def _key(seen: Seen, lens: Lens) -> str:
+def _key(seen: ComparableTranscript, lens: CompareOptions) -> str:
     """Return text that two ways share when nothing that counts differs between them."""
     aspects = (("input", "calls"), ("result", "results"), ("is_error", "results"))
     names = [name for name, aspect in aspects if aspect in lens.aspects]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from mcprun._util.json_text import TooDeepError
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.repeats import ALPHA, UNTRIED, Rate, Sample, Variant, fisher, is_sure, new_variants
-from mcprun.analysis.diff.transcripts import Change, Lens, read_json
+from mcprun.analysis.diff.transcripts import Change, CompareOptions, read_json
 from mcprun.errors import UsageError, describe
 from mcprun.tools.changes import ToolChange, compare_tools
 
@@ -53,7 +53,7 @@ class QueryDiff:
 
 
 @dataclass(slots=True)
-class Tally:
+class DiffSummary:
     """How many queries were compared, and how they came out.
 
     `regressions` are those that are gone, or changed for anything but the better: one that passes now and did not
@@ -78,7 +78,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunDiff:
     """Compares the transcripts of two runs, as far as the `lens` says that it counts; `tally` counts on.
 
     With `among`, queries that only BASE has are passed over when their ids are not in it: HEAD was not asked for them.
@@ -86,11 +86,11 @@ class Comparison:
     samples, and a change of their pass rate counts when chance brings it about less often than `alpha`.
     """
 
-    lens: Lens = field(default_factory=Lens)
+    lens: CompareOptions = field(default_factory=CompareOptions)
     among: Container[str] | None = None
     repeated: Mapping[str, Sides] = field(default_factory=dict)
     alpha: float = ALPHA
-    tally: Tally = field(default_factory=Tally)
+    tally: DiffSummary = field(default_factory=DiffSummary)
 
     def compare(self, base: Iterable[bytes], head: Iterable[bytes]) -> Iterator[QueryDiff]:
         """Give the queries that differ, changed ones in the order they are met, then removed and added ones.

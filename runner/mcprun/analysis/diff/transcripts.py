@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from mcprun._util.alignment import Alignment
 from mcprun._util.json_text import TooDeepError, finite, loads
-from mcprun._util.json_value import JsonObject, equal, key_of, same
+from mcprun._util.json_value import JsonObject, json_equal, json_same, key_of
 from mcprun._util.surrogates import well_formed_bytes, well_formed_json
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.errors import UsageError
@@ -48,7 +48,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ComparableTranscript:
     """What of a transcript is compared, cleaned.
 
     `calls` hold `tool`, `input`, `result` and `is_error`, `text` the model's last words, `stop` how it ended, `given`
@@ -62,7 +62,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Lens:
+class CompareOptions:
     """Says what counts: `aspects` are those of `ASPECTS`, and the `scrubber` takes out what does not mean anything."""
 
     aspects: frozenset[str] = DEFAULT_ASPECTS
@@ -78,7 +78,7 @@ class Lens:
         if not isinstance(self.scrubber, Scrubber):
             raise UsageError(f"scrubber must be an object of type mcprun.Scrubber, not {type_name(self.scrubber)}")
 
-    def seen(self, transcript: JsonObject) -> Seen:
+    def seen(self, transcript: JsonObject) -> ComparableTranscript:
         """Give what of a transcript is compared."""
         calls = [
             {"tool": call["tool"], "input": call["input"], "result": result_of(call), "is_error": call["is_error"]}
@@ -93,23 +93,23 @@ class Lens:
         given = given_of(transcript) if "results" in self.aspects else None
         if given and self.scrubber:
             given = self.scrubber.clean({"messages": given}, frame=_MESSAGES).get("messages")
-        return Seen(calls, text, stop_of(transcript) if "verdict" in self.aspects else None, given)
+        return ComparableTranscript(calls, text, stop_of(transcript) if "verdict" in self.aspects else None, given)
 
     def changes(self, base: JsonObject, head: JsonObject) -> Iterator[Change]:
         """Give what changed from one transcript to the other, in order."""
         if "verdict" in self.aspects and base["verdict"] != head["verdict"]:
             yield Change("verdict", base["verdict"], head["verdict"])
-        is_same = same(base["calls"], head["calls"]) and same(given_of(base), given_of(head))
+        is_same = json_same(base["calls"], head["calls"]) and json_same(given_of(base), given_of(head))
         if "text" in self.aspects or stop_of(base) != stop_of(head) or not is_same:
             yield from self.seen_changes(self.seen(base), self.seen(head))
         if "usage" in self.aspects and (before := spent(base)) != (after := spent(head)):
             yield Change("usage", before, after)
 
-    def seen_changes(self, base: Seen, head: Seen) -> Iterator[Change]:
+    def seen_changes(self, base: ComparableTranscript, head: ComparableTranscript) -> Iterator[Change]:
         """Give what changed in how it ended, in what the server gave, in the calls, and in what the model said."""
         if base.stop != head.stop:
             yield Change("stop", base.stop, head.stop)
-        if base.given and head.given and not same(base.given, head.given):
+        if base.given and head.given and not json_same(base.given, head.given):
             yield Change("prompt", base.given, head.given)
         if self.aspects & {"calls", "results"}:
             for before, after in align(base.calls, head.calls):
@@ -123,10 +123,10 @@ class Lens:
         if before is not None and after is not None:
             one, other = base[before], head[after]
             tool = other.get("tool")
-            if "calls" in self.aspects and not same(one.get("input"), other.get("input")):
+            if "calls" in self.aspects and not json_same(one.get("input"), other.get("input")):
                 yield Change("input", one.get("input"), other.get("input"), after, tool)
             results, errors = (one.get("result"), other.get("result")), (_fails(one), _fails(other))
-            if "results" in self.aspects and not (errors[0] is errors[1] and same(*results)):
+            if "results" in self.aspects and not (errors[0] is errors[1] and json_same(*results)):
                 yield Change("result", *results, after, tool, other.get("input"), errors)
         elif "calls" not in self.aspects:
             return
@@ -162,7 +162,7 @@ def _opcodes(base: Iterable[str], head: Iterable[str]) -> Sequence[tuple[str, in
 
 
 def _same_call(one: JsonObject, other: JsonObject) -> bool:
-    return one.get("tool") == other.get("tool") and same(one.get("input"), other.get("input"))
+    return one.get("tool") == other.get("tool") and json_same(one.get("input"), other.get("input"))
 
 
 def _as_text(call: JsonObject) -> str:
@@ -207,7 +207,7 @@ def result_of(call: JsonObject) -> Any:
         return shortest if texts else content
     inner = structured["result"] if isinstance(structured, dict) and structured.keys() == {"result"} else structured
     forms = [shortest, texts, *texts[:1], finite(_values_in(texts))]
-    if any(equal(form, value) for form in forms for value in (inner, structured)):
+    if any(json_equal(form, value) for form in forms for value in (inner, structured)):
         return inner
     return {"content": shortest, "structured": structured}
 

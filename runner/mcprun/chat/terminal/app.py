@@ -8,40 +8,40 @@ import signal
 from mcprun._util.operating_system import on_stop_signals
 from mcprun.chat.approval import Ask, Decision
 from mcprun.chat.run import open_chat
-from mcprun.chat.session import Answered, Chat
+from mcprun.chat.session import Answered, ChatSession
 from mcprun.chat.terminal.commands import command_of
 from mcprun.chat.terminal.input import Keyboard, keyboard
-from mcprun.chat.terminal.run_command import obey
+from mcprun.chat.terminal.run_command import run_command
 from mcprun.client.transports.process import hurry
-from mcprun.engine.run import Plan
+from mcprun.engine.run import RunPlan
 from mcprun.errors import RunError
-from mcprun.report.chat import Teller
+from mcprun.report.chat import ChatPrinter
 from mcprun.report.console import Console
 from mcprun.report.text import many, visible
 from mcprun.runs.events import ToolCall
-from mcprun.runs.stream_redaction import Hearing
+from mcprun.runs.stream_redaction import StreamRedactor
 
 _DECISIONS: dict[str, Decision] = {
     "y": "yes", "yes": "yes", "n": "no", "no": "no", "a": "always", "always": "always",
 }  # fmt: skip
 
 
-class Talking:
+class ChatApp:
     """The person at the keyboard, as the chat sees them."""
 
-    def __init__(self, plan: Plan, ask: Ask, console: Console) -> None:
+    def __init__(self, plan: RunPlan, ask: Ask, console: Console) -> None:
         self._plan = plan
         self._ask: Ask = ask
         self._console = console
-        self._teller: Teller = console.talk()
-        self._hearing = Hearing(plan.redactor)
-        self._chat: Chat | None = None
+        self._teller: ChatPrinter = console.talk()
+        self._hearing = StreamRedactor(plan.redactor)
+        self._chat: ChatSession | None = None
         self._is_silent = True
         self._keyboard: Keyboard = keyboard(
             lambda: self._chat.tools.names.values() if self._chat else (), plan.redactor.text, self._echo
         )
 
-    async def talk(self) -> tuple[Chat | None, int, RunError | None]:
+    async def talk(self) -> tuple[ChatSession | None, int, RunError | None]:
         """Open the chat and talk until the end: give it, if it was opened, and the signal or the error that ended it.
 
         Raises `UsageError` when there is no place to write.
@@ -95,7 +95,7 @@ class Talking:
                 if decision := _DECISIONS.get(said.strip().lower()):
                     return decision
 
-    async def _lines(self, chat: Chat) -> None:
+    async def _lines(self, chat: ChatSession) -> None:
         while (line := await self._keyboard.line()) is not None:
             text = line.strip()
             if not text:
@@ -109,7 +109,7 @@ class Talking:
             elif command.name == "quit":
                 return
             else:
-                obey(command, chat, self._ask, self._console, self._teller)
+                run_command(command, chat, self._ask, self._console, self._teller)
 
     def _interrupted(self) -> bool:
         """Stop the answer that is being given. Tells whether that, or the terminal, is all that an interrupt means."""
@@ -126,7 +126,7 @@ class Talking:
     def _echo(self, line: str) -> None:
         self._teller.show((visible(self._plan.redactor.text(line)), "bold"))
 
-    def _greet(self, chat: Chat) -> None:
+    def _greet(self, chat: ChatSession) -> None:
         model, server = self._plan.model.record, chat.server
         name = " ".join(filter(None, (server.name, server.version))) or "a server without a name"
         tools = many(len(chat.tools.names), "tool")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from mcprun._util.json_io import dumps, write_file
 from mcprun.chat.approval import Ask, is_asked_about
-from mcprun.chat.session import Chat
+from mcprun.chat.session import ChatSession
 from mcprun.chat.terminal.commands import HELP, Command, quoted
 from mcprun.errors import UsageError
-from mcprun.report.chat import Teller
+from mcprun.report.chat import ChatPrinter
 from mcprun.report.console import Console
 from mcprun.report.text import cut, many, visible
 from mcprun.report.tools import listed
@@ -21,7 +21,7 @@ _SHOWN = 10_000
 """Characters of one tool that are shown."""
 
 
-def obey(command: Command, chat: Chat, ask: Ask, console: Console, teller: Teller) -> None:
+def run_command(command: Command, chat: ChatSession, ask: Ask, console: Console, teller: ChatPrinter) -> None:
     """Execute any command but `quit`, and show its result; `ask` says which calls are asked about."""
     if command.problem:
         teller.note(command.problem)
@@ -43,7 +43,7 @@ def obey(command: Command, chat: Chat, ask: Ask, console: Console, teller: Telle
             teller.note(_saved(chat, _path(command.argument), is_replaced=command.name == "/save!"))
 
 
-def _list(chat: Chat, ask: Ask, console: Console, teller: Teller) -> None:
+def _list(chat: ChatSession, ask: Ask, console: Console, teller: ChatPrinter) -> None:
     """List the tools that may be used, and name the others."""
     server, allowed = chat.server, {*chat.tools.names.values()}
     used = [tool for tool in server.tools if tool["name"] in allowed]
@@ -56,7 +56,7 @@ def _list(chat: Chat, ask: Ask, console: Console, teller: Teller) -> None:
             teller.show((visible(f"{what}: {', '.join(sorted(names))}"), "dim"))
 
 
-def _show(chat: Chat, name: str, teller: Teller) -> None:
+def _show(chat: ChatSession, name: str, teller: ChatPrinter) -> None:
     tool = next((tool for tool in chat.server.tools if tool["name"] == name), None)
     if tool is None:
         teller.note(f"the server has no tool {name!r}; /tools lists them")
@@ -73,7 +73,7 @@ def _path(name: str) -> Path:
         return Path(name)
 
 
-def _saved(chat: Chat, path: Path, *, is_replaced: bool) -> str:
+def _saved(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
     """Write what was asked to a prompts file, and return a message about it."""
     queries = chat.queries
     if not queries:

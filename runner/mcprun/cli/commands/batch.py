@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun._util.gc_tuning import growing
+from mcprun._util.gc_tuning import gc_paused
 from mcprun.cli.completion import files
 from mcprun.cli.config_command import ServerCommand
 from mcprun.cli.options import model as model_options
@@ -18,9 +18,9 @@ from mcprun.cli.options.types import option_type
 
 if TYPE_CHECKING:
     from mcprun.analysis.diff.runs import QueryDiff
-    from mcprun.engine.run import Plan
+    from mcprun.engine.run import RunPlan
     from mcprun.report.console import Console
-    from mcprun.report.data import Against
+    from mcprun.report.data import BaselineData
     from mcprun.runs.run import Run
 
 
@@ -126,26 +126,26 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     if given["show_config"]:
         _show_config(ctx)
         return
-    with growing():
+    with gc_paused():
         import asyncio
 
-        from mcprun._util.run_stop import Ending
-        from mcprun.cli.arguments import plan_of
+        from mcprun._util.run_stop import RunStop
+        from mcprun.cli.arguments import plan_from_context
         from mcprun.cli.reports import Reports
         from mcprun.cli.signals import Signals
-        from mcprun.engine.run import run_plan
+        from mcprun.engine.run import execute
         from mcprun.errors import NOT_BEGUN, ErrorKind, ExitCode
         from mcprun.report.console import Console
         from mcprun.runs.run import Run
 
-        plan = plan_of(ctx)
+        plan = plan_from_context(ctx)
         baseline = _baseline(given["baseline"]) if given["baseline"] else None
         reports = Reports.of(given)
         console = Console(quiet=given["quiet"], is_taken=reports.take_stdout)
     with plan.prompts, console.progress() as progress:
-        ending = Ending()
+        ending = RunStop()
         signals = Signals(ending, progress.note, is_batched=plan.model.is_batched)
-        result = asyncio.run(signals.heeded(run_plan(plan, progress.handle, ending)))
+        result = asyncio.run(signals.heeded(execute(plan, progress.handle, ending)))
     run, error = Run(result.path, result.record), result.error
     if error:
         console.run_error(error)
@@ -186,11 +186,11 @@ def _baseline(name: str) -> Run:
     return baseline
 
 
-def _compared(baseline: Run, run: Run, plan: Plan, alpha: float, console: Console) -> Against:
+def _compared(baseline: Run, run: Run, plan: RunPlan, alpha: float, console: Console) -> BaselineData:
     """Compare a run with its baseline, print what differs, and keep the beginning of it for reports."""
-    from mcprun.analysis.diff.runs import Comparison
-    from mcprun.analysis.diff.transcripts import Lens
-    from mcprun.report.data import AGAINST_LINES, Against
+    from mcprun.analysis.diff.runs import RunDiff
+    from mcprun.analysis.diff.transcripts import CompareOptions
+    from mcprun.report.data import AGAINST_LINES, BaselineData
     from mcprun.report.diff import lines, summary, tool_lines
     from mcprun.runs.run import open_transcripts, repeated
 
@@ -205,11 +205,11 @@ def _compared(baseline: Run, run: Run, plan: Plan, alpha: float, console: Consol
     warned = plan.scrubber.warnings()
     chosen = plan.prompts.digests if plan.prompts.select.is_choosy else None
     with open_transcripts(str(baseline.path)) as base, open_transcripts(str(run.path)) as head:
-        comparison = Comparison(Lens(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
+        comparison = RunDiff(CompareOptions(scrubber=plan.scrubber), chosen, repeated(base, head), alpha)
         tools, tally = comparison.tools(base.tools, head.tools), comparison.tally
         console.differences(noted(comparison.compare(base, head)), tools, tally, "text")
     for warning in plan.scrubber.warnings():
         if warning not in warned:  # the run has shown the others
             console.warning(warning)
     told += ["".join(text for text, _ in line) for line in tool_lines(tools)]
-    return Against(str(baseline.path), tally.regressions, summary(tally), tuple(told[:AGAINST_LINES]))
+    return BaselineData(str(baseline.path), tally.regressions, summary(tally), tuple(told[:AGAINST_LINES]))

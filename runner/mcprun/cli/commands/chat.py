@@ -84,14 +84,14 @@ def chat(ctx: click.Context, /, **given: Any) -> None:
     import asyncio
 
     from mcprun.chat.session_plan import make_chat_plan
-    from mcprun.chat.terminal.app import Talking
+    from mcprun.chat.terminal.app import ChatApp
     from mcprun.cli.arguments import arguments_of, options_of
     from mcprun.report.console import Console
     from mcprun.runs.run import Run
 
     console = Console()
     arguments = arguments_of(ctx, ctx.meta.get(run_options.WithServerArgs.KEY, ()))
-    talking = Talking(make_chat_plan(given["server"], options_of(ctx), arguments), given["ask"], console)
+    talking = ChatApp(make_chat_plan(given["server"], options_of(ctx), arguments), given["ask"], console)
     chat, last, error = asyncio.run(talking.talk())
     if error:
         console.run_error(error)

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from mcprun.cli.completion import runs
-from mcprun.cli.config_command import Configured
+from mcprun.cli.config_command import ConfigurableCommand
 from mcprun.cli.options import report as report_options
 from mcprun.cli.options import run as run_options
 from mcprun.errors import ExitCode, UsageError
 
 
-@click.command(cls=Configured, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
+@click.command(cls=ConfigurableCommand, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
 @click.argument("base", metavar="BASE", shell_complete=runs)
 @click.argument("head", metavar="HEAD", default="latest", shell_complete=runs)
 @click.option("--text", is_flag=True, help="The model's last words count too.")
@@ -64,9 +64,9 @@ def diff(
 
     Exits with 0 when nothing differs, with 1 when something does, with 2 when they can't be compared.
     """
-    from mcprun.analysis.diff.runs import Comparison
+    from mcprun.analysis.diff.runs import RunDiff
     from mcprun.analysis.diff.scrub import Scrubber
-    from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, Lens
+    from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, CompareOptions
     from mcprun.report.console import Console
     from mcprun.runs.run import open_transcripts, repeated
 
@@ -74,7 +74,7 @@ def diff(
         raise click.UsageError("--json and --markdown: choose one")
     console = Console()
     more = {name for name, is_wanted in (("text", text), ("usage", usage)) if is_wanted}
-    lens = Lens((frozenset(only) or DEFAULT_ASPECTS) | more, Scrubber.of(scrub, ignore))
+    lens = CompareOptions((frozenset(only) or DEFAULT_ASPECTS) | more, Scrubber.of(scrub, ignore))
     form = "json" if as_json else "markdown" if as_markdown else "text"
     with open_transcripts(base) as before, open_transcripts(head) as after:
         if before.is_same(after):
@@ -82,7 +82,7 @@ def diff(
                 f"BASE ({base}) and HEAD ({head}) are the same run: give another one as BASE, such as a baseline or an"
                 " earlier folder of outputs/"
             )
-        comparison = Comparison(lens, repeated=repeated(before, after), alpha=alpha)
+        comparison = RunDiff(lens, repeated=repeated(before, after), alpha=alpha)
         tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)
         if html:
             from mcprun.report.html.diff_page import Differing, write_diff

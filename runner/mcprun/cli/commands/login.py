@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli.config_command import Configured
+from mcprun.cli.config_command import ConfigurableCommand
 from mcprun.cli.options import auth as auth_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options.types import type_of
@@ -21,7 +21,7 @@ _SECONDS = 300.0
 
 
 @click.command(
-    cls=Configured,
+    cls=ConfigurableCommand,
     only=("oauth_client_id", "oauth_client_secret", "oauth_scope", "oauth_issuer", "header", "connect_timeout"),
     short_help="Log in to a server at a URL once.",
 )
@@ -80,24 +80,24 @@ def login(ctx: click.Context, /, **given: Any) -> None:
             click.echo(without_secrets(key.url) + (f"  ({key.client})" if key.client else ""))
         return
     from mcprun.cli.signals import run_to_end
-    from mcprun.client.auth.login import Manner, log_in
+    from mcprun.client.auth.login import LoginMethod, log_in
     from mcprun.client.inspect import list_server
     from mcprun.client.sdk_logging import sdk_logs
     from mcprun.engine.plan import Options, reach
     from mcprun.errors import RunError
-    from mcprun.models.select import Account
+    from mcprun.models.select import Credentials
     from mcprun.report.console import Console
     from mcprun.report.text import visible
 
     if given["server"] is None:
         raise click.UsageError("Missing argument 'SERVER'.")
-    target, redactor = reach(given["server"], Options(headers=given["header"]), Account.find())
+    target, redactor = reach(given["server"], Options(headers=given["header"]), Credentials.find())
     target = _reachable(target)
     is_given = ctx.get_parameter_source("oauth_client_secret") is click.core.ParameterSource.COMMANDLINE
     client = _client(target, given, redactor)
     if is_given and not client.client_id:
         raise click.UsageError("--oauth-client-secret goes with --oauth-client-id")
-    manner = Manner(
+    manner = LoginMethod(
         opens_browser=not given["no_browser"],
         port=given["port"],
         redirect_uri=given["redirect_uri"],

@@ -78,7 +78,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.engine.plan import Options, offers_of, reach
     from mcprun.errors import ErrorKind, RunError
     from mcprun.limits import Limits
-    from mcprun.models.select import Account
+    from mcprun.models.select import Credentials
     from mcprun.report.console import Console
     from mcprun.tools.catalog_changes import compare_catalogs
     from mcprun.tools.changes import compare_tools
@@ -102,7 +102,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
         redact=given["redact"],
         server_args=ctx.meta.get(run_options.WithServerArgs.KEY, ()),
     )
-    target, redactor = reach(given["server"], asked, Account.find())
+    target, redactor = reach(given["server"], asked, Credentials.find())
     before = redactor.value(read_kept(given["against"])) if given["against"] else None
     lists_all = given["wants_all"] or bool(before and before.catalog)
     console = Console(quiet=True)

@@ -35,9 +35,9 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from pydantic import AnyUrl, ValidationError
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential, wait_random
 
-from mcprun.client.auth.stored_token import Grant, end_of
+from mcprun.client.auth.stored_token import StoredToken, end_of
 from mcprun.client.oauth_client import OAuthClient
-from mcprun.client.transports.bounded_body import Bounded
+from mcprun.client.transports.bounded_body import BoundedStream
 
 Learn = Callable[[Iterable[str]], None]
 """Told of each secret that comes, before anything else is done with it."""
@@ -82,8 +82,13 @@ class _Memory:
 
 
 async def by_machine(
-    url: str, client: OAuthClient, before: Grant | None, challenge: httpx2.Response, protocol: str | None, learn: Learn
-) -> Grant:
+    url: str,
+    client: OAuthClient,
+    before: StoredToken | None,
+    challenge: httpx2.Response,
+    protocol: str | None,
+    learn: Learn,
+) -> StoredToken:
     """Get a token with nobody there, after a server has refused a request with `challenge` (401, or 403 for a scope).
 
     `before` is what was refused, if anything was. Raises `OAuthFlowError` or `httpx2.HTTPError`.
@@ -116,7 +121,7 @@ async def by_machine(
     return _granted(provider, memory, tokens, asked=client.scope)
 
 
-async def refreshed(url: str, grant: Grant, protocol: str | None, learn: Learn) -> Grant | None:
+async def refreshed(url: str, grant: StoredToken, protocol: str | None, learn: Learn) -> StoredToken | None:
     """Exchange a refresh token. Return None only if the authorization server refuses it (400 or 401).
 
     Raises `OAuthFlowError` for any other answer without a token, and `httpx2.HTTPError` if there is none: the same
@@ -145,7 +150,7 @@ async def by_person(
     learn: Learn,
     *,
     metadata_url: str | None = None,
-) -> Grant:
+) -> StoredToken:
     """Get tokens from a person, who is sent to a URL by `ask`, which gives what they came back with.
 
     The client is one that was registered by hand; else `metadata_url` names it, where the authorization server
@@ -253,7 +258,7 @@ async def _send_token_request(client: httpx2.AsyncClient, request: httpx2.Reques
 
 def _client() -> httpx2.AsyncClient:
     async def bound(response: httpx2.Response) -> None:
-        response.stream = Bounded(response.stream, _MOST_BYTES, "an authorization server may send")
+        response.stream = BoundedStream(response.stream, _MOST_BYTES, "an authorization server may send")
 
     return httpx2.AsyncClient(timeout=_SECONDS, event_hooks={"response": [bound]})
 
@@ -299,7 +304,7 @@ def _granted(
     before: OAuthToken | None,
     *,
     asked: str | None,
-) -> Grant:
+) -> StoredToken:
     """Make what is kept of what a provider has got. Raises `OAuthFlowError` when that is nothing new."""
     tokens = memory.tokens
     if tokens is None or tokens is before:
@@ -309,7 +314,7 @@ def _granted(
     server = context.oauth_metadata if context else None
     resource = context.protected_resource_metadata if context else None
     is_person = isinstance(provider, OAuthClientProvider) and type(provider) is OAuthClientProvider
-    return Grant(
+    return StoredToken(
         access_token=tokens.access_token,
         refresh_token=tokens.refresh_token if is_person else None,  # a machine asks anew, and keeps no secret here
         scope=tokens.scope,

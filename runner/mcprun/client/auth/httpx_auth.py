@@ -14,12 +14,12 @@ from contextlib import nullcontext
 import httpx2
 
 from mcprun._util.url_secrets import without_secrets
-from mcprun.client.auth.stored_token import Grant, Key
+from mcprun.client.auth.stored_token import Key, StoredToken
 from mcprun.client.auth.token_store import TokenStore
 from mcprun.client.target import HttpTarget
 from mcprun.client.transports.http_failure import current_delivery
 from mcprun.errors import UsageError
-from mcprun.runs.events import Emit, Warned
+from mcprun.runs.events import Emit, WarningEvent
 from mcprun.runs.redaction import Redactor
 
 _ROUNDS = 2
@@ -33,7 +33,7 @@ _SHOWN = 500
 _PROTOCOL = "mcp-protocol-version"
 
 
-class Authorizer(httpx2.Auth):
+class OAuthAuth(httpx2.Auth):
     """The authorization of one target, for all of its connections.
 
     `problem` says why the last request stayed refused; it is empty when none did.
@@ -47,11 +47,11 @@ class Authorizer(httpx2.Auth):
         self._store = store
         self._redactor = redactor
         self._emit = emit
-        self._grant: Grant | None = None
+        self._grant: StoredToken | None = None
         self._is_read = False
         self._refused: str | None = None
         self._lock = asyncio.Lock()
-        self._renewals: set[asyncio.Task[Grant | None]] = set()
+        self._renewals: set[asyncio.Task[StoredToken | None]] = set()
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Send a request with the token, and again with a new one while the server refuses it."""
@@ -73,7 +73,7 @@ class Authorizer(httpx2.Auth):
         """Record why a request stays refused, for the connection and for the request itself."""
         self.problem = current_delivery().cause = problem
 
-    async def _held(self, request: httpx2.Request) -> Grant | None:
+    async def _held(self, request: httpx2.Request) -> StoredToken | None:
         """Give the token that is there, if it may be good; a login that is over is refreshed first."""
         async with self._lock:
             if not self._is_read:
@@ -87,8 +87,8 @@ class Authorizer(httpx2.Auth):
         return await self._renewed(grant, request, None) or grant
 
     async def _renewed(
-        self, refused: Grant | None, request: httpx2.Request, response: httpx2.Response | None
-    ) -> Grant | None:
+        self, refused: StoredToken | None, request: httpx2.Request, response: httpx2.Response | None
+    ) -> StoredToken | None:
         """Get another token, even when the request is given up meanwhile: a refresh token may be good only once."""
         protocol = request.headers.get(_PROTOCOL)
         task = asyncio.create_task(self._renew(refused, protocol, response), name="renew")
@@ -97,8 +97,8 @@ class Authorizer(httpx2.Auth):
         return await asyncio.shield(task)
 
     async def _renew(
-        self, refused: Grant | None, protocol: str | None, response: httpx2.Response | None
-    ) -> Grant | None:
+        self, refused: StoredToken | None, protocol: str | None, response: httpx2.Response | None
+    ) -> StoredToken | None:
         async with self._lock:
             if self._grant and self._grant is not refused and not self._grant.is_over:
                 return self._grant  # another request has
@@ -106,7 +106,7 @@ class Authorizer(httpx2.Auth):
             async with self._store.locked(self._key) if renews else nullcontext():
                 kept = await asyncio.to_thread(self._kept)
                 if kept and not kept.is_over and not (refused and kept.access_token == refused.access_token):
-                    grant: Grant | None = kept  # another process has
+                    grant: StoredToken | None = kept  # another process has
                 else:
                     grant = await self._obtained(kept or refused, protocol, response)
                     if grant:
@@ -116,8 +116,8 @@ class Authorizer(httpx2.Auth):
             return grant
 
     async def _obtained(
-        self, before: Grant | None, protocol: str | None, response: httpx2.Response | None
-    ) -> Grant | None:
+        self, before: StoredToken | None, protocol: str | None, response: httpx2.Response | None
+    ) -> StoredToken | None:
         from mcprun.client.auth.flow import (  # it takes long to import, and is seldom needed
             by_machine,
             is_step_up,
@@ -150,25 +150,25 @@ class Authorizer(httpx2.Auth):
             self._refuse(f"no token was given: {told[:_SHOWN]}")
         return None
 
-    def _kept(self) -> Grant | None:
+    def _kept(self) -> StoredToken | None:
         """Give what the store has, if it was asked for with the same scopes."""
         grant = self._store.read(self._key)
         return grant if grant is None or not self._client or grant.asked == self._client.scope else None
 
-    def _keep(self, grant: Grant) -> None:
+    def _keep(self, grant: StoredToken) -> None:
         try:
             self._store.write(self._key, grant)
         except UsageError as error:
-            self._emit(Warned(message=f"{error}; they are good for this run only"))
+            self._emit(WarningEvent(message=f"{error}; they are good for this run only"))
 
-    def _take(self, grant: Grant | None) -> None:
+    def _take(self, grant: StoredToken | None) -> None:
         if grant:
             self._redactor.learn(grant.secrets)
             self.problem = ""
             self._grant = grant
 
 
-def _scopes(before: Grant | None, response: httpx2.Response) -> str:
+def _scopes(before: StoredToken | None, response: httpx2.Response) -> str:
     from mcp.client.auth.utils import extract_scope_from_www_auth, union_scopes
 
     had = (before.scope or before.asked) if before else None

@@ -21,7 +21,7 @@ from mcprun.client.auth.stored_token import Key
 from mcprun.client.auth.token_store import TokenStore
 from mcprun.client.oauth_client import OAuthClient
 from mcprun.client.target import HttpTarget
-from mcprun.client.transports.bounded_body import Bounded
+from mcprun.client.transports.bounded_body import BoundedStream
 from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.runs.redaction import Redactor
 
@@ -35,7 +35,7 @@ _PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class LoginMethod:
     """How a person is asked: whether a browser is opened, where they come back to, and for how long that is waited for.
 
     `metadata_url` is that of a document that describes the client (a client ID metadata document), `seconds` bounds the
@@ -52,7 +52,7 @@ class Manner:
 async def log_in(
     target: HttpTarget,
     client: OAuthClient,
-    manner: Manner,
+    manner: LoginMethod,
     *,
     store: TokenStore,
     redactor: Redactor,
@@ -100,7 +100,7 @@ async def _refusal(target: HttpTarget) -> httpx2.Response | None:
     """Give a server's refusal of somebody unknown, which says where to log in; `None` if it refuses nobody."""
 
     async def bound(response: httpx2.Response) -> None:
-        response.stream = Bounded(response.stream, _MOST_BYTES, "a refusal may have")
+        response.stream = BoundedStream(response.stream, _MOST_BYTES, "a refusal may have")
 
     headers = {
         "accept": "application/json, text/event-stream",

@@ -28,7 +28,7 @@ class Key:
         return cls(urlunsplit((parts.scheme.lower(), host, parts.path, parts.query, "")), client)
 
 
-class Grant(BaseModel):
+class StoredToken(BaseModel):
     """Tokens with what they came from.
 
     `expires_at` is in seconds since 1970; `None` is not known. `asked` holds the scopes that a client asked for by

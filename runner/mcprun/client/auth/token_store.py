@@ -19,7 +19,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from mcprun._util.operating_system import lock
-from mcprun.client.auth.stored_token import Grant, Key
+from mcprun.client.auth.stored_token import Key, StoredToken
 from mcprun.config.project import TOKEN_STORE
 from mcprun.errors import UsageError
 
@@ -43,7 +43,7 @@ class TokenStore:
         state = known.get("XDG_STATE_HOME", "").strip()
         return cls((Path(state) if state else Path.home() / ".local" / "state") / "mcprun" / "tokens")
 
-    def read(self, key: Key) -> Grant | None:
+    def read(self, key: Key) -> StoredToken | None:
         """Give what is kept; `None` for what is not, or can't be read any more."""
         try:
             kept = json.loads(self._file(key).read_bytes())
@@ -53,11 +53,11 @@ class TokenStore:
             return None
         grant = _from_keyring(self._name(key)) if _HELD in kept else json.dumps(kept.get("grant"))
         try:
-            return Grant.model_validate_json(grant) if grant else None
+            return StoredToken.model_validate_json(grant) if grant else None
         except ValidationError:
             return None
 
-    def write(self, key: Key, grant: Grant) -> str:
+    def write(self, key: Key, grant: StoredToken) -> str:
         """Keep a grant, and say where. Raises `UsageError` when that can't be done."""
         text = grant.model_dump_json(exclude_none=True)
         head = {"url": key.url, "client": key.client}

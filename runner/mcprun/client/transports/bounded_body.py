@@ -21,7 +21,7 @@ _BEGUN = re.compile(rb"(?<!\\)\\++(?:u[0-9a-fA-F]{0,3}|u[dD][89abAB][0-9a-fA-F]{
 """An escape that what follows may complete."""
 
 
-class Bounded(httpx2.AsyncByteStream):
+class BoundedStream(httpx2.AsyncByteStream):
     """A body of at most `most` bytes, which `allowed` says who allows; 0 is for one that nobody asked for.
 
     Reading more raises `httpx2.StreamError`, and the SDK tells the caller what it raises behind it.

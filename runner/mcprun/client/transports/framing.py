@@ -58,7 +58,7 @@ class LongLine:
     length: int
 
 
-class Lines:
+class LineSplitter:
     """Splits a stream of bytes into lines. One of more than `most` bytes is given as a `LongLine`, when it ends.
 
     `pending` is how many bytes the line has that has not ended yet.

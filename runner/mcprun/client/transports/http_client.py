@@ -20,7 +20,7 @@ import mcp_types
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcprun._util.long_integers import carrier
-from mcprun.client.transports.bounded_body import Bounded
+from mcprun.client.transports.bounded_body import BoundedStream
 from mcprun.client.transports.http_answers import SESSION, failed, is_prescribed, read_error, read_message, replied
 from mcprun.client.transports.http_body import (
     WORDS_SECONDS,
@@ -105,11 +105,11 @@ class HttpClient(httpx2.AsyncClient):
         """Bound the response to a GET, which may resume the stream of a request, or a DELETE."""
         number = _REQUEST.get() if "last-event-id" in request.headers else None
         if is_compressed(response):
-            response.stream = Bounded(response.stream, 0)
+            response.stream = BoundedStream(response.stream, 0)
         elif number is not None and response.is_success and has_events(response):
             return answer_stream(response, number, current_delivery(), self._max_bytes)
         elif not has_events(response):
-            response.stream = Bounded(response.stream, self._max_bytes)
+            response.stream = BoundedStream(response.stream, self._max_bytes)
         return response
 
     # One request. ---------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import mcp_types
 from mcp.shared.message import SessionMessage
 
 from mcprun._util.tasks import retrieve
-from mcprun.client.transports.framing import Lines, LongLine, read_message, unreadable
+from mcprun.client.transports.framing import LineSplitter, LongLine, read_message, unreadable
 from mcprun.client.transports.http_body import failure_of, is_compressed, media_type, read_body
 from mcprun.client.transports.http_failure import HttpFailure, current_delivery
 from mcprun.client.transports.http_reports import (
@@ -212,7 +212,7 @@ def _take(data: bytes | LongLine, max_bytes: int, incoming: _Incoming) -> None:
 
 async def events_of(response: httpx2.Response, max_bytes: int) -> AsyncIterator[tuple[bytes, bytes | LongLine]]:
     """Yield the name and the data of each event (HTML, "Server-sent events"). Raises `ValueError` if one has no end."""
-    lines, event = Lines(max_bytes), _Event(max_bytes)
+    lines, event = LineSplitter(max_bytes), _Event(max_bytes)
     async for part in response.aiter_raw():
         for line in lines.feed(part):
             if line in (b"", b"\r"):

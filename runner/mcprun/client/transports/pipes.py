@@ -17,7 +17,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification
 
 from mcprun._util.json_io import dumps
-from mcprun.client.transports.framing import Lines, LongLine, read_message
+from mcprun.client.transports.framing import LineSplitter, LongLine, read_message
 from mcprun.client.transports.process import READ_BYTES
 
 _ENDLESS = 20
@@ -43,7 +43,7 @@ class _Stream:
         await self.aclose()
 
 
-class Incoming(_Stream):
+class StdoutReader(_Stream):
     """What the server says, until its stdout ends: `has_ended`. `most` bounds a message, in bytes.
 
     `noise` is called with each line that is no message, and why; `endless` with the length of a line that never ends;
@@ -63,7 +63,7 @@ class Incoming(_Stream):
         self._noise = noise
         self._endless = endless
         self._replaced = replaced
-        self._lines = Lines(most)
+        self._lines = LineSplitter(most)
         self._unread: Iterator[bytes | LongLine] | None = None
         self._messages: deque[SessionMessage | Exception] = deque()
         self._is_over = self.has_ended = False
@@ -110,7 +110,7 @@ class Incoming(_Stream):
             self._is_over = True
 
 
-class Outgoing(_Stream):
+class StdinWriter(_Stream):
     """What the client says. Messages of the same turn of the event loop are written together: one wakes the server.
 
     A server that does not listen is as good as ended, and is made to, by `deaf`. What it said before is still read,

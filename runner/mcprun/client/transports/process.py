@@ -21,7 +21,7 @@ from typing import Self
 
 from mcprun._util import operating_system
 from mcprun._util.operating_system import IS_WINDOWS, KILL, TERMINATE
-from mcprun._util.tasks import outlast
+from mcprun._util.tasks import wait_uninterrupted
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import StdioTarget, Target, has_folder
 from mcprun.client.transports import supervisor
@@ -106,7 +106,7 @@ async def end(process: Process) -> None:
         if number:
             send_signal(process, number)
         is_asked = number is None and _hurried.is_set()
-        cancelled = await outlast({over}, _HURRIED_SECONDS if is_asked else _EXIT_SECONDS) or cancelled
+        cancelled = await wait_uninterrupted({over}, _HURRIED_SECONDS if is_asked else _EXIT_SECONDS) or cancelled
         if over.done():
             break
     else:
@@ -133,7 +133,7 @@ def _supervised(target: StdioTarget) -> list[str]:
     return [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), found]
 
 
-class Ahead:
+class PrestartedServer:
     """The first server, started for whoever takes it later; ended with the context if nobody does.
 
     `stderr` is where it speaks, `since` (of `time.monotonic()`) and `offset` (in `server.log`) tell when that began. Of

@@ -20,11 +20,11 @@ import anyio
 from mcp import StdioServerParameters, stdio_client
 
 from mcprun._util.operating_system import IS_WINDOWS
-from mcprun._util.tasks import outlast
-from mcprun.client.server_log import Stderr
+from mcprun._util.tasks import wait_uninterrupted
+from mcprun.client.server_log import ServerStderr
 from mcprun.client.target import StdioTarget
-from mcprun.client.transports.pipes import Incoming, Outgoing
-from mcprun.client.transports.process import READ_BYTES, Ahead, end, send_signal, start
+from mcprun.client.transports.pipes import StdinWriter, StdoutReader
+from mcprun.client.transports.process import READ_BYTES, PrestartedServer, end, send_signal, start
 
 _HANGING_SECONDS = 1.5
 """A server that closed its stdout or stdin and has not exited after this time counts as still running."""
@@ -40,11 +40,11 @@ class Stdio:
     """
 
     target: StdioTarget
-    stderr: Stderr
+    stderr: ServerStderr
     most: int
     noise: Callable[[str], None]
     hung_up: Callable[[str], None]
-    ahead: Ahead | None = None
+    ahead: PrestartedServer | None = None
     replaced: Callable[[], None] = lambda: None
 
     def open(self, *, is_windows: bool = IS_WINDOWS) -> AbstractAsyncContextManager[tuple[Any, Any]]:
@@ -72,19 +72,19 @@ class Stdio:
                 yield streams
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[tuple[Incoming, Outgoing]]:
+    async def _open(self) -> AsyncIterator[tuple[StdoutReader, StdinWriter]]:
         process = (self.ahead and self.ahead.take()) or await start(self.target, self.stderr.writer)
         self.stderr.hand_over()
         # From here to the context's end nothing is awaited: a cancellation in between would leave the process behind.
         assert process.stdin and process.stdout  # noqa: S101, PT018  they were asked for
-        incoming = Incoming(process.stdout, self.most, self._tell_noise, self._tell_endless, self.replaced)
+        incoming = StdoutReader(process.stdout, self.most, self._tell_noise, self._tell_endless, self.replaced)
         deaf: list[asyncio.TimerHandle] = []
 
         def unheard() -> None:
             if not deaf:  # an exiting server closes its stdin too
                 deaf.append(asyncio.get_running_loop().call_later(_HANGING_SECONDS, self._end_deaf, process))
 
-        outgoing = Outgoing(process.stdin, unheard)
+        outgoing = StdinWriter(process.stdin, unheard)
         try:
             yield incoming, outgoing
         finally:
@@ -106,7 +106,7 @@ class Stdio:
         Return the cancellation that interrupted the wait, for the caller to raise once the server has been ended.
         """
         exited = asyncio.ensure_future(process.wait())
-        cancelled = await outlast({exited}, _HANGING_SECONDS)
+        cancelled = await wait_uninterrupted({exited}, _HANGING_SECONDS)
         if not exited.done():
             exited.cancel()
             self._say_hung_up("stdout")

@@ -14,9 +14,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from mcprun.engine.ray.messages import Inbox, Parcel
-from mcprun.engine.ray.worker import Opened, Station
-from mcprun.engine.worker_config import Setup
+from mcprun.engine.ray.messages import EventMerger, WorkerMessage
+from mcprun.engine.ray.worker import RemoteWorker, WorkerReady
+from mcprun.engine.worker_config import WorkerConfig
 from mcprun.runs.events import ActorStart, Emit
 from mcprun.runs.records import ServerRecord
 
@@ -27,7 +27,7 @@ _SPARE = 16
 """Calls that an actor takes besides its queries."""
 
 
-class Hand:
+class ActorSlot:
     """One actor, and who takes its place when it died.
 
     `held` counts the queries that it has; `about` is what answers there. `throttled` is called when the API throttles
@@ -35,7 +35,12 @@ class Hand:
     """
 
     def __init__(
-        self, number: int, setup: Setup, inbox: Inbox, emit: Emit, throttled: Callable[[Hand, float], None]
+        self,
+        number: int,
+        setup: WorkerConfig,
+        inbox: EventMerger,
+        emit: Emit,
+        throttled: Callable[[ActorSlot, float], None],
     ) -> None:
         self.number = number
         self.inbox = inbox
@@ -61,7 +66,7 @@ class Hand:
             most = self._setup.limits.concurrency + _SPARE
             remote = _Actor.options(max_concurrency=most, max_restarts=0, scheduling_strategy="SPREAD")
             self.actor = remote.remote(self._setup, str(Path.cwd()))
-            opened: Opened = await self.actor.open.remote()
+            opened: WorkerReady = await self.actor.open.remote()
             node = await self.actor.node.remote()
             self._where = f" (process {opened.pid} on {node})"
             self._emit(ActorStart(actor=self.number, pid=opened.pid, node=node))
@@ -86,7 +91,7 @@ class Hand:
             if self.actor and self.about:
                 with suppress(RayError, TimeoutError):
                     async with asyncio.timeout(CLOSE_SECONDS):
-                        parcel: Parcel = await self.actor.close.remote()
+                        parcel: WorkerMessage = await self.actor.close.remote()
                     self.inbox.take(parcel.told)
         finally:
             self.dismiss()
@@ -98,7 +103,7 @@ class Hand:
                 self._throttled(self, await actor.throttled.remote())
 
 
-class _Station(Station):
+class _Station(RemoteWorker):
     """A station as Ray has it."""
 
     async def node(self) -> str:

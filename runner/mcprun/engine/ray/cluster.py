@@ -51,7 +51,7 @@ def check_address(address: str, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def joined(address: str, seconds: float) -> AsyncIterator[int]:
+async def connect_cluster(address: str, seconds: float) -> AsyncIterator[int]:
     """Start a cluster, or join one, and give the CPUs that it has; end or leave it with the context.
 
     Raises `RunError` when that can't be done, or takes longer than so many seconds.

@@ -19,7 +19,7 @@ from mcprun.engine.skipped import emptied, unrecordable
 from mcprun.errors import ErrorKind, RunError, describe
 from mcprun.limits import MAX_LOG_BYTES, MAX_NOISE
 from mcprun.models.access_policy import Refusal, Source
-from mcprun.runs.events import Emit, Event, Warned
+from mcprun.runs.events import Emit, Event, WarningEvent
 from mcprun.runs.records import Transcript
 from mcprun.runs.redaction import Redactor
 
@@ -28,7 +28,7 @@ _MOST_PIECES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class WorkerMessage:
     """All that happened since the last one, in order: events, and between them what the servers said on stderr.
 
     `transcript` is that of the query that was asked for. `ended` is why the run can't go on, if it can't: the kind,
@@ -49,7 +49,7 @@ class Parcel:
         return RunError(kind, message, stderr=stderr)
 
 
-class Outbox:
+class EventBuffer:
     """Collects what is told, without what the `redactor` knows as secret; the servers' stderr goes to its `log`."""
 
     def __init__(self, redactor: Redactor) -> None:
@@ -69,12 +69,12 @@ class Outbox:
         transcript: Transcript | None = None,
         error: RunError | None = None,
         access: tuple[Source | Refusal, ...] = (),
-    ) -> Parcel:
+    ) -> WorkerMessage:
         """Return all that was emitted since the last time."""
         _ = self.log.offset  # what is still in the servers' pipes is read by that
         told = tuple(self._told)
         self._told.clear()
-        return Parcel(told, self._redacted(transcript), ended_by(error) if error else None, access)
+        return WorkerMessage(told, self._redacted(transcript), ended_by(error) if error else None, access)
 
     def _redacted(self, transcript: Transcript | None) -> Transcript | None:
         try:
@@ -85,7 +85,7 @@ class Outbox:
             return emptied(bare, f"the conversation could not be recorded: {self._redactor.text(describe(error))}")
 
 
-class Inbox:
+class EventMerger:
     """Tells of what comes from one process of several (`number`, of so many, counted from 1) as if it happened here.
 
     Warnings about the whole run that are `known`, since another process told of the same, are not told again.
@@ -97,7 +97,7 @@ class Inbox:
         self._emit = emit
         self._known = known
         self._servers = self._before = 0
-        self._places = Places()
+        self._places = OffsetMap()
 
     def take(self, told: tuple[Event | bytes, ...]) -> None:
         """Write down what the servers said, and tell of the events."""
@@ -110,7 +110,7 @@ class Inbox:
 
     def renew(self) -> None:
         """Begin again: the process is another one, whose servers are others."""
-        self._before, self._places = self._servers, Places()
+        self._before, self._places = self._servers, OffsetMap()
 
     def _moved(self, event: Event) -> Event:
         """Have an event name the server and the place in `server.log` that are those of the run."""
@@ -126,7 +126,7 @@ class Inbox:
         return replace(event, **changes) if changes else event
 
     def _is_known(self, event: Event) -> bool:
-        if not isinstance(event, Warned) or event.where:
+        if not isinstance(event, WarningEvent) or event.where:
             return False
         if event.message in self._known:
             return True
@@ -135,7 +135,7 @@ class Inbox:
         return False
 
 
-class Places:
+class OffsetMap:
     """Where the bytes of one log stand in another, to which they were copied piece by piece."""
 
     def __init__(self) -> None:

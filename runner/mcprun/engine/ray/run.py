@@ -14,39 +14,39 @@ from typing import Any
 
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from mcprun._util.run_stop import Ending
-from mcprun._util.tasks import outlast, together
+from mcprun._util.run_stop import RunStop
+from mcprun._util.tasks import gather_or_cancel, wait_uninterrupted
 from mcprun.client.server_log import ServerLog
-from mcprun.engine.attempts import MOST_ATTEMPTS
-from mcprun.engine.ray.actor import CLOSE_SECONDS, Hand
-from mcprun.engine.ray.cluster import joined
-from mcprun.engine.ray.messages import Inbox, Parcel, ended_by
-from mcprun.engine.skipped import faulted, untried
-from mcprun.engine.worker import Workplace
-from mcprun.engine.worker_config import Setup
+from mcprun.engine.attempts import MAX_ATTEMPTS
+from mcprun.engine.ray.actor import CLOSE_SECONDS, ActorSlot
+from mcprun.engine.ray.cluster import connect_cluster
+from mcprun.engine.ray.messages import EventMerger, WorkerMessage, ended_by
+from mcprun.engine.skipped import faulted, skipped_transcript
+from mcprun.engine.worker import QueryRunner
+from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, RunError, describe
 from mcprun.limits import Limits
 from mcprun.models.access_policy import Access, Refusal, Source
 from mcprun.models.budget import Budget
-from mcprun.models.select import Choice
+from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query
-from mcprun.runs.billed_reply import Paid
-from mcprun.runs.events import Emit, Event, JudgeCall, ModelCall, ServerAsked, Warned
+from mcprun.runs.billed_reply import BilledReply
+from mcprun.runs.events import Emit, Event, JudgeCall, ModelCall, ServerRequest, WarningEvent
 from mcprun.runs.records import ErrorInfo, ServerRecord, Transcript, Usage, Verdict
 from mcprun.tools.toolset import changes
 
 
 @asynccontextmanager
-async def on_ray(
-    setup: Setup,
+async def run_on_ray(
+    setup: WorkerConfig,
     address: str,
     actors: int | None,
     log: ServerLog,
     emit: Emit,
-    ending: Ending,
+    ending: RunStop,
     access: Access,
-    earlier: Iterable[Paid],
-) -> AsyncIterator[Workplace]:
+    earlier: Iterable[BilledReply],
+) -> AsyncIterator[QueryRunner]:
     """Spread the queries over so many actors, or one for each CPU, but never more than `concurrency` asks for.
 
     The servers' stderr goes to `log`, as it comes in. `access` judges refusals by the API. `earlier` are the replies
@@ -54,11 +54,11 @@ async def on_ray(
     """
     limits = setup.limits
     emit = counted(emit, limits, setup.model.record.kind, ending, earlier)
-    async with joined(address, limits.connect_seconds) as cpus:
+    async with connect_cluster(address, limits.connect_seconds) as cpus:
         of = min(actors or cpus, limits.concurrency)
         crew = _Crew(setup, of, log, emit, ending, access)
         try:
-            yield Workplace(await crew.open(), crew.run)
+            yield QueryRunner(await crew.open(), crew.run)
         finally:
             await crew.close()
 
@@ -73,7 +73,9 @@ class _LostError(Exception):
 class _Crew:
     """All actors of a run."""
 
-    def __init__(self, setup: Setup, of: int, log: ServerLog, emit: Emit, ending: Ending, access: Access) -> None:
+    def __init__(
+        self, setup: WorkerConfig, of: int, log: ServerLog, emit: Emit, ending: RunStop, access: Access
+    ) -> None:
         self._setup = setup
         self._emit = emit
         self._ending = ending
@@ -84,18 +86,18 @@ class _Crew:
         self._alone = asyncio.Lock()
         known: set[str] = set()
         self._hands = [
-            Hand(number, part(setup, number, of), Inbox(number, of, log, emit, known), emit, self._throttled)
+            ActorSlot(number, part(setup, number, of), EventMerger(number, of, log, emit, known), emit, self._throttled)
             for number in range(1, of + 1)
         ]
 
     async def open(self) -> ServerRecord:
         """Have all actors start their servers; give what answers. Raises `RunError`."""
-        await together(self._ready(hand) for hand in self._hands)
+        await gather_or_cancel(self._ready(hand) for hand in self._hands)
         first, *others = [hand.about for hand in self._hands if hand.about]
         for other in others:
             if other.tools != first.tools:
                 told = changes(first.tools, other.tools)
-                self._emit(Warned(message=f"the server's tools are not the same on each node: {told}"))
+                self._emit(WarningEvent(message=f"the server's tools are not the same on each node: {told}"))
         return first
 
     async def run(self, query: Query, repeat: int) -> Transcript:
@@ -107,7 +109,7 @@ class _Crew:
         """
         tries, is_again = 0, False
         try:
-            while tries < MOST_ATTEMPTS:
+            while tries < MAX_ATTEMPTS:
                 async with self._alone if is_again else nullcontext():
                     try:
                         return await self._once(query, repeat)
@@ -115,25 +117,25 @@ class _Crew:
                         tries += lost.was_taken
                         is_again = True
                 if self._ending.reason:
-                    return self._untried(query, repeat, self._ending.reason)
-            error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran it died, {MOST_ATTEMPTS} times in a row")
-            untried = self._untried(query, repeat, error)
+                    return self._skipped(query, repeat, self._ending.reason)
+            error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran it died, {MAX_ATTEMPTS} times in a row")
+            skipped = self._skipped(query, repeat, error)
             told = ErrorInfo(kind=error.kind, message=str(error))
-            return untried.model_copy(update={"verdict": Verdict.ERROR, "attempts": MOST_ATTEMPTS, "error": told})
+            return skipped.model_copy(update={"verdict": Verdict.ERROR, "attempts": MAX_ATTEMPTS, "error": told})
         except RunError as error:
             self._ending.end(error)
-            return self._untried(query, repeat, error)
+            return self._skipped(query, repeat, error)
         except (asyncio.CancelledError, TimeoutError):
             if not self._ending.reason:
                 raise
-            return self._untried(query, repeat, self._ending.reason)
+            return self._skipped(query, repeat, self._ending.reason)
 
     async def close(self) -> None:
         """End all actors, and their servers with them."""
         for starting in self._starting:
             starting.cancel()
-        cancelled = await outlast(self._starting)
-        cancelled = await outlast([asyncio.ensure_future(hand.close()) for hand in self._hands]) or cancelled
+        cancelled = await wait_uninterrupted(self._starting)
+        cancelled = await wait_uninterrupted([asyncio.ensure_future(hand.close()) for hand in self._hands]) or cancelled
         if cancelled:
             raise cancelled
 
@@ -181,10 +183,10 @@ class _Crew:
                 self._refused[note.where.query, note.where.repeat] = ended
                 self._ending.end(ended)
 
-    async def _answer(self, actor: Any, answer: Any) -> Parcel:
+    async def _answer(self, actor: Any, answer: Any) -> WorkerMessage:
         """Wait for an answer; when the run ends first, have the actor give what it has."""
         try:
-            parcel: Parcel = await answer
+            parcel: WorkerMessage = await answer
         except asyncio.CancelledError:
             if not (reason := self._ending.reason):
                 raise
@@ -193,7 +195,7 @@ class _Crew:
                 parcel = await answer
         return parcel
 
-    async def _ready(self, hand: Hand) -> None:
+    async def _ready(self, hand: ActorSlot) -> None:
         """Wait until an actor is there; start it again when it died, as long as that is allowed. Raises `RunError`."""
         while True:
             try:
@@ -204,12 +206,14 @@ class _Crew:
             except RayError as error:
                 raise RunError(ErrorKind.FAULT, f"Ray could not start actor {hand.number}: {error}") from None
 
-    def _lost(self, hand: Hand, actor: Any, error: RayActorError) -> None:
+    def _lost(self, hand: ActorSlot, actor: Any, error: RayActorError) -> None:
         """Take note that an actor died, once; raise `RunError` when that was once too often."""
         if actor is not hand.actor or actor is None:
             return
         self._emit(
-            Warned(message=f"{hand} died, and what it held is tried again (queries: {hand.held}): {_first_line(error)}")
+            WarningEvent(
+                message=f"{hand} died, and what it held is tried again (queries: {hand.held}): {_first_line(error)}"
+            )
         )
         hand.dismiss()
         self._deaths += 1
@@ -220,24 +224,24 @@ class _Crew:
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
 
-    async def _again(self, hand: Hand) -> None:
+    async def _again(self, hand: ActorSlot) -> None:
         """Start an actor in place of one that died, while the others go on."""
         try:
             await self._ready(hand)
         except RunError as error:
             self._ending.end(error)
 
-    def _throttled(self, by: Hand, seconds: float) -> None:
+    def _throttled(self, by: ActorSlot, seconds: float) -> None:
         """Hold the other actors when the API throttles one."""
         for hand in self._hands:
             if hand is not by and hand.actor:
                 hand.actor.hold.remote(seconds)
 
-    def _untried(self, query: Query, repeat: int, reason: RunError) -> Transcript:
-        return untried(query, repeat, reason, system=self._setup.system, model=self._setup.model.record.name)
+    def _skipped(self, query: Query, repeat: int, reason: RunError) -> Transcript:
+        return skipped_transcript(query, repeat, reason, system=self._setup.system, model=self._setup.model.record.name)
 
 
-def part(setup: Setup, number: int, of: int) -> Setup:
+def part(setup: WorkerConfig, number: int, of: int) -> WorkerConfig:
     """Give the setup of one of several actors (`number`, counted from 1), which share what the run may use at once.
 
     Each has one server at least. What the run may spend is counted where it is written down. Of the environment, only
@@ -245,9 +249,9 @@ def part(setup: Setup, number: int, of: int) -> Setup:
     """
     limits = setup.limits
     own = replace(limits, concurrency=_share(limits.concurrency, number, of), budget_tokens=None, budget_usd=None)
-    values = {field.name: getattr(setup, field.name) for field in fields(Setup)}  # a plan holds much more
+    values = {field.name: getattr(setup, field.name) for field in fields(WorkerConfig)}  # a plan holds much more
     return replace(
-        Setup(**values),
+        WorkerConfig(**values),
         limits=own,
         servers=max(1, _share(setup.servers, number, of)),
         model=_lean(setup.model),
@@ -255,7 +259,7 @@ def part(setup: Setup, number: int, of: int) -> Setup:
     )
 
 
-def _lean(choice: Choice) -> Choice:
+def _lean(choice: SelectedModel) -> SelectedModel:
     return replace(choice, account=replace(choice.account, known={}))
 
 
@@ -263,7 +267,7 @@ def _share(whole: int, number: int, of: int) -> int:
     return whole // of + (number <= whole % of)
 
 
-def counted(emit: Emit, limits: Limits, kind: str, ending: Ending, earlier: Iterable[Paid]) -> Emit:
+def counted(emit: Emit, limits: Limits, kind: str, ending: RunStop, earlier: Iterable[BilledReply]) -> Emit:
     """Count what is spent by what is told; the run starts nothing more when that is all of its budget."""
     if limits.budget_tokens is None and limits.budget_usd is None:
         return emit
@@ -281,7 +285,7 @@ def counted(emit: Emit, limits: Limits, kind: str, ending: Ending, earlier: Iter
 
     def told(event: Event) -> None:
         emit(event)
-        if isinstance(event, ModelCall | JudgeCall | ServerAsked) and event.stop_reason and event.model:
+        if isinstance(event, ModelCall | JudgeCall | ServerRequest) and event.stop_reason and event.model:
             spend(event.model, event.usage)
 
     return told

@@ -59,7 +59,7 @@ class UnknownBatchError(RequestError):
         super().__init__(ErrorKind.API_ERROR, f"the API does not know {what}", may_pass=False)
 
 
-class Batches:
+class BatchesClient:
     """Speaks to the API. `model` names the run's model in messages, `seconds` bounds a request, `poll` a wait.
 
     `emit` is told of what fails and is tried again.

@@ -17,14 +17,14 @@ import anthropic
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, McprunError, RequestError
 from mcprun.limits import BATCH_TRIES, Limits
-from mcprun.models.base import Reply, Request
-from mcprun.models.message_batches.api import Batches, UnknownBatchError
+from mcprun.models.base import ModelReply, ModelRequest
+from mcprun.models.message_batches.api import BatchesClient, UnknownBatchError
 from mcprun.models.message_batches.outcomes import answered
-from mcprun.models.message_batches.queue import Room, Waiting, Waves, measured
-from mcprun.models.message_batches.recovery import Earlier
-from mcprun.models.message_batches.submitted import Kept, Lost
+from mcprun.models.message_batches.queue import BatchContext, BatchQueue, QueuedRequest, measured
+from mcprun.models.message_batches.recovery import BatchRecovery
+from mcprun.models.message_batches.submitted import SubmittedRequests, UnconfirmedBatch
 from mcprun.models.messages_api import AnthropicModel, has_marks
-from mcprun.runs.events import BatchAsked, BatchEnded, BatchSent, Emit, Warned
+from mcprun.runs.events import BatchAsked, BatchEnded, BatchSent, Emit, WarningEvent
 
 _T = TypeVar("_T")
 
@@ -43,19 +43,19 @@ class BatchModel:
     """
 
     def __init__(
-        self, model: AnthropicModel, client: anthropic.AsyncAnthropic, waves: Waves, limits: Limits, emit: Emit
+        self, model: AnthropicModel, client: anthropic.AsyncAnthropic, waves: BatchContext, limits: Limits, emit: Emit
     ) -> None:
         self.name = model.name
         self._model = model
-        self._batches = Batches(client, model.name, limits.request_seconds, limits.batch_poll, emit)
+        self._batches = BatchesClient(client, model.name, limits.request_seconds, limits.batch_poll, emit)
         self._ending = waves.ending
         self._telemetry = waves.telemetry
         self._context = copy_context()  # the run's: a task would inherit that of the query which happens to start it
         self._emit = emit
-        self._kept = Kept(waves.earlier)
-        self._room = Room(waves.flight, limits.batch_wait, self._send)
+        self._kept = SubmittedRequests(waves.earlier)
+        self._room = BatchQueue(waves.flight, limits.batch_wait, self._send)
         seconds = limits.request_seconds
-        self._earlier = Earlier(
+        self._earlier = BatchRecovery(
             self._kept, self._batches, self._room, model.name, seconds, emit, telemetry=self._telemetry
         )
         self._sending: set[asyncio.Task[Any]] = set()
@@ -82,14 +82,14 @@ class BatchModel:
         for batch, requests in pending.items():
             await self._leave(batch, requests, is_cancelled=is_abandoned)
 
-    async def reply(self, request: Request) -> Reply:
+    async def reply(self, request: ModelRequest) -> ModelReply:
         """Wait for the request's result, off the query's clock; see `Model.reply`."""
         body = self._model.parameters(request)
         digest, size = measured(body)
 
-        def waiting() -> Waiting:
+        def waiting() -> QueuedRequest:
             marks = has_marks(request)
-            return Waiting(request.where, request.turn, body, size, digest, request.model, has_marks=marks)
+            return QueuedRequest(request.where, request.turn, body, size, digest, request.model, has_marks=marks)
 
         with request.deadline.paused():
             if reply := await self._earlier.reply(waiting()):
@@ -112,10 +112,10 @@ class BatchModel:
         finally:
             self._room.release([one])
 
-    def _send(self, wave: list[Waiting]) -> None:
+    def _send(self, wave: list[QueuedRequest]) -> None:
         self._start(self._through(wave), self._work, self._context.copy())
 
-    async def _through(self, wave: list[Waiting]) -> None:
+    async def _through(self, wave: list[QueuedRequest]) -> None:
         """Send a wave, and wait for its batch. An error is that of all requests in it."""
         with self._telemetry.batch() as link:
             for one in wave:
@@ -123,7 +123,7 @@ class BatchModel:
             if sent := await self._sent(wave):
                 await self._wait(*sent)
 
-    async def _sent(self, wave: list[Waiting]) -> tuple[str, dict[str, Waiting]] | None:
+    async def _sent(self, wave: list[QueuedRequest]) -> tuple[str, dict[str, QueuedRequest]] | None:
         """Send a wave. Return its batch and its requests by `custom_id`, or None if it could not be sent whole."""
         try:
             # The end of the run must not lose the id of what is paid for.
@@ -138,7 +138,7 @@ class BatchModel:
             self._fail(wave, error)
         return None
 
-    async def _create(self, wave: list[Waiting]) -> tuple[str, dict[str, Waiting]]:
+    async def _create(self, wave: list[QueuedRequest]) -> tuple[str, dict[str, QueuedRequest]]:
         """Send a batch, and record its id before it is waited for. Return the id, and the requests by `custom_id`.
 
         If it is not known whether the API has it, search for it: requests that are made again are answered from there.
@@ -146,7 +146,7 @@ class BatchModel:
         name = secrets.token_hex(_WAVE)
         names = {f"{one.digest}-{name}-{number}": one for number, one in enumerate(wave)}
         told = [_told(custom_id, one) for custom_id, one in names.items()]
-        asked = Lost(datetime.now(UTC), told)
+        asked = UnconfirmedBatch(datetime.now(UTC), told)
         self._emit(BatchAsked(wave=name, requests=told))
         requests = [{"custom_id": custom_id, "params": one.body} for custom_id, one in names.items()]
         try:
@@ -160,7 +160,7 @@ class BatchModel:
         self._emit(BatchSent(wave=name, batch=batch, size=len(names)))
         return batch, names
 
-    async def _wait(self, batch: str, names: dict[str, Waiting]) -> None:
+    async def _wait(self, batch: str, names: dict[str, QueuedRequest]) -> None:
         """Wait for a batch, and answer each request with its result.
 
         A batch that could not be looked at or read stays pending: a process that goes on with the run reads it.
@@ -205,9 +205,9 @@ class BatchModel:
                 told = f"the batch {batch} ({requests:,} requests) was cancelled"
             except McprunError as error:
                 told = f"the batch {batch} could not be cancelled: {error}"
-        self._emit(Warned(message=told))
+        self._emit(WarningEvent(message=told))
 
-    def _fail(self, wave: Iterable[Waiting], error: Exception) -> None:
+    def _fail(self, wave: Iterable[QueuedRequest], error: Exception) -> None:
         """Let those who wait hear of an error."""
         self._room.release(wave := list(wave))
         for one in wave:
@@ -224,13 +224,13 @@ class BatchModel:
         return task
 
 
-def _told(custom_id: str, one: Waiting) -> JsonObject:
+def _told(custom_id: str, one: QueuedRequest) -> JsonObject:
     where = one.where
     return {
         "custom_id": custom_id, "query": where.query, "repeat": where.repeat, "attempt": where.attempt, "turn": one.turn
     }  # fmt: skip
 
 
-def _answer(one: Waiting, reply: Reply | None) -> None:
+def _answer(one: QueuedRequest, reply: ModelReply | None) -> None:
     if not one.answer.done():
         one.answer.set_result(reply)

@@ -11,8 +11,8 @@ import httpx2
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import as_text, loads
 from mcprun.errors import DeniedError, ErrorKind, RequestError
-from mcprun.models.base import Reply
-from mcprun.models.message_batches.queue import Waiting
+from mcprun.models.base import ModelReply
+from mcprun.models.message_batches.queue import QueuedRequest
 from mcprun.models.messages_api import read_reply, told
 
 _STATUS = {
@@ -38,7 +38,7 @@ def result_of(line: bytes) -> tuple[str, JsonObject]:
     raise ValueError("a line of the results is none")
 
 
-def answered(result: JsonObject, batch: str, custom_id: str, one: Waiting, model: str) -> Reply | None:
+def answered(result: JsonObject, batch: str, custom_id: str, one: QueuedRequest, model: str) -> ModelReply | None:
     """Read the result of the request that waits for it; None if the batch ended before (`canceled`, `expired`).
 
     An error is raised like that of a single request, with the API's HTTP status for it. `model` is the run's.

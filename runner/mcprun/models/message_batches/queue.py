@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from mcprun._util.json_value import JsonObject
-from mcprun._util.run_stop import Ending
+from mcprun._util.run_stop import RunStop
 from mcprun.limits import BATCH_BYTES, BATCH_REQUESTS
-from mcprun.models.base import Reply
-from mcprun.runs.events import Where
+from mcprun.models.base import ModelReply
+from mcprun.runs.events import AttemptRef
 from mcprun.runs.run import Run
 from mcprun.telemetry import NoTelemetry, Telemetry
 
@@ -23,7 +23,7 @@ _WRAPPING = 100
 """Bytes that stand around a request in a batch, its `custom_id` among them."""
 
 
-class Flight:
+class ActiveQueryCount:
     """How many queries are in flight, or may yet be; whoever watches is told when one is no more."""
 
     def __init__(self, queries: int = 0) -> None:
@@ -42,34 +42,36 @@ class Flight:
 
 
 @dataclass(frozen=True, slots=True)
-class Waves:
+class BatchContext:
     """What batches need to know of the run: its queries in flight, how it ends, and its `earlier` part, if any.
 
     `telemetry` traces batches.
     """
 
-    flight: Flight
-    ending: Ending
+    flight: ActiveQueryCount
+    ending: RunStop
     earlier: Run | None = None
     telemetry: Telemetry = field(default_factory=NoTelemetry)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Waiting:
+class QueuedRequest:
     """A request that waits: whose turn it is, its body with the size in bytes, and a `digest` to find it again by.
 
     `asked_for` is the model that the query names itself, and it `has_marks` if it asks for caching itself. The `answer`
     is `None` where the request has to be sent again.
     """
 
-    where: Where
+    where: AttemptRef
     turn: int
     body: JsonObject
     size: int
     digest: str
     asked_for: str | None
     has_marks: bool = False
-    answer: asyncio.Future[Reply | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    answer: asyncio.Future[ModelReply | None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 def measured(body: JsonObject) -> tuple[str, int]:
@@ -78,24 +80,24 @@ def measured(body: JsonObject) -> tuple[str, int]:
     return hashlib.sha256(text).hexdigest()[:_DIGEST], len(text) + _WRAPPING
 
 
-class Room:
+class BatchQueue:
     """Where requests wait until they are sent together.
 
     They go out at once when all queries in flight wait, or when a batch holds no more; else when nobody has joined
     for so many `seconds`, since calls may take longer than others wish to wait for. `send` is handed a wave.
     """
 
-    def __init__(self, flight: Flight, seconds: float, send: Callable[[list[Waiting]], None]) -> None:
+    def __init__(self, flight: ActiveQueryCount, seconds: float, send: Callable[[list[QueuedRequest]], None]) -> None:
         self._flight = flight
         self._seconds = seconds
         self._send = send
-        self._here: list[Waiting] = []
+        self._here: list[QueuedRequest] = []
         self._bytes = 0
         self._all: set[object] = set()
         self._timer: asyncio.TimerHandle | None = None
         flight.watch(self._look)
 
-    def join(self, one: Waiting) -> None:
+    def join(self, one: QueuedRequest) -> None:
         """Wait for the next wave."""
         if self._bytes + one.size > BATCH_BYTES:
             self.send()

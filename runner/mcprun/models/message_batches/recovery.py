@@ -16,17 +16,17 @@ from contextvars import copy_context
 from dataclasses import replace
 
 from mcprun.errors import McprunError, QueryError
-from mcprun.models.base import Reply
-from mcprun.models.message_batches.api import Batches, UnknownBatchError
+from mcprun.models.base import ModelReply
+from mcprun.models.message_batches.api import BatchesClient, UnknownBatchError
 from mcprun.models.message_batches.outcomes import answered
-from mcprun.models.message_batches.queue import Room, Waiting
+from mcprun.models.message_batches.queue import BatchQueue, QueuedRequest
 from mcprun.models.message_batches.spool import Spool
-from mcprun.models.message_batches.submitted import Kept, Lost
-from mcprun.runs.events import Emit, Warned, Where
+from mcprun.models.message_batches.submitted import SubmittedRequests, UnconfirmedBatch
+from mcprun.runs.events import AttemptRef, Emit, WarningEvent
 from mcprun.telemetry import Telemetry
 
 
-class Earlier:
+class BatchRecovery:
     """Takes what was asked before from its batch; `pending` holds the run's own batches among them that did not end.
 
     `room` is told of who waits for one, `emit` of what can't be had. `model` names the run's model in messages, and
@@ -34,7 +34,15 @@ class Earlier:
     """
 
     def __init__(
-        self, kept: Kept, batches: Batches, room: Room, model: str, seconds: float, emit: Emit, *, telemetry: Telemetry
+        self,
+        kept: SubmittedRequests,
+        batches: BatchesClient,
+        room: BatchQueue,
+        model: str,
+        seconds: float,
+        emit: Emit,
+        *,
+        telemetry: Telemetry,
     ) -> None:
         self.pending: dict[str, int] = {}
         self._kept = kept
@@ -45,33 +53,35 @@ class Earlier:
         self._emit = emit
         self._telemetry = telemetry
         self._context = copy_context()  # as in `BatchModel`
-        self._links: dict[str, Callable[[Where], None]] = {}
+        self._links: dict[str, Callable[[AttemptRef], None]] = {}
         self._known = set(kept.sizes)
         self._spools: dict[str, asyncio.Task[Spool | None]] = {}
-        self._aside: dict[str, list[Waiting]] = {}
+        self._aside: dict[str, list[QueuedRequest]] = {}
 
     def know(self, batch: str) -> None:
         """Take note of a batch that this process sent: it is none that is searched for."""
         self._known.add(batch)
 
-    async def search(self, lost: Sequence[Lost]) -> None:
+    async def search(self, lost: Sequence[UnconfirmedBatch]) -> None:
         """Look for the batches of waves among those that the API lists; what fits is asked from then on."""
         if not lost:
             return
         try:
             listed = await self._batches.since(min(one.earliest for one in lost))
         except McprunError as error:
-            self._emit(Warned(message=f"a batch whose id did not arrive can't be found: {error}"))
+            self._emit(WarningEvent(message=f"a batch whose id did not arrive can't be found: {error}"))
             return
         for found in listed:
             fits = [one for one in lost if one.may_be(found.created, found.requests, self._seconds)]
             if fits and found.id not in self._known:
                 self._known.add(found.id)
-                self._emit(Warned(message=f"the batch {found.id} is waited for: it may be one whose id did not arrive"))
+                self._emit(
+                    WarningEvent(message=f"the batch {found.id} is waited for: it may be one whose id did not arrive")
+                )
                 for one in fits:
                     self._kept.place(found.id, one.requests)
 
-    async def reply(self, one: Waiting) -> Reply | None:
+    async def reply(self, one: QueuedRequest) -> ModelReply | None:
         """Return the answer to the same request for the same query, if a batch has it, once the batch has ended.
 
         Raises `QueryError` if the batch is the run's own and its results can't be read: they are paid for.
@@ -97,7 +107,7 @@ class Earlier:
             if isinstance(spool, Spool):
                 spool.close()
 
-    async def _opened(self, batch: str, one: Waiting) -> Spool | None:
+    async def _opened(self, batch: str, one: QueuedRequest) -> Spool | None:
         if batch not in self._spools:
             self._spools[batch] = asyncio.create_task(self._traced(batch), context=self._context.copy())
         if not self._spools[batch].done():
@@ -130,7 +140,7 @@ class Earlier:
                 return spool
             spool.close()
             self.pending.pop(batch, None)
-            self._emit(Warned(message=f"the requests of the batch {batch} are sent again: {error}"))
+            self._emit(WarningEvent(message=f"the requests of the batch {batch} are sent again: {error}"))
             return None
         finally:
             self._room.release(self._aside.pop(batch, []))

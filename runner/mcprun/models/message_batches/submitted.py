@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from mcprun._util.json_value import JsonObject
 from mcprun.limits import BATCH_SKEW_SECONDS
-from mcprun.runs.events import Where
+from mcprun.runs.events import AttemptRef
 from mcprun.runs.run import Run
 
 _REPLIES = ("model_call", "judge_call")
@@ -18,7 +18,7 @@ _SKEW = timedelta(seconds=BATCH_SKEW_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class UnconfirmedBatch:
     """A wave that may have become a batch though nobody knows its id; `requests` are those of the event."""
 
     at: datetime
@@ -38,7 +38,7 @@ class Lost:
         return is_in_time and requests == len(self.requests)
 
 
-class Kept:
+class SubmittedRequests:
     """Finds requests that are in a batch already: those of earlier processes, by the trace of the run that goes on.
 
     `counted` holds the replies that the trace tells of, as batch and `custom_id`: their tokens are counted already.
@@ -49,10 +49,10 @@ class Kept:
         self.counted: set[tuple[str, str]] = set()
         self.sizes: dict[str, int] = {}
         self._places: dict[tuple[str, int, str], deque[tuple[str, str]]] = defaultdict(deque)
-        asked: dict[str, Lost] = {}
+        asked: dict[str, UnconfirmedBatch] = {}
         for event in run.events() if run else ():
             if event["event"] == "batch_asked":
-                asked[event["wave"]] = Lost(datetime.fromisoformat(event["at"]), event["requests"])
+                asked[event["wave"]] = UnconfirmedBatch(datetime.fromisoformat(event["at"]), event["requests"])
             elif event["event"] == "batch_sent" and event["wave"] in asked:
                 self.sizes[event["batch"]] = event["size"]
                 self.place(event["batch"], asked.pop(event["wave"]).requests)
@@ -66,7 +66,7 @@ class Kept:
             digest = one["custom_id"].partition("-")[0]
             self._places[one["query"], one["repeat"], digest].append((batch, one["custom_id"]))
 
-    def claim(self, where: Where, digest: str) -> tuple[str, str] | None:
+    def claim(self, where: AttemptRef, digest: str) -> tuple[str, str] | None:
         """Give the batch and the `custom_id` of the same request for the same query and repeat; each of them once.
 
         What the query was at then does not matter: another try that comes to say the same is answered the same.

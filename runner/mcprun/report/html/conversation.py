@@ -15,7 +15,7 @@ from typing import Any
 from mcprun._util.json_value import JsonObject
 from mcprun.report.text import cut, one_line
 from mcprun.runs.records import Call, Transcript, Turn
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 from mcprun.tools.media import IMAGE_TYPES
 
 _TEXT = 20_000
@@ -123,7 +123,7 @@ def _assistant(blocks: list[JsonObject], made: list[tuple[int, Call]], room: _Ro
         elif answered := next(following, None):
             yield _call(*answered, room)
         else:
-            title = f"{one_line(str(block.get('name')), 200)}{Show().input(block.get('input') or {})}"
+            title = f"{one_line(str(block.get('name')), 200)}{ValueFormatter().input(block.get('input') or {})}"
             yield _said("model", f"{title}: no answer")
 
 
@@ -135,7 +135,7 @@ def _call(number: int, call: Call, room: _Room) -> JsonObject:
     return {
         "kind": "call",
         "call": number,
-        "title": f"{one_line(call.tool, 200)}{one_line(Show().input(call.input), 250)}",
+        "title": f"{one_line(call.tool, 200)}{one_line(ValueFormatter().input(call.input), 250)}",
         "brief": one_line(told, _BRIEF) or "(nothing)",
         "input": room.json(call.input),
         "items": items,

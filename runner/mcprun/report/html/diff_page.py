@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.repeats import Variant
-from mcprun.analysis.diff.runs import Comparison, QueryDiff, Tally
+from mcprun.analysis.diff.runs import DiffSummary, QueryDiff, RunDiff
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.errors import describe
@@ -83,7 +83,7 @@ class Differing:
 
 
 def write_diff(
-    path: Path, differing: Differing, comparison: Comparison, base: tuple[str, Run | None], head: tuple[str, Run | None]
+    path: Path, differing: Differing, comparison: RunDiff, base: tuple[str, Run | None], head: tuple[str, Run | None]
 ) -> int:
     """Write the page of a comparison that was gone through; give its size in bytes.
 
@@ -103,7 +103,7 @@ def _named(which: tuple[str, Run | None], find: Callable[[Key], JsonObject | Non
 
 
 def diff_page(
-    differing: Differing, tally: Tally, sides: tuple[Side, Side], scrubber: Scrubber, most_bytes: int = MOST_BYTES
+    differing: Differing, tally: DiffSummary, sides: tuple[Side, Side], scrubber: Scrubber, most_bytes: int = MOST_BYTES
 ) -> Iterator[str]:
     """Give the page of a comparison, in chunks. What `scrubber` takes out does not differ here either.
 

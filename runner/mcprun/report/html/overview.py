@@ -11,7 +11,7 @@ from mcprun.limits import BATCH_SHARE
 from mcprun.report.latency import Latency, latency
 from mcprun.report.text import duration, many, moment, one_line
 from mcprun.report.timings import Timings, ToolTimes, quantile
-from mcprun.runs.billed_reply import Paid
+from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.records import Counts, RepeatsRecord, RunRecord, Verdict
 from mcprun.runs.run import Run
 
@@ -106,7 +106,7 @@ def share(part: int, whole: int) -> str:
     return "more than 99.99 %" if percent == "100" and part < whole else f"{percent} %"
 
 
-def cost(replies: Iterable[Paid], kind: str = "claude") -> tuple[float | None, str]:
+def cost(replies: Iterable[BilledReply], kind: str = "claude") -> tuple[float | None, str]:
     """Give what replies cost in US dollars, each priced by itself, or why that is not known; `kind` is who is paid."""
     try:
         from mcprun.models.prices import price

@@ -7,13 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mcprun._util.json_value import JsonObject, same
+from mcprun._util.json_value import JsonObject, json_same
 from mcprun.analysis.diff.scrub import Scrubber
-from mcprun.analysis.diff.transcripts import Lens, align
+from mcprun.analysis.diff.transcripts import CompareOptions, align
 from mcprun.report.diff import ABSENT
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.text import one_line
-from mcprun.tools.format import Show
+from mcprun.tools.format import ValueFormatter
 
 _BYTES = frozenset({"data", "blob"})
 """The keys of MCP content under which bytes stand, in base64."""
@@ -40,7 +40,7 @@ def beside(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubber)
 
 def _calls(transcript: JsonObject | None, scrubber: Scrubber) -> list[JsonObject]:
     """Give the calls as they are compared: `tool`, `input` and `result`, without what does not count."""
-    return list(Lens(scrubber=scrubber).seen(transcript).calls) if transcript else []
+    return list(CompareOptions(scrubber=scrubber).seen(transcript).calls) if transcript else []
 
 
 def _side(transcript: JsonObject | None) -> JsonObject | None:
@@ -55,7 +55,7 @@ def _side(transcript: JsonObject | None) -> JsonObject | None:
 
 
 def _pair(number: int | None, other: int | None, before: JsonObject | None, after: JsonObject | None) -> JsonObject:
-    is_same = same(before, after)
+    is_same = json_same(before, after)
     state = "added" if before is None else "removed" if after is None else "same" if is_same else "changed"
     return {
         "state": state,
@@ -70,7 +70,7 @@ def _title(call: Mapping[str, Any] | None) -> str | None:
     if call is None:
         return None
     given = call.get("input")
-    return one_line(f"{call.get('tool')}{Show().input(given) if isinstance(given, dict) else ''}", 300)
+    return one_line(f"{call.get('tool')}{ValueFormatter().input(given) if isinstance(given, dict) else ''}", 300)
 
 
 def _part(call: Mapping[str, Any] | None, name: str) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcprun._util.json_text import levels
-from mcprun._util.json_value import JsonObject, equal
+from mcprun._util.json_value import JsonObject, json_equal
 from mcprun.evaluation.json_schema import is_schema
 from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
 from mcprun.tools.json_schema.document import NOTHING, Document, by_type, is_open
@@ -44,7 +44,7 @@ def compare_schemas(before: Any, after: Any) -> list[SchemaChange]:
     A part that both refer to is told of once, where it is met first. Schemas that are not valid by the metaschema of
     2020-12, or nested too deep, are only told apart.
     """
-    if equal(before, after):
+    if json_equal(before, after):
         return []
     if not (_is_valid(before) and _is_valid(after)):
         return [SchemaChange("unclear", "", "schema", before, after)]

@@ -18,7 +18,7 @@ from mcprun.evaluation import bounded
 from mcprun.evaluation.json_schema import InvalidSchemaError, check_schema
 from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
 from mcprun.tools.json_schema.generate_scalars import numbers, strings
-from mcprun.tools.json_schema.variants import Views, weight
+from mcprun.tools.json_schema.variants import SchemaVariants, weight
 
 _MOST_STEPS = 2000
 """Schemas that are looked into for one value, each as often as it is met; and those that speak of one place of it."""
@@ -41,7 +41,7 @@ _MOST_CHARACTERS, _MOST_DEPTH = 5000, 20
 _TYPES = ("object", "string", "integer", "number", "boolean", "array", "null")
 
 
-def example(schema: Any, *, tool: str = "", reads_only: bool = False) -> Any:
+def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> Any:
     """Make a JSON value that a schema allows: of an object what is required, and what it is not valid without.
 
     Text is chosen by the names of properties and of the `tool` that it is for, and whether that only reads
@@ -70,7 +70,7 @@ class _Maker:
         self._tool = tool
         self._reads_only = reads_only
         self._steps = 0
-        self._views = Views(root)
+        self._views = SchemaVariants(root)
         self._schema = bounded.Schema(root, "either")
         self._failures = 0
         self.reason = ""

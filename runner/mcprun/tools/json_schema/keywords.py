@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mcprun._util.json_value import JsonObject, equal
+from mcprun._util.json_value import JsonObject, json_equal
 from mcprun.tools.json_schema.document import CONSTRAINTS, Document, named_types, values_of
 
 Kind = Literal["added", "removed", "required", "optional", "narrowed", "widened", "changed", "unclear", "text"]
@@ -55,7 +55,7 @@ def texts(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChan
     for keyword in dict.fromkeys([*before, *after]):
         if keyword in CONSTRAINTS or keyword in _UNREAD:
             continue
-        if (keyword in before) != (keyword in after) or not equal(before.get(keyword), after.get(keyword)):
+        if (keyword in before) != (keyword in after) or not json_equal(before.get(keyword), after.get(keyword)):
             yield SchemaChange("text", at, keyword, before.get(keyword), after.get(keyword))
 
 
@@ -87,7 +87,7 @@ def whole(
 
 
 def _is_without_force(keyword: str, value: Any) -> bool:
-    return any(keyword == name and equal(value, default) for name, default in _WITHOUT_FORCE)
+    return any(keyword == name and json_equal(value, default) for name, default in _WITHOUT_FORCE)
 
 
 def direction(is_wider: bool, is_narrower: bool) -> Kind:

@@ -24,7 +24,7 @@ _MOST_STEPS = 20_000
 _COMBINING = ("$ref", "allOf", "anyOf", "oneOf")
 
 
-class Views:
+class SchemaVariants:
     """Gives the views of a document's schemas. `root` is the document, which must be a valid schema."""
 
     def __init__(self, root: Any) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcprun.cli.commands.init.github_workflow import Next
     from mcprun.client.target import Target
     from mcprun.engine.plan import Options
-    from mcprun.report.progress import Watcher
+    from mcprun.report.progress import ProgressReporter
     from mcprun.runs.events import Event
     from mcprun.runs.redaction import Redactor
 
@@ -84,8 +84,8 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.engine.plan import Options, reach
     from mcprun.errors import RunError
     from mcprun.limits import Limits
-    from mcprun.models.select import Account
-    from mcprun.prompts.generate import first_prompts
+    from mcprun.models.select import Credentials
+    from mcprun.prompts.generate import generate_prompts
     from mcprun.report.console import Console
     from mcprun.report.write import write_bytes
 
@@ -108,14 +108,14 @@ def init(ctx: click.Context, /, **given: Any) -> None:
             max_call_seconds=given["max_call_timeout"],
         ),
     )
-    target, redactor = reach(given["server"], asked, Account.find())
+    target, redactor = reach(given["server"], asked, Credentials.find())
     commands = _commands(ctx, str(prompts), given["server"], asked, redactor)
     text = workflow(commands.there, installs_of(here), here.relative_to(root).as_posix()) if file else ""
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
             server = run_to_end(list_server(target, redactor, given["connect_timeout"], progress.handle))
-        first = first_prompts(server.tools, given["patterns"], is_destructive_wanted=given["destructive"])
+        first = generate_prompts(server.tools, given["patterns"], is_destructive_wanted=given["destructive"])
         if not first.queries:
             raise UsageError(_nothing(target, server.tools, first.left_out))
         if given["wants_trial"]:
@@ -148,7 +148,7 @@ def _commands(ctx: click.Context, prompts: str, server: str, asked: Options, red
     return Next(here, with_these([key for key in found if not is_in_file(ctx, key)]), unset)
 
 
-def _seen(progress: Watcher) -> Callable[[Event], None]:
+def _seen(progress: ProgressReporter) -> Callable[[Event], None]:
     """Show how far a trial is. What else happens stands in files that go with it, or was told of the list of tools."""
     from mcprun.runs.events import QueryEnd, RunStart
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mcprun.engine.plan import Options, make_plan
-from mcprun.engine.run import run_plan
+from mcprun.engine.run import execute
 from mcprun.errors import ErrorKind, RunError
-from mcprun.prompts.generate import FirstPrompts, after_trial
+from mcprun.prompts.generate import FirstPrompts, mark_failures
 from mcprun.runs.events import Event
 from mcprun.runs.run import Run
 
@@ -29,9 +29,9 @@ async def tried(
         asked = replace(options, model="script", repeat=_TIMES, fresh_server=True, out=folder)
         plan = replace(make_plan(first.queries, server, asked), is_latest=False)
         with plan.prompts:
-            result = await run_plan(plan, watch)
+            result = await execute(plan, watch)
         run = Run(result.path, result.record)
         error = run.record.error
         if error and (error.kind is ErrorKind.CANCELLED or not (run.record.counts and run.record.counts.done)):
             raise RunError(error.kind, error.message)
-        return after_trial(first, run.transcripts())
+        return mark_failures(first, run.transcripts())
