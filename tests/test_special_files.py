@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,8 +91,6 @@ def test_each_command_refuses_them(run: Path, tmp_path: Path) -> None:
         ["report", "r4", "--junit", "x.xml"],
         ["report", "s1", "--junit", "page"],
         ["report", "s1", "--html", "page"],
-        ["report", "s1", "--csv", "/dev/null"],
-        ["report", "s1", "--html", "/dev/stdout"],
         ["diff", "s1", "r3"],
         ["diff", "pipe.json", "s1"],
         ["merge", "r1", "s2", "--out", "m"],
@@ -104,8 +104,29 @@ def test_each_command_refuses_them(run: Path, tmp_path: Path) -> None:
         ["validate", "out"],
     ):
         done = run_mcprun(*command, cwd=tmp_path)
-        told = [line for line in done.stderr.splitlines() if " is a " in line or " no place for " in line]
+        told = [line for line in done.stderr.splitlines() if " is a " in line]
         assert (done.code, len(told)) == (2, 1), (command, done.stderr)
+
+
+def test_reports_are_written_to_devices_and_pipes(run: Path, tmp_path: Path) -> None:
+    """The device stays what it is, a pipe needs a reader, and /dev/stdout is standard output by another name."""
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    before = Path("/dev/null").stat().st_mode
+    done = run_mcprun(
+        "report", "s1", "--csv", "/dev/null", "--html", "/dev/null", "--junit", "/dev/stdout", cwd=tmp_path
+    )
+    assert (done.code, done.stderr, "<testsuites" in done.stdout) == (0, "", True)
+    assert before == Path("/dev/null").stat().st_mode
+    named = {"GITHUB_STEP_SUMMARY": "/dev/null", "GITHUB_OUTPUT": "/dev/null"}
+    assert run_mcprun("report", "s1", "--github", cwd=tmp_path, env=named).code == 0
+    full = run_mcprun("report", "s1", "--html", "/dev/full", cwd=tmp_path)
+    assert (full.code, full.stderr) == (2, "Error: can't write /dev/full: No space left on device\n")
+    for form in ("csv", "html"):
+        place("a pipe", tmp_path / form)
+        with ThreadPoolExecutor() as pool:
+            content = pool.submit((tmp_path / form).read_bytes)
+            done = run_mcprun("report", "s1", f"--{form}", form, cwd=tmp_path)
+        assert (done.code, stat.S_ISFIFO((tmp_path / form).stat().st_mode), content.result() != b"") == (0, True, True)
 
 
 def test_a_pipe_is_read_that_has_a_writer(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Open files that a user names, without waiting for ever: regular files, pipes with a writer, terminals.
+"""Open files that a user names, without waiting for ever: regular files, pipes with another end, terminals.
 
 Opening a pipe blocks until another process opens it for writing (fifo(7)), and a device such as /dev/zero has no end.
 """
@@ -6,6 +6,7 @@ Opening a pipe blocks until another process opens it for writing (fifo(7)), and 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -48,6 +49,29 @@ def refuse_to_replace(path: Path) -> None:
     if any(folder.is_relative_to(place) for place in _DEVICES) and not folder.is_relative_to(_SHARED_MEMORY):
         raise UsageError(f"{path} is no place for a new file")
     refuse_special(path)
+
+
+def open_in_place(path: Path) -> IO[bytes] | None:
+    """Open a device or a pipe for writing, such as /dev/null; None for any other path, which a file may replace.
+
+    Raises `OSError` as `open` does, and `UsageError` for a pipe that no process reads.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return None
+    if stat.S_ISFIFO(mode):
+        try:
+            probe = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                raise UsageError(f"{path} is a pipe that no process reads") from None
+            raise
+        try:
+            return path.open("wb")
+        finally:
+            os.close(probe)
+    return path.open("ab") if stat.S_ISCHR(mode) else None
 
 
 def open_input(path: Path) -> IO[bytes]:

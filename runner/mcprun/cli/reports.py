@@ -36,7 +36,7 @@ class Reports:
     @property
     def take_stdout(self) -> bool:
         """Whether one of them goes to stdout, which leaves no place there for anything else."""
-        return STDOUT in self.files.values()
+        return not STDOUT.isdisjoint(self.files.values())
 
     def write(self, run: Run, against: BaselineData | None = None) -> None:
         """Write them all. Raises `UsageError` with every one that can't be written; the others are there."""

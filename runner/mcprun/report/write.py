@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mcprun._util.json_io import write_file
-from mcprun._util.special_files import refuse_special
+from mcprun._util.special_files import open_in_place, refuse_special
 from mcprun._util.surrogates import well_formed
 from mcprun.errors import UsageError
 from mcprun.report import workflow_commands
@@ -22,7 +22,10 @@ from mcprun.report.tap import tap
 from mcprun.runs.directory import refuse_own
 from mcprun.runs.run import Run
 
-STDOUT, HTML = "-", "html"
+HTML = "html"
+
+STDOUT = frozenset({"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
+"""The names of standard output."""
 
 WRITERS: Mapping[str, Callable[[RunData], str]] = {"junit": junit, "markdown": markdown, "csv": table, "tap": tap}
 """The forms of reports that are text, by the names of their options."""
@@ -34,7 +37,7 @@ def write_report(facts: RunData, form: str, name: str) -> None:
     Raises `UsageError` where it can't be written.
     """
     text = WRITERS[form](facts)
-    if name == STDOUT:
+    if name in STDOUT:
         _to_stdout(text)
         return
     write_bytes(Path(name), well_formed(text).encode())
@@ -45,7 +48,11 @@ def write_bytes(path: Path, data: bytes) -> None:
     refuse_own(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, data)
+        if stream := open_in_place(path):
+            with stream:
+                stream.write(data)
+        else:
+            write_file(path, data)
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror}") from None
 
@@ -56,7 +63,7 @@ def write_page_of(run: Run, name: str) -> None:
     from mcprun.report.html.page import write_page
     from mcprun.report.html.run_page import report
 
-    if name == STDOUT:
+    if name in STDOUT:
         _to_stdout("".join(report(run)))
         return
     path = Path(name)
@@ -79,8 +86,12 @@ def _to_stdout(text: str) -> None:
 def add_summary(facts: RunData, name: str) -> None:
     """Add a run to the summary of a workflow's step, as far as there is room. Raises `UsageError` where it can't."""
     path = Path(name)
-    refuse_special(path)
     try:
+        if stream := open_in_place(path):
+            with stream:
+                stream.write(markdown(facts, SUMMARY_BYTES).encode(errors="replace"))
+            return
+        refuse_special(path)
         room = SUMMARY_BYTES - (path.stat().st_size if path.exists() else 0)
         if room < LEAST_BYTES:
             raise UsageError(f"there is no room left in {name}, the summary of this step")
@@ -93,8 +104,14 @@ def add_summary(facts: RunData, name: str) -> None:
 def add_outputs(run: Run, name: str) -> None:
     """Add a run to the outputs of a workflow's step. Raises `UsageError` if the file can't be written."""
     data = step_outputs(run).encode("utf-8", "surrogateescape")  # the path's own bytes
+    path = Path(name)
     try:
-        with Path(name).open("ab+") as outputs:
+        if stream := open_in_place(path):
+            with stream:
+                stream.write(data)
+            return
+        refuse_special(path)
+        with path.open("ab+") as outputs:
             if outputs.seek(0, os.SEEK_END):
                 outputs.seek(-1, os.SEEK_END)
                 data = data if outputs.read() == b"\n" else b"\n" + data  # an earlier output may lack its line break

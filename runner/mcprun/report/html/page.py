@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mcprun._util.json_io import dumps
-from mcprun._util.special_files import refuse_to_replace
+from mcprun._util.special_files import open_in_place, refuse_to_replace
 from mcprun.errors import UsageError
 from mcprun.report.text import duration, many, moment, visible
 from mcprun.runs.directory import refuse_own
@@ -58,8 +58,18 @@ def island(name: str, value: Any) -> Markup:
 
 
 def write_page(path: Path, chunks: Iterable[str]) -> int:
-    """Write a page, or replace it, in one step; give its size in bytes. Raises `UsageError` where nobody may."""
+    """Write a page, or replace it, in one step; return its size in bytes. Raises `UsageError` if that is refused.
+
+    A device or a pipe is written to, and has no size.
+    """
     refuse_own(path)
+    try:
+        if device := open_in_place(path):
+            with device:
+                device.writelines(chunk.encode(errors="backslashreplace") for chunk in chunks)
+            return 0
+    except OSError as error:
+        raise UsageError(f"can't write {path}: {error.strerror}") from None
     refuse_to_replace(path)
     new = path.with_name(f"{path.name}.new")
     try:
