@@ -1,4 +1,4 @@
-"""Where the requests and notifications of one server arrive: each is attributed, answered, and told in the trace."""
+"""Handle the requests and notifications of one server: attribute each to a query, answer it, and emit an event."""
 
 from __future__ import annotations
 
@@ -34,15 +34,21 @@ from mcprun.tools.results import result_text
 T = TypeVar("T")
 
 _SHOWN = 1000
-"""Characters of a server's message that the trace holds."""
+"""Maximum characters of a server's message recorded in the trace."""
 
 
 class ClientCallbacks:
-    """The client's side of a session with the server that has this `number`, as the SDK calls it.
+    """The callbacks that the SDK calls for one session.
 
-    `clean` replaces what must not be seen; `nobodys` counts, for the whole run, what was told as of no query.
     `is_stale` is set when the server's tools have changed since they were listed. `list_clock` is the deadline of the
     `tools/list` in flight.
+
+    Args:
+        number: Identifies the server within a run.
+        offers: The client features that servers may use.
+        emit: Receives the events.
+        clean: Redacts a text.
+        nobodys: Counts, for the whole run, the events that were attributed to no query, and each warning.
     """
 
     def __init__(
@@ -82,7 +88,7 @@ class ClientCallbacks:
         return mcp_types.ListRootsResult.model_validate({"roots": list(self._offers.roots)})
 
     async def log(self, params: mcp_types.LoggingMessageNotificationParams) -> None:
-        """Take a log message."""
+        """Emit an event for a log message."""
         text = params.data if isinstance(params.data, str) else json.dumps(params.data, ensure_ascii=False, default=str)
         event = ServerLogged(
             server=self._number, level=params.level, logger=self._shown(params.logger), text=self._shown(text) or ""
@@ -90,18 +96,18 @@ class ClientCallbacks:
         self._tell(self.askers.owner(), event)
 
     async def notified(self, message: IncomingMessage) -> None:
-        """Take a notification: of those that come here, one has a meaning."""
+        """Handle a notification. Only `notifications/tools/list_changed` has an effect."""
         if isinstance(message, mcp_types.ToolListChangedNotification):
             self.tools_changed()
 
     def tools_changed(self) -> None:
-        """Note that the tools must be listed again before the next query, if that is not known yet."""
+        """Mark the tools as stale: they are listed again before the next query. Emit an event if they were fresh."""
         known, self.is_stale = self.is_stale, True
         if not known and self._has_room(RequestOwner(), "tools_changed"):
             self._emit(ToolsChanged(server=self._number))
 
     def finite(self, value: T, what: str) -> T:
-        """Replace NaN, infinite numbers and long integers in a value from a server; warn once for each `what`.
+        """Return a server's value with NaN, infinite numbers and long integers replaced. Warn once for each `what`.
 
         JSON has no NaN and no infinity (RFC 8259, section 6). `what` is the name of a tool or of a request.
         """
@@ -117,9 +123,10 @@ class ClientCallbacks:
         return cast("T", finite(value))
 
     def progress(self, caller: PendingCall | None, clock: Deadline) -> ProgressFnT:
-        """Return the handler of a request's progress notifications. Those that increase reset its `clock`.
+        """Return the handler of a request's progress notifications (MCP, "Progress" and "Timeouts").
 
-        MCP, "Progress" and "Timeouts". The first `MAX_PROGRESS` of a `caller` are events.
+        Each notification with a higher value than before resets the `clock`. The first `MAX_PROGRESS` notifications of
+        a `caller` are emitted as events.
         """
         highest = -math.inf
 
@@ -149,7 +156,7 @@ class ClientCallbacks:
         return took
 
     def retried(self, caller: PendingCall | None, tool: str, problem: str, wait: float) -> None:
-        """Emit that a call is sent once more after `wait` seconds."""
+        """Emit an event for a call that will be sent once more after `wait` seconds."""
         event = CallRetry(server=self._number, call=None, tool=tool, problem=problem, wait=wait)
         if caller:
             event = replace(event, where=caller.asker.where, turn=caller.turn, call=caller.call)
@@ -161,13 +168,16 @@ class ClientCallbacks:
             self.list_clock.progressed(progress, total)
 
     def warn_once(self, message: str) -> None:
-        """Emit a warning, but only once in a run."""
+        """Emit a warning once per run."""
         self._nobodys[message] += 1
         if self._nobodys[message] == 1:
             self._emit(WarningEvent(message=message))
 
     def refused(self, caller: PendingCall | None, error: MCPError) -> None:
-        """Tell of the URLs for whose sake a call was refused (MCP 2025-11-25, "URL Elicitation Required Error")."""
+        """Emit an event for each URL that a refused call requires.
+
+        MCP 2025-11-25, "URL Elicitation Required Error".
+        """
         if error.code != mcp_types.URL_ELICITATION_REQUIRED or caller is None:
             return
         with suppress(ValidationError):
@@ -183,7 +193,7 @@ class ClientCallbacks:
                 self._tell(RequestOwner(caller.asker, caller, is_sure=True), event)
 
     def _owner(self) -> RequestOwner:
-        """Attribute the request that is being handled."""
+        """Attribute the request that is being handled, and note whether it names no call."""
         owner = self.askers.owner()
         self.askers.has_asked |= owner.caller is None
         return owner
@@ -238,7 +248,7 @@ class ClientCallbacks:
         return ClientResponse(reason="the query was over first") if answering.cancelled() else answering.result()
 
     def _tell(self, owner: RequestOwner, event: ServerRequest | ServerLogged) -> None:
-        """Emit an event, with whose it is, unless too much has been told already."""
+        """Emit an event with its owner, unless that owner already has `MAX_ASKED` events of the same name."""
         if not self._has_room(owner, event.name):
             return
         if owner.caller:
@@ -252,7 +262,7 @@ class ClientCallbacks:
         return counts[name] <= MAX_ASKED
 
     def _warn(self, kind: str, owner: RequestOwner, response: ClientResponse) -> None:
-        """Say once in a run what a user may not expect."""
+        """Warn once per run about an answer that the user may not expect."""
         if kind == "elicitation" and self._offers.elicit == "decline" and not owner.is_sure and not response.reason:
             message = "the server asks its user for something, which is declined: see --elicit, and the trace"
         elif owner.asker is None:
@@ -269,19 +279,19 @@ class ClientCallbacks:
 
 
 def _wire(params: mcp_types.ElicitRequestParams | mcp_types.CreateMessageRequestParams) -> JsonObject:
-    """Give a request's parameters as the wire has them, without what is about the request itself."""
+    """Return a request's parameters in wire form, without `_meta` and `task`, which concern the request itself."""
     return params.model_dump(by_alias=True, exclude_unset=True, exclude={"meta", "task"})
 
 
 def _said(request: JsonObject) -> str:
-    """Give the words of a request: of a form or URL its message, of a conversation the last one."""
+    """Return the text of a request: the message of an elicitation, or the last message of a sampling request."""
     if "message" in request:
         return str(request["message"])
     return (_text(request["messages"][-1]["content"]) or "") if request.get("messages") else ""
 
 
 def _text(content: JsonObject | list[JsonObject] | None) -> str | None:
-    """Give the text of a sampled message's content: one block or several."""
+    """Return the text of a sampling message's content, which is one block or a list; None if there is no content."""
     if content is None:
         return None
     return result_text(content if isinstance(content, list) else [content])

@@ -1,4 +1,4 @@
-"""What a server offers besides tools: its prompts, resources and templates of resources, all pages of each."""
+"""List a server's prompts, resources and resource templates, all pages of each."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mcprun.client.session import RequestFailed, ServerSession, repeated
 from mcprun.limits import MAX_TOOL_PAGES
 
 _NAMED = 10
-"""So many names are told of a list."""
+"""Maximum names of a list shown in a message."""
 
 _NAME = 80
-"""Characters of a name that are told."""
+"""Maximum characters of a name shown in a message."""
 
 OnMalformed = Callable[[str], None]
-"""Called with a message that names an item of a list, or a field of one, that is left out."""
+"""Called with a message that names a malformed item that is left out, or a malformed field that is ignored."""
 
 
 def _ignore(message: str) -> None:
@@ -27,10 +27,11 @@ def _ignore(message: str) -> None:
 
 
 async def list_prompts(server: ServerSession, seconds: float, on_malformed: OnMalformed = _ignore) -> list[JsonObject]:
-    """List the prompts, as the wire has them; each page may take so many seconds.
+    """Return the prompts in wire form; empty if the server does not support prompts.
 
-    A malformed one is left out, and `on_malformed` is called with a message that names it. A server without prompts
-    has none. Raises `RequestFailed` if the list can't be read, `QueryError` (`server_died`) if the server is gone.
+    `seconds` is the time limit for each page. A malformed prompt is left out, and `on_malformed` is called with a
+    message that names it. Raises `RequestFailed` if the list can't be read, `QueryError` (`server_died`) if the server
+    is gone.
     """
     return await _pages(server, mcp_types.ListPromptsRequest, PROMPTS, seconds, on_malformed)
 
@@ -38,26 +39,26 @@ async def list_prompts(server: ServerSession, seconds: float, on_malformed: OnMa
 async def list_resources(
     server: ServerSession, seconds: float, on_malformed: OnMalformed = _ignore
 ) -> list[JsonObject]:
-    """List the resources, as `list_prompts` does."""
+    """Return the resources, as `list_prompts` does the prompts."""
     return await _pages(server, mcp_types.ListResourcesRequest, RESOURCES, seconds, on_malformed)
 
 
 async def list_templates(
     server: ServerSession, seconds: float, on_malformed: OnMalformed = _ignore
 ) -> list[JsonObject]:
-    """List the templates of resources, as `list_prompts` does."""
+    """Return the resource templates, as `list_prompts` does the prompts."""
     return await _pages(server, mcp_types.ListResourceTemplatesRequest, TEMPLATES, seconds, on_malformed)
 
 
 def names(items: Iterable[JsonObject], key: str) -> str:
-    """Name the items of a list on one line, as many as a message holds: `a, b and 3 more`; of an empty one, `none`."""
-    told = [" ".join(str(item.get(key)).split())[:_NAME] for item in items]
-    more = f" and {len(told) - _NAMED:,} more" if len(told) > _NAMED else ""
-    return ", ".join(told[:_NAMED]) + more if told else "none"
+    """Return the names of the first `_NAMED` items on one line: `a, b and 3 more`; `none` for an empty list."""
+    found = [" ".join(str(item.get(key)).split())[:_NAME] for item in items]
+    more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+    return ", ".join(found[:_NAMED]) + more if found else "none"
 
 
 async def _pages(
-    server: ServerSession, request: Any, listed: ItemList, seconds: float, on_malformed: OnMalformed
+    server: ServerSession, request: Any, listed: ItemList, timeout_s: float, on_malformed: OnMalformed
 ) -> list[JsonObject]:
     if not server.has("prompts" if listed is PROMPTS else "resources"):
         return []
@@ -68,9 +69,9 @@ async def _pages(
     for _ in range(MAX_TOOL_PAGES):
         asked = request(params=mcp_types.PaginatedRequestParams(cursor=cursor))
         try:
-            page = read_page(listed, await server.request(asked, what, seconds))
+            page = read_page(listed, await server.request(asked, what, timeout_s))
         except RequestFailed as error:
-            if error.code == mcp_types.METHOD_NOT_FOUND:  # many servers have resources, and no templates of them
+            if error.code == mcp_types.METHOD_NOT_FOUND:  # many servers have resources but no resource templates
                 return found
             raise
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""One server's entry in a client's configuration: its values by type, with placeholders expanded."""
+"""Read one server's entry in a client's configuration: typed values, with placeholders expanded."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from mcprun.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The values of an entry by key; `where` names it in messages (`mcp.json: mcpServers.x`), which hold no value.
+    """The values of an entry by key.
 
-    Placeholders are expanded when a value is taken, so that those of values that are never used do no harm.
+    `where` names the entry in messages (`mcp.json: mcpServers.x`), which never contain a value. Placeholders are
+    expanded when a value is read, so that an invalid one in an unused value causes no error.
     """
 
     values: Mapping[str, Any]
@@ -25,10 +26,10 @@ class Entry:
 
     @classmethod
     def of(cls, value: Any, where: str, known: Surroundings, *, is_opencode: bool = False) -> Entry:
-        """Read an entry; a key whose value is null counts as absent.
+        """Return the entry for a JSON value. A key whose value is null counts as absent.
 
-        Its `transport` may be an object with the rest of it, and its `command` one with `path`, `args` and `env`, as
-        earlier versions of Zed wrote it. Raises `UsageError` if the entry is not an object.
+        `transport` may be an object that holds the other keys. `command` may be an object with `path`, `args` and
+        `env`, as earlier versions of Zed wrote it. Raises `UsageError` if the entry is not an object.
         """
         values = dict(_object(value, where))
         if isinstance(values.get("transport"), Mapping):
@@ -39,24 +40,27 @@ class Entry:
         return cls({key: value for key, value in values.items() if value is not None}, where, known, is_opencode)
 
     def at(self, key: str) -> str:
-        """Name a key in a message."""
+        """Return the name of a key in messages (`mcp.json: mcpServers.x.url`)."""
         return f"{self.where}.{key}"
 
     def text(self, key: str) -> str | None:
-        """Return a string; None if the key is absent. Raises `UsageError` for any other type."""
+        """Return the value of a key as a string; None if absent. Raises `UsageError` for any other type."""
         return self._text(self.values[key], self.at(key)) if key in self.values else None
 
     def path(self, key: str) -> str | None:
-        """Return a path, with `~/` as the home folder (VS Code); None if the key is absent."""
+        """Return the value of a key as a path, with a leading `~/` expanded (VS Code); None if absent."""
         found = self.text(key)
         return found and self.at_home(found)
 
     def at_home(self, path: str) -> str:
-        """Return a path with the home folder in place of a leading `~/`."""
+        """Return a path with a leading `~/` replaced by the home folder."""
         return str(self.known.home / path[2:]) if path.startswith("~/") else path
 
     def words(self, key: str) -> list[str]:
-        """Return a list of strings, or the only one; an empty list if the key is absent. Raises `UsageError`."""
+        """Return the value of a key as a list of strings; empty if absent.
+
+        A single string counts as a list of one, except for `args`. Raises `UsageError` for any other type.
+        """
         value = self.values.get(key, [])
         if isinstance(value, list):
             return [self._text(item, f"{self.at(key)}[{number}]") for number, item in enumerate(value)]
@@ -66,23 +70,23 @@ class Entry:
         return [found] if found else []
 
     def texts(self, key: str) -> dict[str, str]:
-        """Return an object of strings; empty if the key is absent. Raises `UsageError` for any other value in it."""
+        """Return the value of a key as an object of strings; empty if absent. Raises `UsageError` for other types."""
         found = _object(self.values.get(key, {}), self.at(key))
         return {name: self._text(value, f"{self.at(key)}.{name}") for name, value in found.items()}
 
     def flag(self, key: str, default: bool) -> bool:
-        """Return true or false, or the default if the key is absent. Raises `UsageError` for any other value."""
+        """Return the value of a key as a boolean; `default` if absent. Raises `UsageError` for any other type."""
         value = self.values.get(key, default)
         if not isinstance(value, bool):
             raise UsageError(f"{self.at(key)}: expected true or false, got {label(value)}")
         return value
 
     def expanded(self, keys: Iterable[str]) -> dict[str, Any]:
-        """Return some of the values, of whatever type, with their placeholders expanded."""
+        """Return the values of these keys, of any type, with all placeholders in them expanded."""
         return {key: self._expand(self.values[key], self.at(key)) for key in keys if key in self.values}
 
     def close_to(self, *keys: str) -> str:
-        """Return a hint at a key of the entry that may be a misspelling of one of these; empty if there is none."""
+        """Return a hint that a key of the entry may be a misspelling of one of `keys`; empty if none is close."""
         others = [name for name in self.values if name not in keys]
         pairs = [(key, close) for key in keys for close in difflib.get_close_matches(key, others, n=1)]
         return f"; did you mean {pairs[0][0]} by {pairs[0][1]!r}?" if pairs else ""
@@ -102,7 +106,7 @@ class Entry:
 
 
 def label(value: Any) -> str:
-    """Name the JSON type of a value."""
+    """Return the JSON type of a value, as messages name it."""
     match value:
         case None:
             return "null"
@@ -124,7 +128,7 @@ def _object(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _placed(expanding: Callable[[str, Surroundings], str], value: str, known: Surroundings, where: str) -> str:
-    """Expand a string, and name the place in the error if that fails."""
+    """Return a string with its placeholders expanded. Raises `UsageError`, with the place, if one can't be."""
     try:
         return expanding(value, known)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""The configuration files of MCP clients: one of their servers, as a target. Reads files, starts nothing.
+"""Read a server from the configuration file of an MCP client, as a target. Reads files, starts nothing.
 
 Claude Desktop, Claude Code, Cursor, Windsurf, Cline, Roo Code, Gemini CLI   mcpServers
 VS Code: mcp.json; settings.json                                             servers; mcp.servers
@@ -35,7 +35,7 @@ _ROOTS = (
     ("amp.mcpServers",),
     ("mcp",),
 )
-"""Where clients keep their servers, as paths of keys."""
+"""Key paths under which clients keep their servers, in order of precedence."""
 
 _KINDS = {
     "stdio": "stdio",
@@ -46,7 +46,7 @@ _KINDS = {
     "remote": "http",
     "sse": "sse",
 }
-"""What `type` and `transport` may say, without regard to case, hyphens and underscores."""
+"""Values of `type` and `transport`, in lower case without hyphens and underscores, and the transports they name."""
 
 _URLS = ("url", "serverUrl", "httpUrl")
 
@@ -64,20 +64,20 @@ _OF_CLIENTS = frozenset(
         "title", "trust", "version", "watchPaths",
     }
 )  # fmt: skip
-"""What concerns a client's own window and prompts only, and is passed over."""
+"""Keys that concern only a client's own user interface. They are skipped without a warning."""
 
 _ONLY_OF_COMMANDS = ("args", "env", "environment", "cwd", "envFile")
 _ONLY_OF_URLS = ("headers", "headersHelper", "oauth", "auth")
 
 _SHELL_VARIABLE = re.compile(r"(?:\w+ )?(?:\$[A-Za-z_]\w*|%[A-Za-z_]\w*%)")
-"""`$NAME` or `%NAME%`, also behind `Bearer`, which some clients expand and others pass on."""
+"""`$NAME` or `%NAME%`, also after `Bearer`. Some clients expand these, others pass them on."""
 
 _TOOL_FILTERS = frozenset({"tools", "disabledTools", "enabledTools", "excludeTools", "includeTools"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A server in a file: where its entry is (`mcpServers.x`), and the entry as it was read."""
+    """A server in a file: the key path of its entry (`mcpServers.x`), and the entry as read."""
 
     path: str
     entry: Any
@@ -85,7 +85,7 @@ class _Listed:
 
     @property
     def disabled_by(self) -> str | None:
-        """What of the entry disables it in its client."""
+        """The key and value that disable the entry in its client; None if it is enabled."""
         if not isinstance(self.entry, Mapping):
             return None
         if self.entry.get("disabled") is True:
@@ -96,10 +96,10 @@ class _Listed:
 def read_server(
     file: Path, name: str, args: Sequence[str], known: Surroundings | None = None
 ) -> StdioTarget | HttpTarget:
-    """Return one server of a file: the one called `name`, or the only one that is enabled if that is empty.
+    """Return the server called `name` in a file, or the only enabled one if `name` is empty.
 
-    `args` are added to those of its command. Raises `UsageError` for a file that can't be read, for a server that is
-    not in it, and for an entry that can't be used, which is named by its path in the file.
+    `args` are appended to those of its command. Raises `UsageError` if the file can't be read, if it has no such
+    server, or if the entry can't be used; the message then names the entry by its key path.
     """
     known = known or Surroundings.current()
     servers = _servers(file, known)
@@ -141,14 +141,14 @@ def _target(entry: Entry, where: str, args: Sequence[str]) -> StdioTarget | Http
 
 
 def _by_extension(entry: Entry) -> str:
-    """Return a hint for a server of Zed's extensions, whose entry holds only its settings."""
+    """Return a hint for a server that a Zed extension starts, whose entry holds only settings; else empty."""
     if entry.values.get("source") != "extension" and "settings" not in entry.values:
         return ""
     return ": an extension of Zed starts it; write the command, args and env that the extension runs"
 
 
 def _from_file(entry: Entry) -> dict[str, str]:
-    """Return the variables of an entry's `envFile`."""
+    """Return the variables in an entry's `envFile`. Raises `UsageError` if it can't be read."""
     file = entry.path("envFile")
     try:
         return variables_of(file) if file else {}
@@ -168,19 +168,19 @@ def _http(entry: Entry, key: str, where: str, args: Sequence[str], *, is_sse: bo
 
 
 def _kind(entry: Entry) -> str | None:
-    """Return `stdio`, `http` or `sse`, where the entry says which. Raises `UsageError` for any other transport."""
+    """Return `stdio`, `http` or `sse`; None if the entry names no transport. Raises `UsageError` for any other."""
     key = next((key for key in ("type", "transport", "transportType") if key in entry.values), None)
-    said = entry.text(key) if key else None
-    if key is None or said is None:
+    value = entry.text(key) if key else None
+    if key is None or value is None:
         return None
-    kind = _KINDS.get(said.lower().replace("-", "").replace("_", ""))
+    kind = _KINDS.get(value.lower().replace("-", "").replace("_", ""))
     if kind is None:
-        raise UsageError(f"{entry.at(key)} is {said!r}; mcprun knows stdio, http and sse")
+        raise UsageError(f"{entry.at(key)} is {value!r}; mcprun knows stdio, http and sse")
     return kind
 
 
 def _warnings(entry: Entry, target: StdioTarget | HttpTarget) -> Iterator[str]:
-    """Name what is not honoured, by its key."""
+    """Yield a warning for each key that is ignored, and for each value that looks like an unexpanded variable."""
     for key, value in entry.values.items():
         if key in _READ:
             continue
@@ -201,7 +201,7 @@ def _warnings(entry: Entry, target: StdioTarget | HttpTarget) -> Iterator[str]:
 
 
 def _only(file: Path, servers: Mapping[str, _Listed]) -> str:
-    """Return the only server, or the only one that is not disabled. Raises `UsageError` if there are several."""
+    """Return the name of the only enabled server. Raises `UsageError` if there are none or several."""
     enabled = [name for name, listed in servers.items() if not listed.disabled_by]
     if len(enabled) == 1:
         return enabled[0]
@@ -211,7 +211,7 @@ def _only(file: Path, servers: Mapping[str, _Listed]) -> str:
 
 
 def _servers(file: Path, known: Surroundings) -> dict[str, _Listed]:
-    """Return the servers of a file by name; where two places have the same name, the first of `_ROOTS` comes first."""
+    """Return the servers in a file by name. If two of `_ROOTS` hold the same name, the earlier one wins."""
     config = _read(file)
     if not isinstance(config, Mapping):
         raise UsageError(f"{file}: expected an object, got {label(config)}")
@@ -235,7 +235,7 @@ def _servers(file: Path, known: Surroundings) -> dict[str, _Listed]:
 
 
 def _bare(config: Mapping[str, Any]) -> str:
-    """Say what is missing around entries that stand in no object of servers."""
+    """Return the end of the message for a file without servers: the object that its entries must be put into."""
     entries = (config, *config.values())
     if any(isinstance(one, Mapping) and {"command", *_URLS} & one.keys() for one in entries):
         return ': put them into "mcpServers": {"NAME": {…}}'

@@ -1,4 +1,4 @@
-"""Why no connection to a server came about, in one message that names the cause."""
+"""Describe why connecting to a server failed, in one message that names the cause."""
 
 from __future__ import annotations
 
@@ -29,11 +29,18 @@ _REFUSED = "it refuses the authorization that it was given (401)"
 
 @dataclass(slots=True)
 class Progress:
-    """How far a connection has come: what it waits for, the server's stderr, its time, and how it was refused.
+    """The progress of one connection attempt.
 
-    The server may have been started `ahead`. `delivery` holds what HTTP said about the last request. `unprobed` is the
-    time limit of the probe for newer protocols, in seconds, if the server did not answer it. `has_agreed` tells whether
-    a protocol was agreed on.
+    Args:
+        stderr: The server's stderr.
+        clock: The deadline of the attempt.
+        ahead: The server, if it has been started already.
+        step: What mcprun is waiting for, as messages name it.
+        delivery: The HTTP outcome of the last request.
+        link: The connection, once it is being opened.
+        traffic: The messages of the connection, unless the server is in this process.
+        unprobed: The time limit of the probe for newer protocols, in seconds, if the server did not answer it.
+        has_agreed: Whether a protocol version has been negotiated.
     """
 
     stderr: ServerStderr
@@ -47,31 +54,31 @@ class Progress:
     has_agreed: bool = False
 
     def has_said(self, error: MCPError) -> bool:
-        """Return whether an error is the server's own answer to the last request, and not the SDK's."""
-        said = self.traffic.last_error if self.traffic else None
-        return said is not None and (said.code, said.message) == (error.code, error.message)
+        """Return whether the server itself sent an error as its last message, rather than the SDK raising it."""
+        sent = self.traffic.last_error if self.traffic else None
+        return sent is not None and (sent.code, sent.message) == (error.code, error.message)
 
     @property
     def refused(self) -> int | None:
-        """The HTTP status that the last request was refused with, if it was."""
+        """The HTTP status with which the last request was refused; None if it was not."""
         return self.delivery.failure.status if self.delivery.failure else None
 
     @property
     def reason(self) -> str:
-        """Why the connection ended, if the transport knows."""
+        """Why the connection ended; empty if the transport does not know."""
         return self.link.reason if self.link else ""
 
     def sending(self, method: str) -> None:
-        """Note which request is waited for from now on."""
+        """Record the method of the request that mcprun is waiting for."""
         self.step = "its tools" if method == "tools/list" else f"its answer to {method}"
 
     def not_probed(self, seconds: float) -> None:
-        """Note that the server did not answer the probe within its time limit."""
+        """Record that the server did not answer the probe within `seconds`."""
         self.unprobed = seconds
 
 
 def connect_error(error: Exception, progress: Progress, target: Target, refusal: str) -> RunError:
-    """Say why a target was not reached within its time; `refusal` is why it lets nobody in, if that is known."""
+    """Return the error for a failed connection. `refusal` is why authorization was refused; empty if it was not."""
     kind, message = ErrorKind.SERVER_START, ""
     refusal = refusal or (_REFUSED if progress.refused == _UNAUTHORIZED else "")
     match error:
@@ -79,8 +86,8 @@ def connect_error(error: Exception, progress: Progress, target: Target, refusal:
             kind, message = error.kind, str(error)
         case _ if refusal:
             failure = progress.delivery.failure
-            said = f": {failure.words}" if failure and failure.words and failure.status == _FORBIDDEN else ""
-            message = f"can't connect to {target}: {refusal}{said}"
+            reply = f": {failure.words}" if failure and failure.words and failure.status == _FORBIDDEN else ""
+            message = f"can't connect to {target}: {refusal}{reply}"
         case TimeoutError():
             kind = ErrorKind.CONNECT_TIMEOUT
             also = " (nor did it answer server/discover)" if progress.unprobed else ""
@@ -111,7 +118,7 @@ def connect_error(error: Exception, progress: Progress, target: Target, refusal:
 
 
 def _hint(progress: Progress, target: Target) -> str:
-    """Say where a server mostly is, when nothing is at the root of a URL."""
+    """Return a hint at the usual path of servers if a URL without a path was not found; else empty."""
     is_root = isinstance(target, HttpTarget) and urlsplit(target.url).path in ("", "/")
     is_missing = progress.refused == _NOT_FOUND and is_root
     return "; most servers are at /mcp, and this URL has no path" if is_missing else ""

@@ -1,7 +1,7 @@
-"""A connection that a task of its own holds open, because the SDK's clients must be left where they were entered.
+"""Hold a connection open in its own task, because the SDK's clients must be exited in the task that entered them.
 
-The holder of an HTTP client is also *cancelled* when the connection drops: it must be nobody who has other things
-to do. The tasks that run queries only send requests through what it opened.
+The SDK also *cancels* the task that holds an HTTP client when the connection drops, so that task must do nothing else.
+The tasks that run queries only send requests through the client that it opened.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from mcprun._util.tasks import retrieve, wait_uninterrupted
 T = TypeVar("T")
 
 _CLOSE_SECONDS = 10.0
-"""Ending a connection: more than the SDK's own bounds for a process add up to (7 s); over HTTP it has none."""
+"""Time limit for closing a connection. The SDK's own limits add up to 7 s for a process; it has none for HTTP."""
 
 _CANCEL_SECONDS = 2.0
-"""What is left to a connection that does not end by itself."""
+"""Time limit for a connection to end after its task was cancelled."""
 
 
 class Connection:
-    """One connection: opened once, and over when it is closed or when the other side is gone.
+    """One connection, which is opened once and ends when it is closed or lost.
 
-    `is_down` tells that it ended without our doing, and `reason` why, if the transport knows. `over` is called once,
-    when all of it has been cleaned away.
+    `is_down` is set if the connection was lost rather than closed by mcprun, and `reason` says why, if the transport
+    knows. `over` is called once, after cleanup.
     """
 
     def __init__(self, over: Callable[[Connection], None]) -> None:
@@ -38,10 +38,10 @@ class Connection:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, enter: Callable[[AsyncExitStack], Awaitable[T]]) -> T:
-        """Have a new task enter a connection, with `enter`; give what that gives.
+        """Enter a connection with `enter` in a new task, and return the result of `enter`.
 
-        Raises what `enter` raises, out of the groups that the SDK wraps it in; `ConnectionError` when the
-        connection is dropped before it stands. When this is cancelled, so is the task, and waited for.
+        Raises what `enter` raises, unwrapped from the exception groups of the SDK, and `ConnectionError` if the
+        connection is dropped before it is established. If the caller is cancelled, the task is cancelled and awaited.
         """
         ready: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
@@ -87,16 +87,16 @@ class Connection:
         self._ended.set()
 
     async def close(self) -> None:
-        """End the connection, and wait until it is."""
+        """Close the connection, and wait until it has ended."""
         self._is_closing = True
         self._ended.set()
         await self.gone()
 
     async def gone(self) -> None:
-        """Wait until the connection has ended, and its process, if it had one, as well.
+        """Wait until the connection and its process, if any, have ended.
 
-        It is waited for even when this is cancelled, since a process whose shutdown is cut short may stay; but for
-        so long only. How a server misbehaves while it goes is nobody's concern any more.
+        The wait goes on if the caller is cancelled, because a process whose shutdown is cut short may survive. It is
+        limited to 12 s in all. Errors that a server causes while it shuts down are ignored.
         """
         if self._task is None:
             return
@@ -109,7 +109,7 @@ class Connection:
 
 
 def _innermost(error: BaseException | None) -> BaseException:
-    """Take the first cause out of nested exception groups."""
+    """Return the first cause in nested exception groups."""
     while isinstance(error, BaseExceptionGroup):
         causes = [cause for cause in error.exceptions if not isinstance(cause, asyncio.CancelledError)]
         error = (causes or error.exceptions)[0]

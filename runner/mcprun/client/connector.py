@@ -1,6 +1,6 @@
-"""Connecting to an MCP server: start or reach it, agree on a protocol, list its tools, and end it again.
+"""Connect to an MCP server: start or reach it, negotiate the protocol, and list its tools.
 
-Servers are started under `client/transports/supervisor.py`, which tells how they end and leaves nothing of them behind.
+Servers are started under `client/transports/supervisor.py`, which reports how they end and leaves no process behind.
 """
 
 from __future__ import annotations
@@ -50,22 +50,22 @@ from mcprun.runs.warn_once import WarnOnce
 from mcprun.tools.toolset import ToolSet, changes
 
 _EXITS = (MCPError, anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionError)
-"""What a client raises when the other side is gone before the handshake is over."""
+"""Exceptions that the client raises if the server disconnects before the handshake is complete."""
 
 
 _NOT_POSTED_TO = frozenset({400, 404, 405, 406, 410, 415})
-"""What servers answer at a URL that is none of Streamable HTTP's."""
+"""HTTP statuses with which servers refuse a POST to a URL that is not a Streamable HTTP endpoint."""
 
 _SHOWN = 1000
-"""Characters of a line of noise, or of the words of a refused notification, that the trace holds."""
+"""Maximum characters recorded in the trace of a line of noise, or of the reply to a refused notification."""
 
 _PROBE_SHARE = 1 / 3
-"""The part of the time for connecting that the probe may take: the rest is for a server that only knows initialize."""
+"""Share of the connect timeout that the probe may use. The rest is left for a server that only knows `initialize`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A connection that stands."""
+    """An established connection, and the tools that were listed over it."""
 
     client: Client
     listed: ListedTools
@@ -75,11 +75,18 @@ class _Found:
 
 
 class Connector:
-    """Connects to one target as often as is asked, and remembers what the first negotiation (`protocol`) found out.
+    """Connects to one target any number of times, and remembers the outcome of the first protocol negotiation.
 
-    The servers' stderr goes to `log`. `seconds` bounds starting, negotiating and listing; `most` bounds one message of
-    a server, in bytes. `offers` is what servers that ask are offered. The first may have been started `ahead`. Requests
-    that report progress take `most_seconds` at most.
+    Args:
+        target: The server to connect to.
+        log: Receives the stderr of the servers.
+        seconds: Time limit for starting, negotiating and listing the tools together.
+        most: Maximum size of a server's message, in bytes.
+        emit: Receives the events.
+        protocol: The protocol to negotiate: `auto`, `legacy` or `2026-07-28`.
+        offers: The client features that servers may use.
+        ahead: The first server, if it has been started already.
+        most_seconds: The limit, in seconds, up to which progress extends a request.
     """
 
     def __init__(
@@ -118,9 +125,9 @@ class Connector:
             self._auth = OAuthAuth(target, TokenStore.find(), log.redactor, emit)
 
     async def connect(self) -> ServerSession:
-        """Start or reach a server; whoever asked for it closes it.
+        """Start or reach a server and return its session, which the caller must close.
 
-        Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with the end of its stderr.
+        Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with the end of the server's stderr.
         """
         number = next(self._numbers)
         ahead, self._ahead = self._ahead, None
@@ -153,11 +160,11 @@ class Connector:
         return server
 
     async def _start(self, number: int, ahead: PrestartedServer | None) -> _Found:
-        """Connect within the deadline, and try once more what an older server may understand.
+        """Connect within the deadline; if that fails, try once more in the way that an older server supports.
 
-        A server that exits on the probe for newer protocols is started again; one at a URL that refuses to be posted
-        to may speak SSE, as clients are to find out (MCP, "Backwards Compatibility" of Streamable HTTP). Where it
-        does not, the first refusal is told.
+        A server that exits on the probe for newer protocols is started again. A URL that refuses POST may be an
+        HTTP+SSE endpoint, which clients should try (MCP, "Backwards Compatibility" of Streamable HTTP). If it is not,
+        the error is that of the first try. Raises `RunError`.
         """
         clock = Deadline(self._seconds, self._most_seconds)
         progress = Progress(ahead.stderr if ahead else self._log.stderr(), clock, ahead)
@@ -169,7 +176,7 @@ class Connector:
                 try:
                     return await self._open(number, self._mode, progress)
                 except _EXITS as first:
-                    late = time.monotonic() - started > self._seconds / 2  # too late for another start in time
+                    late = time.monotonic() - started > self._seconds / 2  # no time for another start
                     older = self._older(progress)
                     if older is None or late:
                         raise
@@ -184,11 +191,11 @@ class Connector:
                 except (httpx2.HTTPStatusError, httpx2.SSEError):
                     self._target, progress.delivery = before, delivery
                     raise refusal from None
-        except Exception as error:  # noqa: BLE001  whatever went wrong is told the same way, with the stderr
+        except Exception as error:  # noqa: BLE001  every failure becomes a RunError with the stderr
             raise connect_error(error, progress, self._target, self._refusal()) from None
 
     def _older(self, progress: Progress) -> Target | None:
-        """Return how to reach a target that may be an older server; None if it has agreed on a protocol."""
+        """Return the target for the second try, as for an older server; None if a second try is not allowed."""
         match self._target:
             case StdioTarget() if self._mode == self._asked == AUTO and not progress.has_agreed:
                 return self._target
@@ -229,13 +236,16 @@ class Connector:
         return await link.open(enter)
 
     async def _known(self, listed: ListedTools) -> ToolSet:
-        """Map the tools, which takes long for hundreds of them: in a thread, and once if they stay the same."""
+        """Return the mapped tools, and warn if they changed after a restart.
+
+        Mapping hundreds of tools is slow, so it runs in a thread, and only if the list differs from the last one.
+        """
         if self._tools is None or listed != self._listed:
             before, self._listed = self._tools, listed
             self._tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
-            if before and (told := changes(before.listed, self._tools.listed)):
+            if before and (diff := changes(before.listed, self._tools.listed)):
                 self._emit(
-                    WarningEvent(message=f"the server's tools are not what they were before it was restarted: {told}")
+                    WarningEvent(message=f"the server's tools are not what they were before it was restarted: {diff}")
                 )
         return self._tools
 
@@ -257,7 +267,7 @@ class Connector:
     def _reached(
         self, number: int, mode: str, stack: AsyncExitStack, progress: Progress, link: Connection, desk: ClientCallbacks
     ) -> Any:
-        """Return what the SDK's client speaks to: a server in this process itself, for others a transport."""
+        """Return what the SDK's client connects to: an in-process server itself, or a transport to any other."""
         if isinstance(self._target, InProcessTarget):
             stack.enter_context(contained_tasks())
             return contained(self._target.server)
@@ -314,7 +324,7 @@ class Connector:
                 )
 
     def _reports(self, number: int, desk: ClientCallbacks, link: Connection) -> Reports:
-        """Record what happens to an HTTP connection."""
+        """Return the callbacks through which an HTTP transport reports on its connection."""
 
         def renewed(status: int, seconds: float) -> None:
             desk.is_stale = True
@@ -324,8 +334,8 @@ class Connector:
         def refused(what: str, failure: HttpFailure) -> None:
             if (what, failure.status) not in self._refused:
                 self._refused.add((what, failure.status))
-                told = self._log.redactor.text(failure.message())[:_SHOWN]
-                self._emit(WarningEvent(message=f"the server refused {what}: {told}"))
+                reply = self._log.redactor.text(failure.message())[:_SHOWN]
+                self._emit(WarningEvent(message=f"the server refused {what}: {reply}"))
 
         return Reports(lost=link.ended, renewed=renewed, refused=refused, replaced=self._replaced)
 
@@ -338,20 +348,23 @@ class Connector:
             self._emit(Noise(server=number, text=self._log.redactor.text(line)[:_SHOWN]))
 
     def _remember(self, client: Client) -> None:
-        """Spare later connections the probe: on a legacy server it costs a round trip, on some ten seconds."""
+        """Remember the protocol, so that later connections skip the probe.
+
+        On a legacy server the probe costs a round trip, on some of them ten seconds.
+        """
         if client.protocol_version in MODERN_PROTOCOL_VERSIONS:
             self._mode, self._discovered = client.protocol_version, client.session.discover_result
         else:
             self._mode = LEGACY
 
     def _refusal(self) -> str:
-        """Say why a server at a URL lets nobody in, if it does not."""
+        """Return why a server at a URL refused the authorization; empty if it did not."""
         return self._auth.problem if self._auth else ""
 
 
-def _unprobed(seconds: float) -> str:
-    """Say that a server did not answer the probe, what was done, and how to save the time."""
+def _unprobed(timeout_s: float) -> str:
+    """Return the warning that a server did not answer the probe, with the fallback and how to skip the wait."""
     return (
-        f"the server did not answer server/discover within {seconds:.3g} s, so it was sent initialize as an older"
+        f"the server did not answer server/discover within {timeout_s:.3g} s, so it was sent initialize as an older"
         " server; --protocol legacy saves the wait"
     )

@@ -1,7 +1,7 @@
-"""Contain a server in this process: what its code raises ends a request, and not the process that it shares.
+"""Contain a server in this process: an exception in its code fails one request, not the process that it shares.
 
-asyncio lets `SystemExit` and `KeyboardInterrupt` out of the event loop, so that `sys.exit` in a tool would end the
-caller. A cancellation that a handler raises itself would end the query whose call it is.
+asyncio lets `SystemExit` and `KeyboardInterrupt` out of the event loop, so `sys.exit` in a tool would end the caller. A
+`CancelledError` that a handler raises itself would end the query that made the call.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from mcp_types import INTERNAL_ERROR
 from mcprun._util.tasks import wait_uninterrupted
 
 _SHOWN = 300
-"""Characters of an exception that a message shows."""
+"""Maximum characters of an exception shown in a message."""
 
 _IS_SERVER: ContextVar[bool] = ContextVar("is_server", default=False)
-"""Whether code of a contained server runs in this context."""
+"""Whether the code that runs in this context belongs to a contained server."""
 
 _FACTORIES: WeakKeyDictionary[asyncio.AbstractEventLoop, _TaskFactory] = WeakKeyDictionary()
 
 
 def contained(server: MCPServer | Server[Any]) -> Server[Any]:
-    """Return a copy of a server that shares its handlers, and whose requests contain what these raise."""
+    """Return a copy of a server that shares its handlers and contains their exceptions."""
     inner: Server[Any] = server._lowlevel_server if isinstance(server, MCPServer) else server  # noqa: SLF001  as the SDK's client does
     outer = copy.copy(inner)
     outer.middleware = [_contain, *inner.middleware]
@@ -44,10 +44,10 @@ def contained(server: MCPServer | Server[Any]) -> Server[Any]:
 
 
 async def _contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Answer a request with a JSON-RPC error if its handler raises what is no `Exception`.
+    """Run a handler. Raise `MCPError` in place of any `BaseException` that is not an `Exception`.
 
-    The handler has a task of its own: a cancellation is mcprun's if it was sent there, and a `GeneratorExit` closes no
-    other coroutine.
+    The handler runs in its own task, so that a cancellation by mcprun can be told from one that the handler raises, and
+    a `GeneratorExit` closes no other coroutine.
     """
     task = asyncio.create_task(_outcome(call_next(ctx)))
     try:
@@ -66,7 +66,7 @@ async def _contain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> 
 
 
 def _check(result: HandlerResult, method: str) -> None:
-    """Raise `MCPError` if a result could not be sent: Python writes no integer of more than 4,300 digits as JSON."""
+    """Raise `MCPError` if a result can't be sent: Python can't write integers of more than 4,300 digits as JSON."""
     try:
         json.dumps(result, default=str)
     except ValueError as error:
@@ -77,7 +77,7 @@ def _check(result: HandlerResult, method: str) -> None:
 
 
 async def _outcome(handler: Awaitable[HandlerResult]) -> tuple[HandlerResult, BaseException | None]:
-    """Await a handler. Return its result, and what it raised."""
+    """Await a handler. Return its result and the exception that it raised, if any. Ctrl-C is raised."""
     _IS_SERVER.set(True)
     try:
         return await handler, None
@@ -89,7 +89,7 @@ async def _outcome(handler: Awaitable[HandlerResult]) -> tuple[HandlerResult, Ba
 
 @contextmanager
 def contained_tasks() -> Iterator[None]:
-    """Contain the tasks that code of a server starts as well, for the length of the context, in the running loop."""
+    """Contain the tasks that a server's code starts in the running event loop, during the context."""
     loop = asyncio.get_running_loop()
     factory = _FACTORIES.setdefault(loop, _TaskFactory(loop.get_task_factory()))
     if loop.get_task_factory() is not factory and not factory.users:
@@ -105,7 +105,7 @@ def contained_tasks() -> Iterator[None]:
 
 
 class _TaskFactory:
-    """Makes the tasks of an event loop, as the factory `before` it does, and contains those of servers."""
+    """Creates the tasks of an event loop through the previous factory `before`, and contains those of servers."""
 
     def __init__(self, before: Any) -> None:
         self.before = before
@@ -131,7 +131,7 @@ async def _child(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class _Lifespan:
-    """The lifespan of a server (setting up, tearing down), which raises nothing but an `Exception`."""
+    """The lifespan of a server (setup and teardown), which raises only subclasses of `Exception`."""
 
     def __init__(self, server: Server[Any]) -> None:
         self._server = server
@@ -151,12 +151,12 @@ class _Lifespan:
 
 @contextmanager
 def _errors_only(what: str, passed: BaseException | None = None) -> Iterator[None]:
-    """Raise `MCPError` in place of what is no `Exception`, such as `SystemExit`, except for what is meant for mcprun.
+    """Raise `MCPError` in place of any `BaseException` that is not an `Exception`, such as `SystemExit`.
 
-    That is a cancellation of the running task, Ctrl-C, and an error that was `passed` to the code.
+    Passed through are a cancellation of the running task, Ctrl-C, and an error that was `passed` to the code.
     """
     task = asyncio.current_task()
-    assert task  # noqa: S101  the SDK runs in one
+    assert task  # noqa: S101  the SDK runs in a task
     before, token = task.cancelling(), _IS_SERVER.set(True)
     try:
         yield
@@ -181,7 +181,7 @@ def _described(error: BaseException) -> str:
 
 
 def _is_ctrl_c(error: BaseException) -> bool:
-    """Return whether an error may be a person's Ctrl-C: `asyncio.run` replaces the handler that raises it."""
+    """Return whether an error may come from Ctrl-C. Under `asyncio.run` none does: it replaces the signal handler."""
     is_raised = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     is_main = threading.current_thread() is threading.main_thread()
     return isinstance(error, KeyboardInterrupt) and is_main and is_raised

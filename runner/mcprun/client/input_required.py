@@ -1,7 +1,7 @@
-"""Calls that a server answers with questions of its own (MCP 2026-07-28, "Multi Round-Trip Requests").
+"""Resolve calls for which a server requires input first (MCP 2026-07-28, "Multi Round-Trip Requests").
 
-What the SDK's `Client.call_tool` does, on its session: the questions are answered by the same callbacks as those of
-older protocols, and the call is made again with the answers and the server's own state, until there is a result.
+This does on the session what the SDK's `Client.call_tool` does: the input requests go to the same callbacks as the
+requests of older protocols, and the call is sent again with the responses and the server's state until it has a result.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from mcprun.limits import MAX_ROUNDS
 from mcprun.tools.results import unsendable
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.05, 0.25
-"""The wait before a call is made again that asks for nothing, doubled each time: as the SDK's client waits."""
+"""Wait before a call is sent again if the server requests no input, doubled each time like in the SDK's client."""
 
 Resend = Callable[[InputResponses | None, str | None], Awaitable[JsonObject]]
-"""Makes the call again, with answers and the server's state; gives the result as the wire has it."""
+"""Sends the call again with the input responses and the server's state, and returns the result in wire form."""
 
 
 class RoundsError(Exception):
-    """No result comes of it: a question got no answer, or none that can be sent, or the server never stops asking."""
+    """A call has no result: an input request was refused, its response can't be sent, or there were too many rounds."""
 
 
 def asks_for_input(result: JsonObject) -> bool:
-    """Tell whether a result is no result yet."""
+    """Return whether a result requires input before the call can complete."""
     return result.get("resultType") == "input_required"
 
 
 async def resolve_input_required(session: ClientSession, result: JsonObject, resend: Resend) -> JsonObject:
-    """Answer a server's questions, one after the other, until a call has its result; give that.
+    """Answer a server's input requests, one after the other, until the call has its result. Return that result.
 
-    Raises `RoundsError`, `pydantic.ValidationError` for questions that can't be read, and what `resend` raises.
+    Raises `RoundsError`, `pydantic.ValidationError` for input requests that are invalid, and what `resend` raises.
     """
     wait = _FIRST_SECONDS
     for _ in range(MAX_ROUNDS):

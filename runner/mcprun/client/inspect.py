@@ -1,4 +1,4 @@
-"""What a server says of itself, its tools and what else it offers: connects once, and lets it go again."""
+"""Inspect a server: connect once, list its tools and optionally its prompts and resources, and disconnect."""
 
 from __future__ import annotations
 
@@ -32,12 +32,21 @@ async def list_server(
     protocol: str = AUTO,
     offers: ClientFeatures | None = None,
 ) -> ServerRecord:
-    """Connect to a server, and give what it says, tools sorted by name, without secrets.
+    """Connect to a server and return its record, redacted, with the tools sorted by name.
 
-    `seconds` bounds starting, negotiating and listing; `watch` is called with each event. `offers` is what it is
-    offered if it asks, on which its tools may depend. Nothing is written: of its stderr only the end is kept. When
-    cancelled, it ends the server first.
-    Raises `RunError` (`server_start`, `connect_timeout`, `bad_tools`) with that end when no connection comes about.
+    Nothing is written to disk, and only the end of the server's stderr is kept. On cancellation, the server is shut
+    down first.
+
+    Args:
+        target: The server to connect to.
+        redactor: Redacts the record, the events and the errors.
+        seconds: Time limit for starting, negotiating and listing the tools together.
+        watch: Called with each event.
+        protocol: The protocol to negotiate, as in `Connector`.
+        offers: The client features that the server may use. Its tools may depend on them.
+
+    Raises:
+        RunError: The connection failed (`server_start`, `connect_timeout`, `bad_tools`); holds the end of stderr.
     """
     return (await list_all(target, redactor, seconds, watch, protocol, offers, lists_all=False))[0]
 
@@ -53,10 +62,10 @@ async def list_all(
     lists_all: bool = True,
     warns_malformed: bool = True,
 ) -> tuple[ServerRecord, Catalog | None]:
-    """List a server's tools as `list_server` does and, with `lists_all`, its prompts, resources and templates.
+    """Return a server's record as `list_server` does and, with `lists_all`, its prompts, resources and templates.
 
-    Each of those lists may take `seconds` once more. One that fails is in `Catalog.failed`. Malformed tools are in the
-    record; with `warns_malformed`, there is an event for each as well.
+    Each of those lists has its own time limit of `seconds`. A list that fails is named in `Catalog.failed`. The record
+    holds malformed tools; with `warns_malformed`, each of them is emitted as a warning as well.
     """
 
     def emit(event: Event) -> None:
@@ -85,16 +94,16 @@ async def list_all(
         clean = redactor.text
         raise RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) from None
     record = redactor.value(described(server))
-    told = sorted_catalog(redactor.value(found)) if found else None
+    catalog = sorted_catalog(redactor.value(found)) if found else None
     for message in redactor.take_warnings():
         watch(WarningEvent(message=message))
-    return record.model_copy(update={"tools": in_order(record.tools)}), told
+    return record.model_copy(update={"tools": in_order(record.tools)}), catalog
 
 
 async def list_catalog(server: ServerSession, seconds: float, warn: Callable[[str], None]) -> Catalog:
-    """List prompts, resources and templates. If one list fails, the others are listed all the same.
+    """Return a server's prompts, resources and templates. If one list fails, the others are still listed.
 
-    A list may take so many seconds, all of its pages together. Progress starts them anew, as with a call.
+    `seconds` is the time limit for all pages of a list. As with a call, progress restarts it.
     """
     lists: dict[str, list[JsonObject]] = {}
     failed: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""Items of `tools/list`, `prompts/list`, `resources/list` and `resources/templates/list`, read one by one. Pure.
+"""Read the items of `tools/list`, `prompts/list`, `resources/list` and `resources/templates/list` one by one. Pure.
 
-A malformed item is left out, and the others are kept. A malformed field that is not needed, such as the icons, is
-ignored. Both are reported by name.
+A malformed item is left out, and the others are kept. A malformed optional field, such as `icons`, is ignored. Both
+are reported by name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mcprun.runs.records import Malformed
 
 _OPTIONAL = frozenset({"title", "icons", "annotations", "_meta", "execution", "size"})
 _TEXTS = frozenset({"description", "mimeType"})
-"""Optional keys of prompts and resources. A tool needs its description: the model chooses tools by it."""
+"""Optional keys of prompts and resources only. A tool's description matters: the model chooses tools by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ TEMPLATES = ItemList(
 )  # fmt: skip
 
 _SHOWN = 100
-"""Characters of a malformed value that are shown."""
+"""Maximum characters of a malformed value shown in a message."""
 
 LISTS = {one.method: one for one in (TOOLS, PROMPTS, RESOURCES, TEMPLATES)}
 
@@ -59,7 +59,7 @@ class Page:
 
 
 def read_page(listed: ItemList, page: JsonObject, accept: Callable[[JsonObject], str] = lambda _: "") -> Page:
-    """Read one page. `accept` returns why a well-formed item can't be used; empty if it can.
+    """Return the items of one page. `accept` returns why a well-formed item can't be used; empty if it can.
 
     Raises `ValueError` if the page holds no list.
     """
@@ -89,13 +89,16 @@ def read_page(listed: ItemList, page: JsonObject, accept: Callable[[JsonObject],
 
 
 def _name(listed: ItemList, item: Any, index: int) -> str:
-    """Return the identifier of an item, or its place on the page."""
+    """Return the identifier of an item or, without a valid one, its place on the page (`tools[3]`)."""
     name = item.get(listed.known_by) if isinstance(item, dict) else None
     return name if name and isinstance(name, str) else f"{listed.key}[{index}]"
 
 
 def _read(listed: ItemList, item: Any) -> tuple[JsonObject, list[str]]:
-    """Return an item without its malformed optional fields, and their problems. Raises `ValueError`."""
+    """Return an item without its malformed optional fields, and their problems.
+
+    Raises `ValueError` if a required field is malformed.
+    """
     if not isinstance(item, dict):
         raise ValueError(mismatch("it", item, "an object"))
     found, ignored = checked(listed.model, item, listed.optional)
@@ -111,7 +114,7 @@ def _read(listed: ItemList, item: Any) -> tuple[JsonObject, list[str]]:
 
 
 def _check_object_schema(schema: JsonObject) -> None:
-    """Check MCP's own rules for an input schema (MCP, "Tools": `inputSchema`)."""
+    """Raise `ValueError` if an input schema breaks MCP's own rules (MCP, "Tools": `inputSchema`)."""
     if "type" not in schema:
         raise ValueError('inputSchema.type is missing, and must be "object"')
     if schema["type"] != "object":

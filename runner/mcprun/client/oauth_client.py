@@ -1,7 +1,8 @@
-"""Who mcprun is to an authorization server: a client's id, and its secret, its key or an assertion. Reads a key's file.
+"""Credentials of an OAuth client: its id, and a secret, a private key or an assertion. Reads the file of a key.
 
-With a secret or a key, and nobody there, tokens come by client credentials (RFC 6749, section 4.4; with a key RFC 7523,
-section 2.2); with an assertion of an identity provider by that (SEP-990). Without them somebody has to log in once.
+With a secret or a key, mcprun gets tokens by the client credentials grant (RFC 6749, section 4.4; with a key RFC 7523,
+section 2.2). With an assertion of an identity provider, it exchanges that (SEP-990). Neither prompts. Without any of
+them, a person must log in once.
 """
 
 from __future__ import annotations
@@ -15,18 +16,24 @@ from mcprun._util.special_files import read_text
 from mcprun.errors import REDACTED, UsageError
 
 _BY_KEY = ("RS256", "ES256", "ES384", "ES512", "EdDSA")
-"""The algorithms that are tried when nobody says which: each kind of key takes one of them."""
+"""Signing algorithms to try if none is given. Each kind of key works with one of them."""
 
 _FROM_ENVIRONMENT = "env:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthClient:
-    """A client as an authorization server knows it.
+    """A client as it is registered with an authorization server.
 
-    `private_key` is PEM, and `algorithm` what it signs with. `scope` holds scopes with spaces between them, in place of
-    those that the server asks for; `issuer` is the only authorization server that is shown the secret or an assertion.
-    `port` is that of the redirect URI which was registered.
+    Args:
+        client_id: The client's id.
+        client_secret: The client's secret.
+        private_key: The client's private key, in PEM.
+        algorithm: The algorithm that the key signs with, such as `RS256`.
+        assertion: The assertion of an identity provider.
+        scope: Scopes to request, separated by spaces, in place of those that the server asks for.
+        issuer: The only authorization server that the secret or the assertion may be sent to.
+        port: The port of the registered redirect URI.
     """
 
     client_id: str | None = None
@@ -40,19 +47,19 @@ class OAuthClient:
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be seen."""
+        """The values to redact."""
         return [value for value in (self.client_secret, self.private_key, self.assertion) if value is not None]
 
     @property
     def is_machine(self) -> bool:
-        """Whether it gets tokens with nobody there."""
+        """Whether the client gets tokens without a person logging in."""
         return bool(self.secrets)
 
 
 def given_value(option: str, text: str | None, variables: Mapping[str, str]) -> str | None:
-    """Return a secret as it was given, or that of a variable (`env:NAME`).
+    """Return the secret that an option gives directly or by a variable (`env:NAME`); None if it is not given.
 
-    Raises `UsageError`, without the value, for a variable that is not set and for what was not kept in a run.
+    Raises `UsageError`, without the value, if the variable is not set, or if the text was redacted in a run.
     """
     if text is None:
         return None
@@ -67,7 +74,7 @@ def given_value(option: str, text: str | None, variables: Mapping[str, str]) -> 
 
 
 def as_kept(option: str, text: str, variables: Mapping[str, str]) -> str:
-    """Give what a file or the terminal may show of a secret: by which variable it came, if by any."""
+    """Return what to show and record in place of a secret: `env:NAME` if a variable holds it, else `REDACTED`."""
     if text.startswith(_FROM_ENVIRONMENT):
         return text
     variable = f"MCPRUN_{option.upper()}"
@@ -85,10 +92,10 @@ def client_from_options(
     scope: str | None,
     issuer: str | None,
 ) -> OAuthClient | None:
-    """Read what a run is told of its client; `None` when that is nothing.
+    """Return the client that the options describe; None if no option is given.
 
-    `private_key` names a file; secrets may be `env:NAME`. Raises `UsageError` for what does not go together, and for a
-    key that can't be used.
+    `private_key` is the name of a file. Secrets may be `env:NAME`. Raises `UsageError` for options that conflict or
+    are incomplete, and for a key that can't be used.
     """
     client = OAuthClient(
         client_id=client_id,
@@ -117,10 +124,10 @@ def client_from_options(
 
 
 def registered(entry: Mapping[str, Any], where: str) -> OAuthClient | None:
-    """Read the client that a server's entry in a configuration names, as it was registered by hand.
+    """Return the manually registered client in a server's configuration entry; None if it has none.
 
-    `oauth` (`clientId`, `clientSecret`, `scopes`, `callbackPort`) is how Claude Code and others write it, `auth`
-    (`CLIENT_ID`, `CLIENT_SECRET`, `scopes`) how Cursor does. Raises `UsageError` for values of another type.
+    Claude Code and others write it as `oauth` (`clientId`, `clientSecret`, `scopes`, `callbackPort`), Cursor as `auth`
+    (`CLIENT_ID`, `CLIENT_SECRET`, `scopes`). Raises `UsageError` for values of another type.
     """
     found = entry.get("oauth", entry.get("auth"))
     if not isinstance(found, dict):
@@ -149,7 +156,10 @@ def _read_key(file: str) -> str:
 
 
 def _signing(client: OAuthClient, algorithm: str | None, file: str) -> OAuthClient:
-    """Choose what the key signs with. Raises `UsageError` for one that signs with nothing, or not with that."""
+    """Return the client with the algorithm that its key signs with, which is `algorithm` if given.
+
+    Raises `UsageError` if the key signs with none, or not with that one.
+    """
     from dataclasses import replace
 
     import jwt

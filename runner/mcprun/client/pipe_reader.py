@@ -1,4 +1,4 @@
-"""Reading a pipe without waiting: what has arrived can be taken at any moment, and its arrival is announced."""
+"""Read a pipe without blocking, with a callback when data arrives."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ class PipeReader(Protocol):
     """The reading end of a pipe."""
 
     def read(self) -> bytes | None:
-        """Return at most `READ_BYTES` that have arrived; None if there are none yet, empty at the end of the pipe."""
+        """Return up to `READ_BYTES` that have arrived; None if there are none yet, empty at the end of the pipe."""
 
     def close(self) -> None:
-        """Stop reading and announcing."""
+        """Stop reading and calling back."""
 
 
 def open_pipe(arrived: Callable[[], None], *, is_windows: bool = IS_WINDOWS) -> tuple[PipeReader, int]:
-    """Make a pipe: return its reader and the descriptor to write to.
+    """Create a pipe, and return its reader and the descriptor of its writing end.
 
-    `arrived` is called in the running event loop when there is something to read. On Windows an event loop can't wait
-    for a pipe, so a thread does.
+    `arrived` is called in the running event loop when there is data to read. On Windows an event loop can't wait for a
+    pipe, so a thread does.
     """
     reading, writing = os.pipe()
     return (_ThreadReader if is_windows else _LoopReader)(reading, arrived), writing
 
 
 class _LoopReader:
-    """Reads a descriptor that does not block, and has the event loop wait for it."""
+    """Reads a non-blocking descriptor that the event loop waits for."""
 
     def __init__(self, descriptor: int, arrived: Callable[[], None]) -> None:
         self._descriptor = descriptor
@@ -57,9 +57,9 @@ class _LoopReader:
 
 
 class _ThreadReader:
-    """Reads a descriptor that blocks, in a thread that ends with the pipe.
+    """Reads a blocking descriptor in a thread that ends with the pipe.
 
-    A process that holds the writing end may outlive the reader, so nobody waits for the thread.
+    The thread is never joined, because a process that holds the writing end may outlive the reader.
     """
 
     def __init__(self, descriptor: int, arrived: Callable[[], None]) -> None:
@@ -84,7 +84,7 @@ class _ThreadReader:
         while data:
             data = self._next()
             self._read.put(data)
-            with contextlib.suppress(RuntimeError):  # the event loop is closed
+            with contextlib.suppress(RuntimeError):  # the event loop has been closed
                 self._loop.call_soon_threadsafe(self._announce)
         os.close(self._descriptor)
 

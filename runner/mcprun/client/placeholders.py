@@ -1,10 +1,10 @@
-"""The `${…}` placeholders in the configuration files of MCP clients. Pure.
+"""Expand the `${…}` placeholders in the configuration files of MCP clients. Pure.
 
-${NAME} ${NAME:-default}              a variable of the environment (Claude Code, Gemini CLI)
+${NAME} ${NAME:-default}              an environment variable (Claude Code, Gemini CLI)
 ${env:NAME} ${env:NAME:-default}      the same (VS Code, Cursor, Windsurf, Roo Code)
 ${workspaceFolder} ${userHome} ${/} … folders and separators (VS Code, Cursor)
 
-Nothing else is expanded, and nothing is passed on unexpanded: an unknown placeholder is an error that names it.
+Nothing else is expanded. An unknown placeholder is never passed on: it is an error that names it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPENCODE = re.compile(r"(?<!\$)\{(env:[^{}]*|file:[^{}]*)\}")
 
 _NAME_LENGTH = 60
-"""Characters of a placeholder that a message repeats."""
+"""Maximum characters of a placeholder quoted in a message."""
 
 _EDITOR = frozenset(
     {
@@ -44,7 +44,7 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What placeholders stand for: the environment's variables, the workspace folder, the home folder."""
+    """The values of placeholders: environment variables, the workspace folder and the home folder."""
 
     variables: Mapping[str, str]
     folder: PurePath
@@ -53,12 +53,12 @@ class Surroundings:
 
     @classmethod
     def current(cls) -> Surroundings:
-        """Return those of this process; its working folder is the workspace folder."""
+        """Return the values for this process, with its working folder as the workspace folder."""
         return cls(os.environ, Path.cwd(), Path.home())
 
 
 def expand(text: str, known: Surroundings) -> str:
-    """Replace every `${…}` in a string. Raises `UsageError` for one that is unknown, not closed or not set."""
+    """Return a string with every `${…}` replaced. Raises `UsageError` for one that is unknown, unclosed or not set."""
     parts: list[str] = []
     at = 0
     while (start := text.find("${", at)) >= 0:
@@ -71,8 +71,11 @@ def expand(text: str, known: Surroundings) -> str:
 
 
 def expand_opencode(text: str, known: Surroundings) -> str:
-    """Do what `expand` does, and replace `{env:NAME}` as opencode does. Raises `UsageError`, also for `{file:…}`."""
-    parts = _OPENCODE.split(text)  # text, then placeholder and text in turn
+    """Return a string with every `${…}` and opencode's `{env:NAME}` replaced.
+
+    Raises `UsageError` as `expand` does, and for `{file:…}`.
+    """
+    parts = _OPENCODE.split(text)  # text and placeholders alternate
     given = [expand(part, known) for part in parts[::2]]
     found = [_value(body, known, "{%s}") for body in parts[1::2]]
     return "".join(part for pair in zip(given, [*found, ""], strict=True) for part in pair)
@@ -122,6 +125,6 @@ def _value(body: str, known: Surroundings, form: str = "${%s}") -> str:
 
 
 def _head(body: str) -> str:
-    """Return what names a placeholder, without its default, which may be secret."""
+    """Return a placeholder for a message, shortened, and without its default, which may be secret."""
     head, default, _ = body.partition(":-")
     return f"{head[:_NAME_LENGTH]}{'…' if head[_NAME_LENGTH:] else ''}{':-…' if default else ''}"

@@ -1,4 +1,4 @@
-"""Which server a query talks to: one that all share, one of several, or a new one each. Dead ones are replaced."""
+"""Lease servers to queries: one or several shared servers, or a new one for each query. Replace dead servers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.runs.events import AttemptRef, Emit, ServerRestart
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.25, 10.0
-"""The wait before a restart, when the one before brought nobody through a query: doubled each time."""
+"""Back-off before a restart if no query has succeeded since the previous one, doubled each time."""
 
 _LATE_SECONDS = 1.0
-"""What is waited for late answers to calls that were given up: some servers answer as soon as they are told."""
+"""Time to wait for late answers to cancelled calls. Some servers answer as soon as they receive the cancellation."""
 
 
 class ServerPool:
-    """Live servers, lent to queries. `size` of them are shared; with `fresh`, each query gets a new one instead.
+    """Live servers, leased to queries.
 
-    `restarts` is how often, in the whole run, a shared server that died is started again. One that died may not have
-    ended yet: when the pool is closed, it has.
+    The process of a server that died may still be running; it has ended when the pool is closed.
+
+    Args:
+        connector: Starts the servers.
+        size: The number of shared servers.
+        fresh: Start a new server for each query instead of sharing.
+        restarts: Maximum restarts of shared servers that died, in the whole run. With `fresh`, maximum failed starts.
+        emit: Receives the events.
     """
 
     def __init__(self, connector: Connector, *, size: int = 1, fresh: bool = False, restarts: int, emit: Emit) -> None:
@@ -40,9 +46,9 @@ class ServerPool:
         self._servers_ask = False
 
     async def __aenter__(self) -> Self:
-        """Start the servers: one, to learn whether it starts and how to speak to it, then the others at once.
+        """Start the servers: first one, to check that it starts and to negotiate, then the others concurrently.
 
-        Raises `RunError` when one does not start.
+        Raises `RunError` if a server does not start.
         """
         first, *others = self._places
         await self._fill(first)
@@ -59,16 +65,16 @@ class ServerPool:
 
     @property
     def tells_whose(self) -> bool:
-        """Whether the servers ask only for a call that they name: since MCP 2026-07-28 there is no other way."""
+        """Whether every server request names the call that it belongs to, as it must since MCP 2026-07-28."""
         return self.first.protocol in MODERN_PROTOCOL_VERSIONS
 
     @asynccontextmanager
     async def lease(self, *, alone: bool = False, where: AttemptRef | None = None) -> AsyncIterator[ServerSession]:
-        """Lend a server for the length of a query: the one with the fewest queries, `alone` or with others.
+        """Lease the server with the fewest queries to a query, exclusively if `alone`.
 
-        A dead one is replaced first; so is one that may ask the query at `where` on behalf of another query's call.
-        Raises `RunError` when the restarts are used up; `QueryError` when a fresh server does not start: the first one
-        did, so it is this query's error, as long as there are restarts.
+        A dead server is replaced first. So is one whose requests for another attempt's cancelled call could be
+        attributed to the attempt at `where`. Raises `RunError` if the restarts are used up, and `QueryError` if a fresh
+        server does not start: since the first one did, the error is the query's as long as restarts are left.
         """
         if self._fresh:
             async with self._fresh_server() as server:
@@ -85,7 +91,7 @@ class ServerPool:
             await self._give_back(place)
 
     async def _take(self, *, alone: bool) -> _Place:
-        """Wait for a place; one who needs it alone is served before those who do not."""
+        """Wait for a place. A query that needs it `alone` takes precedence over those that share."""
         async with self._changed:
             if not alone:
                 await self._changed.wait_for(lambda: any(place.is_open for place in self._places))
@@ -112,7 +118,7 @@ class ServerPool:
             self._changed.notify_all()
 
     async def _alive(self, place: _Place, *, alone: bool, where: AttemptRef | None) -> ServerSession:
-        """Return the place's server. Start a new one if it is dead, with back-off, as long as there are restarts."""
+        """Return the place's server. If it is dead, start a new one, with back-off, while restarts are left."""
         async with place.lock:
             if await self._may_confuse(place, alone=alone, where=where):
                 await self._replace(place)
@@ -133,10 +139,10 @@ class ServerPool:
             return place.server
 
     async def _may_confuse(self, place: _Place, *, alone: bool, where: AttemptRef | None) -> bool:
-        """Return whether a server may ask for a call that was given up, and the query at `where` would be asked.
+        """Return whether a request for another attempt's cancelled call could be attributed to the one at `where`.
 
-        That query has answers of its own (`alone`), or servers have been seen to ask. With others there as well, no
-        request is attributed to it.
+        That matters only if the query has answers of its own (`alone`), or if servers have made such requests before.
+        While other queries use the server, no such request is attributed to any of them.
         """
         if place.server is None or place.server.dead or where is None:
             return False
@@ -146,9 +152,9 @@ class ServerPool:
         return is_asked and await askers.is_left(where, _LATE_SECONDS)
 
     async def _replace(self, place: _Place) -> None:
-        """Start a new server in place of one that works on a call that was given up; the first try is no restart."""
+        """Replace a server that may be working on a cancelled call. The first try does not count as a restart."""
         server, place.server = place.server, None
-        assert server  # noqa: S101  its caller has checked
+        assert server  # noqa: S101  checked by the caller
         server.desk.warn_once(
             "a call was given up, and the server may still ask for something on its behalf: a query that it could be"
             " taken for gets a new server"
@@ -170,7 +176,7 @@ class ServerPool:
     @asynccontextmanager
     async def _fresh_server(self) -> AsyncIterator[ServerSession]:
         spare, self._places[0].server = self._places[0].server, None
-        server = spare  # the one that was started to see whether it starts is as fresh as any
+        server = spare  # started by `__aenter__`, and not used yet
         if server is None or server.dead:
             try:
                 server = await self._connector.connect()
@@ -187,13 +193,17 @@ class ServerPool:
             await server.close()
 
     async def _close(self) -> None:
-        # Each has its bounds, and one whose closing is cancelled before it has begun would stay.
+        # Each close has its own time limit. A server whose close is cancelled before it begins would survive.
         if cancelled := await wait_uninterrupted([asyncio.create_task(server.close()) for server in self._started]):
             raise cancelled
 
 
 class _Place:
-    """Where a shared server stands: who uses it, who waits to have it alone, how often in a row it failed."""
+    """The place of a shared server in the pool.
+
+    `users` counts the queries that use it, `wanted` those that use it alone or wait to, and `failures` its restarts
+    since a query last got through.
+    """
 
     def __init__(self) -> None:
         self.server: ServerSession | None = None
@@ -205,5 +215,5 @@ class _Place:
 
     @property
     def is_open(self) -> bool:
-        """Whether one more may share it."""
+        """Whether another query may share the server."""
         return self.wanted == 0

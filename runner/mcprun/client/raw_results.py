@@ -1,6 +1,6 @@
-"""Read results as the server sent them. The SDK's validation would reject a whole result for one wrong key.
+"""Pass results through the SDK as the server sent them. Its validation would reject a whole result for one wrong key.
 
-The SDK receives an empty valid result, which carries the server's own in its `_meta`.
+The SDK receives an empty valid result that carries the server's own in its `_meta`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _KEY = "mcprun/result"
 _EMPTY: dict[str, str] = {"tools/call": "content", "prompts/get": "messages", "resources/read": "contents"} | {
     method: listed.key for method, listed in LISTS.items()
 }
-"""Methods whose results mcprun reads itself, each with the key of the list that its results require."""
+"""Methods whose results mcprun reads itself, each with the list key that is required in its result."""
 
 _COMPLETE = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-"""Fields that 2026-07-28 requires of these results; older versions ignore them."""
+"""Fields that MCP 2026-07-28 requires in these results. Older versions ignore them."""
 
 
 class _Carried(dict[str, Any]):
@@ -40,7 +40,7 @@ class _Carried(dict[str, Any]):
 
 
 def as_sent(result: JsonObject) -> JsonObject:
-    """Return the server's own result for one that the SDK has validated."""
+    """Return the server's own result that a result validated by the SDK carries, or the latter if it carries none."""
     carried = _carried(result.get("_meta"))
     return result if carried is None else carried.result
 
@@ -57,7 +57,7 @@ def _carried(meta: Any) -> _Carried | None:
 
 
 class RawResults:
-    """Wraps a transport of the SDK's client, and matches responses with the methods of their requests."""
+    """Wraps a transport of the SDK's client, and matches each response with the method of its request."""
 
     def __init__(self) -> None:
         self._methods: dict[Any, str] = {}
@@ -65,12 +65,12 @@ class RawResults:
 
     @asynccontextmanager
     async def between(self, transport: Any) -> AsyncIterator[tuple[Any, Any]]:
-        """Wrap the streams of a transport."""
+        """Wrap a transport, and yield its read and write streams."""
         async with transport as (read, write):
             yield _Reading(read, self.read), _Writing(write, self.wrote)
 
     def wrote(self, message: SessionMessage) -> None:
-        """Record the method of an outgoing request."""
+        """Record the method of an outgoing request, and forget that of a cancelled one."""
         match message.message:
             case JSONRPCRequest(id=number, method=method) if method in _EMPTY or method == "initialize":
                 self._methods[number] = method
@@ -78,7 +78,7 @@ class RawResults:
                 self._methods.pop(params.get("requestId"), None)
 
     def read(self, message: Any) -> Any:
-        """Replace the result of an incoming response by an empty one that carries it, if mcprun reads it itself."""
+        """Return an incoming message. If mcprun reads its result itself, replace that with an empty one carrying it."""
         answer = message.message if isinstance(message, SessionMessage) else None
         if isinstance(answer, JSONRPCError):
             self._methods.pop(answer.id, None)
@@ -107,12 +107,12 @@ class RawResults:
         return empty | ({"nextCursor": page.cursor} if page.cursor else {})
 
     def _refusal(self, tool: JsonObject) -> str:
-        """Return why the SDK rejects a tool in the session's protocol version; empty if it does not."""
+        """Return why the SDK rejects a tool in the session's protocol version; empty if it accepts it."""
         try:
             methods.parse_server_result(TOOLS.method, self._version, {**_COMPLETE, "tools": [tool]})
         except ValidationError as error:
             way = error.errors(include_url=False)[0]["loc"]
-            return problem(error, skip=way.index(0) + 1 if 0 in way else 0)  # to the tool in its list
+            return problem(error, skip=way.index(0) + 1 if 0 in way else 0)  # relative to the tool, not to its list
         return ""
 
 

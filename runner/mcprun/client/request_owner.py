@@ -1,9 +1,9 @@
-"""Whose a server's request is. A session is shared by queries, and what a server asks seldom names a call.
+"""Attribute server requests to queries. Queries share a session, and a server's request seldom names a call.
 
-It can be told whose it is when it comes with a call: as a round of it (MCP 2026-07-28), or over Streamable HTTP on its
-own stream, whose messages the SDK hands on in the context in which the call was sent. Else it is the query's that is
-alone with the server, unless a call of another query was given up there, and has not been answered since: the server
-may still be busy with it. All others are nobody's: none of a query's own answers is ever given to them.
+A request belongs to a call if it is a round of that call (MCP 2026-07-28), or if it arrives on the call's own stream
+over Streamable HTTP: the SDK handles messages of that stream in the context in which the call was sent. Otherwise it
+belongs to the only query that uses the server, unless the server has yet to answer a cancelled call of another attempt
+and may still be working on it. All other requests belong to no query, and never get one of a query's own answers.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from mcprun.runs.events import AttemptRef
 from mcprun.runs.records import Usage
 
 REFUSED = -1
-"""The JSON-RPC error code for what a user does not allow (MCP, "Sampling", "Error Handling")."""
+"""The JSON-RPC error code for a request that the user rejects (MCP, "Sampling", "Error Handling")."""
 
 REFUSAL = "nobody answers this here"
-"""What a server is told that gets no answer: always the same, whatever the reason, since its results may hold it."""
+"""The error message for a refused request. It is always the same, because the server may repeat it in its results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientResponse:
-    """What a request is answered with: the `result` of the wire, or, where there is none, a JSON-RPC error.
+    """The response to a server's request: a `result` in wire form or, without one, a JSON-RPC error.
 
-    `reason` says for people why it is no more than that; `told` is what the server hears of it. `usage`, `model` and
-    `stop_reason` are those of the model that was asked, if one was.
+    `code` and `told` are the code and the message of that error. `reason` explains the response in the trace, and is
+    never sent. `usage`, `model` and `stop_reason` come from the model that was asked, if one was.
     """
 
     result: JsonObject | None = None
@@ -46,16 +46,18 @@ class ClientResponse:
 
 
 LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
-"""Levels of log messages (MCP, "Logging"; RFC 5424), from the lowest on."""
+"""Levels of log messages, from lowest to highest (MCP, "Logging"; RFC 5424)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientFeatures:
-    """What is offered to servers that ask: they list more tools then.
+    """The client features that servers may use. Some servers list more tools if a client has them.
 
-    `elicit` says how requests of no query's own answers are answered: `decline`, `defaults` or `script`. With
-    `sampling`, a model may be asked. `roots` are those of `roots/list`, as the wire has them. `log_level` is from
-    which level on servers are asked for log messages; without one they send what they like.
+    Args:
+        elicit: How to answer elicitation requests for which a query has no answer: `decline`, `defaults` or `script`.
+        sampling: Whether servers may sample a model.
+        roots: The roots that `roots/list` returns, in wire form.
+        log_level: The lowest level of log messages to request; None leaves it to the server.
     """
 
     elicit: str = "decline"
@@ -65,30 +67,30 @@ class ClientFeatures:
 
 
 class RequestHandler(Protocol):
-    """One try at a query, to its servers: it answers what is asked on its behalf."""
+    """An attempt at a query, as its servers see it: it answers the requests attributed to it."""
 
     @property
     def where(self) -> AttemptRef:
-        """Which one it is."""
+        """The query, repeat and attempt."""
         ...
 
     async def answer(
         self, kind: str, request: JsonObject, caller: PendingCall | None, *, is_sure: bool
     ) -> ClientResponse:
-        """Answer an elicitation or a sampling (`kind`), whose `params` are `request`.
+        """Answer an `elicitation` or `sampling` request (`kind`), whose `params` are `request`.
 
-        `caller` is the call that it is asked for, where that is known. Not `is_sure`: it is this query's because no
-        other happens to be there, which another run need not repeat.
+        `caller` is the call that the request belongs to, if known. Without `is_sure`, the request was attributed to
+        this query only because no other query happened to use the server, which may differ in another run.
         """
         ...
 
 
 @dataclass(eq=False, slots=True)
 class PendingCall:
-    """One call in flight, or (`call` is `None`) the request for a prompt or resource.
+    """A call in flight or, if `call` is None, a request for a prompt or resource.
 
-    `clock` bounds it, and is paused while its server waits for an answer. `deadline` is the query's, and is paused
-    while its server asks to wait. `progress` counts the server's notifications of it.
+    `clock` limits it, and is paused while the server waits for an answer from mcprun. `deadline` is that of the query,
+    and is paused while mcprun waits because the server asked for a retry. `progress` counts progress notifications.
     """
 
     asker: RequestHandler
@@ -99,13 +101,13 @@ class PendingCall:
     progress: int = 0
 
     def off_the_clock(self) -> AbstractContextManager[None]:
-        """Pause the deadline of the query for the length of the context."""
+        """Return a context that pauses the deadline of the query."""
         return self.deadline.paused() if self.deadline else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class RequestOwner:
-    """Whose a request is: the query's, the call's where that is known, and whether that is sure."""
+    """The query and, if known, the call that a request belongs to. `is_sure` is set if it can't belong to any other."""
 
     asker: RequestHandler | None = None
     caller: PendingCall | None = None
@@ -117,7 +119,7 @@ _CALLER: ContextVar[PendingCall | None] = ContextVar("caller", default=None)
 
 @dataclass(slots=True)
 class _Stay:
-    """One query's stay with a server: what was told of it, by event, and what is called off when it is over."""
+    """The use of a server by one query: `counts` of events by name, and callbacks to `call_off` work at its end."""
 
     counts: Counter[str] = field(default_factory=Counter)
     call_off: list[Callable[[], object]] = field(default_factory=list)
@@ -125,9 +127,10 @@ class _Stay:
 
 @dataclass(eq=False, slots=True)
 class ActiveQueries:
-    """Who talks to one server. `is_alone` tells that nobody else will, for as long as somebody does.
+    """The queries that are using one server.
 
-    `has_asked` is set once the server has asked for something without naming a call.
+    `is_alone` is set if the query that uses the server has it to itself until it ends. `has_asked` is set once the
+    server has made a request that names no call.
     """
 
     is_alone: bool = False
@@ -139,7 +142,7 @@ class ActiveQueries:
 
     @contextmanager
     def attend(self, asker: RequestHandler) -> Iterator[None]:
-        """Answer for a query as long as the context lasts; what is still being answered then is called off."""
+        """Register a query during the context. At its end, cancel the answers that are still being prepared."""
         self._here[asker] = _Stay()
         try:
             yield
@@ -151,16 +154,16 @@ class ActiveQueries:
         return asker in self._here
 
     def when_gone(self, asker: RequestHandler, call_off: Callable[[], object]) -> None:
-        """Have something called off when the query is over."""
+        """Register a callback to call when the query ends."""
         self._here[asker].call_off.append(call_off)
 
     def counts(self, asker: RequestHandler) -> Counter[str]:
-        """Give what was counted of a query that is here, by the name of an event."""
+        """Return the event counts of a registered query, by event name."""
         return self._here[asker].counts
 
     @contextmanager
     def calling(self, caller: PendingCall | None) -> Iterator[None]:
-        """Note that a call is in flight."""
+        """Register a call as in flight during the context; None registers nothing."""
         if caller is None:
             yield
             return
@@ -173,26 +176,26 @@ class ActiveQueries:
             _CALLER.reset(token)
 
     def gave_up(self, request: int | str) -> None:
-        """Record that the call in whose context this runs was given up: the server may go on with it."""
+        """Record that the call in whose context this runs was cancelled. The server may still be working on it."""
         if caller := _CALLER.get():
             self._given_up[request] = caller.asker.where
 
     def answered_late(self, request: int | str) -> None:
-        """Record that a request which was given up has been answered: the server is done with it."""
+        """Record that a cancelled request was answered after all, so the server is done with it."""
         self._given_up.pop(request, None)
         self._answered.set()
 
     def renewed(self) -> None:
-        """Record that the session is a new one: requests of the old one can't reach it."""
+        """Record that the session was replaced. Requests that belong to the old one can't arrive on the new one."""
         self._given_up.clear()
         self._answered.set()
 
     def has_left(self, where: AttemptRef) -> bool:
-        """Return whether the server may still be busy with a call that another query than `where` has given up."""
+        """Return whether the server may still be working on a cancelled call of an attempt other than `where`."""
         return any(other != where for other in self._given_up.values())
 
     async def is_left(self, where: AttemptRef, seconds: float) -> bool:
-        """Wait for the late answers to such calls, for at most so many seconds. Return whether one is missing."""
+        """Wait up to `seconds` for late answers to such calls. Return whether one is still missing."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.has_left(where):
@@ -201,7 +204,7 @@ class ActiveQueries:
         return self.has_left(where)
 
     def owner(self) -> RequestOwner:
-        """Return whose the message is that is being handled."""
+        """Return the owner of the message that is being handled."""
         caller = _CALLER.get()
         if caller is not None:
             return RequestOwner(caller.asker, caller, is_sure=True) if caller.asker in self._here else RequestOwner()
@@ -212,7 +215,7 @@ class ActiveQueries:
         return RequestOwner()
 
     def clocks(self, owner: RequestOwner) -> list[Deadline]:
-        """Give the clocks of the calls that may wait for the answer to a request."""
+        """Return the clocks of the calls that may be waiting for the answer to a request."""
         if owner.caller:
             return [owner.caller.clock]
         return [caller.clock for caller in self._calls if caller.asker is owner.asker]

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from mcprun.runs.redaction import Redactor
 
 _LOGGERS = ("mcp", "anthropic", "httpx2", "httpcore2", "anyio")
-"""Loggers of the SDKs, with all below them."""
+"""Loggers of the SDKs, including their children."""
 
 _SHARED = ("client", "asyncio")
-"""Loggers that other code writes to as well: only records that an SDK caused are recorded."""
+"""Loggers that are shared with other code. Only records that an SDK caused are taken from them."""
 
 _PACKAGES = (*_LOGGERS, "mcp_types", "mcprun")
-"""Packages whose records and warnings count as an SDK's. mcprun is one: its tasks run SDK code."""
+"""Packages whose records and warnings count as an SDK's. mcprun is included because its tasks run SDK code."""
 
 _SHOWN = 1000
-"""Characters of a record that the trace holds."""
+"""Maximum characters of a log record in the trace."""
 
 
 @contextmanager
 def sdk_logs(emit: Emit, redactor: Redactor) -> Iterator[None]:
-    """Send the SDKs' first warnings and errors to `emit`, and none elsewhere, for as long as the context lasts.
+    """Emit the first `MAX_NOISE` warnings and errors of the SDKs as events during the context, and discard the rest.
 
-    Where several runs go on in one process, all get them, and the end of the last leaves logging as it was.
+    If several runs share the process, each of them gets all records. The end of the last one restores logging.
     """
     run = _Run(emit, redactor)
     _TAP.add(run)
@@ -45,12 +45,12 @@ def sdk_logs(emit: Emit, redactor: Redactor) -> Iterator[None]:
 
 
 def drop_sdk_logs() -> None:
-    """Keep log records of the SDKs off the terminal for the life of the process, even outside of runs."""
+    """Keep log records of the SDKs off the terminal until the process exits, even outside runs."""
     _TAP.add(None)
 
 
 class _Run:
-    """One run that records, and the number of its records."""
+    """A run that receives records, and the number of records so far."""
 
     def __init__(self, emit: Emit, redactor: Redactor) -> None:
         self._emit = emit
@@ -66,7 +66,7 @@ class _Run:
 
 
 class _Tap(logging.Handler):
-    """Replaces the handlers of the SDKs' loggers, and Python's warnings, while at least one run records."""
+    """Handles the SDKs' log records and Python warnings while at least one run receives them."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -76,14 +76,14 @@ class _Tap(logging.Handler):
         self._changing = threading.RLock()
 
     def add(self, run: _Run | None) -> None:
-        """Start recording for a run; None only discards."""
+        """Start passing records to a run. None only discards them."""
         with self._changing:
             if not self._runs:
                 self._install()
             self._runs.append(run)
 
     def drop(self, run: _Run) -> None:
-        """Stop recording for a run."""
+        """Stop passing records to a run. Restore logging after the last one."""
         with self._changing:
             self._runs.remove(run)
             if not self._runs:
@@ -105,18 +105,18 @@ class _Tap(logging.Handler):
             logger.propagate = self._propagated[logger.name]
         for logger in map(logging.getLogger, _SHARED):
             logger.removeFilter(self._passes)
-        if warnings.showwarning == self._shown:  # else it was replaced since, and its replacer restores it
+        if warnings.showwarning == self._shown:  # else other code has replaced it since, and will restore it
             warnings.showwarning = self._show
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Record the message of a log record, and that of its exception."""
+        """Pass on the message of a log record, with that of its exception."""
         message = record.getMessage()
         if record.exc_info and record.exc_info[1]:
             message += f": {record.exc_info[1]}"
         self._take(record.name, record.levelname.lower(), message)
 
     def _passes(self, record: logging.LogRecord) -> bool:
-        """Filter a shared logger: record the SDKs' records, and keep them from other handlers."""
+        """Filter a shared logger: take the records that an SDK caused, and hide them from other handlers."""
         if not _is_caused(record):
             return True
         if record.levelno >= self.level:
@@ -145,7 +145,7 @@ class _Tap(logging.Handler):
 
 
 def _is_caused(record: logging.LogRecord) -> bool:
-    """Return whether code of an SDK wrote a record, or raised its exception."""
+    """Return whether SDK code wrote a record, raised its exception, or is named in its message."""
     folders = _folders()
     if record.pathname.startswith(folders):
         return True
@@ -159,9 +159,9 @@ def _is_caused(record: logging.LogRecord) -> bool:
 
 
 def _folders() -> tuple[str, ...]:
-    """Return the folders of those packages that have been imported."""
+    """Return the folders of the `_PACKAGES` that have been imported, each with a trailing separator."""
     modules = (sys.modules.get(name) for name in _PACKAGES)
-    return tuple(os.path.dirname(module.__file__) + os.sep for module in modules if module and module.__file__)  # noqa: PTH120  paths of code objects are text
+    return tuple(os.path.dirname(module.__file__) + os.sep for module in modules if module and module.__file__)  # noqa: PTH120  code objects hold paths as strings
 
 
 _TAP = _Tap()

@@ -1,9 +1,9 @@
-"""SERVER, as the user writes it, to the target of a run. Reads files, starts nothing.
+"""Parse SERVER, as the user writes it, into a target. Reads files, starts nothing.
 
-server.py                  the active virtual environment's Python, else the one mcprun runs on
+server.py                  the Python of the active virtual environment, else the one that runs mcprun
 server.js .mjs .cjs        node
 http://… https://…         Streamable HTTP
-FILE.json FILE.json#name   one of the servers in the configuration file of an MCP client
+FILE.json FILE.json#name   a server in the configuration file of an MCP client
 anything else              a command line
 """
 
@@ -25,10 +25,10 @@ from mcprun.errors import UsageError
 
 _NODE = (".js", ".mjs", ".cjs")
 SERVER_FILES = (".py", *_NODE)
-"""How the names of servers' files end."""
+"""File extensions of servers."""
 
 CONFIG_FILES = (".json", ".jsonc")
-"""How the names of configuration files end."""
+"""File extensions of configuration files."""
 
 _NAMED_FILES = (*SERVER_FILES, *CONFIG_FILES)
 
@@ -38,11 +38,11 @@ _FORMS = "give a server file, a command line, a URL or FILE.json#name"
 def parse_target(
     server: str, args: Sequence[str] = (), cwd: str | None = None, *, is_windows: bool = IS_WINDOWS
 ) -> Target:
-    """Read SERVER; `args` are handed on to the server that is started.
+    """Return the target for SERVER. `args` are appended to the server's arguments.
 
-    A command line is seen from `cwd`, the folder that it is to be started in, as a shell there would see it; a file
-    is seen from here. Raises `UsageError` for a path that is not there, a configuration that can't be read or holds
-    no such server, and for `args` with a URL.
+    Paths in a command line are relative to `cwd`, the folder that the server will be started in, as in a shell. The
+    path of a file is relative to the working folder of mcprun. Raises `UsageError` for a path that does not exist, a
+    configuration that can't be read or has no such server, and `args` with a URL.
     """
     server = server.strip()
     if cwd is not None and not Path(cwd).is_dir():
@@ -68,10 +68,10 @@ def parse_target(
 
 
 def _config_file(text: str, *, is_word: bool) -> tuple[Path, str] | None:
-    """Return the configuration file and the server's name that SERVER stands for, if it does.
+    """Return the configuration file and the server's name if SERVER is FILE.json or FILE.json#name; else None.
 
-    A file that exists is one whatever its name holds. One that does not exist must be a single word: of several, the
-    last may be an argument that ends in `.json`.
+    The name of a file that exists may contain anything. A file that does not exist must be a single word, because the
+    last of several words may be an argument that ends in `.json`.
     """
     forms = [(Path(file), name) for file, name in _splits(text) if file.lower().endswith(CONFIG_FILES)]
     there = next((form for form in forms if path_exists(form[0])), None)
@@ -79,14 +79,17 @@ def _config_file(text: str, *, is_word: bool) -> tuple[Path, str] | None:
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:
-    """Yield FILE and NAME for every `#` of a text, the whole text as FILE first."""
+    """Yield FILE and NAME for each way to split a text at a `#`, starting with the whole text as FILE."""
     yield text, ""
     for match in re.finditer("#", text):
         yield text[: match.start()], text[match.end() :]
 
 
 def _words(server: str, *, is_windows: bool) -> list[str]:
-    """Split a command line; a file that exists is one word, whatever quotes its name holds."""
+    """Split a command line into words. The name of a file that exists is one word, even with unbalanced quotes.
+
+    Raises `UsageError` if the line can't be split.
+    """
     try:
         return split_words(server, is_windows=is_windows)
     except ValueError as error:
@@ -110,7 +113,7 @@ def _file(server: str, args: tuple[str, ...]) -> StdioTarget:
 
 
 def _python() -> str:
-    """Return the active virtual environment's Python, else the one this runs on."""
+    """Return the Python of the active virtual environment, else the one that runs mcprun."""
     active = os.environ.get("VIRTUAL_ENV")
     if active:
         for python in (Path(active, "bin", "python"), Path(active, "Scripts", "python.exe")):

@@ -1,7 +1,7 @@
-"""`server.log`: what the servers of a run say on stderr, without secrets and with a bound.
+"""`server.log`: the stderr of a run's servers, redacted and limited in size.
 
-A server's stderr is a pipe, read by mcprun, so that nothing reaches the file as it is. Where a server's text stands
-in the file, and what it said last, can be asked at any moment: what is still in the pipe is read first.
+A server's stderr is a pipe that mcprun reads, so that nothing reaches the file unredacted. Offsets in the file and the
+end of a server's stderr are current whenever they are read, because the pipe is drained first.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from mcprun.runs.redaction import Redactor
 from mcprun.runs.stream_redaction import LineRedactor
 
 _STDERR_BYTES = 4096
-"""How much of a server's stderr is shown with an error: its end, where the cause usually stands."""
+"""Characters at the end of a server's stderr that are shown with an error. The cause is usually there."""
 
 _LINE = 65_536
-"""Characters: a line that is longer is written in pieces."""
+"""Maximum characters of a line. A longer one is written in pieces."""
 
 _HOW_IT_ENDED = re.compile(r"\[the server (?:exited with code|was killed by) [\w ]+\]\n", re.ASCII)
-"""What the supervisor tells last."""
+"""The last line of stderr, which the supervisor writes."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-"""Select Graphic Rendition (ECMA-48, 8.3.117): as plain text it says nothing."""
+"""Select Graphic Rendition (ECMA-48, 8.3.117), which is meaningless in plain text."""
 
 
 class ServerLog:
-    """The file. All servers of a run write to it, through one `ServerStderr` each; `most` bounds it, in bytes."""
+    """The log file, limited to `most` bytes. All servers of a run write to it, each through a `ServerStderr`."""
 
     def __init__(self, path: Path, redactor: Redactor, most: int) -> None:
         self._path = path
@@ -43,17 +43,17 @@ class ServerLog:
 
     @property
     def offset(self) -> int:
-        """Where the next byte will stand."""
+        """The offset of the next byte in the file."""
         for stderr in tuple(self._open):
             stderr.read()
         return self._size
 
     def stderr(self) -> ServerStderr:
-        """Make the stderr of one server; a context manager."""
+        """Return the stderr for one server, which is a context manager."""
         return ServerStderr(self)
 
     def write(self, text: str) -> str:
-        """Write text without its secrets, and give it so."""
+        """Write a text redacted, and return the redacted text."""
         text = self.redactor.text(text)
         data = well_formed(text).encode()
         if self._left > 0:
@@ -62,7 +62,7 @@ class ServerLog:
                     data[: self._left] + b"\n[the servers said more than server.log may hold; the rest is not kept]\n"
                 )
             self._left -= len(data)
-            # On a full disk the end is still shown; the run has its own word for what can't be written.
+            # On a full disk, errors still show the end of stderr. The run reports what can't be written.
             try:
                 self._append(data)
                 self._size += len(data)
@@ -78,16 +78,16 @@ class ServerLog:
         return self._path.stat().st_size if self._path.exists() else 0
 
     def opened(self, stderr: ServerStderr) -> None:
-        """Note that a server may say something."""
+        """Register a server whose stderr is open."""
         self._open.add(stderr)
 
     def closed(self, stderr: ServerStderr) -> None:
-        """Note that it has ended."""
+        """Forget a server whose stderr was closed."""
         self._open.discard(stderr)
 
 
 class ServerStderr:
-    """One server's stderr: a pipe while the context lasts. `writer` is the end that the server gets."""
+    """One server's stderr: a pipe during the context. `writer` is the descriptor to pass to the server."""
 
     def __init__(self, log: ServerLog) -> None:
         self._log = log
@@ -111,27 +111,27 @@ class ServerStderr:
 
     @property
     def offset(self) -> int:
-        """Where the next byte will stand in `server.log`."""
+        """The offset of the next byte in `server.log`."""
         return self._log.offset
 
     @property
     def last_words(self) -> str:
-        """The end of what this server has said, without its colours."""
+        """The end of this server's stderr, redacted and without colours."""
         self.read()
         return _COLOURS.sub("", self._end + self._log.redactor.text(self._lines.held)).strip()
 
     def hand_over(self) -> None:
-        """Leave the writing end to the server, which has its own by now."""
+        """Close mcprun's copy of the writing end, once the server has inherited its own."""
         if self.writer >= 0:
             os.close(self.writer)
             self.writer = -1
 
     def note(self, words: str) -> None:
-        """Say something in the server's place."""
+        """Write a line in brackets that is not the server's own."""
         self._keep(f"[{words}]\n")
 
     def read(self) -> None:
-        """Take what is in the pipe."""
+        """Read and log what is in the pipe."""
         while self._reader:
             data = self._reader.read()
             if data is None:
@@ -153,7 +153,7 @@ class ServerStderr:
         self._keep(self._lines.end())
 
     def _take(self, text: str) -> None:
-        """Write the lines that have ended. How the server ended stands on a line of its own."""
+        """Write the complete lines. Start a new line for the supervisor's report of how the server ended."""
         start = text.rfind("[the server ")
         before = (self._end + self._lines.held + text[: max(start, 0)])[-1:]
         if start >= 0 and before not in ("", "\n") and _HOW_IT_ENDED.fullmatch(text, start):

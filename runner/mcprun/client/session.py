@@ -1,4 +1,4 @@
-"""A live MCP server, as those who talk to it see it: its tools, calling them, whether it is still there."""
+"""A session with one live MCP server: its tools, requests and tool calls, and whether the server is still up."""
 
 from __future__ import annotations
 
@@ -35,31 +35,34 @@ from mcprun.tools.results import error_result, unsendable
 from mcprun.tools.toolset import ToolSet
 
 _WIRE: Any = TypeAdapter(dict[str, Any])
-"""Results are taken as the JSON objects of the wire: exact, and nothing that a newer server adds is lost."""
+"""Validates results as plain JSON objects in wire form, so that fields a newer server adds are kept unchanged."""
 
 
 _CLOSED = (mcp_types.CONNECTION_CLOSED, "Connection closed")
-"""What the SDK makes of a request that a lost connection left without an answer. A server may say the same itself."""
+"""Code and message with which the SDK fails a pending request when its connection is lost.
+
+A server may send the same error itself.
+"""
 
 _MAX_RETRY_AFTER_SECONDS = 60.0
-"""The longest `retry-after` that is waited for before a call is sent once more."""
+"""Longest `retry-after`, in seconds, that mcprun honours before it sends a call once more."""
 
 _RETRIED = frozenset({429, 503})
-"""HTTP statuses that ask a client to come back (RFC 6585, section 4; RFC 9110, section 15.6.4)."""
+"""HTTP statuses that invite a retry (RFC 6585, section 4; RFC 9110, section 15.6.4)."""
 
 
 _CURSOR = 80
-"""Characters of a cursor that a message shows."""
+"""Maximum characters of a cursor shown in a message."""
 
 TIMEOUT = "timeout"
-"""The `problem` of what was not answered in time."""
+"""The `problem` of a request or call that was not answered in time."""
 
 
-class RequestFailed(Exception):  # noqa: N818  it is an outcome, told by whoever asked, and no error of the program
-    """A request that is no call came to no result, and the server is still there; `str()` of it says why.
+class RequestFailed(Exception):  # noqa: N818  an outcome that the caller reports, not an error of the program
+    """A request other than a tool call failed, and the server is still up. `str()` describes the cause.
 
-    `problem` says in which way; `code` and `error` are the code and the words of the server's JSON-RPC error, if it
-    answered with one.
+    `problem` classifies the failure. `code` and `error` are the code and the text of the server's JSON-RPC error; None
+    if it did not answer with one.
     """
 
     def __init__(self, message: str, problem: str, code: int | None = None, error: str | None = None) -> None:
@@ -70,7 +73,7 @@ class RequestFailed(Exception):  # noqa: N818  it is an outcome, told by whoever
 
 
 class _HttpError(Exception):
-    """A request was answered over HTTP, and not with a result; `code` is that of the JSON-RPC error."""
+    """A request was answered over HTTP without a result. `error` is the JSON-RPC error that the SDK raised for it."""
 
     def __init__(self, failure: HttpFailure, error: MCPError) -> None:
         self.failure = failure
@@ -79,16 +82,17 @@ class _HttpError(Exception):
 
     @property
     def said(self) -> str | None:
-        """The words of the server's own JSON-RPC error, if it answered with one."""
+        """The text of the server's own JSON-RPC error; None if it did not answer with one."""
         return self.failure.words if self.failure.is_json_rpc else None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of a call: an MCP `CallToolResult` (wire form).
+    """The outcome of a tool call: an MCP `CallToolResult` in wire form.
 
-    `problem` is set where mcprun synthesised the result, `error` to the words of the server's JSON-RPC error if it
-    answered with one. `cancelled` tells that the call was given up, and that the server was notified.
+    `problem` classifies a result that mcprun synthesised or marked as failed; None for one that the server sent as it
+    is. `error` is the text of the server's JSON-RPC error, if it answered with one. `cancelled` is set if the call was
+    abandoned and the server was notified.
     """
 
     result: JsonObject
@@ -98,15 +102,22 @@ class ToolResult:
 
     @property
     def is_error(self) -> bool:
-        """Whether the call failed, by the server's word or for want of a proper answer."""
+        """Whether the call failed: the server set `isError`, or sent no valid result."""
         return bool(self.result.get("isError"))
 
 
 class ServerSession:
-    """One live server. `tools` are its tools as they were listed last; `number` tells servers apart.
+    """A session with one live server.
 
-    `desk` is where it asks and tells things; `relist` lists its tools again. A request that has no clock of its own is
-    extended by progress up to `most_seconds`.
+    Args:
+        number: Identifies the server within a run.
+        client: The connected SDK client.
+        tools: The server's tools as last listed.
+        link: The connection that the session runs over.
+        stderr: The server's stderr.
+        desk: The callbacks that handle the server's requests and notifications.
+        relist: Lists the server's tools again.
+        most_seconds: The limit, in seconds, up to which progress extends a request that has no `caller`.
     """
 
     def __init__(
@@ -140,33 +151,34 @@ class ServerSession:
 
     @property
     def dead(self) -> bool:
-        """Whether the connection has ended without our doing."""
+        """Whether the connection was lost rather than closed by mcprun."""
         return self._link.is_down
 
     @property
     def log_offset(self) -> int:
-        """Where the next byte of the servers' stderr will stand in `server.log`."""
+        """The offset in `server.log`, in bytes, of the next byte of the servers' stderr."""
         return self._stderr.offset
 
     def last_words(self) -> str:
-        """Give the end of what was said on stderr since this server was started."""
+        """Return the end of the server's stderr since this server was started."""
         return self._stderr.last_words
 
     async def close(self) -> None:
-        """End the connection, and the server if it was started for it."""
+        """Close the connection, and shut down the server if mcprun started it for this connection."""
         await self._link.close()
 
     def has(self, capability: str) -> bool:
-        """Tell whether the server says that it has a capability, such as `prompts` or `resources`."""
+        """Return whether the server declares a capability, such as `prompts` or `resources`."""
         return getattr(self._capabilities, capability) is not None
 
     async def request(
         self, request: mcp_types.Request[Any, Any], what: str, seconds: float, caller: PendingCall | None = None
     ) -> JsonObject:
-        """Send a request that is no call, for at most so many seconds; give its result as the wire has it.
+        """Send a request other than a tool call, and return its result in wire form.
 
-        What the server asks meanwhile is answered for the `caller`, whose clock comes first, as that of a call does.
-        Raises `RequestFailed` where there is none, `QueryError` (`server_died`) when nobody is there to answer.
+        Requests that the server makes meanwhile are attributed to the `caller`. The limit is the `caller`'s clock, or
+        `seconds` without a `caller`, as in `call`. `what` names the request in messages. Raises `RequestFailed` if
+        there is no valid result, `QueryError` (`server_died`) if the server is gone.
         """
         if problem := unsendable(request.params.model_dump(by_alias=True)):
             raise RequestFailed(f"it can't be sent: {problem}", "bad arguments")
@@ -208,13 +220,13 @@ class ServerSession:
             raise RequestFailed(str(error), "input required") from None
 
     def attend(self, asker: RequestHandler) -> AbstractContextManager[None]:
-        """Have a query answer what this server asks, for as long as the context lasts."""
+        """Return a context during which a query handles the requests of this server."""
         return self.desk.askers.attend(asker)
 
     async def refresh(self) -> None:
-        """List the tools again, if the server has said that they changed; where that fails, the old list stays.
+        """List the tools again if the server has reported a change. If that fails, keep the old list.
 
-        Who has taken `tools` before keeps what it has.
+        `tools` is replaced, not changed: a caller that has read it before keeps its own list.
         """
         async with self._relisting:
             if self.desk.is_stale and not self.dead:
@@ -226,11 +238,11 @@ class ServerSession:
     async def call(
         self, tool: str, arguments: JsonObject, seconds: float, caller: PendingCall | None = None
     ) -> ToolResult:
-        """Call a tool, for at most so many seconds, or until the clock of the `caller` has run out.
+        """Call a tool within `seconds`, or within the clock of the `caller` if there is one.
 
-        Whatever the server answers is an `ToolResult`, its errors and invalid results too: the model is told. So it
-        is when the arguments can't be sent as JSON. What the server asks meanwhile is answered for the `caller`.
-        Raises `QueryError` (`server_died`) when nobody is there to answer.
+        Every answer of the server becomes a `ToolResult` for the model, including errors and invalid results. So do
+        arguments that can't be sent as JSON. Requests that the server makes meanwhile are attributed to the `caller`.
+        Raises `QueryError` (`server_died`) if the server is gone.
         """
         arguments = well_formed_json(arguments)
         if problem := unsendable(arguments):
@@ -263,13 +275,16 @@ class ServerSession:
         except RoundsError as error:
             return ToolResult(error_result(f"No result of {tool}: {error}."), "input required")
         answer = await self._checked_answer(tool, result)
-        # Only now: its own output schema may allow NaN as a number.
+        # After validation: the tool's output schema may accept NaN as a number.
         return replace(answer, result=self.desk.finite(answer.result, tool))
 
     async def _result(
         self, tool: str, arguments: JsonObject, caller: PendingCall | None, clock: Deadline
     ) -> JsonObject:
-        """Send the call, again as often as the server asks for input first, and once if it asks to come back."""
+        """Send a call and return its result.
+
+        The call is sent again each time that the server asks for input first, and once more if HTTP asks for a retry.
+        """
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             params = mcp_types.CallToolRequestParams(
@@ -296,7 +311,7 @@ class ServerSession:
         return await resolve_input_required(self._session, result, send) if asks_for_input(result) else result
 
     async def _delivered(self, sending: Awaitable[Any]) -> JsonObject:
-        """Await the result of a request that is being sent. Raises `_HttpError` if HTTP says why there is none."""
+        """Return the result of a request in flight. Raises `_HttpError` if an HTTP response explains its absence."""
         with delivery() as sent:
             try:
                 return self._raw(await sending)
@@ -306,9 +321,9 @@ class ServerSession:
                 raise
 
     def _retry_after(self, tool: str, failure: HttpFailure, clock: Deadline) -> float | None:
-        """Return the seconds after which a call may be sent once more; None if it must not be, or not in time.
+        """Return the seconds after which a call may be sent once more; None if it must not be, or would be too late.
 
-        No call is repeated unless its tool declares that repeating it does no harm (MCP, "Tool Annotations").
+        A call is repeated only if its tool declares that repeating it does no harm (MCP, "Tool Annotations").
         """
         wait = failure.retry_after
         if wait is None or failure.status not in _RETRIED or wait > _MAX_RETRY_AFTER_SECONDS or wait >= clock.left:
@@ -316,32 +331,35 @@ class ServerSession:
         return wait if tool in self._repeatable else None
 
     def _http_words(self, failure: HttpFailure, what: str) -> str:
-        """Describe an HTTP failure. Raises `QueryError` (`session_lost`) if the server knows no session at all."""
+        """Describe an HTTP failure. Raises `QueryError` (`session_lost`) if the server refused a new session too."""
         if failure.is_lost_session:
             message = f"the server refused {what} in a new session as well: {failure.message()}"
             raise QueryError(ErrorKind.SESSION_LOST, message)
         return failure.message()
 
     def _is_lost(self, error: MCPError) -> bool:
-        """Return whether a request has no answer because the connection is over, which only the transport knows.
+        """Return whether a request failed because the connection is over, which only the transport knows.
 
-        What the server answered just before its end is an answer all the same.
+        An error that the server sent just before its end counts as its answer.
         """
         return self._link.is_over and (error.code, error.message) == _CLOSED
 
     async def _died(self, tool: str) -> QueryError:
-        """Say which call met the server's end, and what was said last: often the only text with the cause."""
+        """Return the error for a server that died during a call or request, with the end of its stderr.
+
+        Often, stderr is the only place that names the cause.
+        """
         self._link.ended()
         await self._link.gone()
         reason = self._link.reason
-        said = self.last_words().removesuffix(f"[{reason}]").strip()
+        stderr = self.last_words().removesuffix(f"[{reason}]").strip()
         message = f"the server went away during {tool}"
         message += f": {reason}" if reason else ""
-        message += f"; its stderr ends: {said}" if said else ""
+        message += f"; its stderr ends: {stderr}" if stderr else ""
         return QueryError(ErrorKind.SERVER_DIED, message)
 
     def _raw(self, result: JsonObject) -> JsonObject:
-        """Return a result as the server sent it, without what its version of the protocol gives no meaning."""
+        """Return a result as the server sent it, without `resultType` if the protocol version does not define it."""
         sent = well_formed_json(as_sent(result))
         return sent if self._is_modern else {key: value for key, value in sent.items() if key != "resultType"}
 
@@ -364,25 +382,25 @@ class ServerSession:
         for note in notes:
             self.desk.warn_once(f"the output schema of {tool}: {note}")
         if problem:
-            # The content is kept: that it breaks the server's own schema is the server's failure, told as one.
-            told = {"type": "text", "text": f"The result does not fit the tool's own output schema: {problem}"}
-            return ToolResult({**result, "content": [*result["content"], told], "isError": True}, "output schema")
+            # The content is kept: a mismatch with the server's own schema is the server's failure.
+            notice = {"type": "text", "text": f"The result does not fit the tool's own output schema: {problem}"}
+            return ToolResult({**result, "content": [*result["content"], notice], "isError": True}, "output schema")
         return ToolResult(result)
 
 
 Relist = Callable[[ServerSession], Awaitable[ToolSet | None]]
-"""Lists a server's tools again, and tells of it; gives nothing where that can't be done."""
+"""Lists a server's tools again, and emits what has changed; returns None if they can't be listed."""
 
 
 def _repeatable(tools: ToolSet) -> set[str]:
-    """Return the names of the tools that declare that calling them again changes nothing more."""
+    """Return the names of the tools that declare themselves read-only or idempotent."""
     hints = ("readOnlyHint", "idempotentHint")
-    told = {tool["name"]: tool.get("annotations") or {} for tool in tools.listed}
-    return {name for name, annotations in told.items() if any(annotations.get(hint) is True for hint in hints)}
+    declared = {tool["name"]: tool.get("annotations") or {} for tool in tools.listed}
+    return {name for name, annotations in declared.items() if any(annotations.get(hint) is True for hint in hints)}
 
 
 def described(server: ServerSession) -> ServerRecord:
-    """Give what a server says of itself, its tools, and what of them can't be sent."""
+    """Return the record of a server: its name, version and protocol, its tools, and their malformed parts."""
     return ServerRecord(
         name=server.name,
         version=server.version,
@@ -398,19 +416,19 @@ def described(server: ServerSession) -> ServerRecord:
 
 
 def repeated(method: str, cursor: str | None) -> str:
-    """Describe a list whose pages would never end, because the server sends a cursor that it has sent before."""
+    """Describe an endless list: the server sent a cursor that it had sent before."""
     return f"the server's {method} repeats the cursor {str(cursor)[:_CURSOR]!r}, so the list ends there"
 
 
 def problem_of(error: MCPError) -> str:
-    """Name the problem with a request that was answered with an error."""
+    """Return the `problem` of a request that was answered with an error."""
     if error.code == INVALID_ANSWER:
         return "invalid answer"
     return "json-rpc error" if error.code == MALFORMED_ERROR else f"json-rpc error {error.code}"
 
 
 def first_problem(error: ValidationError) -> str:
-    """Say the first thing that is wrong with what a server sent, and where."""
+    """Describe the first validation error in a server's message, with the path of the field."""
     detail = error.errors(include_url=False)[0]
     path = ".".join(str(step) for step in detail["loc"])
     return f"{path}: {detail['msg']}" if path else detail["msg"]

@@ -1,4 +1,4 @@
-"""What a server must be asked for before it tells it: log messages, and that its tools have changed."""
+"""Subscribe to the notifications that a server sends only on request: log messages and changes of its tools."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 async def set_log_level(client: Client, level: str | None) -> None:
-    """Ask an older server for log messages from a level on (MCP, "Logging"); a newer one hears it with each request.
+    """Set the lowest level of log messages on an older server (MCP, "Logging"). Newer ones get it with each request.
 
-    One that refuses sends what it likes.
+    A server that refuses is left at its own level.
     """
     if level is None or client.protocol_version in MODERN_PROTOCOL_VERSIONS or not client.server_capabilities.logging:
         return
@@ -30,9 +30,9 @@ async def set_log_level(client: Client, level: str | None) -> None:
 
 @asynccontextmanager
 async def subscribe_tool_changes(client: Client, desk: ClientCallbacks) -> AsyncIterator[None]:
-    """Hear of changed tools as long as the context lasts: a newer server tells only those who listen.
+    """Subscribe to changes of a server's tools during the context.
 
-    (MCP 2026-07-28, `subscriptions/listen`.) Older ones tell without being asked.
+    Newer servers notify only subscribers (MCP 2026-07-28, `subscriptions/listen`). Older ones notify every client.
     """
     tools = client.server_capabilities.tools
     if client.protocol_version not in MODERN_PROTOCOL_VERSIONS or not (tools and tools.list_changed):
@@ -48,7 +48,7 @@ async def subscribe_tool_changes(client: Client, desk: ClientCallbacks) -> Async
 
 
 async def _listen(client: Client, desk: ClientCallbacks) -> None:
-    """Listen until the server ends it: whoever loses the stream hears no more, and nothing else is lost."""
+    """Listen until the stream ends. If it is lost, later changes go unnoticed, and nothing else fails."""
     with suppress(MCPError, SubscriptionLost, RuntimeError):
         async with client.listen(tools_list_changed=True) as changes:
             async for _ in changes:

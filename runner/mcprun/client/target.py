@@ -1,4 +1,4 @@
-"""What a run connects to: a command to start, a URL, or a server in this process. Starts nothing."""
+"""Targets that a run connects to: a command, a URL, or a server in this process. Starts nothing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ from mcprun.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class StdioTarget:
-    """A command to start; the server speaks on its stdin and stdout. `env` comes on top of a bare environment.
+    """A command that starts a server, which communicates over stdin and stdout.
 
-    `label` is what the user called it: what a configuration puts into it may be secret. A relative `command` is seen
-    from `cwd`, and that from here. `warnings` name what a configuration asks for and does not get.
+    Args:
+        label: The server as the user wrote it. Shown instead of the command, which may hold a configuration's secrets.
+        command: The program. A relative path is relative to `cwd`.
+        args: Its arguments.
+        env: Variables to add to a minimal environment.
+        cwd: The folder to start it in, relative to the working folder of mcprun.
+        warnings: Settings of a configuration that mcprun does not honour, one line each.
     """
 
     label: str
@@ -40,7 +45,7 @@ class StdioTarget:
 class HttpTarget:
     """A server at a URL, which mcprun does not start.
 
-    `client` gets tokens for it without a person; `registered` is the client that a person logs in by, if its
+    `client` gets tokens without a person logging in. `registered` is the client for a person's login, if the server's
     configuration names one. `warnings` are as in `StdioTarget`.
     """
 
@@ -52,7 +57,7 @@ class HttpTarget:
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Give the URL without what may be secret in it."""
+        """Return the URL without the parts that may be secret."""
         return without_secrets(self.url)
 
 
@@ -63,7 +68,7 @@ class InProcessTarget:
     server: Any
 
     def __str__(self) -> str:
-        """Give the server's own name."""
+        """Return the server's own name, with a note that it is in this process."""
         return f"{self.server.name} (in this process)"
 
 
@@ -71,12 +76,12 @@ Target = StdioTarget | HttpTarget | InProcessTarget
 
 
 def warnings_of(target: Target) -> tuple[str, ...]:
-    """Return what a configuration asks for and does not get; one line each."""
+    """Return a warning for each setting of a target's configuration that mcprun does not honour, one line each."""
     return () if isinstance(target, InProcessTarget) else target.warnings
 
 
 def secrets_of(target: Target) -> list[str]:
-    """Give what must not be seen of a target: the values of its environment, or of its headers and its URL."""
+    """Return the values of a target to redact: from its environment, or its headers, URL and OAuth clients."""
     if isinstance(target, InProcessTarget):
         return []
     if isinstance(target, StdioTarget):
@@ -88,14 +93,14 @@ def secrets_of(target: Target) -> list[str]:
 
 
 def brings_authorization(target: HttpTarget) -> bool:
-    """Tell whether a target shows the server something by itself: a header, or a user and password in its URL."""
+    """Return whether a target has its own credentials: an Authorization header, or a user and password in its URL."""
     return "authorization" in {name.lower() for name in target.headers} or "@" in urlsplit(target.url).netloc
 
 
 def authorized(target: Target, *, token: str | None, client: OAuthClient | None) -> Target:
-    """Have a server at a URL shown a token, or one that a client gets.
+    """Return a target with a bearer token, or with a client that gets tokens. With neither, return it unchanged.
 
-    Raises `UsageError` for a server that is started, and where both are given, or a header besides.
+    Raises `UsageError` if the target is not a URL, if both are given, or if it has its own credentials.
     """
     if token is None and client is None:
         return target
@@ -109,9 +114,10 @@ def authorized(target: Target, *, token: str | None, client: OAuthClient | None)
 
 
 def started_otherwise(target: Target, *, python: str | None, cwd: str | None) -> Target:
-    """Have a server started by another Python, or in another folder; its own file is seen from here all the same.
+    """Return a target that is started by another Python or in another folder.
 
-    So is the Python. Raises `UsageError` where the one or the other means nothing, or there is no such Python.
+    The paths of the server's file and of the Python stay relative to the working folder of mcprun. Raises `UsageError`
+    if an option does not apply to the target, or if there is no such Python.
     """
     if python is None and cwd is None:
         return target
@@ -131,7 +137,7 @@ def started_otherwise(target: Target, *, python: str | None, cwd: str | None) ->
 
 
 def variables_of(file: str) -> dict[str, str]:
-    """Read a file of variables, as `.env` is written. Raises `UsageError` for one that can't be read."""
+    """Return the variables in a file in `.env` format. Raises `UsageError` if it can't be read."""
     from dotenv import dotenv_values
 
     try:
@@ -146,9 +152,9 @@ def variables_of(file: str) -> dict[str, str]:
 
 
 def with_more(target: Target, *, env: Mapping[str, str], headers: Mapping[str, str]) -> Target:
-    """Give a target more variables in its environment, or more headers; they come before its own.
+    """Return a target with more environment variables or headers, which override its own.
 
-    Raises `UsageError` where the one or the other means nothing.
+    Raises `UsageError` if they do not apply to the target.
     """
     if isinstance(target, InProcessTarget):
         if env or headers:
@@ -164,7 +170,7 @@ def with_more(target: Target, *, env: Mapping[str, str], headers: Mapping[str, s
 
 
 def http_target(url: str, where: str, headers: Mapping[str, str] | None = None, *, sse: bool = False) -> HttpTarget:
-    """Return the target for a URL. Raises `UsageError`, which names the URL by `where`, if it is not http or https."""
+    """Return the target for a URL. Raises `UsageError`, which names it by `where`, unless it is http(s) with a host."""
     try:
         is_whole = urlsplit(url).hostname is not None
     except ValueError:
@@ -175,10 +181,10 @@ def http_target(url: str, where: str, headers: Mapping[str, str] | None = None, 
 
 
 def from_here(command: str) -> str:
-    """Return a command that names the same file in every folder; one without a folder is left to PATH."""
+    """Return a command with its path made absolute. A bare name, which is looked up in PATH, is returned unchanged."""
     return str(Path(command).absolute()) if has_folder(command) else command
 
 
 def has_folder(command: str) -> bool:
-    """Return whether a command names a folder, and so is not looked for in PATH."""
+    """Return whether a command contains a folder, so that it is not looked up in PATH."""
     return os.sep in command or bool(os.altsep and os.altsep in command)

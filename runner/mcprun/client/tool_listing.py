@@ -1,4 +1,4 @@
-"""A server's tools, page by page, when it is connected and again when it says that they have changed."""
+"""List a server's tools, all pages: on connecting, and again when the server reports that they have changed."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _FAILURES = (RunError, MCPError, TimeoutError, anyio.BrokenResourceError, anyio.
 
 @dataclass(frozen=True, slots=True)
 class ListedTools:
-    """The tools of `tools/list` in wire form, and the malformed entries of that list."""
+    """The tools of `tools/list` in wire form, and the malformed items of that list."""
 
     tools: list[JsonObject] = field(default_factory=list)
     malformed: list[Malformed] = field(default_factory=list)
 
     def finite(self, desk: ClientCallbacks) -> ListedTools:
-        """Return the tools with NaN and infinite numbers as text; `desk` warns of them."""
+        """Return the list with NaN, infinite numbers and long integers replaced in its tools. `desk` warns of them."""
         return replace(self, tools=desk.finite(self.tools, "tools/list"))
 
 
 async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools:
-    """Read all pages of `tools/list`. A repeated cursor ends the list, with a warning.
+    """Return the tools on all pages of `tools/list`. A repeated cursor ends the list, with a warning.
 
-    Raises `RunError` (`bad_tools`) if there is no list, or no end of it.
+    Raises `RunError` (`bad_tools`) if a page is invalid, or if there are more than `MAX_TOOL_PAGES`.
     """
     found = ListedTools()
     if client.server_capabilities.tools is None:
@@ -68,7 +68,7 @@ async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools
 
 
 def _malformed(page: Page | None, kept: set[str]) -> list[Malformed]:
-    """Return the malformed entries of a page. `kept` names the tools that the SDK accepted."""
+    """Return the malformed items of a page. `kept` holds the names of the tools that the SDK accepted."""
     if page is None:
         return []
     dropped = dict.fromkeys(tool["name"] for tool in page.items if tool["name"] not in kept)
@@ -77,9 +77,9 @@ def _malformed(page: Page | None, kept: set[str]) -> list[Malformed]:
 
 
 async def relisted(client: Client, server: ServerSession, seconds: float, emit: Emit) -> ToolSet | None:
-    """List the tools of a server again, within so many seconds, and tell what has changed.
+    """List the tools of a server again within `seconds`, emit what has changed, and return them.
 
-    Gives nothing where that can't be done, which is told as well: a server that is gone will be met by the next call.
+    If they can't be listed, emit a warning and return None. If the server is gone, the next call fails.
     """
     try:
         server.desk.list_clock = Deadline(seconds, server.most_seconds)
@@ -92,10 +92,10 @@ async def relisted(client: Client, server: ServerSession, seconds: float, emit: 
         )
         return None
     tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
-    told = changes(server.tools.listed, tools.listed)
-    emit(ToolsChanged(server=server.number, changes=told or "none"))
-    if told:
-        emit(WarningEvent(message=f"the server has changed its tools, for the queries that begin now: {told}"))
+    diff = changes(server.tools.listed, tools.listed)
+    emit(ToolsChanged(server=server.number, changes=diff or "none"))
+    if diff:
+        emit(WarningEvent(message=f"the server has changed its tools, for the queries that begin now: {diff}"))
     for warning in tools.warnings:
         if warning not in server.tools.warnings:
             emit(WarningEvent(message=warning))

@@ -1,7 +1,7 @@
-"""The messages of one connection, on their way between a transport and the SDK's session.
+"""Track the messages of one connection between a transport and the SDK's session.
 
-Each answer is matched with the request that it is for, also where its id does not say so. The probe for newer protocols
-has a time limit of its own. A server that floods its client leaves the event loop time for everything else.
+Each response is matched with its request, even if its id is missing or has the wrong type. The probe for newer
+protocols has its own time limit. A server that floods its client can't starve the event loop.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from mcprun._util.tasks import retrieve
 from mcprun.client.transports.framing import error_text, read_message, unreadable
 
 PROBE = "server/discover"
-"""The request that finds out whether a server speaks a newer protocol (MCP 2026-07-28, "Discovery")."""
+"""The request that probes whether a server speaks a newer protocol (MCP 2026-07-28, "Discovery")."""
 
 _NEGOTIATION = frozenset({PROBE, "initialize"})
 _LIST, _LISTEN = "tools/list", "subscriptions/listen"
 _CANCELLED = "notifications/cancelled"
 
 _CANCELLATION_SECONDS = 0.25
-"""How long a request that was given up waits until its cancellation is sent: a server may not read any more."""
+"""Longest wait for the notification that cancels a request to be sent. The server may no longer read."""
 
 _TURN = 32
-"""Messages that are taken before the event loop gets to its timers and to other tasks."""
+"""Messages read in a row before other tasks and timers of the event loop run."""
 
 _MOST_UNANSWERED = 500
-"""Requests of a server that are being answered at once; it is not read any further until some have been."""
+"""Maximum unanswered requests from a server. Reading pauses until some have been answered."""
 
 _SHOWN = 1000
-"""Characters of a message that are repeated in a warning."""
+"""Maximum characters of a message quoted in a warning."""
 
 
 class Traffic:
     """The requests in flight on one connection, in both directions.
 
-    `last_error` is the server's last message, if that was a JSON-RPC error.
+    `last_error` is the error of the server's last message, if that was a JSON-RPC error.
 
     Args:
-        most: The longest message that is taken, in bytes.
-        probe_s: The time limit of the probe for newer protocols; None leaves it to the SDK.
-        sending: Is called with the method of each request, before it is sent.
-        unprobed: Is called when the probe was not answered in time, with its time limit.
-        progressed: Is called with the progress and the total of a list of tools, each time that the progress increases.
-        stray: Is called with a description of each answer whose id is of no request, and whether it was taken for the
-            answer to the only request that was waiting.
-        gave_up: Is called with the id of each request that is given up, in the context in which it was sent.
-        late: Is called with the id of each such request that is answered all the same.
+        most: Maximum size of a message, in bytes.
+        probe_s: Time limit of the probe for newer protocols, in seconds; None leaves it to the SDK.
+        sending: Called with the method of each request before it is sent.
+        unprobed: Called with the time limit of the probe if it was not answered in time.
+        progressed: Called with the progress and the total of a `tools/list` each time the progress increases.
+        stray: Called for each response whose id matches no request, with a description and whether the response was
+            used for the only pending request.
+        gave_up: Called with the id of each request that is cancelled, in the context in which it was sent.
+        late: Called with the id of each cancelled request that is answered after all.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Traffic:
 
     @asynccontextmanager
     async def watched(self, transport: Any, ended: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
-        """Wrap a transport of the SDK. `ended` is called when the other side ends the connection."""
+        """Wrap an SDK transport and yield its streams. `ended` is called when the connection's read stream ends."""
         try:
             async with transport as (read, write):
                 yield _Incoming(read, self, ended), _Outgoing(write, self)
@@ -103,7 +103,7 @@ class Traffic:
             self._stop_probe()
 
     async def pace(self) -> None:
-        """Let other tasks run from time to time, and wait while too many of the server's requests are unanswered."""
+        """Yield to other tasks every `_TURN` messages, and wait while too many server requests are unanswered."""
         self._unread += 1
         if self._unread >= _TURN:
             self._unread = 0
@@ -113,21 +113,21 @@ class Traffic:
             await self._room.wait()
 
     def begin(self, message: Any) -> None:
-        """Take note of a message that is about to be sent."""
+        """Record a message before it is sent. Add a progress token to `tools/list`."""
         if isinstance(message, JSONRPCRequest):
             key = coerce_request_id(message.id)
             if isinstance(key, int):
                 self._last_id = max(self._last_id, key)
             else:
                 self._issued.add(key)
-            if self._probe_id is not None:  # the SDK has given the probe up
+            if self._probe_id is not None:  # the SDK has given up on the probe
                 self._give_up_probe()
             self._waiting[key] = message.method
             self.is_negotiating = self.is_negotiating and message.method in _NEGOTIATION
             if message.method == PROBE and self._probe_s is not None:
                 self._probe_id = key
                 self._probe_timer = asyncio.get_running_loop().call_later(self._probe_s, self._probe_over.set)
-            if message.method == _LIST:  # the SDK's client asks for no progress of it
+            if message.method == _LIST:  # the SDK's client sends no progress token with it
                 meta = {**((message.params or {}).get("_meta") or {}), "progressToken": message.id}
                 message.params = {**(message.params or {}), "_meta": meta}
                 self._highest = {key: -math.inf}
@@ -139,7 +139,7 @@ class Traffic:
                 self._gave_up(key)
 
     def done(self, message: Any) -> None:
-        """Take note of a message that was sent."""
+        """Record that a message was sent: a response settles the server's request."""
         if isinstance(message, JSONRPCResponse | JSONRPCError):
             self._settle(message.id)
 
@@ -152,11 +152,11 @@ class Traffic:
                 self._stop_probe()
 
     async def probe_over(self) -> None:
-        """Wait until the probe has taken too long."""
+        """Wait until the time limit of the probe has passed."""
         await self._probe_over.wait()
 
     def no_probe(self) -> SessionMessage | None:
-        """Return the error that answers the probe in the server's place; None if it has been answered meanwhile."""
+        """Return a timeout error as the response to the probe; None if the server has answered it meanwhile."""
         request_id = self._probe_id
         if request_id is None:
             return None
@@ -169,7 +169,7 @@ class Traffic:
         self._unprobed(self._probe_s or 0.0)
 
     def received(self, item: SessionMessage | Exception) -> SessionMessage | Exception | None:
-        """Take note of a message that came, and attribute it; return None if it can be for no request."""
+        """Record an incoming message and match it with its request. Return None if it must be dropped."""
         self.last_error = None
         if isinstance(item, ValidationError):
             return self._reread(item)
@@ -192,10 +192,10 @@ class Traffic:
         return item
 
     def _is_for_a_request(self, message: JSONRPCResponse | JSONRPCError) -> bool:
-        """Match an answer with its request.
+        """Match a response with its request, and return whether it has one.
 
-        An answer whose id is of another type than those that were issued, or missing, is given the id of the only
-        request that it can be for. Late and repeated answers keep their id: the SDK drops them.
+        A response whose id is missing or has the wrong type is given the id of the only pending request. Late and
+        repeated responses keep their id, and the SDK drops them.
         """
         key = None if message.id is None else coerce_request_id(message.id)
         if key not in self._waiting and not self._was_issued(key):
@@ -210,7 +210,7 @@ class Traffic:
         if key == self._probe_id:
             self._stop_probe()
         if key is not None:
-            message.id = key  # as the request has it, where the server sent it as text
+            message.id = key  # the id as sent, where the server returned it as text
             self._waiting.pop(key, None)
             if key in self._given_up:
                 self._given_up.remove(key)
@@ -230,7 +230,7 @@ class Traffic:
         return 0 < key <= self._last_id if isinstance(key, int) else key in self._issued
 
     def _reread(self, error: ValidationError) -> SessionMessage | None:
-        """Read a message once more that a transport of the SDK could not: it sends on its error in its place."""
+        """Parse a message again that an SDK transport rejected. The transport passes on its `error` instead."""
         detail = error.errors(include_url=False)
         values = (one["input"] for one in detail if one["type"] == "missing" and isinstance(one["input"], dict))
         value = next(values, detail[0]["input"])
@@ -249,7 +249,7 @@ class Traffic:
             self._room.set()
 
     def _stop_probe(self) -> None:
-        """Forget the probe: its answer, if one still comes, is late and may be for nothing else."""
+        """Forget the probe, so that a late response to it is not matched with any other request."""
         if self._probe_timer:
             self._probe_timer.cancel()
             self._probe_timer = None
@@ -260,7 +260,7 @@ class Traffic:
 
 
 class _Stream:
-    """A stream of a transport, as the SDK's session sees it."""
+    """A transport's stream, wrapped for the SDK's session."""
 
     def __init__(self, inner: Any, traffic: Traffic) -> None:
         self._inner = inner
@@ -291,14 +291,14 @@ class _Incoming(_Stream):
             await self._traffic.pace()
             try:
                 item = await self._taken()
-            except BaseException:  # its end, a fault of the transport, or the end of the task that reads
+            except BaseException:  # end of stream, a transport error, or cancellation of the reading task
                 self._ended()
                 raise
             if (message := self._traffic.received(item)) is not None:
                 return message
 
     async def _taken(self) -> Any:
-        """Take the next message. While a protocol is negotiated, an error may come in place of the probe's answer."""
+        """Return the next message. During negotiation, that may be a timeout error in place of the probe's response."""
         if not self._next and not self._traffic.is_negotiating:
             return await self._inner.__anext__()
         if not self._next:
@@ -341,7 +341,7 @@ class _Outgoing(_Stream):
         self._traffic.done(item.message)
 
     async def _send_cancellation(self, item: SessionMessage) -> None:
-        """Send it, and go on without waiting if it is held up: the request that it gives up is out of time."""
+        """Send a cancellation, without waiting long if it is blocked: the cancelled request is out of time."""
         sending = asyncio.create_task(self._inner.send(item))
         sending.add_done_callback(retrieve)
         self._late.add(sending)
@@ -355,7 +355,7 @@ class _Outgoing(_Stream):
 
 
 def _described(message: JSONRPCResponse | JSONRPCError, waiting: int) -> str:
-    """Describe an answer that cannot be attributed, with the server's own words."""
+    """Describe a response that matches no request, with the server's own text."""
     what = "an error" if isinstance(message, JSONRPCError) else "a result"
     which = "without an id" if message.id is None else f"whose id ({json.dumps(message.id)[:40]}) is of no request"
     text = error_text(message.error) if isinstance(message, JSONRPCError) else json.dumps(message.result, default=str)
