@@ -1,4 +1,4 @@
-"""One query, tried until it is done: the deadline around the loop, again when the server died, and the verdict."""
+"""Execute a query: run the tool loop within a deadline, retry if the server died, and compute the verdict."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from mcprun.runs.records import Check, ErrorInfo, Transcript, Usage, Verdict
 from mcprun.tools.format import ValueFormatter
 
 MAX_ATTEMPTS = 3
-"""How often a query may be there when its server dies: once in company, then alone, and once more for bad luck."""
+"""Attempts at a query whose server dies: one on a shared server, one alone, and one more in case of a coincidence."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryExecutor:
-    """What the tries at all queries of a run share."""
+    """Runs queries. Holds what all attempts of a run share."""
 
     loop: ToolLoop
     judge: Judge | None
@@ -39,11 +39,11 @@ class QueryExecutor:
     ending: RunStop
 
     async def run(self, query: Query, repeat: int = 1) -> Transcript:
-        """Try a query until it is done, and judge the last try.
+        """Run a query and return the transcript of its last attempt.
 
-        A query whose server died is tried again, alone with its server: a poisonous one takes nobody with it
-        then. Always gives a whole transcript: with what was said so far and an error, where the query could not
-        be completed. It is `skipped` where the run ended first; an error that no query is spared ends the run.
+        A query whose server died is retried alone on a server, so that a query which kills servers does not affect
+        others. A query that could not be completed has the conversation so far in its transcript, and an error. It is
+        `skipped` if the run ended first. An error that affects every query ends the run.
         """
         number = 1
         while True:
@@ -57,7 +57,7 @@ class QueryExecutor:
     async def _attempt(
         self, query: Query, where: AttemptRef, conversation: Conversation
     ) -> QueryError | RunError | None:
-        """Try once, and emit an event. Return the error, which is not raised."""
+        """Make one attempt and emit `AttemptEnd`. Return its error, or `None`; nothing is raised."""
         deadline, time = Deadline(query.timeout or self.loop.limits.query_seconds), asyncio.get_running_loop().time
         started = time()
         error = await self._converse(query, where, conversation, deadline)
@@ -78,11 +78,11 @@ class QueryExecutor:
     async def _converse(
         self, query: Query, where: AttemptRef, conversation: Conversation, deadline: Deadline
     ) -> QueryError | RunError | None:
-        """Run the loop. Give what kept it from its end: the query's own trouble, or the run's."""
+        """Run the tool loop, the judge and the checks. Return a `QueryError`, a `RunError`, or `None` on success."""
         try:
             async with AsyncExitStack() as stack:
                 with conversation.waiting_for("a server"):
-                    alone = where.attempt > 1 or self._needs_it_alone(query, where)
+                    alone = where.attempt > 1 or self._needs_exclusive_server(query, where)
                     server = await stack.enter_async_context(self.servers.lease(alone=alone, where=where))
                 async with deadline:
                     await self.loop.converse(query, server, where, conversation, deadline)
@@ -97,29 +97,29 @@ class QueryExecutor:
             message = f"not done within {deadline.seconds:g} s; waiting for {conversation.pending}"
             return QueryError(ErrorKind.QUERY_TIMEOUT, message)
         except RunError as error:
-            # What is paid for may still be used: with a spent budget, the others go on up to their next request.
+            # Replies already paid for are used: once the budget is spent, other queries run until their next request.
             (self.ending.stop if error.kind is ErrorKind.BUDGET else self.ending.end)(error)
             return error
         except asyncio.CancelledError:
             if not self.ending.reason:
                 raise
-            return _cut(self.ending.reason, conversation)
-        except Exception as error:  # noqa: BLE001  a fault in one query must not take the others with it
+            return _interrupted(self.ending.reason, conversation)
+        except Exception as error:  # noqa: BLE001  a fault in one query must not affect the others
             return self.fault("a fault of mcprun itself", error, where)
         return None
 
-    def _needs_it_alone(self, query: Query, where: AttemptRef) -> bool:
-        """Tell whether a query has answers of its own for a server that does not say which query it asks."""
+    def _needs_exclusive_server(self, query: Query, where: AttemptRef) -> bool:
+        """Return whether a query has its own answers and a shared server's requests could not be attributed to it."""
         return not self.servers.tells_whose and self.loop.answers.are_own(query, where)
 
     async def _grade(self, query: Query, where: AttemptRef, conversation: Conversation, deadline: Deadline) -> None:
-        """Have an answer graded. One that was cut short is none, and fails for that."""
+        """Grade a conversation by its query's rubrics. One that did not end by itself fails without being graded."""
         if self.judge and query.expect.judge and conversation.stop in ENDED:
             with conversation.waiting_for("the judge"):
                 conversation.judged += await self.judge.grade(GradingRequest(query, where, conversation, deadline))
 
     async def _check(self, query: Query, where: AttemptRef, conversation: Conversation, seconds: float) -> None:
-        """Set the checks of a conversation. Raises `QueryError` if checking takes too long or fails."""
+        """Evaluate the checks and store them in `conversation`. Raises `QueryError` if that times out or fails."""
         try:
             with conversation.waiting_for("the checks"):
                 conversation.checks = await evaluated(lambda: self.checks(query, conversation, seconds))
@@ -129,12 +129,12 @@ class QueryExecutor:
             raise self.fault("the conversation could not be judged", error, where) from error
 
     def checks(self, query: Query, conversation: Conversation, seconds: float) -> list[Check]:
-        """Check a conversation against the query's expectations.
+        """Evaluate the query's `expect` on a conversation and return its checks.
 
-        `seconds` is the time of the conversation that the deadline counts: without the judge, and without waiting for a
-        rate limit or a server. Raises `EvaluationError` if a pattern or schema runs out of time.
+        `seconds` is the duration of the conversation as the deadline counts it: without the judge, and without waiting
+        for a rate limit or a server. Raises `EvaluationError` if a pattern or schema runs out of time.
         """
-        usage = _total(conversation)
+        usage = _total_usage(conversation)
         outcome = Outcome(
             stop=conversation.stop,
             calls=conversation.calls,
@@ -155,7 +155,7 @@ class QueryExecutor:
         conversation: Conversation,
         error: QueryError | RunError | None,
     ) -> Transcript:
-        """Return the transcript of a conversation that was checked, or that ended in an `error`."""
+        """Return the transcript of a conversation that was checked, or that ended with `error`."""
         checks: list[Check] = []
         if not error:
             checks = [*conversation.checks, *conversation.judged]
@@ -163,8 +163,8 @@ class QueryExecutor:
                 checks.append(Check(check="server", passed=False, message="; ".join(conversation.malformed)))
             if conversation.unmet:
                 checks.append(Check(check="asked", passed=False, message="; ".join(conversation.unmet)))
-            if self.fail_diverged and (told := conversation.diverged.values()):
-                checks.append(Check(check="diverged", passed=False, message="; ".join(told)))
+            if self.fail_diverged and (divergences := conversation.diverged.values()):
+                checks.append(Check(check="diverged", passed=False, message="; ".join(divergences)))
         return Transcript(
             id=query.id,
             repeat=repeat,
@@ -181,7 +181,7 @@ class QueryExecutor:
             checks=checks,
             turns=conversation.turns,
             attempts=attempts,
-            usage=_total(conversation),
+            usage=_total_usage(conversation),
             error=ErrorInfo(kind=error.kind, message=str(error)) if error else None,
         )
 
@@ -192,8 +192,8 @@ class QueryExecutor:
         return QueryError(ErrorKind.FAULT, message)
 
 
-def _cut(reason: RunError, conversation: Conversation) -> RunError:
-    """Say that the end of the run took a query, and what it was at."""
+def _interrupted(reason: RunError, conversation: Conversation) -> RunError:
+    """Return the error of a query that the end of the run interrupted. It names the pending operation."""
     kind = reason.kind if reason.kind is ErrorKind.RUN_TIMEOUT else ErrorKind.CANCELLED
     return RunError(kind, f"the run ended first: {reason}; waiting for {conversation.pending}")
 
@@ -204,7 +204,7 @@ def _verdict(checks: list[Check], error: QueryError | RunError | None) -> Verdic
     return Verdict.PASSED if all(check.passed for check in checks) else Verdict.FAILED
 
 
-def _total(conversation: Conversation) -> Usage | None:
-    usages = [*(turn.usage for turn in conversation.turns), *(asked.usage for asked in conversation.asked)]
-    told = [usage for usage in usages if usage]
-    return sum(told[1:], start=told[0]) if told else None
+def _total_usage(conversation: Conversation) -> Usage | None:
+    usages = [*(turn.usage for turn in conversation.turns), *(request.usage for request in conversation.asked)]
+    reported = [usage for usage in usages if usage]
+    return sum(reported[1:], start=reported[0]) if reported else None

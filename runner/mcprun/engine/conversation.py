@@ -1,4 +1,4 @@
-"""A conversation as far as it has come: what the loop fills, and whoever called the loop still holds."""
+"""The state of a conversation. The tool loop fills it, and its caller keeps it if the loop is cancelled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mcprun.runs.records import Asked, Call, Check, Given, Turn
 
 @dataclass(frozen=True, slots=True)
 class PendingTurn:
-    """A turn whose calls are not all answered yet: the calls in order, and the answers so far by their numbers."""
+    """A turn whose calls are in flight: the calls in order, and the results so far by the number of the call."""
 
     calls: tuple[ToolCall, ...]
     answers: dict[int, ToolResult] = field(default_factory=dict)
@@ -24,18 +24,25 @@ class PendingTurn:
 
 @dataclass(slots=True)
 class Conversation:
-    """What has been said, in the shape of the Messages API, and what it led to.
+    """The messages of a conversation, in the format of the Messages API, and everything derived from them.
 
-    `stop` is the model's last stop reason, `max_turns`, `max_calls` or `diverged`. `divergences` says, by the number of
-    a call, how it differs from the one that is played back; `checks` are those of the
-    query's expectations, `judged` those of the judge, if there was one.
-    `under_way` is the turn whose calls are being made, or were when the conversation was cut short.
-    `given` counts the messages that the server's own prompt or resources made, and `given_divergence` says how they
-    differ from those that are played back.
-    `unlisted` are the numbers of the calls of tools that the server does not list, `denied` of those that may not be
-    used.
-    `asked` is what the server asked, `unmet` says which of it the query's own answers should have answered.
-    `malformed` says what of the server's own prompt or resources could not be read.
+    Attributes:
+        model: The model that sent the last turn.
+        messages: The messages so far.
+        calls: The answered calls, in order.
+        turns: The turns of the model, in order.
+        stop: The model's last stop reason, `max_turns`, `max_calls` or `diverged`.
+        divergences: How calls differ from the recording, by the number of the call.
+        unlisted: The numbers of calls of tools that the server does not list.
+        denied: The numbers of calls of tools that may not be used.
+        given: How many messages came from the server's prompt or resources.
+        given_divergence: How these differ from the recording; empty if they do not.
+        checks: The checks of the query's `expect`.
+        judged: The checks of the judge, if there was one.
+        under_way: The turn whose calls are in flight, or were when the conversation was cancelled.
+        asked: The requests of the server, with their answers.
+        unmet: Requests of the server that the query's own answers should have answered and did not, in words.
+        malformed: The parts of the server's prompt or resources that could not be read, in words.
     """
 
     model: str
@@ -65,25 +72,25 @@ class Conversation:
 
     @property
     def diverged(self) -> dict[str, str]:
-        """What brought something else than was recorded, and how it differs, in order: `call 2`, `the server's …`."""
+        """How the conversation differs from the recording, by what differs, in order: `call 2`, `the server's …`."""
         given = {"the server's prompt or resource": self.given_divergence} if self.given_divergence else {}
         return given | {f"call {number}": self.divergences[number] for number in sorted(self.divergences)}
 
     @property
     def pending(self) -> str:
-        """What is being waited for, and for how long: `add, call 2 (for 3.2 s)`."""
+        """The operations in progress, with their times: `add, call 2 (for 3.2 s)`. Empty if there are none."""
         now = time.monotonic()
         return ", ".join(f"{what} (for {now - since:.1f} s)" for what, since in self._pending.items())
 
     @contextmanager
     def waiting_for(self, what: str) -> Iterator[None]:
-        """Note that something is waited for; what never came is still pending when the context ends with an error."""
+        """Mark an operation as pending within the context. It stays pending if the context exits with an error."""
         self._pending[what] = time.monotonic()
         yield
         del self._pending[what]
 
     def add(self, reply: ModelReply) -> None:
-        """Take the model's next turn."""
+        """Append the model's next turn."""
         self.model = reply.model
         self.messages.append({"role": "assistant", "content": reply.content})
         self.turns.append(Turn(stop_reason=reply.stop_reason, usage=reply.usage))

@@ -1,4 +1,4 @@
-"""Grading a conversation by a rubric (`expect.judge`): a model is asked, or what it said when the run was recorded."""
+"""Grade a conversation by its rubrics (`expect.judge`), with a model or from a recording."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from mcprun.tools.format import ValueFormatter
 from mcprun.tools.toolset import ToolSet
 
 _TRIES = 2
-"""A model that answers with something else is asked once more."""
+"""Requests for one verdict: a judge whose answer is not a verdict is asked once more."""
 
 
 @dataclass(frozen=True, slots=True)
 class GradingRequest:
-    """A conversation to be graded, which try at which query it was, and the time that is left for it."""
+    """A conversation to grade, the attempt it belongs to, and the deadline of that attempt."""
 
     query: Query
     where: AttemptRef
@@ -41,24 +41,24 @@ class GradingRequest:
 
     @property
     def rubrics(self) -> Sequence[str]:
-        """What it is graded by."""
+        """The rubrics of the query, in order."""
         return self.query.expect.judge or ()
 
 
 class Judge(Protocol):
-    """Somebody who grades."""
+    """Grades conversations."""
 
     async def grade(self, exam: GradingRequest) -> list[Check]:
-        """Grade a conversation that has ended by each rubric of its query; a `Check` each, in their order.
+        """Grade an ended conversation by the rubrics of its query, and return one `Check` per rubric, in their order.
 
-        Raises `QueryError` when it can't be graded, `RunError` when none could be.
+        Raises `QueryError` if this conversation can't be graded, `RunError` if none could be.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ModelJudge:
-    """Asks a model, by its API name; `emit` is told of each request."""
+    """Grades with a model. `name` is its API name. `emit` receives a `JudgeCall` for each request."""
 
     model: Model
     name: str
@@ -67,7 +67,7 @@ class ModelJudge:
     emit: Emit
 
     async def grade(self, exam: GradingRequest) -> list[Check]:
-        """Ask once for each rubric; see `Judge.grade`."""
+        """Ask the model about each rubric in turn; see `Judge.grade`."""
         return [await self._check(exam, rubric) for rubric in exam.rubrics]
 
     async def _check(self, exam: GradingRequest, rubric: str) -> Check:
@@ -118,15 +118,15 @@ class ModelJudge:
 
 @dataclass(frozen=True, slots=True)
 class RecordedJudge:
-    """Says what was said of the same conversation when it was recorded: a replay asks nobody."""
+    """Grades with the checks that the recording has for the same conversation, without a model."""
 
     recording: ReplayModel
 
     async def grade(self, exam: GradingRequest) -> list[Check]:
-        """Find each rubric's check.
+        """Return the recorded check of each rubric.
 
-        Raises `QueryError` (`not_recorded`) for a rubric that was not graded then, and for a conversation that has
-        diverged: of that one, nobody has judged anything.
+        Raises `QueryError` (`not_recorded`) for a rubric that was not graded in the recording. Also raises it for a
+        conversation that diverged, since the recorded checks are those of a different one.
         """
         if where := next(iter(exam.conversation.diverged), None):
             message = f"{where} brought something else than what was judged: --judge-model MODEL asks anew"
@@ -152,15 +152,22 @@ async def open_judge(
     *,
     access: Access,
 ) -> AsyncIterator[Judge | None]:
-    """Make the judge of a run, if it has one. `model` is the run's own: another Claude is asked by the same client.
+    """Open the judge of a run and yield it, or `None` if the run has none. Close it when the context exits.
 
-    What it takes is taken of the run's `budget`. A `throttle` is one that others obey as well. `access` judges refusals
-    of its credentials.
+    Args:
+        choice: The judge's model, if there is a judge.
+        model: The run's own model. A judge from the same provider uses the same client.
+        limits: The limits of the run.
+        emit: Receives the events.
+        show: Formats values in messages.
+        budget: The budget of the run, which pays for the judge too.
+        throttle: A rate limiter to share with other requests. By default, the judge makes its own.
+        access: Decides what a refusal of the judge's credentials means.
     """
     if choice is None:
         yield None
     elif choice.record.kind == "replay":
-        assert isinstance(model, ReplayModel)  # noqa: S101  `choose_judge` has seen to it
+        assert isinstance(model, ReplayModel)  # noqa: S101  checked by `choose_judge`
         yield RecordedJudge(model)
     elif choice.shares_client:
         yield ModelJudge(model, choice.api_name, limits.max_tokens, show, emit)

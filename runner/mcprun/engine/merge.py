@@ -1,4 +1,4 @@
-"""Makes one run of its shards, as if one machine had run all queries (`mcprun merge`)."""
+"""Merge the runs of all shards into one run, as if one machine had run all queries (`mcprun merge`)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from mcprun.runs.records import PromptsRecord, RunRecord
 from mcprun.runs.run import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
 from mcprun.runs.totals import RunTotals
 
-_OWN = ("shard", "out")
-"""Arguments that are of a shard, and not of the whole."""
+_SHARD_ARGUMENTS = ("shard", "out")
+"""Arguments that apply to a shard and not to the merged run."""
 
-_UNDONE = f"{TRANSCRIPTS}.new"
-"""Where transcripts stand until all is written: what a full disk leaves is in nobody's way."""
+_STAGED_TRANSCRIPTS = f"{TRANSCRIPTS}.new"
+"""The name of the transcripts until all files are written. If writing fails, no `transcripts.jsonl` is left behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One shard that was run, and the digests of its queries by their ids."""
+    """A run of one shard, with the digests of its queries by id."""
 
     shard: Shard
     run: Run
@@ -38,11 +38,14 @@ class _Part:
 
 
 def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
-    """Write a run that holds what the runs of all shards hold, to a new folder or to `out`; give it.
+    """Write the merged run of all shards to `out`, or to a new directory, and return it.
 
-    Its transcripts are the bytes that one run of all queries would have written. The trace is in order of time, and
-    servers are numbered through. With `partial`, shards may be missing or unfinished: then it counts as interrupted,
-    and can be resumed. Raises `UsageError` for what are not the shards of one run, and where nothing can be written.
+    Its transcripts are byte for byte those of a single run of all queries. Trace events are in order of time, and the
+    servers of all shards are numbered consecutively. With `partial`, shards may be missing or unfinished. The merged
+    run is `interrupted` then, and can be resumed.
+
+    Raises:
+        UsageError: The runs are not the shards of one run, or the merged run can't be written.
     """
     parts = _parts(runs, partial=partial)
     first = parts[0].run.record
@@ -56,9 +59,9 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
         write_file(path / QUERIES, "".join(lines).encode())
         if parts[0].run.prompts.exists():
             shutil.copyfile(parts[0].run.prompts, path / PROMPTS)
-        written = staged(path / RUN, indented(record.line()))
-        (path / _UNDONE).replace(path / TRANSCRIPTS)
-        written.replace(path / RUN)  # the last, since it is what makes the folder a run
+        staged_record = staged(path / RUN, indented(record.line()))
+        (path / _STAGED_TRANSCRIPTS).replace(path / TRANSCRIPTS)
+        staged_record.replace(path / RUN)  # last, since a directory is a run once it holds run.json
         mark_latest(path)
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror or error}") from None
@@ -66,27 +69,27 @@ def merge(runs: Sequence[Run], out: str | None, *, partial: bool) -> Run:
 
 
 def _parts(runs: Sequence[Run], *, partial: bool) -> list[_Part]:
-    """Bring the shards into their order, and see that they are those of one run. Raises `UsageError`."""
-    found: dict[int, _Part] = {}
+    """Return the shards in order of their number. Raises `UsageError` unless they are shards of one run."""
+    by_number: dict[int, _Part] = {}
     for run in runs:
         if run.record.prompts.shard is None:
             raise UsageError(f"{run.path} is no shard: batch makes one with --shard I/N")
         shard = Shard.parse(run.record.prompts.shard)
-        if shard.number in found:
-            raise UsageError(f"{found[shard.number].run.path} and {run.path} are both shard {shard}")
-        found[shard.number] = _Part(shard, run, run.digests)
-    parts = [found[number] for number in sorted(found)]
+        if shard.number in by_number:
+            raise UsageError(f"{by_number[shard.number].run.path} and {run.path} are both shard {shard}")
+        by_number[shard.number] = _Part(shard, run, run.digests)
+    parts = [by_number[number] for number in sorted(by_number)]
     first, *others = parts
     for other in others:
         if differs := _difference(first, other):
             raise UsageError(f"{first.run.path} and {other.run.path} are not of one run: {differs}")
     if not partial:
-        _check_whole(parts)
+        _check_complete(parts)
     return parts
 
 
 def _difference(one: _Part, other: _Part) -> str:
-    """Describe what two shards do not share that shards of one run would; empty if there is nothing."""
+    """Describe why two shards can't be of the same run; empty if they can."""
     before, after = one.run.record, other.run.record
     if one.shard.of != other.shard.of:
         return f"the one is shard {one.shard}, the other {other.shard}"
@@ -95,10 +98,10 @@ def _difference(one: _Part, other: _Part) -> str:
     return difference(before, after)
 
 
-def _check_whole(parts: Sequence[_Part]) -> None:
-    """Refuse what would be less than the whole run."""
-    of, there = parts[0].shard.of, {part.shard.number for part in parts}
-    if missing := [f"{number}/{of}" for number in range(1, of + 1) if number not in there]:
+def _check_complete(parts: Sequence[_Part]) -> None:
+    """Raise `UsageError` if a shard is missing or unfinished."""
+    of, present = parts[0].shard.of, {part.shard.number for part in parts}
+    if missing := [f"{number}/{of}" for number in range(1, of + 1) if number not in present]:
         raise UsageError(f"missing: shard {', '.join(missing)}; --partial does without")
     if part := next((part for part in parts if part.run.record.state != "finished"), None):
         raise UsageError(
@@ -108,26 +111,29 @@ def _check_whole(parts: Sequence[_Part]) -> None:
 
 
 def _queries(parts: Sequence[_Part]) -> Iterator[tuple[str, str]]:
-    """Give each query's id and digest, in the order of the prompts file."""
-    there = {part.shard.number: part.digests.items() for part in parts}
-    return joined([there.get(number, ()) for number in range(1, parts[0].shard.of + 1)])
+    """Yield the id and digest of each query, in the order of the prompts file."""
+    digests = {part.shard.number: part.digests.items() for part in parts}
+    return joined([digests.get(number, ()) for number in range(1, parts[0].shard.of + 1)])
 
 
 def _write_transcripts(parts: Sequence[_Part], path: Path) -> RunTotals:
-    """Write the transcripts in the order of the prompts file, and count them; memory holds where they stand."""
+    """Write the transcripts in the order of the prompts file, and return their totals.
+
+    Only the offsets of transcripts are held in memory.
+    """
     tally = RunTotals()
-    places: dict[str, list[tuple[int, int, int]]] = {}
+    locations: dict[str, list[tuple[int, int, int]]] = {}
     for number, part in enumerate(parts):
         offset = 0
         for transcript, line in Run.lines(part.run.path):
             tally.add(transcript)
-            places.setdefault(transcript.id, []).append((transcript.repeat, number, offset))
+            locations.setdefault(transcript.id, []).append((transcript.repeat, number, offset))
             offset += len(line)
     sources = [(part.run.path / TRANSCRIPTS).open("rb") for part in parts]
     try:
-        with (path / _UNDONE).open("wb") as file:
+        with (path / _STAGED_TRANSCRIPTS).open("wb") as file:
             for name, _ in _queries(parts):
-                for _, number, offset in sorted(places.get(name, ())):
+                for _, number, offset in sorted(locations.get(name, ())):
                     sources[number].seek(offset)
                     file.write(sources[number].readline())
     finally:
@@ -137,18 +143,18 @@ def _write_transcripts(parts: Sequence[_Part], path: Path) -> RunTotals:
 
 
 def _record(parts: Sequence[_Part], tally: RunTotals) -> RunRecord:
-    """Give the `run.json` of the whole."""
+    """Return the `run.json` of the merged run."""
     records = [part.run.record for part in parts]
     first = records[0]
-    is_whole = len(parts) == parts[0].shard.of and all(record.state == "finished" for record in records)
+    is_complete = len(parts) == parts[0].shard.of and all(record.state == "finished" for record in records)
     repeats = {one.id: one for record in records for one in record.repeats}
     return first.model_copy(
         update={
-            "state": "finished" if is_whole else "interrupted",
+            "state": "finished" if is_complete else "interrupted",
             "started": min(record.started for record in records),
             "finished": max((record.finished for record in records if record.finished), default=None),
             "seconds": max((record.seconds for record in records if record.seconds), default=None),
-            "arguments": {key: value for key, value in first.arguments.items() if key not in _OWN},
+            "arguments": {key: value for key, value in first.arguments.items() if key not in _SHARD_ARGUMENTS},
             "prompts": PromptsRecord(
                 file=first.prompts.file,
                 sha256=first.prompts.sha256,
@@ -165,7 +171,7 @@ def _record(parts: Sequence[_Part], tally: RunTotals) -> RunRecord:
 
 
 def _write_events(parts: Sequence[_Part], path: Path) -> None:
-    """Write all events in order of time."""
+    """Write the events of all shards in order of time."""
     logs = [part.run.path / LOG for part in parts]
     offsets = accumulate((log.stat().st_size if log.exists() else 0 for log in logs), initial=0)
     servers = accumulate((_servers(part.run) for part in parts), initial=0)
@@ -178,19 +184,19 @@ def _write_events(parts: Sequence[_Part], path: Path) -> None:
 
 
 def _servers(run: Run) -> int:
-    """Count the servers of a run, by the numbers that its trace gives them."""
+    """Return the number of servers of a run: the highest `server` of its trace."""
     return max((event["server"] for event in run.events() if isinstance(event.get("server"), int)), default=0)
 
 
 def _moved(events: Iterable[JsonObject], server: int, offset: int) -> Iterator[JsonObject]:
-    """Let events name servers, and places in `server.log`, as the whole run has them."""
+    """Shift the server numbers and `server.log` offsets of events to those of the merged run."""
     base = {"server": server, "log_offset": offset}
     for event in events:
-        yield event | {key: event[key] + by for key, by in base.items() if isinstance(event.get(key), int)}
+        yield event | {key: event[key] + shift for key, shift in base.items() if isinstance(event.get(key), int)}
 
 
 def _write_log(parts: Sequence[_Part], path: Path) -> None:
-    """Write what the servers said on stderr, one shard after the other."""
+    """Concatenate the `server.log` of all shards."""
     with (path / LOG).open("wb") as log:
         for part in parts:
             with suppress(FileNotFoundError), (part.run.path / LOG).open("rb") as source:

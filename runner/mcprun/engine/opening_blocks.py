@@ -1,7 +1,7 @@
-"""What a conversation begins with that takes something from the server: MCP in, Messages API out. Pure.
+"""Convert MCP prompts and resources into the opening messages of a conversation, for the Messages API. Pure.
 
-The Messages API wants roles that alternate, with the user's first and last. MCP asks nothing of the kind of a prompt's
-messages (MCP, "Prompts"), so neighbours of one role become one message.
+The Messages API requires alternating roles, starting and ending with the user. MCP does not require that of a prompt's
+messages (MCP, "Prompts"), so adjacent messages of the same role are merged.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from mcprun.tools.results import message_block, text_only
 
 
 def prompt_messages(result: JsonObject, warn: Warn = drop_warning) -> list[JsonObject]:
-    """Return the messages of an MCP `GetPromptResult` (wire form), roles kept; one that holds nothing is left out.
+    """Return the messages of an MCP `GetPromptResult` (wire form), with their roles. Empty ones are left out.
 
-    Pictures that the API refuses are described in words, and `warn` is called. Raises `ValueError` for other content
-    without a block, such as audio.
+    Images that the API refuses are replaced by a description, and `warn` is called. Raises `ValueError` for other
+    content that has no block in the Messages API, such as audio.
     """
     messages = []
     for number, message in enumerate(result["messages"]):
@@ -29,16 +29,16 @@ def prompt_messages(result: JsonObject, warn: Warn = drop_warning) -> list[JsonO
         except ValueError as error:
             raise ValueError(f"message {number} holds what the API does not take: {error}") from None
         if block:
-            shown = text_only(block, warn, "role") if role == "assistant" else block
-            messages.append({"role": role, "content": [shown]})
+            content = text_only(block, warn, "role") if role == "assistant" else block
+            messages.append({"role": role, "content": [content]})
     return messages
 
 
 def resource_blocks(result: JsonObject, warn: Warn = drop_warning) -> list[JsonObject]:
     """Return content blocks for an MCP `ReadResourceResult` (wire form).
 
-    Pictures that the API refuses are described in words, and `warn` is called. Raises `ValueError` for other bytes that
-    have no block, and for a result that holds nothing.
+    Images that the API refuses are replaced by a description, and `warn` is called. Raises `ValueError` for other
+    binary content, which has no block in the Messages API, and for an empty result.
     """
     blocks = []
     for contents in result["contents"]:
@@ -54,12 +54,12 @@ def resource_blocks(result: JsonObject, warn: Warn = drop_warning) -> list[JsonO
 
 
 def opening(blocks: list[JsonObject], given: Iterable[JsonObject], prompt: str | list[Any] | None) -> list[JsonObject]:
-    """Put together the blocks of resources, the messages of the server's prompt, and what the user says after them.
+    """Return opening messages: the blocks of resources, the messages of the server's prompt, and the query's prompt.
 
-    Raises `ValueError` where the first or the last of the messages would not be the user's.
+    Raises `ValueError` if they are empty, or if the first or last one is not the user's.
     """
-    said = [{"role": "user", "content": blocks}, *given, {"role": "user", "content": prompt or []}]
-    messages = merged(said)
+    parts = [{"role": "user", "content": blocks}, *given, {"role": "user", "content": prompt or []}]
+    messages = merged(parts)
     if not messages:
         raise ValueError("it holds nothing")
     if messages[0]["role"] != "user":
@@ -70,11 +70,11 @@ def opening(blocks: list[JsonObject], given: Iterable[JsonObject], prompt: str |
 
 
 def merged(messages: Iterable[JsonObject]) -> list[JsonObject]:
-    """Make one message of neighbours of the same role; what holds nothing is left out."""
-    full = (message for message in messages if message["content"])
+    """Merge adjacent messages of the same role, and leave out empty ones."""
+    non_empty = (message for message in messages if message["content"])
     return [
         {"role": role, "content": [block for one in group for block in _blocks(one["content"])]}
-        for role, group in groupby(full, key=lambda message: message["role"])
+        for role, group in groupby(non_empty, key=lambda message: message["role"])
     ]
 
 

@@ -1,4 +1,4 @@
-"""From what is asked to the plan of a run: everything that can be wrong is found before anything is run."""
+"""Turn options into the plan of a run, and report every usage error before anything is run."""
 
 from __future__ import annotations
 
@@ -50,28 +50,42 @@ if TYPE_CHECKING:
     from mcp.server import MCPServer, Server
 
     Prompts = str | PathLike[str] | Iterable[JsonObject | str]
-    """A prompts file, or queries: objects of the same format, or just prompts."""
+    """The path of a prompts file, or an iterable of queries: objects in its format, or prompts as strings."""
 
     AnyServer = str | PathLike[str] | MCPServer | Server[Any]
-    """SERVER as the command line has it, or a server of the SDK that lives in this process."""
+    """SERVER as on the command line, or a server object of the MCP SDK, which runs in this process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a run is done: the options of `mcprun batch`, which tells of each in its help, with the same defaults.
+    """The options of a run: those of `mcprun batch`, whose help describes each, with the same defaults.
 
-    `model` and `judge_model` are what `--model` and `--judge-model` take. `effort`, `thinking` and `tool_choice` say
-    how Claude answers (`models.Manner`), `bare_api` that only what every endpoint of the Messages API knows is sent,
-    `batch_api` that it is asked in batches. `filters` are patterns of ids and tags, of which the first `limit` queries
-    are run, of these the `shard` (`2/4`: the second of four parts). `allow_tool` and `deny_tool` are patterns of tools;
-    `read_only` leaves those that say they change nothing. `env` (of a server that is started), all that `env_files`
-    hold, and `headers` (of one at a URL) are secrets; `token` is shown to a URL, or one that the `oauth_` client gets
-    (`client/oauth_client.py`). `redact` holds regular expressions of others. `cwd` and `python` say how a server is
-    started, `protocol` what it is spoken to with: `auto`, `legacy`, or a version of the specification. `elicit` and
-    `roots` (folders) are what servers that ask are answered, `log_level` is from which level on they tell. `out` is the
-    run's folder. `scrub` and `ignore` say what does not count in a replay. `otel` has OpenTelemetry spans exported.
-    `ray` is the address of a Ray cluster (`HOST:PORT`, `auto` or `local`), over whose `ray_actors` the queries are
-    spread.
+    Attributes:
+        model: The model, as `--model` takes it.
+        judge_model: The model that grades, as `--judge-model` takes it.
+        batch_api: Whether to send model requests through Message Batches.
+        effort, thinking, tool_choice: How Claude answers (`models.base.ModelSettings`).
+        bare_api: Whether to send only what every endpoint of the Messages API accepts.
+        filters: Patterns of ids and tags that select queries.
+        limit: How many of the selected queries to run, from the first.
+        shard: The part of these to run: `2/4` is the second of four.
+        allow_tool, deny_tool: Patterns of tools that may and may not be used.
+        read_only: Whether only tools annotated as read-only may be used.
+        env: Environment variables of a server that mcprun starts. Their values are secrets.
+        env_files: Files of more such variables. Their values are secrets too.
+        headers: HTTP headers for a server at a URL. Their values are secrets.
+        token: The bearer token for a server at a URL.
+        oauth_*: The OAuth client that gets a token instead (`client/oauth_client.py`).
+        redact: Regular expressions of other secrets.
+        cwd, python: The working directory and the Python interpreter of a server that mcprun starts.
+        protocol: The protocol to speak: `auto`, `legacy`, or a version of the specification.
+        elicit, roots: How to answer elicitation requests, and the directories to return for `roots/list`.
+        log_level: The lowest level of log messages to request from servers.
+        out: The directory of the run.
+        scrub, ignore: The differences to ignore in a replay.
+        otel: Whether to export OpenTelemetry spans.
+        ray: The address of a Ray cluster to spread the queries over: `HOST:PORT`, `auto` or `local`.
+        ray_actors: The number of actors on it.
     """
 
     model: str | None = None
@@ -123,18 +137,18 @@ class Options:
     ray_actors: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for a value that the command line would refuse, or that has another type."""
+        """Raise `UsageError` for a value that the command line would reject, or that has the wrong type."""
         check_fields(self, OPTIONS)
         if not isinstance(self.limits, Limits):
             raise UsageError(f"limits must be an object of type mcprun.Limits, not {type_name(self.limits)}")
         object.__setattr__(self, "limits", self.limits.checked())
 
 
-_REACHING = (
+_CONNECTION_OPTIONS = (
     "env", "env_files", "headers", "token", "server_args", "cwd", "python",
     *(field.name for field in fields(Options) if field.name.startswith("oauth_")),
 )  # fmt: skip
-"""Options that say how a server is started, or what one at a URL is shown."""
+"""Options that configure how a server is started, or how one at a URL is connected to."""
 
 
 def make_plan(
@@ -145,9 +159,17 @@ def make_plan(
     resume: Resume | None = None,
     kept: Path | IO[bytes] | None = None,
 ) -> RunPlan:
-    """Read what is asked, and the files that it names. Raises `UsageError`.
+    """Return the plan of a run, with its prompts file read and open.
 
-    With `resume` an earlier run goes on, whose prompts may have been `kept`.
+    Args:
+        prompts: The prompts file, or queries.
+        server: The server.
+        options: The options of the run.
+        resume: The run to resume, if any.
+        kept: The copy of the prompts that this run has kept, if any.
+
+    Raises:
+        UsageError: An argument, or a file it names, is invalid, or options contradict each other.
     """
     _check_types(prompts, options)
     _check_together(options)
@@ -157,9 +179,9 @@ def make_plan(
     account = Credentials.find()
     spec, judge = options.model or account.model, options.judge_model or account.judge_model
     if options.limits.budget_usd is not None:
-        import mcprun.models.prices  # says what to install where it is missing
+        import mcprun.models.prices  # raises `UsageError` if the package is missing
     if options.otel:
-        import mcprun.telemetry.export  # noqa: F401  the same
+        import mcprun.telemetry.export  # noqa: F401  likewise
     if options.ray is not None:
         _check_ray(options, server)
     if not isinstance(prompts, str | PathLike):
@@ -209,19 +231,19 @@ def make_plan(
             ray_actors=options.ray_actors,
             arguments=_arguments(found.name, target, options),
         )
-        stack.pop_all()  # the prompts stay open for whoever runs the plan
+        stack.pop_all()  # leaves the prompts open for `execute`
     return plan
 
 
 def _arguments(prompts: str, target: Target, options: Options) -> JsonObject:
-    """Return what `run.json` keeps of the options: how it is resumed, and what its shards must share."""
-    args = [without_secrets(one) if "://" in one else one for one in options.server_args]
-    rules = as_arguments({**asdict(options), "server_args": args})
+    """Return the `arguments` of `run.json`: what resuming needs, and what the shards of a run must share."""
+    server_args = [without_secrets(arg) if "://" in arg else arg for arg in options.server_args]
+    rules = as_arguments({**asdict(options), "server_args": server_args})
     return {"prompts": prompts, "server": str(target), **rules}
 
 
 def is_batched(options: Options, model: SelectedModel) -> bool:
-    """Tell whether the model is asked in batches. Raises `UsageError` where there are none."""
+    """Return whether model requests go through Message Batches. Raises `UsageError` if the model has none."""
     if options.batch_api and model.record.kind != "claude":
         name = f"{model.record.name} ({model.record.chosen})"
         raise UsageError(f"--batch-api asks Claude in batches, at Anthropic's own API, and the model is {name}")
@@ -239,7 +261,7 @@ def _check_together(options: Options) -> None:
 
 
 def _check_types(prompts: object, options: object) -> None:
-    """Raise `UsageError` for an argument of `make_plan` that it would misread, such as one query without its list."""
+    """Raise `UsageError` for an argument of the wrong type, such as a single query instead of a list."""
     if not isinstance(options, Options):
         raise UsageError(f"options must be an object of type mcprun.Options, not {type_name(options)}")
     if isinstance(prompts, Mapping | bytes | bytearray | memoryview) or not isinstance(
@@ -249,8 +271,8 @@ def _check_types(prompts: object, options: object) -> None:
 
 
 def _check_ray(options: Options, server: AnyServer) -> None:
-    """Refuse what does not go with Ray, and an address where there is no cluster. Raises `UsageError`."""
-    from mcprun.engine.ray.cluster import check_address  # says what to install where it is missing
+    """Raise `UsageError` for options and servers that Ray does not support, or if no cluster answers."""
+    from mcprun.engine.ray.cluster import check_address  # raises `UsageError` if Ray is missing
 
     if options.otel:
         raise UsageError("--otel tells of the queries of one process: leave it out, or --ray")
@@ -262,8 +284,8 @@ def _check_ray(options: Options, server: AnyServer) -> None:
 
 
 def manner_of(options: Options) -> ModelSettings:
-    """Return how Claude is to answer. Raises `UsageError` for what the API refuses in every request."""
-    thinking, choice, most = options.thinking, options.tool_choice, options.limits.max_tokens
+    """Return the model settings. Raises `UsageError` for a combination that the API would reject in every request."""
+    thinking, choice, limit = options.thinking, options.tool_choice, options.limits.max_tokens
     if options.bare_api and (options.effort or thinking):
         raise UsageError("--bare-api sends neither effort nor thinking: leave out --effort and --thinking, or it")
     manner = ModelSettings(effort=options.effort, thinking=thinking, tool_choice=choice, bare=options.bare_api)
@@ -272,22 +294,22 @@ def manner_of(options: Options) -> ModelSettings:
             f"--tool-choice {choice} forces a call, which the API refuses while Claude thinks (--thinking {thinking}):"
             " leave out one of them, or use --thinking disabled"
         )
-    if manner.budget and manner.budget >= most:
+    if manner.budget and manner.budget >= limit:
         raise UsageError(
-            f"--thinking {manner.budget} is not below --max-tokens {most}, which bounds thinking and reply together:"
+            f"--thinking {manner.budget} is not below --max-tokens {limit}, which bounds thinking and reply together:"
             " raise --max-tokens or lower --thinking"
         )
     return manner
 
 
 def check_api(*choices: SelectedModel | None) -> None:
-    """Raise `UsageError` where a model is asked over HTTP and the environment keeps every client from being made."""
+    """Raise `UsageError` if a model is asked over HTTP and an environment variable prevents any HTTP client."""
     if any(choice.record.is_asked for choice in choices if choice):
         check_network(is_api=True)
 
 
 def query_problems(query: Query, manner: ModelSettings) -> Iterator[Problem]:
-    """Find what the API would refuse of a query because of `--thinking` and `--tool-choice`."""
+    """Yield the fields of a query that the API would reject because of `--thinking` or `--tool-choice`."""
     budget, tool = manner.budget, manner.named_tool
     if budget and query.max_tokens is not None and query.max_tokens <= budget:
         yield "max_tokens", f"is {query.max_tokens}, and must be above --thinking {budget}"
@@ -296,7 +318,7 @@ def query_problems(query: Query, manner: ModelSettings) -> Iterator[Problem]:
 
 
 def reach(server: AnyServer, options: Options, account: Credentials) -> tuple[Target, Redactor]:
-    """Read what is asked of the server alone: how to reach it, and what must not be seen. Raises `UsageError`."""
+    """Return the target that SERVER and its options describe, and a redactor of secrets. Raises `UsageError`."""
     if isinstance(server, str | PathLike):
         target = parse_target(checked("server", SERVER, server), options.server_args, options.cwd)
     else:
@@ -318,14 +340,14 @@ def reach(server: AnyServer, options: Options, account: Credentials) -> tuple[Ta
         issuer=options.oauth_issuer,
     )
     target = authorized(target, token=given_value("--token", options.token, variables), client=client)
-    found = [*account.secrets, *url_secrets(options.base_url or ""), *secrets_of(target)]
-    return target, Redactor(found, options.redact)
+    secrets = [*account.secrets, *url_secrets(options.base_url or ""), *secrets_of(target)]
+    return target, Redactor(secrets, options.redact)
 
 
 def _in_process(server: object) -> InProcessTarget:
-    """Return the target for a server of the SDK. Raises `UsageError` for any other object.
+    """Return the target for a server object of the MCP SDK. Raises `UsageError` for any other object.
 
-    The SDK is not imported: an object of one of its classes shows that it has been.
+    The SDK is not imported here: if the object is an instance of one of its classes, it already has been.
     """
     sdk = sys.modules.get("mcp.server")
     if sdk is None or not isinstance(server, sdk.MCPServer | sdk.Server):
@@ -335,13 +357,13 @@ def _in_process(server: object) -> InProcessTarget:
 
 
 def unreached(options: Options) -> Options:
-    """Give options without what says how a server is started or reached: one in this process is there already."""
+    """Return the options without those for starting or reaching a server: one in this process is running already."""
     default = Options()
-    return replace(options, **{name: getattr(default, name) for name in _REACHING})
+    return replace(options, **{name: getattr(default, name) for name in _CONNECTION_OPTIONS})
 
 
 def offers_of(options: Options) -> ClientFeatures:
-    """Read what servers that ask are offered. Raises `UsageError` for a root that is no folder."""
+    """Return the client features to declare to servers. Raises `UsageError` if a root is not a directory."""
     return ClientFeatures(
         elicit=options.elicit,
         sampling=options.limits.max_sampling > 0,
@@ -351,7 +373,7 @@ def offers_of(options: Options) -> ClientFeatures:
 
 
 def _root(folder: str) -> JsonObject:
-    """Make a root of a folder, as MCP has it: a `file:` URI and a name."""
+    """Return the MCP `Root` of a directory: a `file:` URI and a name. Raises `UsageError` if it is not one."""
     path = Path(folder).resolve()
     if not path.is_dir():
         raise UsageError(f"--root {folder}: there is no such folder")
@@ -359,10 +381,10 @@ def _root(folder: str) -> JsonObject:
 
 
 def _batched(options: Options) -> Limits:
-    """Give the limits of a run whose turns go through batches, which take up to a day.
+    """Return the limits of a run with `--batch-api`, where a turn can take up to a day.
 
-    No server is told that it may ask the model: a call could not wait for that. A server of its own for each of
-    thousands of queries would be too many.
+    Sampling is not offered to servers, since a call can't wait that long. With `--fresh-server`, at most `concurrency`
+    queries are in flight, since each of them has a server of its own.
     """
     limits = replace(options.limits, max_sampling=0)
     if options.fresh_server and limits.batch_queries is None:

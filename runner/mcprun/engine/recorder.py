@@ -1,4 +1,4 @@
-"""What is told of a run: cleaned of secrets, written down, and shown to whoever watches."""
+"""Redact, persist and publish the events of a run."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ from mcprun.tools.toolset import changes
 
 
 class Recorder:
-    """Keeps the journal and the record of one run. A disk that takes no more ends the run, by `ending`.
+    """Writes the run directory of one run and passes its events to `watch`.
 
-    A run that `is_latest` is what `outputs/latest` names from now on. `telemetry` knows the trace of a query.
+    A failed write ends the run through `ending`. With `is_latest`, `outputs/latest` names the run once it has begun.
+    `telemetry` receives the events too, and maps a query to its trace id.
     """
 
     def __init__(
@@ -68,15 +69,15 @@ class Recorder:
 
     @property
     def reason(self) -> RunError | None:
-        """Why the run ends early, if it does."""
+        """Why the run ends early, with secrets redacted, or `None`."""
         error, clean = self._ending.reason, self._redactor.text
         return RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) if error else None
 
     def begin(self, prompts: PromptsFile) -> None:
-        """Write all that a later process needs to go on; the record last, since it is what makes the folder a run.
+        """Write what a later process needs to resume the run.
 
-        Prompts from stdin or a pipe are kept, unless they hold what must not be seen. Raises `UsageError` where nothing
-        can be written.
+        `run.json` is written last, since a directory is a run once it holds that file. Prompts from stdin or a pipe
+        are kept, unless they contain secrets. Raises `UsageError` if a file can't be written.
         """
         try:
             if not prompts.known:
@@ -88,17 +89,17 @@ class Recorder:
                 mark_latest(self.journal.path)
         except OSError as error:
             self.journal.release()
-            raise UsageError(str(_unwritable(self.journal.path, error))) from None
+            raise UsageError(str(_write_error(self.journal.path, error))) from None
 
     def prompted(self, prompts: PromptsFile) -> None:
-        """Write down what was asked so far, in a run whose prompts are not there before it begins."""
-        self.record = self.record.model_copy(update={"prompts": _described(prompts)})
+        """Write the prompts so far, in a run whose prompts are not known before it begins."""
+        self.record = self.record.model_copy(update={"prompts": _prompts_record(prompts)})
         try:
             self.journal.write_queries(prompts.digests)
             self.journal.write_prompts(prompts.source)
             self.journal.write_record(self.record)
         except OSError as error:
-            self._ending.end(_unwritable(self.journal.path, error))
+            self._ending.end(_write_error(self.journal.path, error))
 
     def emit(self, event: Event) -> None:
         """Redact an event, write it to the journal, and publish it to the watchers.
@@ -108,7 +109,7 @@ class Recorder:
         try:
             event = self._redactor.value(event)
             self._write(event)
-        except Exception as error:  # noqa: BLE001  one event must not cost the others
+        except Exception as error:  # noqa: BLE001  a fault in one event must not affect the others
             event = unrecordable(event, self._redactor.text(describe(error)))
             self._write(event)
         for message in self._redactor.take_warnings():
@@ -119,25 +120,25 @@ class Recorder:
 
     def _publish(self, event: Event) -> None:
         for watcher in self._watchers:
-            with suppress(Exception, SystemExit):  # a display that broke must not stop the run it displays
+            with suppress(Exception, SystemExit):  # a broken display must not stop the run
                 watcher(event)
 
     def _write(self, event: Event) -> None:
         try:
             self.journal.handle(event, self._telemetry.trace_id(event.where) if event.where else None)
         except OSError as error:
-            self._ending.end(_unwritable(self.journal.path, error))
+            self._ending.end(_write_error(self.journal.path, error))
 
     def answered(self, about: ServerRecord) -> None:
-        """Write down what answers; say so when it is not what answered an earlier process."""
+        """Record the server. Emit a warning if its tools differ from those that an earlier process recorded."""
         before, about = self.record.server, self._redactor.value(about)
-        if before and (told := changes(before.tools, about.tools)):
-            self.emit(WarningEvent(message=f"the server's tools are not what they were when the run was begun: {told}"))
+        if before and (diff := changes(before.tools, about.tools)):
+            self.emit(WarningEvent(message=f"the server's tools are not what they were when the run was begun: {diff}"))
         self.record = self.record.model_copy(update={"server": about})
         try:
             self.journal.write_record(self.record)
         except OSError as error:
-            self._ending.end(_unwritable(self.journal.path, error))
+            self._ending.end(_write_error(self.journal.path, error))
 
     def finish(
         self,
@@ -145,22 +146,22 @@ class Recorder:
         untried: Callable[[Query, int, RunError], Transcript],
         pass_rate: float | None,
     ) -> None:
-        """Bring the files into their final form. On a full disk they stay as they are, to be resumed.
+        """Write the files in their final form. If that fails (a full disk), they stay as they are for `--resume`.
 
-        Of a run that ended by itself before it was done, the queries that it did not come to are written down as
-        `untried`: they must never be taken for ones that passed. Who interrupts a run knows that it is not done. What
-        was to be tried again, and was not, is what it was.
+        In a run that ended early by itself, queries that were not run get the transcript that `untried` returns, so
+        that they can't be mistaken for passed ones. A run that the user interrupted gets none. A query that was to be
+        run again and was not keeps its earlier transcript.
         """
         reason, journal = self.reason, self.journal
         try:
-            left = [key for key in self.record.again if key not in journal]
+            pending = [key for key in self.record.again if key not in journal]
             old = journal.bring_back()
             if reason and reason.kind not in (ErrorKind.CANCELLED, ErrorKind.OUTPUT):
-                with suppress(UsageError):  # the prompts file is gone or changed
+                with suppress(UsageError):  # the prompts file was removed or changed
                     for query, repeat in prompts.left(journal):
                         journal.keep(self._redactor.value(untried(query, repeat, reason)))
             counts = journal.tally.counts()
-            again = [key for key in left if key in journal]
+            again = [key for key in pending if key in journal]
             again += [(self._redactor.text(query), repeat) for query, repeat in sorted(self._ending.again)]
             is_done = counts.done == prompts.runs and not old and not again
             self.record = self.record.model_copy(
@@ -175,21 +176,21 @@ class Recorder:
                 }
             )
             if reason and reason.kind is not ErrorKind.CANCELLED and not counts.done and self._latest:
-                mark_latest(self._latest)  # a run that could do nothing is nothing to come back to
+                mark_latest(self._latest)  # `latest` keeps naming the run before, since this one has no result
             journal.close(prompts.keys(), self.record)
         except OSError as error:
             journal.release()
-            self._ending.stop(_unwritable(journal.path, error))
+            self._ending.stop(_write_error(journal.path, error))
 
     def discard(self) -> None:
-        """Remove a finished run in which no query was run, since it was refused."""
+        """Remove the directory of a run that was refused before any query was run."""
         with suppress(OSError):
             remove_run(self.journal.path)
         if self._is_latest:
             mark_latest(self._latest)
 
     def _repeats(self, prompts: PromptsFile, pass_rate: float | None) -> list[RepeatsRecord]:
-        """Sum up the queries that were run more than once, or ask for a pass rate, by their transcripts."""
+        """Sum up the verdicts of queries that were repeated or set a pass rate, from `transcripts.jsonl`."""
         names = [name for name in prompts.digests if prompts.repeats_of(name) > 1 or name in prompts.pass_rates]
         if not names:
             return []
@@ -218,7 +219,7 @@ def head(
     arguments: JsonObject,
     earlier: RunRecord | None,
 ) -> RunRecord:
-    """Make the `run.json` of a run that begins, or that goes on where an `earlier` process left it."""
+    """Return the initial `run.json` of a run, or of one that resumes what an `earlier` process left."""
     versions = {"mcprun": __version__, "python": platform.python_version()}
     for package in ("mcp", "anthropic"):
         with suppress(PackageNotFoundError):
@@ -228,7 +229,7 @@ def head(
         started=earlier.started if earlier else now(),
         arguments=arguments,
         folder=str(Path.cwd()),
-        prompts=_described(prompts),
+        prompts=_prompts_record(prompts),
         model=model,
         judge=judge,
         limits=asdict(limits),
@@ -239,7 +240,7 @@ def head(
     )
 
 
-def _described(prompts: PromptsFile) -> PromptsRecord:
+def _prompts_record(prompts: PromptsFile) -> PromptsRecord:
     return PromptsRecord(
         file=prompts.name,
         sha256=prompts.sha256,
@@ -251,5 +252,5 @@ def _described(prompts: PromptsFile) -> PromptsRecord:
     )
 
 
-def _unwritable(path: Path, error: OSError) -> RunError:
+def _write_error(path: Path, error: OSError) -> RunError:
     return RunError(ErrorKind.OUTPUT, f"can't write {error.filename or path}: {error.strerror}")

@@ -1,4 +1,4 @@
-"""Going on with a run: what of it stays, and whether its prompts are still the same. Pure, but for reading the run."""
+"""Decide what a resumed run keeps, and check that its prompts and rules are unchanged. Reads the run directory only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mcprun.runs.run import Run
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How the queries of a prompts file differ from those that a run was begun with, by id."""
+    """How the queries of a prompts file differ from those a run was started with, by id."""
 
     changed: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Difference:
 
     @classmethod
     def between(cls, before: Mapping[str, str], after: Mapping[str, str]) -> Self:
-        """Compare two sets of queries, each a digest by id, in order."""
+        """Compare two ordered mappings of query ids to digests."""
         return cls(
             changed=tuple(name for name in after if name in before and before[name] != after[name]),
             added=tuple(name for name in after if name not in before),
@@ -41,22 +41,27 @@ class Difference:
         return bool(self.changed or self.added or self.removed or self.is_reordered)
 
     def __str__(self) -> str:
-        told = [
-            f"{len(names)} {how} ({_some(names)})"
+        parts = [
+            f"{len(names)} {how} ({_first_names(names)})"
             for how, names in (("changed", self.changed), ("added", self.added), ("removed", self.removed))
             if names
         ]
         if self.is_reordered:
-            told.append("the order of its queries")
-        return ", ".join(told)
+            parts.append("the order of its queries")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
 class Resume:
-    """A run that is to go on. With `retry_errors`, what ended in an error is tried again.
+    """A run to resume.
 
-    `arguments` are the rules that it is to go on with, as `run.json` keeps them (`engine/verdict_rules.py`). With
-    `force`, the prompts and the rules may differ from those it was begun with: what no longer matches is dropped.
+    Attributes:
+        run: The run.
+        retry_errors: Whether to run queries again that ended in an error.
+        force: Whether the prompts and rules may differ from those it was started with. Queries that no longer match
+            are dropped.
+        arguments: The rules to resume it with, as `run.json` stores them (`engine/verdict_rules.py`). If `None`, they
+            are not compared.
     """
 
     run: Run
@@ -65,7 +70,10 @@ class Resume:
     arguments: JsonObject | None = None
 
     def known(self) -> VerifiedFile | None:
-        """Give what this mcprun has found the prompts to hold, if it was a whole file that is simple enough."""
+        """Return the prompts file as this version of mcprun verified it, or `None` if it has to be read again.
+
+        It can be verified only if the run selected the whole file and no query sets repeats or a pass rate.
+        """
         record = self.run.record
         prompts = record.prompts
         if prompts.scripted is None or prompts.judged is None or record.versions.get("mcprun") != __version__:
@@ -78,8 +86,8 @@ class Resume:
     def checked(self, prompts: PromptsFile) -> Container[str]:
         """Return the ids of the queries whose verdicts are kept.
 
-        Raises `UsageError` if queries, or rules by which they were judged, have changed, unless `force` is set. Also
-        raises it if what is selected leaves out what is done.
+        Raises `UsageError` if queries, or rules that influence their verdicts, have changed, or if the selection leaves
+        out queries that are done. With `force`, nothing is raised.
         """
         if (rule := self._changed_rule()) and any(True for _ in self._done()):
             if self.force:
@@ -103,7 +111,7 @@ class Resume:
         return "" if self.arguments is None else changed_rule(record.arguments, self.arguments, record.model.kind)
 
     def is_done(self, transcript: TranscriptSummary) -> bool:
-        """Return whether a query is done. A `skipped` one is not, nor one whose error belongs to the end of the run."""
+        """Return whether a query is done. It is not if it was `skipped`, or if `run.json` lists it under `again`."""
         if transcript.verdict is Verdict.ERROR:
             return not self.retry_errors and (transcript.id, transcript.repeat) not in self._again
         return transcript.verdict is not Verdict.SKIPPED
@@ -116,16 +124,16 @@ class Resume:
         return (one for one, _ in Run.outlines(self.run.path) if self.is_done(one))
 
     def _refuse_fewer(self, prompts: PromptsFile) -> None:
-        """Say which queries were run more often than they are to be now."""
+        """Raise `UsageError` if queries have more repeats done than are requested now."""
         done = (one for one in self._done() if one.id in prompts.digests)
         if lost := dict.fromkeys(one.id for one in done if one.repeat > prompts.repeats_of(one.id)):
             raise UsageError(
-                f"{self.run.path} has more repeats of {_some(lost)} done than are asked for now:"
+                f"{self.run.path} has more repeats of {_first_names(lost)} done than are asked for now:"
                 " ask for no less, or give --force to drop them"
             )
 
     def _refuse(self, prompts: PromptsFile, difference: Difference) -> None:
-        """Say what differs, unless it is only that more is selected of the same file."""
+        """Raise `UsageError` with the difference, unless the same file is used and all that is done is selected."""
         path = self.run.path
         if prompts.sha256 != self.run.record.prompts.sha256:
             raise UsageError(
@@ -135,13 +143,13 @@ class Resume:
         done = {one.id for one in self._done()}
         if lost := [name for name in difference.removed if name in done]:
             raise UsageError(
-                f"--filter, --limit or --shard leave out what {path} has done already ({_some(lost)}):"
+                f"--filter, --limit or --shard leave out what {path} has done already ({_first_names(lost)}):"
                 " select no less, or give --force to drop it"
             )
 
 
-def _some(names: Iterable[str]) -> str:
-    """Name the first few."""
+def _first_names(names: Iterable[str]) -> str:
+    """Return the first five names, and the number of others."""
     names = list(names)
-    told = ", ".join(repr(name) for name in names[:5])
-    return told if len(names) <= 5 else f"{told} and {len(names) - 5} more"
+    shown = ", ".join(repr(name) for name in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

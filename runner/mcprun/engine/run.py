@@ -1,4 +1,4 @@
-"""A whole run: what to run when, and when to stop. What is told of it goes through `engine/recorder.py`."""
+"""Execute a run: schedule its queries and decide when to stop. `engine/recorder.py` records its events."""
 
 from __future__ import annotations
 
@@ -40,17 +40,23 @@ if TYPE_CHECKING:
     from mcprun.engine.worker import QueryRunner
 
 Take = Callable[[], Awaitable[tuple[Query, int] | None]]
-"""Waits for what is to be run next: a query and the repeat; nothing when that was all."""
+"""Wait for the next query to run and return it with its repeat number, or `None` if there are no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan(WorkerConfig):
-    """All that a run is asked to do. `arguments` is what the user wrote, kept in `run.json` as it is.
+    """Everything needed to execute a run.
 
-    `pass_rate` is the share of a query's repeats that must pass, for queries that say nothing themselves. With
-    `resume`, an earlier run goes on; else a new one is written to the folder `out`, or one of its own, which
-    `outputs/latest` then names if it `is_latest`. With `otel`, spans are exported. `ray` is the address of a Ray
-    cluster, over whose `ray_actors` the queries are spread.
+    Attributes:
+        prompts: The prompts file, opened and checked.
+        pass_rate: The share of a query's repeats that must pass, for queries that do not set their own.
+        out: The directory of a new run. By default, one is created for it.
+        is_latest: Whether `outputs/latest` names this run once it has begun.
+        resume: The run to resume. If `None`, a new run is written.
+        otel: Whether to export OpenTelemetry spans.
+        ray: The address of the Ray cluster to run the queries on. If `None`, they run in this process.
+        ray_actors: The number of actors on that cluster.
+        arguments: The user's arguments, stored unchanged in `run.json`.
     """
 
     prompts: PromptsFile
@@ -66,7 +72,7 @@ class RunPlan(WorkerConfig):
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A run that is over: where it stands, and its `run.json`. `error` is what ended it early, if anything did."""
+    """A completed or interrupted run: its directory and its `run.json`. `error` is set if the run ended early."""
 
     path: Path
     record: RunRecord
@@ -79,15 +85,18 @@ async def execute(
     ending: RunStop | None = None,
     take: Take | None = None,
 ) -> RunResult:
-    """Run every selected query and write the run directory; `watch` is called with each event.
+    """Run every selected query, write the run directory, and pass each event to `watch`.
 
-    Whoever holds `ending` may end it before it is done; with `take`, only what that gives is run, one query when it is
-    asked for. A run that can't go on gives a `RunResult` with its error: what was finished before is on disk. Raises
-    `UsageError` when there is no place to write, the run can't be resumed, or the server does not have the tool that
-    `--tool-choice` names. When cancelled, it marks the run as interrupted and lets the cancellation go on.
+    The caller can end the run early through `ending`. With `take`, queries come from that function, one per call,
+    instead of from the prompts file. A run that can't continue returns a `RunResult` with its error; the queries
+    finished before it are on disk. If cancelled, mark the run as interrupted and re-raise.
+
+    Raises:
+        UsageError: The run directory can't be written, the run can't be resumed, or the server does not have the tool
+            that `--tool-choice` names.
     """
     ending = ending or RunStop()
-    model, seconds = plan.model.record, plan.limits.run_seconds
+    model, run_timeout = plan.model.record, plan.limits.run_seconds
     earlier = plan.resume.run.record if plan.resume else None
     judge = plan.judge.record if plan.judge else None
     record = head(plan.prompts, model, judge, plan.limits, plan.arguments, earlier)
@@ -103,15 +112,15 @@ async def execute(
         )
         for warning in (*plan.prompts.warnings, *warnings_of(plan.target)):
             recorder.emit(WarningEvent(message=warning))
-        too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {seconds:g} s, its --run-timeout")
+        too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {run_timeout:g} s, its --run-timeout")
         with sdk_logs(recorder.emit, plan.redactor):
             async with telemetry.running(recorder.emit):
                 is_shared = isinstance(plan.target, InProcessTarget)
-                with ending.within(seconds, too_long), gc_tuned_for_run(is_shared=is_shared):
+                with ending.within(run_timeout, too_long), gc_tuned_for_run(is_shared=is_shared):
                     await ending.over(asyncio.create_task(_work(plan, recorder, ending, take, telemetry)))
         if not ending.reason and len(recorder.journal) < plan.prompts.runs:
-            lost = plan.prompts.runs - len(recorder.journal)
-            raise RunError(ErrorKind.FAULT, f"{lost} of the queries were lost; this is a fault of mcprun itself")
+            missing = plan.prompts.runs - len(recorder.journal)
+            raise RunError(ErrorKind.FAULT, f"{missing} of the queries were lost; this is a fault of mcprun itself")
     except RunError as error:
         ending.stop(error)
     except UsageError:
@@ -120,7 +129,7 @@ async def execute(
     finally:
         for warning in plan.scrubber.warnings():
             recorder.emit(WarningEvent(message=warning))
-        # Also when cancelled: what was done is kept, in order, and the totals are true.
+        # Also when cancelled, so that finished queries are kept in order and the totals match them.
         recorder.finish(
             plan.prompts,
             lambda query, repeat, why: skipped_transcript(query, repeat, why, system=plan.system, model=model.name),
@@ -133,91 +142,91 @@ async def execute(
 
 
 async def _work(plan: RunPlan, recorder: Recorder, ending: RunStop, take: Take | None, telemetry: Telemetry) -> None:
-    """Start the servers and let workers take one query after the other. Raises `RunError`."""
+    """Start the servers and run the queries in concurrent workers. Raises `RunError` if the run can't continue."""
     limits, journal, emit = plan.limits, recorder.journal, recorder.emit
     if len(journal) == plan.prompts.runs:
         return
-    flight = ActiveQueryCount(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
-    async with _workplace(plan, recorder, ending, flight, telemetry) as place:
-        recorder.answered(place.about)
-        plan.check_tool_choice(place.about.tools)
-        for message in unmatched(plan.permit, plan.prompts.patterns, place.about.tools):
+    active = ActiveQueryCount(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
+    async with _open_runner(plan, recorder, ending, active, telemetry) as runner:
+        recorder.answered(runner.about)
+        plan.check_tool_choice(runner.about.tools)
+        for message in unmatched(plan.permit, plan.prompts.patterns, runner.about.tools):
             emit(WarningEvent(message=message))
-        take = take or _in_order(plan.prompts, journal, ending)
+        take = take or _pending_queries(plan.prompts, journal, ending)
 
         async def work() -> None:
             ending.is_busy = True
-            while taken := await take():  # one stream for all workers: each query is taken once
-                await asyncio.sleep(0)  # signals and deadlines come between queries that wait for nothing
+            while taken := await take():  # all workers share one iterator, so each query runs once
+                await asyncio.sleep(0)  # lets signals and deadlines in between queries that never await I/O
                 query, repeat = taken
                 _stop_at(limits.max_failures, journal.tally.failures, ending)
                 if ending.reason:
                     return
                 started = time.monotonic()
                 with telemetry.query(query.id, repeat):
-                    transcript = await _isolated(plan, place, query, repeat)
+                    transcript = await _isolated(plan, runner, query, repeat)
                     where = AttemptRef(query.id, repeat, transcript.attempts)
                     emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(flight.queries):
-                    group.create_task(work()).add_done_callback(flight.land)
+                for _ in range(active.queries):
+                    group.create_task(work()).add_done_callback(active.land)
         except ExceptionGroup as errors:
-            raise _told_first(errors) from errors
+            raise _preferred_error(errors) from errors
 
 
-async def _isolated(plan: RunPlan, place: QueryRunner, query: Query, repeat: int) -> Transcript:
-    """Run a query. An unexpected exception outside its attempts is the error of this query alone."""
+async def _isolated(plan: RunPlan, runner: QueryRunner, query: Query, repeat: int) -> Transcript:
+    """Run a query. An unexpected exception outside its attempts becomes the error of this query alone."""
     try:
-        return await place.run(query, repeat)
+        return await runner.run(query, repeat)
     except McprunError:
         raise
-    except Exception as error:  # noqa: BLE001  one query must not cost the others
+    except Exception as error:  # noqa: BLE001  a fault in one query must not affect the others
         message = f"a fault of mcprun itself: {describe(error)}"
         return faulted(query, repeat, message, system=plan.system, model=plan.model.record.name)
 
 
-def _workplace(
-    plan: RunPlan, recorder: Recorder, ending: RunStop, flight: ActiveQueryCount, telemetry: Telemetry
+def _open_runner(
+    plan: RunPlan, recorder: Recorder, ending: RunStop, active: ActiveQueryCount, telemetry: Telemetry
 ) -> AbstractAsyncContextManager[QueryRunner]:
-    """Choose where the queries are run: in this process, or on Ray.
+    """Return the context manager of a runner in this process, or on Ray.
 
-    Only now are the SDKs imported: what is wrong with a run is told before, and sooner.
+    The SDKs are imported here and not at the top of the module, so that usage errors are reported without the delay.
     """
     log = ServerLog(recorder.journal.log, plan.redactor, MAX_LOG_BYTES)
     was_granted = plan.model.record.is_asked and recorder.journal.tally.turns > 0
     access = RunAccess(ending, was_granted=was_granted)
     if plan.ray is None:
-        waves = BatchContext(flight, ending, plan.resume.run if plan.resume else None, telemetry)
-        return _here(plan, log, recorder.emit, ending, waves, access)
+        batches = BatchContext(active, ending, plan.resume.run if plan.resume else None, telemetry)
+        return _open_local_runner(plan, log, recorder.emit, ending, batches, access)
     with gc_paused():
         from mcprun.engine.ray.run import run_on_ray
 
-    return run_on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, access, _paid(plan))
+    return run_on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, access, _billed_replies(plan))
 
 
 @asynccontextmanager
-async def _here(
-    plan: RunPlan, log: ServerLog, emit: Emit, ending: RunStop, waves: BatchContext, access: Access
+async def _open_local_runner(
+    plan: RunPlan, log: ServerLog, emit: Emit, ending: RunStop, batches: BatchContext, access: Access
 ) -> AsyncIterator[QueryRunner]:
-    """Run the queries in this process, whose imports are made while the server starts."""
+    """Open a runner in this process. The server starts while the SDKs are imported."""
     async with PrestartedServer(plan.target, log) as ahead:
         with gc_paused():
             from mcprun.engine.worker import workplace
 
-        here = workplace(plan, log, emit, ending, _paid(plan), waves=waves, access=access, ahead=ahead)
-        async with here as place:
-            yield place
+        opening = workplace(plan, log, emit, ending, _billed_replies(plan), waves=batches, access=access, ahead=ahead)
+        async with opening as runner:
+            yield runner
 
 
-def _in_order(prompts: PromptsFile, journal: RunWriter, ending: RunStop) -> Take:
-    """Give what is not done yet, in the order of the file; when that is no longer what was checked, nothing more."""
-    left = prompts.left(journal)
+def _pending_queries(prompts: PromptsFile, journal: RunWriter, ending: RunStop) -> Take:
+    """Return a `Take` of the queries not yet done, in file order. It stops the run if the file has changed."""
+    remaining = prompts.left(journal)
 
     async def take() -> tuple[Query, int] | None:
         try:
-            return next(left, None)
+            return next(remaining, None)
         except UsageError as error:
             ending.stop(RunError(ErrorKind.PROMPTS, str(error)))
             return None
@@ -225,33 +234,33 @@ def _in_order(prompts: PromptsFile, journal: RunWriter, ending: RunStop) -> Take
     return take
 
 
-def _paid(plan: RunPlan) -> Iterator[BilledReply]:
-    """Give what earlier processes have spent of this run's budget."""
+def _billed_replies(plan: RunPlan) -> Iterator[BilledReply]:
+    """Return the replies that earlier processes of this run were billed for, if it has a budget and a paid model."""
     has_budget = plan.limits.budget_tokens is not None or plan.limits.budget_usd is not None
     is_paid = any(choice.record.is_asked for choice in (plan.model, plan.judge) if choice)
     return plan.resume.run.replies() if plan.resume and has_budget and is_paid else iter(())
 
 
-def _stop_at(most: int | None, failures: int, ending: RunStop) -> None:
-    """Start nothing more when too much has gone wrong."""
-    if most is not None and failures >= most:
-        message = f"queries that did not pass: {failures:,}, and --max-failures is {most:,}"
+def _stop_at(max_failures: int | None, failures: int, ending: RunStop) -> None:
+    """Stop the run once `max_failures` queries did not pass."""
+    if max_failures is not None and failures >= max_failures:
+        message = f"queries that did not pass: {failures:,}, and --max-failures is {max_failures:,}"
         ending.stop(RunError(ErrorKind.BUDGET, message))
 
 
 def _journal(plan: RunPlan) -> RunWriter:
-    """Open the folder of a new run, or of one that goes on."""
+    """Create the directory of a new run, or open that of the run to resume."""
     resume, prompts = plan.resume, plan.prompts
     if not resume:
         return RunWriter(new_directory(prompts.stem, plan.out))
-    same = resume.checked(prompts)
+    kept = resume.checked(prompts)
     return RunWriter(
         resume.run.path,
-        wanted=lambda one: one.id in same and one.repeat <= prompts.repeats_of(one.id),
+        wanted=lambda one: one.id in kept and one.repeat <= prompts.repeats_of(one.id),
         is_done=resume.is_done,
     )
 
 
-def _told_first(errors: ExceptionGroup[Exception]) -> Exception:
-    """Choose one of the errors that ended the workers: ours before anything unforeseen hides it."""
+def _preferred_error(errors: ExceptionGroup[Exception]) -> Exception:
+    """Return the first `McprunError` of a group, else its first error: an unexpected one must not hide ours."""
     return next((error for error in errors.exceptions if isinstance(error, McprunError)), errors.exceptions[0])

@@ -1,4 +1,4 @@
-"""Asks the server for what a query takes from it: its own prompt (`prompts/get`), and resources (`resources/read`)."""
+"""Load what a query takes from the server: a prompt (`prompts/get`) and resources (`resources/read`)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from mcprun.runs.events import AttemptRef, Emit, PromptGet, ResourceRead
 from mcprun.runs.warn_once import Warn, drop_warning
 from mcprun.tools.format import ValueFormatter
 
-_WORDS = 500
-"""Characters of a server's own words that a message repeats."""
+_MAX_ERROR_CHARS = 500
+"""Characters of a server's error message that are included in ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerInputLoader:
-    """Opens one conversation. `clock` returns the deadline of a request; `waiting_for` records the request in flight.
+    """Loads the opening messages of one conversation.
 
-    What the server asks before it gives something is answered by the `asker`. `malformed` collects the
-    problems of results that could be read in part.
+    `clock` returns the deadline of a request. `waiting_for` marks the request in flight as pending. The `asker` answers
+    requests of the server, such as elicitation, until it returns the result. `malformed` collects the problems of
+    results that could be read only in part.
     """
 
     server: ServerSession
@@ -47,21 +48,23 @@ class ServerInputLoader:
     warn: Warn = drop_warning
 
     async def open(self, query: Query) -> list[JsonObject]:
-        """Give what the conversation begins with, as messages of the Messages API, the last one the user's.
+        """Return the opening messages of a conversation, in the format of the Messages API. The last one is the user's.
 
         Resources come first, in the order of the query, then the messages of the server's prompt, then the user's own.
-        Raises `QueryError`: `server_died`, `request_timeout`, or `prompts` for what the server does not have, does not
-        give, or gives in a form that no conversation can begin with.
+
+        Raises:
+            QueryError: `server_died`, `request_timeout`, or `prompts` if the server does not have a prompt or resource,
+                refuses it, or returns content that can't begin a conversation.
         """
         blocks = [block for uri in query.resources or () for block in await self._read(uri)]
         given = await self._get(query.server_prompt) if query.server_prompt else []
         try:
             return opening(blocks, given, next(iter(query.user_messages), None))
-        except ValueError as error:  # of resources there is always something, and of the user
+        except ValueError as error:  # only the prompt can cause this
             raise _refused(f"{_prompt(query.server_prompt)} can't be played: {error}") from None
 
     async def _get(self, asked: ServerPrompt) -> list[JsonObject]:
-        """Get the server's prompt."""
+        """Request the server's prompt and return its messages."""
         event = PromptGet(
             where=self.where,
             prompt=asked.name,
@@ -82,7 +85,7 @@ class ServerInputLoader:
             raise _refused(f"{_prompt(asked)} can't be played: {error}") from None
 
     async def _read(self, uri: str) -> list[JsonObject]:
-        """Read a resource."""
+        """Read a resource and return its content blocks."""
         event = ResourceRead(where=self.where, uri=uri, server=self.server.number, log_offset=self.server.log_offset)
         request = mcp_types.ReadResourceRequest(params=mcp_types.ReadResourceRequestParams(uri=uri))
         try:
@@ -96,7 +99,7 @@ class ServerInputLoader:
             raise _refused(f"{_resource(uri)} can't be sent: {error}") from None
 
     def _check(self, reading: Reading, key: str, failed: str) -> None:
-        """Record the problems of a result. Raises `QueryError` (`prompts`) if nothing in it could be read."""
+        """Add the problems of a result to `malformed`. Raises `QueryError` (`prompts`) if none of it could be read."""
         if reading.problems:
             problems = f"the server sent an invalid result: {'; '.join(reading.problems)}"
             if not reading.result[key]:
@@ -113,55 +116,55 @@ class ServerInputLoader:
     ) -> Reading:
         """Send a request, read its result, and emit an event.
 
-        Raises `RequestFailed` if the server gives none, `QueryError` as `open` does.
+        Raises `RequestFailed` if the server returns no result, and `QueryError` as `open` does.
         """
         if not self.server.has(capability):
             raise _refused(f"the server has no {capability}, and the query asks for {what}")
         started = time.monotonic()
         caller = PendingCall(self.asker, 0, None, self.clock(), self.asker.deadline)
 
-        def tell(problem: str | None = None, error: str | None = None) -> None:
+        def emit_end(problem: str | None = None, error: str | None = None) -> None:
             self.emit(replace(event, seconds=time.monotonic() - started, problem=problem, error=error))
 
         try:
             with self.waiting_for(what):
                 result = await self.server.request(request, what, caller.clock.seconds, caller)
         except RequestFailed as error:
-            tell(error.problem, error.error)
+            emit_end(error.problem, error.error)
             self._raise_failure()
             if error.problem == TIMEOUT:
                 raise QueryError(ErrorKind.REQUEST_TIMEOUT, str(error)) from None
             raise
         except (QueryError, asyncio.CancelledError) as error:
-            tell(str(error.kind) if isinstance(error, QueryError) else "cancelled")
+            emit_end(str(error.kind) if isinstance(error, QueryError) else "cancelled")
             raise
         reading = read(result)
-        tell("invalid result" if reading.problems else None)
+        emit_end("invalid result" if reading.problems else None)
         self._raise_failure()
         return reading
 
     def _raise_failure(self) -> None:
-        """End the query where the model could not be asked on the server's behalf, whatever that made of it."""
+        """Raise the failure of sampling or elicitation during a request, however the server handled the refusal."""
         if self.asker.failure:
             raise self.asker.failure
 
     async def _why_no_prompt(self, asked: ServerPrompt, error: RequestFailed) -> str:
-        """Return why a prompt could not be had, and what the server's list says of it."""
-        why = f"{_prompt(asked)} could not be had: {_said(error)}"
+        """Return why `prompts/get` failed, with what `prompts/list` shows about the prompt."""
+        why = f"{_prompt(asked)} could not be had: {_error_text(error)}"
         try:
             listed = await list_prompts(self.server, self.clock().seconds)
         except RequestFailed:
             return why
         found = next((one for one in listed if one["name"] == asked.name), None)
         if found is None:
-            return f"{why}; {_only(listed, 'prompts', 'name')}"
+            return f"{why}; {_not_listed(listed, 'prompts', 'name')}"
         arguments = found.get("arguments") or []
         missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
         return f"{why}; it needs arguments that are missing: {names(missing, 'name')}" if missing else why
 
     async def _why_no_resource(self, uri: str, error: RequestFailed) -> str:
-        """Return why a resource could not be read, and what the server's lists say of it."""
-        why = f"{_resource(uri)} could not be read: {_said(error)}"
+        """Return why `resources/read` failed, with what `resources/list` and the templates show about the resource."""
+        why = f"{_resource(uri)} could not be read: {_error_text(error)}"
         try:
             listed = await list_resources(self.server, self.clock().seconds)
             templates = await list_templates(self.server, self.clock().seconds)
@@ -170,11 +173,11 @@ class ServerInputLoader:
         if any(one["uri"] == uri for one in listed):
             return why
         more = f"; templates: {names(templates, 'uriTemplate')}" if templates else ""
-        return f"{why}; {_only(listed, 'resources', 'uri')}{more}"
+        return f"{why}; {_not_listed(listed, 'resources', 'uri')}{more}"
 
 
-def _only(listed: list[JsonObject], what: str, key: str) -> str:
-    """Say that something is not in a list of the server, and what is."""
+def _not_listed(listed: list[JsonObject], what: str, key: str) -> str:
+    """Return that an item is not in a list of the server, and what the list has."""
     return f"the server does not list it, but {names(listed, key)}" if listed else f"the server lists no {what}"
 
 
@@ -186,11 +189,11 @@ def _resource(uri: str) -> str:
     return f"resource {ValueFormatter().value(uri)}"
 
 
-def _said(error: RequestFailed) -> str:
-    """Return a server's own words on one line."""
-    return " ".join(str(error).split())[:_WORDS]
+def _error_text(error: RequestFailed) -> str:
+    """Return a server's error message on one line, shortened to `_MAX_ERROR_CHARS`."""
+    return " ".join(str(error).split())[:_MAX_ERROR_CHARS]
 
 
 def _refused(message: str) -> QueryError:
-    """Return the error of a query that asks for what the server does not give: no other kind is nearer."""
+    """Return the error of a query for a prompt or resource that can't be used. `prompts` is the closest error kind."""
     return QueryError(ErrorKind.PROMPTS, message)

@@ -1,4 +1,4 @@
-"""What servers are answered during a query: by its own answers, a recording, the run's model, or `--elicit`."""
+"""Answer elicitation and sampling requests during a query: from the query, a recording, the model, or `--elicit`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from mcprun.tools.toolset import ToolSet
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What all queries of a run share: what is offered to servers, and the model that answers."""
+    """Makes the request handlers of a run. Holds what they share: the model, and the features declared to servers."""
 
     model: Model
     limits: Limits
     offers: ClientFeatures = field(default_factory=ClientFeatures)
 
     def are_own(self, query: Query, where: AttemptRef) -> bool:
-        """Tell whether a query has answers that no other query may get: written in it, or recorded of it."""
+        """Return whether a query has answers that no other may get: its `elicit` or `sampling`, or recorded ones."""
         if query.elicit is not None:
             return True
         match self.model:
@@ -43,7 +43,7 @@ class Answers:
         return False
 
     def asker(self, query: Query, where: AttemptRef, deadline: Deadline, turns: list[Turn]) -> QueryRequestHandler:
-        """Make what answers for one try at a query; `turns` are those of its conversation, as they come."""
+        """Return a request handler for one attempt. `turns` is the list that its conversation appends to."""
         recorded = _recorded(self.model, query, where) if isinstance(self.model, ReplayModel) else []
         return QueryRequestHandler(
             answers=self,
@@ -59,11 +59,10 @@ class Answers:
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class QueryRequestHandler:
-    """Answers for one try at a query.
+    """Answers the requests that servers send on behalf of one attempt at a query.
 
-    `asked` fills with what the transcript tells. `unmet` says what the query's own answers should have answered, and
-    did not. `failure` is why a model could not be asked or an answer not be found, where the query can't go on after
-    that.
+    `asked` collects the requests and answers for the transcript. `unmet` collects those that the query's own answers
+    should have answered and did not. `failure` is set if a request failed in a way that ends the query.
     """
 
     answers: Answers
@@ -82,13 +81,13 @@ class QueryRequestHandler:
     async def answer(
         self, kind: str, request: JsonObject, caller: PendingCall | None, *, is_sure: bool
     ) -> ClientResponse:
-        """Answer a request, and note it; see `Asker.answer`.
+        """Answer a request and record it; see `RequestHandler.answer`.
 
-        What is not sure to be this query's is noted only where the model has answered it: everything else would be
-        answered the same as anybody's, and a transcript must not depend on who else happens to be there.
+        A request that may belong to another query (not `is_sure`) is recorded only if the model answered it. Any other
+        answer does not depend on the query, and a transcript must not depend on which queries run at the same time.
         """
-        turn, place = max(len(self.turns) - 1, 0), len(self.asked)
-        response = await (self._elicited(request) if kind == "elicitation" else self._sampling(request))
+        turn, position = max(len(self.turns) - 1, 0), len(self.asked)
+        response = await (self._elicit(request) if kind == "elicitation" else self._sample(request))
         if is_sure or response.model:
             asked = Asked.model_validate(
                 {
@@ -101,19 +100,19 @@ class QueryRequestHandler:
                     "usage": response.usage,
                 }
             )
-            self.asked.insert(place, asked)
+            self.asked.insert(position, asked)
         return response
 
     def in_order(self) -> list[Asked]:
-        """Give what was asked by turn and call, and else as it came: calls of a turn run at the same time."""
+        """Return the requests by turn and call, then by arrival, since the calls of a turn run concurrently."""
         return sorted(self.asked, key=lambda one: (one.turn, one.call is None, one.call or 0))
 
-    async def _elicited(self, request: JsonObject) -> ClientResponse:
-        """Answer an elicitation. If a pattern runs out of time, decline; the query ends with that error."""
+    async def _elicit(self, request: JsonObject) -> ClientResponse:
+        """Answer an elicitation request. If a pattern runs out of time, decline, and set `failure`."""
         try:
             if self.script:
                 result, reason = await self.script.answer(request)
-            elif recorded := self._taken("elicitation", request):
+            elif recorded := self._next_recorded("elicitation", request):
                 return ClientResponse(result=recorded.answer, reason=recorded.reason)
             else:
                 result, reason = await evaluated(lambda: by_policy(self.answers.offers.elicit, request))
@@ -124,9 +123,9 @@ class QueryRequestHandler:
             self.unmet.append(f"the server asked {request['message']!r}, and {reason}: declined")
         return ClientResponse(result=result, reason=reason)
 
-    async def _sampling(self, request: JsonObject) -> ClientResponse:
+    async def _sample(self, request: JsonObject) -> ClientResponse:
         self._sampled += 1
-        if recorded := self._taken("sampling", request):
+        if recorded := self._next_recorded("sampling", request):
             return ClientResponse(result=recorded.answer, reason=recorded.reason, usage=recorded.usage)
         if problem := problem_of(request):
             return ClientResponse(code=INVALID_PARAMS, told=problem, reason=problem)
@@ -134,13 +133,13 @@ class QueryRequestHandler:
             return ClientResponse(reason=f"--max-sampling is {self.answers.limits.max_sampling}")
         match self.answers.model:
             case ScriptModel(name=name):
-                return self._scripted(name)
+                return self._next_text(name)
             case ReplayModel():
                 return ClientResponse(reason="it was not asked when this was recorded")
-        return await self._modelled(request)
+        return await self._sample_model(request)
 
-    def _scripted(self, model: str) -> ClientResponse:
-        """Give the next of the query's own texts."""
+    def _next_text(self, model: str) -> ClientResponse:
+        """Answer with the next of the query's `sampling` texts, or refuse."""
         if self.texts:
             text = {"type": "text", "text": self.texts.pop(0)}
             return ClientResponse(result=result_of([text], model, "end_turn"))
@@ -150,10 +149,10 @@ class QueryRequestHandler:
         self.unmet.append(f"the server asked the model, and {reason}: refused")
         return ClientResponse(reason=reason)
 
-    async def _modelled(self, request: JsonObject) -> ClientResponse:
-        """Ask the run's model. Where it can't be asked, the query ends with that; what it refuses, the server hears."""
+    async def _sample_model(self, request: JsonObject) -> ClientResponse:
+        """Answer with the run's model, or refuse if it fails. Set `failure` unless the API rejected its content."""
         limits = self.answers.limits
-        asked = ModelRequest(
+        model_request = ModelRequest(
             query=self.query,
             where=self.where,
             turn=len(self.turns),
@@ -166,7 +165,7 @@ class QueryRequestHandler:
             deadline=self.deadline,
         )
         try:
-            reply = await self.answers.model.reply(asked)
+            reply = await self.answers.model.reply(model_request)
         except (QueryError, RunError) as error:
             if isinstance(error, RunError | DeniedError) or error.kind is not ErrorKind.API_REFUSED:
                 self.failure = error
@@ -178,17 +177,17 @@ class QueryRequestHandler:
             stop_reason=reply.stop_reason,
         )
 
-    def _taken(self, kind: str, request: JsonObject) -> Asked | None:
-        """Find what was recorded of a request: the same one, else the next of its kind; each serves once."""
-        left = [one for one in self.recorded if one.kind == kind]
-        found = next((one for one in left if one.request == request), left[0] if left else None)
+    def _next_recorded(self, kind: str, request: JsonObject) -> Asked | None:
+        """Return the recorded exchange of an equal request, else the next one of its kind. Each is used once."""
+        candidates = [one for one in self.recorded if one.kind == kind]
+        found = next((one for one in candidates if one.request == request), candidates[0] if candidates else None)
         if found:
             self.recorded.remove(found)
         return found
 
 
 def _recorded(model: ReplayModel, query: Query, where: AttemptRef) -> list[Asked]:
-    """Give what was asked when a query was recorded; nothing where it was not, which its first turn will tell."""
+    """Return the recorded requests of a query; none if it was not recorded, which its first turn reports."""
     try:
         return list(model.recorded(query, where).asked)
     except QueryError:

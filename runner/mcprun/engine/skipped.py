@@ -1,4 +1,4 @@
-"""Queries that a run does not come to, and how a conversation stops that no model has ended."""
+"""Transcripts of queries that were not run or could not be recorded, and the `stop` of an errored conversation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mcprun.runs.records import ErrorInfo, Transcript, Verdict
 
 
 def skipped_transcript(query: Query, repeat: int, reason: RunError, *, system: str | None, model: str) -> Transcript:
-    """Make the transcript of a query that the run did not come to; `system` is that of queries without their own."""
+    """Return the transcript of a query that was not run. `system` and `model` are for queries without their own."""
     return Transcript(
         id=query.id,
         repeat=repeat,
@@ -37,7 +37,7 @@ def faulted(query: Query, repeat: int, message: str, *, system: str | None, mode
 
 
 def emptied(transcript: Transcript, message: str) -> Transcript:
-    """Return a transcript without its conversation, whose verdict is an error (`fault`) with a message."""
+    """Return a transcript with its conversation removed, the verdict `error`, and an error of kind `fault`."""
     return Transcript(
         id=transcript.id,
         repeat=transcript.repeat,
@@ -66,7 +66,7 @@ def unrecordable(event: Event, reason: str) -> Event:
 
 
 def stop_reason_for(kind: ErrorKind) -> str:
-    """Say how a conversation stopped that the model did not end."""
+    """Return the `stop` of a conversation that ended with an error: `timeout`, `cancelled` or `error`."""
     if kind.endswith("_timeout"):
         return "timeout"
     return "cancelled" if kind is ErrorKind.CANCELLED else "error"

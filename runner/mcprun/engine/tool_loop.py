@@ -1,7 +1,7 @@
-"""The conversation itself: the model speaks, its calls are run, the results go back, until it has ended its turn.
+"""The model-tool loop: send the conversation, run the tool calls of the reply, and send back their results.
 
-No retry, no deadline but a call's, no files. What was said so far stands in the `Conversation`, which whoever
-called still holds when the loop is cut short.
+The loop does not retry, writes no files, and knows no deadline except that of a call. It fills a `Conversation` that
+the caller owns, so a cancelled loop leaves the conversation so far.
 """
 
 from __future__ import annotations
@@ -33,34 +33,46 @@ from mcprun.tools.results import error_result, tool_result
 from mcprun.tools.toolset import ToolFilter, ToolSet
 
 _CALLING = frozenset({"tool_use", "end_turn"})
-"""Stop reasons with which calls are meant. With others (`max_tokens`, `refusal`) a `tool_use` may be cut short."""
+"""Stop reasons after which calls are run. With others (`max_tokens`, `refusal`) a `tool_use` may be incomplete."""
 
-_MOST_LEVELS = 400
-"""Levels of nesting of arguments that can be recorded. Servers are sent at most `nesting.MOST_DEPTH`."""
+_MAX_LEVELS = 400
+"""Nesting levels of arguments that can be recorded. At most `nesting.MOST_DEPTH` are sent to a server."""
 
 ANSWERED = frozenset({"end_turn", "stop_sequence"})
-"""Stop reasons after which the user's next message may follow."""
+"""Stop reasons after which the query's next user message is sent."""
 
 
 Divergence = Callable[[Query, AttemptRef, int, Call], str]
-"""Says how the call with a number differs from what was recorded of the query; empty when it does not."""
+"""Describe how a query's call, given with its number, differs from the recorded one; empty if it does not."""
 
 GivenDivergence = Callable[[Query, AttemptRef, list[JsonObject]], str]
-"""Says how what the server gives to begin with differs from what was recorded of the query; empty when it does not."""
+"""Describe how a query's opening messages from the server differ from the recorded ones; empty if they do not."""
 
 Approve = Callable[[ToolCall], Awaitable[str]]
-"""Is asked before a call is sent, for all of a turn at the same time. What it says is told in place of a result."""
+"""Approve a call before it is sent: return an empty string, or the error result to send back instead.
+
+Called concurrently for all calls of a turn.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolLoop:
-    """What all conversations of a run share. `system` is for queries that bring none of their own.
+    """Runs conversations. Its fields are shared by all conversations of a run.
 
-    `offers` is what servers that ask are offered.
-    `permit` says which tools may be used, which a query's own `tools` narrow down. `divergence` says how a call differs
-    from the one that is played back, if one is, `given_divergence` how what it began with does; with `stop_diverged`, a
-    conversation ends there. A `gate` bounds how many use a server at once. `approve` is asked before each call, and
-    `hear` is called with the model's text as it streams. `warn` emits the first warning of each kind.
+    Attributes:
+        model: The model to converse with.
+        limits: The limits of the run.
+        system: The system prompt of queries without their own.
+        emit: Receives an event for each model request and tool call.
+        permit: The tools that may be used. A query's own `tools` narrow them further.
+        offers: The client features declared to servers, such as elicitation and sampling.
+        divergence: Compares a call with the recorded one, in a replay.
+        given_divergence: Compares the server's opening messages with the recorded ones, in a replay.
+        stop_diverged: Whether a conversation ends at its first divergence.
+        gate: Limits how many conversations use a server at once.
+        approve: Approves each call before it is sent.
+        hear: Called with the model's text as it streams.
+        warn: Emits the first warning of each kind.
     """
 
     model: Model
@@ -79,15 +91,15 @@ class ToolLoop:
 
     @property
     def answers(self) -> Answers:
-        """What servers that ask are answered by."""
+        """What answers requests of servers, such as elicitation and sampling."""
         return Answers(self.model, self.limits, self.offers)
 
     def clock(self) -> Deadline:
-        """Return the deadline of one request to a server."""
+        """Return a new deadline for one request to a server."""
         return Deadline(self.limits.call_seconds, self.limits.most_call_seconds)
 
     def passed(self, deadline: Deadline) -> AbstractAsyncContextManager[None]:
-        """Wait until the server may be used, off the clock of a `deadline`."""
+        """Return a context that waits at the `gate`, if there is one, with `deadline` paused."""
         return self.gate.passed(deadline) if self.gate else nullcontext()
 
     async def converse(
@@ -99,28 +111,38 @@ class ToolLoop:
         deadline: Deadline,
         messages: Sequence[str | list[Any]] | None = None,
     ) -> None:
-        """Play a query's user messages one after the other, until the model ends its turn on the last.
+        """Send a query's user messages in turn, running the loop after each until the model ends its turn.
 
-        With `messages`, only these of them are played, since the others were said before. Fills `conversation`;
-        `deadline` is paused while a model waits to be asked. Raises `QueryError` when the model or the server can't go
-        on, `RunError` when no query could.
+        Stops early if a turn ends otherwise, such as by a limit. `deadline` is paused while a model request is waiting.
+
+        Args:
+            query: The query.
+            server: The session with its server.
+            where: The query, repeat and attempt that events refer to.
+            conversation: The conversation to fill.
+            deadline: The deadline of the attempt.
+            messages: The user messages to send. By default, those of the query.
+
+        Raises:
+            QueryError: The model or the server can't continue this query.
+            RunError: No query could continue.
         """
         tools = server.tools.only(self.permit).only(ToolFilter(allow=tuple(query.tools or ())))
-        asker = self.answers.asker(query, where, deadline, conversation.turns)
-        one = _Exchange(self, query, server, where, conversation, deadline, tools, asker)
+        handler = self.answers.asker(query, where, deadline, conversation.turns)
+        exchange = _Exchange(self, query, server, where, conversation, deadline, tools, handler)
         before, unmet = conversation.asked, conversation.unmet
         try:
-            with server.attend(asker):
+            with server.attend(handler):
                 if messages is None:
                     async with self.passed(deadline):
-                        messages = await self._user_messages(query, server, where, conversation, asker)
+                        messages = await self._user_messages(query, server, where, conversation, handler)
                 for content in messages:
                     conversation.messages.append({"role": "user", "content": content})
-                    await one.run()
+                    await exchange.run()
                     if conversation.stop not in ANSWERED:
                         return
         finally:
-            conversation.asked, conversation.unmet = [*before, *asker.in_order()], [*unmet, *asker.unmet]
+            conversation.asked, conversation.unmet = [*before, *handler.in_order()], [*unmet, *handler.unmet]
 
     async def _user_messages(
         self,
@@ -130,16 +152,16 @@ class ToolLoop:
         conversation: Conversation,
         asker: QueryRequestHandler,
     ) -> list[str | list[Any]]:
-        """Give what the user says; what comes before it, where the server gives it, stands in `conversation` then."""
+        """Return the user messages to send. Those that precede them, from the server, are added to `conversation`."""
         if not query.takes_from_server:
             return query.user_messages
         waits, malformed = conversation.waiting_for, conversation.malformed
-        opener = ServerInputLoader(server, where, asker, self.emit, self.clock, waits, malformed, self.warn)
-        given = await opener.open(query)
-        told = self.given_divergence(query, where, given) if self.given_divergence else ""
-        conversation.given = Given(messages=len(given), diverged=bool(told))
-        conversation.given_divergence = told
-        if told and self.stop_diverged:
+        loader = ServerInputLoader(server, where, asker, self.emit, self.clock, waits, malformed, self.warn)
+        given = await loader.open(query)
+        divergence = self.given_divergence(query, where, given) if self.given_divergence else ""
+        conversation.given = Given(messages=len(given), diverged=bool(divergence))
+        conversation.given_divergence = divergence
+        if divergence and self.stop_diverged:
             conversation.messages += given
             conversation.stop = "diverged"
             return []
@@ -150,7 +172,7 @@ class ToolLoop:
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
-    """One conversation with one server; `tools` are frozen for its length."""
+    """One conversation with one server. `tools` do not change during it."""
 
     loop: ToolLoop
     query: Query
@@ -162,7 +184,7 @@ class _Exchange:
     asker: QueryRequestHandler
 
     async def run(self) -> None:
-        """Let the model and the server answer each other until the model has ended its turn."""
+        """Run turns until the model ends its turn, a limit is reached, or a call diverged under `stop_diverged`."""
         conversation = self.conversation
         max_turns = self.query.max_turns or self.loop.limits.max_turns
         while len(conversation.turns) < max_turns:
@@ -173,7 +195,7 @@ class _Exchange:
                 conversation.stop = "max_calls"
                 return
             if uses and reply.stop_reason in _CALLING:
-                conversation.messages.append({"role": "user", "content": await self._called(uses)})
+                conversation.messages.append({"role": "user", "content": await self._call_when_admitted(uses)})
                 if self.loop.stop_diverged and any(call.diverged for call in conversation.calls):
                     conversation.stop = "diverged"
                     return
@@ -182,7 +204,7 @@ class _Exchange:
         conversation.stop = "max_turns"
 
     async def _reply(self) -> ModelReply:
-        """Ask the model for its next turn, and tell of it."""
+        """Request the model's next turn and emit a `ModelCall`."""
         turn = len(self.conversation.turns)
         request = ModelRequest(
             query=self.query,
@@ -203,8 +225,8 @@ class _Exchange:
             with self.conversation.waiting_for(f"the model's turn {turn}"):
                 reply = await self.loop.model.reply(request)
         except (QueryError, asyncio.CancelledError) as error:
-            told = f"{error.kind}: {error}" if isinstance(error, QueryError) else "cancelled"
-            event = replace(event, seconds=time.monotonic() - started, error=told)
+            problem = f"{error.kind}: {error}" if isinstance(error, QueryError) else "cancelled"
+            event = replace(event, seconds=time.monotonic() - started, error=problem)
             if isinstance(error, RequestError):
                 event = replace(event, status=error.status, request_id=error.request_id)
             self.loop.emit(event)
@@ -220,19 +242,19 @@ class _Exchange:
                 batch=reply.batch,
             )
         )
-        deep = next((block for block in reply.content if levels(block.get("input")) > _MOST_LEVELS), None)
+        deep = next((block for block in reply.content if levels(block.get("input")) > _MAX_LEVELS), None)
         if deep:
-            message = f"the model called {deep.get('name')} with arguments nested more than {_MOST_LEVELS} levels deep"
+            message = f"the model called {deep.get('name')} with arguments nested more than {_MAX_LEVELS} levels deep"
             raise QueryError(ErrorKind.API_ERROR, message)
         return reply
 
-    async def _called(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
-        """Run a turn's calls, when there is a place for it; see `_results`."""
+    async def _call_when_admitted(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
+        """Wait at the gate, then run a turn's calls. Return what `_run_calls` does."""
         async with self.loop.passed(self.deadline):
-            return await self._results(uses)
+            return await self._run_calls(uses)
 
-    async def _results(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
-        """Run a turn's calls at the same time; give their `tool_result` blocks in the order they were asked."""
+    async def _run_calls(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
+        """Run the calls of `tool_use` blocks concurrently. Return their `tool_result` blocks in the same order."""
         asked = [self.tools.from_api(use["name"], use.get("input") or {}) for use in uses]
         events = [
             ToolCall(
@@ -253,9 +275,9 @@ class _Exchange:
         try:
             await gather_or_cancel(self._answer(event, answers) for event in events)
         finally:
-            # What was answered before the turn was cut short happened, and is told.
+            # Calls answered before a cancellation are recorded too.
             self.conversation.calls.extend(
-                self._judged(call_of(event, answers[event.call]), event) for event in events if event.call in answers
+                self._compared(call_of(event, answers[event.call]), event) for event in events if event.call in answers
             )
         self.conversation.under_way = None
         return [
@@ -263,16 +285,16 @@ class _Exchange:
             for use, event in zip(uses, events, strict=True)
         ]
 
-    def _judged(self, call: Call, event: ToolCall) -> Call:
-        """Hold a call against the recorded one, where there is one."""
-        if self.loop.divergence and (told := self.loop.divergence(self.query, self.where, event.call, call)):
-            self.conversation.divergences[event.call] = told
+    def _compared(self, call: Call, event: ToolCall) -> Call:
+        """Return a call, marked as `diverged` if it differs from the recorded one."""
+        if self.loop.divergence and (divergence := self.loop.divergence(self.query, self.where, event.call, call)):
+            self.conversation.divergences[event.call] = divergence
             return call.model_copy(update={"diverged": True})
         return call
 
     async def _answer(self, event: ToolCall, answers: dict[int, ToolResult]) -> None:
-        """Make one call, tell of it, and put its answer into `answers` under the call's number."""
-        refused = await self._refused(event)
+        """Make one call, emit its event, and store the result in `answers` by the number of the call."""
+        refused = await self._rejection(event)
         started = time.monotonic()
         caller = PendingCall(self.asker, event.turn or 0, event.call, self.loop.clock(), self.deadline)
         try:
@@ -281,15 +303,15 @@ class _Exchange:
                     event.tool, event.input, self.loop.limits.call_seconds, caller
                 )
         except (QueryError, asyncio.CancelledError) as error:
-            told = str(error.kind) if isinstance(error, QueryError) else "cancelled"
+            problem = str(error.kind) if isinstance(error, QueryError) else "cancelled"
             self.loop.emit(
                 replace(
                     event,
                     seconds=time.monotonic() - started,
-                    cancelled=told == "cancelled" or None,
+                    cancelled=problem == "cancelled" or None,
                     progress=caller.progress or None,
                     is_error=True,
-                    problem=told,
+                    problem=problem,
                 )
             )
             raise
@@ -305,25 +327,25 @@ class _Exchange:
                 error=answer.error,
             )
         )
-        if self.asker.failure:  # the model could not be asked on the server's behalf, whatever that made of it
+        if self.asker.failure:  # ends the query, however the server handled the refusal
             raise self.asker.failure
 
-    async def _refused(self, event: ToolCall) -> ToolResult | None:
-        """Give the answer to a call that is not sent: the tool may not be used, or somebody does not approve."""
+    async def _rejection(self, event: ToolCall) -> ToolResult | None:
+        """Return the error result of a call that must not be sent: not permitted, or rejected by `approve`."""
         if not self._permits(event.tool):
             return ToolResult(error_result(f"The tool {event.tool} is not allowed here."), "not allowed")
-        if self.loop.approve and (told := await self.loop.approve(event)):
-            return ToolResult(error_result(told), "not approved")
+        if self.loop.approve and (reason := await self.loop.approve(event)):
+            return ToolResult(error_result(reason), "not approved")
         return None
 
     def _permits(self, tool: str) -> bool:
-        """Return whether a tool may be used, by the run's permit and by the query's own `tools`."""
+        """Return whether the run's `permit` and the query's `tools` allow a tool."""
         is_limited = self.loop.permit or self.query.tools
         return not is_limited or tool in self.tools.names.values()
 
 
 def call_of(event: ToolCall, answer: ToolResult) -> Call:
-    """Give a call with what came of it."""
+    """Return the transcript's record of a call and its result."""
     return Call(
         turn=event.turn or 0,
         tool=event.tool,

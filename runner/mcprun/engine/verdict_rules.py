@@ -1,6 +1,6 @@
-"""The options of a run that influence its verdicts: which queries were asked, of whom, and how they were judged. Pure.
+"""The options of a run that influence its verdicts: which queries run, what answers them, and how they are checked.
 
-Runs that differ in them can't be parts of one run: their verdicts would not mean the same.
+Runs that differ in these options can't be parts of one run, since their verdicts would not be comparable. Pure.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ RULES: Mapping[str, Any] = {
     "effort": None, "thinking": None, "tool_choice": None, "bare_api": False, "elicit": "decline", "roots": (),
     "protocol": "auto", "fresh_server": False, "server_args": (),
 }  # fmt: skip
-"""Each such option, as `arguments` of `run.json` name it, and its default, which is not kept there."""
+"""These options by their name in the `arguments` of `run.json`, with their defaults, which are not stored there."""
 
 _JUDGING = ("allow_tool_errors", "allow_tool", "deny_tool", "read_only", "on_divergence")
 _COMPARING = ("scrub", "ignore")
-"""Rules by which a conversation is judged, and those by which a replayed call is."""
+"""Rules for the verdict of a conversation, and rules for comparing a replayed call with the recording."""
 
 _ORDERED = frozenset({"server_args"})
 
@@ -35,7 +35,10 @@ LIMITS: Mapping[str, str] = {
     "max_tokens": "--max-tokens", "max_result_bytes": "--max-result-bytes", "request_seconds": "--request-timeout",
     "call_seconds": "--call-timeout", "max_call_seconds": "--max-call-timeout", "query_seconds": "--query-timeout",
 }  # fmt: skip
-"""Limits of one query, by their names in `run.json`. Those of a whole run skip queries, which shows by itself."""
+"""Flags of the limits of one query, by their names in `run.json`.
+
+Limits of a whole run are not compared: reaching one skips queries, which is visible.
+"""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -43,22 +46,22 @@ _FOLDERS = re.compile(r"(?:[A-Za-z]:)?(?:[^\s/\\]*[/\\])+")
 
 
 def as_arguments(rules: Mapping[str, Any]) -> JsonObject:
-    """Return those of a run's options that are rules and not their defaults, as `arguments` of `run.json` hold them."""
+    """Return the rules that differ from their defaults, in the form of the `arguments` of `run.json`."""
     named = {name: _listed(rules[name]) for name in RULES if name in rules}
     return {name: value for name, value in named.items() if value != _listed(RULES[name])}
 
 
 def changed_rule(before: JsonObject, after: JsonObject, kind: str) -> str:
-    """Return the first flag that judges a conversation and differs between the arguments of two runs; empty if none.
+    """Return the first flag that influences a verdict and differs between the arguments of two runs; empty if none.
 
-    `kind` is that of the model: what is scrubbed counts where a recording is replayed.
+    `kind` is the kind of the model: `--scrub` and `--ignore` count only for `replay`.
     """
     names = (*_JUDGING, *_COMPARING) if kind == "replay" else _JUDGING
     return next((_flag(name) for name in names if _rule(before, name) != _rule(after, name)), "")
 
 
 def difference(before: RunRecord, after: RunRecord) -> str:
-    """Describe the first rule, or whoever answered, that differs between two runs; empty if none does."""
+    """Describe the first rule, model, limit, version or server that differs between two runs; empty if none does."""
     for name in RULES:
         if _rule(before.arguments, name) != _rule(after.arguments, name):
             return f"{_flag(name)} was another"
@@ -71,17 +74,17 @@ def difference(before: RunRecord, after: RunRecord) -> str:
             return f"{flag} was another"
     if before.versions.get("mcprun") != after.versions.get("mcprun"):
         return f"mcprun was {before.versions.get('mcprun')}, and {after.versions.get('mcprun')}"
-    return _other_server(before, after)
+    return _server_difference(before, after)
 
 
-def _other_server(before: RunRecord, after: RunRecord) -> str:
-    """Describe how two servers differ. Where they are may differ from machine to machine: only names count."""
+def _server_difference(before: RunRecord, after: RunRecord) -> str:
+    """Describe how two servers differ; empty if they do not. Paths and local ports may differ between machines."""
     one, other = before.server, after.server
     if one and other:
         if (one.name, one.version) != (other.name, other.version):
             return f"the server was {one.name} {one.version}, and {other.name} {other.version}"
-        if told := changes(one.tools, other.tools):
-            return f"the server had other tools ({told})"
+        if changed := changes(one.tools, other.tools):
+            return f"the server had other tools ({changed})"
     started = [_server(record.arguments) for record in (before, after)]
     if started[0] != started[1]:
         return f"the server was {before.arguments.get('server')}, and {after.arguments.get('server')}"
@@ -105,12 +108,12 @@ def _flag(name: str) -> str:
 
 
 def _model(record: RunRecord) -> str:
-    """Return the model's name; a recording is known by its queries, and may be in another folder on each machine."""
+    """Return the model's name, or an empty string for a recording, whose path may differ between machines."""
     return record.model.name if record.model.kind != "replay" else ""
 
 
 def _server(arguments: JsonObject) -> str:
-    """Return what a server is started or reached by, without folders and without the port of a local one."""
+    """Return a server's command line or URL, without directories and without the port of a local one."""
     server = str(arguments.get("server", ""))
     if "://" not in server:
         return _FOLDERS.sub("", server)
@@ -119,6 +122,6 @@ def _server(arguments: JsonObject) -> str:
 
 
 def _names(arguments: JsonObject) -> set[str]:
-    """Return the names of the variables and headers that the server was given; their values are not kept."""
+    """Return the names of the variables and headers given to the server. Their values are not stored."""
     given = [str(one).partition("=")[0] for one in arguments.get("env", ())]
     return {*given, *(f"{str(one).partition(':')[0].lower()}:" for one in arguments.get("header", ()))}

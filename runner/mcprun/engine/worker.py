@@ -1,6 +1,6 @@
-"""Where queries are run: the servers, the model and the judge, and all that the tries at queries share.
+"""Open the servers, the model and the judge of a run, and return what runs queries with them.
 
-A run has one in its own process; with `--ray` there is one in each actor (`engine/ray/run.py`).
+A run does this once in its own process or, with `--ray`, once in each actor (`engine/ray/run.py`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from mcprun.tools.format import ValueFormatter
 
 @dataclass(frozen=True, slots=True)
 class QueryRunner:
-    """What answers the queries (`about`), and a function that runs a repeat of a query (`QueryExecutor.run`)."""
+    """The server that the queries use (`about`), and a function that runs a repeat of a query (`QueryExecutor.run`)."""
 
     about: ServerRecord
     run: Callable[[Query, int], Awaitable[Transcript]]
@@ -59,17 +59,27 @@ async def workplace(
     access: Access,
     ahead: PrestartedServer | None = None,
 ) -> AsyncIterator[QueryRunner]:
-    """Start the servers and make the model; end them with the context. Raises `RunError`.
+    """Start the servers and open the model and the judge. Shut them down when the context exits.
 
-    The servers' stderr goes to `log`. `earlier` are the replies that earlier processes took of the budget. Batches
-    go by the `waves` of the run. With a `throttle`, requests to the model and to the judge obey this one. `access`
-    judges refusals of their credentials. The first server may have been started `ahead`.
+    Args:
+        setup: What to run the queries with.
+        log: Receives the servers' stderr.
+        emit: Receives the events.
+        ending: Ends the run early.
+        earlier: The replies that earlier processes of the run were billed for.
+        waves: What Message Batches need to know of the run.
+        throttle: The rate limiter of requests to the model and the judge. By default, they make their own.
+        access: Decides what a refusal of credentials by the API means.
+        ahead: The first server, if it has been started already.
+
+    Raises:
+        RunError: A server can't be started, or the model can't be opened.
     """
     limits, show, warn = setup.limits, ValueFormatter(setup.redactor.text), WarnOnce(emit)
     connector = connector_of(setup, log, emit, ahead)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        with gc_paused():  # clients import half of what they need only when they are made
+        with gc_paused():  # the clients of the SDKs import many modules when created
             await enter(background_task(setup.model.load()))  # about as long as a server takes to start
             pool = ServerPool(
                 connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit
@@ -94,7 +104,7 @@ async def workplace(
             emit=emit,
             permit=setup.permit,
             offers=setup.offers,
-            divergence=_divergence(model, setup.redactor),
+            divergence=_call_divergence(model, setup.redactor),
             given_divergence=_given_divergence(model, setup.redactor),
             stop_diverged=setup.on_divergence == "stop",
             gate=Gate(limits.concurrency) if setup.model.is_batched else None,
@@ -108,7 +118,7 @@ async def workplace(
 
 
 def connector_of(setup: WorkerConfig, log: ServerLog, emit: Emit, ahead: PrestartedServer | None = None) -> Connector:
-    """Make what connects to the server, whose stderr goes to `log`; the first may have been started `ahead`."""
+    """Return a connector for servers. `log` receives their stderr. `ahead` is a first one that was started already."""
     return Connector(
         setup.target,
         log=log,
@@ -122,15 +132,15 @@ def connector_of(setup: WorkerConfig, log: ServerLog, emit: Emit, ahead: Prestar
     )
 
 
-def _divergence(model: Model, redactor: Redactor) -> Divergence | None:
-    """Hold live calls against a recording, if one is played back: without secrets, as the recording is."""
+def _call_divergence(model: Model, redactor: Redactor) -> Divergence | None:
+    """Return the comparison of calls with a recording, in a replay. Calls are redacted first, as recorded ones are."""
     if not isinstance(model, ReplayModel):
         return None
     return lambda query, where, number, call: model.divergence(query, where, number, redactor.value(call))
 
 
 def _given_divergence(model: Model, redactor: Redactor) -> GivenDivergence | None:
-    """Hold what the server gives to begin with against a recording, as `_divergence` does with calls."""
+    """Return the comparison of the server's opening messages with a recording, as `_call_divergence` does for calls."""
     if not isinstance(model, ReplayModel):
         return None
 

@@ -1,4 +1,4 @@
-"""What queries are run with: plain values, known before a server is started or an SDK imported."""
+"""The configuration that queries are run with. It is known before a server is started or an SDK is imported."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from mcprun.tools.toolset import ToolFilter, ToolSet
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """What queries are run with, wherever that is: plain values, which can be sent to another machine.
+    """The configuration that queries are run with. It holds plain values, which can be sent to another machine.
 
-    `on_divergence` says what becomes of a query when a replayed call brings something else than was recorded; what
-    the `scrubber` takes out does not count there.
+    `on_divergence` is what to do with a query whose replayed call differs from the recording. The `scrubber` removes
+    the values to ignore in that comparison.
     """
 
     target: Target
@@ -42,9 +42,9 @@ class WorkerConfig:
     on_divergence: Literal["continue", "fail", "stop"] = "continue"
 
     def check_tool_choice(self, listed: Sequence[JsonObject]) -> None:
-        """Raise `UsageError` where `--tool-choice` names none of the tools that the model may use.
+        """Raise `UsageError` if `--tool-choice` names a tool that the model may not use.
 
-        `listed` are the server's tools as the wire has them. The API refuses every request with such a choice.
+        The API rejects every request with such a choice. `listed` holds the server's tools in wire form.
         """
         name = self.model.manner.named_tool
         if name is None or not self.model.record.is_asked:

@@ -1,6 +1,7 @@
-"""One place of a run on Ray: an actor, and the next one when that died.
+"""Start, replace and shut down one Ray actor of a run.
 
-The next one is started here, and not by Ray itself: an actor that can't be reached may be alive, and is ended first.
+An actor that died is replaced here and not by Ray itself, since one that can't be reached may still be alive. It is
+killed first.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from mcprun.runs.events import ActorStart, Emit
 from mcprun.runs.records import ServerRecord
 
 CLOSE_SECONDS = 20.0
-"""How long an actor may take to end its servers, or to give what it has of its queries when the run ends."""
+"""Seconds that an actor may take to shut down its servers, or to return its unfinished queries when the run ends."""
 
-_SPARE = 16
-"""Calls that an actor takes besides its queries."""
+_EXTRA_CALLS = 16
+"""Concurrent calls that an actor accepts in addition to its queries."""
 
 
 class ActorSlot:
-    """One actor, and who takes its place when it died.
+    """Holds one actor, and its replacement if it dies.
 
-    `held` counts the queries that it has; `about` is what answers there. `throttled` is called when the API throttles
-    it, with the seconds of the pause.
+    `held` is the number of queries in flight on it. `about` is the server it uses, or `None` until it is ready.
+    `throttled` is called with the seconds of the pause when the API throttles the actor.
     """
 
     def __init__(
@@ -58,14 +59,17 @@ class ActorSlot:
         return f"actor {self.number}{self._where}"
 
     async def ready(self) -> None:
-        """Start an actor when there is none; it waits for a free CPU. Raises `RunError`, or `RayError` if it died."""
+        """Start an actor if there is none, once Ray has a free CPU for it.
+
+        Raises `RunError` if its servers can't be started, `RayError` if the actor died.
+        """
         async with self._lock:
             if self.actor and self.about:
                 return
             self._where = ""
-            most = self._setup.limits.concurrency + _SPARE
-            remote = _Actor.options(max_concurrency=most, max_restarts=0, scheduling_strategy="SPREAD")
-            self.actor = remote.remote(self._setup, str(Path.cwd()))
+            max_calls = self._setup.limits.concurrency + _EXTRA_CALLS
+            actor_class = _Actor.options(max_concurrency=max_calls, max_restarts=0, scheduling_strategy="SPREAD")
+            self.actor = actor_class.remote(self._setup, str(Path.cwd()))
             opened: WorkerReady = await self.actor.open.remote()
             node = await self.actor.node.remote()
             self._where = f" (process {opened.pid} on {node})"
@@ -74,10 +78,10 @@ class ActorSlot:
             if error := opened.parcel.error:
                 raise error
             self.about = opened.about
-            self._listening = asyncio.create_task(self._listen(self.actor))
+            self._listening = asyncio.create_task(self._watch_throttling(self.actor))
 
     def dismiss(self) -> None:
-        """Be without an actor; it may be alive where only the way to it is gone, and must not go on."""
+        """Kill the actor, if there is one. It may be alive although it can't be reached, and must not continue."""
         actor, self.actor, self.about = self.actor, None, None
         self.inbox.renew()
         if self._listening:
@@ -86,29 +90,29 @@ class ActorSlot:
             ray.kill(actor)
 
     async def close(self) -> None:
-        """End the servers and the actor. The actor is killed if it does not answer, or if this is cancelled."""
+        """Shut down the servers and the actor. The actor is killed even if it does not answer or this is cancelled."""
         try:
             if self.actor and self.about:
                 with suppress(RayError, TimeoutError):
                     async with asyncio.timeout(CLOSE_SECONDS):
-                        parcel: WorkerMessage = await self.actor.close.remote()
-                    self.inbox.take(parcel.told)
+                        message: WorkerMessage = await self.actor.close.remote()
+                    self.inbox.take(message.told)
         finally:
             self.dismiss()
 
-    async def _listen(self, actor: Any) -> None:
-        """Hear of it when the API throttles the actor."""
+    async def _watch_throttling(self, actor: Any) -> None:
+        """Call `throttled` each time that the API throttles the actor, until it dies."""
         with suppress(RayError):
             while True:
                 self._throttled(self, await actor.throttled.remote())
 
 
-class _Station(RemoteWorker):
-    """A station as Ray has it."""
+class _NodeWorker(RemoteWorker):
+    """A `RemoteWorker` that runs as a Ray actor."""
 
     async def node(self) -> str:
-        """Give the IP address of the node that it is on."""
+        """Return the IP address of its node."""
         return str(ray.util.get_node_ip_address())
 
 
-_Actor: Any = ray.remote(_Station)
+_Actor: Any = ray.remote(_NodeWorker)

@@ -1,4 +1,4 @@
-"""Ray itself (the extra `ray`): a cluster that is joined, or started on this machine, for as long as a run lasts."""
+"""Join a Ray cluster, or start one on this machine, for the duration of a run. Needs the extra `ray`."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ except ImportError:
     raise UsageError("--ray needs Ray: pip install 'mcprun[ray]'") from None
 
 LOCAL, AUTO = "local", "auto"
-"""Addresses: a cluster of this machine alone, started for the run; the one that this machine belongs to."""
+"""Addresses: a cluster on this machine that is started for the run, and the cluster that this machine belongs to."""
 
 _ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})", re.ASCII)
 
 _STORE_BYTES = 100 * 1024 * 1024
-"""Ray's store of objects on a cluster of our own. Parcels are small, and go past it."""
+"""Size of Ray's object store on a cluster that mcprun starts. Worker messages are small and bypass the store."""
 
-_END_SECONDS = 30.0
-"""How long a cluster may take to end, or to be left."""
+_SHUTDOWN_SECONDS = 30.0
+"""Seconds that shutting down or leaving a cluster may take."""
 
 
 def check_address(address: str, seconds: float) -> None:
-    """Find out whether there may be a cluster at an address: `local`, `auto` or `HOST:PORT`.
+    """Check that a cluster may be reached at an address: `local`, `auto` or `HOST:PORT`.
 
-    Raises `UsageError` for one that is none, and when nothing answers there within so many seconds: Ray itself would
-    look for minutes.
+    Raises `UsageError` if the address is invalid or does not accept a connection within `seconds`. Ray itself would
+    retry for minutes.
     """
     if address in (LOCAL, AUTO):
         return
@@ -52,15 +52,15 @@ def check_address(address: str, seconds: float) -> None:
 
 @asynccontextmanager
 async def connect_cluster(address: str, seconds: float) -> AsyncIterator[int]:
-    """Start a cluster, or join one, and give the CPUs that it has; end or leave it with the context.
+    """Start or join a cluster and yield its number of CPUs. Shut it down or leave it when the context exits.
 
-    Raises `RunError` when that can't be done, or takes longer than so many seconds.
+    Raises `RunError` if that fails or takes longer than `seconds`.
     """
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    ended, over = asyncio.Event(), threading.Event()
+    ended, leaving = asyncio.Event(), threading.Event()
 
-    def live() -> None:
+    def hold() -> None:
         with _silenced():
             try:
                 _join(address)
@@ -68,29 +68,30 @@ async def connect_cluster(address: str, seconds: float) -> AsyncIterator[int]:
                 loop.call_soon_threadsafe(_failed, ready, error)
             else:
                 loop.call_soon_threadsafe(_done, ready)
-                over.wait()
+                leaving.wait()
             ray.shutdown()
         loop.call_soon_threadsafe(ended.set)
 
-    # A thread, since Ray would take SIGTERM for itself in the first one; it stays as long as the cluster, since Linux
-    # ends what a thread has started together with it; and it keeps nobody who wants to leave.
-    threading.Thread(target=live, name="ray", daemon=True).start()
+    # Not the main thread, where Ray would replace the SIGTERM handler. The thread lives as long as the cluster, since
+    # Linux ends child processes with the thread that started them (PR_SET_PDEATHSIG in prctl(2)). It is a daemon, so
+    # that it can't block the exit.
+    threading.Thread(target=hold, name="ray", daemon=True).start()
     try:
         try:
             async with asyncio.timeout(seconds):
                 await ready
         except TimeoutError:
             message = f"no Ray cluster answered at {address} within {seconds:g} s, the --connect-timeout"
-            over.set()
+            leaving.set()
             raise RunError(ErrorKind.CONNECT_TIMEOUT, message) from None
-        _take_back_sigterm()
+        _restore_sigterm()
         yield max(1, int(ray.cluster_resources().get("CPU", 1)))
     finally:
-        is_late = over.is_set()  # then nobody knows how long it will still take
-        over.set()
-        if not is_late:
-            with suppress(TimeoutError):  # what is left of it ends with this process
-                async with asyncio.timeout(_END_SECONDS):
+        timed_out = leaving.is_set()  # then it may take any time to finish
+        leaving.set()
+        if not timed_out:
+            with suppress(TimeoutError):  # the rest ends with this process
+                async with asyncio.timeout(_SHUTDOWN_SECONDS):
                     await ended.wait()
 
 
@@ -98,7 +99,7 @@ async def connect_cluster(address: str, seconds: float) -> AsyncIterator[int]:
 def _silenced() -> Iterator[None]:
     """Silence Ray's own messages on the terminal. Failures are raised, or are events.
 
-    A thread of Ray's (`listen_error_messages`) prints that an actor died, whatever `log_to_driver` says. It obeys the
+    A thread of Ray (`listen_error_messages`) prints that an actor died, regardless of `log_to_driver`. It honours the
     switch that Ray's debugger uses.
     """
     logger, worker = logging.getLogger("ray"), ray._private.worker  # noqa: SLF001  there is no public switch
@@ -114,14 +115,14 @@ def _silenced() -> Iterator[None]:
 
 
 def _join(address: str) -> None:
-    # Nothing is to be reported to its makers.
+    # Ray reports usage statistics by default. They are off unless the user turns them on.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    own: dict[str, Any] = {"object_store_memory": _STORE_BYTES, "include_dashboard": False} if address == LOCAL else {}
-    ray.init(address=address, log_to_driver=False, configure_logging=False, **own)
+    args: dict[str, Any] = {"object_store_memory": _STORE_BYTES, "include_dashboard": False} if address == LOCAL else {}
+    ray.init(address=address, log_to_driver=False, configure_logging=False, **args)
 
 
-def _take_back_sigterm() -> None:
-    """Have SIGTERM go where it went before: Ray's core takes it for a crash, and prints its stack."""
+def _restore_sigterm() -> None:
+    """Reinstall our SIGTERM handler: that of Ray's core treats the signal as a crash and prints a stack trace."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 

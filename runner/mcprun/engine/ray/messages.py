@@ -1,7 +1,7 @@
-"""What is told of queries that are run in another process: packed there, unpacked where the run is written down.
+"""Collect the events of queries in a worker process, and merge them into the run in the process that writes it.
 
-There, servers are numbered and their stderr is counted as if there was no other such process. Whoever unpacks numbers
-them anew, and finds where in `server.log` that stderr has come to stand. Knows nothing of how parcels travel.
+Each worker numbers its servers, and counts the bytes of their stderr, as if it were the only one. The merger maps both
+to the numbers and `server.log` offsets of the run. This module does not depend on how messages are sent.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ from mcprun.runs.events import Emit, Event, WarningEvent
 from mcprun.runs.records import Transcript
 from mcprun.runs.redaction import Redactor
 
-_MOST_PIECES = 10_000
-"""Pieces of a log that are remembered; a call that began before the oldest of them is said to begin there."""
+_MAX_PIECES = 10_000
+"""Pieces of a log that are kept in an `OffsetMap`. An earlier offset is mapped to the start of the oldest piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerMessage:
-    """All that happened since the last one, in order: events, and between them what the servers said on stderr.
+    """Everything that happened in a worker since its last message.
 
-    `transcript` is that of the query that was asked for. `ended` is why the run can't go on, if it can't: the kind,
-    the message and the stderr of a `RunError`. `access` holds the successes and refusals of requests to the model.
+    Attributes:
+        told: Events, and the servers' stderr as bytes between them, in order.
+        transcript: The transcript of the query that was run, if the message is the result of one.
+        ended: Why the run can't continue, if it can't: the kind, message and stderr of a `RunError`.
+        access: The successes and refusals of requests to the model.
     """
 
     told: tuple[Event | bytes, ...]
@@ -42,7 +45,7 @@ class WorkerMessage:
 
     @property
     def error(self) -> RunError | None:
-        """Give what `ended` says as an error."""
+        """The `RunError` that `ended` describes, or `None`."""
         if self.ended is None:
             return None
         kind, message, stderr = self.ended
@@ -50,19 +53,19 @@ class WorkerMessage:
 
 
 class EventBuffer:
-    """Collects what is told, without what the `redactor` knows as secret; the servers' stderr goes to its `log`."""
+    """Collects redacted events of a worker. Its `log` collects the servers' stderr."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._told: list[Event | bytes] = []
-        self.log: ServerLog = _SentLog(redactor, self._told.append)
+        self._pending: list[Event | bytes] = []
+        self.log: ServerLog = _SentLog(redactor, self._pending.append)
 
     def emit(self, event: Event) -> None:
         """Redact and store an event. One that can't be redacted is replaced by a warning."""
         try:
-            self._told.append(self._redactor.value(event))
-        except Exception as error:  # noqa: BLE001  one event must not cost the others
-            self._told.append(unrecordable(event, self._redactor.text(describe(error))))
+            self._pending.append(self._redactor.value(event))
+        except Exception as error:  # noqa: BLE001  a fault in one event must not affect the others
+            self._pending.append(unrecordable(event, self._redactor.text(describe(error))))
 
     def pack(
         self,
@@ -70,25 +73,25 @@ class EventBuffer:
         error: RunError | None = None,
         access: tuple[Source | Refusal, ...] = (),
     ) -> WorkerMessage:
-        """Return all that was emitted since the last time."""
-        _ = self.log.offset  # what is still in the servers' pipes is read by that
-        told = tuple(self._told)
-        self._told.clear()
-        return WorkerMessage(told, self._redacted(transcript), ended_by(error) if error else None, access)
+        """Return a message with everything emitted since the last call."""
+        _ = self.log.offset  # reads what is left in the servers' pipes
+        pending = tuple(self._pending)
+        self._pending.clear()
+        return WorkerMessage(pending, self._redacted(transcript), ended_by(error) if error else None, access)
 
     def _redacted(self, transcript: Transcript | None) -> Transcript | None:
         try:
             return self._redactor.value(transcript)
-        except Exception as error:  # noqa: BLE001  one query must not cost the others
-            assert transcript is not None  # noqa: S101  nothing holds nothing
+        except Exception as error:  # noqa: BLE001  a fault in one query must not affect the others
+            assert transcript is not None  # noqa: S101  None has nothing to redact
             bare = transcript.model_copy(update={"prompt": "", "system": None})
             return emptied(bare, f"the conversation could not be recorded: {self._redactor.text(describe(error))}")
 
 
 class EventMerger:
-    """Tells of what comes from one process of several (`number`, of so many, counted from 1) as if it happened here.
+    """Emits the events of one worker process (`number` of `of`, counted from 1) as events of the run.
 
-    Warnings about the whole run that are `known`, since another process told of the same, are not told again.
+    Warnings about the whole run are emitted once: `known` holds those that any worker has sent.
     """
 
     def __init__(self, number: int, of: int, log: ServerLog, emit: Emit, known: set[str]) -> None:
@@ -97,23 +100,23 @@ class EventMerger:
         self._emit = emit
         self._known = known
         self._servers = self._before = 0
-        self._places = OffsetMap()
+        self._offsets = OffsetMap()
 
     def take(self, told: tuple[Event | bytes, ...]) -> None:
-        """Write down what the servers said, and tell of the events."""
-        for one in told:
-            if isinstance(one, bytes):
-                self._places.add(self._log.offset, len(one))
-                self._log.write(one.decode("utf-8", "replace"))
-            elif not self._is_known(one):
-                self._emit(self._moved(one))
+        """Write the servers' stderr to the log, and emit the events."""
+        for item in told:
+            if isinstance(item, bytes):
+                self._offsets.add(self._log.offset, len(item))
+                self._log.write(item.decode("utf-8", "replace"))
+            elif not self._is_known(item):
+                self._emit(self._moved(item))
 
     def renew(self) -> None:
-        """Begin again: the process is another one, whose servers are others."""
-        self._before, self._places = self._servers, OffsetMap()
+        """Reset after the worker was replaced by a new process, which has other servers."""
+        self._before, self._offsets = self._servers, OffsetMap()
 
     def _moved(self, event: Event) -> Event:
-        """Have an event name the server and the place in `server.log` that are those of the run."""
+        """Return an event with the server number and `server.log` offset of the run."""
         changes: dict[str, Any] = {}
         names = _names(type(event))  # type: ignore[arg-type]  # mypy looks at the hash of an instance
         if "server" in names:
@@ -121,8 +124,8 @@ class EventMerger:
             self._servers = max(self._servers, number)
             changes["server"] = (number - 1) * self._of + self._number
         if "log_offset" in names:
-            place = self._places.find(event.log_offset)  # type: ignore[attr-defined]
-            changes["log_offset"] = self._log.offset if place is None else place
+            offset = self._offsets.find(event.log_offset)  # type: ignore[attr-defined]
+            changes["log_offset"] = self._log.offset if offset is None else offset
         return replace(event, **changes) if changes else event
 
     def _is_known(self, event: Event) -> bool:
@@ -136,7 +139,7 @@ class EventMerger:
 
 
 class OffsetMap:
-    """Where the bytes of one log stand in another, to which they were copied piece by piece."""
+    """Maps offsets in one log to offsets in another, to which it is copied piece by piece."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []
@@ -144,17 +147,17 @@ class OffsetMap:
         self._size = 0
 
     def add(self, place: int, size: int) -> None:
-        """Note that the next piece, of so many bytes, begins at a place."""
-        by = place - self._size
-        if not self._moved or self._moved[-1] != by:
+        """Record that the next piece, of `size` bytes, was copied to offset `place`."""
+        shift = place - self._size
+        if not self._moved or self._moved[-1] != shift:
             self._starts.append(self._size)
-            self._moved.append(by)
+            self._moved.append(shift)
         self._size += size
-        if len(self._starts) > _MOST_PIECES:
-            del self._starts[: _MOST_PIECES // 2], self._moved[: _MOST_PIECES // 2]
+        if len(self._starts) > _MAX_PIECES:
+            del self._starts[: _MAX_PIECES // 2], self._moved[: _MAX_PIECES // 2]
 
     def find(self, offset: int) -> int | None:
-        """Say where a byte stands; nothing when it was not copied yet."""
+        """Return the offset to which a byte was copied, or `None` if it has not been copied yet."""
         if offset >= self._size:
             return None
         at = max(0, bisect_right(self._starts, offset) - 1)
@@ -162,7 +165,7 @@ class OffsetMap:
 
 
 class _SentLog(ServerLog):
-    """A log whose text is handed on, and stands in no file."""
+    """A log that passes its bytes to `send` instead of a file."""
 
     def __init__(self, redactor: Redactor, send: Callable[[bytes], None]) -> None:
         super().__init__(Path(os.devnull), redactor, MAX_LOG_BYTES)
@@ -173,7 +176,7 @@ class _SentLog(ServerLog):
 
 
 def ended_by(error: RunError) -> tuple[ErrorKind, str, str]:
-    """Give an error as plain values."""
+    """Return the kind, message and stderr of an error, as `WorkerMessage.ended` holds them."""
     return error.kind, str(error), error.stderr
 
 

@@ -1,7 +1,7 @@
-"""The queries of a run spread over the actors of a Ray cluster (`--ray`): the same contract as in one process.
+"""Run queries on the actors of a Ray cluster (`--ray`), with the same contract as in one process.
 
-Ray starts the actors, carries what they are asked and what they answer, and notices when one is gone. Each is a
-`Station` with its own servers and its own client of the model. This process alone writes the run.
+Ray starts the actors, transports calls and results, and reports when an actor died. Each actor is a `RemoteWorker` with
+its own servers and its own client of the model. Only this process writes the run directory.
 """
 
 from __future__ import annotations
@@ -47,31 +47,41 @@ async def run_on_ray(
     access: Access,
     earlier: Iterable[BilledReply],
 ) -> AsyncIterator[QueryRunner]:
-    """Spread the queries over so many actors, or one for each CPU, but never more than `concurrency` asks for.
+    """Start the actors and yield a runner that spreads queries over them. Shut them down when the context exits.
 
-    The servers' stderr goes to `log`, as it comes in. `access` judges refusals by the API. `earlier` are the replies
-    that earlier processes took of the budget. Raises `RunError`.
+    Args:
+        setup: What to run the queries with.
+        address: The address of the Ray cluster.
+        actors: The number of actors, at most the limit `concurrency`. By default, one per CPU of the cluster.
+        log: Receives the servers' stderr as it arrives.
+        emit: Receives the events.
+        ending: Ends the run early.
+        access: Decides what a refusal of credentials by the API means.
+        earlier: The replies that earlier processes of the run were billed for.
+
+    Raises:
+        RunError: The cluster, an actor or a server can't be started.
     """
     limits = setup.limits
     emit = counted(emit, limits, setup.model.record.kind, ending, earlier)
     async with connect_cluster(address, limits.connect_seconds) as cpus:
         of = min(actors or cpus, limits.concurrency)
-        crew = _Crew(setup, of, log, emit, ending, access)
+        pool = _Crew(setup, of, log, emit, ending, access)
         try:
-            yield QueryRunner(await crew.open(), crew.run)
+            yield QueryRunner(await pool.open(), pool.run)
         finally:
-            await crew.close()
+            await pool.close()
 
 
 class _LostError(Exception):
-    """An actor died before a query was done. `was_taken`: it had accepted the query."""
+    """An actor died before a query was done. `was_taken` is set if it had accepted the query."""
 
     def __init__(self, *, was_taken: bool) -> None:
         self.was_taken = was_taken
 
 
 class _Crew:
-    """All actors of a run."""
+    """The actors of a run."""
 
     def __init__(
         self, setup: WorkerConfig, of: int, log: ServerLog, emit: Emit, ending: RunStop, access: Access
@@ -83,7 +93,7 @@ class _Crew:
         self._refused: dict[tuple[str, int], RunError] = {}
         self._deaths = 0
         self._starting: set[asyncio.Task[None]] = set()
-        self._alone = asyncio.Lock()
+        self._retry_lock = asyncio.Lock()
         known: set[str] = set()
         self._hands = [
             ActorSlot(number, part(setup, number, of), EventMerger(number, of, log, emit, known), emit, self._throttled)
@@ -91,28 +101,31 @@ class _Crew:
         ]
 
     async def open(self) -> ServerRecord:
-        """Have all actors start their servers; give what answers. Raises `RunError`."""
-        await gather_or_cancel(self._ready(hand) for hand in self._hands)
-        first, *others = [hand.about for hand in self._hands if hand.about]
+        """Start all actors and their servers. Return the server as the first actor has it.
+
+        Emits a warning if the tools differ between nodes. Raises `RunError` if an actor or server can't be started.
+        """
+        await gather_or_cancel(self._ready(slot) for slot in self._hands)
+        first, *others = [slot.about for slot in self._hands if slot.about]
         for other in others:
             if other.tools != first.tools:
-                told = changes(first.tools, other.tools)
-                self._emit(WarningEvent(message=f"the server's tools are not the same on each node: {told}"))
+                diff = changes(first.tools, other.tools)
+                self._emit(WarningEvent(message=f"the server's tools are not the same on each node: {diff}"))
         return first
 
     async def run(self, query: Query, repeat: int) -> Transcript:
-        """Run a query; see `Attempts.run`. When its actor dies, it is tried again by another.
+        """Run a query on an actor; see `QueryExecutor.run`. If the actor dies, retry on another.
 
-        Queries that were in flight when an actor died are tried again one at a time, so that a query which kills its
-        actor fails alone; it ends in an error. Only attempts that a live actor has accepted count: if several actors
-        die at once, Ray reports some deaths late.
+        Queries that were in flight when an actor died are retried one at a time, so that a query which kills its actor
+        ends in an error without affecting others. Only attempts that a live actor has accepted count towards
+        `MAX_ATTEMPTS`: if several actors die at once, Ray reports some deaths late.
         """
         tries, is_again = 0, False
         try:
             while tries < MAX_ATTEMPTS:
-                async with self._alone if is_again else nullcontext():
+                async with self._retry_lock if is_again else nullcontext():
                     try:
-                        return await self._once(query, repeat)
+                        return await self._run_once(query, repeat)
                     except _LostError as lost:
                         tries += lost.was_taken
                         is_again = True
@@ -120,8 +133,8 @@ class _Crew:
                     return self._skipped(query, repeat, self._ending.reason)
             error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran it died, {MAX_ATTEMPTS} times in a row")
             skipped = self._skipped(query, repeat, error)
-            told = ErrorInfo(kind=error.kind, message=str(error))
-            return skipped.model_copy(update={"verdict": Verdict.ERROR, "attempts": MAX_ATTEMPTS, "error": told})
+            info = ErrorInfo(kind=error.kind, message=str(error))
+            return skipped.model_copy(update={"verdict": Verdict.ERROR, "attempts": MAX_ATTEMPTS, "error": info})
         except RunError as error:
             self._ending.end(error)
             return self._skipped(query, repeat, error)
@@ -131,27 +144,27 @@ class _Crew:
             return self._skipped(query, repeat, self._ending.reason)
 
     async def close(self) -> None:
-        """End all actors, and their servers with them."""
+        """Shut down all actors with their servers."""
         for starting in self._starting:
             starting.cancel()
         cancelled = await wait_uninterrupted(self._starting)
-        cancelled = await wait_uninterrupted([asyncio.ensure_future(hand.close()) for hand in self._hands]) or cancelled
+        cancelled = await wait_uninterrupted([asyncio.ensure_future(slot.close()) for slot in self._hands]) or cancelled
         if cancelled:
             raise cancelled
 
-    async def _once(self, query: Query, repeat: int) -> Transcript:
-        """Run a query on the actor that has the fewest. Raises `_LostError` if that dies."""
-        hand = min(self._hands, key=lambda hand: (hand.about is None, hand.held))
-        hand.held += 1
+    async def _run_once(self, query: Query, repeat: int) -> Transcript:
+        """Run a query on the actor with the fewest queries. Raises `_LostError` if the actor dies."""
+        slot = min(self._hands, key=lambda slot: (slot.about is None, slot.held))
+        slot.held += 1
         was_taken = False
         try:
-            await self._ready(hand)
-            actor = hand.actor
+            await self._ready(slot)
+            actor = slot.actor
             await actor.take.remote()
             was_taken = True
-            parcel = await self._answer(actor, actor.run.remote(query, repeat))
+            result = await self._result(actor, actor.run.remote(query, repeat))
         except RayActorError as error:
-            self._lost(hand, actor, error)
+            self._handle_death(slot, actor, error)
             raise _LostError(was_taken=was_taken) from None
         except RayTaskError as error:  # raised by the query on a live actor
             message = f"a fault of mcprun itself: {describe(error.cause)}"
@@ -160,22 +173,22 @@ class _Crew:
         except RayError as error:
             raise RunError(ErrorKind.FAULT, f"Ray could not run {query.id}: {error}") from None
         finally:
-            hand.held -= 1
-        hand.inbox.take(parcel.told)
-        if ended := parcel.error:
+            slot.held -= 1
+        slot.inbox.take(result.told)
+        if ended := result.error:
             self._ending.end(ended)
-        if parcel.transcript is None:
+        if result.transcript is None:
             raise RunError(
                 ErrorKind.FAULT, f"an actor gave no transcript of {query.id}; this is a fault of mcprun itself"
             )
-        self._note(parcel.access)
-        if (refused := self._refused.get((query.id, repeat))) and parcel.transcript.verdict is Verdict.ERROR:
-            told = ErrorInfo(kind=refused.kind, message=str(refused))
-            return parcel.transcript.model_copy(update={"verdict": Verdict.SKIPPED, "error": told})
-        return parcel.transcript
+        self._replay_access(result.access)
+        if (refused := self._refused.get((query.id, repeat))) and result.transcript.verdict is Verdict.ERROR:
+            info = ErrorInfo(kind=refused.kind, message=str(refused))
+            return result.transcript.model_copy(update={"verdict": Verdict.SKIPPED, "error": info})
+        return result.transcript
 
-    def _note(self, notes: Iterable[Source | Refusal]) -> None:
-        """Replay the successes and refusals of an actor; one of them may end the run."""
+    def _replay_access(self, notes: Iterable[Source | Refusal]) -> None:
+        """Apply the API successes and refusals of an actor to the run. A refusal may end it."""
         for note in notes:
             if isinstance(note, Source):
                 self._access.granted(note)
@@ -183,83 +196,86 @@ class _Crew:
                 self._refused[note.where.query, note.where.repeat] = ended
                 self._ending.end(ended)
 
-    async def _answer(self, actor: Any, answer: Any) -> WorkerMessage:
-        """Wait for an answer; when the run ends first, have the actor give what it has."""
+    async def _result(self, actor: Any, answer: Any) -> WorkerMessage:
+        """Wait for the result of a query. If the run ends first, make the actor return its unfinished queries."""
         try:
-            parcel: WorkerMessage = await answer
+            message: WorkerMessage = await answer
         except asyncio.CancelledError:
             if not (reason := self._ending.reason):
                 raise
             actor.end.remote(*ended_by(reason))
             async with asyncio.timeout(CLOSE_SECONDS):
-                parcel = await answer
-        return parcel
+                message = await answer
+        return message
 
-    async def _ready(self, hand: ActorSlot) -> None:
-        """Wait until an actor is there; start it again when it died, as long as that is allowed. Raises `RunError`."""
+    async def _ready(self, slot: ActorSlot) -> None:
+        """Wait until a slot has an actor, restarting it if it died. Raises `RunError` if the restarts are used up."""
         while True:
             try:
-                await hand.ready()
+                await slot.ready()
                 return
             except RayActorError as error:
-                self._lost(hand, hand.actor, error)
+                self._handle_death(slot, slot.actor, error)
             except RayError as error:
-                raise RunError(ErrorKind.FAULT, f"Ray could not start actor {hand.number}: {error}") from None
+                raise RunError(ErrorKind.FAULT, f"Ray could not start actor {slot.number}: {error}") from None
 
-    def _lost(self, hand: ActorSlot, actor: Any, error: RayActorError) -> None:
-        """Take note that an actor died, once; raise `RunError` when that was once too often."""
-        if actor is not hand.actor or actor is None:
+    def _handle_death(self, slot: ActorSlot, actor: Any, error: RayActorError) -> None:
+        """Dismiss an actor that died and start another. Does nothing if its death was handled already.
+
+        Raises `RunError` if more actors have died than `--restarts` allows.
+        """
+        if actor is not slot.actor or actor is None:
             return
         self._emit(
             WarningEvent(
-                message=f"{hand} died, and what it held is tried again (queries: {hand.held}): {_first_line(error)}"
+                message=f"{slot} died, and what it held is tried again (queries: {slot.held}): {_first_line(error)}"
             )
         )
-        hand.dismiss()
+        slot.dismiss()
         self._deaths += 1
-        if self._deaths > (most := self._setup.limits.restarts):
-            message = f"an actor died once more than --restarts allows ({most}): {_first_line(error)}"
+        if self._deaths > (restarts := self._setup.limits.restarts):
+            message = f"an actor died once more than --restarts allows ({restarts}): {_first_line(error)}"
             raise RunError(ErrorKind.SERVER_DIED, message)
-        starting = asyncio.create_task(self._again(hand))
+        starting = asyncio.create_task(self._restart(slot))
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
 
-    async def _again(self, hand: ActorSlot) -> None:
-        """Start an actor in place of one that died, while the others go on."""
+    async def _restart(self, slot: ActorSlot) -> None:
+        """Start an actor in place of one that died, while the others keep running. A failure ends the run."""
         try:
-            await self._ready(hand)
+            await self._ready(slot)
         except RunError as error:
             self._ending.end(error)
 
     def _throttled(self, by: ActorSlot, seconds: float) -> None:
-        """Hold the other actors when the API throttles one."""
-        for hand in self._hands:
-            if hand is not by and hand.actor:
-                hand.actor.hold.remote(seconds)
+        """Pause the other actors when the API throttles one, for the same number of seconds."""
+        for slot in self._hands:
+            if slot is not by and slot.actor:
+                slot.actor.hold.remote(seconds)
 
     def _skipped(self, query: Query, repeat: int, reason: RunError) -> Transcript:
         return skipped_transcript(query, repeat, reason, system=self._setup.system, model=self._setup.model.record.name)
 
 
 def part(setup: WorkerConfig, number: int, of: int) -> WorkerConfig:
-    """Give the setup of one of several actors (`number`, counted from 1), which share what the run may use at once.
+    """Return the configuration of actor `number` of `of`, counted from 1, with its share of concurrency and servers.
 
-    Each has one server at least. What the run may spend is counted where it is written down. Of the environment, only
-    what is needed goes along.
+    Each actor has at least one server. The budget is left out, since the process that writes the run counts it. Of the
+    environment, only the necessary values are sent.
     """
     limits = setup.limits
     own = replace(limits, concurrency=_share(limits.concurrency, number, of), budget_tokens=None, budget_usd=None)
-    values = {field.name: getattr(setup, field.name) for field in fields(WorkerConfig)}  # a plan holds much more
+    values = {field.name: getattr(setup, field.name) for field in fields(WorkerConfig)}  # a `RunPlan` has more
     return replace(
         WorkerConfig(**values),
         limits=own,
         servers=max(1, _share(setup.servers, number, of)),
-        model=_lean(setup.model),
-        judge=_lean(setup.judge) if setup.judge else None,
+        model=_without_environment(setup.model),
+        judge=_without_environment(setup.judge) if setup.judge else None,
     )
 
 
-def _lean(choice: SelectedModel) -> SelectedModel:
+def _without_environment(choice: SelectedModel) -> SelectedModel:
     return replace(choice, account=replace(choice.account, known={}))
 
 
@@ -268,7 +284,7 @@ def _share(whole: int, number: int, of: int) -> int:
 
 
 def counted(emit: Emit, limits: Limits, kind: str, ending: RunStop, earlier: Iterable[BilledReply]) -> Emit:
-    """Count what is spent by what is told; the run starts nothing more when that is all of its budget."""
+    """Return an `emit` that also counts what events cost, and stops the run once its budget is spent."""
     if limits.budget_tokens is None and limits.budget_usd is None:
         return emit
     budget = Budget(limits.budget_tokens, limits.budget_usd, emit)
@@ -283,12 +299,12 @@ def counted(emit: Emit, limits: Limits, kind: str, ending: RunStop, earlier: Ite
     for paid in earlier:
         spend(paid.model, paid.usage, is_batched=paid.is_batched)
 
-    def told(event: Event) -> None:
+    def emit_and_count(event: Event) -> None:
         emit(event)
         if isinstance(event, ModelCall | JudgeCall | ServerRequest) and event.stop_reason and event.model:
             spend(event.model, event.usage)
 
-    return told
+    return emit_and_count
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""A workplace in a process of its own, as whoever spreads the queries of a run has it: calls come in, parcels go out.
+"""Run queries in a worker process: methods to call remotely, and the messages they return.
 
-Knows nothing of how it is called. Each method is called from the same event loop.
+This module does not depend on the RPC mechanism. All methods must be called from the same event loop.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mcprun.runs.records import ServerRecord, Transcript
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """A station that is ready, in the process `pid`; `about` is what answers there, nothing where the parcel ended."""
+    """A worker after start-up: its process id, its server (`None` if it failed to start), and its first message."""
 
     pid: int
     about: ServerRecord | None
@@ -32,7 +32,7 @@ class WorkerReady:
 
 
 class RemoteWorker:
-    """Runs queries with a `setup`, in a `folder` that must be there as it is where the run was begun."""
+    """Runs queries with a `setup` in the working directory `folder`, which must have the same content on each node."""
 
     def __init__(self, setup: WorkerConfig, folder: str) -> None:
         self._setup = setup
@@ -43,18 +43,18 @@ class RemoteWorker:
         self._running: set[asyncio.Task[Transcript]] = set()
 
     async def open(self) -> WorkerReady:
-        """Start the servers."""
-        self._pauses: asyncio.Queue[float] = asyncio.Queue()
-        self._throttle = AdaptiveLimiter(self._setup.limits.concurrency, self._pauses.put_nowait)
+        """Start the servers. A `RunError` is returned in the message."""
+        self._throttle_pauses: asyncio.Queue[float] = asyncio.Queue()
+        self._throttle = AdaptiveLimiter(self._setup.limits.concurrency, self._throttle_pauses.put_nowait)
         self._closing = asyncio.Event()
-        self._ending.is_busy = True  # it ends with its queries, which the run waits for
+        self._ending.is_busy = True  # a worker ends with its queries, which the run waits for
         ready: asyncio.Future[QueryRunner] = asyncio.get_running_loop().create_future()
-        # The task that opens a workplace closes it: each call is a task of its own.
-        self._life = asyncio.create_task(self._live(ready))
+        # The task that opens the runner must also close it, and each remote call runs in a task of its own.
+        self._lifetime = asyncio.create_task(self._serve(ready))
         about, ended = None, None
         try:
-            self._place = await ready
-            about = self._place.about
+            self._runner = await ready
+            about = self._runner.about
         except RunError as error:
             ended = error
         return WorkerReady(os.getpid(), about, self._outbox.pack(error=ended))
@@ -63,8 +63,8 @@ class RemoteWorker:
         """Acknowledge that this process is alive and may be sent a query."""
 
     async def run(self, query: Query, repeat: int) -> WorkerMessage:
-        """Run a query; the parcel holds its transcript."""
-        task = asyncio.ensure_future(self._place.run(query, repeat))
+        """Run a query and return a message with its transcript."""
+        task = asyncio.ensure_future(self._runner.run(query, repeat))
         self._running.add(task)
         try:
             transcript = await task
@@ -73,27 +73,27 @@ class RemoteWorker:
         return self._outbox.pack(transcript, self._ending.reason, self._access.take())
 
     async def throttled(self) -> float:
-        """Wait until the API throttles, and give the seconds that everybody is to be quiet then."""
-        return await self._pauses.get()
+        """Wait until the API throttles this worker. Return the seconds for which all workers must pause."""
+        return await self._throttle_pauses.get()
 
     async def hold(self, seconds: float) -> None:
-        """Be quiet, since the API has throttled another station."""
+        """Pause model requests for `seconds`, since the API throttled another worker."""
         self._throttle.obey(seconds)
 
     async def end(self, kind: ErrorKind, message: str, stderr: str) -> None:
-        """Cancel what is in flight, since the run ends: each query gives what it has."""
+        """Cancel the queries in flight because the run ends. Each `run` returns what it has so far."""
         self._ending.stop(RunError(kind, message, stderr=stderr))
         for task in self._running:
             task.cancel()
 
     async def close(self) -> WorkerMessage:
-        """End the servers."""
+        """Shut down the servers. Return a message with the remaining events."""
         self._closing.set()
-        await asyncio.wait({self._life})
+        await asyncio.wait({self._lifetime})
         return self._outbox.pack()
 
-    async def _live(self, ready: asyncio.Future[QueryRunner]) -> None:
-        """Be open until it is to be closed."""
+    async def _serve(self, ready: asyncio.Future[QueryRunner]) -> None:
+        """Hold the servers and the model open until `close` is called. Set `ready` to the runner or to an error."""
         setup, emit = self._setup, self._outbox.emit
         try:
             with sdk_logs(emit, setup.redactor):
@@ -102,13 +102,13 @@ class RemoteWorker:
                 except OSError as error:
                     message = f"the folder of the run, {self._folder}, is not on each node: {error.strerror}"
                     raise RunError(ErrorKind.SERVER_START, message) from None
-                place = workplace(
+                opening = workplace(
                     setup, self._outbox.log, emit, self._ending, throttle=self._throttle, access=self._access
                 )
                 with gc_tuned_for_run():
-                    async with place as here:
-                        ready.set_result(here)
+                    async with opening as runner:
+                        ready.set_result(runner)
                         await self._closing.wait()
-        except Exception as error:  # noqa: BLE001  whoever opens it is told
+        except Exception as error:  # noqa: BLE001  passed to `open`
             if not ready.done():
                 ready.set_exception(error)
