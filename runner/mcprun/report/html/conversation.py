@@ -93,9 +93,8 @@ def _items(transcript: Transcript, room: _Room) -> Iterator[JsonObject]:
             turn += 1
         else:
             yield from (_block("user", block, room) for block in blocks if block.get("type") != "tool_result")
-    if (
-        len(transcript.messages) <= transcript.begins
-    ):  # a slim baseline keeps only the calls; a query that was not started has none
+    # A slim baseline keeps only the calls; a query that was not started has none.
+    if len(transcript.messages) <= transcript.begins:
         yield from (_call(number, call, room) for number, call in calls)
         if transcript.text:
             yield _said("model", room.text(transcript.text))
