@@ -1,6 +1,6 @@
-"""The command `mcprun`. One module a command; they print and exit, and do nothing else.
+"""The `mcprun` command line. Each command has one module, which only prints and exits.
 
-No SDK, no pydantic and no rich is imported before a command runs, so that `--help` is as quick as click itself.
+No SDK, pydantic or rich is imported before a command runs, so that `--help` is as fast as click itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mcprun.report.output import install
 
 
 class _Group(click.Group):
-    """Print errors of mcprun as one message, and exit with their code."""
+    """A group that prints mcprun's errors as one message, and exits with their code."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         install()
@@ -38,7 +38,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except UsageError as error:
-            problems = isinstance(error, PromptsError)  # one a line, as compilers print them
+            problems = isinstance(error, PromptsError)  # one per line, like compilers
             click.echo(str(error) if problems else f"Error: {error}", err=True)
             ctx.exit(ExitCode.USAGE)
         except RunError as error:
@@ -47,7 +47,7 @@ class _Group(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(ExitCode.INTERRUPTED)
-        except OSError as error:  # a full disk, a closed terminal: the system's own words say it best
+        except OSError as error:  # such as a full disk or a closed terminal: the system's message is the clearest
             click.echo(f"Error: {error}", err=True)
             ctx.exit(ExitCode.ERROR)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

@@ -1,4 +1,4 @@
-"""From a command line to the plan of a run: everything that can be wrong is found before anything is run."""
+"""Build the plan of a run from a command line, and report every usage error before anything runs."""
 
 from __future__ import annotations
 
@@ -30,22 +30,25 @@ from mcprun.runs.run import PROMPTS, Run
 from mcprun.runs.spelt_patterns import shown_pattern
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")
-"""What says how to go on with a run, and what to print, is no argument of the run."""
+"""Parameters that control resuming and printing, which are not recorded as arguments of the run."""
 
 _JSONL = ".jsonl"
 
 _NAMED = 10
-"""Most prompts files that a message names."""
+"""Maximum number of prompts files that a message names."""
 
 _SAME = tuple(field.name for field in fields(Options) if field.name not in ("limits", "headers", "server_args"))
-"""Options that have the same name as their flag."""
+"""Options with the same name as their flag."""
 
 _LIMITS = {field.name: KEYS[field.name] for field in fields(Limits)}
 """The flag of each limit."""
 
 
 def plan_from_context(ctx: click.Context) -> RunPlan:
-    """Read the arguments of `mcprun batch`, and the files that they name. Raises `UsageError`, also click's."""
+    """Build the plan of `mcprun batch` from its arguments and the files they name.
+
+    Raises `UsageError`, or click's own.
+    """
     try:
         return _plan(ctx)
     except UsageError as error:
@@ -77,7 +80,7 @@ def _plan(ctx: click.Context) -> RunPlan:
 
 
 def _the_only(pattern: str, source: str) -> str:
-    """Give the prompts file that a project names; pytest takes all that fit a pattern, a run has one of them."""
+    """Return the one prompts file that a project's pattern matches: pytest collects all matches, but a run has one."""
     found = files_of(pattern)
     if not found:
         raise UsageError(f"no prompts file fits {pattern} (set by {source})")
@@ -88,7 +91,7 @@ def _the_only(pattern: str, source: str) -> str:
 
 
 def options_of(ctx: click.Context) -> Options:
-    """Give the options of a command that asks a model, as the Python interface has them; others have their defaults."""
+    """Return the options of a command that uses a model, as in the Python API. Options it lacks have defaults."""
     given = ctx.params
     return Options(
         limits=_limits(given),
@@ -104,10 +107,10 @@ def _limits(given: dict[str, Any]) -> Limits:
 
 
 def _take_up(ctx: click.Context) -> None:
-    """Settle what a run that goes on takes of its own arguments, and what of those that are given now.
+    """Combine the recorded arguments of a resumed run with those given now.
 
-    What was not kept, because it is a secret, must be given again. A flag that is given now does away with one that
-    says the opposite; only patterns of secrets are never lost.
+    A value that was not recorded because it is a secret must be given again. A flag given now replaces a recorded one
+    that contradicts it, but redaction patterns are only ever added.
     """
     given, recorded = ctx.params, {
         name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
@@ -118,7 +121,7 @@ def _take_up(ctx: click.Context) -> None:
             flag = param.opts[0] if isinstance(param, click.Option) else "SERVER (behind PROMPTS)"
             raise UsageError(f"{flag} of this run was not kept as it was, since it holds a secret: give it again")
     if ctx.get_parameter_source("redact") is ParameterSource.COMMANDLINE:
-        before = (ctx.default_map or {}).get("redact", ())  # of the run that goes on, or of the project
+        before = (ctx.default_map or {}).get("redact", ())  # from the resumed run or the project
         kept = [pattern for pattern in before if REDACTED not in pattern]
         if len(before) - len(kept) > len(given["redact"]):
             raise UsageError(
@@ -131,7 +134,7 @@ def _take_up(ctx: click.Context) -> None:
 
 
 def _check(ctx: click.Context) -> None:
-    """Refuse arguments that are missing, and flags that contradict each other."""
+    """Raise a usage error for missing arguments and contradictory flags."""
     given = ctx.params
     if given["resume"] and given["prompts"] is None:
         raise UsageError(_why_not_resumed(given["resume"]))
@@ -148,7 +151,7 @@ def _check(ctx: click.Context) -> None:
 
 
 def _why_not_resumed(run: Run) -> str:
-    """Explain why a run that names no prompts file can't go on, and what to do."""
+    """Return why a run that names no prompts file can't be resumed, and what to do instead."""
     path = run.path
     if run.is_baseline:
         return f"{path} is a baseline, which can't be resumed; replace it by a new run: mcprun bless RUN {path} --force"
@@ -159,7 +162,7 @@ def _why_not_resumed(run: Run) -> str:
 
 
 def _check_order(prompts: str, server: str) -> None:
-    """Refuse arguments of which each is where the other belongs, and a server's file in the place of prompts."""
+    """Raise `UsageError` if PROMPTS and SERVER are swapped, or if PROMPTS is a server's file."""
     is_one_word = len(server.split()) == 1 or path_exists(Path(server))  # a command line may end in .jsonl
     if server.endswith(_JSONL) and is_one_word and prompts != "-" and not prompts.endswith(_JSONL):
         name = without_secrets(prompts) if "://" in prompts else prompts
@@ -169,7 +172,7 @@ def _check_order(prompts: str, server: str) -> None:
 
 
 def _kept(ctx: click.Context, resume: Resume) -> Path | None:
-    """Find what a run that goes on has kept of its prompts, if they came on stdin and no others are given now."""
+    """Return the prompts that a resumed run has kept, if they came on stdin and no others are given now."""
     if ctx.get_parameter_source("prompts") is not ParameterSource.DEFAULT_MAP:
         return None
     kept = resume.run.prompts
@@ -181,7 +184,7 @@ def _kept(ctx: click.Context, resume: Resume) -> Path | None:
 
 
 def without_secret(name: str, value: Any) -> Any:
-    """Give a parameter's value as it may be shown."""
+    """Return a parameter's value with secrets redacted."""
     if value is None:
         return None
     if name == "env":
@@ -198,13 +201,13 @@ def without_secret(name: str, value: Any) -> Any:
 
 
 def arguments_of(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, Any]:
-    """Give what `run.json` keeps of the command line, defaults left out; of URLs nothing that may be secret."""
+    """Return the arguments that `run.json` records: no defaults, and no secrets in URLs or other values."""
     written: dict[str, Any] = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in ctx.params.items()
         if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT and name not in _NOT_KEPT
     }
-    if "env" in written:  # a value that the environment holds anyway is there again when the run goes on
+    if "env" in written:  # a value that is in the environment can be read again on resume
         written["env"] = [
             name if os.environ.get(name) == value else f"{name}={REDACTED}" for name, value in written["env"].items()
         ]

@@ -1,4 +1,4 @@
-"""What a shell is told when somebody presses Tab: runs by their names, queries by their ids, files."""
+"""Shell completion of runs by name, of queries by id, and of files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from click.shell_completion import CompletionItem
 
 _OUTPUTS = Path("outputs")
 _MOST = 100
-"""So many names are offered."""
+"""Maximum number of names that are offered."""
 
 
 def runs(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the runs below `outputs/`, newest first, and what is a path."""
+    """Complete the runs in `outputs/`, newest first, and paths."""
     names = [folder.name for folder in _OUTPUTS.iterdir() if folder.is_dir()] if _OUTPUTS.is_dir() else []
     found = [name for name in sorted(names, reverse=True) if name.startswith(incomplete)]
     return [*map(CompletionItem, found[:_MOST]), *files(_, __, incomplete)]
 
 
 def queries(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the ids of a run's queries."""
+    """Complete the query ids of a run."""
     from mcprun.errors import UsageError
     from mcprun.runs.run import Run
 
@@ -33,5 +33,5 @@ def queries(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Com
 
 
 def files(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Let the shell complete a path."""
+    """Delegate the completion of a path to the shell."""
     return [CompletionItem(incomplete, type="file")]

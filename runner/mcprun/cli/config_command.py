@@ -1,4 +1,4 @@
-"""A command whose options a project may set: in a file, or in the environment."""
+"""Commands whose options a project may set in a file or in the environment."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from mcprun.config.project import Config
 
 SERVER_ARGS = click.Option(["--server-args"], multiple=True)
-"""Stands for what follows `--`, which is no option: a project may set it like one."""
+"""A placeholder for the arguments after `--`, which are not an option but may be set like one."""
 
 _ADDED = "redact"
-"""The option whose values from all sources add up."""
+"""The option whose values are combined from all sources."""
 
 _NEVER = frozenset({"resume", "retry_errors", "force", "show_config", "help"})
-"""Options that are of one call, and no project's."""
+"""Options that apply to one invocation, and that a project can't set."""
 
 
 _OPPOSITES: tuple[tuple[str, Callable[[Any], bool], str, Any], ...] = (
@@ -36,14 +36,14 @@ _OPPOSITES: tuple[tuple[str, Callable[[Any], bool], str, Any], ...] = (
     ("servers", lambda value: value > 1, "fresh_server", False),
     ("fresh_server", lambda value: bool(value), "servers", 1),
 )
-"""An option, the values by which it contradicts another one, the other one, and that one's default."""
+"""An option, a predicate for its values that contradict another option, that option, and its default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where values came from that nobody gave on the command line: by parameter, a file or a variable's name.
+    """Sources of values that were not given on the command line: a file or a variable's name, by parameter.
 
-    `in_file` are the parameters that are the file's.
+    `in_file` holds the parameters set by the project's file.
     """
 
     names: dict[str, str] = field(default_factory=dict)
@@ -52,9 +52,9 @@ class Sources:
 
 
 class ConfigurableCommand(DiscreetCommand):
-    """Takes what is not on the command line from the environment, else from the project's file.
+    """A command that takes options missing on the command line from the environment, else from the project's file.
 
-    With `only`, nothing but those parameters may be set.
+    With `only`, no other parameters may be set.
     """
 
     def __init__(self, *args: Any, only: Iterable[str] = (), **kwargs: Any) -> None:
@@ -62,16 +62,16 @@ class ConfigurableCommand(DiscreetCommand):
         self._only = frozenset(only)
 
     def settable(self) -> dict[str, click.Parameter]:
-        """Give the parameters that may be set, by their keys: the names of the flags, with underscores."""
+        """Return the parameters that may be set, by key: the flag's name with underscores."""
         found = {_key(param): param for param in self.params if param.name not in _NEVER}
         return {key: param for key, param in found.items() if not self._only or param.name in self._only}
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Read what is set, unless a shell completes or only help is wanted.
+        """Read the configuration, unless a shell completes or only help is requested.
 
-        `variables` and `files` are given by callers that have read the environment and the project's files.
+        `variables` and `files` are passed by callers that have already read the environment and the project's files.
         """
         variables: Mapping[str, str] | None = extra.pop("variables", None)
         files: Sequence[Config] | None = extra.pop("files", None)
@@ -86,7 +86,7 @@ class ConfigurableCommand(DiscreetCommand):
         return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line. Name the source of a wrong value that is not from there."""
+        """Parse the command line. An error in a value from another source names that source."""
         try:
             rest = super().parse_args(ctx, args)
             _settle(ctx)
@@ -112,7 +112,7 @@ class ConfigurableCommand(DiscreetCommand):
             name = param.name or key
             if found.is_variable:
                 values[name] = _split(found.value, param, found.source)
-                if key == _ADDED and (in_file := setting(key, {}, files)):  # what is secret there is secret here
+                if key == _ADDED and (in_file := setting(key, {}, files)):  # the file's patterns always apply
                     values[name] += _fitting(in_file.value, key, param, f"{in_file.source}: {written(key)}")
             else:
                 values[name] = _fitting(found.value, key, param, f"{found.source}: {written(key)}")
@@ -122,10 +122,10 @@ class ConfigurableCommand(DiscreetCommand):
 
 
 class ServerCommand(ConfigurableCommand, run_options.WithServerArgs):
-    """One that starts a server, whose arguments may be set as well: `server-args`."""
+    """A command that starts a server, whose arguments may be set as well: `server-args`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Hand on the server's arguments that are set, where none are given."""
+        """Parse the command line, and use the configured server arguments if none are given."""
         is_on_line = "--" in args
         rest = super().parse_args(ctx, args)
         if isinstance(ctx.obj, Sources) and ctx.obj.server_args:
@@ -143,19 +143,20 @@ class ServerCommand(ConfigurableCommand, run_options.WithServerArgs):
         return values
 
     def settable(self) -> dict[str, click.Parameter]:
-        """Give the parameters that may be set, and the server's arguments."""
+        """Return the parameters that may be set, including the server's arguments."""
         return {**super().settable(), "server_args": SERVER_ARGS}
 
 
 def _is_set(ctx: click.Context, name: str) -> bool:
-    """Tell whether a parameter's value is not from the command line, but set by the project or an earlier run."""
+    """Return whether a parameter's value is not from the command line, but set by the project or a resumed run."""
     return ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
 
 
 def _settle(ctx: click.Context) -> None:
-    """Let an option do away with one that says the opposite and comes from a weaker source.
+    """Reset an option to its default if one from a stronger source contradicts it.
 
-    An earlier run that goes on is a source like the project's file.
+    The command line is the strongest source, then the environment, then the project's file. A resumed run ranks like
+    the project's file.
     """
     given = ctx.params
 
@@ -172,17 +173,17 @@ def _settle(ctx: click.Context) -> None:
 
 
 def is_given(ctx: click.Context, name: str) -> bool:
-    """Tell whether a parameter's value, or `server_args`, is from the command line."""
+    """Return whether a parameter's value, or `server_args`, is from the command line."""
     return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def is_in_file(ctx: click.Context, name: str) -> bool:
-    """Tell whether a parameter's value, or `server_args`, is what the project's file says."""
+    """Return whether a parameter's value, or `server_args`, is set by the project's file."""
     return _is_set(ctx, name) and isinstance(ctx.obj, Sources) and name in ctx.obj.in_file
 
 
 def shown(ctx: click.Context) -> Iterable[tuple[str, Any, str]]:
-    """Give each parameter's key, value and source, as `--show-config` tells them. Secrets are not looked at here."""
+    """Yield each parameter's key, value and source for `--show-config`. Secrets are not redacted here."""
     assert isinstance(ctx.command, ConfigurableCommand)  # noqa: S101
     resumed = ctx.params.get("resume")
     for key, param in ctx.command.settable().items():
@@ -199,7 +200,7 @@ def shown(ctx: click.Context) -> Iterable[tuple[str, Any, str]]:
 
 
 def _known(parent: click.Context | None) -> dict[str, click.Parameter]:
-    """Give all that may be set, for any command: a file is shared by all of them."""
+    """Return the parameters that may be set for any command, because all commands share one file."""
     group = parent.command if parent else None
     commands: Mapping[str, click.Command] = group.commands if isinstance(group, click.Group) else {}
     return {
@@ -216,7 +217,7 @@ def _key(param: click.Parameter) -> str:
 
 
 def _split(text: str, param: click.Parameter, variable: str) -> Any:
-    """Read a variable: words, quoted as in a shell, where an option may be given more than once."""
+    """Parse a variable. An option that may be repeated takes words, quoted as in a shell."""
     if not _takes_many(param):
         return text
     try:
@@ -226,7 +227,7 @@ def _split(text: str, param: click.Parameter, variable: str) -> Any:
 
 
 def _fitting(value: Any, key: str, param: click.Parameter, where: str) -> Any:
-    """Return a value of a file in the form that the command line would have given. Raises `UsageError`."""
+    """Return a value from a file in the form of a command-line value. Raises `UsageError`."""
     kind = KINDS[key]
     if isinstance(value, str) and _takes_many(param):
         value = [value]

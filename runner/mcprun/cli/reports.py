@@ -1,4 +1,4 @@
-"""The reports that a command was asked for: `mcprun report` and the end of `mcprun batch` are one path."""
+"""Write the requested reports: one code path for `mcprun report` and the end of `mcprun batch`."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from mcprun.runs.run import Run
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Which reports to write: the file of each form, and whether annotations and a summary for GitHub Actions."""
+    """The requested reports: a file per format, and whether to write annotations and a summary for GitHub Actions."""
 
     files: Mapping[str, str]
     github: bool
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Reports:
-        """Read a command's options."""
+        """Build the requested reports from a command's options."""
         files = {form: given[form] for form in REPORT_FORMS if given[form] is not None}
         return cls(files, is_on() if given["github"] is None else given["github"])
 
     @property
     def take_stdout(self) -> bool:
-        """Whether one of them goes to stdout, which leaves no place there for anything else."""
+        """Whether a report goes to stdout, which then can't be used for anything else."""
         return not STDOUT.isdisjoint(self.files.values())
 
     def write(self, run: Run, against: BaselineData | None = None) -> None:
-        """Write them all. Raises `UsageError` with every one that can't be written; the others are there."""
+        """Write all reports. Raises one `UsageError` that names all failures; the other reports are still written."""
         if not self.files and not self.github:
             return
         facts = gather(run, against)
@@ -64,10 +64,10 @@ class Reports:
             raise UsageError("; ".join(problems))
 
     def written(self, run: Run, against: BaselineData | None = None) -> bool:
-        """Write them all, and the outputs of a workflow's step, at the end of a run. Return whether all are written.
+        """Write all reports and the step outputs at the end of a run; return whether all were written.
 
-        Problems are printed and change nothing about the run. `--no-github` does not leave out the outputs: they print
-        nothing, and later steps may depend on them.
+        Problems are printed and do not affect the run. `--no-github` does not suppress the outputs: they print nothing,
+        and later steps may depend on them.
         """
         writes = [partial(self.write, run, against)]
         if (self.github or is_on()) and (outputs := os.environ.get("GITHUB_OUTPUT")):

@@ -1,4 +1,4 @@
-"""End commands by signals: the first Ctrl-C lets queries in flight end; a second one, SIGTERM and SIGHUP do not."""
+"""Handle signals: the first Ctrl-C lets queries in flight finish; a second one, SIGTERM or SIGHUP cancels them."""
 
 from __future__ import annotations
 
@@ -50,9 +50,10 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Signals:
-    """Hands the signals that come on to the run's `ending`, and tells of them with `note`; `last` came last.
+    """Passes signals on to the run's `ending`, and reports them with `note`.
 
-    Of a run that `is_batched` nothing in flight would end soon, and all of it is found again by who goes on.
+    `last` is the number of the last signal, or 0. A run that `is_batched` does not wait for queries in flight, which
+    would not finish soon: pending batches are found again on resume.
     """
 
     def __init__(self, ending: RunStop, note: Callable[[str], None], *, is_batched: bool = False) -> None:
@@ -63,12 +64,12 @@ class Signals:
         self._note = note
 
     async def heeded(self, run: Coroutine[Any, Any, RunResult]) -> RunResult:
-        """Await a run, and hand on to it what comes."""
+        """Await a run and return its result, with signals passed on to it."""
         on_stop_signals(self._take, self._cut_short)
         return await run
 
     def _cut_short(self, number: int) -> None:
-        """Cut short what blocks the event loop, unless it is the first Ctrl-C: queries in flight may end."""
+        """Interrupt work that blocks the event loop, except at the first Ctrl-C, when queries in flight may finish."""
         self._interrupts += number == signal.SIGINT
         if number != signal.SIGINT or self._interrupts > 1:
             bounded.hurry()

@@ -1,4 +1,4 @@
-"""Errors of usage that repeat no value: what was typed where it does not belong may be a secret."""
+"""Usage errors that never repeat a value, because a misplaced value may be a secret."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import click
 
 
 class DiscreetCommand(click.Command):
-    """A command whose errors name options and count words, but never repeat what was given."""
+    """A command whose errors name options and count arguments, but never repeat a value."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line. Raises `click.UsageError`, without the words too many, which click would repeat."""
+        """Parse the command line. Raises `click.UsageError` without the extra arguments, which click would repeat."""
         ctx.allow_extra_args = True
         try:
             rest = super().parse_args(ctx, args)
@@ -26,6 +26,6 @@ class DiscreetCommand(click.Command):
         return rest
 
     def _flags(self) -> list[str]:
-        """Return the options that take a value, the longest first."""
+        """Return the options that take a value, longest first."""
         taking = (param for param in self.params if isinstance(param, click.Option) and not param.is_flag)
         return sorted((flag for param in taking for flag in param.opts if flag.startswith("--")), key=len, reverse=True)

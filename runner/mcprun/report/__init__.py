@@ -1,1 +1,4 @@
-"""Reports: plain values in, text out. They read finished runs, and progress reads events; neither runs anything."""
+"""Reports: pure functions from values to text.
+
+Reports read run directories, and progress reads events. Neither executes a run.
+"""

@@ -1,4 +1,4 @@
-"""A server's prompts, resources and templates of resources, as a person reads them."""
+"""A server's prompts, resources and resource templates, laid out for a terminal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mcprun.report.text import many, one_line
 from mcprun.tools.snapshot import KEYS, Catalog
 
 _NAME = 1000
-"""Characters of a prompt's name and arguments, or of a URI, that are shown."""
+"""Maximum number of characters shown of a prompt's name and arguments, or of a URI."""
 
 _DESCRIPTION = 300
-"""Characters of what is told of it that are shown."""
+"""Maximum number of characters shown of an item's details and description."""
 
 
 def listed(catalog: Catalog, width: int) -> Iterator[RenderableType]:
-    """Lay it out for a terminal of so many columns: how many there are of each, and below it a row each."""
+    """Lay out a catalog for a terminal `width` columns wide: the count of each kind, then one row per item."""
     yield Text(_count(catalog, "prompts"), "bold")
     yield from _grid([(*_signature(one), _about(one)) for one in catalog.prompts], width)
     for name, key in (("resources", "uri"), ("resource_templates", "uriTemplate")):
@@ -30,7 +30,7 @@ def listed(catalog: Catalog, width: int) -> Iterator[RenderableType]:
 
 
 def counted(catalog: Catalog) -> str:
-    """Count it: `2 prompts, 1 resource, 3 resource templates`."""
+    """Return the counts as text: `2 prompts, 1 resource, 3 resource templates`."""
     return ", ".join(_count(catalog, name) for name in KEYS)
 
 
@@ -53,13 +53,13 @@ def _grid(rows: list[tuple[str, str, str]], width: int) -> Iterator[RenderableTy
 
 
 def _signature(prompt: JsonObject) -> tuple[str, str]:
-    """Write a prompt's name, and its arguments as those of tools are: `{topic, tone?}`."""
+    """Return a prompt's name, and its arguments in the notation of tools: `{topic, tone?}`."""
     arguments = [f"{one['name']}{'' if one.get('required') else '?'}" for one in prompt.get("arguments") or []]
     return one_line(str(prompt["name"]), _NAME), one_line("{" + ", ".join(arguments) + "}", _NAME)
 
 
 def _about(item: JsonObject, *keys: str) -> str:
-    """Give what is told by these keys, and the first line of the description."""
+    """Return the values of `keys`, followed by the first line of the description."""
     lines = str(item.get("description") or "").strip().splitlines()
     facts = ", ".join(str(item[key]) for key in keys if item.get(key))
     return one_line(": ".join(filter(None, (facts, lines[0] if lines else ""))), _DESCRIPTION)

@@ -1,4 +1,4 @@
-"""What is seen of a chat: the model's words as they come, calls as they happen, and what is to be known besides."""
+"""Terminal output of a chat: streamed model text, tool calls as they happen, and notes on stderr."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mcprun.runs.records import Transcript
 from mcprun.tools.format import ValueFormatter
 
 _CALL = 300
-"""Characters of a call that are shown."""
+"""Maximum number of characters shown of a call."""
 
 _NOTE = 1000
-"""Characters of an error or a warning that are shown."""
+"""Maximum number of characters shown of an error or a warning."""
 
 
 class ChatPrinter(ProgressReporter):
-    """Shows a chat: the conversation on stdout (`out`), all else on stderr.
+    """Prints a chat: the conversation to stdout (`out`), everything else to stderr.
 
-    `write` puts text on stdout as it is. While a question is asked (`asking`), what happens is told after it.
+    `write` writes text to stdout unchanged. Output that arrives during a question (`asking`) is printed after it.
     """
 
     def __init__(self, out: Console, err: Console, write: Callable[[str], None]) -> None:
@@ -35,53 +35,53 @@ class ChatPrinter(ProgressReporter):
         self._kept: list[Callable[[], None]] | None = None
 
     def handle(self, event: Event) -> None:
-        """Take one event of the run: calls that came to an end, and what a run tells of."""
+        """Print an event: a finished call, a server request, a retry, or what every run prints."""
         super().handle(event)
         if isinstance(event, ToolCall):
             self.called(event)
         elif isinstance(event, ServerRequest):
-            told = event.reason or event.answer or "answered"
-            self.note(f"The server asks for {event.kind}{f': {event.message}' if event.message else ''}; {told}")
+            outcome = event.reason or event.answer or "answered"
+            self.note(f"The server asks for {event.kind}{f': {event.message}' if event.message else ''}; {outcome}")
         elif isinstance(event, Retry):
             self.note(f"{event.error}; asking again in {duration(event.wait)}")
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
-        """Say nothing: each answer was told of."""
+        """Print nothing: each reply was printed as it arrived."""
 
     def piece(self, text: str) -> None:
-        """Show a piece of what the model says."""
+        """Print a streamed piece of the model's text."""
         if text:
             self._write(visible(text))
             self._is_open = not text.endswith("\n")
 
     def calling(self, call: ToolCall) -> None:
-        """Show a call that the model wants to make."""
+        """Print a call that the model requests."""
         title = one_line(f"{call.tool}{ValueFormatter().input(call.input)}", _CALL)
         self.show((f"call {call.call}  ", "dim"), (title, "cyan"))
 
     def called(self, call: ToolCall) -> None:
-        """Show how a call ended."""
+        """Print the outcome and duration of a call."""
         how = ("error", "red") if call.is_error else ("ok", "green")
         problem = f": {one_line(call.problem, _CALL)}" if call.problem else ""
         self.show((f"call {call.call}  ", "dim"), how, (f", {duration(call.seconds)}{problem}", "dim"))
 
     def show(self, *parts: tuple[str, str]) -> None:
-        """Show a line of the conversation, made of texts and their styles."""
+        """Print one line of the conversation, made of pairs of text and style."""
         self._put(lambda: self._out.print(Text.assemble(*parts), soft_wrap=True))
 
     def note(self, words: str) -> None:
-        """Say something that is not of the conversation."""
+        """Print a note to stderr that is not part of the conversation."""
         self._put(lambda: self.console.print(Text(one_line(words, _NOTE), "yellow"), soft_wrap=True))
 
     def finish(self) -> None:
-        """End the line that is being written."""
+        """End the current line if it is still open."""
         if self._is_open:
             self._is_open = False
             self._write("\n")
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Keep still while a question stands in the last line."""
+        """Hold back output while a question is on the last line."""
         self.finish()
         self._kept = []
         try:

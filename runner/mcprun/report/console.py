@@ -1,4 +1,4 @@
-"""What mcprun says in the terminal: results on stdout, progress and trouble on stderr."""
+"""Terminal output of the commands: results on stdout, progress, warnings and errors on stderr."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ from mcprun.runs.run import Run
 from mcprun.tools.changes import ToolChange
 
 _ENDLESS = 1_000
-"""Columns, for measuring what is wider than the terminal."""
+"""Width in columns for measuring a table that may be wider than the terminal."""
 
 _REPEATS = 20
-"""So many queries that were run several times are told of in the terminal."""
+"""Maximum number of repeated queries listed in the terminal."""
 
 _FILES = "transcripts.jsonl, trace.jsonl, run.json, server.log"
 
 
 class _Stream(RichConsole):
-    """A rich console that can also write without rich."""
+    """A rich console that can also write text without rich."""
 
     def put(self, *parts: tuple[str, str]) -> None:
-        """Write a line: texts and their styles. Without any it is written as it is, since rich takes its time."""
+        """Write a line of pairs of text and style. Lines without a style bypass rich, which is slow."""
         if self.color_system and any(style for _, style in parts):
             self.print(Text.assemble(*parts), soft_wrap=True)
             return
         self.write("".join(text for text, _ in parts) + "\n")
 
     def write(self, text: str) -> None:
-        """Write text as it is."""
+        """Write text unchanged."""
         self.file.write(text)
 
 
 class Console:
-    """The terminal, or what stands in its place. `NO_COLOR` and pipes are rich's business.
+    """The standard streams of a command. rich handles `NO_COLOR` and pipes.
 
-    When stdout is taken by a report (`is_taken`), all goes to stderr.
+    When a report uses stdout (`is_taken`), everything goes to stderr.
     """
 
     def __init__(self, *, quiet: bool = False, is_taken: bool = False) -> None:
@@ -64,13 +64,13 @@ class Console:
         self._err = _Stream(highlight=False, file=sys.stderr)
 
     def progress(self) -> ProgressReporter:
-        """Give what follows a run while it goes on."""
+        """Return the reporter that shows the progress of a run."""
         if self._quiet:
             return ProgressReporter(self._err)
         return (LiveWatcher if self._err.is_terminal else PlainWatcher)(self._err)
 
     def talk(self) -> ChatPrinter:
-        """Give what shows a chat while it goes on."""
+        """Return the printer that shows a chat."""
 
         def write(text: str) -> None:
             self._out.write(text)
@@ -80,21 +80,21 @@ class Console:
 
     @property
     def width(self) -> int:
-        """Columns of the terminal."""
+        """Width of the terminal in columns."""
         return self._out.width
 
     def lines(self, lines: Iterable[RenderableType]) -> None:
-        """Print what a report has laid out."""
+        """Print the lines of a report."""
         for line in lines:
             self._out.print(line, soft_wrap=isinstance(line, Text))
 
     def json(self, value: JsonObject) -> None:
-        """Print a JSON object for programs."""
+        """Print an indented JSON object to stdout."""
         self._out.file.write(indented(value).decode() + "\n")
 
     def run_error(self, error: RunError) -> None:
-        """Say why the run could not go on, with the end of the server's stderr."""
-        if error.kind is ErrorKind.CANCELLED:  # said when it came
+        """Print why the run stopped, and the end of the server's stderr. Print nothing for a cancelled run."""
+        if error.kind is ErrorKind.CANCELLED:  # printed when the signal arrived
             return
         self._err.print(Text.assemble(("Error: ", "bold red"), visible(str(error))), soft_wrap=True)
         if error.stderr:
@@ -103,11 +103,11 @@ class Console:
             self._err.print(Text("\n".join(f"  {line}" for line in lines)), soft_wrap=True)
 
     def warning(self, message: str) -> None:
-        """Print a warning; in quiet as well."""
+        """Print a warning, even if quiet."""
         self._err.print(Text.assemble(("Warning: ", "yellow"), visible(message)), soft_wrap=True)
 
     def summary(self, run: Run) -> None:
-        """Print the table of totals, and where the files are."""
+        """Print the server's warnings, the totals and the run's files. Print nothing if quiet."""
         if self._quiet:
             return
         for warning in run.record.server.warnings if run.record.server else []:
@@ -122,23 +122,23 @@ class Console:
         self.files(run)
 
     def files(self, run: Run) -> None:
-        """Say where the files are."""
+        """Print the run directory and the names of its files."""
         self._out.print(Text(f"{run.path}: {_FILES}"), soft_wrap=True)
 
     def how_to_resume(self, run: Run) -> None:
-        """Say how to go on with a run that is not done; in quiet as well."""
+        """Print the command that resumes an unfinished run, even if quiet."""
         self._err.print(Text(f"Go on with it: mcprun batch --resume {shlex.quote(str(run.path))}"), soft_wrap=True)
 
     def run(self, run: Run) -> None:
-        """Print a whole run: its head, a row for each query, the totals."""
+        """Print a whole run: a heading, one row per query, the totals, and the repeated queries."""
         record = run.record
         head = f"{run.path}: {record.prompts.file} against {record.arguments.get('server', '?')}, {record.model.name}"
         self._out.print(Text(visible(head), "bold"), soft_wrap=True)
         if record.state != "finished":
             self._out.print(Text(f"This run is {record.state}, not finished.", "yellow"))
         if record.error:
-            told = f"{record.error.kind}: {record.error.message}"
-            self._out.print(Text(visible(told), "yellow"), soft_wrap=True)
+            problem = f"{record.error.kind}: {record.error.message}"
+            self._out.print(Text(visible(problem), "yellow"), soft_wrap=True)
         width = max((len(named(transcript)) for transcript in run.transcripts()), default=0)
         for transcript in run.transcripts():
             row = shown(transcript, lambda one: _row(one, min(width, 40)))
@@ -150,7 +150,10 @@ class Console:
     def differences(
         self, diffs: Iterator[QueryDiff], tools: Sequence[ToolChange], tally: DiffSummary, form: str
     ) -> None:
-        """Print what differs between two runs as `text`, `json` or `markdown`; `tally` is whole when `diffs` is."""
+        """Print the differences between two runs as `text`, `json` or `markdown`.
+
+        `tally` is complete once `diffs` is exhausted.
+        """
         if form == "json":
             for diff in diffs:
                 self._out.put((shown_diff(diff, as_json), ""))
@@ -159,8 +162,8 @@ class Console:
             self._out.put((as_json({"totals": tally}), ""))
             return
         if form == "markdown":
-            for told in markdown(list(diffs), tools, tally):
-                self._out.put((told, ""))
+            for piece in markdown(list(diffs), tools, tally):
+                self._out.put((piece, ""))
             return
         for diff in diffs:
             for line in shown_diff(diff, lambda one: list(lines(one))):
@@ -170,7 +173,7 @@ class Console:
         self._out.print(Text(summary(tally), "bold" if tally.differ else "green"), soft_wrap=True)
 
     def conversation(self, transcript: Transcript) -> None:
-        """Print one transcript as a conversation, speakers in the margin."""
+        """Print one transcript as a conversation, with speakers in the margin."""
         title, body = shown(transcript, lambda one: (head(one), laid_out(one)))
         self._out.print(title, soft_wrap=True)
         self._out.print(body)
@@ -178,20 +181,23 @@ class Console:
 
 
 def _row(transcript: Transcript, width: int) -> Text:
-    """Lay out a query of a run on one line; its name takes at least `width` columns."""
-    told = transcript.cause or first_words(transcript.prompt)
+    """Lay out a query of a run on one line, with its name padded to `width` columns."""
+    description = transcript.cause or first_words(transcript.prompt)
     return Text.assemble(
         (f"{transcript.verdict:<7} ", STYLES[transcript.verdict]),
         f"{named(transcript):<{width}} ",
         (f"{many(len(transcript.turns), 'turn'):>8} {many(len(transcript.calls), 'call'):>8}  ", "dim"),
-        (one_line(told, 200), "" if transcript.cause else "dim"),
+        (one_line(description, 200), "" if transcript.cause else "dim"),
     )
 
 
 def repeats(record: RunRecord) -> Iterator[Text]:
-    """Tell of queries that were run several times: the rate, how sure it is, and what is odd. Odd ones come first."""
-    told = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
-    for one in told[:_REPEATS]:
+    """Summarise each repeated query: pass rate with its interval, pass@k, pass^k, and errors.
+
+    Queries below their required rate come first, then flaky ones.
+    """
+    ordered = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
+    for one in ordered[:_REPEATS]:
         unmet = one.required is not None and not one.is_met
         notes = [f"asked for {one.required:.0%}"] if one.required is not None else []
         notes += ["flaky"] if one.flaky else []
@@ -201,12 +207,12 @@ def repeats(record: RunRecord) -> Iterator[Text]:
         chances = f"pass@{k} {one.pass_at[-1]:.2f}, pass^{k} {one.pass_hat[-1]:.2f}"
         style = "red" if unmet else "yellow" if one.flaky or one.error else "dim"
         yield Text(f"{visible(one.id)}  {', '.join([rate, chances, *notes])}", style)
-    if len(told) > _REPEATS:
-        yield Text(f"… and {many(len(told) - _REPEATS, 'more query')}, in run.json", "dim")
+    if len(ordered) > _REPEATS:
+        yield Text(f"… and {many(len(ordered) - _REPEATS, 'more query')}, in run.json", "dim")
 
 
 def totals(run: Run, console: RichConsole) -> Table:
-    """Lay out a run's counts: in one row, or where the console is too narrow for that, one below the other."""
+    """Lay out a run's counts in one row, or in a column if the console is too narrow for a row."""
     cells = list(_cells(run))
     row = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name, _, style in cells:
@@ -221,7 +227,7 @@ def totals(run: Run, console: RichConsole) -> Table:
 
 
 def _cells(run: Run) -> Iterator[tuple[str, str, str]]:
-    """Give each total's name, value and style."""
+    """Yield the name, value and style of each total."""
     record, counts = run.record, run.counts
     for verdict in Verdict:
         count = getattr(counts, verdict)

@@ -1,4 +1,4 @@
-"""One query's transcript as a conversation that a person reads: who said what, what was called, what came back."""
+"""One query's transcript as a conversation for a terminal: messages, tool calls and their results."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mcprun.runs.records import Asked, Call, Transcript
 from mcprun.tools.format import ValueFormatter
 
 _SHOWN = 4000
-"""Characters of one text or result that are shown; the file has all of it."""
+"""Maximum number of characters shown of one text or result; `transcripts.jsonl` has all of it."""
 
 Line = tuple[str, Text]
-"""Who says something, and what."""
+"""A speaker and the text."""
 
 
 def conversation(transcript: Transcript) -> Iterator[Line]:
-    """Give a transcript's lines: messages in order, each call with its result, checks and error last."""
+    """Yield a transcript's lines: messages in order, each call with its result, then checks and the error."""
     if transcript.system:
         yield _said("system", transcript.system)
     turn = 0
@@ -55,7 +55,7 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
 
 
 def laid_out(transcript: Transcript) -> Table:
-    """Lay a conversation out, speakers in the margin."""
+    """Lay out a conversation as a table, with speakers in the margin."""
     table = Table.grid(padding=(0, 1))
     table.add_column(min_width=8, style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -65,7 +65,7 @@ def laid_out(transcript: Transcript) -> Table:
 
 
 def head(transcript: Transcript) -> Text:
-    """Give a transcript's title: verdict, id, model."""
+    """Return a transcript's title: verdict, id, repeat and model."""
     repeat = f" (repeat {transcript.repeat})" if transcript.repeat > 1 else ""
     return Text.assemble(
         (str(transcript.verdict), f"bold {STYLES[transcript.verdict]}"),
@@ -75,9 +75,9 @@ def head(transcript: Transcript) -> Text:
 
 
 def first_words(prompt: str | list[Any]) -> str:
-    """Give the text that a prompt begins with: text, content blocks, or a list of either.
+    """Return the text at the start of a prompt: text, content blocks, or a list of either.
 
-    What is taken from the server is named only where nothing else is said.
+    Content taken from the server is named only if the prompt has nothing else.
     """
     if isinstance(prompt, str):
         return prompt
@@ -87,7 +87,7 @@ def first_words(prompt: str | list[Any]) -> str:
 
 
 def _user(content: str | list[JsonObject], who: str = "user") -> Iterator[Line]:
-    """What the user said, or in a server's prompt the assistant; results of tools are shown with their calls."""
+    """Yield the user's content, or the assistant's in a server's prompt. Tool results are shown with their calls."""
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     for block in blocks:
         if block.get("type") != "tool_result":
@@ -95,7 +95,7 @@ def _user(content: str | list[JsonObject], who: str = "user") -> Iterator[Line]:
 
 
 def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Iterator[Line]:
-    """What the model said and called in one turn, each call followed by its result."""
+    """Yield the model's content of one turn, each call followed by its result."""
     made = iter([(number, call) for number, call in enumerate(calls) if call.turn == turn])
     for block in content:
         if block.get("type") != "tool_use":
@@ -108,32 +108,32 @@ def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Itera
 
 
 def _asked(asked: Asked) -> Iterator[Line]:
-    """What the server asked meanwhile, of the user or of the model, and what it was answered."""
+    """Yield a server's elicitation or sampling request, and the response to it."""
     request, answer = asked.request, asked.answer
     if asked.kind == "elicitation":
-        told = " ".join(str(request[key]) for key in ("message", "url") if key in request)
+        question = " ".join(str(request[key]) for key in ("message", "url") if key in request)
         given = answer["action"] if answer else "no answer"
         if answer and answer.get("content") is not None:
             given += f" {ValueFormatter().input(answer['content'])}"
     else:
-        told = "\n".join(_words(message["content"]) for message in request.get("messages", ()))
+        question = "\n".join(_words(message["content"]) for message in request.get("messages", ()))
         given = _words(answer["content"]) if answer else "no answer"
-    yield _said("server ?" if asked.call is None else f"call {asked.call} ?", told)
+    yield _said("server ?" if asked.call is None else f"call {asked.call} ?", question)
     yield _said("→", f"{given} ({asked.reason})" if asked.reason else given, "yellow" if asked.reason else "")
 
 
 def _words(content: JsonObject | list[JsonObject]) -> str:
-    """Say what the content of a sampled message is: a block, or several."""
+    """Return the text of a sampled message's content, which is one block or a list."""
     return "\n".join(map(_content, content if isinstance(content, list) else [content]))
 
 
 def _result(call: Call | None) -> Line:
     if call is None:
         return _said("", "no answer", "yellow")
-    told = "\n".join(_content(item) for item in call.content)
-    if not told and call.structured is not None:
-        told = json.dumps(call.structured, ensure_ascii=False)
-    return _said("error" if call.is_error else "→", told or "(nothing)", "red" if call.is_error else "")
+    text = "\n".join(_content(item) for item in call.content)
+    if not text and call.structured is not None:
+        text = json.dumps(call.structured, ensure_ascii=False)
+    return _said("error" if call.is_error else "→", text or "(nothing)", "red" if call.is_error else "")
 
 
 def _block(block: JsonObject) -> str:
@@ -150,7 +150,7 @@ def _block(block: JsonObject) -> str:
 
 
 def _content(item: JsonObject) -> str:
-    """Say what a block of MCP content is, its text where it has one."""
+    """Return the text of an MCP content block, or a description of it in brackets."""
     match item:
         case {"type": "text", "text": str(text)}:
             return text

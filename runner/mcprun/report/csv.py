@@ -1,4 +1,4 @@
-"""A run as CSV (RFC 4180): one row for each repeat of a query, for spreadsheets and data frames."""
+"""A run as CSV (RFC 4180) for spreadsheets and data frames: one row for each repeat of a query."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ COLUMNS = (
     "id", "repeat", "verdict", "stop", "seconds", "attempts", "turns", "calls", "tool_errors", "diverged",
     "tokens_in", "tokens_out", "model", "cause",
 )  # fmt: skip
-"""The columns; seconds and tokens are empty where they are not known. Tokens in hold those of the cache."""
+"""The columns. `seconds` and the tokens are empty if unknown; `tokens_in` includes cached tokens."""
 
 _CAUSE = 1000
-"""Characters of a cause."""
+"""Maximum number of characters of a cause."""
 
 _FORMULA = ("=", "+", "-", "@", "\t")
-"""What spreadsheets take for the beginning of a formula (OWASP, "CSV injection")."""
+"""First characters that make a spreadsheet read a cell as a formula (OWASP, "CSV injection")."""
 
 
 def table(facts: RunData) -> str:
-    """Write a run as CSV, names of columns first. Text that would be taken for a formula begins with an apostrophe."""
-    told = io.StringIO()
-    writer = csv.writer(told)
+    """Return a run as CSV with a header row. Text that could be read as a formula is prefixed with an apostrophe."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
     writer.writerow(COLUMNS)
     for transcript in facts.transcripts():
         writer.writerow(shown(transcript, lambda one: [_cell(value) for value in _row(one, facts)]))
-    return told.getvalue()
+    return buffer.getvalue()
 
 
 def _row(transcript: Transcript, facts: RunData) -> Iterator[object]:

@@ -1,4 +1,4 @@
-"""What every report is made of: a run's record, its transcripts as a stream, and what else is known of them."""
+"""The data of every report: a run's record, a stream of its transcripts, and facts derived from its files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mcprun.runs.records import Counts, RunRecord, Transcript, Verdict
 from mcprun.runs.run import LOG, Key, Run
 
 _LOG_BYTES = 4096
-"""How much of `server.log` a report shows: its end, where the cause usually stands."""
+"""Bytes from the end of `server.log` that a report shows, where the cause usually is."""
 
 AGAINST_LINES = 200
-"""So many lines of a comparison with a baseline are kept for reports."""
+"""Maximum number of lines of a comparison with a baseline that reports keep."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineData:
-    """What a comparison with the baseline `name` brought: the `totals` in words, the first `lines` of what differs."""
+    """The result of comparing with the baseline `name`: `totals` as text, and the first `lines` of the diff."""
 
     name: str
     regressions: int
@@ -32,11 +32,12 @@ class BaselineData:
 
 @dataclass(frozen=True)
 class RunData:
-    """A run, as reports read it. Writers take nothing else, and so they need no run directory.
+    """A run, as reports read it. Reports take nothing else, so they need no run directory.
 
-    `path` is the run's folder, `transcripts` gives them anew at each call, in order. `counts` are of all of them.
-    `seconds` holds how long each query took, where a trace tells; `lines` where each stands in the prompts file,
-    while that is what it was; `log` is the end of `server.log`, kept when something could not be completed.
+    `path` is the run directory. `transcripts` returns a new iterator over all transcripts, in order, at each call.
+    `counts` covers all of them. `seconds` holds the duration of each query that the trace records. `lines` holds the
+    line of each query in the prompts file, and is empty if that file has changed. `log` is the end of `server.log`,
+    kept if the run or a query ended in an error.
     """
 
     record: RunRecord
@@ -50,12 +51,12 @@ class RunData:
 
     @property
     def stem(self) -> str:
-        """A short name for titles: that of the prompts file."""
+        """A short name for titles: the stem of the prompts file."""
         return stem_of(self.record.prompts.file)
 
     @property
     def trouble(self) -> str:
-        """Why the run is not whole; empty when it is."""
+        """Why the run is incomplete; empty if it is complete."""
         if error := self.record.error:
             return f"{error.kind}: {error.message}"
         if self.record.state == "finished":
@@ -64,21 +65,21 @@ class RunData:
 
     @property
     def regressions(self) -> int:
-        """How many queries are worse than the baseline has them, if there is one."""
+        """Number of regressions against the baseline, breaking tool changes included; 0 without a baseline."""
         return self.against.regressions if self.against else 0
 
     @property
     def code(self) -> ExitCode:
-        """What the run means to CI: its exit code, regressions counted."""
+        """The exit code for CI, with regressions counted as failures."""
         code = self.record.exit_code
         return ExitCode.FAILED if self.regressions and code is not ExitCode.INTERRUPTED else code
 
     def excuses(self, transcript: Transcript) -> bool:
-        """Tell whether a failed repeat is no failure of the run: its query reaches the pass rate that was asked for."""
+        """Return whether a failed repeat does not fail the run, because its query reaches its required pass rate."""
         return transcript.verdict is Verdict.FAILED and transcript.id in self._met
 
     def is_red(self, transcript: Transcript) -> bool:
-        """Tell whether a query makes the run fail or err."""
+        """Return whether a query makes the run fail or end in an error."""
         return transcript.verdict in (Verdict.FAILED, Verdict.ERROR) and not self.excuses(transcript)
 
     @cached_property
@@ -87,9 +88,9 @@ class RunData:
 
 
 def gather(run: Run, against: BaselineData | None = None) -> RunData:
-    """Read what reports need of a run, finished or not. Raises `UsageError` where one of its files is damaged.
+    """Read a run for reports, finished or not. Raises `UsageError` if one of its files is damaged.
 
-    Memory holds a number for each query, and no transcript.
+    Memory holds numbers for each query, and no transcript.
     """
     record = run.record
     could_not = run.counts.error or record.error
@@ -114,5 +115,5 @@ def _end_of(path: Path) -> str:
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_BYTES))
             return log.read().decode("utf-8", "replace").strip()
-    except OSError:  # a baseline has none
+    except OSError:  # a baseline has no server.log
         return ""

@@ -1,4 +1,4 @@
-"""Differences between two runs, as a person reads them and as programs do."""
+"""Differences between two runs, as text for a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from mcprun.tools.changes import ToolChange
 from mcprun.tools.format import ValueFormatter, apart
 
 _SHOWN = 500
-"""Characters of one value that are shown; `--json` has all of it."""
+"""Maximum number of characters shown of one value; `--json` has all of it."""
 
 _NAME = 200
-"""Characters of a query's id or a tool's name that are shown."""
+"""Maximum number of characters shown of a query's id or a tool's name."""
 
 _PLACE = 200
-"""Characters of the place of a value that are shown."""
+"""Maximum number of characters shown of a value's path."""
 
 _LINES = 200
-"""Lines that are told of one value; `--json` has all of it."""
+"""Maximum number of lines shown for one change; `--json` has all of them."""
 
 _MOST_PAIRS = 2_500
-"""Pairs of a key that is gone and one that is new that are looked at: an object that is all new has other names."""
+"""Maximum number of removed/added path pairs checked for look-alikes; with more, the names are unrelated."""
 
 _VARIANTS = 5
-"""So many new ways to go are told of a query; `--json` has them all."""
+"""Maximum number of variants shown of a query; `--json` has all of them."""
 
 _MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
 Line = tuple[tuple[str, str], ...]
-"""Texts and the style that each is shown in."""
+"""The parts of a line: pairs of text and style."""
 
 Pair = tuple[str, str]
-"""A mark (`-`, `+`, or nothing) and what it stands before."""
+"""A sign (`-`, `+`, or a space) and the text after it."""
 
 
 def lines(diff: QueryDiff) -> Iterator[Line]:
-    """Lay out one query: a title, and under it what changed, old in red and new in green."""
+    """Lay out one query: a title, and below it the changes, with old values in red and new ones in green."""
     mark, style = _MARKS[diff.how]
     repeat = f" (repeat {diff.repeat})" if diff.repeat and diff.repeat > 1 else ""
     only = {"added": "  only in HEAD", "removed": "  only in BASE"}.get(diff.how, "")
@@ -66,13 +66,16 @@ def lines(diff: QueryDiff) -> Iterator[Line]:
 
 
 def _id(diff: QueryDiff) -> str:
-    """Return a query's id: of one that only one run has, the other may have an id that looks the same."""
+    """Return a query's id, with its non-NFC characters spelled out if only one run has it.
+
+    The other run may have a query whose id looks the same.
+    """
     return diff.id if diff.how == "changed" else revealed_name(diff.id)
 
 
 def _changes(changes: Iterable[Change]) -> Iterator[Line]:
     for change in changes:
-        if change.what == "verdict":  # stands in the title
+        if change.what == "verdict":  # shown in the title
             continue
         yield ("    ", ""), (title(change), "cyan")
         pairs = told(change)
@@ -84,7 +87,7 @@ def _changes(changes: Iterable[Change]) -> Iterator[Line]:
 
 
 def _outcome(diff: QueryDiff) -> str:
-    """Say how a query ended: its verdict before and after, or of one that was run several times, its pass rate."""
+    """Return a query's outcome: its verdicts before and after, or the pass rates of a repeated query."""
     if diff.repeat is not None:
         before, after = diff.verdicts
         return f"{before} → {after}" if before and after and before != after else (after or before or "")
@@ -95,12 +98,12 @@ def _outcome(diff: QueryDiff) -> str:
 
 
 def chance(diff: QueryDiff) -> str:
-    """Say how likely chance is, where it is known: `p = 0.012`; `p < 0.000001` where that is next to nothing."""
+    """Return the p-value of a change as text: `p = 0.012`, or `p < 0.000001` if it rounds to 0."""
     return f"p = {diff.p:.2g}" if diff.p else "p < 0.000001"
 
 
 def title(change: Change) -> str:
-    """Say what a change is of, on one line that is fit to be shown."""
+    """Return the title of a change on one line, with control characters escaped."""
     if change.call is None:
         return change.what
     call = f"call {change.call}  {one_line(str(change.tool), _NAME)}"
@@ -112,9 +115,9 @@ def title(change: Change) -> str:
 
 
 def told(change: Change) -> Iterator[Pair]:
-    """Say what was there before and what is there now, value by value: each on one line that is fit to be shown.
+    """Yield the old and new values of a change, one escaped line each.
 
-    Of long ones it is what stands about where they differ.
+    Long values are cut to the part around their first difference.
     """
     if change.what in ("call_added", "call_removed"):
         return
@@ -135,7 +138,7 @@ def told(change: Change) -> Iterator[Pair]:
             if isinstance(before, str) and isinstance(after, str):
                 before, after = revealed(*apart(before, after, _SHOWN))
             one, other = _plain(before), _plain(after)
-            if one == other:  # as `5` and `"5"` are
+            if one == other:  # such as `5` and `"5"`
                 one, other = _json(before), _json(after)
             one, other = apart(one, other, _SHOWN)
             yield "-", f"{at}{_short(one)}"
@@ -143,7 +146,7 @@ def told(change: Change) -> Iterator[Pair]:
 
 
 def _with_visible_paths(differing: Iterable[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
-    """Show the paths of a key that is gone and one that is new apart where they look the same."""
+    """Escape the paths of a removed and an added key where the two look alike."""
     found = list(differing)
     gone = [path for path, _, after in found if after is ABSENT]
     new = [path for path, before, _ in found if before is ABSENT]
@@ -155,14 +158,14 @@ def _with_visible_paths(differing: Iterable[tuple[str, Any, Any]]) -> list[tuple
 
 
 class _Absent:
-    """What stands where nothing does."""
+    """The type of `ABSENT`."""
 
 
 ABSENT = _Absent()
 
 
 def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Find where two JSON values differ: the path, what is there before and after, or `ABSENT`."""
+    """Yield the places where two JSON values differ: the path, and the value before and after, or `ABSENT`."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
             step = f"{path}.{key}" if path else str(key)
@@ -175,7 +178,7 @@ def leaves(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, 
 
 
 def as_json(value: QueryDiff | JsonObject) -> str:
-    """Write one query's differences, or an object of such values, as a JSON object on one line."""
+    """Return one query's differences, or an object that contains such values, as a JSON object on one line."""
     text = json.dumps(value, ensure_ascii=False, default=_shallow)
     if "NaN" not in text and "Infinity" not in text:
         return text
@@ -183,22 +186,22 @@ def as_json(value: QueryDiff | JsonObject) -> str:
 
 
 def summary(tally: DiffSummary) -> str:
-    """Sum up: `2 changed, 1 added, 117 same`."""
+    """Return the totals as text: `2 changed, 1 added, 117 same`."""
     counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "same": tally.same}
-    told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
-    told += f" ({tally.chance:,} with another pass rate, which may be chance)" if tally.chance else ""
-    told += f" ({tally.fewer:,} with fewer runs than BASE has)" if tally.fewer else ""
-    return f"{told}; {many(tally.breaking, 'breaking change')} of the tools" if tally.breaking else told
+    text = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
+    text += f" ({tally.chance:,} with another pass rate, which may be chance)" if tally.chance else ""
+    text += f" ({tally.fewer:,} with fewer runs than BASE has)" if tally.fewer else ""
+    return f"{text}; {many(tally.breaking, 'breaking change')} of the tools" if tally.breaking else text
 
 
 def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
-    """Lay out what changed in the tools of the servers: what breaks those who call them first."""
+    """Lay out the changes of the server's tools, breaking ones first."""
     if tools:
         yield ("~ ", "yellow"), ("tools of the server", "bold")
     for change in sorted(tools, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "dim")
-        told = f"{one_line(revealed_name(change.tool), _NAME)}  {one_line(change.message, _SHOWN)}"
-        yield (f"    {mark} ", style), (told, style)
+        text = f"{one_line(revealed_name(change.tool), _NAME)}  {one_line(change.message, _SHOWN)}"
+        yield (f"    {mark} ", style), (text, style)
 
 
 def _shallow(value: Any) -> JsonObject:
@@ -207,7 +210,10 @@ def _shallow(value: Any) -> JsonObject:
 
 
 def _text_lines(before: str, after: str) -> Iterator[Pair]:
-    """Compare two texts line by line, ends of lines included; a last one without is told where it is the only one."""
+    """Compare two texts line by line, line endings included.
+
+    A missing line break at the end is noted if only one text lacks it.
+    """
     one, other = with_ends(before), with_ends(after)
     note = "  (no line break at the end)" if before.endswith("\n") != after.endswith("\n") else ""
 
@@ -235,7 +241,7 @@ def _text_lines(before: str, after: str) -> Iterator[Pair]:
 
 
 def with_ends(text: str) -> list[str]:
-    """Split a text into lines that end with `\\n`, but for the last one where it does not."""
+    """Split a text into lines that keep their `\\n`. The last line has none if the text does not end with one."""
     lines = [f"{line}\n" for line in text.split("\n")]
     return [*lines[:-1], lines[-1][:-1]] if lines[-1] != "\n" else lines[:-1]
 
@@ -245,7 +251,7 @@ def _short(text: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    """Write a value as people do: a text as it is where that is plain to see, else JSON."""
+    """Return a text unchanged if it is unambiguous without quotes, else as JSON; return other values as JSON."""
     return value if isinstance(value, str) and value.strip() == value != "" and "\n" not in value else _json(value)
 
 

@@ -1,6 +1,6 @@
 """Differences between two runs as Markdown, for a job's summary or a comment.
 
-What servers and models said stands in code and in fences only, and is bounded: what is left out is counted.
+Text from servers and models is put only into code and fences. The size is bounded, and what is left out is counted.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from mcprun.report.text import many
 from mcprun.tools.changes import ToolChange
 
 _BLOCK_BYTES = 16_000
-"""What one query, or the tools, may take: one that differs much leaves room for others."""
+"""Maximum bytes of one query or of the tools, so that one large difference leaves room for others."""
 
 _LEAST_BYTES = 4_000
-"""With less room than this, no further query is told of: there may be none for its title."""
+"""Minimum bytes left for another query: with less, not even its title is sure to fit."""
 
 _NOTES_BYTES = 400
-"""Kept free for saying what is left out, so that there is always room for it."""
+"""Bytes reserved for the note about what is left out."""
 
 
 def markdown(
     diffs: Iterable[QueryDiff], tools: Sequence[ToolChange], tally: DiffSummary, most: int = COMMENT_BYTES
 ) -> Iterator[str]:
-    """Lay out differences in at most `most` bytes: a line of totals, then what changed, folded, the tools last.
+    """Lay out differences in at most `most` bytes: totals first, then each query's changes, folded, then the tools.
 
-    Gives pieces that each stand on lines of their own. `tally` is whole.
+    Yields blocks of whole lines. `tally` must be complete.
     """
     head = f"**The runs {'differ' if tally.differ else 'are the same'}**: {summary(tally)}."
     yield head
@@ -57,26 +57,26 @@ def _diff_block(diff: QueryDiff, room: int) -> str:
 
 
 def _block(laid_out: list[Line], room: int) -> str:
-    """Fold what is told of one thing, as far as there is room."""
+    """Return a folded block whose summary is the first line, with as many of the other lines as fit in `room` bytes."""
     head, *rest = ["".join(text for text, _ in line) for line in laid_out]
-    told = [line[6:] if line.startswith("      ") else line.strip() for line in rest]
-    ticks = max((len(run) for line in told for run in re.findall("`+", line)), default=0)
-    fence = "`" * max(3, ticks + 1)  # longer than any that stands within
+    body = [line[6:] if line.startswith("      ") else line.strip() for line in rest]
+    ticks = max((len(run) for line in body for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, ticks + 1)  # longer than any run of backticks inside
     before = f"\n<details><summary><code>{_escaped(head)}</code></summary>\n\n{fence}diff\n"
     after = f"{fence}\n\n</details>"
     left = min(room, _BLOCK_BYTES) - _size(before) - _size(after) - _NOTES_BYTES
     kept: list[str] = []
-    for line in told:
+    for line in body:
         left -= _size(line)
         if left < 0:
-            kept.append(f"… and {many(len(told) - len(kept), 'more line')}")
+            kept.append(f"… and {many(len(body) - len(kept), 'more line')}")
             break
         kept.append(line)
     return before + "".join(f"{line}\n" for line in kept) + after
 
 
 def _size(text: str) -> int:
-    """Count the bytes of a piece and its line break; what UTF-8 can't hold is escaped where it is written."""
+    """Return the size of a block and its line break in bytes. Surrogates, which UTF-8 lacks, are counted escaped."""
     return len(text.encode("utf-8", "backslashreplace")) + 1
 
 

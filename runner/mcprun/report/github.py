@@ -1,7 +1,7 @@
-"""A run as annotations and as outputs of a step of GitHub Actions.
+"""A run as GitHub Actions annotations and step outputs.
 
-Annotations are workflow commands, one a line. Their form, and what is escaped in them, are those of the runner
-(actions/runner, `ActionCommand.cs`), and so is the form of outputs (`FileCommandManager.cs`).
+Annotations are workflow commands, one per line. Their syntax and escaping are those of the runner (actions/runner,
+`ActionCommand.cs`), and so is the syntax of outputs (`FileCommandManager.cs`).
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from mcprun.runs.records import Verdict
 from mcprun.runs.run import Run
 
 SHOWN = 10
-"""GitHub shows so many errors and so many warnings of a step, and no more."""
+"""Maximum number of errors, and of warnings, that GitHub shows for one step."""
 
 _LINE = 1000
-"""Characters of one message."""
+"""Maximum number of characters of one line of a message."""
 
 
 def commands(facts: RunData, workspace: str = "") -> Iterator[str]:
-    """Give a run's annotations, one command a line: errors for what makes it fail or err, warnings for what is flaky.
+    """Yield a run's annotations, one command per line: errors for queries that fail or err, warnings for flaky ones.
 
-    Of each kind there are at most `SHOWN`; the last one counts the rest. Queries are told with their place in the
-    prompts file, as seen from the folder `workspace`, if it is in there.
+    At most `SHOWN` of each kind are yielded, and the last one counts the rest. A query's annotation holds its line in
+    the prompts file, with the path relative to the folder `workspace` if the file is in there.
     """
     yield from _at_most("error", _errors(facts, workspace))
     flaky = (one for one in facts.record.repeats if one.flaky)
-    told = (({"title": f"flaky: {one.id}"}, f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%}") for one in flaky)
-    yield from _at_most("warning", told)
+    warnings = (
+        ({"title": f"flaky: {one.id}"}, f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%}") for one in flaky
+    )
+    yield from _at_most("warning", warnings)
 
 
 def step_outputs(run: Run) -> str:
@@ -48,15 +50,15 @@ def step_outputs(run: Run) -> str:
 
 
 _Note = tuple[dict[str, str], str]
-"""What an annotation says: its properties and its message."""
+"""An annotation: its properties and its message."""
 
 
 def _errors(facts: RunData, workspace: str) -> Iterator[_Note]:
     if facts.trouble:
         yield {"title": "mcprun"}, facts.trouble
     if facts.against and facts.regressions:
-        told = f"{many(facts.regressions, 'regression')} against {facts.against.name}: {facts.against.totals}"
-        yield {"title": "mcprun"}, told
+        message = f"{many(facts.regressions, 'regression')} against {facts.against.name}: {facts.against.totals}"
+        yield {"title": "mcprun"}, message
     file = _file(facts, workspace)
     for transcript in facts.transcripts():
         if facts.is_red(transcript):
@@ -66,9 +68,9 @@ def _errors(facts: RunData, workspace: str) -> Iterator[_Note]:
 
 
 def _file(facts: RunData, workspace: str) -> str:
-    """Name the prompts file as GitHub does: from the top of the checkout, without links.
+    """Return the path of the prompts file as GitHub knows it: relative to the checkout, without links.
 
-    Prompts on stdin, and a file outside of the checkout, have no name that GitHub knows.
+    Returns an empty string for prompts on stdin and for files outside the checkout, which GitHub can't show.
     """
     name = facts.record.prompts.file
     if name == "-":
@@ -78,18 +80,18 @@ def _file(facts: RunData, workspace: str) -> str:
         path, top = folder / name, Path(workspace)
         real, plain = _real(path), _plain(path)
         for one, root in ((real, _real(top)), (plain, _plain(top))):
-            # A link in the checkout to a file outside of it keeps its own name.
+            # A link in the checkout to a file outside it is named by the link's own path.
             if one.is_relative_to(root) and _real(one) == real:
                 return one.relative_to(root).as_posix()
         if folder.is_dir():
             return ""
-    # Without a workspace, or a run of another machine: all that is known is the name.
+    # Without a workspace, or for a run from another machine, only the name is known.
     known = _plain(Path(name))
     return "" if workspace and (known.is_absolute() or ".." in known.parts) else known.as_posix()
 
 
 def _real(path: Path) -> Path:
-    """Follow all links. A path that cannot be one is returned unchanged."""
+    """Resolve all links. A path that can't be one is returned unchanged."""
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError):
@@ -97,12 +99,12 @@ def _real(path: Path) -> Path:
 
 
 def _plain(path: Path) -> Path:
-    """Resolve `.` and `..` by the text alone."""
+    """Resolve `.` and `..` lexically."""
     return Path(os.path.normpath(path))
 
 
 def _output(name: str, value: str) -> str:
-    """Return a value framed by a delimiter that nothing else could hold if it has line breaks, else `NAME=VALUE`."""
+    """Return `NAME=VALUE`; frame a value that has line breaks by a random delimiter, which it can't contain."""
     if not set("\r\n") & set(value):
         return f"{name}={value}\n"
     delimiter = f"mcprun-{secrets.token_hex(16)}"
@@ -114,8 +116,8 @@ def _at_most(kind: str, notes: Iterator[_Note]) -> Iterator[str]:
     if rest := sum(1 for _ in notes):
         shown[-1] = {"title": "mcprun"}, f"… and {rest + 1:,} more: the summary tells of them"
     for properties, message in shown:
-        told = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-        yield f"::{kind} {told}::{_data(_short(message))}"
+        listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+        yield f"::{kind} {listed}::{_data(_short(message))}"
 
 
 def _short(message: str) -> str:

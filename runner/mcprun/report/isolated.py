@@ -1,4 +1,4 @@
-"""Render transcripts and differences one by one, so that a single value never costs a whole report."""
+"""Render transcripts and differences in isolation, so that one bad value never costs a whole report."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 def shown(transcript: Transcript, render: Callable[[Transcript], T]) -> T:
-    """Render a transcript; if that raises, render its verdict, with the reason in place of the conversation.
+    """Render a transcript; if that raises, render its verdict with the reason in place of the conversation.
 
-    The verdict and its causes stay, so that a report agrees with the run's exit code. If the causes can't be rendered
-    either, the reason replaces them too.
+    The verdict and its causes are kept, so that a report agrees with the run's exit code. If the causes can't be
+    rendered either, the reason replaces them too.
     """
     try:
         return render(transcript)
@@ -36,7 +36,7 @@ def shown(transcript: Transcript, render: Callable[[Transcript], T]) -> T:
 
 
 def shown_diff(diff: QueryDiff, render: Callable[[QueryDiff], T]) -> T:
-    """Render a query's differences; if that raises, render that it differs, with the reason."""
+    """Render a query's differences; if that raises, render a single change that holds the reason."""
     try:
         return render(diff)
     except Exception as error:  # noqa: BLE001  one query must not cost the others

@@ -1,8 +1,8 @@
-"""JUnit XML, as GitHub's, GitLab's and Jenkins' readers take it.
+"""JUnit XML, for the parsers of GitHub, GitLab and Jenkins.
 
-There is no standard. The file fits both schemas that are in use: Jenkins' `junit-10.xsd` (xunit-plugin) and, while
-nothing was skipped, `JUnit.xsd` of Apache Ant's tasks, whose order of elements and required attributes are kept.
-Neither allows properties or files of a testcase: what is told of repeats stands in the properties of the suite.
+There is no standard. The file validates against the two schemas in use: Jenkins' `junit-10.xsd` (xunit-plugin) and,
+unless tests were skipped, `JUnit.xsd` of Apache Ant's tasks, including its order of elements and required attributes.
+Neither allows properties or files in a testcase, so the results of repeats are properties of the suite.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from mcprun.report.text import one_line, visible
 from mcprun.runs.records import Transcript, Verdict
 
 _OWN = "mcprun"
-"""The class of testcases that are no queries: the run itself, and its comparison with a baseline."""
+"""The `classname` of testcases that are not queries: the run itself, and its comparison with a baseline."""
 
 _MESSAGE = 500
-"""Characters of a message; the text below it has all."""
+"""Maximum number of characters of a `message` attribute; the element's text has all of it."""
 
 _TOLD = 500
-"""So many queries that did not pass are told with their calls: readers refuse files that are too long."""
+"""Maximum number of failed queries whose calls are included, because parsers refuse files that are too large."""
 
 _NO_XML = re.compile("[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
-"""What XML 1.0 can't hold, not even escaped (https://www.w3.org/TR/xml/#charsets)."""
+"""Characters that XML 1.0 can't hold, not even escaped (https://www.w3.org/TR/xml/#charsets)."""
 
 
 def junit(facts: RunData) -> str:
-    """Write a run as a document with one testsuite; each repeat of a query is a testcase.
+    """Return a run as a document with one testsuite, in which each repeat of a query is a testcase.
 
-    It holds a `failure` or an `error` exactly when the run's exit code is not 0. A failed repeat of a query that
-    reaches the pass rate that was asked for is `skipped`, with the reason; so is what the run did not come to. A run
-    that is not whole, and a comparison with a baseline, are testcases of their own.
+    It contains a `failure` or an `error` if and only if the run's exit code is not 0. A failed repeat of a query that
+    reaches its required pass rate is `skipped`, with the reason; so is a query that the run did not get to. An
+    incomplete run, and a comparison with a baseline, are testcases of their own.
     """
     cases = [*_run(facts), *_queries(facts)]
     marks = Counter(child.tag for case in cases for child in case)
@@ -52,11 +52,11 @@ def junit(facts: RunData) -> str:
         errors=str(marks["error"]),
         time=f"{facts.record.seconds or 0.0:.3f}",
         timestamp=facts.record.started[:19],
-        hostname="localhost",  # what the schema asks for where it is not known
+        hostname="localhost",  # the schema's value for an unknown host
         id="0",
         package=_OWN,
     )
-    if marks["skipped"]:  # Ant's schema has no such attribute
+    if marks["skipped"]:  # Ant's schema does not have this attribute
         suite.set("skipped", str(marks["skipped"]))
     properties = ET.SubElement(suite, "properties")
     for name, value in _properties(facts):
@@ -69,17 +69,17 @@ def junit(facts: RunData) -> str:
 
 
 def _queries(facts: RunData) -> Iterator[ET.Element]:
-    told = 0
+    red = 0
     for transcript in facts.transcripts():
-        yield shown(transcript, partial(_query, facts=facts, with_calls=told < _TOLD))
-        told += facts.is_red(transcript)
+        yield shown(transcript, partial(_query, facts=facts, with_calls=red < _TOLD))
+        red += facts.is_red(transcript)
 
 
 def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.Element:
     seconds = facts.seconds.get((transcript.id, transcript.repeat), 0.0)
     case = _case(named(transcript), facts.stem, seconds)
-    told = causes(transcript)
-    first = one_line(told[0], _MESSAGE) if told else str(transcript.verdict)
+    messages = causes(transcript)
+    first = one_line(messages[0], _MESSAGE) if messages else str(transcript.verdict)
     if facts.excuses(transcript):
         _skip(case, f"failed, but enough of this query's runs passed: {first}")
     elif transcript.verdict is Verdict.SKIPPED:
@@ -88,24 +88,26 @@ def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.El
         tag = "failure" if transcript.verdict is Verdict.FAILED else "error"
         mark = ET.SubElement(case, tag, message=_text(first), type=_text(kind(transcript)))
         calls = excerpt(transcript) if with_calls else ["(mcprun show reads the conversation)"]
-        mark.text = _text("\n".join([*told, "", *calls]))
+        mark.text = _text("\n".join([*messages, "", *calls]))
     return case
 
 
 def _run(facts: RunData) -> Iterator[ET.Element]:
-    """Give the testcases that are no queries; where all is well with the run itself, there is none for it."""
+    """Yield the testcases that are not queries. The run itself has one only if it is incomplete."""
     if why := facts.trouble:
         case = _case("run", _OWN, 0.0)
         error = facts.record.error
-        told = one_line(why, _MESSAGE)
-        mark = ET.SubElement(case, "error", message=_text(told), type=str(error.kind if error else facts.record.state))
+        message = one_line(why, _MESSAGE)
+        mark = ET.SubElement(
+            case, "error", message=_text(message), type=str(error.kind if error else facts.record.state)
+        )
         mark.text = _text(why)
         yield case
     if against := facts.against:
         case = _case("baseline", _OWN, 0.0)
         if against.regressions:
-            told = f"compared with {against.name}: {against.totals}"
-            mark = ET.SubElement(case, "failure", message=_text(told), type="regression")
+            message = f"compared with {against.name}: {against.totals}"
+            mark = ET.SubElement(case, "failure", message=_text(message), type="regression")
             mark.text = _text("\n".join(against.lines))
         yield case
 
@@ -129,13 +131,13 @@ def _properties(facts: RunData) -> Iterator[tuple[str, str]]:
         yield "server", " ".join(filter(None, (server.name, server.version)))
         yield "protocol", server.protocol
     for one in record.repeats:
-        told = {"runs": one.runs, "passed": one.passed, "pass_rate": one.pass_rate, "flaky": str(one.flaky).lower()}
+        values = {"runs": one.runs, "passed": one.passed, "pass_rate": one.pass_rate, "flaky": str(one.flaky).lower()}
         if one.required is not None:
-            told["required"] = one.required
-        for name, value in told.items():
+            values["required"] = one.required
+        for name, value in values.items():
             yield f"repeats.{one.id}.{name}", str(value)
 
 
 def _text(text: str) -> str:
-    """Make text fit for XML: controls, and the few other characters that it can't hold, are made visible."""
+    """Return text that XML can hold, with controls and the few other forbidden characters escaped."""
     return _NO_XML.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), visible(text))

@@ -1,4 +1,4 @@
-"""How long queries took, as a small chart. Pure: times in, bars out."""
+"""A histogram of query durations. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from itertools import pairwise
 from mcprun.report.timings import quantile
 
 _BAR_WIDTH, _BAR_HEIGHT = 46, 96
-"""Of the chart, in units of its own; it is scaled."""
+"""Width of one bar and height of the chart, in SVG user units; the page scales them."""
 
 
 _SHORTEST = 1e-5
-"""Seconds that what takes no time at all counts as in the chart, which has no place for 0."""
+"""Shortest duration in the chart, in seconds, because its logarithmic axis has no 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of the chart: how many times are above `low` and at most `high`, in seconds, and where it is drawn."""
+    """A bar: the number of durations above `low` and at most `high`, in seconds, and its position in the chart."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long queries took, in seconds."""
+    """A histogram of query durations and its statistics, in seconds."""
 
     bars: tuple[Bar, ...]
     width: int
@@ -41,19 +41,22 @@ class Latency:
 
 
 def latency(ordered: Sequence[float]) -> Latency:
-    """Draw sorted times as a chart: each bar is 1, 2 or 5 times a power of ten wide, so that a long tail is seen."""
+    """Return the histogram of sorted durations in seconds.
+
+    Bins end at 1, 2 and 5 times powers of ten, so that a long tail stays visible.
+    """
     shown = [max(seconds, _SHORTEST) for seconds in ordered]
     edges = [_edge(step) for step in range(_step(shown[0]) - 1, _step(shown[-1]) + 1)]
     counts = [sum(low < seconds <= high for seconds in shown) for low, high in pairwise(edges)]
-    most = max(counts)
+    max_count = max(counts)
     bars = tuple(
         Bar(
             low,
             high,
             count,
             at * _BAR_WIDTH,
-            round(_BAR_HEIGHT * (1 - count / most), 2),
-            round(_BAR_HEIGHT * count / most, 2),
+            round(_BAR_HEIGHT * (1 - count / max_count), 2),
+            round(_BAR_HEIGHT * count / max_count, 2),
         )
         for at, (low, high, count) in enumerate(zip(edges, edges[1:], counts, strict=False))
     )
@@ -61,13 +64,13 @@ def latency(ordered: Sequence[float]) -> Latency:
 
 
 def _edge(step: int) -> float:
-    """Give the edge with a number, as in 0.001, 0.002, 0.005, 0.01."""
+    """Return the bin edge with a number; consecutive ones are 0.001, 0.002, 0.005, 0.01."""
     power, at = divmod(step, 3)
     return float(f"{(1, 2, 5)[at]}e{power}")
 
 
 def _step(seconds: float) -> int:
-    """Give the number of the first edge that is not below a time."""
+    """Return the number of the first bin edge at or above a duration."""
     step = 3 * math.floor(math.log10(seconds))
     while _edge(step) < seconds:
         step += 1

@@ -1,7 +1,8 @@
-"""Markdown for a job's summary or a comment that is kept up to date: what GitHub and GitLab show.
+"""Markdown for a job's summary or for a comment that is updated in place, in the dialect of GitHub and GitLab.
 
-What servers and models said stands in code and in fences only, with every character that Markdown or HTML would read
-replaced by a reference: nothing of it is a link, a mention, a tag or an end of what it stands in.
+Text from servers and models is put only into code and fences. In code, every punctuation character is replaced by a
+character reference, so that no text becomes a link, a mention or a tag, or ends the element around it. A fence is
+longer than any run of backticks inside.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from mcprun.report.text import many, one_line, visible
 from mcprun.runs.records import Transcript
 
 COMMENT_BYTES = 65_000
-"""What a report may take: GitHub refuses comments of more than 65,536 characters. Bytes are never fewer."""
+"""Maximum bytes of a report: GitHub refuses comments of more than 65,536 characters, and no text has fewer bytes."""
 
 SUMMARY_BYTES = 1024 * 1024
-"""What GitHub takes for the summary of one step."""
+"""Maximum bytes of a step's summary on GitHub."""
 
 LEAST_BYTES = 16_384
-"""With less room than this there may be none for the head."""
+"""Minimum bytes of a report: with less, its heading may not fit."""
 
 _ROWS = 50
-"""So many queries that did not pass get a row, so many that were repeated, and so many lines of a comparison."""
+"""Maximum number of rows of failed queries and of repeated queries, and of lines of a comparison."""
 
 _FOLDED = 20
-"""So many of them are told with their calls."""
+"""Maximum number of failed queries whose calls are shown."""
 
 _CAUSE = 300
 _MARKS = {
@@ -44,14 +45,14 @@ _MARKS = {
 }
 _REFERENCES = str.maketrans({mark: f"&#{ord(mark)};" for mark in string.punctuation})
 _NOTES_BYTES = 400
-"""Kept free for saying what is left out, so that there is always room for it."""
+"""Bytes reserved for the notes about what is left out."""
 
 
 def markdown(facts: RunData, most: int = COMMENT_BYTES) -> str:
-    """Write a run as Markdown of at most `most` bytes; what is left out is counted.
+    """Return a run as Markdown of at most `most` bytes; whatever is left out is counted.
 
-    The first line is a comment that names the prompts, `<!-- mcprun:NAME -->`: an action that keeps one comment up to
-    date finds it by that.
+    The first line is a comment that names the prompts file, `<!-- mcprun:NAME -->`, by which an action can find the
+    comment that it updates.
     """
     red, folded, count = list[str](), list[str](), 0
     ids = list[str]()
@@ -78,14 +79,14 @@ def markdown(facts: RunData, most: int = COMMENT_BYTES) -> str:
 
 
 class _Page:
-    """Text that takes what there is room for, in whole pieces, and counts the rest."""
+    """A text of limited size. Pieces are added whole or not at all."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self.text = ""
-        self._left = most - _NOTES_BYTES
+        self._left = max_bytes - _NOTES_BYTES
 
     def add(self, *lines: str) -> bool:
-        """Add lines if there is room for all of them."""
+        """Add lines if all of them fit; return whether they do."""
         piece = "\n".join(lines) + "\n"
         if (size := len(piece.encode("utf-8", "replace"))) > self._left:
             return False
@@ -94,7 +95,7 @@ class _Page:
         return True
 
     def table(self, names: tuple[str, ...], rows: list[str], count: int, what: str) -> None:
-        """Add a table of `count` things, of which `rows` may be shown, and say how many are not."""
+        """Add as many `rows` of a table as fit, and state how many of `count` items are missing."""
         shown = 0
         if self.add("", _cells(names), _cells("---" for _ in names)):
             while shown < len(rows) and self.add(rows[shown]):
@@ -103,7 +104,7 @@ class _Page:
             self.text += f"\n… and {count - shown:,} more {what}.\n"
 
     def blocks(self, blocks: list[str], count: int) -> None:
-        """Add folded blocks, and say how many of `count` have none."""
+        """Add as many folded blocks as fit, and state how many of `count` items have none."""
         shown = 0
         while shown < len(blocks) and self.add(blocks[shown]):
             shown += 1
@@ -115,8 +116,8 @@ def _head(facts: RunData) -> Iterator[str]:
     counts, record = facts.counts, facts.record
     yield f"<!-- mcprun:{re.sub(r'[^A-Za-z0-9_.]+', '-', facts.stem)[:100]} -->"
     words = (f"{getattr(counts, name):,} {name}" for name in ("passed", "failed", "error", "skipped"))
-    told = ", ".join(word for word in words if not word.startswith("0 ")) or "nothing was run"
-    yield f"### {_MARKS[facts.code]}: {_plain(facts.stem, 100)}, {told}"
+    totals = ", ".join(word for word in words if not word.startswith("0 ")) or "nothing was run"
+    yield f"### {_MARKS[facts.code]}: {_plain(facts.stem, 100)}, {totals}"
     yield ""
     if facts.trouble:
         yield f"**The run is not whole.** {_code(facts.trouble, 1000)}"
@@ -143,10 +144,10 @@ def _against(facts: RunData) -> Iterator[str]:
 
 
 def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:
-    """Say who answered what, and how to run it again."""
+    """Yield what ran, with versions, and the command that runs the first failed query again."""
     record, server = facts.record, facts.record.server
     about = " ".join(filter(None, (server.name, server.version, f"({server.protocol})"))) if server else "not reached"
-    told = {
+    values = {
         "prompts": record.prompts.file,
         "server": f"{record.arguments.get('server', '?')}: {about}",
         "model": record.model.name,
@@ -154,14 +155,14 @@ def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:
         "mcprun": record.versions.get("mcprun", "?"),
     }
     yield ""
-    yield "; ".join(f"{name} {_code(value, 200)}" for name, value in told.items())
+    yield "; ".join(f"{name} {_code(value, 200)}" for name, value in values.items())
     if ids and "prompts" in record.arguments:
         yield ""
         yield from _fenced([_command(facts, ids[0])], "sh")
 
 
 def _command(facts: RunData, name: str) -> str:
-    """Give the command that runs one query again."""
+    """Return the command that runs one query again."""
     given = facts.record.arguments
     words = ["mcprun", "batch", given["prompts"], given.get("server", "SERVER")]
     words += ["--model", given["model"]] if given.get("model") else []
@@ -171,8 +172,8 @@ def _command(facts: RunData, name: str) -> str:
 
 
 def _row(transcript: Transcript) -> str:
-    told = "; ".join(causes(transcript))
-    return _cells((_code(named(transcript), 100), str(transcript.verdict), _code(told, _CAUSE)))
+    cause = "; ".join(causes(transcript))
+    return _cells((_code(named(transcript), 100), str(transcript.verdict), _code(cause, _CAUSE)))
 
 
 def _repeats(facts: RunData, at: int) -> str:
@@ -183,7 +184,7 @@ def _repeats(facts: RunData, at: int) -> str:
 
 
 def _details(transcript: Transcript) -> str:
-    """Fold one query's causes and calls."""
+    """Return a folded block with one query's causes and calls."""
     head = f"<details><summary>{transcript.verdict} {_code(named(transcript), 100)}</summary>"
     return "\n".join(
         ["", head, "", *_fenced([*causes(transcript), "", *excerpt(transcript)], "text"), "", "</details>"]
@@ -191,11 +192,11 @@ def _details(transcript: Transcript) -> str:
 
 
 def _fenced(lines: list[str] | tuple[str, ...], form: str) -> Iterator[str]:
-    told = [visible(line) for line in lines]
-    ticks = max((len(run) for line in told for run in re.findall("`+", line)), default=0)
-    fence = "`" * max(3, ticks + 1)  # longer than any that stands within
+    escaped = [visible(line) for line in lines]
+    ticks = max((len(run) for line in escaped for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, ticks + 1)  # longer than any run of backticks inside
     yield f"{fence}{form}"
-    yield from told
+    yield from escaped
     yield fence
 
 
@@ -208,5 +209,5 @@ def _code(text: str, length: int) -> str:
 
 
 def _plain(text: str, length: int) -> str:
-    """Put text on one line, and replace each mark that could mean something."""
+    """Put text on one line, with all punctuation replaced by character references."""
     return one_line(text, length).translate(_REFERENCES)

@@ -1,6 +1,7 @@
 """Standard output and standard error of the command line.
 
-Commands to a CI job are broken up (`report/workflow_commands.py`). A closed pipe or terminal does not fail a command.
+Workflow commands for CI are broken up (`report/workflow_commands.py`). A closed pipe or terminal does not fail a
+command.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import IO, Any, cast
 from mcprun.report.workflow_commands import Breaker, is_read
 
 _GONE = frozenset({errno.EPIPE, errno.EIO})
-"""Errors of a closed pipe, and of a terminal that was closed (tty_ioctl(4))."""
+"""Errors of writing to a closed pipe or a closed terminal (tty_ioctl(4))."""
 
 
 class _Output:
-    """A text stream that replaces another; `breaker` breaks up workflow commands in the text."""
+    """A wrapper around a text stream; `breaker` breaks up workflow commands in the text."""
 
     def __init__(self, stream: IO[str], breaker: Breaker | None) -> None:
         self.stream = stream
@@ -47,7 +48,7 @@ class _Output:
 def install() -> None:
     """Replace stdout and stderr. Characters that their encoding lacks are escaped."""
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  as long as the process
+        stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  open until exit
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
         if not isinstance(stream, _Output):
@@ -61,7 +62,7 @@ def commands(*, is_stdout: bool) -> IO[str]:
 
 
 def to_nowhere(stream: IO[Any], error: OSError) -> None:
-    """Redirect a stream whose reader is gone to the null device. Raises any other error again."""
+    """Redirect a stream whose reader is gone to the null device. Re-raise `error` if it is any other."""
     if error.errno not in _GONE:
         raise error
     nowhere = os.open(os.devnull, os.O_WRONLY)

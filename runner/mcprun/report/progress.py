@@ -1,4 +1,4 @@
-"""What is seen while a run goes on: a live line on a terminal, plain lines elsewhere, only trouble when quiet."""
+"""Progress of a run: a live line on a terminal, plain lines elsewhere, and only failures and warnings if quiet."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.ERROR: "yellow
 _QUIET = (Verdict.PASSED, Verdict.SKIPPED)
 
 _EACH = 200
-"""Runs of at most so many queries get a plain line for each; longer ones for what did not pass, and for progress."""
+"""Maximum number of queries of a run that prints a plain line for each. Longer runs print failures and progress."""
 
 _LONG_SECONDS = 1.0
-"""Somebody who waits for so long wants to know what for."""
+"""Wait in seconds from which a restart is always reported, with the wait as its reason."""
 
 _STEPS = 20
-"""How many lines of progress a long run prints."""
+"""Number of progress lines that a long run prints."""
 
 
 def named(transcript: Transcript) -> str:
-    """Name a query, and the repeat where it is not the first: `add (3)`."""
+    """Return a query's id, and the repeat if it is not the first: `add (3)`."""
     return visible(transcript.id) + (f" ({transcript.repeat})" if transcript.repeat > 1 else "")
 
 
 class ProgressReporter:
-    """Follows the events of a run. Subclasses say what is shown; this one shows what did not pass."""
+    """Handles the events of a run, and prints failures and warnings. Subclasses override what is shown."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -54,7 +54,7 @@ class ProgressReporter:
         return None
 
     def handle(self, event: Event) -> None:
-        """Take one event of the run."""
+        """Handle one event of the run."""
         if isinstance(event, RunStart):
             self._more = " (see trace.jsonl)"
             self.total = event.queries - event.done
@@ -73,25 +73,25 @@ class ProgressReporter:
             self.note(f"Warning: {_told(event)}{self._more}")
 
     def begun(self, event: RunStart) -> None:
-        """The run begins, or goes on."""
+        """Handle the start or resumption of the run."""
 
     def sent(self, event: BatchSent) -> None:
-        """A batch is out, and may take long."""
+        """Handle a batch that was sent, which may take long."""
 
     def restarted(self, event: ServerRestart) -> None:
-        """A server is started again: said when it happens first, and whenever there is a wait to be explained."""
+        """Report a server restart if it is the server's first, or if it comes after a noticeable wait."""
         if event.name not in self._warned or event.wait >= _LONG_SECONDS:
             self._warned.add(event.name)
             when = f" in {event.wait:.0f} s" if event.wait >= _LONG_SECONDS else ""
             self.note(f"The server went away, and is started again{when}; {many(event.left, 'restart')} left")
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
-        """A query is done. Those that the run's end took are told with it, in one message."""
+        """Report a finished query. Skipped queries are reported in one message when the run ends."""
         if transcript.verdict not in _QUIET:
             self.line(transcript, seconds)
 
     def line(self, transcript: Transcript, seconds: float) -> None:
-        """Print a query's line: verdict, id, size, and why it did not pass."""
+        """Print a query's verdict, id, size and duration, and why it did not pass."""
         text = Text.assemble(
             (f"{transcript.verdict:<7}", STYLES[transcript.verdict]),
             f" {named(transcript)}",
@@ -105,34 +105,34 @@ class ProgressReporter:
             self.console.print(Text(f"        {one_line(transcript.cause, 1000)}"), soft_wrap=True)
 
     def note(self, words: str) -> None:
-        """Say something that is no query's."""
+        """Print a note that belongs to no query."""
         self.console.print(Text(words, "yellow"), soft_wrap=True)
 
     def so_far(self) -> str:
-        """Sum up the verdicts so far: `118 passed, 2 failed`."""
+        """Return the verdicts so far: `118 passed, 2 failed`."""
         return ", ".join(f"{self.verdicts[verdict]} {verdict}" for verdict in Verdict if self.verdicts[verdict])
 
 
 class _TellingWatcher(ProgressReporter):
-    """Says what is about to run."""
+    """Prints what the run is about to do."""
 
     def begun(self, event: RunStart) -> None:
-        """Count what is to be run, and name who answers."""
+        """Print the number of queries and the model."""
         done = f", {event.done:,} of them done already" if event.done else ""
         words = f"{many(event.queries, 'query')}{done}; model: {event.model} ({event.chosen})"
         self.console.print(Text(visible(words), "dim"), soft_wrap=True)
 
     def sent(self, event: BatchSent) -> None:
-        """Name the batch, by which its owner finds it at the API as well."""
+        """Print the batch id, which also identifies the batch at the API."""
         words = f"Waiting for the batch {event.batch}: {many(event.size, 'request')}"
         self.console.print(Text(visible(words), "dim"), soft_wrap=True)
 
 
 class PlainWatcher(_TellingWatcher):
-    """Plain lines, for logs."""
+    """Prints plain lines, for logs."""
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
-        """Print the query in short runs, trouble and steps of progress in long ones."""
+        """Print each query in short runs; failures and progress in long ones."""
         if transcript.verdict is Verdict.PASSED and self.total <= _EACH:
             self.line(transcript, seconds)
         else:
@@ -144,7 +144,7 @@ class PlainWatcher(_TellingWatcher):
 
 
 class LiveWatcher(_TellingWatcher):
-    """One line that moves, and above it what did not pass."""
+    """Shows a live progress line, with failures above it."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -168,18 +168,18 @@ class LiveWatcher(_TellingWatcher):
         self._progress.stop()
 
     def begun(self, event: RunStart) -> None:
-        """Know where the end is."""
+        """Set the total of the progress bar."""
         super().begun(event)
         self._progress.update(self._task, total=self.total)
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
-        """Move on, and print trouble above the moving line."""
+        """Advance the progress bar, and print a failure above it."""
         super().ended(transcript, seconds)
         self._progress.update(self._task, advance=1, description=self.so_far())
 
 
 def _told(event: Noise | SdkLog) -> str:
-    """Say in a server author's words what it does wrong."""
+    """Return a warning that tells a server's author what the server does wrong."""
     if isinstance(event, Noise):
         shown = one_line(event.text, 150)
         return f"the server prints what is no message on stdout, which is the protocol's (stderr is free): {shown}"

@@ -1,4 +1,4 @@
-"""Text of strangers, made fit for a terminal: a server's output must not move the cursor or hide what it says."""
+"""Make untrusted text safe for a terminal: it must not move the cursor or hide what it says."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import unicodedata
 
 _KEPT = frozenset("\n\t")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories that show nothing or change what is shown: controls, bidi and other format marks, surrogates."""
+"""Unicode categories that are invisible or change other text: controls, format marks (such as bidi), separators."""
 
 
 def visible(text: str) -> str:
-    """Escape every control and format character as Python would (`\\x1b`); line breaks and tabs stay."""
+    """Escape control and format characters as Python does (`\\x1b`); line breaks and tabs are kept."""
     if text.isprintable():
         return text
     return "".join(
@@ -22,27 +22,27 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str, length: int) -> str:
-    """Put text on one line, cut to a length, with controls made visible."""
+    """Put text on one line of at most `length` characters, with controls escaped."""
     line = visible(" ".join(text.split()))
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def cut(text: str, length: int) -> str:
-    """Cut long text short, and say how much is left out."""
+    """Cut text to `length` characters, and append how many are left out."""
     if len(text) <= length:
         return text
     return f"{text[:length]}… ({len(text) - length:,} more characters)"
 
 
 def many(count: int, word: str) -> str:
-    """Count things in words: `1 call`, `2 calls`, `3 queries`."""
+    """Return a count with its noun: `1 call`, `2 calls`, `3 queries`."""
     if count == 1:
         return f"1 {word}"
     return f"{count:,} {word[:-1]}ies" if word.endswith("y") else f"{count:,} {word}s"
 
 
 def duration(seconds: float | None) -> str:
-    """Tell a time as people do: `4 ms`, `1.25 s`, `3 min 20 s`, `2 h 05 min`; `?` where it is not known."""
+    """Format a duration in seconds: `4 ms`, `1.25 s`, `3 min 20 s`, `2 h 05 min`; `?` if unknown."""
     if seconds is None:
         return "?"
     if seconds < 0.9995:
@@ -55,5 +55,5 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(at: str) -> str:
-    """Tell a time of our files (ISO 8601 in UTC) to the minute: `2026-11-22 10:00 UTC`."""
+    """Format a time from a run's files (ISO 8601 in UTC) to the minute: `2026-11-22 10:00 UTC`."""
     return f"{at[:16].replace('T', ' ')} UTC"

@@ -1,4 +1,4 @@
-"""What the trace of a run tells about times: of each query, of its turns and calls, and of the tools. Pure."""
+"""Times that a run's trace records: of each query, of its turns and calls, and of the tools. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mcprun._util.json_value import JsonObject
 from mcprun.runs.run import Key
 
 MOST_SPANS = 300
-"""Turns, calls and waits of one query that are kept; a query of the default limits has fewer in one attempt."""
+"""Maximum number of spans kept of one query; with default limits, one attempt has fewer."""
 
 _KINDS = {"model_call": "model", "tool_call": "call", "retry": "wait", "attempt_end": "attempt"}
-"""The events of the trace that are spans of time, and what kind of span each is."""
+"""Trace events that have a span of time, and the kind of each span."""
 
 
 _ORDER = ("attempt", "model", "wait", "call")
@@ -23,10 +23,10 @@ _ORDER = ("attempt", "model", "wait", "call")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time in a query: an `attempt`, a request to the `model`, a tool `call`, or a `wait` before a retry.
+    """A span of time in a query: an `attempt`, a request to the `model`, a tool `call`, or a `wait` before a retry.
 
-    `start` is in seconds of the wall clock, `seconds` its length. `label` names the tool or the model, `problem` what
-    went wrong, if anything did.
+    `start` is a Unix timestamp and `seconds` the length. `label` names the tool or the model. `problem` is the error,
+    empty if there was none.
     """
 
     kind: str
@@ -41,10 +41,10 @@ class Span:
 
 @dataclass(slots=True)
 class QueryTimes:
-    """The times of a query's last time in the run: the whole, and its spans; `dropped` of them are not kept.
+    """Times of a query's most recent execution in the run: its duration and its spans, of which `dropped` are not kept.
 
-    `waited` is how much of it was waiting: for a rate limit, for a server. `log_offset` is where the text of the last
-    call with a problem, or of a prompt or resource that could not be had, begins in `server.log`.
+    `waited` is the time spent waiting for rate limits and servers, in seconds. `log_offset` is where the text of the
+    last failed call, or of a prompt or resource that could not be read, begins in `server.log`.
     """
 
     round: int
@@ -55,9 +55,9 @@ class QueryTimes:
     log_offset: int | None = None
 
     def since_start(self) -> Iterator[Span]:
-        """Give the spans, counted from the first: attempt by attempt and turn by turn, what the model did first.
+        """Yield the spans relative to the first, by attempt, turn and kind: the model's request before its calls.
 
-        The trace's times are of milliseconds, too coarse to sort by alone.
+        The trace has a resolution of milliseconds, too coarse to sort by time alone.
         """
         zero = min((span.start for span in self.spans), default=0.0)
         for span in sorted(self.spans, key=_place):
@@ -69,7 +69,7 @@ class QueryTimes:
 
 @dataclass(slots=True)
 class ToolTimes:
-    """All calls of one tool, of all attempts: how many came back as errors, and how long each took in seconds."""
+    """All calls of one tool in all attempts: the number of errors, and the duration of each call in seconds."""
 
     errors: int = 0
     seconds: array[float] = field(default_factory=lambda: array("d"))
@@ -77,7 +77,10 @@ class ToolTimes:
 
 @dataclass(slots=True)
 class Timings:
-    """What the trace tells, by query and by tool; `restarts` are those of servers. `is_known`: whether there is one."""
+    """Times from the trace by query and by tool. `restarts` counts server restarts.
+
+    `is_known` is false if the trace has no events.
+    """
 
     queries: dict[Key, QueryTimes] = field(default_factory=dict)
     tools: dict[str, ToolTimes] = field(default_factory=dict)
@@ -86,7 +89,7 @@ class Timings:
 
     @classmethod
     def of(cls, events: Iterable[JsonObject]) -> Timings:
-        """Read the events of a trace. A query that was run again by a resumed run counts as it was run last."""
+        """Build the timings from a trace's events. The last execution of a query that a resumed run repeated counts."""
         timings, round_ = cls(), 0
         for event in events:
             timings.is_known = True
@@ -125,7 +128,7 @@ class Timings:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """Give the value below or at which a share (0 to 1) of sorted values lies, by the nearest rank."""
+    """Return the quantile `share` (0 to 1) of sorted values by the nearest-rank method."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
@@ -135,7 +138,7 @@ def _place(span: Span) -> tuple[int, int, int, int, float]:
 
 
 def _span(event: JsonObject, seconds: float) -> Span:
-    """Make a span of an event, which is written when it is over; a wait, when it begins."""
+    """Return the span of an event. A retry is recorded when its wait begins, any other event when it ends."""
     name, at = event["event"], datetime.fromisoformat(event["at"]).timestamp()
     wait = event.get("wait", 0.0) if name == "retry" else None
     return Span(
@@ -151,5 +154,5 @@ def _span(event: JsonObject, seconds: float) -> Span:
 
 
 def _problem(event: JsonObject) -> str:
-    told = event.get("problem") or event.get("error")
-    return str(told)[:200] if told else "came back as an error" if event.get("is_error") else ""
+    problem = event.get("problem") or event.get("error")
+    return str(problem)[:200] if problem else "came back as an error" if event.get("is_error") else ""

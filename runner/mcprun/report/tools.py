@@ -1,4 +1,4 @@
-"""A server's tools, what changed in them and what is wrong with them, as a person reads it and as programs do."""
+"""A server's tools, their changes and lint findings, as text for a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from mcprun.tools.snapshot import KEYS, Catalog
 from mcprun.tools.toolset import ToolSet
 
 _SIGNATURE = 1000
-"""Characters of a tool's name and arguments that are shown."""
+"""Maximum number of characters shown of a tool's name and arguments."""
 
 _NAME = 60
-"""Characters of a tool's name that are shown beside what is told of it."""
+"""Maximum number of characters shown of a tool's name before a change or finding."""
 
 _DESCRIPTION = 300
-"""Characters of the first line of a description that are shown."""
+"""Maximum number of characters shown of the first line of a description."""
 
 _MESSAGE = 1200
-"""Characters of a change or a finding that are shown; `--json` has all of it."""
+"""Maximum number of characters shown of a change or finding; `--json` has all of it."""
 
 _VALUES = 4
-"""So many values of an `enum` are shown."""
+"""Maximum number of values shown of an `enum`."""
 
 _READING = frozenset({"read-only", "closed world"})
 _WORDS = (
@@ -43,11 +43,11 @@ _WORDS = (
     ("idempotentHint", True, "idempotent"),
     ("openWorldHint", False, "closed world"),
 )
-"""What annotations say, in words; what says no more than silence does has none."""
+"""Annotations in words. Values that add nothing have none, such as `openWorldHint: true`."""
 
 
 def listed(server: ServerRecord, tools: ToolSet, width: int) -> Iterator[RenderableType]:
-    """Lay out a server's tools for a terminal of so many columns: a row each, totals last."""
+    """Lay out a server's tools for a terminal `width` columns wide: one row per tool, then the totals."""
     yield Text(_about(server), "bold")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(max_width=max(20, width // 2), overflow="fold")
@@ -60,12 +60,15 @@ def listed(server: ServerRecord, tools: ToolSet, width: int) -> Iterator[Rendera
 
 
 def totals(tools: ToolSet, before: str = "", after: str = "") -> Text:
-    """Count the tools, and what their definitions cost: `17 tools, about 2,300 tokens`."""
+    """Return the number of tools and the cost of their definitions: `17 tools, about 2,300 tokens`."""
     return Text(f"{visible(before)}{_counted(tools)}{after}", "bold" if not before else "")
 
 
 def changed(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Iterator[Text]:
-    """Lay out changes, one per line, breaking ones first, and a summary. `is_whole`: no list failed."""
+    """Lay out changes, one per line and breaking ones first, then a summary.
+
+    `is_whole` is false if a list could not be read.
+    """
     for change in sorted(changes, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "yellow")
         yield _line(mark, style, change.tool, change.message)
@@ -76,7 +79,7 @@ def changed(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Iterator
 
 
 def found(findings: Sequence[Finding], tools: ToolSet) -> Iterator[Text]:
-    """Lay out findings, a line each, and sum them up."""
+    """Lay out findings, one per line, then a summary."""
     for one in findings:
         mark, style = ("✗", "red") if one.severity == "error" else ("!", "yellow")
         yield _line(mark, style, one.tool or "(all)", one.message)
@@ -92,7 +95,7 @@ def as_json(
     changes: list[ToolChange] | None,
     findings: list[Finding] | None,
 ) -> JsonObject:
-    """Give everything as a JSON object; what nobody asked for is `null`: what else there is, changes, findings."""
+    """Return everything as a JSON object. The catalog, changes and findings are `null` if not requested."""
     costs = token_costs(tools)
     return {
         "server": {"name": server.name, "version": server.version, "protocol": server.protocol},
@@ -107,7 +110,7 @@ def as_json(
 
 
 def signature(tool: JsonObject) -> tuple[str, str]:
-    """Write a tool's name, and its arguments as people do: `{a: number, unit?: "C" | "F"}`."""
+    """Return a tool's name, and its arguments in short notation: `{a: number, unit?: "C" | "F"}`."""
     schema = tool.get("inputSchema")
     properties = schema.get("properties") if isinstance(schema, dict) else None
     required = schema.get("required") if isinstance(schema, dict) else None
@@ -121,7 +124,7 @@ def signature(tool: JsonObject) -> tuple[str, str]:
 
 
 def type_words(root: Any, schema: Any) -> str:
-    """Name what a schema allows in a few words: `number`, `string[]`, `"C" | "F"`, `string | null`, `any`."""
+    """Return a schema's type in short notation: `number`, `string[]`, `"C" | "F"`, `string | null`, `any`."""
     match schema:
         case {"$ref": str(reference)}:
             found = referred(root, reference)
@@ -130,8 +133,8 @@ def type_words(root: Any, schema: Any) -> str:
         case {"const": value}:
             return json.dumps(value, ensure_ascii=False)
         case {"enum": [*values]}:
-            told = [json.dumps(value, ensure_ascii=False) for value in values[:_VALUES]]
-            return " | ".join([*told, "…"] if len(values) > _VALUES else told)
+            shown = [json.dumps(value, ensure_ascii=False) for value in values[:_VALUES]]
+            return " | ".join([*shown, "…"] if len(values) > _VALUES else shown)
         case {"anyOf": [*either]} | {"oneOf": [*either]}:
             return " | ".join(dict.fromkeys(type_words(root, one) for one in either))
         case {"allOf": [only]}:
@@ -156,11 +159,11 @@ def _counted(tools: ToolSet) -> str:
 
 
 def _description(tool: JsonObject) -> Text:
-    """Give the first line of a description, and what the annotations say."""
+    """Return the first line of a description and the annotations in words."""
     lines = str(tool.get("description") or "").strip().splitlines()
     hints = tool.get("annotations")
     words = [word for key, value, word in _WORDS if isinstance(hints, dict) and hints.get(key) is value]
-    if "read-only" in words:  # between writes, the others mean nothing
+    if "read-only" in words:  # MCP: destructiveHint and idempotentHint are meaningful only if readOnlyHint is false
         words = [word for word in words if word in _READING]
     first = one_line(lines[0], _DESCRIPTION) if lines else ""
     return Text.assemble(first, (f"{' ' if first else ''}[{', '.join(words)}]" if words else "", "dim"))

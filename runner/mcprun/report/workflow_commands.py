@@ -1,8 +1,9 @@
-"""Keep text of servers, models and files from being read as commands in the log of a CI job.
+"""Keep CI runners from reading text of servers, models and files as workflow commands.
 
-The runner of GitHub Actions (actions/runner, `ActionCommand.cs`) reads both streams of a step, in lines that end with
-LF, CR or both. It takes `::name …::` at the beginning of a line, after white space too, and the older `##[name …]`
-anywhere in it. Azure Pipelines takes `##[name]` and `##vso[name …]`, TeamCity `##teamcity[name …]`.
+The runner of GitHub Actions (actions/runner, `ActionCommand.cs`) parses both streams of a step, in lines that end
+with LF, CR or both. It accepts `::name …::` at the beginning of a line, also after white space, and the older
+`##[name …]` anywhere in a line. Azure Pipelines accepts `##[name]` and `##vso[name …]`, TeamCity
+`##teamcity[name …]`.
 """
 
 from __future__ import annotations
@@ -15,40 +16,40 @@ _COMMAND = re.compile(r"(?:\A|[\r\n])(?:[^\S\r\n]|\x1b\[[\d;?]*[A-Za-z])*+:(?=:)
 
 _BLANK = re.compile(r"(?:[^\S\r\n]|\x1b\[[\d;?]*[A-Za-z])*+(?:\x1b(?:\[[\d;?]*)?|:)?")
 _BEGUN = re.compile(r"##?\w{0,20}\Z")
-"""Beginnings of a command: a whole line, and the end of one."""
+"""A line that could become a command, and the end of a line that could."""
 
 _SHORT = 100
-"""Characters of a line that are looked at again when it goes on."""
+"""Maximum number of characters of an unfinished line that are examined again with the next piece."""
 
 
 def is_on(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether this is a step of a GitHub Actions workflow."""
+    """Return whether this process runs in a GitHub Actions workflow."""
     return environment.get("GITHUB_ACTIONS") == "true"
 
 
 def is_read(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether the log is read for commands: in GitHub Actions, Azure Pipelines and TeamCity."""
+    """Return whether the CI system parses the log for commands: GitHub Actions, Azure Pipelines or TeamCity."""
     return is_on(environment) or "TF_BUILD" in environment or "TEAMCITY_VERSION" in environment
 
 
 def without_commands(text: str) -> str:
-    """Break up commands by a space: `: :error::…`, `# #[error]…`."""
+    """Break up commands with a space: `: :error::…`, `# #[error]…`."""
     return _COMMAND.sub(lambda found: f"{found[0]} ", text)
 
 
 def for_log(text: str) -> str:
-    """Return text for a log, with commands broken up if a CI job reads the log for them."""
+    """Return text for a log, with commands broken up if the CI system would run them."""
     return without_commands(text) if is_read() else text
 
 
 class Breaker:
-    """Breaks up commands in text that is written in pieces. A command may span several."""
+    """Breaks up commands in text that is written in pieces. A command may span several pieces."""
 
     def __init__(self) -> None:
         self._line = ""
 
     def take(self, text: str) -> str:
-        """Return the next piece without commands."""
+        """Return the next piece with its commands broken up."""
         whole = self._line + text
         safe = without_commands(whole)
         piece = safe[len(self._line) :] if safe.startswith(self._line) else " " + without_commands(text)

@@ -1,4 +1,4 @@
-"""Writes reports to where they were asked for; what stands in them is made by the module of each form."""
+"""Write reports to files and stdout. The module of each format produces the text."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from mcprun.runs.run import Run
 HTML = "html"
 
 STDOUT = frozenset({"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
-"""The names of standard output."""
+"""Names of standard output."""
 
 WRITERS: Mapping[str, Callable[[RunData], str]] = {"junit": junit, "markdown": markdown, "csv": table, "tap": tap}
-"""The forms of reports that are text, by the names of their options."""
+"""Text formats of reports, by the names of their options."""
 
 
 def write_report(facts: RunData, form: str, name: str) -> None:
-    """Write one report, to a file at once or to stdout; a missing folder is made.
+    """Write one report atomically to a file, in place to a device or pipe, or to stdout.
 
-    Raises `UsageError` where it can't be written.
+    Missing parent folders are created. Raises `UsageError` if the report can't be written.
     """
     text = WRITERS[form](facts)
     if name in STDOUT:
@@ -44,7 +44,10 @@ def write_report(facts: RunData, form: str, name: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file at once; a missing folder is made. Raises `UsageError` where it can't be written."""
+    """Write a file atomically, or a device or pipe in place. Missing parent folders are created.
+
+    Raises `UsageError` if it can't be written.
+    """
     refuse_own(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +61,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_page_of(run: Run, name: str) -> None:
-    """Write the page of a run, to a file at once or to stdout. Raises `UsageError` where it can't be written."""
-    # Jinja is imported for this alone.
+    """Write a run's HTML page atomically to a file, in place to a device or pipe, or to stdout.
+
+    Raises `UsageError` if it can't be written.
+    """
+    # Only this report needs Jinja.
     from mcprun.report.html.page import write_page
     from mcprun.report.html.run_page import report
 
@@ -84,7 +90,10 @@ def _to_stdout(text: str) -> None:
 
 
 def add_summary(facts: RunData, name: str) -> None:
-    """Add a run to the summary of a workflow's step, as far as there is room. Raises `UsageError` where it can't."""
+    """Append a run's report to the summary of a workflow step, as far as there is room.
+
+    Raises `UsageError` if there is no room or the file can't be written.
+    """
     path = Path(name)
     try:
         if stream := open_in_place(path):
@@ -102,7 +111,7 @@ def add_summary(facts: RunData, name: str) -> None:
 
 
 def add_outputs(run: Run, name: str) -> None:
-    """Add a run to the outputs of a workflow's step. Raises `UsageError` if the file can't be written."""
+    """Append a run to the outputs of a workflow step. Raises `UsageError` if the file can't be written."""
     data = step_outputs(run).encode("utf-8", "surrogateescape")  # the path's own bytes
     path = Path(name)
     try:

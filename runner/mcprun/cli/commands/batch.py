@@ -157,7 +157,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     code = 128 + signals.last if signals.last and is_cancelled else result.record.exit_code
     against = _compared(baseline, run, plan, given["alpha"], console) if baseline and not is_cancelled else None
     if against and against.regressions:
-        code = ExitCode.FAILED  # what could not be tried is none, and leaves the code as it is
+        code = ExitCode.FAILED  # a query that could not be tried is no regression, and does not change the code
     if not reports.written(run, against) and code == ExitCode.PASSED:
         code = ExitCode.ERROR
     ctx.exit(code)
@@ -176,7 +176,7 @@ def _show_config(ctx: click.Context) -> None:
 
 
 def _baseline(name: str) -> Run:
-    """Open a baseline, and read it once: what is wrong with it is told before anything is run."""
+    """Open a baseline and read it once, so that errors in it are reported before anything runs."""
     from mcprun.analysis.diff.runs import check
     from mcprun.runs.run import Run, open_transcripts
 
@@ -187,19 +187,19 @@ def _baseline(name: str) -> Run:
 
 
 def _compared(baseline: Run, run: Run, plan: RunPlan, alpha: float, console: Console) -> BaselineData:
-    """Compare a run with its baseline, print what differs, and keep the beginning of it for reports."""
+    """Compare a run with its baseline, print the differences, and keep the first `AGAINST_LINES` lines for reports."""
     from mcprun.analysis.diff.runs import RunDiff
     from mcprun.analysis.diff.transcripts import CompareOptions
     from mcprun.report.data import AGAINST_LINES, BaselineData
     from mcprun.report.diff import lines, summary, tool_lines
     from mcprun.runs.run import open_transcripts, repeated
 
-    told: list[str] = []
+    diff_lines: list[str] = []
 
     def noted(diffs: Iterator[QueryDiff]) -> Iterator[QueryDiff]:
         for diff in diffs:
-            if len(told) < AGAINST_LINES:
-                told.extend("".join(text for text, _ in line) for line in lines(diff))
+            if len(diff_lines) < AGAINST_LINES:
+                diff_lines.extend("".join(text for text, _ in line) for line in lines(diff))
             yield diff
 
     warned = plan.scrubber.warnings()
@@ -209,7 +209,7 @@ def _compared(baseline: Run, run: Run, plan: RunPlan, alpha: float, console: Con
         tools, tally = comparison.tools(base.tools, head.tools), comparison.tally
         console.differences(noted(comparison.compare(base, head)), tools, tally, "text")
     for warning in plan.scrubber.warnings():
-        if warning not in warned:  # the run has shown the others
+        if warning not in warned:  # the run has already printed the others
             console.warning(warning)
-    told += ["".join(text for text, _ in line) for line in tool_lines(tools)]
-    return BaselineData(str(baseline.path), tally.regressions, summary(tally), tuple(told[:AGAINST_LINES]))
+    diff_lines += ["".join(text for text, _ in line) for line in tool_lines(tools)]
+    return BaselineData(str(baseline.path), tally.regressions, summary(tally), tuple(diff_lines[:AGAINST_LINES]))

@@ -1,4 +1,4 @@
-"""`mcprun chat`: talk to a server by hand, and save what was asked as prompts."""
+"""`mcprun chat`: talk to a model with a server's tools, and save the questions as prompts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SET = (
     "connect_timeout", "request_timeout", "call_timeout", "max_call_timeout", "query_timeout", "restarts",
     "retries", "no_retry", "max_retry_wait", "budget_tokens", "budget_usd", "redact",
 )  # fmt: skip
-"""What a project may set."""
+"""Options that a project may set."""
 
 
 @click.command(cls=ServerCommand, only=_SET, short_help="Talk to a server by hand; save what was asked as prompts.")
@@ -97,5 +97,5 @@ def chat(ctx: click.Context, /, **given: Any) -> None:
         console.run_error(error)
     if chat:
         console.files(Run(chat.path, chat.record))
-    is_error = error or (chat and chat.record.exit_code is ExitCode.ERROR)  # a person judges: nothing fails
+    is_error = error or (chat and chat.record.exit_code is ExitCode.ERROR)  # a person judges, so nothing can fail
     ctx.exit(128 + last if last else ExitCode.ERROR if is_error else ExitCode.PASSED)

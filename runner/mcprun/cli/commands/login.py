@@ -1,4 +1,4 @@
-"""`mcprun login` and `mcprun logout`: log in to a server once, and forget that again."""
+"""`mcprun login` and `mcprun logout`: store and delete the tokens of a server."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _reachable(target: Any) -> HttpTarget:
 
 
 def _client(target: HttpTarget, given: dict[str, Any], redactor: Redactor) -> Any:
-    """Take the client that is given, else that of the configuration."""
+    """Return the OAuth client from the options, else from the configuration."""
     from dataclasses import replace
 
     from mcprun.client.oauth_client import OAuthClient, given_value

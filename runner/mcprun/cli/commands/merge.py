@@ -1,4 +1,4 @@
-"""`mcprun merge`: make one run of its shards."""
+"""`mcprun merge`: merge the shards of a run into one run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mcprun show`: read a run, or one conversation, in the terminal."""
+"""`mcprun show`: print a run or one conversation in the terminal."""
 
 from __future__ import annotations
 

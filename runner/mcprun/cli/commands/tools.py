@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SET = (
     "server", *server_options.NAMES, "roots", "max_sampling", "connect_timeout", "redact",
 )  # fmt: skip
-"""What a project may set."""
+"""Options that a project may set."""
 
 
 @click.command(cls=ServerCommand, only=_SET, short_help="List, lint and compare a server's tools.")
@@ -116,7 +116,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
                 asked.protocol,
                 offers_of(asked),
                 lists_all=lists_all,
-                warns_malformed=not given["wants_lint"],  # the findings name them
+                warns_malformed=not given["wants_lint"],  # lint findings report them
             )
             server, catalog = run_to_end(listing)
     except RunError as error:
@@ -152,7 +152,7 @@ def _tell(
     *,
     as_json: bool,
 ) -> None:
-    """Print what was asked for: the list, when it was nothing else."""
+    """Print what was requested, or the list of tools if nothing was."""
     from mcprun.report import catalog as catalog_report
     from mcprun.report import tools as tool_report
 

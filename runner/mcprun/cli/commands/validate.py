@@ -1,4 +1,4 @@
-"""`mcprun validate`: read a prompts file and say what is wrong with it."""
+"""`mcprun validate`: check a prompts file and report its errors."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The options of the commands, by subject."""
+"""Options of the commands, by subject."""

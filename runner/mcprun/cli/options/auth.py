@@ -1,4 +1,4 @@
-"""The options by which a server at a URL is shown who asks, which all commands that reach one share."""
+"""Authorization options for a server at a URL, shared by all commands that connect to one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcprun.cli.options.types import option_type
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 SECRETS = ("token", "oauth_client_secret", "oauth_assertion")
-"""What is kept out of all files and messages; each may be `env:NAME`."""
+"""Parameters whose values are kept out of all files and messages; each may be `env:NAME`."""
 
 _NOT_HERE = " Better in the environment ({variable}), or as env:NAME."
 
@@ -75,11 +75,11 @@ NAMES = (
     "oauth_scope",
     "oauth_issuer",
 )
-"""The parameters that `authorization` adds, which `planning.Options` has by the same names."""
+"""The parameters that `authorization` adds. The fields of `engine.plan.Options` have the same names."""
 
 
 def authorization(command: _Command) -> _Command:
-    """Give a command the options for a token, and for a client that gets one with nobody there."""
+    """Add the options for a bearer token, and for OAuth without user interaction, to a command."""
     added = (_TOKEN, CLIENT_ID, CLIENT_SECRET, _PRIVATE_KEY, _ALGORITHM, _ASSERTION, SCOPE, ISSUER)
     for option in reversed(added):
         command = option(command)

@@ -1,4 +1,4 @@
-"""The options that say who answers, and how, which commands share."""
+"""Shared options that select and configure the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options for reports, which `batch`, `report` and `diff` share: one FILE a form."""
+"""Report options, shared by `batch`, `report` and `diff`: one FILE per format."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ REPORT_FORMS = {
     "csv": "CSV, one row a query and repeat",
     "tap": "TAP, version 14",
 }
-"""The forms of reports, each the name of an option and what it writes."""
+"""Report formats: the name of each option, and what it writes."""
 
 
 def _one_stdout(ctx: click.Context, param: click.Parameter, file: str | None) -> str | None:
-    """Return the file of a report, unless another report goes to stdout as well."""
+    """Return the file of a report. Raises `click.BadParameter` if another report goes to stdout as well."""
     if file is not None:
         file = option_type(param.name or "").convert(file, param, ctx)
     if file == "-" and any(name in REPORT_FORMS and taken == "-" for name, taken in ctx.params.items()):
@@ -39,7 +39,7 @@ def _one_stdout(ctx: click.Context, param: click.Parameter, file: str | None) ->
 
 
 def reports(command: _Command) -> _Command:
-    """Give a command the options for reports: one FILE a form, and the switch for GitHub Actions."""
+    """Add the report options to a command: one FILE per format, and the switch for GitHub Actions."""
     command = click.option(
         "--github/--no-github",
         default=None,

@@ -1,4 +1,4 @@
-"""Options and arguments that commands share, each declared once."""
+"""Options and arguments shared by several commands, each declared once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVER = click.argument("server", metavar="SERVER", shell_complete=files)
 
 
 def _pairs(_: click.Context, __: click.Parameter, given: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    """Make a table of names and values; the last value of a name wins."""
+    """Return pairs of name and value as a dict; the last value of a name wins."""
     return dict(given)
 
 
@@ -71,12 +71,12 @@ _QUOTES = 'A server\'s command line goes in quotes ("npx -y some-server"), or it
 
 
 class WithServerArgs(DiscreetCommand):
-    """A command whose line may go on, after `--`, with arguments for the server: they end up in `ctx.meta`."""
+    """A command that accepts arguments for the server after `--`, and stores them in `ctx.meta`."""
 
     KEY = "mcprun.server_args"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep what stands behind `--` away from click; what click does not know may be the server's, which is told."""
+        """Parse the command line up to `--`. An error for an unknown argument mentions the server's arguments."""
         if "--" in args:
             at = args.index("--")
             args, ctx.meta[self.KEY] = args[:at], tuple(args[at + 1 :])
@@ -84,17 +84,17 @@ class WithServerArgs(DiscreetCommand):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             is_unknown = isinstance(error, click.NoSuchOption) and not error.possibilities
-            if is_unknown or type(error) is click.UsageError:  # the latter are words too many
+            if is_unknown or type(error) is click.UsageError:  # the latter: too many arguments
                 raise click.UsageError(f"{error.message.rstrip('.')}. {_QUOTES}", ctx) from None
             raise
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Show them in the usage line."""
+        """Add the server's arguments to the usage line."""
         return [*super().collect_usage_pieces(ctx), "[-- SERVER_ARGS...]"]
 
 
 def _take_up(ctx: click.Context, _: click.Parameter, run: str | None) -> Any:
-    """Have the arguments of an earlier run stand for those that are not given now."""
+    """Read the run to resume, and use its arguments as defaults for those not given now."""
     if run is None:
         return None
     from mcprun.runs.run import Run

@@ -1,4 +1,4 @@
-"""The options that say how a server is reached, which `batch`, `chat` and `tools` share."""
+"""Options for starting or connecting to a server, shared by `batch`, `chat` and `tools`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALL = (
 
 
 def reaching(command: _Command) -> _Command:
-    """Give a command the options for starting a server or reaching one, with what it wants to be shown."""
+    """Add the options for starting or connecting to a server, authorization included, to a command."""
     for option in reversed(_ALL):
         command = option(command)
     return command

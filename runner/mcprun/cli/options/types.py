@@ -1,4 +1,4 @@
-"""The types of click's options, which read and check values as the kinds of `config/option_table.py` do."""
+"""Click parameter types that parse and check values by the kinds in `config/option_table.py`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def option_type(key: str) -> click.ParamType[Any]:
 
 
 def type_of(kind: Kind) -> click.ParamType[Any]:
-    """Return the type of options of a kind; of a list, that of its items."""
+    """Return the type of a kind; for a list, that of its items."""
     match kind.item if isinstance(kind, Listed) else kind:
         case Whole() as whole:
             return _Whole(whole)
@@ -29,7 +29,7 @@ def type_of(kind: Kind) -> click.ParamType[Any]:
 
 
 def _converted(kind: Kind, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-    """Read the text of a flag or a variable; check a value of a file, of an earlier run, or a default."""
+    """Parse the text of a flag or a variable, or check a value from a file, a resumed run or a default."""
     try:
         return kind.read(value) if isinstance(value, str) else kind.check(value)
     except ValueError as error:
@@ -37,7 +37,7 @@ def _converted(kind: Kind, value: Any, param: click.Parameter | None, ctx: click
 
 
 class _Whole(click.IntRange):
-    """Help shows the lower bound."""
+    """An integer, whose lower bound help shows."""
 
     def __init__(self, kind: Whole) -> None:
         super().__init__(min=kind.least)
@@ -48,7 +48,7 @@ class _Whole(click.IntRange):
 
 
 class _Amount(click.FloatRange):
-    """Help shows the lower bound."""
+    """A number, whose lower bound help shows."""
 
     def __init__(self, kind: Amount) -> None:
         super().__init__(min=0, min_open=True)
@@ -59,7 +59,7 @@ class _Amount(click.FloatRange):
 
 
 class _OneOf(click.Choice[str]):
-    """Help and completion show the names."""
+    """One of several names, which help and completion show."""
 
     def __init__(self, kind: OneOf) -> None:
         super().__init__(kind.names)
@@ -70,7 +70,7 @@ class _OneOf(click.Choice[str]):
 
 
 class _Other(click.types.StringParamType):
-    """Texts, pairs and whatever else has no form of its own in the help."""
+    """Texts, pairs and other kinds that help does not describe."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind

@@ -1,8 +1,8 @@
-"""One query's transcript as a page shows it: plain JSON values, bounded. Pure.
+"""One query's transcript as bounded JSON values, for the page's script to draw. Pure.
 
-The page's script makes a conversation of them, and knows these kinds of items:
-`said` (`who`, `text`, `dim`), `image` (`who`, `mime`, `data` in base64), `turn` (`turn`, `stop`, `read`, `written`) and
-`call` (`call`, `title`, `brief`, `input`, `items`, `structured`, `is_error`, `diverged`).
+The script knows these kinds of items: `said` (`who`, `text`, `dim`), `image` (`who`, `mime`, `data` in base64), `turn`
+(`turn`, `stop`, `read`, `written`) and `call` (`call`, `title`, `brief`, `input`, `items`, `structured`, `is_error`,
+`diverged`).
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from mcprun.tools.format import ValueFormatter
 from mcprun.tools.media import IMAGE_TYPES
 
 _TEXT = 20_000
-"""Characters of one text, input or result that a page holds."""
+"""Maximum number of characters of one text, input or result in the page."""
 
 _CONVERSATION = 1_000_000
-"""Characters of one conversation that a page holds; what comes after them is only counted."""
+"""Maximum number of characters of one conversation in the page; texts after them are replaced by their length."""
 
 _IMAGE = 1_000_000
-"""Characters of base64 of one image that a page holds: 750 kB."""
+"""Maximum number of base64 characters of one image in the page: 750 kB of image data."""
 
 _BRIEF = 120
-"""Characters of a result that stand in the line of a folded call."""
+"""Maximum number of characters of a result in the heading of a folded call."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*+=*+\s*+")  # possessive, for linear time
 
 
 def dialogue(transcript: Transcript) -> JsonObject:
-    """Give a transcript's conversation: `checks` and `error`, `stop`, `attempts`, and `items` in order."""
+    """Return a transcript's conversation: `model`, `stop`, `attempts`, `error`, `checks`, and `items` in order."""
     room = _Room()
     return {
         "model": transcript.model,
@@ -49,23 +49,23 @@ def dialogue(transcript: Transcript) -> JsonObject:
 
 
 class _Room:
-    """How much of a conversation may still come."""
+    """The space that is left for a conversation."""
 
     def __init__(self) -> None:
         self._left = _CONVERSATION
 
     def text(self, text: str) -> str:
-        """Take a text, cut where it is too long for itself or for what is left."""
-        most = min(_TEXT, self._left)
-        self._left -= min(len(text), most)
-        return cut(text, most)
+        """Return a text, cut to the limit of one text and to the space that is left."""
+        limit = min(_TEXT, self._left)
+        self._left -= min(len(text), limit)
+        return cut(text, limit)
 
     def json(self, value: Any) -> str:
-        """Take a JSON value, laid out on several lines."""
+        """Return a JSON value, indented and cut like a text."""
         return self.text(json.dumps(value, ensure_ascii=False, indent=2))
 
     def image(self, who: str, mime: Any, data: Any) -> JsonObject:
-        """Take an image, if it is of a known type, base64 and not too long; else say what it is."""
+        """Return an image of a known type, valid base64 and limited size, else a text that describes it."""
         if not isinstance(mime, str) or not isinstance(data, str):
             return _said(who, f"[image, {mime}]")
         is_shown = mime in IMAGE_TYPES and _BASE64.fullmatch(data)
@@ -93,16 +93,15 @@ def _items(transcript: Transcript, room: _Room) -> Iterator[JsonObject]:
             turn += 1
         else:
             yield from (_block("user", block, room) for block in blocks if block.get("type") != "tool_result")
-    if (
-        len(transcript.messages) <= transcript.begins
-    ):  # a slim baseline keeps the calls, a query that was not started has none
+    # A slim baseline keeps only the calls; a query that was not started has none.
+    if len(transcript.messages) <= transcript.begins:
         yield from (_call(number, call, room) for number, call in calls)
         if transcript.text:
             yield _said("model", room.text(transcript.text))
 
 
 def _turn(number: int, turns: list[Turn], room: _Room) -> Iterator[JsonObject]:
-    """Tell of a turn, once it was whole."""
+    """Yield the metadata of a turn, if the turn was completed."""
     if number < len(turns):
         usage = turns[number].usage
         yield {
@@ -115,7 +114,7 @@ def _turn(number: int, turns: list[Turn], room: _Room) -> Iterator[JsonObject]:
 
 
 def _assistant(blocks: list[JsonObject], made: list[tuple[int, Call]], room: _Room) -> Iterator[JsonObject]:
-    """Tell what the model said and called in one turn; calls stand in the order of their blocks."""
+    """Yield what the model said and called in one turn, with calls in the order of their blocks."""
     following = iter(made)
     for block in blocks:
         if block.get("type") != "tool_use":
@@ -129,14 +128,14 @@ def _assistant(blocks: list[JsonObject], made: list[tuple[int, Call]], room: _Ro
 
 def _call(number: int, call: Call, room: _Room) -> JsonObject:
     items = [_content(item, room) for item in call.content]
-    told = " ".join(item.get("text") or f"[{item.get('mime')}]" for item in items)
-    if not told and call.structured is not None:
-        told = json.dumps(call.structured, ensure_ascii=False)
+    summary = " ".join(item.get("text") or f"[{item.get('mime')}]" for item in items)
+    if not summary and call.structured is not None:
+        summary = json.dumps(call.structured, ensure_ascii=False)
     return {
         "kind": "call",
         "call": number,
         "title": f"{one_line(call.tool, 200)}{one_line(ValueFormatter().input(call.input), 250)}",
-        "brief": one_line(told, _BRIEF) or "(nothing)",
+        "brief": one_line(summary, _BRIEF) or "(nothing)",
         "input": room.json(call.input),
         "items": items,
         "structured": None if call.structured is None else room.json(call.structured),
@@ -146,7 +145,7 @@ def _call(number: int, call: Call, room: _Room) -> JsonObject:
 
 
 def _block(who: str, block: JsonObject, room: _Room) -> JsonObject:
-    """Tell a content block of the Messages API."""
+    """Return an item for a content block of the Messages API."""
     match block:
         case {"type": "text", "text": str(text)}:
             return _said(who, room.text(text))
@@ -158,7 +157,7 @@ def _block(who: str, block: JsonObject, room: _Room) -> JsonObject:
 
 
 def _content(item: JsonObject, room: _Room) -> JsonObject:
-    """Tell a block of MCP content."""
+    """Return an item for an MCP content block."""
     match item:
         case {"type": "text", "text": str(text)}:
             return _said("", room.text(text))

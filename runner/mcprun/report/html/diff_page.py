@@ -1,7 +1,7 @@
-"""The page of a comparison, `mcprun diff BASE HEAD --html FILE`: what differs, and each such query side by side.
+"""The HTML page of a comparison, `mcprun diff BASE HEAD --html FILE`: what differs, and each query side by side.
 
-`Differing` notes what a comparison finds while it goes on; memory holds a short row for each query that differs. The
-page is made afterwards, from the transcripts of both sides.
+`Differing` records the differences while the runs are compared. Memory holds a short row for each query that differs.
+The page is built afterwards from the transcripts of both sides.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ _SCRIPTS = ("dom.js", "table.js", "view.js", "sides.js", "diff.js")
 _STYLES = ("page.css", "conversation.css", "diff.css")
 
 _COLUMNS = ("id", "repeat", "how", "before", "after", "worse", "told", "kept")
-"""What the cells of a row are, in order; `worse` says whether it counts as a regression."""
+"""The cells of a row, in order. `worse` is 1 for a regression; `kept` is 1 if the page holds the query's details."""
 
 _TOLD = 3
-"""So many changes of a query are told in its row."""
+"""Maximum number of changes listed in a query's row."""
 
 _WORDS = 160
-"""Characters of a change that a row holds, and of a cause."""
+"""Maximum number of characters of a change in a row."""
 
 _NAME = 300
-"""Characters of an id that a row holds."""
+"""Maximum number of characters of an id in a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two that are compared: what it was called, its record if it is a run, and how to find transcripts."""
+    """One side of a comparison: its name, its record if it is a run, and a function that finds transcripts by key."""
 
     name: str
     record: RunRecord | None
@@ -55,7 +55,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A query that differs: its cells, the transcripts that show it best, and what else changed than calls."""
+    """A query that differs: its cells, the keys of the transcripts to show, and the changes that are not of calls."""
 
     cells: list[object]
     keys: list[Key | None]
@@ -64,13 +64,13 @@ class _Row:
 
 @dataclass(slots=True)
 class Differing:
-    """What differs: the servers' `tools`, and of each query what its row says, and what to show side by side."""
+    """What differs between two runs: the servers' `tools`, and a row for each query."""
 
     tools: Sequence[ToolChange] = ()
     rows: list[_Row] = field(default_factory=list)
 
     def noting(self, diffs: Iterable[QueryDiff]) -> Iterator[QueryDiff]:
-        """Hand on what a comparison finds, and note it."""
+        """Yield the query differences of a comparison unchanged, and record a row for each."""
         for diff in diffs:
             keys = [None if repeat is None else (diff.id, repeat) for repeat in diff.examples]
             cells, notes = shown_diff(diff, _noted)
@@ -78,16 +78,16 @@ class Differing:
             yield diff
 
     def keys(self, side: int) -> set[Key]:
-        """Name the transcripts of one side that are shown."""
+        """Return the keys of the transcripts shown on one side: 0 for BASE, 1 for HEAD."""
         return {key for row in self.rows if (key := row.keys[side])}
 
 
 def write_diff(
     path: Path, differing: Differing, comparison: RunDiff, base: tuple[str, Run | None], head: tuple[str, Run | None]
 ) -> int:
-    """Write the page of a comparison that was gone through; give its size in bytes.
+    """Write the page of a finished comparison, and return its size in bytes.
 
-    `base` and `head` are what each is called, and the run if it is one. Raises `UsageError` where nobody may write.
+    `base` and `head` are each side's name, and its run if it is one. Raises `UsageError` if the page can't be written.
     """
     with (
         open_single(base[0], differing.keys(0)) as find_base,
@@ -105,9 +105,9 @@ def _named(which: tuple[str, Run | None], find: Callable[[Key], JsonObject | Non
 def diff_page(
     differing: Differing, tally: DiffSummary, sides: tuple[Side, Side], scrubber: Scrubber, most_bytes: int = MOST_BYTES
 ) -> Iterator[str]:
-    """Give the page of a comparison, in chunks. What `scrubber` takes out does not differ here either.
+    """Yield the page of a comparison in chunks. What `scrubber` removes is not shown as a difference here either.
 
-    What stands side by side takes at most so many bytes; of the other queries, the rows say what changed.
+    The side-by-side views take at most `most_bytes`; other queries have only their row.
     """
     return page(
         "diff.html.jinja",
@@ -123,7 +123,7 @@ def diff_page(
 
 
 def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber, most_bytes: int) -> Iterator[Markup]:
-    """Give the queries' islands, `d-0`, `d-1`, …, as long as there is room, and then the table's."""
+    """Yield the islands of queries, `d-0`, `d-1`, …, as far as there is room, and then the table's island."""
     rows, left = [], most_bytes
     for number, row in enumerate(differing.rows):
         found = [side.find(key) if key else None for side, key in zip(sides, row.keys, strict=True)]
@@ -150,10 +150,10 @@ def _noted(diff: QueryDiff) -> tuple[list[object], list[JsonObject]]:
 
 
 def _cells(diff: QueryDiff) -> Iterator[object]:
-    told = [one_line(_told(change), _WORDS) for change in diff.changes if change.what != "verdict"]
-    told += [_variant(variant) for variant in diff.variants]
-    told += [chance(diff)] if diff.p is not None and diff.rates[0] != diff.rates[1] else []
-    more = [f"and {len(told) - _TOLD:,} more"] if len(told) > _TOLD else []
+    changes = [one_line(_told(change), _WORDS) for change in diff.changes if change.what != "verdict"]
+    changes += [_variant(variant) for variant in diff.variants]
+    changes += [chance(diff)] if diff.p is not None and diff.rates[0] != diff.rates[1] else []
+    more = [f"and {len(changes) - _TOLD:,} more"] if len(changes) > _TOLD else []
     rates = [f"{rate.passed:,}/{rate.runs:,}" if rate else None for rate in diff.rates]
     before, after = diff.verdicts if diff.repeat is not None else rates
     yield diff.id if len(diff.id) <= _NAME else f"{diff.id[:_NAME]}…"
@@ -162,7 +162,7 @@ def _cells(diff: QueryDiff) -> Iterator[object]:
     yield before
     yield after
     yield int(diff.is_regression)
-    yield [*told[:_TOLD], *more]
+    yield [*changes[:_TOLD], *more]
 
 
 def _told(change: Change) -> str:
@@ -170,8 +170,8 @@ def _told(change: Change) -> str:
 
 
 def _variant(variant: Variant) -> str:
-    told = "; ".join(_told(change) for change in variant.changes)
-    return one_line(f"new in {many(variant.runs, 'run')}, such as repeat {variant.repeat}: {told}", _WORDS)
+    changes = "; ".join(_told(change) for change in variant.changes)
+    return one_line(f"new in {many(variant.runs, 'run')}, such as repeat {variant.repeat}: {changes}", _WORDS)
 
 
 def _note(change: Change) -> JsonObject:

@@ -1,4 +1,4 @@
-"""The top of a run's page: what was asked, how it came out, what it cost, and where the time went. Pure."""
+"""The overview of a run's page: what ran, the results, the cost, and where the time went. Pure."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from mcprun.runs.records import Counts, RepeatsRecord, RunRecord, Verdict
 from mcprun.runs.run import Run
 
 _TOOLS = 30
-"""So many tools have a row."""
+"""Maximum number of rows of tools."""
 
 _REPEATS = 50
-"""So many queries that were run several times have a row."""
+"""Maximum number of rows of repeated queries."""
 
 _LOG_BYTES = 2000
-"""Bytes of the end of the server's stderr that are told of a run which could not go on."""
+"""Maximum bytes from the end of the server's stderr, shown if the run ended in an error."""
 
 _WARNINGS = 20
-"""So many of the run's warnings are told."""
+"""Maximum number of warnings of the run that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A number at the top: what it is of, the number, and what explains it."""
+    """A figure at the top: its name, its value, and a note that explains it."""
 
     name: str
     value: str
@@ -39,7 +39,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A verdict's part of the bar at the top: where it begins and how wide it is, of 1000."""
+    """A verdict's segment of the bar at the top: its position and width on a scale of 1000."""
 
     verdict: Verdict
     count: int
@@ -49,7 +49,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class ToolRow:
-    """How one tool did. Times are in seconds, `None` where they are not known."""
+    """Statistics of one tool. Times are in seconds, `None` if unknown."""
 
     name: str
     calls: int
@@ -61,7 +61,7 @@ class ToolRow:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All that stands above the table."""
+    """Everything above the table."""
 
     title: str
     subtitle: str
@@ -78,7 +78,7 @@ class Overview:
 
 
 def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) -> Overview:
-    """Sum up a run. `called` has the calls and errors of each tool by its transcripts, for runs without a trace."""
+    """Return the overview of a run. `called` maps tools to calls and errors, for runs without a trace."""
     record = run.record
     counts = record.counts or Counts()
     tools = sorted(_tools(timings, called), key=lambda row: (-(row.p95 or 0.0), -row.calls, row.name))
@@ -101,13 +101,16 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) 
 
 
 def share(part: int, whole: int) -> str:
-    """Tell a part as a percentage; one that is not the whole is never told as 100 %."""
+    """Return a part as a percentage. Less than the whole is never rounded to 100 %."""
     percent = f"{100 * part / whole:.4g}"
     return "more than 99.99 %" if percent == "100" and part < whole else f"{percent} %"
 
 
 def cost(replies: Iterable[BilledReply], kind: str = "claude") -> tuple[float | None, str]:
-    """Give what replies cost in US dollars, each priced by itself, or why that is not known; `kind` is who is paid."""
+    """Return the cost of replies in US dollars and a note, or `None` and why the cost is unknown.
+
+    Each reply is priced by its own model. `kind` is the provider.
+    """
     try:
         from mcprun.models.prices import price
     except UsageError:
@@ -129,8 +132,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "run", str(run.path)
     yield "server", str(record.arguments.get("server", "?"))
     if server:
-        said = " ".join(part for part in (server.name, server.version) if part)
-        yield "answered", f"{said or 'no name'}, MCP {server.protocol}, {many(len(server.tools), 'tool')}"
+        name = " ".join(part for part in (server.name, server.version) if part)
+        yield "answered", f"{name or 'no name'}, MCP {server.protocol}, {many(len(server.tools), 'tool')}"
     yield "model", f"{record.model.name} ({record.model.chosen})"
     yield "prompts", f"{record.prompts.file}, SHA-256 {record.prompts.sha256[:12]}"
     yield "started", record.started
@@ -139,7 +142,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[str]:
-    """Tell what one must know before believing the numbers."""
+    """Yield what a reader must know before trusting the numbers."""
     if record.state != "finished":
         yield f"This run is {record.state}, not finished."
     if record.error:

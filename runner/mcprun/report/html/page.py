@@ -1,8 +1,8 @@
-"""What all HTML pages share: one file that loads nothing, and in which every text of a stranger stays text.
+"""The base of all HTML pages: one file that loads nothing, and that never treats untrusted text as markup or script.
 
-Three walls, each enough by itself: Jinja escapes what stands in the markup, JSON islands hold no character that could
-end them, and the page's policy (CSP, https://www.w3.org/TR/CSP3/) runs only the script whose hash it names. Controls
-and bidi marks are made visible in all of it.
+Three independent defences protect it. Jinja escapes text in the markup. JSON islands contain no character that could
+end them. The page's policy (CSP, https://www.w3.org/TR/CSP3/) allows only the script whose hash it names. Controls
+and bidi marks are escaped everywhere.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from mcprun.report.text import duration, many, moment, visible
 from mcprun.runs.directory import refuse_own
 
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
-"""What could end a script or start a comment in HTML, as JSON writes it in strings."""
+"""Characters that could end a script or start a comment in HTML, and their JSON escapes."""
 
 _CHUNK = 1 << 16
-"""Characters that are written at once."""
+"""Size of the write buffer in bytes."""
 
 MOST_BYTES = 20_000_000
-"""What the conversations of one page may take, images included: browsers open that in about a second."""
+"""Maximum bytes of a page's conversations, images included: browsers open that in about a second."""
 
 
 def page(template: str, scripts: Iterable[str], styles: Iterable[str], **values: Any) -> Iterator[str]:
-    """Render a page, in chunks. `scripts` and `styles` are files of the templates' folder, which are put into it.
+    """Render a page in chunks. `scripts` and `styles` are files in the templates' folder, which are inlined.
 
-    `values` are the template's; what is iterable there is read when its place in the page has come.
+    `values` are passed to the template, which consumes iterables only when it reaches them.
     """
-    # Each script is inlined whole, so that one hash stands for all of them in the page's policy.
+    # All scripts are inlined as one element, so that the page's policy needs one hash.
     script = "(() => {\n'use strict';\n" + "".join(map(_asset, scripts)) + "})();\n"
     style = "".join(map(_asset, styles))
     policy = (
@@ -52,15 +52,15 @@ def page(template: str, scripts: Iterable[str], styles: Iterable[str], **values:
 
 
 def island(name: str, value: Any) -> Markup:
-    """Put a JSON value into the page, for the page's script to read: it never runs and never ends early."""
+    """Return a JSON value as a data block that the page's script reads. It never runs and can't end early."""
     text = dumps(_visible(value)).translate(_ESCAPES)
     return Markup(f'<script type="application/json" id="{name}">{text}</script>\n')  # noqa: S704  escaped above
 
 
 def write_page(path: Path, chunks: Iterable[str]) -> int:
-    """Write a page, or replace it, in one step; return its size in bytes. Raises `UsageError` if that is refused.
+    """Write or replace a page atomically, and return its size in bytes. Raises `UsageError` if it can't be written.
 
-    A device or a pipe is written to, and has no size.
+    A device or a pipe is written in place, and counts as 0 bytes.
     """
     refuse_own(path)
     try:
@@ -73,7 +73,7 @@ def write_page(path: Path, chunks: Iterable[str]) -> int:
     refuse_to_replace(path)
     new = path.with_name(f"{path.name}.new")
     try:
-        new.unlink(missing_ok=True)  # a link there would be followed
+        new.unlink(missing_ok=True)  # otherwise a link there would be followed
         with new.open("x", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=_CHUNK) as stream:
             stream.writelines(chunks)
         size = new.stat().st_size
@@ -95,7 +95,7 @@ def _visible(value: Any) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    """Make text visible before Jinja escapes it."""
+    """Escape controls in text before Jinja escapes it; leave markup unchanged."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -1,4 +1,4 @@
-"""Two transcripts of one query, held against each other: how each came out, and their calls, aligned. Pure."""
+"""Two transcripts of one query side by side: their outcomes and their aligned calls. Pure."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from mcprun.report.text import one_line
 from mcprun.tools.format import ValueFormatter
 
 _BYTES = frozenset({"data", "blob"})
-"""The keys of MCP content under which bytes stand, in base64."""
+"""Keys of MCP content that hold base64 data."""
 
 _SHOWN_BYTES = 200
-"""Characters of them that are shown as they are."""
+"""Maximum number of characters of base64 data that are shown unchanged."""
 
 
 def beside(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubber) -> JsonObject:
-    """Hold two transcripts of a query against each other; `None` is one that is not there.
+    """Return two transcripts of a query side by side; `None` is a missing one.
 
-    Gives for each side its `verdict`, `cause` and last `text`, and the `calls` of both, aligned as they are compared.
+    The result holds the outcome of each side as `sides`, both final texts as `text`, and both sides' `calls`, aligned
+    as the comparison aligns them.
     """
     before, after = (_calls(one, scrubber) for one in (base, head))
     return {
@@ -39,12 +40,12 @@ def beside(base: JsonObject | None, head: JsonObject | None, scrubber: Scrubber)
 
 
 def _calls(transcript: JsonObject | None, scrubber: Scrubber) -> list[JsonObject]:
-    """Give the calls as they are compared: `tool`, `input` and `result`, without what does not count."""
+    """Return the calls as they are compared: `tool`, `input` and `result`, without what is scrubbed or ignored."""
     return list(CompareOptions(scrubber=scrubber).seen(transcript).calls) if transcript else []
 
 
 def _side(transcript: JsonObject | None) -> JsonObject | None:
-    """Say how a side came out, and why."""
+    """Return a transcript's verdict, stop reason and causes."""
     if transcript is None:
         return None
     error = transcript["error"]
@@ -74,7 +75,7 @@ def _title(call: Mapping[str, Any] | None) -> str | None:
 
 
 def _part(call: Mapping[str, Any] | None, name: str) -> Any:
-    """Give a call's input or result; an error's text as such, `ABSENT` where there is none."""
+    """Return a call's input or result, or `ABSENT`. An error's result is returned as text."""
     value = ABSENT if call is None else call.get(name, ABSENT)
     value = _without_bytes(value)
     if name == "result" and call and call.get("is_error") is True:
@@ -84,7 +85,7 @@ def _part(call: Mapping[str, Any] | None, name: str) -> Any:
 
 
 def _without_bytes(value: Any) -> Any:
-    """Name the bytes of images, sounds and resources by their hash: that is enough to see whether they differ."""
+    """Replace base64 data of images, audio and resources by its hash, which is enough to see whether it differs."""
     if isinstance(value, dict):
         return {
             key: _named_bytes(item) if key in _BYTES and isinstance(item, str) else _without_bytes(item)

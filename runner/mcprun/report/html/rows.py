@@ -1,4 +1,4 @@
-"""The rows of a report's table, one a transcript, as short as they can be: ten thousand of them are in the page."""
+"""The rows of a page's table, one per transcript. They are short, because a page may hold ten thousand of them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ COLUMNS = (
     "id", "repeat", "verdict", "prompt", "cause", "turns", "calls", "errors", "diverged", "tokens", "seconds", "tools",
     "kept",
 )  # fmt: skip
-"""What the cells of a row are, in order. `tools` numbers those of the table; `kept` says whether the page holds the
+"""The cells of a row, in order. `tools` holds indices into the table's `tools`; `kept` is 1 if the page holds the
 conversation."""
 
 _WORDS = 160
-"""Characters of a prompt, and of a cause, that the table holds."""
+"""Maximum number of characters of a prompt or a cause in the table."""
 
 _NAME = 300
-"""Characters of an id and of a tool's name that the table holds."""
+"""Maximum number of characters of an id or a tool's name in the table."""
 
 _TOOLS = 50
-"""Different tools of one query that the table can be filtered by."""
+"""Maximum number of tools of one query that the table can be filtered by."""
 
 _RANKS = {Verdict.FAILED: 0, Verdict.ERROR: 0, Verdict.PASSED: 1, Verdict.SKIPPED: 2}
-"""Which conversations are kept first where there is no room for all."""
+"""Order in which conversations are kept if there is no room for all."""
 
 
 class Rows:
-    """Takes transcripts as they come. `slowest` is the number and the times of the query that took longest."""
+    """Collects transcripts as rows. `slowest` is the row number and the times of the query that took longest."""
 
     def __init__(self) -> None:
         self.slowest: tuple[int, QueryTimes] | None = None
@@ -46,7 +46,7 @@ class Rows:
         return len(self._rows)
 
     def add(self, transcript: Transcript, times: QueryTimes | None, size: int) -> None:
-        """Take one more, whose conversation takes `size` bytes of the page; `times` where they are known."""
+        """Add a transcript whose conversation takes `size` bytes of the page. `times` is `None` if unknown."""
         for call in transcript.calls:
             self._calls[call.tool] += 1
             self._errors[call.tool] += call.is_error
@@ -57,11 +57,11 @@ class Rows:
 
     @property
     def called(self) -> dict[str, tuple[int, int]]:
-        """How often each tool was called, and how often an error came back."""
+        """Calls and errors by tool."""
         return {tool: (calls, self._errors[tool]) for tool, calls in self._calls.items()}
 
     def kept(self, most_bytes: int) -> frozenset[int]:
-        """Choose the conversations that have room: those that did not pass first, then in the order of the file."""
+        """Return the row numbers of the conversations that fit: those that did not pass first, then in file order."""
         kept, left = [], most_bytes
         for number, (_, size) in sorted(enumerate(self._sizes), key=lambda one: (one[1][0], one[0])):
             if size <= left:
@@ -70,9 +70,9 @@ class Rows:
         return frozenset(kept)
 
     def data(self, repeats: Iterable[RepeatsRecord], kept: frozenset[int]) -> JsonObject:
-        """Give what the page's script makes the table of: `columns`, `rows`, `tools`, and `repeats` by id.
+        """Return the data of the table: `columns`, `rows`, `tools`, and `repeats` by id.
 
-        Of each query that was run several times: how many passed, how many there were, whether it is flaky.
+        Each value of `repeats` is a list: runs that passed, all runs, and whether the query is flaky.
         """
         return {
             "columns": COLUMNS,

@@ -1,8 +1,8 @@
-"""The page of a run, `mcprun report RUN --html FILE`: its overview, a table of its queries, their conversations.
+"""The HTML page of a run, `mcprun report RUN --html FILE`: an overview, a table of queries, their conversations.
 
-The page holds JSON values that its own script reads: `data` (the table, the slowest query's times), and one for each
-conversation, `c-0`, `c-1`, …, which is parsed when it is opened. The transcripts are streamed, twice: once for the
-table, once for the conversations that have room.
+The page holds JSON islands that its script reads: `data` (the table, and the times of the slowest query), and one for
+each conversation, `c-0`, `c-1`, …, which is parsed when the conversation is opened. Transcripts are streamed twice:
+first for the table, then for the conversations that fit.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _SCRIPTS = ("dom.js", "table.js", "view.js", "waterfall.js", "conversation.js", 
 _STYLES = ("page.css", "conversation.css")
 
 _LOG_BYTES = 4000
-"""Bytes of the server's stderr that stand beside a conversation which did not pass."""
+"""Maximum bytes of the server's stderr shown with a conversation that did not pass."""
 
 
 def report(run: Run, most_bytes: int = MOST_BYTES) -> Iterator[str]:
-    """Give the page of a run, in chunks; its conversations take at most so many bytes.
+    """Yield the page of a run in chunks; its conversations take at most `most_bytes`.
 
-    Raises `UsageError` for files of the run that can't be read.
+    Raises `UsageError` if a file of the run can't be read.
     """
     timings = Timings.of(run.events())
     rows = Rows()
@@ -58,7 +58,7 @@ def report(run: Run, most_bytes: int = MOST_BYTES) -> Iterator[str]:
 
 
 def _conversations(run: Run, timings: Timings, kept: frozenset[int]) -> Iterator[Markup]:
-    """Read the transcripts again, and give the islands of those that are kept."""
+    """Read the transcripts again, and yield the islands of those in `kept`."""
     for number, transcript in enumerate(run.transcripts()):
         if number in kept:
             yield _island(number, transcript, timings, run)
@@ -73,7 +73,7 @@ def _island(number: int, transcript: Transcript, timings: Timings, run: Run) -> 
 
 
 def _times(times: QueryTimes | None) -> JsonObject:
-    """Give a query's waterfall as the page's script reads it."""
+    """Return the data of a query's waterfall chart."""
     if times is None:
         return {"spans": []}
     spans = [

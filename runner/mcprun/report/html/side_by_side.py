@@ -1,4 +1,4 @@
-"""Two values beside each other, line by line, with what differs marked. Pure."""
+"""Two values side by side, line by line, with differences marked. Pure."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from mcprun.report.diff import ABSENT, leaves
 from mcprun.report.text import cut, many
 
 _LINES = 400
-"""Lines of one value that are shown."""
+"""Maximum number of lines shown of one value."""
 
 _READ = 100_000
-"""Lines of one value that are looked at."""
+"""Maximum number of lines examined of one value."""
 
 _AROUND = 3
-"""Lines that stand around one that differs, in a value that is too long to be shown whole."""
+"""Lines of context around a difference, in a value that is too long to be shown whole."""
 
 _WIDTH = 4000
-"""Characters of one line that are shown."""
+"""Maximum number of characters shown of one line."""
 
 Line = tuple[str, bool]
 """A line of text, and whether it differs from the other side."""
 
 
 Differing = Mapping[str, tuple[str, str] | None]
-"""Paths that differ; the text that is there on one side, and how it is shown, if there is one on both."""
+"""Paths that differ. Where both sides have a text: this side's text, and how it is shown; else `None`."""
 
 
 def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
-    """Lay out two JSON values, or `ABSENT`; lines differ where a leaf does. Texts are compared line by line."""
+    """Return the lines of two JSON values, or of `ABSENT`. A line is marked if a leaf on it differs.
+
+    Two texts are compared line by line.
+    """
     if isinstance(before, str) and isinstance(after, str):
         sides: tuple[Iterator[Line], Iterator[Line]] = _texts(*_split(before, after))
     else:
@@ -44,7 +47,7 @@ def side_by_side(before: Any, after: Any) -> tuple[list[Line], list[Line]]:
 
 
 def _shown(found: Sequence[tuple[str, Any, Any]], side: int) -> Differing:
-    """Return each path that differs, with the text of one side there and how to show it, where both have a text."""
+    """Return each path that differs. Where both sides have a text, include this side's text and how to show it."""
     return {
         path: ((before, after)[side], revealed(before, after)[side])
         if isinstance(before, str) and isinstance(after, str)
@@ -54,13 +57,13 @@ def _shown(found: Sequence[tuple[str, Any, Any]], side: int) -> Differing:
 
 
 def _text_at(path: str, value: Any, differing: Differing) -> Any:
-    """Return a value, or how to show it; a path with dots in its keys may be that of another value."""
+    """Return a value as it is shown. The text is checked, because a key with dots can give two values the same path."""
     texts = differing.get(path)
     return texts[1] if texts and texts[0] == value else value
 
 
 def _revealed(before: list[Line], after: list[Line]) -> tuple[list[Line], list[Line]]:
-    """Show lines that look the same, and are marked, apart. Of the marked ones the first belong together."""
+    """Reveal how marked lines that look the same differ. Marked lines are paired in order."""
     marked = [[at for at, (_, is_marked) in enumerate(side) if is_marked] for side in (before, after)]
     for one, other in zip(*marked, strict=False):
         texts = revealed(before[one][0], after[other][0])
@@ -69,7 +72,7 @@ def _revealed(before: list[Line], after: list[Line]) -> tuple[list[Line], list[L
 
 
 def _texts(before: Sequence[str], after: Sequence[str]) -> tuple[Iterator[Line], Iterator[Line]]:
-    """Mark the lines that two texts do not share; in long ones all lines between the first and the last such one."""
+    """Mark the lines that two texts do not share. In long texts, mark all lines from the first to the last of them."""
     begin, end = common_ends(before, after)
     marks = [[False] * begin + [True] * (len(side) - begin - end) + [False] * end for side in (before, after)]
     middle = [side[begin : len(side) - end] for side in (before, after)]
@@ -81,7 +84,7 @@ def _texts(before: Sequence[str], after: Sequence[str]) -> tuple[Iterator[Line],
 
 
 def _split(before: str, after: str) -> tuple[list[str], list[str]]:
-    """Split texts at line feeds alone, so that other ends of lines differ; mark a last line that has none."""
+    """Split texts at line feeds only, so that other line endings count as differences. Note a missing final one."""
     sides = [text.removesuffix("\n").split("\n") if text else [] for text in (before, after)]
     if before and after and before.endswith("\n") != after.endswith("\n"):
         side = sides[before.endswith("\n")]
@@ -100,7 +103,7 @@ def _laid_out(value: Any, differing: Differing) -> Iterator[Line]:
 def _lines(
     value: Any, differing: Differing, *, path: str, begin: str, end: str, depth: int, is_marked: bool
 ) -> Iterator[Line]:
-    """Write JSON as `json.dumps(indent=2)` does; all that stands at or under a differing path is marked."""
+    """Yield the lines of `json.dumps(indent=2)`, with everything at or below a differing path marked."""
     is_marked = is_marked or path in differing
     pad = "  " * depth
     inner: list[tuple[str, str, Any]] = []
@@ -120,7 +123,7 @@ def _lines(
 
 
 def _bounded(lines: Iterator[Line]) -> list[Line]:
-    """Keep so many lines as can be shown; where there are more, those that differ and some around them."""
+    """Return the lines that can be shown. Of more than `_LINES`, keep only differing lines and their context."""
     read = list(islice(lines, _READ))
     places = list(range(len(read)))
     if len(read) > _LINES and any(is_marked for _, is_marked in read):

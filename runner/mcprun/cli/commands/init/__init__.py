@@ -1,1 +1,1 @@
-"""`mcprun init`: the first prompts file and workflow of a server."""
+"""`mcprun init`: generate a server's first prompts file and workflow."""

@@ -1,4 +1,4 @@
-"""`mcprun init`: write a first prompts file, and a workflow, from a server's tools."""
+"""`mcprun init`: generate a first prompts file and a workflow from a server's tools."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
 
 
 def _commands(ctx: click.Context, prompts: str, server: str, asked: Options, redactor: Redactor) -> Next:
-    """Give the commands that come next, without secrets: what is set already, here or in the project, is not said."""
+    """Return the commands to run next, without secrets and without what is already set here or in the project."""
     from mcprun._util.url_secrets import without_secrets
     from mcprun.cli.commands.init.github_workflow import Commands, Next
 
@@ -149,7 +149,10 @@ def _commands(ctx: click.Context, prompts: str, server: str, asked: Options, red
 
 
 def _seen(progress: ProgressReporter) -> Callable[[Event], None]:
-    """Show how far a trial is. What else happens stands in files that go with it, or was told of the list of tools."""
+    """Return a handler that shows the progress of a trial.
+
+    Other events refer to the trial's files, which are deleted with it, or were reported when the tools were listed.
+    """
     from mcprun.runs.events import QueryEnd, RunStart
 
     def watch(event: Event) -> None:
@@ -160,7 +163,7 @@ def _seen(progress: ProgressReporter) -> Callable[[Event], None]:
 
 
 def _nothing(target: Target, tools: Sequence[JsonObject], left_out: Mapping[str, str]) -> str:
-    """Say why there is no query to write."""
+    """Return why there is no query to write."""
     if not tools:
         return f"{target} has no tools: there is nothing to write queries for"
     if left_out:

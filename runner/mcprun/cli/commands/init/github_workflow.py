@@ -1,7 +1,7 @@
-"""The workflow file that `mcprun init` writes, for GitHub Actions: the queries run on each push.
+"""The GitHub Actions workflow that `mcprun init` writes, which runs the queries on each push.
 
-While there is no baseline the scripts are played; once one is committed it is replayed, and what differs fails the job.
-Neither needs a key.
+Until a baseline is committed, it plays the scripts. After that, it replays the baseline, and any regression fails the
+job. Neither needs a key.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _DEFAULTS = """\
 """
 
 WORKFLOW = PurePath(".github", "workflows", "mcprun.yml")
-"""Where GitHub finds it, as seen from the root of a repository: it looks into no other folder."""
+"""Path of the workflow file from the root of a repository. GitHub looks in no other folder."""
 
 _SECRETS = "secrets of the repository; what is none may stand here itself"
 
@@ -66,10 +66,10 @@ _REPORTS = ("--out", "run", "--junit", "junit.xml", "--github")
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The commands that follow `mcprun init`, as a shell reads them.
+    """The commands to run after `mcprun init`, quoted for a shell.
 
-    `server` and `args` are what the user wrote, without secrets. Of `env` and `headers` there are the names; the values
-    of headers are taken from variables.
+    `server` and `args` are the user's arguments without secrets. `env` and `headers` hold names only; the values of
+    headers are taken from variables.
     """
 
     prompts: str
@@ -80,11 +80,14 @@ class Commands:
 
     @property
     def baseline(self) -> str:
-        """The folder of the baseline, beside the prompts."""
+        """The baseline's folder, beside the prompts."""
         return shlex.quote(str(PurePath(self.prompts).parent / "baseline"))
 
     def batch(self, *flags: str) -> str:
-        """Run the queries, with these flags; each on a server of its own, so that no result depends on another's."""
+        """Return the command that runs the queries with `flags`.
+
+        Each query has a server of its own, so that no result depends on another query.
+        """
         words = ["mcprun", "batch", self.prompts, self.server, "--fresh-server", *flags]
         words = [shlex.quote(word) for word in words]
         words += [f"--env {shlex.quote(name)}" for name in self.env]
@@ -93,21 +96,21 @@ class Commands:
 
     @property
     def bless(self) -> str:
-        """Make the last run the baseline."""
+        """The command that makes the last run the baseline."""
         return f"mcprun bless latest {self.baseline}"
 
     @property
     def secrets(self) -> list[str]:
-        """The variables that hold secrets."""
+        """Names of the variables that hold secrets."""
         return [*self.env, *map(_variable, self.headers)]
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """The commands that follow, `here` and `there`, in the workflow.
+    """The commands to run next: `here` in the user's shell, and `there` in the workflow.
 
-    Each says what is not set where it runs: `there` the project's file is read as well, `here` the environment too.
-    What `here` takes from the variables `unset` is not in them yet.
+    Each contains what is not set where it runs. `there` the project's file is read; `here` the environment is read as
+    well. `unset` names the variables that `here` uses and that do not hold the given values yet.
     """
 
     here: Commands
@@ -116,12 +119,12 @@ class Next:
 
 
 def workflow(commands: Commands, installs: Iterable[str] = (), folder: str = ".") -> str:
-    """Write the workflow: YAML, as GitHub reads it. `installs` are commands that install the server.
+    """Return the workflow as YAML. `installs` are commands that install the server.
 
-    All commands run in the `folder`, as seen from the root of the repository, with slashes.
+    All commands run in `folder`, a path with slashes from the root of the repository.
 
-    Raises `UsageError` for a command that can't stand in one: with line breaks or other controls, or with `${{`, which
-    GitHub would put something else for; and for names that are none of variables.
+    Raises `UsageError` for a command that a workflow can't contain: one with line breaks or other controls, or with
+    `${{`, which GitHub would expand. The same goes for names that are not valid variable names.
     """
     baseline = str(PurePath(commands.prompts).parent / "baseline")
     replay = commands.batch("--model", f"replay:{baseline}", "--baseline", baseline, *_REPORTS)
@@ -142,12 +145,12 @@ def workflow(commands: Commands, installs: Iterable[str] = (), folder: str = "."
 
 
 def root_of(folder: Path) -> Path:
-    """Find the root of the repository that a folder belongs to; where there is none, that is the folder itself."""
+    """Return the root of the repository that contains a folder, or the folder itself if there is none."""
     return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), folder)
 
 
 def installs_of(folder: Path) -> list[str]:
-    """Give the commands that install what a folder holds, by the files that say so."""
+    """Return the commands that install the project in a folder, by the files that declare it."""
     found = []
     project = folder / "pyproject.toml"
     if project.is_file() and b"[project]" in project.read_bytes():
@@ -162,5 +165,5 @@ def installs_of(folder: Path) -> list[str]:
 
 
 def _variable(header: str) -> str:
-    """Make a variable's name of a header's: `AUTHORIZATION` of `Authorization`."""
+    """Return the variable name of a header: `AUTHORIZATION` for `Authorization`."""
     return re.sub(r"\W", "_", header.upper(), flags=re.ASCII)

@@ -1,4 +1,4 @@
-"""What `mcprun init` tells: what it has written, what is to be mended there, and the commands that come next."""
+"""Summary of `mcprun init`: the files written, the queries that need fixing, and the commands to run next."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mcprun.report.text import many, one_line, visible
 from mcprun.runs.records import ServerRecord
 
 _TOLD = 20
-"""So many tools that were left out, and queries that are to be mended, are told of."""
+"""Maximum number of tools left out, and of queries that need fixing, that are listed."""
 
 _NAME, _REASON = 60, 400
-"""Characters of a name, and of a reason, that are shown."""
+"""Maximum number of characters shown of a name, and of a reason."""
 
 
 def written(
@@ -28,7 +28,7 @@ def written(
     *,
     is_tried: bool,
 ) -> Iterator[Text]:
-    """Lay out what was written, a line a thing. `workflow` is `None` when there is none."""
+    """Yield the summary, one line per item. `workflow` is `None` if none was written."""
     name = one_line(" ".join(filter(None, (server.name, server.version))) or "a server without a name", _REASON)
     yield Text(f"{visible(str(prompts))}: {many(len(first.queries), 'query')}, for the tools of {name}", "bold")
     if workflow:
@@ -53,18 +53,18 @@ def written(
 
 
 def _foretold(first: FirstPrompts, *, is_tried: bool) -> str:
-    """Say what the first run will bring, as far as anybody knows."""
+    """Return the expected result of the first run, as far as it is known."""
     if not is_tried:
         return (
             "No tool was called: the inputs are made up, and the first run shows which are no good (or --try, before)."
         )
-    told = f"Each was tried twice: {len(first.queries) - len(first.red):,} pass"
-    told += f", {len(first.red):,} will not" if first.red else ""
-    return f"{told}. To be mended: {many(len(first.notes), 'query')}, see metadata.todo." if first.notes else f"{told}."
+    text = f"Each was tried twice: {len(first.queries) - len(first.red):,} pass"
+    text += f", {len(first.red):,} will not" if first.red else ""
+    return f"{text}. To be mended: {many(len(first.notes), 'query')}, see metadata.todo." if first.notes else f"{text}."
 
 
-def _some(mark: str, style: str, told: Mapping[str, str]) -> Iterator[Text]:
-    for name, why in list(told.items())[:_TOLD]:
+def _some(mark: str, style: str, reasons: Mapping[str, str]) -> Iterator[Text]:
+    for name, why in list(reasons.items())[:_TOLD]:
         yield Text.assemble((mark, style), (one_line(name, _NAME) or '""', "bold"), "  ", one_line(why, _REASON))
-    if len(told) > _TOLD:
-        yield Text(f"{mark}… and {len(told) - _TOLD:,} more", style)
+    if len(reasons) > _TOLD:
+        yield Text(f"{mark}… and {len(reasons) - _TOLD:,} more", style)

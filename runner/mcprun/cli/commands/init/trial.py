@@ -1,4 +1,4 @@
-"""Tries the first queries of a server, so that what came back as an error is known before anybody relies on them."""
+"""Try the generated queries of a server, so that errors are known before the queries are used."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mcprun.runs.events import Event
 from mcprun.runs.run import Run
 
 _TIMES = 2
-"""How often each query is tried: what works only once would fail the next run."""
+"""Number of times each query is tried: one that works only once would fail the next run."""
 
 
 async def tried(
     first: FirstPrompts, server: str, options: Options, watch: Callable[[Event], None] = lambda _: None
 ) -> FirstPrompts:
-    """Run the queries from their scripts, each twice, and note what came of them. Nothing else is kept.
+    """Run each query from its script twice, and return the prompts with failures marked. The run itself is deleted.
 
-    Each has a server of its own, so that none works only because of another. `watch` is called with each event.
-    Raises `RunError` when the run can't be begun, or was cancelled.
+    Each query has a server of its own, so that none depends on another. `watch` is called with each event.
+    Raises `RunError` if the run can't be started or was cancelled.
     """
     with tempfile.TemporaryDirectory(prefix="mcprun-") as folder:
         asked = replace(options, model="script", repeat=_TIMES, fresh_server=True, out=folder)

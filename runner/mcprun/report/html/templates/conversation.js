@@ -1,10 +1,10 @@
-// One query, to be read as a conversation: what is wrong with it first, then who said what, calls folded.
+// One query as a conversation: its problems first, then the messages, with calls folded.
 
 const verdict = (name) => el('span', { class: `verdict ${name}` }, name);
 
 const text = (words, kind = '') => el('pre', { class: kind }, words);
 
-/** Draw an image; its type was checked when the page was made, and the page's policy allows no other source. */
+/** Draw an image. Its type was checked when the page was built, and the page's policy allows no other source. */
 const image = ({ mime, data }) => {
   const size = many(Math.floor((data.replace(/=+$/, '').length * 3) / 4), 'byte');
   return el('figure', {}, el('img', { src: `data:${mime};base64,${data}`, alt: `${mime}, ${size}` }),
@@ -42,7 +42,7 @@ const itemPart = (item, seconds) => {
   return part(item.dim ? 'thinks' : item.who, item.dim ? 'dim' : item.who, text(item.text));
 };
 
-/** What did not hold and what went wrong, and after it in one line what held. */
+/** Draw the failed checks and the error, then the checks that passed on one line. */
 const findings = ({ error, checks }) => [
   error && el('div', { class: 'finding error' }, el('strong', {}, error.kind), text(error.message)),
   ...checks.filter(([, passed]) => !passed).map(([name, , message]) =>
@@ -51,7 +51,7 @@ const findings = ({ error, checks }) => [
     `✓ ${[...new Set(checks.filter(([, passed]) => passed).map(([name]) => name))].join(', ')}`),
 ];
 
-/** Seconds of each turn's model call in the last attempt, by the turn's number. */
+/** Return the seconds of each turn's model request in the last attempt, by turn number. */
 const turnTimes = (spans) => {
   const last = Math.max(0, ...spans.map(([, attempt]) => attempt));
   return Object.fromEntries(spans
@@ -59,7 +59,7 @@ const turnTimes = (spans) => {
     .map(([, , turn, , , , seconds]) => [turn, seconds]));
 };
 
-/** Draw a conversation; `value` is its island, null where the page does not hold it. */
+/** Draw a conversation. `value` is its island, or null if the page does not hold it. */
 const conversation = (row, value, run) => {
   const heading = el('h1', { tabindex: '-1' }, verdict(row.verdict), ' ', row.name);
   if (!value) {

@@ -12,7 +12,7 @@ const said = (row) => {
   return row.said;
 };
 
-/** Of a query that was run several times, not a verdict is known but how many of its runs passed: `3/10`. */
+/** A repeated query has no verdict but the number of its runs that passed: `3/10`. */
 const outcome = (one) => (/^\d/.test(one) ? `${one} passed` : verdict(one));
 
 const verdicts = ({ before, after }) =>

@@ -1,6 +1,6 @@
-// What all pages build on. Text becomes text nodes, never markup: nothing here or elsewhere sets innerHTML.
+// The base of all pages. Text becomes text nodes, never markup: no script sets innerHTML.
 
-/** Make an element: attributes by name, listeners by `onclick` and the like; children are nodes, text or nothing. */
+/** Create an element: attributes by name, listeners as `onclick` and so on; children are nodes, text or null. */
 const el = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -12,7 +12,7 @@ const el = (tag, attributes = {}, ...children) => {
   return node;
 };
 
-/** Read a JSON island of the page; null where there is none. */
+/** Read a JSON island of the page; null if there is none. */
 const island = (id) => {
   const node = document.getElementById(id);
   return node && JSON.parse(node.textContent);
@@ -23,7 +23,7 @@ const grouped = (number) => number.toLocaleString('en-US');
 const many = (count, word) =>
   `${grouped(count)} ${count === 1 ? word : word.endsWith('y') ? `${word.slice(0, -1)}ies` : `${word}s`}`;
 
-/** Tell a time in seconds as people do: `4 ms`, `1.25 s`, `3 min 20 s`. */
+/** Format a duration in seconds: `4 ms`, `1.25 s`, `3 min 20 s`. */
 const time = (seconds) => {
   if (seconds === null || seconds === undefined) return '';
   if (seconds < 0.01) return `${Number((seconds * 1000).toPrecision(2))} ms`;
@@ -35,7 +35,7 @@ const time = (seconds) => {
     : `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')} min`;
 };
 
-/** Give all text in a JSON value, but for its keys and images: what a search looks through. */
+/** Return the text that a search covers: all text in a JSON value except keys and images. */
 const textOf = (value) => {
   if (typeof value === 'string') return value;
   if (Array.isArray(value)) return value.map(textOf).join('\n');
@@ -46,7 +46,7 @@ const textOf = (value) => {
     .join('\n');
 };
 
-/** Let the reader choose the other of light and dark; the system's choice comes first. */
+/** Add a switch between the light and dark themes; the default is the system's. */
 const offerScheme = () => {
   const dark = matchMedia('(prefers-color-scheme: dark)');
   const button = document.getElementById('scheme');

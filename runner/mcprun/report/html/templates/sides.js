@@ -1,16 +1,16 @@
-// Two sides of a query, BASE left and HEAD right, with what differs marked.
+// The two sides of a query, BASE left and HEAD right, with differences marked.
 
 const SIDES = ['BASE', 'HEAD'];
 
 const verdict = (name) => el('span', { class: `verdict ${name}` }, name);
 
-/** Lay out lines of one side; what differs is marked by colour and by a sign. */
+/** Lay out the lines of one side. Differences are marked by colour and by a sign. */
 const lines = (all, side) =>
   el('pre', { class: 'lines' }, all.map(([text, differs]) =>
     el('span', { class: differs ? `line marked ${side ? 'after' : 'before'}` : 'line' },
       el('span', { class: 'sign' }, differs ? (side ? '+' : '-') : ' '), `${text}\n`)));
 
-/** Put two lists of lines beside each other; a side without any says so. */
+/** Lay out two lists of lines side by side, with a note on a side that has none. */
 const both = (pair, absent = '(nothing)') =>
   el('div', { class: 'sides' }, pair.map((all, side) =>
     el('div', { class: 'side' }, el('span', { class: 'label' }, SIDES[side]),
@@ -34,7 +34,7 @@ const sideHead = (side, at, name) =>
       side.causes.map((cause) => el('div', { class: `finding ${side.verdict}` }, el('pre', {}, cause)))]
       : el('p', { class: 'note' }, 'not there'));
 
-/** Draw a query that differs; `value` is its island, null where the page does not hold it. */
+/** Draw a query that differs. `value` is its island, or null if the page does not hold it. */
 const comparison = (row, value, names) => {
   const head = el('div', { class: 'head' },
     el('h1', { tabindex: '-1' }, row.name, el('span', { class: `mark how ${row.how}` }, row.how)));

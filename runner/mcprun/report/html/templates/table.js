@@ -1,14 +1,14 @@
-// A table that is searched, filtered, sorted and paged. It knows nothing of what its rows are.
+// A table with search, filters, sorting and pages. It does not depend on what its rows are.
 
 const PAGE = 100;
-/** Rows on paper: what is filtered, up to so many. */
+/** Maximum number of rows in print, of those that match the filters. */
 const PRINTED = 2000;
 const TYPING_MS = 150;
 
 /**
  * `rows` are objects with a `link`; `columns` have `name`, `cell` (row → children) and may have `sort` (row → value)
  * and `kind` (a class). `chips` have `name`, `kind` and `test` (row → boolean), those of one `group` are alternatives.
- * `choices` have `name` and `test`, under the label `choose`. `said` gives the text that a search looks through.
+ * `choices` have `name` and `test`, under the label `choose`. `said` returns the text that a search covers.
  */
 class Table {
   constructor(root, { rows, columns, chips, choices = [], choose = '', said, noun }) {
@@ -81,7 +81,7 @@ class Table {
     this.order = (one, other) => {
       const [a, b] = [value(one), value(other)];
       if (a === b) return 0;
-      if (a === null || b === null) return a === null ? 1 : -1; // what is not known stands last
+      if (a === null || b === null) return a === null ? 1 : -1; // unknown values sort last
       return (a < b) === falling ? 1 : -1;
     };
     this.filter();
@@ -126,7 +126,7 @@ class Table {
     return el('tr', { onclick: open }, this.columns.map(({ cell, kind }) => el('td', { class: kind }, cell(row))));
   }
 
-  /** Bring the page that a row stands on, and focus it; false where it is filtered away. */
+  /** Show the page of a row, and focus the row; return false if it is filtered out. */
   focus(row) {
     const at = this.shown.indexOf(row);
     if (at < 0) return false;
@@ -138,13 +138,13 @@ class Table {
     return true;
   }
 
-  /** Give the row so many further on, if there is one; without a row, the first of this page. */
+  /** Return the row at an offset from a row, if there is one; without a row, the first of this page. */
   beside(row, by) {
     const at = this.shown.indexOf(row);
     return this.shown[at < 0 ? this.page * PAGE : at + by] || null;
   }
 
-  /** Give the row that has the focus, if one has. */
+  /** Return the focused row, if any. */
   focused() {
     const row = document.activeElement && document.activeElement.closest('table.rows tbody tr');
     return row ? this.shown[this.page * PAGE + row.sectionRowIndex] : null;

@@ -1,6 +1,6 @@
-// Which of the two is seen, the list or one query, by the page's address; and the keyboard.
+// The view that the page's address selects, the list or one query, and the keyboard shortcuts.
 
-/** `table` holds the rows, `draw` makes what is seen of one (row → nodes). */
+/** `table` holds the rows; `draw` renders one of them (row → nodes). */
 class View {
   constructor(table, draw) {
     Object.assign(this, { table, draw });
@@ -17,7 +17,7 @@ class View {
     this.show();
   }
 
-  /** Show what the address names. `moved` tells that the reader came from another place of this page. */
+  /** Show what the address names. `moved` is true if the reader came from another view of this page. */
   show(moved = false) {
     const row = this.links.get(location.hash) || null;
     const before = this.row;
@@ -53,7 +53,7 @@ class View {
       el('button', { type: 'button', onclick: () => this.unfold() }, 'Unfold'));
   }
 
-  /** Open another row in place of this one, so that the browser's back button leads to the list. */
+  /** Open another row in place of this one, so that the browser's back button returns to the list. */
   go(row) {
     if (row) location.replace(row.link);
   }
@@ -63,7 +63,7 @@ class View {
     else location.hash = '';
   }
 
-  /** Unfold what is folded; where nothing is, fold it, unless it must be unfolded. */
+  /** Unfold all folded elements. If there are none, fold all, unless they must be unfolded. */
   unfold(always = false) {
     const all = [...(this.row ? this.open : this.list).querySelectorAll('details')];
     const open = always || all.some((one) => !one.open);
@@ -93,7 +93,7 @@ class View {
     }
   }
 
-  /** What keys do in the search field: Esc empties and then leaves it, Enter and ↓ go to what was found. */
+  /** Handle keys in the search field: Esc clears and then leaves it, Enter and ↓ go to the results. */
   inInput(event) {
     const { search } = this.table;
     if (event.target !== search) return false;
@@ -117,7 +117,7 @@ class View {
   }
 }
 
-/** Give each row its `link`, `#q=NAME`; where a name was taken already, with its number. */
+/** Set each row's `link`, `#q=NAME`, with the row's number if the name is taken. */
 const link = (rows) => {
   const taken = new Set();
   rows.forEach((row, number) => {
@@ -127,5 +127,5 @@ const link = (rows) => {
   });
 };
 
-/** Name a query, and the repeat where it is not the first: `add (3)`. */
+/** Return a query's id, and the repeat if it is not the first: `add (3)`. */
 const named = (id, repeat) => (repeat > 1 ? `${id} (${repeat})` : id);

@@ -1,4 +1,4 @@
-// One query's attempts, turns, calls and waits on one axis of time.
+// One query's attempts, turns, calls and waits on a time axis.
 
 const SPAN = ['kind', 'attempt', 'turn', 'call', 'label', 'start', 'seconds', 'problem'];
 
@@ -9,7 +9,7 @@ const spanName = (span) => {
   return `turn ${span.turn}`;
 };
 
-/** Draw the spans of a query (lists in the order of `SPAN`); nothing where there are none. */
+/** Draw the spans of a query (lists in the order of `SPAN`), if there are any. */
 const waterfall = ({ spans, dropped = 0, waited = 0 }) => {
   const all = spans.map((cells) => Object.fromEntries(SPAN.map((name, at) => [name, cells[at]])));
   if (!all.length) return null;
