@@ -15,8 +15,9 @@ from mcprun.errors import UsageError, describe
 from mcprun.report import output
 from mcprun.report.data import BaselineData, gather
 from mcprun.report.github import commands
+from mcprun.report.output import STDOUT
 from mcprun.report.workflow_commands import is_on
-from mcprun.report.write import HTML, STDOUT, add_outputs, add_summary, write_page_of, write_report
+from mcprun.report.write import HTML, add_outputs, add_summary, write_page_of, write_report
 from mcprun.runs.run import Run
 
 

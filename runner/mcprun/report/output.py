@@ -14,6 +14,9 @@ from typing import IO, Any, cast
 
 from mcprun.report.workflow_commands import Breaker, is_read
 
+STDOUT = frozenset({"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
+"""Names of standard output."""
+
 _GONE = frozenset({errno.EPIPE, errno.EIO})
 """Errors of writing to a closed pipe or a closed terminal (tty_ioctl(4))."""
 

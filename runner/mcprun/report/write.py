@@ -17,15 +17,12 @@ from mcprun.report.data import RunData
 from mcprun.report.github import step_outputs
 from mcprun.report.junit import junit
 from mcprun.report.markdown import LEAST_BYTES, SUMMARY_BYTES, markdown
-from mcprun.report.output import to_nowhere
+from mcprun.report.output import STDOUT, to_nowhere
 from mcprun.report.tap import tap
 from mcprun.runs.directory import refuse_own
 from mcprun.runs.run import Run
 
 HTML = "html"
-
-STDOUT = frozenset({"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
-"""Names of standard output."""
 
 WRITERS: Mapping[str, Callable[[RunData], str]] = {"junit": junit, "markdown": markdown, "csv": table, "tap": tap}
 """Text formats of reports, by the names of their options."""

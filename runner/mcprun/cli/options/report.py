@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from mcprun.cli.options.types import option_type
+from mcprun.report.output import STDOUT
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -33,7 +34,7 @@ def _one_stdout(ctx: click.Context, param: click.Parameter, file: str | None) ->
     """Return the file of a report. Raises `click.BadParameter` if another report goes to stdout as well."""
     if file is not None:
         file = option_type(param.name or "").convert(file, param, ctx)
-    if file == "-" and any(name in REPORT_FORMS and taken == "-" for name, taken in ctx.params.items()):
+    if file in STDOUT and any(name in REPORT_FORMS and taken in STDOUT for name, taken in ctx.params.items()):
         raise click.BadParameter("another report goes to stdout already")
     return file
 
