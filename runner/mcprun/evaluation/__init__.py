@@ -1,1 +1,1 @@
-"""Match patterns and validate schemas of users and servers within a time limit, in a process that can be killed."""
+"""Match patterns and validate schemas from users and servers within a time limit, in a process that can be killed."""

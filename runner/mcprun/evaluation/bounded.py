@@ -1,9 +1,10 @@
-"""Evaluate users' and servers' patterns and schemas within a time limit, in a process that can be killed.
+"""Evaluate patterns and schemas from users and servers within a time limit, in a process that can be killed.
 
-Python's `re` can't be interrupted from another thread, so `evaluation/worker.py` does the matching. One worker process
-serves blocking calls: `search`, `replace` and so on take at most `MATCH_SECONDS` of processor time. A second one serves
-`evaluated`, which runs a function that makes such calls in a thread, so that the event loop is not blocked. Both are
-started on first use. A match costs about 15 µs. Schemas that are small enough are validated in this process.
+Python's `re` can't be interrupted from another thread, so `evaluation/worker.py` does the matching in a process of its
+own. One worker process serves blocking calls: `search`, `replace` and the like take at most `MATCH_SECONDS` of
+processor time. A second one serves `evaluated`, which runs a function that makes such calls in a thread, so that the
+event loop is not blocked. Both start on first use. The overhead of a match is about 15 µs. Small schemas are validated
+in this process.
 """
 
 from __future__ import annotations
@@ -29,19 +30,22 @@ if TYPE_CHECKING:
     from mcprun.evaluation.patterns import Dialect
 
 MATCH_SECONDS = 1.0
-"""Processor time of one match, or of one validation of a value by a schema."""
+"""Maximum processor time of one match, or of validating one value against a schema."""
 
 MAX_TIMEOUTS = 3
-"""Time-outs of a pattern or schema after which this process does not evaluate it again."""
+"""Time-outs of a pattern or schema after which this process stops evaluating it."""
 
 _LATER_SECONDS, _MAX_LATER = 0.05, 10
-"""Seconds of a match after the first time-out, and further time-outs: for calls that block the event loop."""
+"""Time limit of a match after the first time-out, and how many more time-outs are allowed.
+
+Both apply to calls that block the event loop.
+"""
 
 _INLINE_STEPS = 20_000
-"""Steps up to which a value is validated in this process: 20 ms if every step finds a violation."""
+"""Maximum steps of a validation in this process. That many take 20 ms if every step finds a violation."""
 
 _SHOWN = 200
-"""Characters of a pattern that a message holds."""
+"""Maximum characters of a pattern in a message."""
 
 _ADVICE = "; write it without repetitions within repetitions, such as (a+)+"
 
@@ -49,26 +53,30 @@ T = TypeVar("T")
 
 
 class EvaluationError(QueryError):
-    """A pattern or schema could not be evaluated: out of time (`match_timeout`), or the process failed (`fault`)."""
+    """Raised if evaluating a pattern or schema timed out (`match_timeout`), or if the process failed (`fault`)."""
 
     @property
     def is_timeout(self) -> bool:
-        """Whether it ran out of time."""
+        """Whether the evaluation timed out."""
         return self.kind is ErrorKind.MATCH_TIMEOUT
 
 
 class _NeedsProcess(BaseException):
-    """A function needs the worker process and must not wait for it. `except Exception` does not catch this."""
+    """Raised if a function needs the worker process but must not wait for it.
+
+    A `BaseException`, so that `except Exception` in the function does not catch it.
+    """
 
 
 class _Abandoned(BaseException):
-    """The caller of `evaluated` was cancelled."""
+    """Raised in the worker thread after the caller of `evaluated` was cancelled."""
 
 
 def search(pattern: str, text: str) -> tuple[str, str | None] | None:
-    """Find a pattern (Python's dialect, valid) in a text. `None` if it is not found. Raises `EvaluationError`.
+    """Search a text for a valid pattern of Python's dialect. Raises `EvaluationError`.
 
-    Returns the match and its first group: the match again if the pattern has no group, `None` if it did not take part.
+    Return the match and its first group, or None if there is no match. Instead of the group, return the match again if
+    the pattern has no groups, and None if the first group did not participate.
     """
     spans = _evaluate("search", (pattern, text), pattern)
     if spans is None:
@@ -78,24 +86,24 @@ def search(pattern: str, text: str) -> tuple[str, str | None] | None:
 
 
 def replace(pattern: str, replacement: str, text: str) -> str:
-    """Replace every match of a pattern. Raises `EvaluationError`."""
+    """Return the text with every match of a pattern replaced. Raises `EvaluationError`."""
     return str(_evaluate("replace", (pattern, replacement, text), pattern))
 
 
 def spans(pattern: str, text: str) -> list[tuple[int, int]]:
-    """Find where a pattern matches. Raises `EvaluationError`."""
+    """Return the (start, end) offsets of all matches of a pattern. Raises `EvaluationError`."""
     return list(_evaluate("spans", (pattern, text), pattern))
 
 
 def any_match(patterns: Sequence[str], texts: Sequence[str]) -> bool:
-    """Return whether any of the patterns is found in any of the texts. Raises `EvaluationError`."""
+    """Return whether any of the patterns matches in any of the texts. Raises `EvaluationError`."""
     return bool(_evaluate("any_match", (list(patterns), list(texts)), *patterns))
 
 
 class Schema:
-    """A JSON Schema that values are validated against. It must be valid by the metaschema.
+    """A JSON Schema to validate values against. The schema must be valid against the metaschema.
 
-    Its patterns are of a dialect: `python` in what users write, `ecma` in what servers send.
+    `dialect` is the dialect of its patterns: `python` in users' schemas, `ecma` in servers' schemas.
     """
 
     def __init__(self, schema: Any, dialect: Dialect) -> None:
@@ -116,7 +124,7 @@ class Schema:
             try:
                 return self._validator.outcome(value, part)
             except RecursionError:
-                pass  # the other process has room for more
+                pass  # the worker process has a larger stack
         if not self._data:
             self._data = marshal.dumps(self._schema)
         problem, unread, unresolved = _evaluate("validate", (self._data, self._dialect, value, part), self._data)
@@ -124,10 +132,10 @@ class Schema:
 
 
 async def evaluated(function: Callable[[], T]) -> T:
-    """Call a function that evaluates patterns or schemas, without blocking the event loop while it waits for them.
+    """Call a function that evaluates patterns or schemas, without blocking the event loop while they run.
 
-    The function must have no side effects: it is called here first, and again in a thread if it needs the worker
-    process. Cancellation kills the evaluation.
+    The function must have no side effects: it is called in this thread first, and again in another thread if it needs
+    the worker process. Cancellation kills the evaluation.
     """
     was_waiting, _thread.may_wait = _thread.may_wait, False
     try:
@@ -146,28 +154,31 @@ async def evaluated(function: Callable[[], T]) -> T:
 
 
 def hurry() -> None:
-    """Cut short what blocks the event loop, since this process is to stop; meant for a signal handler.
+    """Cut short evaluations that block the event loop, because this process is about to stop.
 
-    A blocking match in progress ends as if out of time. Until `close`, further ones get 0.05 s, a pattern that has run
-    out of time is not tried again, and after ten more time-outs none is.
+    Meant for a signal handler. A blocking match in progress ends as a time-out. Until `close`, each further match gets
+    0.05 s, a pattern that has timed out is not tried again, and after ten more time-outs no pattern is.
     """
     _blocking.hurry()
 
 
 def close() -> None:
-    """End the processes that are idle. The next evaluation starts a new one."""
+    """End the worker processes that are idle. The next evaluation starts a new one."""
     _blocking.is_hurried, _blocking.hurried_timeouts = False, 0
     for worker in (_blocking, _threaded.worker):
         worker.close()
 
 
 def timed_out() -> Counter[str]:
-    """Count how often each pattern has run out of time in this process."""
+    """Return how often each pattern has timed out in this process."""
     return Counter({key: times for key, times in _timeouts.items() if isinstance(key, str)})
 
 
 def _evaluate(name: str, arguments: tuple[Any, ...], *keys: str | bytes) -> Any:
-    """Do a job in this thread's worker process. Time-outs are counted by `keys`: the patterns, or the schema."""
+    """Run a job in this thread's worker process and return its result. Raises `EvaluationError`.
+
+    Time-outs are counted by `keys`: the patterns, or the marshalled schema.
+    """
     if not _thread.may_wait:
         raise _NeedsProcess
     worker = _threaded.worker if _thread.job else _blocking
@@ -186,6 +197,7 @@ def _evaluate(name: str, arguments: tuple[Any, ...], *keys: str | bytes) -> Any:
 
 
 def _out_of_time(key: str | bytes, announced: str, how: str) -> EvaluationError:
+    """Return the error for a time-out of `announced`, the pattern that was being matched, or else of `key`."""
     what, advice = "the schema", ""
     if pattern := announced or (key if isinstance(key, str) else ""):
         shown = pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}…"
@@ -195,7 +207,7 @@ def _out_of_time(key: str | bytes, announced: str, how: str) -> EvaluationError:
 
 
 class _Worker:
-    """A worker process that does one job at a time, started on its first job."""
+    """A worker process that runs one job at a time and starts with the first."""
 
     def __init__(self) -> None:
         self.is_hurried = False
@@ -204,30 +216,30 @@ class _Worker:
         self._lock = threading.Lock()
         self._process: EvaluationProcess | None = None
 
-    def do(self, name: str, arguments: tuple[Any, ...], keys: Sequence[str | bytes], seconds: float) -> Any:
-        """Do a job within so many seconds. Try once more in a new process if this one ends, unless by a time-out."""
+    def do(self, name: str, arguments: tuple[Any, ...], keys: Sequence[str | bytes], timeout: float) -> Any:
+        """Run a job within `timeout` seconds. Retry once in a new process if this one ends, except on a time-out."""
         with self._lock:
             try:
-                return self._done(name, arguments, keys, seconds)
+                return self._run_job(name, arguments, keys, timeout)
             except (EOFError, OSError):
                 self._discard()
             if _thread.job and _thread.job.is_abandoned:
                 raise _Abandoned
             try:
-                return self._done(name, arguments, keys, seconds)
+                return self._run_job(name, arguments, keys, timeout)
             except (EOFError, OSError) as error:
                 self._discard()
                 message = f"the process that evaluates patterns failed: {error or 'it ended by itself'}"
                 raise EvaluationError(ErrorKind.FAULT, message) from None
 
     def kill(self) -> None:
-        """Kill the process while it works. The thread that waits for its answer reads the end of the pipe."""
+        """Kill the process during a job. The thread that waits for the result reads the end of the pipe."""
         if process := self._process:
             with suppress(OSError):
                 process.popen.kill()
 
     def hurry(self) -> None:
-        """End the job in progress as if out of time, and give later ones less."""
+        """End the job in progress as a time-out, and give later jobs less time."""
         self.is_hurried = True
         if self._lock.locked():
             self._is_cut_short = True
@@ -247,12 +259,12 @@ class _Worker:
             self._process.popen.returncode = 0  # else `Popen.__del__` polls the parent's child
         self._process, self._lock = None, threading.Lock()
 
-    def _done(self, name: str, arguments: tuple[Any, ...], keys: Sequence[str | bytes], seconds: float) -> Any:
-        """Do a job in the process, which is started if there is none. Raises `EOFError` or `OSError` if it is gone."""
+    def _run_job(self, name: str, arguments: tuple[Any, ...], keys: Sequence[str | bytes], timeout: float) -> Any:
+        """Run a job in the process, and start that if necessary. Raises `EOFError` or `OSError` if it is gone."""
         process = self._process = self._process or EvaluationProcess.start()
         announced, self._is_cut_short = "", False
         try:
-            write_frame(process.jobs, (name, arguments, seconds))
+            write_frame(process.jobs, (name, arguments, timeout))
             while (answer := read_frame(process.results))[0] == "pattern":
                 announced = answer[1]
         except ValueError:
@@ -264,9 +276,9 @@ class _Worker:
             key = announced if announced in keys else keys[0]
             _timeouts[key] += 1
             self.hurried_timeouts += self.is_hurried
-            raise _out_of_time(key, announced, f"took longer than {seconds:g} s") from None
+            raise _out_of_time(key, announced, f"took longer than {timeout:g} s") from None
         except BaseException:
-            self._discard()  # the next job would read the answer to this one
+            self._discard()  # the next job would read the result of this one
             raise
         if answer[0] == "error":
             raise EvaluationError(ErrorKind.FAULT, f"a value could not be evaluated: {answer[1][:_SHOWN]}")
@@ -279,7 +291,7 @@ class _Worker:
 
 
 class _Job:
-    """A function to call in the thread, for a caller that awaits its result."""
+    """A function to call in the worker thread, for a caller that awaits its result."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
@@ -295,14 +307,14 @@ class _Job:
             _thread.job = _threaded.current = None
 
     def abandon(self) -> None:
-        """Abandon the job, and kill the process if it works on it."""
+        """Abandon the job, and kill the worker process if it is running it."""
         self.is_abandoned = True
         if _threaded.current is self:
             _threaded.worker.kill()
 
 
 class _Thread(threading.local):
-    """The state of one thread: whether it may wait for a worker, and its job in the `evaluated` thread."""
+    """The state of one thread: whether it may wait for a worker process, and the job of `evaluated` that it runs."""
 
     may_wait = True
     job: _Job | None = None
@@ -310,7 +322,7 @@ class _Thread(threading.local):
 
 @dataclass(slots=True)
 class _Threaded:
-    """The thread that serves `evaluated`, with its worker process."""
+    """The thread that serves `evaluated`, and its worker process."""
 
     worker: _Worker
     executor: ThreadPoolExecutor
@@ -324,7 +336,7 @@ _threaded = _Threaded(_Worker(), ThreadPoolExecutor(1, "evaluation"))
 
 
 def _forked() -> None:
-    """Start afresh after a fork: worker processes and threads belong to the parent."""
+    """Reset the module after a fork: worker processes and threads belong to the parent."""
     global _threaded
     _blocking.forget()
     _threaded.worker.forget()

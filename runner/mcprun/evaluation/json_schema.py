@@ -1,8 +1,8 @@
-"""Validate JSON Schema 2020-12: no reference is fetched, numbers are exact, the caller chooses the pattern dialect.
+"""Validate values against JSON Schema 2020-12 (https://json-schema.org/draft/2020-12).
 
-JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Only this module, its keywords and its
-violations use `jsonschema`.
-Validation may take any time here; `evaluation/bounded.py` bounds it.
+References are never fetched, numbers are exact, and the caller chooses the dialect of patterns. Only this module,
+`json_schema_keywords` and `schema_violations` use `jsonschema`. Validation has no time limit here;
+`evaluation/bounded.py` sets one.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from mcprun.evaluation.schema_references import VALUES, is_local, referred
 from mcprun.evaluation.schema_violations import path_of, reason_of
 
 _MAX_NOTES = 10
-"""Patterns, and references, that one validation reports as skipped."""
+"""Maximum skipped patterns, and maximum skipped references, that one validation reports."""
 
 _MAX_NOTE = 300
-"""Characters of a note, which holds a pattern or a reference."""
+"""Maximum characters of a note, which quotes a pattern or a reference."""
 
 
 class InvalidSchemaError(ValueError):
-    """A value is not a JSON Schema. `path` is the JSON path of the problem."""
+    """Raised for a value that is not a valid JSON Schema. `path` is the JSON path of the violation."""
 
     def __init__(self, path: str, message: str) -> None:
         self.path = path
@@ -55,8 +55,8 @@ class Problem:
 class Outcome:
     """The result of a validation.
 
-    `unread` names the patterns that were skipped, `unresolved` the references and other parts that can't be followed,
-    each with the reason.
+    `unread` names the skipped patterns. `unresolved` names the references and other parts that could not be followed.
+    Each entry includes the reason.
     """
 
     problem: Problem | None = None
@@ -65,15 +65,15 @@ class Outcome:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The patterns and references that were skipped."""
+        """All that was skipped, with reasons: `unread`, then `unresolved`."""
         return self.unread + self.unresolved
 
 
 def check_schema(schema: Any) -> None:
-    """Validate a schema by the metaschema. Raises `InvalidSchemaError`.
+    """Validate a schema against the metaschema. Raises `InvalidSchemaError` at the first violation.
 
-    `format` is not asserted: patterns of JSON Schema are ECMA-262, which Python's `re` can't always read. The caller
-    must bound the nesting of the schema.
+    `format` is not asserted: JSON Schema patterns are ECMA-262, which Python's `re` can't always read. The caller must
+    bound the nesting of the schema.
     """
     error = next(_METASCHEMA.iter_errors(schema), None)
     if error is not None:
@@ -81,14 +81,15 @@ def check_schema(schema: Any) -> None:
 
 
 def is_schema(value: Any) -> bool:
-    """Return whether a value is a schema by the metaschema."""
+    """Return whether a value is a valid schema by the metaschema."""
     return bool(_METASCHEMA.is_valid(value))
 
 
 def check_users_schema(schema: Any) -> None:
-    """Check a schema that mcprun's user wrote: valid, self-contained, and with patterns that Python's `re` reads.
+    """Check a schema from a user's file.
 
-    Raises `ValueError`, which names the keyword, reference or pattern that is wrong.
+    Raises `ValueError` if it is invalid, refers outside itself, or has a pattern that Python's `re` can't read. The
+    message names the keyword, reference or pattern.
     """
     check_schema(schema)
     for part, resolver in _parts(schema):
@@ -109,10 +110,10 @@ def check_users_schema(schema: Any) -> None:
 
 @dataclass(slots=True)
 class SchemaValidator:
-    """Validates values against one schema, which must be valid by the metaschema.
+    """Validates values against one schema, which must be valid against the metaschema.
 
-    `search` matches the schema's patterns. A pattern of another dialect, or a reference that leaves the document, is
-    skipped and noted.
+    `search` matches the schema's patterns. Patterns of another dialect and references that leave the document are
+    skipped, and listed in the outcome.
     """
 
     schema: Any
@@ -122,7 +123,7 @@ class SchemaValidator:
     _validator: Validator | None = None
 
     def outcome(self, value: Any, part: Any = None) -> Outcome:
-        """Validate a value against the schema, or against `part` of it. Raises nothing but `RecursionError`."""
+        """Validate a value against the schema, or against `part` of it. Raises only `RecursionError`."""
         self._unread.clear()
         self._unresolved.clear()
         if self._validator is None:
@@ -152,11 +153,11 @@ class SchemaValidator:
 
 
 def bound_work(schema: Any) -> float:
-    """Count the nodes of a schema with its references expanded: a bound on the steps of validating a scalar.
+    """Count the nodes of a schema with its references expanded, which bounds the steps of validating a scalar.
 
-    Multiplied by the nodes of a value, it bounds the steps of validating that value: each part of the schema meets each
-    part of the value at most once. Infinite for circular schemas, for references other than JSON Pointers, and for
-    keywords that may take longer: patterns, `$dynamicRef` and `unevaluated…`.
+    Multiplied by the nodes of a value, the count bounds the steps of validating that value, since each part of the
+    schema is applied to each part of the value at most once. Infinite for circular schemas, for references other than
+    JSON Pointers, and for keywords that may take longer: patterns, `$dynamicRef` and `unevaluated…`.
     """
     known: dict[int, float] = {}
 
@@ -167,7 +168,7 @@ def bound_work(schema: Any) -> float:
             return 1
         if id(part) in known:
             return known[id(part)]
-        known[id(part)] = float("inf")  # while it is expanded: a circle
+        known[id(part)] = float("inf")  # reached again while it is expanded, it is circular
         total = 1.0
         for key, item in part.items() if isinstance(part, dict) else enumerate(part):
             total += nodes(item)
@@ -189,7 +190,7 @@ _UNBOUND_TEXTS = frozenset({"pattern", "$dynamicRef", "$id", "$schema", "$recurs
 
 
 def count_nodes(value: Any, most: float) -> float:
-    """Count the nodes of a JSON value, long text as several; infinite above `most` nodes or 50 levels."""
+    """Count the nodes of a JSON value, a long text as several. Infinite above `most` nodes or 50 levels."""
     total, todo = 0.0, [(value, 0)]
     while todo:
         part, level = todo.pop()
@@ -209,18 +210,16 @@ def count_nodes(value: Any, most: float) -> float:
 
 
 def shortened(text: str, length: int = _MAX_NOTE) -> str:
-    """Cut out the middle of a text that is longer than `length`."""
+    """Return a text without its middle if it is longer than `length` characters."""
     half = length // 2
     return text if len(text) <= length else f"{text[:half]} … {text[-half:]}"
 
-
-# Schemas as documents. --------------------------------------------------------------------------------
 
 _DIALECTS = frozenset(str(uri).rstrip("#") for uri in SPECIFICATIONS)
 
 
 def _parts(schema: Any) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Yield each schema within a schema, and each that its references lead to, with its `referencing.Resolver`."""
+    """Yield each subschema, and each schema that a reference leads to, with its `referencing.Resolver`."""
     root = DRAFT202012.create_resource(schema)
     todo = [(root, SPECIFICATIONS.combine(Registry()).resolver_with_root(root))]
     seen: set[int] = set()
@@ -248,7 +247,7 @@ def _leads_to_schema(resolver: Any, reference: str) -> bool:
 
 
 def _in_one_dialect(schema: Any) -> Any:
-    """Remove each `$schema`, at which `jsonschema` switches to its own validator for that dialect."""
+    """Remove each `$schema` keyword, at which `jsonschema` switches to its own validator for that dialect."""
     if isinstance(schema, list):
         return [_in_one_dialect(item) for item in schema]
     if not isinstance(schema, dict):
@@ -261,7 +260,7 @@ def _in_one_dialect(schema: Any) -> Any:
 
 
 def _validator(schema: Any, keywords: dict[str, Any]) -> Validator:
-    """Return a validator that fetches nothing, with our implementations of some keywords."""
+    """Return a validator that fetches nothing and uses mcprun's implementations of some keywords."""
     kind: type[Validator] = validators.extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
     return kind(schema, registry=Registry())
 

@@ -1,6 +1,6 @@
-"""JSON Schema keywords that `jsonschema` implements differently from what mcprun needs.
+"""Implementations of JSON Schema keywords, in place of those of `jsonschema`.
 
-The caller chooses the dialect of patterns. Numbers are exact, and items are compared by hashes.
+The caller chooses the dialect of patterns. Numbers are exact, and items are compared by their hashes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from mcprun.evaluation.patterns import Search
 
 
 def keywords(finds: Search, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return the keywords' implementations, by `jsonschema`'s convention for them."""
+    """Return the implementation of each keyword, with the signature that `jsonschema` expects.
+
+    `finds` matches patterns. `note` receives a message for each reference that can't be resolved.
+    """
 
     def pattern_(validator: Any, pattern: str, instance: Any, _: Any) -> Iterator[ValidationError]:
         if validator.is_type(instance, "string") and finds(pattern, instance) is False:
@@ -34,7 +37,7 @@ def keywords(finds: Search, note: Callable[[str], None]) -> dict[str, Any]:
         if not validator.is_type(instance, "object"):
             return
         declared, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-        # A key that an unreadable pattern might fit may be declared.
+        # A pattern that can't be read might match the key, so the key may be declared.
         extra = [
             key for key in instance if key not in declared and all(finds(pattern, key) is False for pattern in patterns)
         ]
@@ -82,7 +85,7 @@ def keywords(finds: Search, note: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _evaluated(validator: Any, instance: dict[str, Any], schema: Any, finds: Search) -> set[str]:
-    """Return the properties that a schema's other keywords evaluate (JSON Schema Core, 11.3)."""
+    """Return the properties that the other keywords of a schema evaluate (JSON Schema Core, 11.3)."""
     if not isinstance(schema, dict):
         return set()
     keys: set[str] = instance.keys() & schema.get("properties", {}).keys()
@@ -104,7 +107,7 @@ def _evaluated(validator: Any, instance: dict[str, Any], schema: Any, finds: Sea
     for part in inner:
         keys |= _evaluated(validator, instance, part, finds)
         if isinstance(part, dict) and "unevaluatedProperties" in part:
-            keys |= set(instance)  # that schema is valid, so it allows all of them
+            keys |= set(instance)  # the schema accepts the object, so it allows all of them
     for keyword in ("$ref", "$dynamicRef"):
         if keyword in schema:
             found = validator._resolver.lookup(schema[keyword])  # noqa: SLF001  as jsonschema's own keyword does
@@ -116,7 +119,7 @@ def _evaluated(validator: Any, instance: dict[str, Any], schema: Any, finds: Sea
 
 
 def _multiple_of(validator: Any, factor: Any, instance: Any, _: Any) -> Iterator[ValidationError]:
-    """Compare decimals as they are written: 19.99 is a multiple of 0.01, though neither has a float."""
+    """Implement `multipleOf` for decimals as written: 19.99 is a multiple of 0.01, though no float equals either."""
     if validator.is_type(instance, "number") and not _is_multiple(instance, factor):
         yield ValidationError(f"{instance!r} is not a multiple of {factor!r}")
 
@@ -124,7 +127,7 @@ def _multiple_of(validator: Any, factor: Any, instance: Any, _: Any) -> Iterator
 def _is_multiple(number: float, factor: float) -> bool:
     try:
         return (_exact(number) / _exact(factor)).denominator == 1
-    except (ValueError, ZeroDivisionError):  # infinite, or not a number
+    except (ValueError, ZeroDivisionError):  # infinity or NaN
         return False
 
 
@@ -133,7 +136,7 @@ def _exact(number: float) -> Fraction:
 
 
 def unique_items(validator: Any, wanted: Any, instance: Any, _: Any) -> Iterator[ValidationError]:
-    """Compare by hashes: jsonschema compares each with each where items can't be sorted, as objects can't."""
+    """Implement `uniqueItems` by hashes. `jsonschema` compares all pairs if items can't be sorted, such as objects."""
     if wanted and validator.is_type(instance, "array"):
         seen: set[Any] = set()
         for at, item in enumerate(instance):
@@ -145,7 +148,7 @@ def unique_items(validator: Any, wanted: Any, instance: Any, _: Any) -> Iterator
 
 
 def _key(value: Any) -> Any:
-    """Return a hashable key that is equal for equal JSON values: 1 and 1.0 are equal, `true` and 1 are not."""
+    """Return a hashable key. Keys are equal if the JSON values are: 1 and 1.0 are equal, `true` and 1 are not."""
     if isinstance(value, bool):
         return bool, value
     if isinstance(value, list):

@@ -1,6 +1,7 @@
-"""Regular expressions in two dialects: Python's `re` for users, ECMA-262 for the schemas of servers.
+"""Match regular expressions in two dialects: Python's `re` for users' patterns, ECMA-262 for servers' schemas.
 
-Matching may take any time: `evaluation/bounded.py` does it in a process that can be killed. Compiling is safe anywhere.
+Matching has no time limit here; `evaluation/bounded.py` does it in a process that can be killed. Compiling is safe
+anywhere.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any, Literal
 from mcprun._util.surrogates import well_formed
 
 Dialect = Literal["python", "ecma", "either"]
-"""`either` is ECMA-262, or Python's for a pattern that is not valid ECMA-262; for sample values only."""
+"""The dialect of a pattern. `either` is ECMA-262 with a fallback to Python's, and only for sample values."""
 
 Search = Callable[[str, str], bool | None]
-"""Whether a pattern is found in a text; `None` if the pattern can't be read in its dialect."""
+"""Returns whether a pattern matches in a text, or None if the pattern is not valid in its dialect."""
 
 _ECMA_ESCAPE = re.compile(r"\\(?:[dDwWsSbBtnvfrcxuk]|[^A-Za-z]|(?P<other>.))", re.DOTALL)
-"""An escape of ECMA-262 without the flag `u`; `other` is a letter that stands for itself then (Annex B.1.2)."""
+"""An escape of ECMA-262 without the flag `u`. `other` is an escaped letter that stands for itself (Annex B.1.2)."""
 
 
 @lru_cache(maxsize=512)
@@ -28,7 +29,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Compile a user's regular expression. Raises `ValueError` if it is invalid, too large or nested too deeply."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a FutureWarning on syntax that may change
+            warnings.simplefilter("ignore")  # FutureWarning about syntax that may change
             return re.compile(pattern)
     except (re.error, OverflowError) as error:
         raise ValueError(str(error)) from None
@@ -37,7 +38,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def python_search(pattern: str, text: str) -> bool | None:
-    """Find a pattern of Python's dialect in a text."""
+    """Return whether a Python pattern matches in a text, or None if the pattern is invalid."""
     try:
         return compile_pattern(pattern).search(text) is not None
     except ValueError:
@@ -45,13 +46,16 @@ def python_search(pattern: str, text: str) -> bool | None:
 
 
 def ecma_search(pattern: str, text: str) -> bool | None:
-    """Find a pattern of ECMA-262 in a text; half surrogate pairs count as U+FFFD."""
+    """Return whether an ECMA-262 pattern matches in a text, or None if it is invalid.
+
+    Lone surrogates count as U+FFFD.
+    """
     expression = _ecma(pattern)
     return None if expression is None else expression.find(well_formed(text)) is not None
 
 
 def either_search(pattern: str, text: str) -> bool | None:
-    """Find a pattern of ECMA-262 in a text, or of Python's dialect if it can't be read as that."""
+    """Match a pattern as ECMA-262, or as Python's dialect if it is not valid ECMA-262."""
     found = ecma_search(pattern, text)
     return python_search(pattern, text) if found is None else found
 
@@ -61,10 +65,10 @@ SEARCHES: Mapping[Dialect, Search] = {"python": python_search, "ecma": ecma_sear
 
 @lru_cache(maxsize=512)
 def _ecma(pattern: str) -> Any:
-    """Compile with the flag `u`, as JSON Schema recommends (Core, 6.4), else without; `None` if neither reads it.
+    """Compile with the flag `u`, as JSON Schema recommends (Core, 6.4), or else without. Return None if neither works.
 
-    Without `u`, a letter that has no meaning after a backslash stands for itself. Patterns that rely on it are rare;
-    those of another dialect are not (`\\A`, `\\Z`), and would be read wrongly.
+    Without `u`, an escaped letter that has no special meaning stands for itself. Such escapes are rejected: few
+    patterns rely on them, while `\\A` and `\\Z` of other dialects are common and would be misread.
     """
     from regress import Regex, RegressError
 

@@ -15,7 +15,7 @@ from mcprun.evaluation import worker
 from mcprun.evaluation.worker import write_frame
 
 _INHERITED = ("DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
-"""Environment variables that an interpreter may need to start. Others may hold secrets, and are not passed on."""
+"""Environment variables that an interpreter may need to start. Others are not passed on: they may hold secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class EvaluationProcess:
 
     @classmethod
     def start(cls) -> EvaluationProcess:
-        """Start a process. Raises `OSError`."""
+        """Start a process and send it `sys.path`. Raises `OSError` if that fails."""
         program = worker.__file__
-        more: dict[str, Any] = {"start_new_session": True}  # else Ctrl-C in a terminal reaches it too
+        more: dict[str, Any] = {"start_new_session": True}  # else Ctrl-C in a terminal also reaches the process
         if sys.platform == "win32":
             more = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-        popen = subprocess.Popen(  # noqa: S603  our own program
+        popen = subprocess.Popen(  # noqa: S603  mcprun's own program
             [sys.executable, "-I", "-S", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -51,7 +51,7 @@ class EvaluationProcess:
         with suppress(OSError):
             self.popen.kill()
         for pipe in (self.jobs, self.results):
-            with suppress(OSError):  # closing flushes, and the reader is gone
+            with suppress(OSError):  # closing flushes to a reader that is gone
                 pipe.close()
         self.popen.wait()
 

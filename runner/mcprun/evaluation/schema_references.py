@@ -1,7 +1,7 @@
 """Find the schemas of a JSON Schema document, and resolve their references. Pure.
 
 JSON Schema Core 2020-12, sections 8 and 9 (`$id`, `$anchor`, `$ref`, `$dynamicRef`), and the spellings of older drafts:
-`definitions`, `dependencies`, `"$id": "#name"`, `$recursiveRef`. Nothing is ever fetched.
+`definitions`, `dependencies`, `"$id": "#name"`, `$recursiveRef`. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from urllib.parse import quote, unquote, urldefrag, urljoin
 from mcprun._util.json_text import index_of
 
 Path = tuple[str | int, ...]
-"""The keys and indices that lead from the root of a document to a place in it."""
+"""The keys and indices from the root of a document to a value in it."""
 
 SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"})
-"""Keywords whose value maps names to schemas: the names are not keywords."""
+"""Keywords whose value maps names to schemas. The names are not keywords."""
 
 VALUES = frozenset({"const", "default", "enum", "examples"})
-"""Keywords whose value is data, in which nothing is a schema."""
+"""Keywords whose value is data and holds no schemas."""
 
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
@@ -32,7 +32,7 @@ _POINTER_SAFE = "!$&'()*+,;=:@-._~"
 
 
 class Places:
-    """The schemas of one document by their paths, including values of unknown keywords, which may be schemas too."""
+    """The schemas of one document by path. Objects in unknown keywords are included, since they may be schemas."""
 
     def __init__(self, root: Any) -> None:
         self.root = root
@@ -86,7 +86,7 @@ class Places:
         return None if start is None else (start, fragment)
 
     def target(self, path: Path, reference: str) -> Path | None:
-        """Return the path that a reference of the schema at `path` resolves to, None if that is not in the document."""
+        """Return the path that a reference of the schema at `path` resolves to, None if it is not in the document."""
         found = self.resource(path, reference)
         if found is None:
             return None
@@ -108,7 +108,10 @@ class Places:
                     yield from self._dynamic.get(reference.rpartition("#")[2], ())
 
     def views(self, path: Path) -> tuple[Path, ...]:
-        """Return the paths of all schemas that apply to the same value as one: its alternatives and references."""
+        """Return the paths of all schemas that apply to the same value as that at `path`.
+
+        These are the schema itself, its alternatives and its references, and theirs in turn.
+        """
         if path not in self._views:
             found: dict[Path, None] = {}
             todo = [path]
@@ -126,7 +129,7 @@ class Places:
         return self._views[path]
 
     def children(self, path: Path) -> Iterator[Path]:
-        """Yield the paths of the schemas that a keyword holds: one, or a list of them."""
+        """Yield the paths of the schemas in the keyword at `path`, which holds a schema or a list of schemas."""
         if path in self.schemas:
             yield path
             return
@@ -136,13 +139,13 @@ class Places:
 
 
 def pointer(path: Path) -> str:
-    """Write a path as a JSON Pointer in a URI fragment (RFC 6901, section 6), without the `#`."""
+    """Format a path as a JSON Pointer in a URI fragment (RFC 6901, section 6), without the `#`."""
     steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
     return "".join(f"/{quote(step.encode('utf-8', 'surrogatepass'), safe=_POINTER_SAFE)}" for step in steps)
 
 
 def referred(root: Any, reference: str) -> Any:
-    """Return what a local reference (`#`, or `#` and a JSON Pointer) resolves to; None if it resolves to nothing."""
+    """Return the value that a local reference (`#`, or `#` and a JSON Pointer) resolves to, or None."""
     if not is_local(reference):
         return None
     found = _followed(root, unquote(reference[1:]))
@@ -150,12 +153,12 @@ def referred(root: Any, reference: str) -> Any:
 
 
 def is_local(reference: str) -> bool:
-    """Return whether a reference is a JSON Pointer into the document it stands in."""
+    """Return whether a reference is a JSON Pointer into its own document."""
     return reference == "#" or reference.startswith("#/")
 
 
 def _followed(start: Any, fragment: str) -> tuple[Path, Any] | None:
-    """Follow a decoded JSON Pointer (RFC 6901); return the keys and indices that lead to a value, and the value."""
+    """Follow a decoded JSON Pointer (RFC 6901). Return the path and the value, or None if there is no such value."""
     found: Any = start
     path: Path = ()
     for step in fragment.split("/")[1:]:
@@ -170,7 +173,7 @@ def _followed(start: Any, fragment: str) -> tuple[Path, Any] | None:
 
 
 def _joined(base: str, reference: str) -> tuple[str, str]:
-    """Resolve a reference against a base URI; return the URI without its fragment, and the decoded fragment."""
+    """Resolve a reference against a base URI. Return the URI without its fragment, and the decoded fragment."""
     if reference.startswith("#"):
         return base, unquote(reference[1:])
     try:

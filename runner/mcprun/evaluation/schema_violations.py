@@ -1,7 +1,7 @@
 """Describe violations of a JSON Schema. Pure.
 
 `jsonschema` quotes the whole value and the whole keyword in its messages, and every key in its paths. All of these may
-be long: a value is as long as one message of a server.
+be long: a value may be as large as a message from a server.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 from jsonschema.exceptions import ValidationError
 
 _MAX_REASON, _MAX_QUOTED, _MAX_PATH, _MAX_STEP, _MAX_ENDS = 300, 100, 200, 40, 2
-"""Characters of a reason, a quoted keyword, a path and a key in it; steps that are kept at each end of a path."""
+"""Maximum characters of a reason, a quoted keyword, a path and a key in it; steps kept at each end of a path."""
 
 
 def path_of(error: ValidationError) -> str:
-    """Return the JSON path of a violation (`$` for the whole value), of which at most a few steps at each end."""
+    """Return the JSON path of a violation (`$` for the whole value), without the middle if it is long."""
     path = error.json_path
     if len(path) <= _MAX_PATH:
         return path
@@ -27,7 +27,7 @@ def path_of(error: ValidationError) -> str:
 
 
 def reason_of(error: ValidationError) -> str:
-    """Return what is wrong with a value. Nothing in it is cut: half a secret is not redacted."""
+    """Return the reason of a violation. No part of it is truncated, since half a secret would not be redacted."""
     if len(error.message) <= _MAX_REASON:
         return error.message
     keyword = json.dumps(error.validator_value, ensure_ascii=False, default=str)

@@ -1,13 +1,13 @@
-"""Match patterns and validate schemas in a separate process: `python -I -S evaluation_worker.py`.
+"""Match patterns and validate schemas in a separate process: `python -I -S worker.py`.
 
-A regular expression can't be interrupted within its process, so a timer ends this process when a job takes too long:
-setitimer(2), or the watchdog of `faulthandler` on Windows. It starts in 15 ms, since it imports only the standard
-library until there is a schema.
+A regular expression can't be interrupted within its process, so a timer ends this process if a job takes too long:
+setitimer(2), or the watchdog of `faulthandler` on Windows. The process starts in 15 ms, because it imports only the
+standard library until it needs a schema.
 
-The protocol on stdin and stdout: frames of a length (8 bytes, little-endian) and `marshal` data, which keeps text and
-numbers exact. The first frame is `sys.path`, for jsonschema and regress. Each job, (name, arguments, seconds), is
-answered by any number of ("pattern", text) frames, each naming the pattern that is matched next if there may be
-several, and one ("result", value) or ("error", message) frame.
+The protocol on stdin and stdout consists of frames: a length (8 bytes, little-endian) and `marshal` data, which keeps
+text and numbers exact. The first frame is `sys.path`, to import jsonschema and regress. Each further frame is a job,
+(name, arguments, timeout in seconds). The reply is any number of ("pattern", text) frames, then one ("result", value)
+or ("error", message) frame. A "pattern" frame names the pattern to be matched next if the job may match several.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from typing import IO, Any
 HEADER_BYTES = 8
 
 _STACK_BYTES, _MAX_FRAMES = 256 * 1024 * 1024, 20_000
-"""The stack for deeply nested values. The system allocates only what is used of it."""
+"""Stack size and recursion limit for deeply nested values. The system allocates only the pages that are used."""
 
 _WAIT_FACTOR = 3
-"""Wall-clock seconds for each second of processor time: on a busy machine a job waits for a processor."""
+"""Wall-clock seconds allowed for each second of processor time: on a busy machine a job waits for a processor."""
 
 
 def write_frame(file: IO[bytes], value: Any) -> None:
-    """Write one frame. Raises `ValueError` for values that are nested too deeply."""
+    """Write one frame. Raises `ValueError` if the value is nested too deeply."""
     data = marshal.dumps(value)
     file.write(len(data).to_bytes(HEADER_BYTES, "little") + data)
     file.flush()
 
 
 def read_frame(file: IO[bytes]) -> Any:
-    """Read one frame. Raises `EOFError` if there is none, or only part of one."""
+    """Read one frame. Raises `EOFError` if the stream ends before or within a frame."""
     header = file.read(HEADER_BYTES)
     size = int.from_bytes(header, "little")
     data = file.read(size) if len(header) == HEADER_BYTES else b""
     if len(header) < HEADER_BYTES or len(data) < size:
         raise EOFError
-    return marshal.loads(data)  # noqa: S302  both ends are this program, run by the same Python
+    return marshal.loads(data)  # noqa: S302  both ends are mcprun, run by the same Python
 
 
 def main() -> None:
-    """Do jobs until stdin ends."""
+    """Run jobs until stdin ends."""
     jobs, results = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a library that prints must not break the protocol
     sys.setrecursionlimit(_MAX_FRAMES)
@@ -66,12 +66,12 @@ def main() -> None:
     start, stop = _timer()
     while True:
         try:
-            name, arguments, seconds = read_frame(jobs)
+            name, arguments, timeout = read_frame(jobs)
         except EOFError:
             return
         if name == "validate":
-            import mcprun.evaluation.json_schema  # noqa: F401  the import must not count as time of the job
-        start(seconds)
+            import mcprun.evaluation.json_schema  # noqa: F401  the import must not count towards the job's time limit
+        start(timeout)
         try:
             answer: tuple[str, object] = ("result", functions[name](*arguments))
         except RecursionError:
@@ -83,23 +83,23 @@ def main() -> None:
 
 
 def search(pattern: str, text: str) -> list[tuple[int, int]] | None:
-    """Find a pattern (Python's dialect): the spans of the match and of its first group, if the pattern has one."""
+    """Search for a Python pattern. Return the spans of the match and of its first group, if the pattern has one."""
     found = re.search(pattern, text)
     return found and [found.span(), *([found.span(1)] if found.re.groups else [])]
 
 
 def replace(pattern: str, replacement: str, text: str) -> str:
-    """Replace every match of a pattern by a text."""
+    """Replace every match of a pattern by a literal text."""
     return re.sub(pattern, lambda _: replacement, text)
 
 
 def spans(pattern: str, text: str) -> list[tuple[int, int]]:
-    """Find the spans of all matches of a pattern."""
+    """Return the (start, end) spans of all matches of a pattern."""
     return [found.span() for found in re.finditer(pattern, text)]
 
 
 class _Announcer:
-    """Reports which of several patterns is matched next, so that the caller can name the one that timed out."""
+    """Reports which of several patterns is matched next, so that the caller can name the pattern that timed out."""
 
     def __init__(self, results: IO[bytes]) -> None:
         self._results = results
@@ -116,7 +116,7 @@ class _Announcer:
             self._announced = pattern
 
     def any_match(self, patterns: list[str], texts: list[str]) -> bool:
-        """Return whether any of the patterns is found in any of the texts."""
+        """Return whether any of the patterns matches in any of the texts."""
         self.reset()
         for pattern in patterns:
             self.announce(pattern)
@@ -132,18 +132,18 @@ class _Validation:
         self._announcer = announcer
 
     def outcome(self, schema: bytes, dialect: str, value: Any, part: Any) -> list[Any]:
-        """Validate a value; return the fields of an `Outcome`."""
+        """Validate a value and return the fields of an `Outcome`."""
         self._announcer.reset()
         outcome = self._validator(schema, dialect).outcome(value, part)
         problem = outcome.problem
         return [problem and (problem.path, problem.message), outcome.unread, outcome.unresolved]
 
-    @lru_cache(maxsize=64)  # noqa: B019  there is one, as long as the process
+    @lru_cache(maxsize=64)  # noqa: B019  the one instance lives as long as the process
     def _validator(self, schema: bytes, dialect: str) -> Any:
         from mcprun.evaluation.json_schema import SchemaValidator
         from mcprun.evaluation.patterns import SEARCHES
 
-        find = SEARCHES[dialect]  # type: ignore[index]  # it comes from a caller that is typed
+        find = SEARCHES[dialect]  # type: ignore[index]  # the caller is typed
 
         def search(pattern: str, text: str) -> bool | None:
             self._announcer.announce(pattern)
@@ -155,15 +155,15 @@ class _Validation:
 def _timer() -> tuple[Callable[[float], object], Callable[[], object]]:
     """Return the functions that start and stop the timer of a job. The timer ends the process."""
     if sys.platform == "win32":
-        sink = open(os.devnull, "w", encoding="ascii")  # noqa: SIM115, PTH123  it is open as long as the process
+        sink = open(os.devnull, "w", encoding="ascii")  # noqa: SIM115, PTH123  open as long as the process lives
         return (
-            lambda seconds: faulthandler.dump_traceback_later(seconds, exit=True, file=sink),
+            lambda timeout: faulthandler.dump_traceback_later(timeout, exit=True, file=sink),
             faulthandler.cancel_dump_traceback_later,
         )
 
-    def start(seconds: float) -> None:
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        signal.setitimer(signal.ITIMER_REAL, seconds * _WAIT_FACTOR)
+    def start(timeout: float) -> None:
+        signal.setitimer(signal.ITIMER_PROF, timeout)
+        signal.setitimer(signal.ITIMER_REAL, timeout * _WAIT_FACTOR)
 
     def stop() -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -173,7 +173,7 @@ def _timer() -> tuple[Callable[[float], object], Callable[[], object]]:
 
 
 if __name__ == "__main__":
-    if sys.platform != "win32":  # the parent may ignore or block the signals of the timers, which is inherited
+    if sys.platform != "win32":  # ignored and blocked signals are inherited from the parent
         for number in (signal.SIGPROF, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})

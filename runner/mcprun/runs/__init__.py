@@ -1,1 +1,1 @@
-"""What a run records: events, transcripts and `run.json`; reading and writing the run directory; redaction."""
+"""Read, write and redact run directories: events, transcripts and `run.json`."""

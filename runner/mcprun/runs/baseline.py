@@ -1,4 +1,4 @@
-"""Baselines: a run that was accepted, kept to compare with, and small enough to be committed."""
+"""Write baselines: accepted runs to compare later runs with, small enough to commit."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from mcprun.errors import UsageError
 from mcprun.runs.records import RunRecord, Transcript
 from mcprun.runs.run import RUN, TRANSCRIPTS, Run
 
-_MACHINES_OWN: dict[str, JsonObject] = {"versions": {}, "arguments": {}, "limits": {}}
-"""What of a record belongs to the machine and the moment, and would differ in every commit."""
+_MACHINE_FIELDS: dict[str, JsonObject] = {"versions": {}, "arguments": {}, "limits": {}}
+"""Replacements for fields of `run.json` that depend on the machine, and would differ in every commit."""
 
-_TOLD = 5
-"""So many queries are named that a baseline would lose."""
+_LISTED = 5
+"""Maximum lost queries that a message names."""
 
 _NAME = 100
-"""Characters of a query's id that are shown."""
+"""Maximum characters of a query's id in a message."""
 
 
 def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:
-    """Make a run the baseline at `path`, in place of the one that stands there; give its size in bytes.
+    """Write a run as the baseline at `path`, replacing any baseline there. Return its size in bytes.
 
-    It holds the transcripts and the record. A `slim` one has what a comparison looks at, and can't be replayed. Where
-    `path` is a link, what it points to is replaced. Raises `UsageError` for a run that is not whole, or lacks queries
-    of the baseline that stands there, unless `force`; and when something else stands at `path`, or nobody may write.
+    A baseline holds the transcripts and `run.json`. A `slim` one holds only what comparisons need, and can't be
+    replayed. If `path` is a link, its target is replaced.
+
+    Raises `UsageError` if `path` is the run itself, holds anything but a run, or can't be written. Without `force`,
+    also raises it if the run is incomplete, has errors or lacks queries of the old baseline, or if that is damaged.
     """
     place = Path(os.path.realpath(path))
     old = place.with_name(f".{place.name}.old")
@@ -43,7 +45,7 @@ def bless(run: Run, path: Path, *, slim: bool, force: bool) -> int:
 
 
 def _check(run: Run, path: Path, *, force: bool) -> None:
-    """Refuse what is no baseline, and what is none without force."""
+    """Raise `UsageError` if the run can't become the baseline at `path`, or if that takes `force`."""
     counts = run.record.counts
     if not force and (run.record.state != "finished" or counts is None or counts.error):
         what = "has errors" if run.record.state == "finished" else f"is {run.record.state}"
@@ -57,15 +59,15 @@ def _check(run: Run, path: Path, *, force: bool) -> None:
     if not force:
         _check_old(path)
     if not force and (lost := _lost(run, path)):
-        more = f" and {len(lost) - _TOLD:,} more" if len(lost) > _TOLD else ""
+        more = f" and {len(lost) - _LISTED:,} more" if len(lost) > _LISTED else ""
         raise UsageError(
-            f"{run.path} lacks {len(lost):,} of the queries that {path} holds ({', '.join(lost[:_TOLD])}{more}), and"
+            f"{run.path} lacks {len(lost):,} of the queries that {path} holds ({', '.join(lost[:_LISTED])}{more}), and"
             " what a baseline does not hold can't regress; bless a run of all queries, or give --force to drop them"
         )
 
 
 def _check_old(path: Path) -> None:
-    """Refuse to replace a damaged baseline: which queries it held is not known."""
+    """Raise `UsageError` if the old baseline is damaged: the queries it held are then unknown."""
     try:
         Run.read(str(path))
     except UsageError as error:
@@ -73,21 +75,24 @@ def _check_old(path: Path) -> None:
 
 
 def _lost(run: Run, path: Path) -> list[str]:
-    """Name the queries that the baseline at `path` holds and the run does not, a line each, in its order."""
+    """Return the ids of queries that the baseline at `path` holds and the run lacks, in the baseline's order.
+
+    Each is quoted and cut to `_NAME` characters.
+    """
     held = {transcript.id for transcript, _ in Run.lines(run.path)}
     names = dict.fromkeys(transcript.id for transcript, _ in Run.lines(path))
     return [repr(name)[:_NAME] for name in names if name not in held]
 
 
 def _heal(place: Path, old: Path) -> None:
-    """Put right what a process left that was killed while it replaced the baseline."""
+    """Restore or remove the old baseline that a process left behind when it was killed while replacing it."""
     if old.exists() and not place.exists():
         old.replace(place)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _replace(run: Run, place: Path, old: Path, *, slim: bool) -> None:
-    """Write the new baseline beside the old one, and let them change places; leave nothing else behind."""
+    """Write the new baseline next to the old one, swap them, and remove the old one and any temporary folder."""
     new = place.with_name(f".{place.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     try:
@@ -106,7 +111,10 @@ def _replace(run: Run, place: Path, old: Path, *, slim: bool) -> None:
 
 
 def _slim(run: Run) -> Iterator[bytes]:
-    """Give the transcripts without what was said; what the server gave, and the model's last words, stay."""
+    """Yield the lines of a slim baseline: transcripts without the conversation, prompt, system prompt and checks.
+
+    Messages that the server provided stay, and so does the model's final text.
+    """
     for transcript, _ in Run.lines(run.path):
         yield f"{dumps(_without_messages(transcript).line())}\n".encode()
 
@@ -118,4 +126,4 @@ def _without_messages(transcript: Transcript) -> Transcript:
 
 def _record(record: RunRecord, *, slim: bool) -> RunRecord:
     kept = {"server": record.arguments["server"]} if "server" in record.arguments else {}
-    return record.model_copy(update={**_MACHINES_OWN, "arguments": kept, "folder": None, "slim": slim or record.slim})
+    return record.model_copy(update={**_MACHINE_FIELDS, "arguments": kept, "folder": None, "slim": slim or record.slim})

@@ -1,4 +1,4 @@
-"""What was paid for: replies, and the input that the cache of prompts made cheap."""
+"""Model replies that are billed, and the share of their input that came from the prompt cache."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mcprun.runs.records import Usage
 
 
 class BilledReply(NamedTuple):
-    """A reply that was paid for: who gave it, its tokens where they were counted, whether it came with a batch."""
+    """A billed reply: the model, its tokens if reported, and whether it came from a Message Batch."""
 
     model: str
     usage: Usage | None
@@ -16,5 +16,5 @@ class BilledReply(NamedTuple):
 
 
 def cached(usage: Usage) -> float:
-    """Give the share of the input, from 0 to 1, that was read from the cache of prompts."""
+    """Return the share of the input, from 0 to 1, that was read from the prompt cache."""
     return usage.cache_read_input_tokens / usage.read if usage.read else 0.0

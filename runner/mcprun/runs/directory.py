@@ -1,4 +1,4 @@
-"""The folders of runs: that of a new one, and which is the latest."""
+"""Create and remove run folders, protect their files, and maintain `outputs/latest`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mcprun.runs.run import FILES, LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, 
 
 
 def new_directory(stem: str, out: str | None) -> Path:
-    """Make the folder of a new run: `out`, or `outputs/<date>-<time>-<stem>`, numbered when it is taken.
+    """Create the folder of a new run: `out`, or `outputs/<date>-<time>-<stem>`, with a number if that exists.
 
-    Raises `UsageError` when `out` holds something already, or can't be made. What a process leaves that is killed
-    before it has written a `run.json` does not count.
+    Raises `UsageError` if `out` is not empty, or can't be created. Files of a run that was killed before it wrote
+    `run.json` are ignored.
     """
     try:
         if out is not None:
@@ -28,7 +28,7 @@ def new_directory(stem: str, out: str | None) -> Path:
                 raise UsageError(f"{path} holds a run: give --out another name, or go on with it by --resume {path}")
             transcripts = path / TRANSCRIPTS
             holds_more = any(file.name.removesuffix(".new") not in _BEFORE for file in path.iterdir())
-            is_merge = (path / f"{RUN}.new").exists()  # that was killed between its last two steps
+            is_merge = (path / f"{RUN}.new").exists()  # killed between its last two steps
             if holds_more or (transcripts.exists() and transcripts.stat().st_size and not is_merge):
                 raise UsageError(f"{path} is not empty: a run needs a folder of its own, give --out another name")
             return path
@@ -48,15 +48,15 @@ _BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
 def refuse_links(path: Path) -> None:
     """Raise `UsageError` if a file of a run is a link (even a broken one), a hard link, a folder, a pipe or a device.
 
-    Writing it would write outside the run. Temporary files (`.new`) are checked as well. Raises `OSError` for a folder
-    that can't be read.
+    Writing to it would write outside the run. Temporary files (`.new`) are checked as well. Raises `OSError` if the
+    folder can't be read.
     """
     for file in sorted(path.iterdir()):
         if file.name.removesuffix(".new") not in FILES:
             continue
         found = file.lstat()
         kind, remedy = kind_of(found.st_mode), "remove it"
-        if not kind and found.st_nlink > 1:  # a copy made of hard links would change as well
+        if not kind and found.st_nlink > 1:  # writing would also change a copy of the run that was made with hard links
             kind, remedy = "a hard link", "remove it, or put a copy in its place"
         if kind:
             raise UsageError(f"{file} is {kind}, and a run is only written to files of its own: {remedy}")
@@ -73,30 +73,30 @@ def refuse_own(path: Path) -> None:
 
 
 def latest_run() -> Path | None:
-    """Give the run that `outputs/latest` names, if it names one."""
+    """Return the path of the run that `outputs/latest` points to, or None."""
     with contextlib.suppress(OSError, UsageError):
         return Run.read_record(LATEST).path
     return None
 
 
 def remove_run(path: Path) -> None:
-    """Remove the files of a run, and its folder if that holds nothing else."""
+    """Remove the files of a run, then its folder. Raises `OSError` if that holds other files."""
     for name in _BEFORE:
         (path / name).unlink(missing_ok=True)
     path.rmdir()
 
 
 def mark_latest(path: Path | None) -> None:
-    """Point `outputs/latest` at a run: a link where the file system has links, else a text file with the path.
+    """Point `outputs/latest` at a run, or remove it if `path` is None.
 
-    Without a run, remove it.
+    It is a link, or a text file with the path on a file system without links. Errors are ignored.
     """
     latest = OUTPUTS / LATEST
     if path is None:
         with contextlib.suppress(OSError):
             latest.unlink(missing_ok=True)
         return
-    # A run with --out may stand where outputs/ can't be made; it is a convenience, and never fails a run.
+    # With --out, outputs/ may not be writable. `latest` is a convenience, and must not fail the run.
     with contextlib.suppress(OSError):
         OUTPUTS.mkdir(exist_ok=True)
         target = relative_path(path, OUTPUTS)

@@ -1,7 +1,7 @@
-"""What happens in a run, as plain values. The engine emits them and knows nobody who listens.
+"""The events of a run as plain values. The engine emits them and knows no consumer.
 
-Each becomes one line of `trace.jsonl`: `event` (its name), `at` (added by whoever writes it), where it
-happened (`query, repeat, attempt, turn`), `seconds`, and its own fields; fields that hold `None` are left out.
+Each event becomes one line of `trace.jsonl`: `event` (its name), `at` (added by the writer), where it occurred
+(`query`, `repeat`, `attempt`, `turn`), `seconds`, and its own fields. Fields that are None are left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mcprun.runs.records import Transcript, Usage
 
 @dataclass(frozen=True, slots=True)
 class AttemptRef:
-    """Which try at which query something belongs to."""
+    """The query, repeat and attempt that an event belongs to."""
 
     query: str
     repeat: int = 1
@@ -27,7 +27,7 @@ class AttemptRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Base of all events; `name` is the value of `event` in the trace."""
+    """Base of all events. `name` is the value of `event` in the trace, and `seconds` is the duration."""
 
     name: ClassVar[str]
     unwritten: ClassVar[frozenset[str]] = frozenset({"where"})
@@ -36,7 +36,7 @@ class Event:
     seconds: float | None = None
 
     def line(self, at: str) -> JsonObject:
-        """Give the JSON object of the trace; `at` is the time, in UTC, ISO 8601."""
+        """Return the JSON object for the trace. `at` is the time in UTC, as ISO 8601."""
         line: JsonObject = {"event": self.name, "at": at}
         if where := self.where:
             line |= {"query": where.query, "repeat": where.repeat, "attempt": where.attempt}
@@ -49,7 +49,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStart(Event):
-    """A run begins, or goes on: so many of its `queries` are `done`. `model` is who answers, `chosen` why."""
+    """A run starts or resumes, with `done` of its `queries` completed. `chosen` is the reason for the `model`."""
 
     name: ClassVar[str] = "run_start"
     queries: int
@@ -60,7 +60,7 @@ class RunStart(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorStart(Event):
-    """With `--ray`, an actor is ready: its number, and the process and the node (its IP address) that it is on."""
+    """With `--ray`, an actor is ready. `actor` is its number, `node` the IP address of its node."""
 
     name: ClassVar[str] = "actor_start"
     actor: int
@@ -70,7 +70,7 @@ class ActorStart(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStart(Event):
-    """A server answered. `server` numbers the servers of a run; `log_offset` is where its stderr begins."""
+    """A server has started. `server` numbers the servers of a run. `log_offset` is where its stderr starts."""
 
     name: ClassVar[str] = "server_start"
     server: int
@@ -83,7 +83,7 @@ class ServerStart(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerExit(Event):
-    """A server is gone: because mcprun closed it, or (`died`) by itself."""
+    """A server has ended: mcprun shut it down, or it `died`."""
 
     name: ClassVar[str] = "server_exit"
     server: int
@@ -93,7 +93,7 @@ class ServerExit(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRenewed(Event):
-    """A server no longer knew its HTTP session (`status`), and a new one was opened in `seconds`."""
+    """A server rejected its HTTP session with `status`, and a new session was opened in `seconds`."""
 
     name: ClassVar[str] = "session_renewed"
     server: int
@@ -102,7 +102,7 @@ class SessionRenewed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise(Event):
-    """A line on a server's stdout that is no message, though stdout is the protocol's."""
+    """A server wrote a line to stdout that is not a protocol message."""
 
     name: ClassVar[str] = "noise"
     server: int
@@ -111,7 +111,7 @@ class Noise(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrayAnswer(Event):
-    """An answer whose id fits no request. `text` holds the answer, and how it was handled."""
+    """A server sent a response whose id matches no request. `text` holds the response and how it was handled."""
 
     name: ClassVar[str] = "stray_answer"
     server: int
@@ -120,7 +120,7 @@ class StrayAnswer(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCall(Event):
-    """One model request and its answer, or the `error` that came in its place; `batch` is the one that it came with."""
+    """One model request and its reply, or the `error`. `batch` is the id of the Message Batch it was part of."""
 
     name: ClassVar[str] = "model_call"
     model: str
@@ -134,7 +134,7 @@ class ModelCall(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeCall(Event):
-    """One request to the judge, about one rubric, and that it answered; or the `error` that came in its place."""
+    """One request to the judge about one rubric, and the stop reason and tokens of its reply, or the `error`."""
 
     name: ClassVar[str] = "judge_call"
     model: str
@@ -148,9 +148,9 @@ class JudgeCall(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAsked(Event):
-    """A `wave` of requests is about to be sent; told before, so that its batch can be found though its id is lost.
+    """A `wave` of requests is about to be sent. Emitted first, so that its batch can be found even if its id is lost.
 
-    `requests` holds one object a request: its `custom_id`, and of whom it is (`query`, `repeat`, `attempt`, `turn`).
+    `requests` holds one object per request: its `custom_id`, and its `query`, `repeat`, `attempt` and `turn`.
     """
 
     name: ClassVar[str] = "batch_asked"
@@ -160,7 +160,7 @@ class BatchAsked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSent(Event):
-    """A wave is being processed as a Message Batch of `size` requests; told before anybody waits for it."""
+    """A wave was submitted as a Message Batch of `size` requests. Emitted before waiting for its results."""
 
     name: ClassVar[str] = "batch_sent"
     wave: str
@@ -170,7 +170,7 @@ class BatchSent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchEnded(Event):
-    """The results of a Message Batch were taken, after `seconds`; `counts` are the kinds of results."""
+    """The results of a Message Batch were fetched, `seconds` after it was sent. `counts` counts them by type."""
 
     name: ClassVar[str] = "batch_ended"
     batch: str
@@ -179,9 +179,9 @@ class BatchEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry(Event):
-    """A try at a model request failed and is made again after `wait` seconds; `tried` counts from 1.
+    """A model request failed and is retried after `wait` seconds. `tried` counts the tries from 1.
 
-    So is a look at a batch, which belongs to no query.
+    Also emitted for requests about a Message Batch, without a query.
     """
 
     name: ClassVar[str] = "retry"
@@ -194,9 +194,9 @@ class Retry(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall(Event):
-    """One tool call. `call` numbers a query's calls from 0; `problem` is set where no proper result came.
+    """One tool call. `call` numbers a query's calls from 0. `problem` is set if mcprun synthesised the result.
 
-    `error` holds the words of the server's JSON-RPC error, if it answered with one. `progress` counts the server's
+    `error` holds the server's JSON-RPC error, if it responded with one. `progress` counts the server's
     progress notifications, if any. `cancelled` is set if the call was abandoned and the server was notified (MCP,
     "Cancellation").
     """
@@ -216,9 +216,9 @@ class ToolCall(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRetry(Event):
-    """A call is sent once more after `wait` seconds: the server asks for that, and its tool declares that it may be.
+    """A call is sent again after `wait` seconds: the server asks for it, and the tool declares that it is safe.
 
-    `problem` is what the first one met.
+    `problem` describes how the first one failed.
     """
 
     name: ClassVar[str] = "call_retry"
@@ -231,9 +231,9 @@ class CallRetry(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptGet(Event):
-    """A prompt of the server was requested (`prompts/get`); `problem` is set where it could not be had.
+    """A prompt was requested from the server (`prompts/get`). `problem` is set if that failed.
 
-    `error` holds the words of the server's JSON-RPC error, if it answered with one.
+    `error` holds the server's JSON-RPC error, if it responded with one.
     """
 
     name: ClassVar[str] = "prompt_get"
@@ -247,9 +247,9 @@ class PromptGet(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceRead(Event):
-    """A resource of the server was read (`resources/read`); `problem` is set where it could not be.
+    """A resource of the server was read (`resources/read`). `problem` is set if that failed.
 
-    `error` holds the words of the server's JSON-RPC error, if it answered with one.
+    `error` holds the server's JSON-RPC error, if it responded with one.
     """
 
     name: ClassVar[str] = "resource_read"
@@ -262,11 +262,11 @@ class ResourceRead(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRequest(Event):
-    """A server asked for something (`kind`: elicitation, sampling or roots), and was answered.
+    """A server sent a request (`kind`: elicitation, sampling or roots), and mcprun answered it.
 
-    Where no query is named, it can't be told whose it was. `message` is what it asked, `answer` the action of an
-    elicitation or the model's text; `reason` says why it got no more. Of a model that was asked there are its name, its
-    stop reason and its tokens.
+    The event has no query if the request could not be attributed to one. `message` is the text of the request, and
+    `answer` the action of an elicitation or the model's text. `reason` explains a missing or limited answer. `model`,
+    `stop_reason` and `usage` are set if a model was called.
     """
 
     name: ClassVar[str] = "asked"
@@ -285,7 +285,7 @@ class ServerRequest(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLogged(Event):
-    """A log message that a server sent (MCP, "Logging"); as of no query where it can't be told whose it was."""
+    """A server sent a log message (MCP, "Logging"). It has no query if it could not be attributed to one."""
 
     name: ClassVar[str] = "log"
     server: int
@@ -297,7 +297,7 @@ class ServerLogged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolProgress(Event):
-    """How far a server says that a call has come (MCP, "Progress"); the first of a call are told, all are counted."""
+    """A server reported the progress of a call (MCP, "Progress"). Only the first reports of a call are emitted."""
 
     name: ClassVar[str] = "progress"
     server: int
@@ -309,7 +309,7 @@ class ToolProgress(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsChanged(Event):
-    """A server says that its tools have changed; or, with `changes`, they were listed again for the next query."""
+    """A server announced that its tools changed, or, with `changes`, they were listed again for the next query."""
 
     name: ClassVar[str] = "tools_changed"
     server: int
@@ -318,7 +318,7 @@ class ToolsChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarningEvent(Event):
-    """Something that the user should know of, and that ends nothing; `traceback` is for the trace alone."""
+    """A warning for the user, which ends neither query nor run. `traceback` is shown only in the trace."""
 
     name: ClassVar[str] = "warning"
     message: str
@@ -327,7 +327,7 @@ class WarningEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRestart(Event):
-    """A server is gone and started again, after `wait` seconds; so many restarts are `left` then."""
+    """A server has ended and is restarted after `wait` seconds. After that, `left` restarts remain."""
 
     name: ClassVar[str] = "server_restart"
     wait: float
@@ -336,7 +336,7 @@ class ServerRestart(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SdkLog(Event):
-    """A warning that one of the SDKs logged, such as a line of a server's stdout that is no message."""
+    """A warning that one of the SDKs logged, such as about a line on stdout that is not a protocol message."""
 
     name: ClassVar[str] = "sdk_log"
     logger: str
@@ -346,7 +346,7 @@ class SdkLog(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnd(Event):
-    """One try at a query is over. Of its `seconds`, `waited` were waiting: for a rate limit, for a server."""
+    """An attempt at a query has ended. `waited` seconds of its `seconds` were spent on a rate limit or a server."""
 
     name: ClassVar[str] = "attempt_end"
     waited: float = 0.0
@@ -356,7 +356,7 @@ class AttemptEnd(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeEnd(Event):
-    """In a chat, a message of the user is answered and the conversation may go on. `transcript` is how it stands."""
+    """In a chat, a message from the user was answered. `transcript` is the conversation so far."""
 
     name: ClassVar[str] = "exchange_end"
     unwritten: ClassVar[frozenset[str]] = frozenset({"where", "transcript"})
@@ -365,24 +365,24 @@ class ExchangeEnd(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryEnd(Event):
-    """A query is done: its transcript is final. The trace holds only the verdict."""
+    """A query has ended, and its transcript is final. Only the verdict is written to the trace."""
 
     name: ClassVar[str] = "query_end"
     unwritten: ClassVar[frozenset[str]] = frozenset({"where", "transcript"})
     transcript: Transcript
 
     def line(self, at: str) -> JsonObject:
-        """Give the JSON object of the trace."""
+        """Return the JSON object for the trace, with the verdict."""
         return Event.line(self, at) | {"verdict": self.transcript.verdict}
 
 
 Emit = Callable[[Event], None]
-"""How the engine tells what happens. Called in the event loop's thread, in order of happening."""
+"""Receives the events of a run. Called in the thread of the event loop, in order of occurrence."""
 
 
 @cache
 def _written(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]]]:
-    """Name the fields that are written, and give what reads them all, in one go."""
+    """Return the names of the fields that are written, and a function that reads all of them at once."""
     names = tuple(field.name for field in fields(kind) if field.name not in kind.unwritten)
     return names, attrgetter(*names)
 

@@ -1,4 +1,4 @@
-"""Check that a run that has ended holds as many transcripts as its `run.json` counts."""
+"""Check that the transcripts of a run that has ended match the counts in its `run.json`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _ENDED = {
 
 
 def damage(lines: Iterable[tuple[TranscriptSummary, bytes]], counts: Counts | None, ids: Container[str] | None) -> str:
-    """Return how the transcripts of a run differ from its `counts`; empty if they match.
+    """Describe how the transcripts of a run differ from its `counts`. Return an empty string if they match.
 
-    `ids` are those of the run's queries, if they are known. Memory holds about 45 bytes for each line.
+    `ids` are the ids of the run's queries, if known. Memory use is about 45 bytes for each line.
     """
     if counts is None:
         return "run.json says that the run has ended, and holds no counts"
@@ -43,7 +43,7 @@ def damage(lines: Iterable[tuple[TranscriptSummary, bytes]], counts: Counts | No
 
 
 def is_torn(path: Path) -> bool:
-    """Return whether a file ends in an incomplete line."""
+    """Return whether a file ends in a line without a newline. Raises `OSError` if it can't be read."""
     with path.open("rb") as stream:
         if not stream.seek(0, os.SEEK_END):
             return False

@@ -16,10 +16,10 @@ from mcprun.runs.spelt_patterns import shown_pattern
 
 
 class RedactPatterns:
-    """The patterns of `--redact`. A text that one of them can't be matched against in time is redacted whole.
+    """The patterns of `--redact`. A text is redacted as a whole if matching a pattern against it times out.
 
-    `warnings` names each such pattern once, without what the others redact. A pattern may match its own warning, so the
-    caller emits the warnings as they are, and clears the list.
+    `warnings` names each such pattern once, redacted by the others. A pattern might match its own warning, so the
+    caller emits the warnings unchanged, and clears the list.
     """
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
@@ -32,14 +32,14 @@ class RedactPatterns:
         return bool(self._patterns)
 
     def replaced(self, text: str) -> str:
-        """Replace all matches in a text; return the same object if there are none."""
+        """Replace all matches in a text. Return the same object if there are none."""
         if not self._patterns or text in self._clean:
             return text
         try:
             if not bounded.any_match(self._patterns, [text]):
                 return text
         except EvaluationError:
-            pass  # the loop below finds the pattern
+            pass  # the loop below finds the pattern that times out
         for pattern in self._patterns:
             try:
                 text = bounded.replace(pattern, REDACTED, text)
@@ -49,7 +49,7 @@ class RedactPatterns:
         return text
 
     def spans(self, text: str) -> list[list[tuple[int, int]]]:
-        """Return the spans of each pattern's matches; none if it runs out of time: `replaced` then redacts the text."""
+        """Return a list of matches' spans per pattern. If a pattern times out, `replaced` redacts the whole text."""
         found: list[list[tuple[int, int]]] = []
         for pattern in self._patterns:
             try:
@@ -65,7 +65,7 @@ class RedactPatterns:
             if texts and not bounded.any_match(self._patterns, list(texts)):
                 self._clean = frozenset(texts)
         except EvaluationError:
-            pass  # `replaced` finds the pattern that takes too long
+            pass  # `replaced` finds the pattern that times out
 
     def _note(self, pattern: str) -> None:
         if pattern not in self._late:
@@ -75,7 +75,7 @@ class RedactPatterns:
             )
 
     def _shown(self, pattern: str) -> str:
-        """Return a pattern without what the others redact; its place in the list if it may be a secret itself."""
+        """Return a pattern, redacted by the other patterns. If that changes it, append its position in the list."""
         shown = shown_pattern(pattern)
         for other in self._patterns:
             if other not in self._late:
@@ -86,7 +86,7 @@ class RedactPatterns:
 
 
 def scrubbed(pattern: str, replacement: str, text: str) -> str:
-    """Replace matches of a `--scrub` pattern; return the text unchanged if that takes too long."""
+    """Replace matches of a `--scrub` pattern. Return the text unchanged if that times out."""
     try:
         return bounded.replace(pattern, replacement, text)
     except EvaluationError:
@@ -94,16 +94,16 @@ def scrubbed(pattern: str, replacement: str, text: str) -> str:
 
 
 def late_scrubs(patterns: Sequence[str]) -> list[str]:
-    """Return a warning for each pattern of `--scrub` that has run out of time in this process."""
+    """Return a warning for each pattern of `--scrub` that has timed out in this process."""
     late = bounded.timed_out()
     how = f"took longer than {bounded.MATCH_SECONDS:g} s to match; those values were left as they are"
     return [f"--scrub {pattern!r} {how}" for pattern in patterns if late[pattern]]
 
 
 def checked_pattern(flag: str, pattern: str) -> str:
-    """Return the regular expression of an option. Raises `UsageError` if it is invalid or matches the empty text.
+    """Return the pattern of an option. Raises `UsageError` if it is invalid or matches the empty text.
 
-    The message does not repeat the pattern, which may itself be secret.
+    The message does not repeat the pattern, which may itself be a secret.
     """
     try:
         compile_pattern(pattern)
@@ -120,7 +120,7 @@ def checked_pattern(flag: str, pattern: str) -> str:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Yield all strings of a JSON value, a record or an event."""
+    """Yield all strings of a JSON value, record or event."""
     todo = [value]
     while todo:
         part = todo.pop()

@@ -1,8 +1,8 @@
-"""The file formats of a run, as values: what `run.json` and each line of `transcripts.jsonl` hold.
+"""The file formats of a run as Pydantic models: `run.json` and the lines of `transcripts.jsonl`.
 
-Every key but `asked` and `given` is always there, `null` where nothing is known, so that `jq` needs no guards.
-A transcript holds no times and nothing random of ours: the same prompts against the same server from the
-same script or recording give the same bytes.
+Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `asked`, `given`, `again` and
+`cache_creation` are left out when empty. A transcript holds no times and no random values of mcprun's: the same
+prompts, server, and script or recording produce the same bytes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, ExitCode
 
-"""A JSON object as `json.loads` gives it."""
-
 Shape = Literal["messages", "content", "arguments"]
-"""The format that defines a JSON value's keys: the Messages API, MCP content and tools, or mcprun's arguments."""
+"""The format that defines the keys of a JSON value.
+
+`messages` is the Messages API, `content` MCP content and tools, and `arguments` mcprun's command-line arguments.
+"""
 
 SCHEMA = 1
-"""Version of both formats; it rises when a reader of the old one would misread the new one."""
+"""Version of both formats. Increased when a reader of the old version would misread the new one."""
 
 Schema = Annotated[int, Field(strict=True, ge=1, le=SCHEMA)]
-"""A version of the formats that this mcprun reads."""
+"""A version of the formats that this mcprun can read."""
 
 
 class Verdict(StrEnum):
-    """How a query ended; `skipped` is one that the run ended before: not started, or not done."""
+    """The result of a query. `skipped` means that the run ended before the query was started or completed."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -38,16 +39,16 @@ class Verdict(StrEnum):
 
 
 class Record(BaseModel):
-    """Base of everything that is written to a run directory."""
+    """Base of all records that are written to a run directory."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
     fixed: ClassVar[frozenset[str]] = frozenset()
-    """Fields that hold words of a format, or names that runs are compared by: nothing in them is a secret."""
+    """Fields that are never redacted: enumerated values, and names by which runs are compared."""
     shaped: ClassVar[Mapping[str, Shape]] = {}
-    """Fields of JSON whose keys a format defines."""
+    """JSON fields whose keys are defined by a format, by field name."""
 
     def line(self) -> JsonObject:
-        """Give the record as the JSON object that is written."""
+        """Return the record as the JSON object to write."""
         return self.model_dump(mode="python", by_alias=True)
 
 
@@ -65,9 +66,9 @@ class CacheCreation(Record):
 
 
 class Usage(Record):
-    """Tokens, as the Messages API counts them (https://docs.claude.com/en/api/messages, `usage`).
+    """Token counts of the Messages API (https://docs.claude.com/en/api/messages, `usage`).
 
-    `cache_creation` splits `cache_creation_input_tokens` by time to live. Absent if the API did not send it.
+    `cache_creation` splits `cache_creation_input_tokens` by time to live. It is absent if the API did not send it.
     """
 
     input_tokens: int = Field(default=0, ge=0)
@@ -78,18 +79,18 @@ class Usage(Record):
 
     @property
     def written_for_1h(self) -> int:
-        """Tokens written to the prompt cache for one hour, which cost more than those for five minutes."""
+        """Tokens written to the prompt cache for one hour, which cost more than those written for five minutes."""
         written = self.cache_creation.ephemeral_1h_input_tokens if self.cache_creation else 0
         return min(written, self.cache_creation_input_tokens)
 
     @property
     def total(self) -> int:
-        """All tokens, read and written."""
+        """All input and output tokens."""
         return self.read + self.output_tokens
 
     @property
     def read(self) -> int:
-        """All tokens of the input, also those that stand in the cache."""
+        """All input tokens, including those written to and read from the prompt cache."""
         return self.input_tokens + self.cache_creation_input_tokens + self.cache_read_input_tokens
 
     def __add__(self, other: Usage) -> Usage:
@@ -103,12 +104,12 @@ class Usage(Record):
 
     @property
     def _split(self) -> CacheCreation:
-        """The tokens by time to live. If the API does not split them, all count for five minutes, its default."""
+        """Cache writes by time to live. If the API does not split them, all count as five minutes, its default."""
         return self.cache_creation or CacheCreation(ephemeral_5m_input_tokens=self.cache_creation_input_tokens)
 
 
 class Turn(Record):
-    """One reply of the model. What it said stands in `messages`; this is what a replay needs besides."""
+    """The stop reason and tokens of one model reply. With its content in `messages`, a replay can reproduce it."""
 
     fixed = frozenset({"stop_reason"})
     stop_reason: str
@@ -116,10 +117,10 @@ class Turn(Record):
 
 
 class Call(Record):
-    """One tool call: what was asked of the server (its own names, not the API's), and what came back.
+    """One tool call and its result. `tool` and `input` use the server's names, not those mapped for the API.
 
-    `content` and `structured` are the MCP result's `content` and `structuredContent`, untouched. `diverged` tells, in a
-    replay, that something else came back than was recorded.
+    `content` and `structured` are `content` and `structuredContent` of the MCP result, unchanged. `diverged` is set in
+    a replay if the result differs from the recording.
     """
 
     shaped: ClassVar[Mapping[str, Shape]] = {"content": "content"}
@@ -133,10 +134,10 @@ class Call(Record):
 
 
 class Asked(Record):
-    """What a server asked during a query (`kind`: elicitation or sampling), and what it was answered.
+    """A request from the server during a query (`kind`: elicitation or sampling), and the answer to it.
 
-    `request` holds the `params` of the wire, `answer` the result; `reason` says why there is none, or why it is no
-    more than that. `call` is the call that it was asked for, where that is known, `usage` the model's tokens.
+    `request` holds the `params` of the request, and `answer` the result. `reason` explains a missing or limited answer.
+    `call` is the index of the tool call that the request belongs to, if known. `usage` counts the model's tokens.
     """
 
     fixed = frozenset({"kind"})
@@ -150,9 +151,9 @@ class Asked(Record):
 
 
 class Check(Record):
-    """One expectation and whether it held; `message` says what was expected and what was got where not.
+    """One expectation and whether it held. If not, `message` states what was expected and what the result was.
 
-    Of a `judge`, there is the `rubric` as well, and the message gives the reason in either case.
+    A `judge` check also has the `rubric`, and its message gives the judge's reason in either case.
     """
 
     fixed = frozenset({"check"})
@@ -170,16 +171,16 @@ class ErrorInfo(Record):
 
 
 class Said(Record):
-    """Messages alone, so that they can be cleaned as those of a transcript are."""
+    """Messages without a transcript, to redact them as those of a transcript are redacted."""
 
     shaped: ClassVar[Mapping[str, Shape]] = {"messages": "messages"}
     messages: list[JsonObject]
 
 
 class Given(Record):
-    """What a query took from the server to begin with: the first so many `messages` of its transcript hold it.
+    """How many `messages` at the start of a transcript come from the server's own prompt or resources.
 
-    `diverged` tells, in a replay, that something else came than was recorded.
+    `diverged` is set in a replay if they differ from the recording.
     """
 
     messages: int = Field(ge=0)
@@ -187,13 +188,12 @@ class Given(Record):
 
 
 class Transcript(Record):
-    """What was said in a query's last attempt: one line of `transcripts.jsonl`.
+    """The conversation of a query's last attempt: one line of `transcripts.jsonl`.
 
-    `messages` is the conversation as it went over the wire (Messages API shape), so that it can be replayed. Where the
-    first of them came of the server's own prompt or resources, `given` counts those; it is absent in all others.
-    `stop` is the last stop reason of the model, or ours: `max_turns`, `max_calls`, `diverged`, `timeout`,
-    `error`, `cancelled`. `asked` is what the server asked meanwhile; a transcript in which it asked nothing has no such
-    key.
+    `messages` is the conversation as sent to and received from the Messages API, so that it can be replayed. If it
+    starts with messages from the server's own prompt or resources, `given` counts them; otherwise the key is absent.
+    `stop` is the model's last stop reason, or one of mcprun's own: `max_turns`, `max_calls`, `diverged`, `timeout`,
+    `error`, `cancelled`. `asked` lists the server's requests; the key is absent if there were none.
     """
 
     fixed = frozenset({"id", "stop", "model"})
@@ -218,7 +218,7 @@ class Transcript(Record):
     error: ErrorInfo | None = None
 
     def line(self) -> JsonObject:
-        """Give the record as the JSON object that is written."""
+        """Return the transcript as the JSON object to write, without empty `asked` and `given`."""
         line = Record.line(self)
         if not self.asked:
             del line["asked"]
@@ -228,24 +228,24 @@ class Transcript(Record):
 
     @property
     def begins(self) -> int:
-        """The place in `messages` from which on an assistant's message is a turn of the model."""
+        """The index in `messages` from which assistant messages are turns of the model."""
         return self.given.messages if self.given else 0
 
     @property
     def diverged(self) -> int:
-        """How many of the calls, and of what was given, brought something else than was recorded."""
+        """The number of calls whose result differs from the recording, plus one if `given` does."""
         return sum(call.diverged for call in self.calls) + bool(self.given and self.given.diverged)
 
     @property
     def cause(self) -> str:
-        """One line that names why the query did not pass; empty when it did."""
+        """The reason why the query did not pass, in one line. Empty if it passed."""
         if self.error:
             return f"{self.error.kind}: {self.error.message}"
         return "; ".join(check.message or check.check for check in self.checks if not check.passed)
 
 
 class Counts(Record):
-    """Totals over transcripts. `usage` is `None` when no reply told its tokens (script)."""
+    """Totals over transcripts. `usage` is None if no reply reported its tokens, as with scripts."""
 
     passed: int = 0
     failed: int = 0
@@ -259,20 +259,21 @@ class Counts(Record):
 
     @property
     def queries(self) -> int:
-        """How many transcripts were counted."""
+        """The number of transcripts counted."""
         return self.done + self.skipped
 
     @property
     def done(self) -> int:
-        """How many queries were tried to their end."""
+        """The number of transcripts with a verdict other than `skipped`."""
         return self.passed + self.failed + self.error
 
 
 class RepeatsRecord(Record):
-    """How a query did that was run several times. `pass_rate` is of all `runs`, those with errors included.
+    """The results of a query that was run several times. `pass_rate` is over all `runs`, including errors.
 
-    `low` and `high` bound the true rate (95 %). `pass_at` and `pass_hat` hold, for 1, 2, … tries, how likely one of
-    them and all of them pass. `required` is the rate that was asked for, if any; `flaky` is what passes and fails.
+    `low` and `high` are the 95 % confidence interval of the true rate. `pass_at` and `pass_hat` hold, for 1, 2, …
+    tries, the probability that at least one of them passes and that all of them pass. `required` is the pass rate that
+    the query demands, if any. `flaky` is set if the query both passed and failed.
     """
 
     fixed = frozenset({"id"})
@@ -292,14 +293,14 @@ class RepeatsRecord(Record):
 
     @property
     def is_met(self) -> bool:
-        """Whether enough repeats passed for the `required` rate. `pass_rate` is rounded, so the counts decide."""
+        """Whether enough repeats passed for `required`. Computed from the counts, since `pass_rate` is rounded."""
         return self.required is not None and self.passed / self.runs >= self.required
 
 
 class Malformed(Record):
-    """A malformed tool, prompt or resource in a server's list. `item` is its name, or its place on its page.
+    """A malformed tool, prompt or resource in a server's list. `item` is its name, or its position on its page.
 
-    With the rule `malformed` the item is left out; with `ignored` only the field that the message names.
+    With the rule `malformed` the whole item is left out, with `ignored` only the field that the message names.
     """
 
     fixed = frozenset({"rule"})
@@ -309,9 +310,9 @@ class Malformed(Record):
 
 
 class ServerRecord(Record):
-    """The server that answered: how it describes itself, its tools, and the tools that can't be sent.
+    """The server of a run: how it describes itself, its tools, and warnings about tools that can't be sent.
 
-    `malformed` lists malformed entries of its list of tools, which are not in `tools`.
+    `malformed` lists malformed entries of its tool list. Entries that are left out are not in `tools`.
     """
 
     fixed = frozenset({"protocol"})
@@ -325,11 +326,11 @@ class ServerRecord(Record):
 
 
 class PromptsRecord(Record):
-    """Which prompts were asked: the file as the user named it, and the SHA-256 of its bytes.
+    """The prompts of a run: the file as the user named it, and the SHA-256 of its bytes.
 
-    `queries` were selected, which makes so many `runs`, repeats counted; of a `shard`, such as `1/4`, its own. Where
-    that is all that the file holds, and no query asks for repeats, `scripted` and `judged` count those with a script
-    and with a rubric: a run that goes on need not check the file again.
+    `queries` is the number of selected queries, and `runs` counts their repeats as well; with a `shard`, such as `1/4`,
+    both count those of the shard. `scripted` and `judged` count queries with a script and with a rubric. They are set
+    only if the whole file is selected and no query has repeats, and spare a resumed run from checking the file again.
     """
 
     fixed = frozenset({"sha256", "shard"})
@@ -343,7 +344,7 @@ class PromptsRecord(Record):
 
 
 class ModelRecord(Record):
-    """Which model answered, or graded: the kind of source (`claude`, or its provider), its name, how it was chosen."""
+    """The model of a run, or its judge: the kind of source (`claude`, or a provider), its name, how it was chosen."""
 
     fixed = frozenset({"kind", "name", "chosen"})
     kind: Literal["claude", "bedrock", "vertex", "foundry", "script", "replay"]
@@ -352,17 +353,17 @@ class ModelRecord(Record):
 
     @property
     def is_asked(self) -> bool:
-        """Whether a model is asked, over the network; scripts and recordings are not."""
+        """Whether requests go to a model over the network, as opposed to a script or a recording."""
         return self.kind not in ("script", "replay")
 
 
 class RunRecord(Record):
-    """`run.json`: what was asked, what answered, and, once `state` is no longer `started`, how it ended.
+    """`run.json`: the inputs of a run, its model and server, and its outcome once `state` is no longer `started`.
 
-    `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent in running: of a run that was
-    resumed, without the pauses, and without what came before a kill. `folder` is where it was begun: paths in
-    `arguments` are seen from there. A `slim` baseline has no messages, and can't be played back. `again` names queries
-    (id and repeat) whose errors belong to the end of the run: `--resume` runs them again.
+    `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent running. For a resumed run it
+    excludes the pauses, and the time before a kill. `folder` is the working directory at the start, to which paths in
+    `arguments` are relative. A `slim` baseline has no messages and can't be replayed. `again` lists the queries (id and
+    repeat) whose errors were caused by the end of the run. `--resume` runs them again.
     """
 
     fixed = frozenset({"state", "started", "finished", "limits", "versions"})
@@ -388,13 +389,13 @@ class RunRecord(Record):
 
     @property
     def failures(self) -> int:
-        """How many runs of queries failed, but for those of queries that reach the pass rate that was asked for."""
+        """The number of failed repeats, except those of queries that reach their required pass rate."""
         failed = self.counts.failed if self.counts else 0
         return failed - sum(one.failed for one in self.repeats if one.is_met)
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the run means to CI: an interrupt outweighs a failure, and that an error or what was not tried."""
+        """The exit code of the run. An interrupt outweighs a failure, which outweighs errors and skipped queries."""
         counts = self.counts or Counts()
         if self.state == "started" or (self.error and self.error.kind is ErrorKind.CANCELLED):
             return ExitCode.INTERRUPTED

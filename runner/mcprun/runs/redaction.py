@@ -1,7 +1,6 @@
-"""Redact secrets in text and in JSON values, before anything is written and before anything is cut short.
+"""Redact secrets in text and in JSON values, before they are written, shown or truncated.
 
-What the model and the server send each other goes over the wire unchanged. Files, reports and the terminal get the
-redacted copy.
+The model and the server exchange unredacted messages. Files, reports and the terminal get redacted copies.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from mcprun.runs.records import Record
 from mcprun.runs.secret_forms import Form, encoded, forms
 
 LEAST = 6
-"""Characters that a value must have to be taken for a secret: `true` and `8080` would be found everywhere."""
+"""Minimum characters of a secret. Shorter values, such as `true` and `8080`, would match everywhere."""
 
-_LONGEST_FIT = 4096
-"""Characters: what fits a pattern is taken to be no longer, where text is cut between two writes."""
+_MAX_MATCH = 4096
+"""Maximum characters that a match of a pattern is assumed to have where text is split between two writes."""
 
 _FRAME = frozenset({"type", "role", "id", "tool_use_id"})
-"""Keys of messages and blocks of the Messages API whose values identify, pair or classify them."""
+"""Keys of the Messages API whose values identify, pair or classify messages and blocks."""
 
 _KEYS = frozenset({
     "type", "text", "data", "mimeType", "uri", "blob", "resource", "name", "title", "description", "size", "icons",
@@ -42,31 +41,31 @@ _WORDS = {
     }),
     "role": frozenset({"user", "assistant"}),
 }  # fmt: skip
-"""Values that the protocols define for these keys; any other value is the server's text."""
+"""Values that the protocols define for these keys. Any other value is text from the server."""
 
 _NESTED = frozenset({"content", "source", "resource"})
 """Keys of content whose values are content as well."""
 
 _UNTOUCHED = frozenset({bool, type(None)})
 _NUMBERS = frozenset({int, float, *_UNTOUCHED})
-"""Types that hold no text, and with numbers, which are never secrets in fields of mcprun."""
+"""Types without text, and the same with numbers, which are never secrets in mcprun's own fields."""
 
 T = TypeVar("T")
 
 
 class Redactor:
-    """Replaces secrets, and what fits a pattern, in text and in all text of a value.
+    """Replaces secrets and matches of patterns in text, and in all text of a value.
 
-    `secrets` are the values themselves; their escaped, base64 and hex forms are found as well (`runs/secret_forms.py`).
-    `patterns` are regular expressions. Ids of queries stay, since runs are compared and resumed by them.
-    Raises `UsageError` for a pattern that is none, or that fits the empty text.
+    `secrets` are plain values. Their escaped, base64 and hex forms are redacted as well (`runs/secret_forms.py`).
+    `patterns` are regular expressions. Query ids are not redacted, since runs are compared and resumed by them. Raises
+    `UsageError` for a pattern that is invalid or matches the empty text.
     """
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
-        self._given = RedactPatterns(patterns)
-        self.longest_fit = _LONGEST_FIT if self._given else 0
-        """Characters that what fits a pattern may have, as far as anybody can know."""
-        self.has_patterns = bool(self._given)
+        self._patterns = RedactPatterns(patterns)
+        self.longest_fit = _MAX_MATCH if self._patterns else 0
+        """Maximum characters that a match of a pattern is assumed to have. 0 without patterns."""
+        self.has_patterns = bool(self._patterns)
         self._texts: set[str] = set()
         self._forms: list[Form] = []
         self._cores: tuple[str, ...] = ()
@@ -75,7 +74,7 @@ class Redactor:
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Add secrets, such as OAuth tokens, which are obtained during a run."""
+        """Add secrets that become known during a run, such as OAuth tokens."""
         for secret in secrets:
             for text, is_part in _texts(secret):
                 if len(text) >= LEAST and text not in self._texts:
@@ -88,7 +87,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Redact secrets and matches of the patterns in a text; return the same object if there are none."""
-        return self._given.replaced(self._without_secrets(text))
+        return self._patterns.replaced(self._without_secrets(text))
 
     def _without_secrets(self, text: str) -> str:
         if self._forms and len(text) >= self._least and any(map(text.__contains__, self._cores)):
@@ -101,12 +100,12 @@ class Redactor:
         return text
 
     def take_warnings(self) -> list[str]:
-        """Return the warnings about patterns that ran out of time, each once. They are redacted already."""
-        warnings, self._given.warnings = self._given.warnings, []
+        """Return the new warnings about patterns that timed out, already redacted."""
+        warnings, self._patterns.warnings = self._patterns.warnings, []
         return [self._without_secrets(warning) for warning in warnings]
 
     def _secrets(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield the spans of secrets from left to right; of those that begin at one place, the longest."""
+        """Yield the spans of secrets from left to right. Of those that start at the same offset, yield the longest."""
         found = [form.pattern for form in self._forms if any(map(text.__contains__, form.cores))]
         end, nexts = 0, dict.fromkeys(found, (-1, -1))
         while nexts:
@@ -121,16 +120,17 @@ class Redactor:
                 yield start, end
 
     def safe_end(self, text: str, most: int | None = None) -> int:
-        """Say how much of a text may be cleaned by itself, whatever follows: its end may be the beginning of a secret.
+        """Return how many characters of a text can be redacted on their own, whatever text follows.
 
-        That are at most so many characters, where `most` is given, and a little more where one fit is longer. No secret
-        is parted, and nothing that fits a pattern; what may become a fit only with what follows is not looked at.
+        The rest may be the start of a secret. With `most`, return at most that many, or a little more if the text
+        starts with a longer match. Neither secrets nor matches of patterns are split. Matches that would only be
+        complete with the following text are not considered.
         """
         end = len(text) if most is None else most
         if not self._has_lines and text.endswith("\n", 0, end):
             return end
         secrets = list(self._secrets(text))
-        found = [secrets, *self._given.spans(text)]
+        found = [secrets, *self._patterns.spans(text)]
         begun = self._begun(text, secrets)
         end = min(end, begun)
         for start, stop in _joined(span for spans in found for span in spans):
@@ -139,20 +139,23 @@ class Redactor:
         return end
 
     def _begun(self, text: str, found: list[tuple[int, int]]) -> int:
-        """Return where a secret begins that the end of the text may cut off. `found` are the spans of whole ones."""
+        """Return the offset of a secret that the end of the text may cut off, or the length of the text.
+
+        `found` holds the spans of complete secrets.
+        """
         places = (at for form in self._forms for at in form.begun(text))
         return min((at for at in places if not any(start < at < stop for start, stop in found)), default=len(text))
 
     def value(self, value: T) -> T:
-        """Redact all strings and numbers of a JSON value, a record or an event; return the same object if none is."""
-        if not self._forms and not self._given:
+        """Redact strings and numbers in a JSON value, record or event. Return the same object if nothing changes."""
+        if not self._forms and not self._patterns:
             return value
-        self._given.look_ahead(value)
+        self._patterns.look_ahead(value)
         return cast("T", self._value(value))
 
     def _value(self, value: Any) -> Any:
         kind = type(value)
-        if kind is str:  # most of what there is, and so first
+        if kind is str:  # the most common type, so it comes first
             return self.text(value)
         if kind in _UNTOUCHED:
             return value
@@ -176,7 +179,7 @@ class Redactor:
         return value
 
     def _number(self, value: float) -> Any:
-        """Redact a number whose digits are a secret."""
+        """Redact a number whose digits contain a secret."""
         if -(10 ** (LEAST - 1)) < value < 10 ** (LEAST - 1) and type(value) is int:
             return value
         digits = repr(value)
@@ -205,7 +208,7 @@ class Redactor:
         return record.model_copy(update=changed) if changed else record
 
     def _shaped(self, value: Any, shape: str) -> Any:
-        """Redact a value whose keys a format defines: see `Record.shaped`."""
+        """Redact a value whose keys are defined by a format (`Record.shaped`)."""
         match shape:
             case "messages":
                 return self._frame(value)
@@ -217,7 +220,7 @@ class Redactor:
         return value if type(value) in _NUMBERS else self._value(value)
 
     def _frame(self, value: Any) -> Any:
-        """Redact messages or blocks of the Messages API. The ids that pair blocks stay, but not in their content."""
+        """Redact messages or blocks of the Messages API, except the ids that pair blocks outside of their content."""
         if isinstance(value, list):
             return _sequence(value, [self._frame(item) for item in value])
         if not isinstance(value, dict):
@@ -232,7 +235,7 @@ class Redactor:
         return value if all(map(is_, changed.values(), value.values())) else changed
 
     def _content(self, value: Any) -> Any:
-        """Redact content, tools or prompts of a server. Only keys and types of the protocols stay."""
+        """Redact content, tools or prompts from a server, except keys and types that the protocols define."""
         if isinstance(value, list):
             return _sequence(value, [self._content(item) for item in value])
         if not isinstance(value, dict):
@@ -250,12 +253,12 @@ class Redactor:
         return value if is_same else changed
 
     def _dataclass(self, value: Any) -> Any:
-        """Look into the fields of an event; where it belongs to (`Where`) is told by ids."""
+        """Redact the fields of an event, except `where`, which identifies it by ids."""
         changed = {}
         for name in _names(type(value)):  # type: ignore[arg-type]  # mypy looks at the hash of an instance
             old = getattr(value, name)
             if type(old) in _NUMBERS:
-                continue  # mcprun's own, such as a time or a count
+                continue  # mcprun's own values, such as times and counts
             new = self._value(old)
             if new is not old:
                 changed[name] = new
@@ -268,7 +271,7 @@ def _names(kind: type[Any]) -> tuple[str, ...]:
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Make one span of those that overlap, in order."""
+    """Yield the spans in order, merging those that overlap."""
     start = stop = 0
     for first, last in sorted(spans):
         if first < stop:
@@ -280,12 +283,12 @@ def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _sequence(value: Any, items: list[Any]) -> Any:
-    """Give the very same list or tuple when its items are."""
+    """Return `value` itself if its items are identical to `items`, else a list or tuple of `items`."""
     return value if all(map(is_, items, value)) else type(value)(items)
 
 
 def _texts(secret: str) -> Iterator[tuple[str, bool]]:
-    """Yield a secret whole and line by line, each with whether it is only a part."""
+    """Yield a secret as a whole and line by line, each with whether it is only a part of the secret."""
     whole = {secret, secret.strip()}
     lines = {*map(str.strip, secret.splitlines())} - whole
     for texts, is_part in ((whole, False), (lines, True)):

@@ -1,4 +1,4 @@
-"""What several runs of one query tell: how often it passes, how sure that is, and whether it is flaky. Pure."""
+"""Summarise the repeats of a query: its pass rate, the confidence interval, and whether it is flaky. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from mcprun.runs.records import RepeatsRecord, Verdict
 _Z = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
 
-_MOST_K = 10
-"""pass@k and pass^k are given up to this k."""
+_MAX_K = 10
+"""Maximum k for which pass@k and pass^k are computed."""
 
 
 def summarize_repeats(name: str, verdicts: Mapping[Verdict, int], required: float | None) -> RepeatsRecord:
-    """Sum up a query's repeats. An error is no pass: it stays in the denominator, and is counted apart."""
+    """Summarise the repeats of a query. Errors count as runs that did not pass, and are also counted separately."""
     passed, runs = verdicts[Verdict.PASSED], sum(verdicts.values())
     low, high = wilson(passed, runs)
-    ks = range(1, min(runs, _MOST_K) + 1)
+    ks = range(1, min(runs, _MAX_K) + 1)
     return RepeatsRecord(
         id=name,
         runs=runs,
@@ -37,19 +37,19 @@ def summarize_repeats(name: str, verdicts: Mapping[Verdict, int], required: floa
 
 
 def wilson(passed: int, runs: int) -> tuple[float, float]:
-    """Give the interval that holds the true pass rate in 95 of 100 cases (E. B. Wilson, 1927)."""
+    """Return the 95 % confidence interval of the true pass rate, by the Wilson score (E. B. Wilson, 1927)."""
     rate, square = passed / runs, _Z * _Z / runs
     middle = rate + square / 2
     reach = _Z * sqrt((rate * (1 - rate) + square / 4) / runs)
     low, high = (middle - reach) / (1 + square), (middle + reach) / (1 + square)
-    return max(0.0, min(low, rate)), min(1.0, max(high, rate))  # at 0 and 1 a rounding error would show
+    return max(0.0, min(low, rate)), min(1.0, max(high, rate))  # rounding errors would show at 0 and 1
 
 
 def pass_at_k(k: int, passed: int, runs: int) -> float:
-    """Estimate how likely at least one of `k` tries passes (Chen et al., 2021, "pass@k")."""
+    """Estimate the probability that at least one of `k` tries passes (Chen et al., 2021, "pass@k")."""
     return 1.0 - comb(runs - passed, k) / comb(runs, k)
 
 
 def pass_hat_k(k: int, passed: int, runs: int) -> float:
-    """Estimate how likely all of `k` tries pass (Yao et al., 2024, "pass^k")."""
+    """Estimate the probability that all of `k` tries pass (Yao et al., 2024, "pass^k")."""
     return comb(passed, k) / comb(runs, k)

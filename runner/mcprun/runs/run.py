@@ -1,12 +1,12 @@
-"""A run directory, and how it is read. `runs/writer.py` is the only module that writes one.
+"""Read run directories. Only `runs/writer.py` writes them.
 
-run.json            what was asked and what answered; written at the start, replaced atomically at the end
-transcripts.jsonl   one line a query and repeat; in order of finishing while running, then in order of the file
-trace.jsonl         one line an event, in order of happening; locked while a process writes the run
+run.json            inputs, model, server and outcome; written at the start, replaced atomically at the end
+transcripts.jsonl   one line per query and repeat; in order of completion while running, then of the prompts file
+trace.jsonl         one line per event, in order of occurrence; locked while a process writes the run
 server.log          the servers' stderr
-queries.jsonl       one line a query: its id and digest, by which a resumed run knows that the prompts are the same
-prompts.jsonl       only when the prompts came on stdin, which can't be read again
-retried.jsonl       only while queries are tried again: what they came to before, until that is replaced
+queries.jsonl       one line per query: its id and digest, to check that the prompts of a resumed run are unchanged
+prompts.jsonl       only if the prompts came from stdin, which can't be read again, or from a chat
+retried.jsonl       only during a retry of queries: their earlier transcripts, until those are replaced
 """
 
 from __future__ import annotations
@@ -47,30 +47,30 @@ RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED = (
 )  # fmt: skip
 
 FILES = frozenset({RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED})
-"""All files of a run."""
+"""The names of all files of a run."""
 
 Key = tuple[str, int]
-"""A query's id and the repeat."""
+"""A query's id, and the number of the repeat."""
 
 _Read = TypeVar("_Read", Transcript, TranscriptSummary, RunRecord)
 
 _HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"repeat": ?(?P<repeat>\d+)')
-"""How the line of a transcript begins."""
+"""The start of a transcript's line as mcprun writes it."""
 
 
 _EVENT = re.compile(rb'\{"event":"(?P<name>[a-z_]+)"')
-"""How mcprun itself begins the line of an event."""
+"""The start of an event's line as mcprun writes it."""
 
 _REPLIES = frozenset({"model_call", "judge_call", "asked"})
-"""Events that hold a model's reply."""
+"""Names of events that may hold a model's reply."""
 
 _SHOWN = 40
-"""Characters of a wrong version that are shown."""
+"""Maximum characters of an unsupported version in a message."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory, for reading."""
+    """A run directory that is open for reading."""
 
     path: Path
     record: RunRecord
@@ -80,8 +80,8 @@ class Run:
     def read(cls, name: str) -> Run:
         """Open a run by its folder, by `latest`, or by its name under `outputs/`.
 
-        Raises `UsageError` if there is none, if it can't be read, or if it has ended and its transcripts are not those
-        that `run.json` counts.
+        Raises `UsageError` if it doesn't exist or can't be read, or if it has ended and its transcripts don't match the
+        counts in `run.json`.
         """
         run = cls.read_record(name)
         run.check()
@@ -89,10 +89,10 @@ class Run:
 
     @classmethod
     def read_record(cls, name: str) -> Run:
-        """Open a run without checking its transcripts: to repair it, or to use its record.
+        """Open a run without checking its transcripts, to repair it or to use its record only.
 
-        Raises `UsageError` if there is none, if `run.json` can't be read, or if a file of the run is a folder, a pipe,
-        a socket or a device, which reading might wait for.
+        Raises `UsageError` if it doesn't exist, if `run.json` can't be read, or if a file of the run is a folder, a
+        pipe, a socket or a device, on which reading might block.
         """
         path = _find(name)
         for file in sorted(FILES):
@@ -109,7 +109,7 @@ class Run:
 
     def check(self) -> None:
         """Raise `UsageError` if the run has ended and its transcripts don't match the counts in `run.json`."""
-        if self.record.state == "started":  # still being written, or killed: there are no counts yet
+        if self.record.state == "started":  # being written, or killed: there are no counts
             return
         file, has_queries = self.path / TRANSCRIPTS, (self.path / QUERIES).exists()
         if has_queries and len(self.digests) != (queries := self.record.prompts.queries):
@@ -123,11 +123,11 @@ class Run:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the folder is one that `mcprun bless` wrote: it does not hold what a run needs to go on."""
+        """Whether `mcprun bless` wrote the folder. A baseline lacks `queries.jsonl`, which resuming needs."""
         return not (self.path / QUERIES).exists()
 
     def _remedy(self) -> str:
-        """Describe how to get back what a damaged folder has lost."""
+        """Return advice on how to repair or replace the damaged folder."""
         if self.is_baseline:
             return f"restore the baseline, or replace it: mcprun bless RUN {self.path} --force"
         if "prompts" not in self.record.arguments:  # a chat
@@ -136,12 +136,12 @@ class Run:
 
     @property
     def prompts(self) -> Path:
-        """Where the prompts stand that came on stdin, if they did."""
+        """The path of the copy of the prompts, which exists if they came from stdin or a chat."""
         return self.path / PROMPTS
 
     @cached_property
     def counts(self) -> Counts:
-        """The totals: those of `run.json`, or of what is there so far while it has none."""
+        """The totals in `run.json`, or those of the transcripts so far while it has none."""
         if self.record.counts:
             return self.record.counts
         tally = RunTotals()
@@ -151,7 +151,7 @@ class Run:
 
     @cached_property
     def digests(self) -> Digests:
-        """Each query's digest by its id, in the order of the file. Raises `UsageError` when they can't be read."""
+        """The digests of the queries by id, in the order of the file. Raises `UsageError` if they can't be read."""
         path, digests = self.path / QUERIES, Digests()
         try:
             with path.open("rb") as stream:
@@ -163,9 +163,10 @@ class Run:
         return digests
 
     def replies(self) -> Iterator[BilledReply]:
-        """Stream all that models replied, to whoever asked, by the trace.
+        """Stream all model replies in the trace: to queries, to judge requests and to sampling requests.
 
-        What came with a batch counts once, however often it was taken from there.
+        A reply from a Message Batch is yielded once, however often it was fetched from there. Raises `UsageError` if
+        the trace can't be read.
         """
         taken: set[tuple[str, str | None]] = set()
         try:
@@ -186,9 +187,9 @@ class Run:
             raise UsageError(f"can't read {self.path / TRACE}: {_reason(error)}") from None
 
     def events(self) -> Iterator[JsonObject]:
-        """Stream the events of the trace, in order of happening (`runs/events.py`); none where there is no trace.
+        """Stream the events of the trace (`runs/events.py`) in order of occurrence, or none if there is no trace.
 
-        A torn last line does not count. Raises `UsageError` for another that is no event.
+        A torn last line is ignored. Raises `UsageError` for any other line that is not an event.
         """
         path = self.path / TRACE
         try:
@@ -202,7 +203,10 @@ class Run:
             raise UsageError(f"can't read {path}: {error.strerror}") from None
 
     def log(self, offset: int, size: int) -> str:
-        """Read so many bytes of the servers' stderr from an offset on; a negative one counts from its end."""
+        """Read up to `size` bytes of the servers' stderr from `offset`, which counts from the end if negative.
+
+        Return an empty string if the log can't be read.
+        """
         try:
             with (self.path / LOG).open("rb") as stream:
                 end = stream.seek(0, os.SEEK_END)
@@ -212,14 +216,14 @@ class Run:
             return ""
 
     def transcripts(self) -> Iterator[Transcript]:
-        """Stream the transcripts, in the order of the file. Raises `UsageError` for a line that is none."""
+        """Stream the transcripts in the order of the file. Raises `UsageError` for a line that is not a transcript."""
         return (transcript for transcript, _ in self.lines(self.path))
 
     @cached_property
     def index(self) -> dict[Key, int]:
-        """Where each query's transcript stands; memory holds ids and offsets, not transcripts.
+        """The byte offset of each transcript. Memory holds ids and offsets, not transcripts.
 
-        Raises `UsageError` for a line that is none.
+        Raises `UsageError` for a line that is not a transcript.
         """
         index, offset = {}, 0
         for transcript, line in self.lines(self.path):
@@ -228,7 +232,7 @@ class Run:
         return index
 
     def at(self, offset: int) -> Transcript:
-        """Read the transcript that begins at an offset of `index`."""
+        """Read the transcript at an offset from `index`. Keeps the file open until `close`."""
         if not self._kept_open:
             self._kept_open.append((self.path / TRANSCRIPTS).open("rb"))
         (stream,) = self._kept_open
@@ -236,34 +240,35 @@ class Run:
         return _read_as(Transcript, stream.readline(), self.path / TRANSCRIPTS)
 
     def close(self) -> None:
-        """Close what `at` holds open."""
+        """Close the file that `at` keeps open."""
         while self._kept_open:
             self._kept_open.pop().close()
 
     @staticmethod
     def lines(path: Path) -> Iterator[tuple[Transcript, bytes]]:
-        """Stream the transcripts of a run's folder with the lines they stand in.
+        """Stream the transcripts in a run's folder, each with its line.
 
-        A torn last line was never finished and does not count. Raises `UsageError` for another that is none.
+        A torn last line was never completed, and is ignored. Raises `UsageError` for any other line that is not a
+        transcript.
         """
-        return _whole(Transcript, path / TRANSCRIPTS)
+        return _complete_lines(Transcript, path / TRANSCRIPTS)
 
     @staticmethod
     def outlines(path: Path, file: str = TRANSCRIPTS) -> Iterator[tuple[TranscriptSummary, bytes]]:
-        """Stream the outlines of a run's transcripts with the lines they stand in, as `lines` does."""
-        return _whole(TranscriptSummary, path / file)
+        """Stream the summaries of the transcripts in a run's folder, each with its line, like `lines`."""
+        return _complete_lines(TranscriptSummary, path / file)
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptLines:
-    """The whole lines of a file of transcripts. `run` is the run that it belongs to, if any."""
+    """The complete lines of a transcripts file. `run` is None if it was opened as a file, not as a run."""
 
     stream: IO[bytes]
     run: Run | None
 
     @property
     def tools(self) -> list[JsonObject] | None:
-        """The tools of the run's server, as it listed them; `None` where nothing is known of them."""
+        """The tools as the run's server listed them, or None if unknown."""
         return self.run.record.server.tools if self.run and self.run.record.server else None
 
     def __iter__(self) -> Iterator[bytes]:
@@ -271,28 +276,28 @@ class TranscriptLines:
         return (line for line in self.stream if line.endswith(b"\n"))
 
     def is_same(self, other: TranscriptLines) -> bool:
-        """Tell whether both are one file, by whatever names it was given."""
+        """Return whether both are the same file, even if opened by different names."""
         return os.path.sameopenfile(self.stream.fileno(), other.stream.fileno())
 
     def heads(self) -> Iterator[Key]:
-        """Yield each transcript's id and repeat. Of a line that begins as mcprun writes it, only that is parsed."""
+        """Yield the id and repeat of each transcript. Only the start of a line is parsed if mcprun wrote it."""
         for line in self:
             with suppress(ValueError, KeyError, TypeError):
                 if head := _HEAD.match(line):
                     yield _text(head["id"]), int(head["repeat"])
-                else:  # another program's order of keys
+                else:  # keys in another order, written by another program
                     one = parsed(line)
                     yield str(one["id"]), int(one["repeat"])
 
 
 @contextmanager
 def open_transcripts(name: str) -> Iterator[TranscriptLines]:
-    """Open the transcripts of a run, or a file of them. Raises `UsageError` when there are none."""
+    """Open the transcripts of a run, or a transcripts file. Raises `UsageError` if it can't be read or is damaged."""
     run = None if Path(name).is_file() else Run.read(name)
     path = run.path / TRANSCRIPTS if run else Path(name)
     is_of_run = path.name == TRANSCRIPTS and (path.parent / RUN).exists()
     if is_of_run and not run:
-        Run.read(str(path.parent))  # a file of a damaged run is refused as the run is
+        Run.read(str(path.parent))  # refuse the file of a damaged run, like the run itself
     try:
         if not is_of_run and is_torn(path):
             raise UsageError(f"{path} is damaged: it ends in a torn line")
@@ -304,7 +309,7 @@ def open_transcripts(name: str) -> Iterator[TranscriptLines]:
 
 
 def repeated(*sides: TranscriptLines) -> dict[str, tuple[int, ...]]:
-    """Count the repeats of each query that one of the runs holds several of, in each of them."""
+    """Count the repeats of each query that was repeated in any of the runs. Return a count per run by query id."""
     names = {name for side in sides for name, repeat in side.heads() if repeat != 1}
     if not names:
         return {}
@@ -314,16 +319,17 @@ def repeated(*sides: TranscriptLines) -> dict[str, tuple[int, ...]]:
 
 @contextmanager
 def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], JsonObject | None]]:
-    """Open the transcripts of a run, or a file of them, to read single ones: gives what finds one by its key.
+    """Open the transcripts of a run, or a transcripts file, and yield a function that reads a transcript by its key.
 
-    Memory holds where those of `keys` stand. What was not asked for, or is not there, is `None`.
+    Memory holds the offsets of the transcripts in `keys`. The function returns None for other keys, and for
+    transcripts that don't exist.
     """
     path = Path(name) if Path(name).is_file() else Run.read(name).path / TRANSCRIPTS
     places: dict[Key, int] = {}
     with path.open("rb") as stream:
         offset = 0
         for line in stream:
-            with suppress(ValueError, KeyError, TypeError):  # a line that is none was told of by who compared them
+            with suppress(ValueError, KeyError, TypeError):  # the comparison has already reported invalid lines
                 one = parsed(line)
                 if (key := (one["id"], one["repeat"])) in keys:
                     places[key] = offset
@@ -344,7 +350,7 @@ def _text(string: bytes) -> str:
 
 
 def _is_reply(line: bytes) -> bool:
-    """Return whether an event is of a kind that holds a model's reply. A line that mcprun did not begin is parsed."""
+    """Return whether an event may hold a model's reply. The line is parsed only if mcprun did not write it."""
     if begun := _EVENT.match(line):
         return begun["name"].decode() in _REPLIES
     with suppress(ValueError, KeyError, TypeError):
@@ -353,24 +359,25 @@ def _is_reply(line: bytes) -> bool:
 
 
 def _event(line: bytes, path: Path) -> JsonObject:
-    """Read an event, and see that what all events share is what it should be."""
+    """Parse a line of the trace. Raises `UsageError` if a field that events share is missing or invalid."""
     try:
         event = parsed(line)
         datetime.fromisoformat(event["at"]).timestamp()
-        as_they_should_be = (
+        is_valid = (
             isinstance(event["event"], str)
             and isinstance(event.get("query", ""), str)
             and all(isinstance(event.get(key, 0), int) for key in ("repeat", "attempt", "turn", "call", "log_offset"))
             and all(math.isfinite(event.get(key, 0)) for key in ("seconds", "wait", "waited"))
         )
     except (ValueError, KeyError, TypeError, ArithmeticError):
-        as_they_should_be = False
-    if not as_they_should_be:
+        is_valid = False
+    if not is_valid:
         raise UsageError(f"{path} holds a line that is no event")
     return dict(event)
 
 
-def _whole(kind: type[_Read], path: Path) -> Iterator[tuple[_Read, bytes]]:
+def _complete_lines(kind: type[_Read], path: Path) -> Iterator[tuple[_Read, bytes]]:
+    """Stream the records of a JSONL file, each with its line, without a torn last line."""
     try:
         with path.open("rb") as stream:
             for line in stream:
@@ -381,24 +388,24 @@ def _whole(kind: type[_Read], path: Path) -> Iterator[tuple[_Read, bytes]]:
 
 
 def _parsed_as(kind: type[_Read], data: bytes) -> _Read:
-    """Parse a record; numbers that JSON has no form for, which older files hold, become their names."""
+    """Parse a record. NaN, infinity and overlong integers, which older files may hold, become text."""
     if b"NaN" in data or b"Infinity" in data or may_hold(data):
         return kind.model_validate(parsed(data))
     return kind.model_validate_json(data)
 
 
 def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
-    """Read a line of the transcripts as a whole one, or as the outline of one."""
+    """Parse a line as a transcript or a summary of one. Raises `UsageError` if it is neither."""
     with suppress(ValueError):
         return _parsed_as(kind, line)
-    try:  # the slower parser accepts halves of surrogate pairs
+    try:  # the slower parser accepts lone surrogates
         return kind.model_validate(parsed(line))
     except ValueError as error:
         raise unreadable(path, error, f"{path} holds a line that is no transcript") from None
 
 
 def unreadable(path: Path, error: ValueError, what: str) -> UsageError:
-    """Return the error for a file of records: a newer version's, or `what` is wrong and why, in one line."""
+    """Return the error for an invalid record: written by a newer mcprun, or else `what` and the reason, in one line."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         if first["loc"] == ("schema",) and first["type"] == "less_than_equal":
@@ -408,7 +415,7 @@ def unreadable(path: Path, error: ValueError, what: str) -> UsageError:
 
 
 def _reason(error: Exception) -> str:
-    """Describe in one line why a file can't be read."""
+    """Return the reason why a file can't be read, in one line."""
     match error:
         case OSError(strerror=str(strerror)):
             return strerror
@@ -422,7 +429,7 @@ def _reason(error: Exception) -> str:
 def _find(name: str) -> Path:
     for path in (Path(name), OUTPUTS / name):
         if path.is_dir():
-            return _followed(path)
+            return _resolved(path)
         if path.name == LATEST and path.is_file():
             return OUTPUTS / path.read_text(encoding="utf-8").strip()
     if name == LATEST:
@@ -433,8 +440,8 @@ def _find(name: str) -> Path:
     raise UsageError(f"there is no run {name}, nor {OUTPUTS / name}")
 
 
-def _followed(path: Path) -> Path:
-    """Name the folder that a link such as `latest` points to, as seen from here."""
+def _resolved(path: Path) -> Path:
+    """Resolve a link such as `latest` to a path relative to the working directory."""
     if not path.is_symlink():
         return path
     return Path(relative_path(path.resolve()))

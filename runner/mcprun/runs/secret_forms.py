@@ -1,8 +1,8 @@
-"""The encodings in which a secret may appear in text: escaped, as base64, as hex. Pure.
+"""Match the encodings in which a secret may appear in text: escaped, base64 and hex. Pure.
 
 A `Form` matches one of them. The escaped form covers the escapes of JSON, URLs, HTML, shells and `repr`, in any
-mixture and nested a few levels deep, since each character is matched with all of its escapes. None of them escapes
-ASCII letters and digits, which keeps the search fast: a run of those is searched for first.
+combination and nested a few levels deep, since each character is matched with all of its escapes. None of these
+escapes ASCII letters and digits. That keeps the search fast, because a run of letters and digits is searched for first.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _RUN = re.compile(r"[0-9A-Za-z]+")
 _PARTS = re.compile(r"\\+|[0-9A-Za-z]+|[\s\S]")
 
 _FILTERED = 12
-"""Characters of a form that are searched for before the form itself is."""
+"""Maximum characters of a core, the part of a form that is searched for before the form itself."""
 
 _WRAPPED = 24
-"""Characters from which base64 may be wrapped; then two places in it are searched for."""
+"""Minimum characters of base64 that may be wrapped. With twice as many, two cores are searched for."""
 
 _LEVELS = 63
-"""Backslashes in a row that are matched. JSON doubles them at each level of nesting: these are six levels."""
+"""Maximum consecutive backslashes that are matched: six levels of JSON nesting, each of which doubles them."""
 
 _PERCENT = "%(?:25){0,3}"
 _BACKSLASH = rf"(?:\\|{_PERCENT}5[cC])"
@@ -36,49 +36,49 @@ _ESCAPED = r"(?:(?<=\\)|(?<=5[cC]))"
 _END = f"(?:;|{_PERCENT}3[bB])"
 _NUMBER = f"(?:#|{_PERCENT}23)"
 _AND = rf"(?:&|{_ESCAPED}u0026|{_PERCENT}26)(?:amp{_END}){{0,3}}"
-"""The start of an HTML entity, which may be escaped itself."""
+"""Matches the start of an HTML entity, which may itself be escaped."""
 
 _QUOTES = {
     character: f"(?:{character}|{_PERCENT}{code:x}|{_AND}(?:{name}|{_NUMBER}(?:0*{code}|[xX]0*{code:x})){_END})"
     for character, code, name in (("'", 39, "apos"), ('"', 34, "quot"))
 }
-"""Quotes, which have several encodings."""
+"""Patterns of the two quotes, which have several encodings."""
 
 _BREAK = rf"(?:\s|{_BACKSLASH}{{1,{_LEVELS}}}[nr]|%0[aAdD]){{0,8}}+"
-"""A line break within base64 (RFC 2045, 6.8), raw or escaped as in JSON."""
+"""Matches a line break within base64 (RFC 2045, 6.8), raw or escaped as in JSON."""
 
 _LETTERS = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r", "\x1b": "e"}
-"""Escapes of C, which JSON, Python and shells share."""
+"""C escapes, which JSON, Python and shells share."""
 
 _BEGUN = re.compile(r"""\\[\\\w#;&'"{}]{0,79}|[%&][\w#;%]{0,79}|['"][\\'"]{0,79}|\r""")
-"""Text that may be the start of an unfinished escape."""
+"""Matches text that may be the start of an incomplete escape."""
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """One character of a form: a regular expression, the `plain` character if it has one, and how it is `doubled`."""
+    """One character of a form: a regular expression, its `plain` form if any, and the pattern of its `doubled` form."""
 
     pattern: str
     plain: str = ""
     doubled: str = ""
 
     def ends(self, text: str, at: int) -> set[int]:
-        """Return the places where the unit may end if it begins at `at`."""
+        """Return the offsets at which the unit may end if it starts at `at`."""
         patterns = filter(None, (self.pattern, re.escape(self.plain), self.doubled))
         return {found.end() for pattern in patterns if (found := _compiled(pattern).match(text, at))}
 
     def is_begun(self, text: str, at: int) -> bool:
-        """Return whether the text may end within the unit."""
+        """Return whether the text may end within the unit that starts at `at`."""
         return bool(self.plain and _BEGUN.fullmatch(text, at))
 
 
 @dataclass(frozen=True)
 class Form:
-    """One encoding of a secret. Text without any of its `cores`, or shorter than `least`, cannot hold it.
+    """One encoding of a secret. Text without any of its `cores`, or shorter than `least`, can't contain it.
 
-    `encode` returns the units in order: literal text, and characters that have escapes. It is called when a core is
+    `encode` returns the units in order: literal text, and characters with escapes. It is called only once a core is
     found, since most secrets never appear.
     """
 
@@ -98,11 +98,11 @@ class Form:
 
     @cached_property
     def longest(self) -> int:
-        """The most characters of an occurrence without line breaks."""
+        """The maximum characters of an occurrence without line breaks."""
         return sum(len(one) if isinstance(one, str) else 80 for one in self.units)
 
     def begun(self, text: str) -> Iterator[int]:
-        """Yield the places where an occurrence may begin that the end of the text cuts off."""
+        """Yield the offsets at which an occurrence may start that the end of the text cuts off."""
         first = self.units[0]
         starts = re.escape(first[0]) if isinstance(first, str) else rf"{first.pattern}|[\\%&'\"\r]"
         for found in _compiled(f"(?={starts})").finditer(text, max(0, len(text) - self.longest)):
@@ -145,7 +145,7 @@ def forms(text: str, *, is_part: bool = False) -> Iterator[Form]:
 
 
 def encoded(text: str) -> bytes:
-    """Encode a text as UTF-8; surrogate escapes of environment variables become their original bytes (PEP 383)."""
+    """Encode a text as UTF-8. Surrogate escapes of environment variables become the original bytes (PEP 383)."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -153,7 +153,7 @@ def encoded(text: str) -> bytes:
 
 
 def _core(text: str) -> str:
-    """Return the longest run of letters and digits, cut to `_FILTERED`."""
+    """Return the longest run of letters and digits, cut to `_FILTERED` characters."""
     return max(_RUN.findall(text), key=len, default="")[:_FILTERED]
 
 
@@ -172,9 +172,10 @@ def _escaped(text: str) -> tuple[str | _Unit, ...]:
 
 @cache
 def _character(character: str, *, is_first: bool = False) -> _Unit:
-    """Match a character with all of its escapes. The first one of a secret matches at most one backslash before it.
+    """Return a unit that matches a character with all of its escapes.
 
-    Otherwise every backslash of a long run would be tried as the start.
+    The first character of a secret matches at most one preceding backslash. Otherwise each backslash of a long run
+    would be tried as the start.
     """
     code, data = ord(character), encoded(character)
     units = character.encode("utf-16-be", "surrogatepass").hex()
@@ -205,33 +206,33 @@ def _character(character: str, *, is_first: bool = False) -> _Unit:
         return _Unit(f"(?:{single}|{raw})", character)
     one, other = (f"(?:{_BACKSLASH}{{0,{_LEVELS}}}+{_QUOTES[quote]})" for quote in (character, '"'))
     doubled = f"{one}{one}"  # as in CSV, SQL and YAML
-    closed = [f"{one}{other}{one}{other}{one}", f"{one}{one}{one}"] if character == "'" else []  # in quotes of a shell
+    closed = [f"{one}{other}{one}{other}{one}", f"{one}{one}{one}"] if character == "'" else []  # in shell quotes
     return _Unit(f"(?:{'|'.join([*closed, single, raw, doubled])})", character, doubled)
 
 
 def _backslashes(count: int, *, is_first: bool) -> _Unit:
-    """Match a run of backslashes as one unit, since each encoder doubles them."""
-    most = count if is_first else max(_LEVELS, count * 8)
+    """Return a unit that matches a run of `count` backslashes, since each encoder doubles them."""
+    max_count = count if is_first else max(_LEVELS, count * 8)
     before, slash = ("", _BACKSLASH) if is_first else (f"{_BACKSLASH}{{0,{_LEVELS}}}+", f"{_BACKSLASH}{{1,{_LEVELS}}}")
     options = [
         f"(?:{slash}(?:u005[cC]|x5[cC]|134)){{{count}}}",
         f"(?:{before}{_AND}(?:{_NUMBER}(?:0*92|[xX]0*5[cC])|bsol){_END}){{{count}}}",
-        f"{_BACKSLASH}{{{count},{most}}}+",
+        f"{_BACKSLASH}{{{count},{max_count}}}+",
     ]
     return _Unit(f"(?:{'|'.join(options)})", "\\" * count)
 
 
 def _base64(data: bytes, before: int) -> Form:
-    """Return the base64 form of bytes that begin `before` bytes into a group of three."""
+    """Return the base64 form of bytes that start `before` bytes into a group of three."""
     text, _, _ = _aligned(data, before)
     halves = (text[:_WRAPPED], text[_WRAPPED : 2 * _WRAPPED]) if len(text) >= 2 * _WRAPPED else (text,)
     return Form(partial(_base64_units, data, before), tuple(map(_core, halves)), len(text))
 
 
 def _base64_units(data: bytes, before: int) -> tuple[str | _Unit, ...]:
-    """Match base64, standard or for URLs, which may be wrapped between its groups of four.
+    """Return units that match base64, standard or URL-safe, which may be wrapped between groups of four.
 
-    The characters at both ends also hold bits of neighbouring bytes: all their values are matched.
+    The characters at both ends also encode bits of adjacent bytes, so all of their possible values are matched.
     """
     text, head, tail = _aligned(data, before)
     place = (0, 2, 3)[before]  # of the next character in its group of four
@@ -252,10 +253,10 @@ def _base64_units(data: bytes, before: int) -> tuple[str | _Unit, ...]:
 
 
 def _aligned(data: bytes, before: int) -> tuple[str, list[str], list[str]]:
-    """Encode bytes; return the part that depends on them alone, and the possible characters before and after it."""
+    """Encode bytes as base64. Return the part that only they determine, and the possible characters at both ends."""
     text = b64encode(bytes(before) + data).decode()
     first, (last, rest) = (0, 2, 3)[before], divmod((before + len(data)) * 8, 6)
-    own = (0, 4, 2)[before]  # bits of the character before that are of the data
+    own = (0, 4, 2)[before]  # bits of the data in the character before
     low = _ALPHABET.index(text[first - 1]) if first else 0
     head = [_ALPHABET[low + (high << own)] for high in range(2 ** (6 - own))] if first else []
     high = _ALPHABET.index(text[last]) if rest else 0
@@ -264,14 +265,14 @@ def _aligned(data: bytes, before: int) -> tuple[str, list[str], list[str]]:
 
 
 def _one_of(characters: Sequence[str]) -> _Unit:
-    """Match any of some characters of base64; `+` and `/` may be escaped, and are `-` and `_` for URLs."""
+    """Return a unit that matches any of some base64 characters. `+` and `/` may be escaped, or URL-safe `-` and `_`."""
     plain = "".join(characters).replace("+", "-").replace("/", "_")
     options = [f"[{re.escape(plain)}]", *(_character(one).pattern for one in characters if one in "+/")]
     return _Unit(f"(?:{'|'.join(options)})", characters[0] if len(characters) == 1 else "")
 
 
 def _hex(digits: str) -> str:
-    """Match hexadecimal digits in either case."""
+    """Return a pattern that matches hexadecimal digits in either case."""
     return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
 
 
@@ -282,7 +283,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 @cache
 def _names() -> dict[str, list[str]]:
-    """Map characters to their HTML entity names."""
+    """Return the HTML entity names of each character."""
     found: dict[str, list[str]] = {}
     for name, character in html5.items():
         if name.endswith(";"):

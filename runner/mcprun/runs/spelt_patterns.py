@@ -1,6 +1,7 @@
-"""Tell regular expressions that spell out a value (`hunter2`) from those that describe a form (`sk-[a-z]+`).
+"""Distinguish regular expressions that spell out a value (`hunter2`) from those that describe a form (`sk-[a-z]+`).
 
-A pattern of `--redact` may be the secret itself. A form may be shown, and kept for a run that goes on.
+A pattern of `--redact` that spells out a value may be the secret itself. One that describes a form can be shown, and
+stored for resuming the run.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ _TOKEN = re.compile(
 )
 
 _LEAST = 6
-"""Characters that an alternative among others must have to be taken for a secret, as with all secrets."""
+"""Minimum characters of one of several alternatives to be treated as a secret, the same as for all secrets."""
 
 _FEW = 2
-"""Characters of a class that only varies a letter, such as `[Hh]`."""
+"""Maximum characters of a class that only varies a letter, such as `[Hh]`."""
 
 
 @dataclass
 class _Branch:
-    """One alternative: whether it describes a form, its own characters, those in its groups, and the groups."""
+    """One alternative: whether it describes a form, the number of its own and of nested characters, and its groups."""
 
     is_form: bool = False
     characters: int = 0
@@ -39,19 +40,19 @@ class _Branch:
 
 
 def spells_out(pattern: str) -> bool:
-    """Return whether a pattern, or one of its alternatives, matches only a few texts that it spells out."""
+    """Return whether a pattern, or one of its alternatives, spells out the few texts that it matches."""
     found = list(_alternatives(_parsed(pattern)))
     least = _LEAST if len(found) > 1 else 0
     return any(not branch.is_form and branch.characters + branch.nested >= least for branch in found)
 
 
 def shown_pattern(pattern: str) -> str:
-    """Return a pattern as files and messages may show it."""
+    """Return a pattern for files and messages, redacted if it spells out a value."""
     return REDACTED if spells_out(pattern) else pattern
 
 
 def _alternatives(branches: list[_Branch]) -> Iterator[_Branch]:
-    """Yield the alternatives of a pattern, also those in a group around all of it, as in `^(?:a|b)$`."""
+    """Yield the alternatives of a pattern, including those in a group around all of it, as in `^(?:a|b)$`."""
     for branch in branches:
         if not branch.characters and len(branch.groups) == 1:
             yield from _alternatives(branch.groups[0])
@@ -60,7 +61,7 @@ def _alternatives(branches: list[_Branch]) -> Iterator[_Branch]:
 
 
 def _parsed(pattern: str) -> list[_Branch]:
-    """Split a valid pattern into alternatives."""
+    """Split a valid pattern into its alternatives."""
     stack = [[_Branch()]]
     at = 0
     while at < len(pattern):
@@ -92,6 +93,6 @@ def _parsed(pattern: str) -> list[_Branch]:
 
 
 def _is_open(members: str) -> bool:
-    """Return whether a class holds a range, a shorthand, all but its members, or more than a few."""
+    """Return whether a class is negated, or holds a range, a shorthand or more than `_FEW` members."""
     count = len(re.sub(r"\\.", "x", members))
     return members.startswith("^") or "-" in members[1:-1] or bool(re.search(r"\\[dDwWsS]", members)) or count > _FEW

@@ -1,4 +1,4 @@
-"""Text that comes in pieces, cleaned of secrets before any of it is shown, though one may be spread over two pieces."""
+"""Redact text that arrives in pieces, even if a secret is split between two of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from mcprun.runs.redaction import Redactor
 
 
 class StreamRedactor:
-    """Takes pieces and gives what may be shown: all but an end with which a secret may begin.
+    """Returns redacted text for the pieces it takes, and holds back an end that may be the start of a secret.
 
-    Put together, what it gives is what the `redactor` makes of the whole text. Where patterns are looked for, nobody
-    knows what one may begin with: then only whole lines are given, and a pattern that fits several lines finds none.
+    Concatenated, the output is what the `redactor` makes of the whole text. With patterns, the start of a match can't
+    be recognised. Only whole lines are then returned, and a match that spans several lines is missed.
     """
 
     def __init__(self, redactor: Redactor) -> None:
@@ -17,34 +17,34 @@ class StreamRedactor:
         self._held = ""
 
     def take(self, piece: str) -> str:
-        """Take the next piece."""
+        """Take the next piece. Return the redacted text that is complete."""
         text = self._held + piece
         end = text.rfind("\n") + 1 if self._redactor.has_patterns else self._redactor.safe_end(text)
         self._held = text[end:]
         return self._redactor.text(text[:end])
 
     def end(self) -> str:
-        """Give the rest, when there is no next piece."""
+        """Return the redacted rest after the last piece."""
         text, self._held = self._held, ""
         return self._redactor.text(text)
 
 
 class LineRedactor:
-    """Takes pieces and gives whole lines: text that may be cleaned by itself, and is not cleaned yet.
+    """Returns whole lines for the pieces it takes: text that is not redacted yet, and that can be on its own.
 
-    A line that is longer than so many characters (`most`) is given in parts. Put together, what it gives is what it
-    took, and cleaned part by part it is what the `redactor` makes of the whole; except that a pattern may miss what
-    goes over several lines, and the end of what is longer than `longest_fit` in a line that is given in parts.
+    A line of more than `most` characters is returned in parts. Concatenated, the output is the input, and redacting it
+    part by part gives the same text as redacting the whole. There are two exceptions. A pattern may miss a match that
+    spans several lines, and the end of a match of more than `longest_fit` characters in a line returned in parts.
     """
 
     def __init__(self, redactor: Redactor, most: int) -> None:
         self._redactor = redactor
         self._most = most
         self.held = ""
-        """What was not given yet."""
+        """Text that was not returned yet."""
 
     def take(self, piece: str) -> str:
-        """Take the next piece."""
+        """Take the next piece. Return the text that is complete."""
         text = self.held + piece
         end = text.rfind("\n") + 1
         if len(text) - end > self._most:
@@ -54,6 +54,6 @@ class LineRedactor:
         return text[:end]
 
     def end(self) -> str:
-        """Give the rest, when there is no next piece."""
+        """Return the rest after the last piece."""
         text, self.held = self.held, ""
         return text

@@ -1,4 +1,4 @@
-"""Totals over the transcripts of a run, counted as they come."""
+"""Count the transcripts of a run, one at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mcprun.runs.records import Counts, Transcript, Usage, Verdict
 
 
 class RunTotals:
-    """Counts transcripts as they come; the end of a run and a later reader use the same sums."""
+    """Running totals over transcripts, shared by the writer and the readers of a run."""
 
     def __init__(self) -> None:
         self._verdicts = dict.fromkeys(Verdict, 0)
@@ -15,7 +15,7 @@ class RunTotals:
         self._usage: Usage | None = None
 
     def add(self, transcript: Transcript | TranscriptSummary) -> None:
-        """Count one more."""
+        """Add a transcript to the totals."""
         self._verdicts[transcript.verdict] += 1
         self._calls += len(transcript.calls)
         self._tool_errors += sum(call.is_error for call in transcript.calls)
@@ -26,16 +26,16 @@ class RunTotals:
 
     @property
     def turns(self) -> int:
-        """How many replies of the model the transcripts hold."""
+        """The number of model replies in the transcripts."""
         return self._turns
 
     @property
     def failures(self) -> int:
-        """How many queries were tried to their end and did not pass."""
+        """The number of queries that failed or ended in an error."""
         return self._verdicts[Verdict.FAILED] + self._verdicts[Verdict.ERROR]
 
     def counts(self) -> Counts:
-        """Give the totals so far."""
+        """Return the totals so far."""
         return Counts(
             **{verdict.value: count for verdict, count in self._verdicts.items()},
             calls=self._calls,

@@ -1,4 +1,4 @@
-"""Emit a warning once in a run, however often its cause occurs."""
+"""Emit a warning at most once in a run, however often its cause occurs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from mcprun.runs.events import Emit, WarningEvent
 
 Warn = Callable[[str, str], None]
-"""Takes a key and a message. Only the first message of each key is emitted."""
+"""Emits a warning, given a key and a message, unless one with the same key was emitted before."""
 
 
 class WarnOnce:
-    """Emit the first warning of each key to `emit`, and drop the others."""
+    """Passes the first warning of each key to `emit`, and drops later ones."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -25,4 +25,4 @@ class WarnOnce:
 
 
 def drop_warning(key: str, message: str) -> None:
-    """Ignore a warning, where there is no run to emit it to."""
+    """Ignore a warning. A `Warn` for use outside of a run."""

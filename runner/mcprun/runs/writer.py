@@ -1,7 +1,7 @@
-"""Writes a run directory (what stands in one: `runs/run.py`). Whatever was finished is on disk, whole, at any moment.
+"""Write run directories (`runs/run.py` lists their files). Completed work is on disk at any moment.
 
-Every line is flushed whole when its event happens. A process that is killed leaves at worst one torn last line in
-each JSONL file, and a run whose `run.json` says `started`: whoever opens it again drops the torn lines and goes on.
+Each line is written and flushed as a whole when its event occurs. A process that is killed leaves at worst one torn
+last line in each JSONL file, and a `run.json` whose `state` is `started`. Resuming the run drops the torn lines.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from mcprun.runs.records import RunRecord, Transcript
 from mcprun.runs.run import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Key, Run
 from mcprun.runs.totals import RunTotals
 
-_MOST_LEVELS = 600
-"""Levels of nesting of a transcript: what is written must be read again, and Python's own reader ends near 1,000."""
+_MAX_LEVELS = 600
+"""Maximum nesting of a transcript. It must be readable again, and Python's `json` fails near 1,000 levels."""
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601 with milliseconds, as all files have it."""
+    """Return the time in UTC as ISO 8601 with milliseconds, the format of all files."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class RunWriter:
-    """Writes one run, new or resumed; one process at a time.
+    """Writes one run, new or resumed. Only one process at a time can write a run.
 
-    Of the transcripts that are there already, those that are `wanted` stay, and others are dropped. Those of them that
-    are not done are to be written anew, and kept aside until they are. `tally` counts what stays and what comes. Raises
-    `UsageError` when another process writes this run, or nobody may.
+    Existing transcripts are dropped unless they are `wanted`. Those that are wanted but not `is_done` will be replaced,
+    and are kept aside in `retried.jsonl` until then. `tally` counts the transcripts that are kept and written. Raises
+    `UsageError` if another process writes this run, or if it is not writable.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class RunWriter:
         self.log = path / LOG
         self.tally = RunTotals()
         self._places = Numbers()
-        self._is_broken = self._is_over = False
+        self._is_broken = self._is_closed = False
         try:
             refuse_links(path)
             self._trace = (path / TRACE).open("a+b")
             _lock(self._trace, path)
             _drop_torn_line(self._trace)
-            self._transcripts = self._kept(wanted, is_done)
+            self._transcripts = self._open_transcripts(wanted, is_done)
             self.log.touch()
         except OSError as error:
             raise UsageError(f"can't write {error.filename or path}: {error.strerror}") from None
@@ -73,15 +73,15 @@ class RunWriter:
         return len(self._places)
 
     def handle(self, event: Event, trace_id: str | None = None) -> None:
-        """Take an event: all go to the trace, a finished query's transcript is kept first.
+        """Write an event to the trace. If it holds a transcript, write that first.
 
-        `trace_id` names the trace of OpenTelemetry that its query has, if it has one.
+        `trace_id` is the id of the query's OpenTelemetry trace, if it has one.
 
-        Raises `OSError` when the disk takes no more, and from then on takes nothing: what comes later must not be
-        written behind a torn line. Nor does it take anything once it is closed: a server that could not be ended in
-        time may still report something then.
+        Raises `OSError` if a write fails, such as on a full disk. Later events are then ignored, so that they are not
+        written after a torn line. Events after `close` are ignored as well: a server that could not be stopped in time
+        may still emit some.
         """
-        if self._is_broken or self._is_over:
+        if self._is_broken or self._is_closed:
             return
         line = event.line(now())
         if trace_id:
@@ -99,16 +99,19 @@ class RunWriter:
             raise
 
     def keep(self, transcript: Transcript) -> None:
-        """Write a transcript that is final."""
+        """Write a final transcript, and add it to the totals."""
         self._put(transcript)
         self.tally.add(transcript)
 
     def _put(self, transcript: Transcript) -> None:
-        """Write a transcript, in place of what was written of the same conversation when it was shorter."""
+        """Write a transcript, replacing an earlier and shorter version of the same conversation.
+
+        Raises `ValueError` if it is nested too deeply.
+        """
         name, value = _name((transcript.id, transcript.repeat)), transcript.line()
         line = encoded(value)
-        if line.count(b"[") + line.count(b"{") > _MOST_LEVELS and levels(value) > _MOST_LEVELS:
-            raise ValueError(f"nested more than {_MOST_LEVELS} levels deep")
+        if line.count(b"[") + line.count(b"{") > _MAX_LEVELS and levels(value) > _MAX_LEVELS:
+            raise ValueError(f"nested more than {_MAX_LEVELS} levels deep")
         if name in self._places:
             self._replace_last(self._places[name], line + b"\n")
             return
@@ -117,11 +120,11 @@ class RunWriter:
         self._transcripts.flush()
 
     def write_queries(self, digests: Mapping[str, str]) -> None:
-        """Note what was asked: each query's id and digest."""
+        """Write the id and digest of each query to `queries.jsonl`."""
         write_lines(self.path / QUERIES, ({"id": name, "digest": digest} for name, digest in digests.items()))
 
     def write_prompts(self, source: IO[bytes]) -> None:
-        """Keep a copy of prompts that can't be read again."""
+        """Write a copy of prompts that can't be read again, such as those from stdin or a chat."""
         source.seek(0)
         copy_path = self.path / f"{PROMPTS}.new"
         with copy_path.open("wb") as copy:
@@ -130,11 +133,11 @@ class RunWriter:
         copy_path.replace(self.path / PROMPTS)
 
     def write_record(self, record: RunRecord) -> None:
-        """Replace `run.json`, atomically. From the first time on, the folder is a run."""
+        """Replace `run.json` atomically. The first call makes the folder a run."""
         write_file(self.path / RUN, indented(record.line()))
 
     def close(self, order: Iterable[Key], record: RunRecord) -> None:
-        """Bring the transcripts into the given order, write the last `run.json`, and let go of the run."""
+        """Sort the transcripts into the given order, write the final `run.json`, and release the run."""
         try:
             sync(self._transcripts)
             found = (self._places.get(_name(key)) for key in order)
@@ -146,14 +149,14 @@ class RunWriter:
             self.release()
 
     def release(self) -> None:
-        """Close the files as they are, and let another process write this run."""
-        self._is_over = True
+        """Close the files as they are, and unlock the run for other processes."""
+        self._is_closed = True
         for stream in (self._transcripts, self._trace):
-            with contextlib.suppress(OSError):  # what a full disk did not take
+            with contextlib.suppress(OSError):  # closing flushes, which fails on a full disk
                 stream.close()
 
     def _replace_last(self, place: int, line: bytes) -> None:
-        """Put another last line in place of that which begins at `place`, in one step: one of them is always there."""
+        """Replace the last line, which begins at `place`, atomically: the file always holds the old or the new line."""
         path, copy_path = self.path / TRANSCRIPTS, self.path / f"{TRANSCRIPTS}.new"
         with path.open("rb") as source, copy_path.open("wb") as copy:
             copy.write(source.read(place) + line)
@@ -172,35 +175,35 @@ class RunWriter:
         ordered.replace(unsorted)
 
     def bring_back(self) -> int:
-        """Put back what was to be written anew and was not: give how many transcripts that are.
+        """Restore the transcripts that were kept aside and not replaced. Return their number.
 
-        On a disk that takes no more they stay aside, until the run goes on.
+        After a failed write they stay aside until the run is resumed.
         """
-        brought = 0
+        restored = 0
         if self._is_broken or not (self.path / RETRIED).exists():
-            return brought
+            return restored
         for outline, line in Run.outlines(self.path, RETRIED):
             name = _name((outline.id, outline.repeat))
             if name not in self._places:
                 self._places[name] = self._transcripts.tell()
                 self._transcripts.write(line)
                 self.tally.add(outline)
-                brought += 1
+                restored += 1
         sync(self._transcripts)
         (self.path / RETRIED).unlink()
-        return brought
+        return restored
 
-    def _kept(
+    def _open_transcripts(
         self, wanted: Callable[[TranscriptSummary], bool], is_done: Callable[[TranscriptSummary], bool]
     ) -> IO[bytes]:
-        """Open the transcripts with what is to stay. Where that is all that is there, it is not written again."""
+        """Open the transcripts for appending, after removing those not to be kept. If all are, nothing is rewritten."""
         path, offset, dropped, again = self.path / TRANSCRIPTS, 0, set[int](), set[int]()
         with path.open("a+b") as stream:
             _drop_torn_line(stream)
             self._recover(stream)
         for number, (outline, line) in enumerate(Run.outlines(self.path)):
             name = _name((outline.id, outline.repeat))
-            if name in self._places:  # twice, in a file that is damaged
+            if name in self._places:  # a duplicate, in a damaged file
                 dropped.add(number)
             elif wanted(outline) and is_done(outline):
                 self._places[name] = offset
@@ -217,7 +220,7 @@ class RunWriter:
         return path.open("ab")
 
     def _recover(self, stream: IO[bytes]) -> None:
-        """Put back what a process that was killed has left aside."""
+        """Restore the transcripts that a killed process has left aside."""
         aside = self.path / RETRIED
         if not aside.exists():
             return
@@ -228,7 +231,7 @@ class RunWriter:
         aside.unlink()
 
     def _copy(self, name: str, takes: Callable[[int], bool]) -> None:
-        """Copy some of the transcripts, by the number of their line, to a file, and put that in place at once."""
+        """Copy the transcripts whose line number, from 0, satisfies `takes` to a file, which is replaced atomically."""
         copy_path = self.path / f"{name}.new"
         with (self.path / TRANSCRIPTS).open("rb") as source, copy_path.open("wb") as copy:
             copy.writelines(line for number, line in enumerate(source) if takes(number))
@@ -237,7 +240,7 @@ class RunWriter:
 
 
 def _lock(stream: IO[bytes], path: Path) -> None:
-    """Be the only one who writes a run, until the stream is closed or the process is gone, however it ends."""
+    """Lock a run until the stream is closed or the process ends. Raises `UsageError` if it is locked already."""
     try:
         lock(stream.fileno())
     except BlockingIOError:
@@ -247,7 +250,7 @@ def _lock(stream: IO[bytes], path: Path) -> None:
 
 
 def _drop_torn_line(stream: IO[bytes]) -> None:
-    """Cut a JSONL file off behind its last whole line."""
+    """Truncate a JSONL file after its last complete line."""
     end = stream.seek(0, os.SEEK_END)
     while end > 0:
         start = max(0, end - 65536)
