@@ -1,1 +1,1 @@
-"""What answers a conversation: the Messages API, its providers, scripts and replays; retry, rate limit and budget."""
+"""Models that reply in a conversation: Messages API, providers, scripts, replays; retries, rate limit and budget."""

@@ -1,4 +1,4 @@
-"""A model whose refusals (401, 403) are judged for the whole run."""
+"""Apply the access policy of a run to a model whose requests may be refused (401, 403)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mcprun.models.base import Model, ModelReply, ModelRequest
 
 @dataclass(frozen=True, slots=True)
 class AccessModel:
-    """A model whose refusals are judged by `access`. It stands above the retries: only the last answer counts."""
+    """A model whose refusals are judged by `access`. It wraps the retries, so that only the last answer counts."""
 
     model: Model
     access: Access
@@ -19,7 +19,7 @@ class AccessModel:
 
     @property
     def name(self) -> str:
-        """The name of the model within."""
+        """The name of the wrapped model."""
         return self.model.name
 
     async def reply(self, request: ModelRequest) -> ModelReply:

@@ -1,7 +1,7 @@
-"""What a refusal by the API (401, 403, or no credentials) means: for one query, or for the whole run.
+"""Decide whether a refusal by the API (401, 403, or no credentials) concerns one query or the whole run.
 
-A refusal of the model that a query names itself is the error of that query. Any other one ends the run if no request
-has succeeded before. After a success it is the error of its query, until three queries in a row are refused.
+A refusal of the model that a query names itself is an error of that query. Any other refusal ends the run if no request
+has succeeded before. After a success it is an error of its query, until three queries in a row are refused.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from mcprun.errors import ErrorKind, RunError
 from mcprun.runs.events import AttemptRef
 
 MAX_REFUSALS = 3
-"""Queries that are refused in a row, without a success between them, before the run ends."""
+"""Queries refused in a row, without a success between them, before the run ends."""
 
 _FORBIDDEN = 403
-"""The credentials are known (RFC 9110, section 15.5.4). A 401 may be that of others than an earlier process had."""
+"""The API knows the credentials (RFC 9110, section 15.5.4). A 401 may be due to other credentials than an earlier
+process had."""
 
 RUN_CLIENT, JUDGE_CLIENT = "run", "judge"
-"""The client of the run's model, and that of a judge from another provider."""
+"""The client of the run's model, and the client of a judge at another provider."""
 
 Role = Literal["model", "judge"]
 """Who sends a request: the conversation of a query, or its judge."""
@@ -29,7 +30,7 @@ Role = Literal["model", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where requests come from: the `client`, which has the credentials, and the role."""
+    """The origin of requests: the `client`, which holds the credentials, and the role."""
 
     client: str
     role: Role
@@ -37,10 +38,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that was refused, and not for the model that its query names.
+    """A refused request whose refusal does not concern the model that its query names.
 
     `status` is 401 or 403, or None if there were no credentials to send. `is_accepted` is set if the API accepted the
-    same credentials for the Message Batch that the request was in.
+    same credentials for the Message Batch that held the request.
     """
 
     source: Source
@@ -51,7 +52,7 @@ class Refusal:
 
 
 class Access(Protocol):
-    """Takes note of successes and refusals."""
+    """Records successes and refusals."""
 
     def granted(self, source: Source) -> None:
         """Record a success."""
@@ -63,9 +64,9 @@ class Access(Protocol):
 
 
 class RunAccess:
-    """The access of a whole run.
+    """The access policy of a whole run.
 
-    With `was_granted`, an earlier process of the run had a success, perhaps with other credentials.
+    `was_granted` is set if an earlier process of the run had a success, perhaps with other credentials.
     """
 
     def __init__(self, ending: RunStop, *, was_granted: bool = False) -> None:
@@ -76,18 +77,19 @@ class RunAccess:
         self._is_ended = False
 
     def granted(self, source: Source) -> None:
-        """Record a success. One of the judge's ends the row of the model as well, but not the other way round.
+        """Record a success. A success of the judge also resets the model's refusals in a row, but not the reverse.
 
-        Each judged query asks the model first: a judge that is always refused would never have a row.
+        Each judged query asks the model first. If the model's successes reset the judge's refusals, a judge that is
+        always refused would never reach three in a row.
         """
         self._granted.add(source.client)
         self._refused.pop(source, None)
         self._refused.pop(Source(source.client, "model"), None)
 
     def refused(self, refusal: Refusal) -> RunError | None:
-        """Record a refusal. Return the error of the run if nothing has succeeded before.
+        """Record a refusal. Return the error of the run if no request has succeeded before, else None.
 
-        The third one in a row stops the run: queries in flight go on, and those refused are run again by `--resume`.
+        The third refusal in a row stops the run: queries in flight finish, and `--resume` runs the refused ones again.
         """
         source, where = refusal.source, refusal.where
         if self._is_ended:
@@ -114,7 +116,7 @@ class RunAccess:
 
 
 class AccessLog:
-    """Records successes and refusals in a process that runs only some queries of a run, to be replayed in another."""
+    """Records successes and refusals in a process that runs only some queries of a run, for replay in another."""
 
     def __init__(self) -> None:
         self._notes: list[Source | Refusal] = []
@@ -124,10 +126,10 @@ class AccessLog:
         self._notes.append(source)
 
     def refused(self, refusal: Refusal) -> None:
-        """Record a refusal. The run itself judges it."""
+        """Record a refusal; the run's own process judges it."""
         self._notes.append(refusal)
 
     def take(self) -> tuple[Source | Refusal, ...]:
-        """Return what was recorded since the last time, in order."""
+        """Return what was recorded since the last call, in order."""
         notes, self._notes = tuple(self._notes), []
         return notes

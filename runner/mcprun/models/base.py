@@ -1,7 +1,7 @@
-"""Models: what answers a conversation. Each is one module with one class that has one method.
+"""The protocol `Model`, with its settings, requests and replies.
 
-`Model` is the seam of the product: Claude, a script and a recording are the same to the loop, and so is any
-double that a test writes in three lines.
+Each model is one module with one class that has one method. Claude, a script, a recording and a three-line double in a
+test all look the same to the tool loop.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from mcprun.tools.toolset import ToolSet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """How Claude is to answer, as the Messages API has it; `None` is as the model does by itself.
+    """How Claude replies, in the terms of the Messages API. None leaves the model's own default.
 
     `effort` is `low` to `max`. `thinking` is `adaptive`, `disabled`, or a budget of tokens. `tool_choice` is `any`,
-    `none` or a tool's name: for a query's first turn, since a model that must call a tool could never end its turn.
-    With `bare`, nothing is sent but what every endpoint of the Messages API knows: no caching, no `output_config`.
+    `none` or a tool's name, and applies to a query's first turn only: a model that must call a tool could never end its
+    turn. With `bare`, requests use only what every endpoint of the Messages API supports: no caching, no
+    `output_config`.
     """
 
     effort: str | None = None
@@ -34,23 +35,24 @@ class ModelSettings:
 
     @property
     def budget(self) -> int | None:
-        """The tokens that thinking may take, where that is a number."""
+        """The tokens that thinking may take, or None if `thinking` is not a number."""
         return int(self.thinking) if self.thinking and self.thinking.isdecimal() else None
 
     @property
     def named_tool(self) -> str | None:
-        """The tool that the model must call in a query's first turn, if it must be one."""
+        """The tool that the model must call in a query's first turn, or None if it need not be a certain one."""
         return None if self.tool_choice in ("any", "none") else self.tool_choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """One model request of the try at a query that `where` names.
+    """One model request of the attempt `where`.
 
-    `turn` counts the conversation's replies so far, `calls` are those already made. `messages` and `system` have
-    the shape of the Messages API; `model` is the name the query asks for, if any. `deadline` is the query's own:
-    a model that has to wait before it can ask pauses it. With a `schema`, the answer's text is to be JSON that fits.
-    `hear`, if there is one, is called with the answer's text: piece by piece where it comes so, else all at once.
+    `turn` is the number of the conversation's replies so far, and `calls` are the calls made so far. `messages` and
+    `system` have the shape of the Messages API. `model` is the model that the query names, if any. `deadline` is the
+    query's; a model that has to wait before it can send pauses it. With a `schema`, the text of the reply must be JSON
+    that fits it. `hear`, if set, is called with the text of the reply: in pieces if the reply is streamed, else all at
+    once.
     """
 
     query: Query
@@ -67,7 +69,7 @@ class ModelRequest:
     hear: Callable[[str], None] | None = None
 
     def told(self, reply: ModelReply) -> ModelReply:
-        """Have a reply heard that came all at once, if somebody listens; give it back."""
+        """Pass the text of a reply that was not streamed to `hear`, if set. Return the reply."""
         if self.hear and reply.text:
             self.hear(reply.text)
         return reply
@@ -75,11 +77,11 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReply:
-    """One turn: content blocks and stop reason of the Messages API, and which model it was.
+    """One turn: content blocks and stop reason of the Messages API, and the model that replied.
 
-    `usage` is `None` where no tokens were counted. Blocks go back to the API untouched. `batch` is the Message Batch
-    that it came with, if any; then `request_id` is its `custom_id`, and it `is_counted` when an earlier process of the
-    run was told of it, and its tokens with it.
+    `usage` is None if no tokens were counted. Blocks go back to the API untouched. `batch` is the Message Batch that
+    held the reply, if any. `request_id` is then its `custom_id`, and `is_counted` is set if an earlier process of the
+    run has recorded the reply and its tokens.
     """
 
     content: list[JsonObject]
@@ -92,21 +94,21 @@ class ModelReply:
 
     @property
     def text(self) -> str:
-        """All that is said in it."""
+        """The text of the reply: its text blocks, joined."""
         return "".join(block["text"] for block in self.content if block.get("type") == "text")
 
 
 class Model(Protocol):
-    """Something that answers."""
+    """A model that replies in a conversation, one turn at a time."""
 
     @property
     def name(self) -> str:
-        """What to call it before it has answered."""
+        """The model's name, as known before its first reply."""
         ...
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        """Give the next turn.
+        """Return the next turn.
 
-        Raises `QueryError` when this query can't be answered, `RunError` when no query could be.
+        Raises `QueryError` if this query can't be answered, `RunError` if no query can.
         """
         ...

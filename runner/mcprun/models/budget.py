@@ -1,4 +1,4 @@
-"""What a run may spend on its model. When it is spent, no further request is made."""
+"""The budget of a run for its model. Once it is spent, no further request is sent."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mcprun.runs.events import Emit, WarningEvent
 from mcprun.runs.records import Usage
 
 _CHARACTERS = 3
-"""Characters for one token, before the API has counted any: a low guess, so that the count is high."""
+"""Characters per token, before the API has counted any: a low guess, so that the estimate is high."""
 
 _QUOTES = 4
-"""Characters around a value in JSON: its quotes or brackets, and what separates it from the next."""
+"""Characters around a value in JSON: its quotes or brackets, and its separator."""
 
 _IMAGE_CHARACTERS = 4800
-"""What an image or a document counts as: the API scales an image to at most about 1,600 tokens."""
+"""Characters that an image or a document counts as: the API scales an image to at most about 1,600 tokens."""
 
 
 Parked = Callable[[], AbstractContextManager[None]]
@@ -42,7 +42,7 @@ class Expense:
 class BudgetSpentError(RunError):
     """The budget of a run is spent.
 
-    The message is computed when it is read, since requests that were in flight at the limit are paid for as well.
+    The message is computed when it is read, since requests that were in flight at the limit are charged as well.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -54,7 +54,7 @@ class BudgetSpentError(RunError):
 
 
 class Budget:
-    """Counts tokens of all kinds and US dollars that are spent, and reserves the estimates of requests in flight.
+    """Counts the tokens of all kinds and US dollars spent, and reserves estimates for requests in flight.
 
     A limit of None is no limit. Unknown costs are counted high, with one warning through `emit`: tokens that the API
     did not count, and models without a known price. A run has one budget, whichever provider is paid.
@@ -71,7 +71,7 @@ class Budget:
 
     @classmethod
     def begun(cls, limits: Limits, emit: Emit, kind: str, earlier: Iterable[BilledReply]) -> Self:
-        """Make a run's budget, of which the replies that `earlier` processes got are taken, at the prices of `kind`."""
+        """Create a run's budget, charged with the replies of `earlier` processes at the prices of `kind`."""
         budget = cls(limits.budget_tokens, limits.budget_usd, emit)
         for paid in earlier:
             usage = paid.usage or Usage(output_tokens=limits.max_tokens)
@@ -79,18 +79,18 @@ class Budget:
         return budget
 
     def spend(self, model: str, usage: Usage, kind: str = "claude", *, is_batched: bool = False) -> None:
-        """Count one reply; one that came with a batch costs half. `kind` is who is paid, as in `ModelRecord`."""
+        """Charge one reply; a reply from a batch costs half. `kind` is who is paid, as in `ModelRecord`."""
         self.tokens += usage.total
         self.usd += self._cost(model, usage, kind) * (BATCH_SHARE if is_batched else 1)
 
     def spend_unknown(self, model: str, request: ModelRequest, kind: str = "claude") -> None:
-        """Count a reply whose tokens the API did not count."""
+        """Charge a reply whose tokens the API did not count."""
         self._warn(f"{model} does not say how many tokens it took: they are counted high, with all of --max-tokens")
         sent = _characters(request) // _CHARACTERS
         self.spend(model, Usage(input_tokens=sent, output_tokens=request.max_tokens), kind)
 
     def settle(self, model: str, request: ModelRequest, reply: ModelReply, kind: str) -> None:
-        """Count the reply to a request, and refine the estimate of later ones."""
+        """Charge the reply to a request, and refine later estimates."""
         if reply.usage:
             self._seen.add(_characters(request) if self.is_limited else 0, reply.usage)
             self.spend(reply.model, reply.usage, kind, is_batched=reply.batch is not None)
@@ -99,7 +99,7 @@ class Budget:
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is a limit at all."""
+        """Whether there is any limit."""
         return self._max_tokens is not None or self._max_usd is not None
 
     @property
@@ -117,11 +117,11 @@ class Budget:
 
     @asynccontextmanager
     async def reserved(self, expense: Expense, parked: Parked) -> AsyncIterator[None]:
-        """Reserve the estimated cost of a request for as long as the context lasts.
+        """Reserve the estimated cost of a request while the context lasts.
 
-        While others are in flight whose expected cost leaves no room for it, wait for one of them, off the query's
-        clock, within `parked`. The last request is sent as long as anything is left at all, so what a run spends above
-        its limit is at most what requests in flight take above their estimates, and one request.
+        If the reservations of requests in flight leave no room for it, wait until one of them finishes, with the
+        query's deadline paused and within `parked`. The last request is sent as long as anything is left at all. A run
+        therefore exceeds its limit by at most one request, and by what requests in flight cost above their estimates.
         Raises `BudgetSpentError` if nothing is left.
         """
         self.check()
@@ -170,7 +170,7 @@ class Budget:
 
 @dataclass(slots=True)
 class _Seen:
-    """Totals of the replies of a run, from which the next one is estimated."""
+    """Totals of a run's replies, from which the cost of the next one is estimated."""
 
     replies: int = 0
     characters: int = 0
@@ -178,21 +178,21 @@ class _Seen:
     output_tokens: int = 0
 
     def add(self, characters: int, usage: Usage) -> None:
-        """Count a reply to a request of so many characters."""
+        """Add a reply to a request of that many characters."""
         self.replies += 1
         self.characters += characters
         self.input_tokens += usage.read
         self.output_tokens += usage.output_tokens
 
     def expected(self, characters: int, max_tokens: int) -> Usage:
-        """Estimate a reply: input by its length, output by the mean so far; `max_tokens` until there is one."""
+        """Estimate a reply: input by its length, output by the mean so far, or `max_tokens` before the first reply."""
         rate = self.input_tokens / self.characters if self.characters else 1 / _CHARACTERS
         output = -(-self.output_tokens // self.replies) if self.replies else max_tokens
         return Usage(input_tokens=round(characters * rate), output_tokens=min(output, max_tokens))
 
 
 def _characters(request: ModelRequest) -> int:
-    """Return the length of a request in characters of JSON; base64 data counts as `_IMAGE_CHARACTERS` a block."""
+    """Return the length of a request in characters of JSON; a block of base64 data counts as `_IMAGE_CHARACTERS`."""
     count = 0
     todo: list[Any] = [request.system, *request.messages, *request.tools.definitions]
     while todo:
@@ -212,8 +212,8 @@ def _characters(request: ModelRequest) -> int:
 class BudgetedModel:
     """A model that replies until the budget is spent.
 
-    `kind` is who is paid, as in `ModelRecord`. With `is_batched` a reply costs half, and a request that waits for the
-    budget does so within `parked`: a batch goes out without it.
+    `kind` is who is paid, as in `ModelRecord`. With `is_batched`, a reply costs half. A request waits for the budget
+    within `parked`, so that a batch can be sent without it.
     """
 
     model: Model
@@ -224,7 +224,7 @@ class BudgetedModel:
 
     @property
     def name(self) -> str:
-        """The name of the model within."""
+        """The name of the wrapped model."""
         return self.model.name
 
     async def reply(self, request: ModelRequest) -> ModelReply:

@@ -1,4 +1,4 @@
-"""Claude as a run asks it: one policy a layer, the retries around the budget around the request."""
+"""Build the Claude model of a run from one layer per policy: access, retries, budget and, innermost, the request."""
 
 from __future__ import annotations
 
@@ -42,20 +42,32 @@ async def open_claude(
     access: Access,
     client_name: str,
 ) -> AsyncIterator[Model]:
-    """Make the model with this name, of the API or of a provider (`cloud`).
+    """Open the model `name` of the Messages API, or of a provider.
 
-    What it takes is taken of the `budget`. With `waves`, turns go through Message Batches, which only the API has.
-    Without a `throttle` it has its own. `warn` emits the first warning of each kind. `access` judges refusals of the
-    credentials, which belong to `client_name`.
+    Args:
+        name: The model's name in the API.
+        api_key: The API key, if any.
+        auth_token: The bearer token, if any.
+        base_url: The URL of the API, if it is not the default.
+        cloud: The provider, or None for the Messages API itself.
+        manner: The parameters that every request has.
+        limits: The limits of the run.
+        emit: Called with the events of retries and batches.
+        budget: The budget that replies are charged to.
+        waves: If set, turns go through Message Batches, which only the Messages API has.
+        throttle: The rate limiter; the model gets its own by default.
+        warn: Emits the first warning of each kind.
+        access: Judges refusals of the credentials.
+        client_name: The client that the credentials belong to.
     """
-    seconds = limits.request_seconds
-    async with open_client(api_key, auth_token, base_url, cloud, seconds) as client:
+    timeout = limits.request_seconds
+    async with open_client(api_key, auth_token, base_url, cloud, timeout) as client:
         refusals = cloud.refusals if cloud else ()
         model = AnthropicModel(
             client,
             name,
             manner,
-            seconds,
+            timeout,
             caching=caching(cloud, manner),
             refusals=refusals,
             warn=warn or WarnOnce(emit),
@@ -63,13 +75,12 @@ async def open_claude(
         async with AsyncExitStack() as stack:
             throttle = throttle or AdaptiveLimiter(limits.concurrency)
             kind = cloud.kind if cloud else "claude"
-            budgeted = BudgetedModel(model, budget, kind)  # below the retries: each attempt is paid for
+            budgeted = BudgetedModel(model, budget, kind)  # inside the retries: every attempt is charged
             if waves and isinstance(client, anthropic.AsyncAnthropic):
-                most = limits.batch_queries or BATCH_QUERIES
+                max_requests = limits.batch_queries or BATCH_QUERIES
                 batched = await stack.enter_async_context(BatchModel(model, client, waves, limits, emit))
                 budgeted = BudgetedModel(batched, budget, kind, is_batched=True, parked=batched.parked)
-                throttle = AdaptiveLimiter(
-                    most, least=most
-                )  # one that sends less makes more batches, and no less of them
+                # Never lowered: a lower limit would split the same requests into more batches.
+                throttle = AdaptiveLimiter(max_requests, least=max_requests)
             retrying = RetryingModel(budgeted, throttle, limits.retries, limits.retry_wait_seconds, emit)
             yield AccessModel(retrying, access, client_name)

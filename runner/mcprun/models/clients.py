@@ -1,4 +1,4 @@
-"""Clients of the anthropic SDK: of the API itself, and of the providers that offer Claude as well."""
+"""Clients of the anthropic SDK, for the Messages API and for other providers of Claude."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anthropic
 from mcprun.models.providers import Cloud
 
 Client = anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
-"""That of Foundry is one of the first kind."""
+"""The client for Foundry is a subclass of `AsyncAnthropic`."""
 
 _CLIENTS = {
     "bedrock": anthropic.AsyncAnthropicBedrock,
@@ -23,9 +23,9 @@ _CLIENTS = {
 async def open_client(
     api_key: str | None, auth_token: str | None, base_url: str | None, cloud: Cloud | None, seconds: float
 ) -> AsyncIterator[Client]:
-    """Make a client, and close its connections in the end; each request may take so many seconds.
+    """Open a client, and close its connections on exit. Each request is limited to `seconds`.
 
-    A `cloud` brings its own key and URL. The SDK's own retries are off: retrying is one layer's business.
+    A `cloud` has its own key and URL. The SDK's retries are off, since `models/retry.py` is the only retry layer.
     """
     client: Client
     if cloud:

@@ -1,8 +1,8 @@
-"""Turn a conversation into the `messages` of a request; leave out or reword content that the Messages API refuses.
+"""Turn a conversation into the `messages` of a request; omit or reword content that the Messages API refuses.
 
 The transcript keeps the original. The API refuses blank text, even its own (`text content blocks must be non-empty`),
-error results that hold more than text, images that it can't read, and too many images. All messages of a request pass
-`sendable`: those of the model, of servers, of prompts files and of recordings.
+error results that hold more than text, images that it can't read, and too many images. Every message of a request
+passes through `sendable`, whether it comes from the model, a server, a prompts file or a recording.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _MEDIA = frozenset({"image", "document"})
 def sendable(messages: Sequence[JsonObject], warn: Warn) -> list[JsonObject]:
     """Return messages that the API accepts. The arguments are not changed; unchanged messages stay the same objects.
 
-    A message that holds nothing is left out, and the user's messages around it are merged. `warn` is called for content
-    that is described in words.
+    Empty messages are omitted, and the user's messages around them are merged. `warn` is called for content that is
+    replaced by a description.
     """
     sent: list[JsonObject] = []
     for message in messages:
@@ -48,7 +48,7 @@ def _content(content: Any, role: str, warn: Warn) -> Any:
 
 
 def _block(block: JsonObject, role: str, warn: Warn) -> JsonObject | None:
-    """Return a block as it can be sent; None for blank text."""
+    """Return a block in a form that the API accepts, or None for blank text."""
     match block.get("type"):
         case "text":
             return block if str(block.get("text", "")).strip() else None
@@ -115,7 +115,7 @@ def _marked_as(block: JsonObject, sent: JsonObject) -> JsonObject:
 def _continued(messages: list[JsonObject]) -> list[JsonObject]:
     """Trim a final message of the assistant, which the model continues.
 
-    It must end neither in white space (`final assistant content cannot end with trailing whitespace`) nor in thinking.
+    It must not end in whitespace (`final assistant content cannot end with trailing whitespace`) or in thinking.
     """
     if not messages or messages[-1]["role"] != "assistant":
         return messages
@@ -131,9 +131,9 @@ def _continued(messages: list[JsonObject]) -> list[JsonObject]:
 
 
 def _limited(messages: list[JsonObject], warn: Warn) -> list[JsonObject]:
-    """Describe as many pictures as the limits of a whole request demand, the oldest first.
+    """Replace images and documents by descriptions, oldest first, until a request is within the API's limits.
 
-    Conversations grow, so that any turn may bring one image too many.
+    Conversations grow, so any turn may bring one image too many.
     """
     found = [block for message in messages for block in _media_within(message["content"])]
     dropped: dict[int, Unsendable] = {}
@@ -166,7 +166,7 @@ def _length(block: JsonObject) -> int:
 
 
 def _media_within(content: Any) -> Iterator[JsonObject]:
-    """Find all images and documents in content, also those in tool results and documents."""
+    """Yield all images and documents in content, including those in tool results and documents."""
     for block in content if isinstance(content, list) else ():
         if block.get("type") in _MEDIA:
             yield block
@@ -177,7 +177,7 @@ def _media_within(content: Any) -> Iterator[JsonObject]:
 
 
 def _without(content: Any, dropped: dict[int, Unsendable]) -> Any:
-    """Replace dropped blocks by their descriptions."""
+    """Return content with dropped blocks replaced by their descriptions."""
     if not isinstance(content, list):
         return content
     kept = []
@@ -194,7 +194,7 @@ def _without(content: Any, dropped: dict[int, Unsendable]) -> Any:
 
 
 def _blocks(content: Any) -> list[JsonObject]:
-    """Return content as blocks; empty text has none."""
+    """Return content as blocks; an empty string has none."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return list(content)

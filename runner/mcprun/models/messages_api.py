@@ -1,4 +1,4 @@
-"""The model Claude, through the anthropic SDK; and any endpoint that speaks the Messages API."""
+"""The model Claude through the anthropic SDK, and any other endpoint of the Messages API."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mcprun.runs.warn_once import Warn, drop_warning
 
 
 class AnthropicModel:
-    """Answers over HTTP. The SDK's own retries are off: retrying is one layer's business, and not this one's."""
+    """A model that sends requests over HTTP. The SDK's retries are off: `models/retry.py` is the only retry layer."""
 
     def __init__(
         self,
@@ -44,11 +44,16 @@ class AnthropicModel:
         refusals: tuple[type[Exception], ...] = (),
         warn: Warn = drop_warning,
     ) -> None:
-        """Ask with a client.
+        """Create a model that sends its requests through `client`.
 
-        `request_seconds` bounds each request. `caching` says where the mark goes by which the prompt is cached;
-        `refusals` are the errors of a provider's library when it has no credentials. `warn` is called for content that
-        is not sent as it is.
+        Args:
+            client: A client of the SDK, without retries.
+            name: The model's name in the API.
+            manner: The parameters that every request has.
+            request_seconds: The time limit of each request.
+            caching: Where the prompt caching mark goes.
+            refusals: The exceptions that a provider's library raises if it has no credentials.
+            warn: Called for content that is changed before it is sent or recorded.
         """
         self._client = client
         self._manner = manner
@@ -56,34 +61,34 @@ class AnthropicModel:
         self._caching = caching
         self._refusals = refusals
         self._warn = warn
-        # Bedrock streams in a form of its own, and not in the events of the Messages API.
+        # Bedrock streams in a format of its own, not in the events of the Messages API.
         self._is_streaming = not isinstance(client, anthropic.AsyncAnthropicBedrock)
         self.name = name
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        """Send one request, streamed where somebody hears it; see `Model.reply`.
+        """Send one request, streamed if the request has a `hear`; see `Model.reply`.
 
-        An answer that breaks off after something of it was heard is not asked for again: it could only say it twice.
+        A reply that breaks off after some of its text was passed to `hear` is not retried: its text would appear twice.
         """
         parameters = self.parameters(request)
         with told(request.model, parameters["model"], self._seconds, self._refusals, has_marks=has_marks(request)):
             if request.hear and self._is_streaming:
                 return await self._streamed(parameters, request.hear)
-            # The HTTP client's time-out is one of silence; this one is of the whole request.
+            # The HTTP client's timeout limits each wait for data; this one limits the whole request.
             async with asyncio.timeout(self._seconds):
                 response = await self._client.messages.with_raw_response.create(**parameters)
                 body = loads(await response.read())
-            # The body itself, not the SDK's model of it: blocks must go back to the API as they came.
+            # The raw body, not the SDK's model of it: blocks must go back to the API unchanged.
             reply = read_reply(body, _request_id(response.headers), is_bare=self._manner.bare)
             return request.told(self.well_formed(reply))
 
     def parameters(self, request: ModelRequest) -> dict[str, Any]:
-        """Return the body of a request, reworded where the Messages API would refuse the conversation."""
+        """Return the body of a request, with content that the Messages API would refuse omitted or reworded."""
         parameters: dict[str, Any] = {
             "model": request.model or self.name,
             "max_tokens": request.max_tokens,
             **cached(sendable(request.messages, self._warn), request.tools.definitions, self._caching),
-            **_mannered(self._manner, request),
+            **_setting_parameters(self._manner, request),
         }
         if request.system and request.system.strip():
             parameters["system"] = request.system
@@ -93,7 +98,7 @@ class AnthropicModel:
         return sent
 
     def well_formed(self, reply: ModelReply) -> ModelReply:
-        """Replace what a server, the API and files can't take: surrogate halves, and integers with too many digits."""
+        """Replace lone surrogates and overlong integers in a reply, which servers, the API and files can't take."""
         content = well_formed_json(reply.content)
         if content is not reply.content:
             self._warn("surrogates-reply", f"a reply of the model: {WARNING}")
@@ -103,27 +108,27 @@ class AnthropicModel:
         return reply if content is reply.content else replace(reply, content=content)
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> ModelReply:
-        """Hand on the text as it comes; give the same reply as if it had come in one piece."""
-        assembly, is_heard = MessageAccumulator(), False
+        """Stream a reply and pass its text on. Return the same reply as a request without streaming does."""
+        assembly, is_passed_on = MessageAccumulator(), False
         messages = self._client.messages.with_streaming_response
         try:
             async with asyncio.timeout(self._seconds), messages.create(**parameters, stream=True) as response:
                 async for event in anthropic.AsyncStream.raw_events(response.http_response):
-                    if event.data and (said := assembly.take(event.json())):
-                        is_heard = True
-                        hear(well_formed(said))
+                    if event.data and (text := assembly.take(event.json())):
+                        is_passed_on = True
+                        hear(well_formed(text))
             if not assembly.is_whole:
                 raise RequestError(ErrorKind.API_ERROR, "the API's answer broke off", may_pass=True)
             reply = read_reply(assembly.body, _request_id(response.headers), is_bare=self._manner.bare)
             return self.well_formed(reply)
         except (RequestError, httpx2.HTTPError, TimeoutError, ValueError) as error:
-            if not is_heard:
+            if not is_passed_on:
                 raise
             raise _broken_off(error) from None
 
 
 def _broken_off(error: Exception) -> RequestError:
-    """Say that an answer ended before its end, though some of it was heard."""
+    """Return the error of a reply that broke off after some of its text was passed on; it is not retried."""
     is_late = isinstance(error, TimeoutError | httpx2.TimeoutException)
     kind = ErrorKind.REQUEST_TIMEOUT if is_late else ErrorKind.API_ERROR
     what = "no more of it came in time" if is_late else f"{error}"
@@ -133,12 +138,12 @@ def _broken_off(error: Exception) -> RequestError:
 
 
 def has_marks(request: ModelRequest) -> bool:
-    """Return whether a query has `cache_control` of its own. Then a refusal of it concerns this query alone."""
+    """Return whether a query sets `cache_control` itself. A refusal of it then concerns this query alone."""
     return any(marks_in(list(request.messages)))
 
 
-def _mannered(manner: ModelSettings, request: ModelRequest) -> dict[str, Any]:
-    """Return the parameters that say how to answer."""
+def _setting_parameters(manner: ModelSettings, request: ModelRequest) -> dict[str, Any]:
+    """Return the parameters that the settings and the schema add to a request: output, thinking and tool choice."""
     parameters: dict[str, Any] = {}
     config: dict[str, Any] = {"effort": manner.effort} if manner.effort else {}
     if request.schema and not manner.bare:
@@ -160,9 +165,10 @@ def _mannered(manner: ModelSettings, request: ModelRequest) -> dict[str, Any]:
 
 
 def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> ModelReply:
-    """Read a message of the API. Raises `RequestError` when it is none.
+    """Parse a message of the API. Raises `RequestError` if it is not one.
 
-    Some endpoints (`is_bare`) give no stop reason: what they say then tells whether calls are meant.
+    Some endpoints (`is_bare`) send no stop reason. It is then `tool_use` if the content holds tool calls, else
+    `end_turn`.
     """
     if isinstance(body, dict) and body.get("type") == "error" and isinstance(body.get("error"), dict):
         raise _error_in_200(body["error"], request_id)
@@ -192,7 +198,7 @@ def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> M
 
 
 def _error_in_200(error: dict[str, Any], request_id: str | None) -> RequestError:
-    """Read an error that came with status 200, as one does that happens when the answer has begun."""
+    """Return the error in a response with status 200, as the API sends one if it fails after the reply has begun."""
     what = f"{error.get('type')}: {error.get('message')}"
     if error.get("type") in ("overloaded_error", "rate_limit_error"):
         kind, message = ErrorKind.THROTTLED, f"the API is throttling: {what}"
@@ -202,7 +208,7 @@ def _error_in_200(error: dict[str, Any], request_id: str | None) -> RequestError
 
 
 def _is_proper(block: Any) -> bool:
-    """Tell whether a content block has what is read of it here; other types go back as they came."""
+    """Return whether a content block has the fields that mcprun reads. Blocks of other types go back unchanged."""
     match block:
         case {"type": "text", "text": str()}:
             return True
@@ -214,7 +220,7 @@ def _is_proper(block: Any) -> bool:
 
 
 def _request_id(headers: httpx2.Headers) -> str | None:
-    """Find the API's name for a request, which Bedrock tells in a header of its own."""
+    """Return the API's id of a request, which Bedrock sends in a header of its own."""
     return headers.get("request-id") or headers.get("x-amzn-requestid")
 
 
@@ -227,10 +233,11 @@ def told(
     *,
     has_marks: bool = False,
 ) -> Iterator[None]:
-    """Turn the SDK's errors into ours, by type and status.
+    """Translate exceptions of the SDK into mcprun's own, by type and status.
 
-    `asked_for` is the model that a query names, if any; `refusals` are the errors of a provider's credentials. With
-    `has_marks`, the query asks for caching itself.
+    `asked_for` is the model that the query names, if any, and `model` the one that was requested. `seconds` is the time
+    limit to report. `refusals` are the exceptions of a provider's credentials. `has_marks` is set if the query sets
+    `cache_control` itself.
     """
     try:
         yield
@@ -253,7 +260,7 @@ def told(
 
 
 def _place(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
-    """Say what was asked, without what may be secret in it; an error of httpx2 need not know."""
+    """Describe the URL and proxy of a request without secrets; empty for an httpx2 error that has no request."""
     with contextlib.suppress(RuntimeError):
         url = str(error.request.url)
         proxy = proxy_of(url)
@@ -264,21 +271,21 @@ def _place(error: anthropic.APIConnectionError | httpx2.HTTPError) -> str:
 def _status_error(
     error: anthropic.APIStatusError, asked_for: str | None, model: str, *, has_marks: bool
 ) -> QueryError | RunError:
-    """Return what a status means: for this request, for this query, or for the whole run."""
-    said = _words(error)
+    """Return the error that a status means: for this request, for this query, or for the whole run."""
+    api_message = _api_message(error)
     request_id = _request_id(error.response.headers)
-    what = f"{error.status_code} {error.type or ''}".strip() + f": {said or error.message}"
+    what = f"{error.status_code} {error.type or ''}".strip() + f": {api_message or error.message}"
     if request_id:
         what += f" (request {request_id})"
 
-    asked = error.response.headers.get("x-should-retry")  # the API's own word comes before what we make of it
+    should_retry = error.response.headers.get("x-should-retry")  # the API's own hint takes precedence
     retry_after = _retry_after(error.response.headers)
 
     def failed(kind: ErrorKind, message: str, *, may_pass: bool) -> RequestError:
         return RequestError(
             kind,
             f"{message}: {what}",
-            may_pass=asked == "true" if asked in ("true", "false") else may_pass,
+            may_pass=should_retry == "true" if should_retry in ("true", "false") else may_pass,
             retry_after=retry_after,
             status=error.status_code,
             request_id=request_id,
@@ -290,16 +297,16 @@ def _status_error(
             return DeniedError(
                 f"the API refused {refused}: {what}",
                 names_model=asked_for is not None,
-                may_pass=asked == "true",
+                may_pass=should_retry == "true",
                 retry_after=retry_after,
                 status=status,
                 request_id=request_id,
             )
         case 402:
             return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
-        case 400 if "credit balance is too low" in said:  # older deployments have no 402
+        case 400 if "credit balance is too low" in api_message:  # older deployments have no 402
             return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
-        case 400 if "model identifier is invalid" in said and not asked_for:  # Bedrock's word for a 404
+        case 400 if "model identifier is invalid" in api_message and not asked_for:  # Bedrock's form of a 404
             return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}: {what}")
         case 404 if asked_for:  # the query's own model: other queries may be fine
             return failed(ErrorKind.API_REFUSED, f"the API does not know the query's model {model!r}", may_pass=False)
@@ -309,17 +316,17 @@ def _status_error(
             return failed(ErrorKind.THROTTLED, "the API is throttling", may_pass=True)
         case status if status >= 500 or status in (408, 409):
             return failed(ErrorKind.API_ERROR, "the API failed", may_pass=True)
-        case 400 if "cache_control" in said and not asked_for and not has_marks:  # the mark is mcprun's own
+        case 400 if "cache_control" in api_message and not asked_for and not has_marks:  # the mark is mcprun's own
             return RunError(
                 ErrorKind.API_REFUSED, f"the API does not take cache_control, which --bare-api leaves out: {what}"
             )
-        case 400 if said.startswith("tools."):  # the API has no code for it; worst, it's not run-wide
+        case 400 if api_message.startswith("tools."):  # the API has no error code for it; at worst, it is not run-wide
             return RunError(ErrorKind.BAD_TOOLS, f"the API refused the tool list: {what}")
     return failed(ErrorKind.API_REFUSED, "the API refused the request", may_pass=False)
 
 
-def _words(error: anthropic.APIStatusError) -> str:
-    """Give the API's own words for an error: within `error`, or alone as Bedrock says them."""
+def _api_message(error: anthropic.APIStatusError) -> str:
+    """Return the API's own error message: from `error`, or from the top level, where Bedrock puts it."""
     alone = error.body.get("message") if isinstance(error.body, dict) else None
     return error.api_message or (alone if isinstance(alone, str) else "")
 

@@ -1,7 +1,7 @@
-"""A streamed answer of the Messages API, put together again as it would have come in one piece. Pure.
+"""Assemble a streamed reply of the Messages API into the message that a request without streaming returns. Pure.
 
-The events are those of https://docs.claude.com/en/api/messages-streaming. What is not known here stays as it came:
-blocks must go back to the API untouched, signatures of thinking included.
+The events are those of https://docs.claude.com/en/api/messages-streaming. Blocks and fields of unknown types are kept
+as they are: blocks must go back to the API untouched, signatures of thinking included.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import loads
 
 _JOINED = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
-"""Deltas that go on with a text of their block, and which."""
+"""Deltas that append to a text of their block, and the key of that text."""
 
 
 class MessageAccumulator:
-    """Takes the events of one answer in order. `body` is the message so far; it `is_whole` after `message_stop`.
+    """Accumulates the events of one reply in order.
 
-    An `error` event makes the error's object the body, as it is where no answer has begun.
+    `body` is the message so far. `is_whole` is set after `message_stop`. An `error` event becomes the body, which is
+    then the same as the body of an error response.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class MessageAccumulator:
         self._inputs: dict[int, str] = {}
 
     def take(self, event: Any) -> str:
-        """Take one event's data, and give the text that is said with it. Raises `ValueError` when it is no event."""
+        """Process the data of one event, and return the text that it adds. Raises `ValueError` if it is malformed."""
         try:
             return self._take(event)
         except (KeyError, TypeError, IndexError, AttributeError) as error:
@@ -47,7 +48,7 @@ class MessageAccumulator:
                     self._blocks[event["index"]]["input"] = loads(text)
             case "message_delta":
                 counted = {key: value for key, value in (event.get("usage") or {}).items() if value is not None}
-                usage = {**(self.body.get("usage") or {}), **counted}  # counts are of the whole answer so far
+                usage = {**(self.body.get("usage") or {}), **counted}  # counts are cumulative
                 self.body |= {**event["delta"], "usage": usage}
             case "message_stop":
                 self.is_whole = True
@@ -70,6 +71,6 @@ class MessageAccumulator:
                 self._inputs[index] = self._inputs.get(index, "") + delta["partial_json"]
             case "citations_delta":
                 block["citations"] = [*(block.get("citations") or []), delta["citation"]]
-            case _:  # a block that lacks a part could not go back to the API
+            case _:  # an incomplete block could not go back to the API
                 raise ValueError(f"a stream of an unknown kind: {kind}")
         return ""

@@ -1,4 +1,4 @@
-"""What tokens cost, from the package genai-prices (the extra `prices`). Imported only when somebody asks."""
+"""Prices of tokens, from the package genai-prices (the extra `prices`). Imported only if prices are needed."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ except ImportError:
 _PROVIDER = "anthropic"
 
 _PAID = {"bedrock": "aws", "vertex": "google", "foundry": "azure"}
-"""What genai-prices calls who is paid."""
+"""The ids of the providers in genai-prices, by `kind`."""
 
 
 def price(model: str, usage: Usage, kind: str = "claude") -> float | None:
-    """Give what a reply costs in US dollars; `None` when the model's price is not known.
+    """Return the price of a reply in US dollars, or None if the model's price is unknown.
 
-    `kind` is who is paid, as in `ModelRecord`; where a provider's own price is not known, the API's stands for it.
+    `kind` is who is paid, as in `ModelRecord`. If a provider's own price is unknown, use the price of the Messages API.
     """
     counted = genai_prices.Usage(
-        input_tokens=usage.read,  # those that were cached are counted among them
+        input_tokens=usage.read,  # includes cached tokens
         output_tokens=usage.output_tokens,
         cache_write_tokens=usage.cache_creation_input_tokens,
-        cache_write_1h_tokens=usage.written_for_1h,  # counted among the ones before
+        cache_write_1h_tokens=usage.written_for_1h,  # included in cache_write_tokens
         cache_read_tokens=usage.cache_read_input_tokens,
     )
     for provider in (_PAID.get(kind), _PROVIDER):
@@ -41,7 +41,7 @@ def price(model: str, usage: Usage, kind: str = "claude") -> float | None:
 
 @cache
 def dearest() -> str:
-    """Name the model that costs most: what is not known is counted like it, and never as nothing."""
+    """Return the id of the most expensive model. Unknown models are charged at its price, and never as free."""
     sample = Usage(input_tokens=1000, output_tokens=1000)
     (provider,) = (provider for provider in data.providers if provider.id == _PROVIDER)
     return max((model.id for model in provider.models), key=lambda model: price(model, sample) or 0.0)

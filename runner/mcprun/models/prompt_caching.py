@@ -1,11 +1,12 @@
-"""Where a request asks for its prompt to be cached: the conversation grows, and what was read once costs little.
+"""Place the caching marks (`cache_control`) of a request, so that the prefix of a growing conversation is read cheaply.
 
-The Messages API and Foundry take `cache_control` for the whole request, and put the mark themselves. Bedrock and
-Vertex AI refuse it there (400, "Extra inputs are not permitted") and take it on a block
-(https://platform.claude.com/docs/en/build-with-claude/prompt-caching). All take another one behind the tools, which all
-queries share: only what ends at a mark is written, and no other prompt could read what ends behind this one's.
+The Messages API and Foundry accept `cache_control` for the whole request, and place the mark themselves. Bedrock and
+Vertex AI refuse it there (400, "Extra inputs are not permitted") and accept it on a block
+(https://platform.claude.com/docs/en/build-with-claude/prompt-caching). All accept another mark after the tools, which
+all queries share: only what ends at a mark is written to the cache, and no other query could reuse what ends after this
+one's prompt.
 
-A request may hold four marks in all. Those of the query come first: mcprun gives up its own where they leave no room.
+A request may hold four marks in all. The query's own come first: mcprun omits its own if they leave no room.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _MARK = {"cache_control": {"type": "ephemeral"}}
 
 
 def caching(cloud: Cloud | None, manner: ModelSettings) -> Caching:
-    """Return where the API that is asked takes the mark."""
+    """Return where the API accepts the mark: on the request, on a block, or nowhere if the endpoint is `bare`."""
     if manner.bare:
         return "none"
     return "block" if cloud and cloud.kind in ("bedrock", "vertex") else "request"
 
 
 def marks_in(messages: Any) -> Iterator[JsonObject]:
-    """Find the caching marks of messages or blocks, in order, also those within tool results and documents."""
+    """Yield the caching marks of messages or blocks in order, including those in tool results and documents."""
     if isinstance(messages, list | tuple):
         for item in messages:
             yield from marks_in(item)
@@ -45,8 +46,8 @@ def marks_in(messages: Any) -> Iterator[JsonObject]:
 def cached(messages: Sequence[JsonObject], tools: Sequence[JsonObject], where: Caching) -> JsonObject:
     """Return the parameters `messages`, `tools` and `cache_control` of a request. The arguments are not changed.
 
-    The mark that moves on with the conversation is worth more than the one behind the tools: a query with marks of its
-    own caches the tools with them.
+    The mark at the end of the conversation takes precedence over the one after the tools: the marks of a query that has
+    its own already cache the tools.
     """
     own = list(marks_in(list(messages)))
     room = MAX_CACHE_MARKS - len(own)
@@ -62,13 +63,13 @@ def cached(messages: Sequence[JsonObject], tools: Sequence[JsonObject], where: C
 
 
 def _ends_marked(messages: Sequence[JsonObject]) -> bool:
-    """Return whether the last block has a mark. The API refuses a second one there with another ttl."""
+    """Return whether the last block has a mark, since the API refuses a second one there with another ttl."""
     content = messages[-1]["content"] if messages else ""
     return isinstance(content, list) and bool(content[-1].get("cache_control"))
 
 
 def _marked_at_the_end(messages: Sequence[JsonObject]) -> list[JsonObject]:
-    """Mark the last block of the user's last message."""
+    """Return messages with a mark on the last block of the user's last message."""
     marked = list(messages)
     place = max((place for place, message in enumerate(marked) if message["role"] == "user"), default=None)
     if place is None:

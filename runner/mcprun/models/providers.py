@@ -1,7 +1,7 @@
-"""Claude at other providers: Amazon Bedrock, Google Vertex AI, Microsoft Foundry. What each one's client is made of.
+"""Find the client arguments for Claude at other providers: Amazon Bedrock, Google Vertex AI and Microsoft Foundry.
 
-What is missing is found before anything runs. Of the SDK nothing is imported here, of a provider's own library only
-when its credentials have to be looked for.
+Missing settings are reported before anything runs. The SDK is not imported here, and a provider's own library only if
+its credentials have to be looked up.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 from mcprun.errors import UsageError
 
 Known = Mapping[str, str]
-"""The environment, and what `.env` sets besides."""
+"""Variables of the environment, and those that `.env` adds."""
 
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """A provider that can be asked: `kind` is its name here, `title` its own.
+    """A provider of Claude: `kind` is its name in mcprun, `title` its own.
 
-    `settings` are arguments of the SDK's client, `secrets` what of them must not be seen. `refusals` are the errors
-    that the provider's library raises when it has no credentials after all.
+    `settings` are arguments of the SDK's client, and `secrets` the values in them to redact. `refusals` are the
+    exceptions that the provider's library raises if it turns out to have no credentials.
     """
 
     kind: str
@@ -36,16 +36,16 @@ class Cloud:
 
 
 def split(spec: str) -> tuple[str | None, str]:
-    """Take the provider off a model's name: `bedrock:NAME`; `None` is for names that stand alone."""
+    """Split `bedrock:NAME` into provider and model name. The provider is None if the name has no such prefix."""
     kind, mark, name = spec.partition(":")
     return (kind, name) if mark and kind in _FINDERS else (None, spec)
 
 
 def find(spec: str, known: Known, base_url: str | None = None) -> Cloud | None:
-    """Find what is needed to ask the model `spec`; `None` when it names no provider.
+    """Return what is needed to use the model `spec`, or None if it names no provider.
 
-    `base_url` comes before the provider's own variable. Raises `UsageError` when something is missing, with what to set
-    or to install.
+    `base_url` takes precedence over the provider's own variable. Raises `UsageError`, with what to set or to install,
+    if something is missing.
     """
     kind, name = split(spec)
     if kind is None:
@@ -56,7 +56,7 @@ def find(spec: str, known: Known, base_url: str | None = None) -> Cloud | None:
 
 
 def _bedrock(spec: str, known: Known, base_url: str | None) -> Cloud:
-    """Amazon Bedrock's InvokeModel; a key of Bedrock's own, or whatever boto3 finds to sign requests with."""
+    """Find the settings of Amazon Bedrock's InvokeModel: a Bedrock API key, or credentials from boto3 to sign with."""
     key = _value(known, "AWS_BEARER_TOKEN_BEDROCK")
     region = _value(known, "AWS_REGION") or _value(known, "AWS_DEFAULT_REGION")
     url = _url(base_url, known, "ANTHROPIC_BEDROCK_BASE_URL")
@@ -108,7 +108,7 @@ def _bedrock(spec: str, known: Known, base_url: str | None) -> Cloud:
 
 
 def _vertex(spec: str, known: Known, base_url: str | None) -> Cloud:
-    """Google Vertex AI; an access token as gcloud takes one, or the application default credentials."""
+    """Find the settings of Google Vertex AI: an access token as for gcloud, or application default credentials."""
     region, project = _value(known, "CLOUD_ML_REGION"), _value(known, "ANTHROPIC_VERTEX_PROJECT_ID")
     url = _url(base_url, known, "ANTHROPIC_VERTEX_BASE_URL")
     if not region:
@@ -144,7 +144,7 @@ def _vertex(spec: str, known: Known, base_url: str | None) -> Cloud:
 
 
 def _foundry(spec: str, known: Known, base_url: str | None) -> Cloud:
-    """Microsoft Foundry, with a key."""
+    """Find the settings of Microsoft Foundry, which needs a key."""
     key, resource = _value(known, "ANTHROPIC_FOUNDRY_API_KEY"), _value(known, "ANTHROPIC_FOUNDRY_RESOURCE")
     place = _url(base_url, known, "ANTHROPIC_FOUNDRY_BASE_URL") or ({"resource": resource} if resource else {})
     if not key:
@@ -162,7 +162,7 @@ _FINDERS: Mapping[str, Callable[[str, Known, str | None], Cloud]] = MappingProxy
 )
 
 KINDS = tuple(_FINDERS)
-"""The names of the providers, as they stand before a model's."""
+"""The names of the providers, as they are prefixed to a model's name."""
 
 
 def _value(known: Known, name: str) -> str | None:

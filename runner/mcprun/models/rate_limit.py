@@ -1,4 +1,4 @@
-"""How many model requests may be in flight, and when: what one query learns of the rate limit, all obey."""
+"""Limit the model requests in flight. What one query learns of the rate limit applies to all queries of a run."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 from mcprun.errors import ErrorKind, NoConnectionError, RequestError
 
 _CUT = 0.5
-"""What is left of the limit when the API throttles: multiplicative down."""
+"""The factor that the limit is multiplied by when the API throttles (multiplicative decrease)."""
 
 
 class AdaptiveLimiter:
-    """Lets at most `most` requests be in flight; fewer once the API throttles, and slowly more again.
+    """Allows at most `most` requests in flight: fewer once the API throttles, and slowly more again.
 
-    Additive up, multiplicative down, as TCP does it: a whole round of good answers adds one request, and a
-    throttled one halves them, once a round, since the requests that were sent together are refused together.
-    The limit is never less than `least`. It `is_reached` once any request came to the API, whatever became of it.
+    Additive increase, multiplicative decrease, as in TCP: a whole round of successful requests adds one to the limit. A
+    throttled request halves it, once per round, since requests that were sent together are refused together. The limit
+    is never less than `least`. `is_reached` is set once any request has reached the API, whatever its outcome.
 
-    `tell` is called with the seconds of each pause: where requests are sent from other processes as well, theirs must
+    `tell` is called with the seconds of each pause. If other processes send requests as well, their limiters must
     `obey` it.
     """
 
@@ -35,28 +35,28 @@ class AdaptiveLimiter:
 
     @property
     def limit(self) -> int:
-        """How many requests may be in flight now."""
+        """The number of requests that may be in flight now."""
         return max(1, int(self._limit))
 
     def pause(self, seconds: float) -> None:
-        """Let nobody send before so many seconds have passed."""
+        """Pause all requests for this many seconds."""
         self._wait(seconds)
         self._tell(seconds)
 
     def obey(self, seconds: float) -> None:
-        """Do as if a request had been throttled here, since one was in another process; a pause halves but once."""
+        """Pause because another process was throttled, as if a request had been here. A pause halves the limit once."""
         if self._left <= 0:
             self._cut()
         self._wait(seconds)
 
     @property
     def is_open(self) -> bool:
-        """Whether a request could be sent at once."""
+        """Whether a request may be sent now."""
         return self._left <= 0 and self._in_flight < self.limit
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
-        """Hold a place for one request, and learn from how it ends. The place must be free: see `opened`."""
+        """Count a request as in flight, and adapt the limit to its outcome. The limit must allow it: see `opened`."""
         self._in_flight += 1
         round_ = self._round
         try:

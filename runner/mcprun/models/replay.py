@@ -1,4 +1,4 @@
-"""The model `replay:RUN`: plays the assistant's turns of a recorded run. The server is real, the model is free."""
+"""The model `replay:RUN`, which returns the assistant's turns of a recorded run: a live server at no model cost."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from mcprun.tools.refusals import NOT_MADE, user_refusal
 from mcprun.tools.results import error_result, tool_result
 
 _CALLING = frozenset({"tool_use", "end_turn"})
-"""Stop reasons of turns whose calls are made."""
+"""Stop reasons of turns whose calls mcprun makes."""
 
 _ADVICE = "record the query again, or play back another run"
 
 
 class ReplayModel:
-    """Answers with what was recorded for the same query and repeat.
+    """A model that returns the recorded turns of the same query and repeat.
 
-    What the `scrubber` takes out does not count when live results are held against recorded ones. So many queries are
-    played `at_once`.
+    What `scrubber` removes is ignored when live results are compared with recorded ones. `show` formats values for
+    messages. `at_once` is the number of queries that run concurrently.
     """
 
     def __init__(self, run: Run, scrubber: Scrubber, show: ValueFormatter, at_once: int) -> None:
         self._run = run
         self._scrubber = scrubber
         self._show = show
-        # Each turn and each call looks there again; twice as many, so that those who come push out nobody who stays.
+        # Each turn and each call looks up its query. Twice the concurrency, so that new queries evict no active one.
         self._found = lru_cache(2 * at_once)(self._find)
         self.name = f"replay:{run.path}"
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        """Give the recorded turn.
+        """Return the recorded turn.
 
-        Raises `QueryError` (`not_recorded`) when the recording lacks the query, has it with another prompt, or
-        ends before the conversation does.
+        Raises `QueryError` (`not_recorded`) if the recording lacks the query, has it with another prompt, is damaged,
+        or ends before the conversation does.
         """
         recorded = self.recorded(request.query, request.where)
         if request.turn >= len(recorded.turns):
             message = f"the recording of {recorded.id} ends after {len(recorded.turns)} turns ({recorded.stop})"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         turn = recorded.turns[request.turn]
-        content = _for(request, _said(recorded)[request.turn], recorded)
+        content = _for(request, _assistant_contents(recorded)[request.turn], recorded)
         return request.told(
             ModelReply(content=content, stop_reason=turn.stop_reason, model=recorded.model, usage=turn.usage)
         )
 
     def divergence(self, query: Query, where: AttemptRef, number: int, call: Call) -> str:
-        """Say how a call differs from the recorded one: in its result, or in that there is none."""
+        """Describe how a call differs from the recorded one, or that none was recorded; empty if it does not differ."""
         recorded = self.recorded(query, where)
         if number >= len(recorded.calls):
             return f"call {number}: {self._show.call(call)} was not recorded"
@@ -71,7 +71,7 @@ class ReplayModel:
         return f"call {number}: {self._show.call(call)} was recorded with {was}, got {got}"
 
     def given_divergence(self, query: Query, where: AttemptRef, messages: list[JsonObject]) -> str:
-        """Say how what the server gives to begin with differs from what it gave when the query was recorded."""
+        """Describe how the server's initial prompt or resources differ from the recorded ones; empty if they do not."""
         recorded = self.recorded(query, where)
         before = recorded.messages[: recorded.begins]
         lens = CompareOptions(frozenset({"results"}), self._scrubber)
@@ -86,13 +86,16 @@ class ReplayModel:
         return f"the server's prompt or resources were recorded with {was}, gave {got}"
 
     async def approve(self, event: ToolCall) -> str:
-        """Keep back a call that a person kept back when it was recorded: give what the model was told then."""
+        """Return the recorded refusal if a person refused or stopped the recorded call; else an empty string."""
         found = self._found(event.where.query, event.where.repeat) if event.where else None
         calls = found[0].calls if found else []
         return user_refusal(calls[event.call]) if event.call < len(calls) else ""
 
     def recorded(self, query: Query, where: AttemptRef) -> Transcript:
-        """Give what was recorded of a query's repeat. Raises `QueryError` (`not_recorded`) where nothing was."""
+        """Return the recorded transcript of a query's repeat.
+
+        Raises `QueryError` (`not_recorded`) if there is none, it is damaged, or it was recorded with another prompt.
+        """
         found = self._found(query.id, where.repeat)
         if found is None:
             what = query.id if where.repeat == 1 else f"repeat {where.repeat} of {query.id}"
@@ -107,7 +110,7 @@ class ReplayModel:
         return recorded
 
     def _find(self, name: str, repeat: int) -> tuple[Transcript, str] | None:
-        """Return the recorded transcript, and why it can't be played back; None if there is none."""
+        """Return the recorded transcript, and why it can't be replayed (empty if it can); None if there is none."""
         place = self._run.index.get((name, repeat))
         if place is None:
             return None
@@ -115,33 +118,33 @@ class ReplayModel:
         return recorded, _damage(recorded)
 
 
-def _said(recorded: Transcript) -> list[Any]:
+def _assistant_contents(recorded: Transcript) -> list[Any]:
     """Return the content of each of the model's turns."""
     own = recorded.messages[recorded.begins :]
     return [message.get("content") for message in own if message.get("role") == "assistant"]
 
 
 def _damage(recorded: Transcript) -> str:
-    """Return why a recording can't be played back; empty if it can."""
-    said = _said(recorded)
+    """Return why a recording can't be replayed; empty if it can."""
+    contents = _assistant_contents(recorded)
     if recorded.begins > len(recorded.messages):
         return f"it was given {recorded.begins} messages by the server, and holds {len(recorded.messages)} in all"
-    if len(said) != len(recorded.turns):
-        return f"it counts {len(recorded.turns)} turns of the model, and its messages hold {len(said)}"
-    for number, (turn, content) in enumerate(zip(recorded.turns, said, strict=True)):
+    if len(contents) != len(recorded.turns):
+        return f"it counts {len(recorded.turns)} turns of the model, and its messages hold {len(contents)}"
+    for number, (turn, content) in enumerate(zip(recorded.turns, contents, strict=True)):
         if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
             return f"the message of turn {number} is not a list of content blocks"
         asked = sum(block.get("type") == "tool_use" for block in content)
         made = sum(call.turn == number for call in recorded.calls)
         # The last turn may have been cut short, by a limit or an error, before its calls were made.
-        is_cut = turn.stop_reason not in _CALLING or number == len(said) - 1
+        is_cut = turn.stop_reason not in _CALLING or number == len(contents) - 1
         if made > asked or (made < asked and not is_cut and not _were_not_made(recorded, content)):
             return f"turn {number} makes {asked} calls, and {made} are recorded"
     return ""
 
 
 def _were_not_made(recorded: Transcript, content: list[JsonObject]) -> bool:
-    """Return whether a chat told the model that the calls of a turn were not made."""
+    """Return whether a chat sent the model a `NOT_MADE` result for each call of a turn."""
     ids = [block.get("id") for block in content if block.get("type") == "tool_use"]
     blocks = [
         block
@@ -150,12 +153,12 @@ def _were_not_made(recorded: Transcript, content: list[JsonObject]) -> bool:
         for block in message["content"]
         if isinstance(block, dict)
     ]
-    told = [tool_result(str(name), error_result(NOT_MADE)) for name in ids]
-    return all(result in blocks for result in told)
+    refusals = [tool_result(str(name), error_result(NOT_MADE)) for name in ids]
+    return all(result in blocks for result in refusals)
 
 
 def _same_result(one: Call, other: Call) -> bool:
-    """Tell whether two calls brought the very same, whatever counts of it."""
+    """Return whether two calls have exactly the same result, with nothing ignored."""
     return (
         one.is_error is other.is_error
         and json_same(one.content, other.content)
@@ -164,23 +167,24 @@ def _same_result(one: Call, other: Call) -> bool:
 
 
 def _texts(messages: Any) -> str:
-    """Join the texts of messages; what was taken out of them may have left anything."""
+    """Join the texts of messages. Check every type: the scrubber may have removed any part of them."""
     contents = [message.get("content") for message in messages or () if isinstance(message, dict)]
     blocks = [block for content in contents if isinstance(content, list) for block in content]
     return "\n".join(str(block.get("text", "")) for block in blocks if isinstance(block, dict))
 
 
 def _for(request: ModelRequest, content: list[JsonObject], recorded: Transcript) -> list[JsonObject]:
-    """Say a recorded turn to today's server: its calls stand in the recording by the server's own names and keys.
+    """Return a recorded turn with the tool names and property keys that today's requests use.
 
-    The names that went over the wire are no guide: what they stood for depends on the tools of that day.
+    The recorded calls hold the server's own names and keys. The names that were sent to the API are no guide: what they
+    stood for depends on the tools of that day.
     """
     made = (call for call in recorded.calls if call.turn == request.turn)
-    told = []
+    blocks = []
     for block in content:
         call = next(made, None) if block.get("type") == "tool_use" else None
         if call:
             name, arguments = request.tools.to_api(call.tool, call.input)
             block = {**block, "name": name, "input": arguments}
-        told.append(block)
-    return told
+        blocks.append(block)
+    return blocks

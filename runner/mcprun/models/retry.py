@@ -1,4 +1,4 @@
-"""The one retry layer: around a model request, and nothing else. A tool is never run twice because of it."""
+"""The only retry layer: it retries model requests and nothing else, so it never repeats a tool call."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.runs.events import Emit, Retry
 
 _FIRST_SECONDS = 0.5
-"""The exponential back-off begins with up to so much, and doubles: 0.5, 1, 2, 4 … each drawn at random below it."""
+"""The upper bound of the first back-off. It doubles: 0.5, 1, 2, 4 … s, and each wait is drawn at random below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryingModel:
-    """A model that asks another one again, up to `retries` times, when its answer may be better next time.
+    """A model that retries a request up to `retries` times if the error may pass.
 
-    Wait for the time that the API asks for. Without one, back off exponentially with full jitter. Never wait longer
-    than `max_wait` seconds. One throttled request pauses all. Waiting does not count against the query's deadline.
+    It waits as long as the API asks, or else backs off exponentially with full jitter, and never longer than `max_wait`
+    seconds. One throttled request pauses all. Waiting does not count against the query's deadline.
     """
 
     model: Model
@@ -33,19 +33,19 @@ class RetryingModel:
 
     @property
     def name(self) -> str:
-        """The name of the model within."""
+        """The name of the wrapped model."""
         return self.model.name
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        """Give the next turn; raises what the last try raised.
+        """Return the next turn. Raises the error of the last try.
 
-        When no request of the run has come to the API, that is a `RunError`: every other query would meet the same.
+        If no request of the run has reached the API, the error is a `RunError`: every other query would fail too.
         """
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self.retries + 1),
             retry=retry_if_exception(lambda error: isinstance(error, RequestError) and error.may_pass),
             wait=self._wait,
-            before_sleep=lambda state: self._told(request, state),
+            before_sleep=lambda state: self._before_sleep(request, state),
             sleep=self._sleeping(request),
             reraise=True,
         )
@@ -64,18 +64,18 @@ class RetryingModel:
             try:
                 return await self.model.reply(request)
             except RequestError as error:
-                if error.kind is ErrorKind.THROTTLED and error.retry_after:  # also when this was the last try
+                if error.kind is ErrorKind.THROTTLED and error.retry_after:  # even after the last try
                     self.throttle.pause(min(error.retry_after, self.max_wait))
                 raise
 
     def _wait(self, state: RetryCallState) -> float:
-        """Return the seconds before the next request: those that the API asks for, else a back-off with full jitter."""
+        """Return the seconds before the next request: what the API asks for, else a back-off with full jitter."""
         if asked := _error(state).retry_after:
             return min(asked, self.max_wait)
         return float(wait_random_exponential(multiplier=_FIRST_SECONDS, max=self.max_wait)(state))
 
-    def _told(self, request: ModelRequest, state: RetryCallState) -> None:
-        """Tell of a try that failed and is made again, and quiet everybody when the API asked for it."""
+    def _before_sleep(self, request: ModelRequest, state: RetryCallState) -> None:
+        """Emit a `Retry` event, and pause all requests if the API is throttling."""
         error, wait = _error(state), state.upcoming_sleep
         if error.kind is ErrorKind.THROTTLED:
             self.throttle.pause(wait)
@@ -101,5 +101,5 @@ class RetryingModel:
 
 def _error(state: RetryCallState) -> RequestError:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, RequestError)  # noqa: S101  nothing else is tried again
+    assert isinstance(error, RequestError)  # noqa: S101  no other error is retried
     return error

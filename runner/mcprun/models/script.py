@@ -1,4 +1,4 @@
-"""The model `script`: plays the turns that stand in the query itself. No key, no network, always the same."""
+"""The model `script`, which returns the turns written in the query: no key, no network, always the same."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mcprun.tools.results import result_text
 
 
 class ScriptModel:
-    """Answers with the query's own `script`, one turn a request. Where it ends, the model says nothing more."""
+    """A model that returns the query's own `script`, one turn per request, and empty turns after its end."""
 
     name = "script"
 
     async def reply(self, request: ModelRequest) -> ModelReply:
         """Return the script's next turn.
 
-        Raises `QueryError`: `script_error` for a `$from` that finds nothing, `match_timeout` for a slow `match`.
+        Raises `QueryError`: `script_error` for a `$from` that can't be resolved, `match_timeout` for a slow `match`.
         """
         script = request.query.script or []
         if request.turn >= len(script):
@@ -43,10 +43,10 @@ class ScriptModel:
 
 
 def resolve(value: Any, calls: Sequence[Call]) -> Any:
-    """Put parts of earlier results in place of every `{"$from": N, "path": …, "match": …}` of a JSON value.
+    """Replace every `{"$from": N, "path": …, "match": …}` in a JSON value by that part of an earlier result.
 
-    `path` is a JSON Pointer (RFC 6901) into call N's MCP result; without it the result's text is meant. `match`
-    is a regular expression on that text: its first group, else all that matched. Raises `LookupError`,
+    `path` is a JSON Pointer (RFC 6901) into call N's MCP result; without it, use the result's text. `match` is a
+    regular expression on that text: use its first group, or else the whole match. Raises `LookupError`,
     `EvaluationError`.
     """
     if isinstance(value, list):
@@ -76,7 +76,7 @@ def _refer(reference: JsonObject, call: Call) -> Any:
 
 
 def pointed_at(value: Any, pointer: str, where: str) -> Any:
-    """Follow a JSON Pointer (RFC 6901). Raises `LookupError`, whose message begins with `where`."""
+    """Return the value at a JSON Pointer (RFC 6901). Raises `LookupError`, whose message begins with `where`."""
     for token in pointer.split("/")[1:]:
         step = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and step in value:
@@ -89,7 +89,7 @@ def pointed_at(value: Any, pointer: str, where: str) -> Any:
 
 
 def _shape(value: Any) -> str:
-    """Say what kind of JSON value it is, and not what it holds."""
+    """Describe a JSON value by its keys, length or type, without its values."""
     if isinstance(value, dict):
         return f"an object with {', '.join(map(repr, value)) or 'nothing'}"
     return f"a list of {len(value)}" if isinstance(value, list) else "a value that is neither object nor list"

@@ -1,4 +1,4 @@
-"""Which model answers: `--model`, else what the key and the scripts allow. Imports a model only to open it."""
+"""Select the model of a run: `--model`, or what the key and the scripts allow. Models are imported only when opened."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from mcprun.runs.warn_once import Warn
 from mcprun.tools.format import ValueFormatter
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
-"""The Claude that answers when nobody names one."""
+"""The Claude model that is used if none is named."""
 
 _REPLAY = "replay:"
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the environment, or else a `.env` file, says about the API and the model. Its secrets are not shown."""
+    """Credentials and model names, from the environment or else a `.env` file. Secrets are left out of the repr."""
 
     api_key: str | None = field(default=None, repr=False)
     auth_token: str | None = field(default=None, repr=False)
@@ -46,7 +46,7 @@ class Credentials:
 
     @classmethod
     def find(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the environment, and `.env` in this folder or one above it for what is not set there."""
+        """Read the environment, and for variables not set there, `.env` in this folder or one above it."""
         known = environment() if environ is None else environ
 
         def value(name: str) -> str | None:
@@ -62,9 +62,9 @@ class Credentials:
         )
 
     def at_clouds(self, spec: str | None, judge: str | None, base_url: str | None) -> Self:
-        """Look for what the providers need that the model and its judge name; `base_url` is the model's.
+        """Return the credentials with the settings of the providers that the model `spec` and its `judge` name.
 
-        Raises `UsageError` where something is missing.
+        `base_url` is the model's. Raises `UsageError` if something is missing.
         """
         found = {cloud.kind: cloud for cloud in [find(spec or "", self.known, base_url)] if cloud}
         if judge and split(judge)[0] not in found and (cloud := find(judge, self.known)):
@@ -73,7 +73,7 @@ class Credentials:
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be seen: the keys, and what the URLs hold."""
+        """The values to redact: the keys, and the secrets in URLs."""
         clouds = self.clouds.values()
         urls = (self.base_url, *(cloud.settings.get("base_url") for cloud in clouds))
         found = [self.api_key, self.auth_token, *(secret for cloud in clouds for secret in cloud.secrets)]
@@ -81,15 +81,15 @@ class Credentials:
 
     @property
     def has_key(self) -> bool:
-        """Whether there is anything to show to the API."""
+        """Whether there is a key or a token for the API."""
         return bool(self.api_key or self.auth_token)
 
 
 @dataclass(frozen=True, slots=True)
 class SelectedModel:
-    """The model of a run, or its judge, and why it is that one. A judge may share the client of the run's model.
+    """The model of a run, or its judge, and why it was chosen. A judge may share the client of the run's model.
 
-    One that `is_batched` is asked through Message Batches. One that plays back a `recording` has read it already.
+    If it `is_batched`, its turns go through Message Batches. `recording` is the run to replay, already read.
     """
 
     record: ModelRecord
@@ -102,13 +102,13 @@ class SelectedModel:
 
     @property
     def api_name(self) -> str:
-        """The model's name as the API has it, without its provider."""
+        """The model's name in the API, without its provider."""
         return split(self.record.name)[1] if self.record.is_asked else self.record.name
 
     async def load(self) -> None:
-        """Import what the model needs, in a thread, so that a server can be started meanwhile.
+        """Import what the model needs in a thread, so that a server can start meanwhile.
 
-        For Claude that is most of a second, which no other model needs.
+        For Claude the import takes most of a second, which no other model needs.
         """
         if self.record.is_asked:
             await asyncio.to_thread(importlib.import_module, "mcprun.models.claude")
@@ -128,12 +128,19 @@ class SelectedModel:
         access: Access,
         client: str = RUN_CLIENT,
     ) -> AsyncIterator[Model]:
-        """Make the model. Claude comes with its retries, within `limits`, of which `emit` is told.
+        """Open the model. Claude comes with its budget and retries.
 
-        What it takes is taken of the `budget`, which a run's model and its judge share. A recording takes out what the
-        `scrubber` takes out before it compares, and tells of differences by `show`. Batches go by the `waves` of the
-        run. A `throttle` is one that others obey as well. `warn` emits the first warning of each kind. `access` judges
-        refusals of the credentials, which belong to this `client`.
+        Args:
+            limits: The limits of the run, including those of retries.
+            emit: Called with the events of retries and batches.
+            scrubber: Removes what a replay ignores when it compares results.
+            show: Formats values for a replay's descriptions of differences.
+            budget: The budget that replies are charged to, shared by a run's model and its judge.
+            waves: What Message Batches need from the run.
+            throttle: A rate limiter that others share; by default, the model gets its own.
+            warn: Emits the first warning of each kind.
+            access: Judges refusals of the credentials.
+            client: The client that the credentials belong to.
         """
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
@@ -168,17 +175,18 @@ class SelectedModel:
 
 
 def needs_script(spec: str | None) -> bool:
-    """Tell whether `--model` asks for the queries' scripts."""
+    """Return whether `--model` asks for the queries' scripts."""
     return spec == "script"
 
 
 def choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_url: str | None = None) -> SelectedModel:
-    """Choose the model: `spec` is `--model` or `MCPRUN_MODEL`, a model's API name, `script` or `replay:RUN`.
+    """Choose the model. `spec` is `--model` or `MCPRUN_MODEL`: a model's API name, `script` or `replay:RUN`.
 
-    The name may have a provider before it (`bedrock:NAME`), at which `account` must have looked
-    (`Credentials.at_clouds`). Without one: Claude when there is a key, the scripts when every query has one. Raises
-    `UsageError` when neither is there, with the three ways on; when a named model has no key; when a recording can't be
-    read, or is slim; when there is a `base_url` and nobody to ask there.
+    The name may have a provider as a prefix (`bedrock:NAME`), whose settings must be in `account`
+    (`Credentials.at_clouds`). Without a `spec`, use Claude if there is a key, else the scripts if every query has one.
+
+    Raises `UsageError` if neither applies, with the three options; if a named model has no key; if a recording can't be
+    read, or is slim; or if there is a `base_url` and no model to use it.
     """
     choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
     if base_url and not choice.record.is_asked and not spec:  # a project may set it for all its runs
@@ -190,10 +198,10 @@ def choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_u
 
 
 def choose_judge(spec: str | None, model: SelectedModel, judged: int) -> SelectedModel | None:
-    """Choose who grades the queries that have a rubric (`judged` of them): `spec` is `--judge-model`, or `none`.
+    """Choose the judge of the `judged` queries that have a rubric. `spec` is `--judge-model`; `none` means no judge.
 
-    Without one: in a replay what was recorded, else the run's own Claude, else the default one when there is a key.
-    Raises `NoJudgeError` when nobody can be asked.
+    Without a `spec`, use the recorded judgements in a replay, else the run's own Claude, else the default model if
+    there is a key. Raises `NoJudgeError` if no judge is available.
     """
     account = model.account
     if not judged or spec == "none":
@@ -228,7 +236,7 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
                 f"{run.path} is a slim baseline: it does not hold what was said, so it can't be played back; play back"
                 " the run that it was made of, or make it a baseline without --slim"
             )
-        _ = run.index  # what is wrong with a recording is told before anything is run
+        _ = run.index  # raises for a broken recording before anything runs
         return replace(_chosen("replay", f"{_REPLAY}{run.path}", "asked for", account), recording=run)
     if spec and (kind := split(spec)[0]):
         return _chosen(kind, spec, "asked for", account, base_url)
@@ -252,9 +260,9 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
 
 
 def _check_provider(spec: str, base_url: str | None) -> None:
-    """Refuse a provider that is none of those that can be asked. Raises `UsageError`.
+    """Raise `UsageError` if a model's name has a prefix that is not a known provider.
 
-    Claude's own models have no colon in their names; those of an endpoint that has a `base_url` may.
+    The names of Claude's own models contain no colon; those of an endpoint with a `base_url` may.
     """
     if ":" in spec and split(spec)[0] is None and not base_url:
         *others, last = (f"{kind}:NAME" for kind in KINDS)

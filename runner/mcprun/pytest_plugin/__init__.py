@@ -1,8 +1,8 @@
-"""The pytest plugin: a prompts file is collected as tests, and the fixture `mcp_run` runs queries in tests of your own.
+"""The pytest plugin: prompts files are collected as tests, and the fixture `mcp_run` runs queries in your own tests.
 
-pytest finds it by its entry point. It does nothing and imports nothing heavy until a prompts file is collected or the
-fixture is called. A `.jsonl` file is a prompts file when it is named on the command line, or fits `prompts` of the
-configuration, and there is a server to ask.
+pytest loads it by its entry point. It does nothing and imports nothing heavy until a prompts file is collected or the
+fixture is called. A `.jsonl` file is a prompts file if it is named on the command line or matches `prompts` of the
+configuration, and if a server is set.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FIXTURES: WeakSet[McpRun] = WeakSet()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options, and the same for pytest's own configuration."""
+    """Add the command-line options, and the same options for pytest's configuration."""
     group = parser.getgroup("mcprun", "queries against an MCP server (mcprun)")
     group.addoption(
         "--mcp-server",
@@ -43,12 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Generator[None, list[Any], list[Any]]:
-    """Collect a prompts file, beside what others make of it."""
+    """Collect a prompts file, in addition to what other plugins collect from it."""
     found = yield
     is_named = file_path.suffix == ".jsonl" and parent.session.isinitpath(file_path)
     settings = Settings.of(parent.config)
     is_wanted = is_named or settings.takes(file_path)
-    # Without a server only a file that somebody named and nobody takes is ours: it tells what is missing.
+    # Without a server, collect a named file only if no other plugin does: the error says what is missing.
     if is_wanted and (settings.has_server or (is_named and not found)):
         from mcprun.pytest_plugin.collection import PromptsCollector
 
@@ -61,13 +61,13 @@ def mcp_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[McpRun]:
     """Yield a function that runs queries against an MCP server.
 
     `run = mcp_run([{"prompt": ..., "script": [...]}], server)` takes a prompts file or queries, and a server: an
-    `MCPServer` object, or what `--mcp-server` takes, which is meant where none is given. It gives the `mcprun.Run`,
-    whose folder is below `tmp_path`. It raises an `AssertionError` that tells why when something did not pass, unless
-    `check=False`; `mcprun.UsageError` when nothing was run. `mcprun.Options` say how it is run, whole or by name:
-    `mcp_run(queries, server, repeat=3)`. Without them the configuration does.
+    `MCPServer` object, or a value as for `--mcp-server`, which is also the default. It returns the `mcprun.Run`, whose
+    folder is below `tmp_path`. It raises an `AssertionError` with the reasons if something did not pass, unless
+    `check=False`, and `mcprun.UsageError` if nothing was run. Set how queries are run with an `mcprun.Options` object
+    or with its fields by name: `mcp_run(queries, server, repeat=3)`. The default is the configuration.
 
-    It can be called in async tests as well, and the test's event loop stands still meanwhile: for a server that
-    lives in that loop, write `await asyncio.to_thread(mcp_run, queries, url)`.
+    It can be called in async tests as well, but blocks the test's event loop. For a server in that loop, write
+    `await asyncio.to_thread(mcp_run, queries, url)`.
     """
     run = McpRun(Settings.of(request.config), tmp_path)
     _FIXTURES.add(run)
@@ -76,6 +76,6 @@ def mcp_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[McpRun]:
 
 
 def pytest_keyboard_interrupt() -> None:
-    """End runs that other threads wait for, as in `asyncio.to_thread`: an event loop is closed after its threads."""
+    """Cancel runs that other threads wait for (`asyncio.to_thread`): a loop closes only after its threads end."""
     for run in list(_FIXTURES):
         run.cancel()

@@ -1,4 +1,4 @@
-"""A run in a thread of its own: the thread that waits for it can be interrupted, and may have a running event loop."""
+"""A run in a background thread: the calling thread can be interrupted, and may have a running event loop."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from mcprun.runs.records import Transcript
 
 
 class BackgroundRun:
-    """A run of all queries, or if it is `on_demand`, of each query that `ask` is called with, by the same servers."""
+    """A run of all queries, or with `on_demand`, of each query that `ask` is called with, by the same servers."""
 
     def __init__(self, plan: RunPlan, *, on_demand: bool = False) -> None:
         self._plan = plan
         self._ending = RunStop()
         self._asked: asyncio.Queue[tuple[Query, int] | None] = asyncio.Queue()
         self._ending.watch(lambda: self._asked.put_nowait(None))  # else idle workers would wait for another query
-        self._told: SimpleQueue[Transcript | None] = SimpleQueue()
+        self._transcripts: SimpleQueue[Transcript | None] = SimpleQueue()
         self._open = self._done = 0
         self._outcome: RunResult | BaseException | None = None
-        # A loop of its own: that of the thread which waits is not touched.
+        # A loop of its own, which leaves that of the calling thread untouched.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._over = threading.Event()
         self._is_left = False
-        # A daemon, so that a run that was not closed does not keep the process; its servers end with the process.
+        # A daemon, so that a run that was not closed does not keep the process alive; its servers end with the process.
         self._thread = threading.Thread(target=self._run, args=(on_demand,), name="mcprun", daemon=True)
 
     def start(self) -> Self:
@@ -44,12 +44,12 @@ class BackgroundRun:
         return self
 
     def ask(self, query: Query, repeat: int) -> Transcript:
-        """Run a query, and wait for its transcript. Raises what has ended the run, `RunError` or `UsageError`."""
+        """Run a query and return its transcript. Raises what has ended the run, `RunError` or `UsageError`."""
         self._open += 1
         self._soon(lambda: self._asked.put_nowait((query, repeat)))
-        transcript = self._told.get()
+        transcript = self._transcripts.get()
         if transcript is None:
-            self._told.put(None)  # for whoever asks next
+            self._transcripts.put(None)  # for the next caller
             raise self.result().error or _fault("has ended while it was asked")
         self._open -= 1
         self._done += 1
@@ -58,10 +58,10 @@ class BackgroundRun:
     def result(self) -> RunResult:
         """Wait for the end of the run and return its result, or raise its exception.
 
-        An exception that interrupts the waiting, such as Ctrl-C, ends the run and is raised after its end. A third one
-        is raised at once: a tool of a server in this process may never end.
+        An exception that interrupts the wait, such as Ctrl-C, ends the run and is raised after its end. A third
+        interruption is raised at once: a tool of a server in this process may never end.
         """
-        # No `Thread.join`: on CPython 3.11 an interrupted one marks the thread as stopped, and another returns at once.
+        # No `Thread.join`: on CPython 3.11 an interrupted join marks the thread as stopped; the next returns at once.
         try:
             self._over.wait()
         except BaseException as error:
@@ -74,13 +74,13 @@ class BackgroundRun:
         return self._outcome
 
     def cancel(self) -> None:
-        """End the run before it is done, without waiting."""
+        """End the run early, without waiting for its end."""
         if self._thread.ident is not None and not self._over.is_set():
             self._soon(lambda: self._ending.end(RunError(ErrorKind.CANCELLED, "pytest was interrupted")))
             bounded.hurry()
 
     def interrupt(self) -> None:
-        """End the run before it is done, and wait until nothing of it is left."""
+        """End the run early, and wait until it has shut down."""
         if self._thread.ident is None or self._is_left:
             return
         self.cancel()
@@ -93,9 +93,9 @@ class BackgroundRun:
             raise
 
     def close(self) -> RunResult:
-        """End a run whose queries were asked for, and wait until nothing of it is left. Raises what it raises."""
+        """End a run on demand, and wait until it has shut down. Return its result, or raise its exception."""
         runs = self._plan.prompts.runs
-        if self._open:  # nobody waits for it any more
+        if self._open:  # `ask` was interrupted and no longer waits
             reason = RunError(ErrorKind.CANCELLED, "pytest was interrupted")
             self._soon(lambda: self._ending.end(reason))
         elif self._done < runs:
@@ -104,10 +104,10 @@ class BackgroundRun:
         self._soon(lambda: self._asked.put_nowait(None))
         return self.result()
 
-    def _soon(self, what: Callable[[], None]) -> None:
-        """Have something done in the run's event loop; once that is closed, nothing."""
+    def _soon(self, callback: Callable[[], None]) -> None:
+        """Schedule a callback in the run's event loop, unless that is closed."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(what)
+            self._loop.call_soon_threadsafe(callback)
 
     async def _take(self) -> tuple[Query, int] | None:
         asked = await self._asked.get()
@@ -117,16 +117,16 @@ class BackgroundRun:
 
     def _watch(self, event: Event) -> None:
         if isinstance(event, QueryEnd):
-            self._told.put(event.transcript)
+            self._transcripts.put(event.transcript)
 
     def _run(self, on_demand: bool) -> None:
         take = self._take if on_demand else None
         try:
             with self._runner, self._plan.prompts:
                 self._outcome = self._runner.run(execute(self._plan, self._watch, self._ending, take))
-        except BaseException as error:  # noqa: BLE001  it is raised where somebody waits for the run
+        except BaseException as error:  # noqa: BLE001  raised by `ask` and `result`
             self._outcome = error
-        self._told.put(None)
+        self._transcripts.put(None)
         self._over.set()
 
 

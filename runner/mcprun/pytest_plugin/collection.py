@@ -1,8 +1,8 @@
-"""A prompts file as pytest sees it: each query an item, which is run when pytest asks for it and not before.
+"""Collect prompts files in pytest: each query is an item, which is run only when pytest comes to it.
 
-An item runs its query while it is set up, and judges it when it is called: so pytest tells an error, which is the
-query's or the run's, from a failure, as mcprun does. The server is started for the first item of a file and kept
-until the last; what `-k` or `-x` leave out is never run.
+An item runs its query during setup, and evaluates it during the call. pytest thus reports an error of the query or the
+run separately from a failure, as mcprun does. The server is started for the first item of a file and kept until the
+last. Items that `-k` or `-x` leave out are never run.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from mcprun.runs.records import Verdict
 from mcprun.runs.run import Key
 
 _MARKER = re.compile(r"[^\W_][\w.+/\\\[\]-]*")
-"""What a tag must be to be a marker: `-m` reads no more, and pytest keeps names with an underscore to itself."""
+"""A tag that can be a marker: `-m` parses no other names, and pytest refuses markers that begin with an underscore."""
 
 _OF_PYTEST = frozenset({"filterwarnings", "parametrize", "skip", "skipif", "usefixtures", "xfail"})
-"""Markers that have a meaning: a tag has none."""
+"""Markers that have a meaning in pytest. A tag with such a name does not become a marker."""
 
 _NO_JUDGE = (
     "a model grades it (expect.judge), and there is no API key: set ANTHROPIC_API_KEY, play back a graded run, or"
@@ -44,9 +44,9 @@ _NO_SERVER = "there is no server to ask: give --mcp-server SERVER, or server und
 
 
 class PromptsCollector(pytest.File):
-    """A prompts file, and while its items run, the run that they belong to.
+    """A prompts file and, while its items run, the run that they belong to.
 
-    `lacks_judge` tells that nobody can grade those of its queries that have a rubric: they are not run.
+    `lacks_judge` is set if no judge is available for queries that have a rubric. They are then not run.
     """
 
     lacks_judge = False
@@ -54,14 +54,14 @@ class PromptsCollector(pytest.File):
 
     def __init__(self, *, path: Path, parent: pytest.Collector, **more: Any) -> None:
         if not path.is_relative_to(parent.config.rootpath):
-            # pytest leaves the path empty. --lf compares paths as they are written, which excludes "../".
+            # pytest would leave the path empty. --lf compares paths as written, which rules out "../".
             more = {"nodeid": path.as_posix(), **more}
         super().__init__(path=path, parent=parent, **more)
 
     def collect(self) -> list[QueryItem | QueryGroup]:
         """Return an item for each query and repeat, or one for all repeats of a query that has a pass rate.
 
-        An item whose name holds `::` is in a group. Raises `CollectError` for a bad file and for a wrong option.
+        An item whose name contains `::` is in a group. Raises `CollectError` for a bad file or a wrong option.
         """
         if not self._settings.has_server:
             raise self.CollectError(_NO_SERVER)
@@ -92,7 +92,7 @@ class PromptsCollector(pytest.File):
         return found
 
     def _tests(self, plan: RunPlan) -> Iterator[tuple[str, Query, tuple[int, ...], float | None, int]]:
-        """Yield the name of each test, with its query, the repeats, the pass rate and the line of the file."""
+        """Yield the name of each test, with its query, repeats, pass rate and line of the file."""
         prompts = plan.prompts
         names = NodeNames(prompts.digests)
         with prompts:
@@ -108,7 +108,7 @@ class PromptsCollector(pytest.File):
                         yield names.of(query.id, repeat), query, (repeat,), rate, line
 
     def setup(self) -> None:
-        """Begin a run of the items that are selected."""
+        """Start a run of the selected items."""
         items = [item for item in self.session.items if isinstance(item, QueryItem) and item.file is self]
         ids = {item.query.id for item in items if not item.is_left_out}
         if not ids:
@@ -120,13 +120,16 @@ class PromptsCollector(pytest.File):
             raise _failure(visible(str(error))) from None
 
     def teardown(self) -> None:
-        """End it. What went wrong after the last item's answer is told here; all else has been told."""
+        """End the run. Raise an error that came after the last item's result; items report all earlier ones."""
         run, self._run = self._run, None
         if run and (error := run.close()):
             raise _failure(failure_repr.error(error))
 
     def run_for(self, item: QueryItem) -> FileRun:
-        """Give the run. When it has the item already, as with plugins that try again, a new one is begun."""
+        """Return the run of an item.
+
+        If the run has the item already, as with plugins that rerun tests, start a new one.
+        """
         if self._run and item.keys & self._run.asked:
             self.teardown()
         if not self._run:
@@ -135,7 +138,7 @@ class PromptsCollector(pytest.File):
         return self._run
 
     def _plan(self) -> RunPlan:
-        """Make the plan of the whole file, without a judge where nobody can be asked. Raises `UsageError`."""
+        """Return the plan of the whole file, without a judge if none is available. Raises `UsageError`."""
         try:
             return self._settings.plan(self._name)
         except NoJudgeError:
@@ -148,26 +151,26 @@ class PromptsCollector(pytest.File):
 
     @property
     def _name(self) -> str:
-        """The file as mcprun is to call it: as seen from here."""
+        """The path of the file for mcprun, relative to the working folder."""
         return relative_path(self.path)
 
 
 class QueryGroup(pytest.Collector):
-    """Tests that follow each other in a file and whose names have the same part before a `::`."""
+    """Consecutive tests of a file whose names have the same part before a `::`."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.children: list[QueryItem | QueryGroup] = []
 
     def collect(self) -> list[QueryItem | QueryGroup]:
-        """Return the tests, which the file has created."""
+        """Return the tests, which `PromptsCollector.collect` has created."""
         return self.children
 
 
 class QueryItem(pytest.Item):
-    """A query with one of its repeats, or with all of them where the `rate` of those that must pass was given.
+    """A query with one of its repeats, or with all of them if a pass `rate` is set.
 
-    `whole_name` is the name with those of the groups.
+    `whole_name` is the name including the names of its groups.
     """
 
     def __init__(
@@ -183,7 +186,7 @@ class QueryItem(pytest.Item):
         whole_name: str,
         **more: Any,
     ) -> None:
-        if hasattr(parent, "id"):  # pytest 9.2 would take all of the name for one part of the node id
+        if hasattr(parent, "id"):  # pytest 9.2 would take the whole name for one part of the node id
             more = {"nodeid": f"{parent.nodeid}::{name}", **more}
         super().__init__(parent=parent, name=name, **more)
         self.file = file
@@ -193,7 +196,7 @@ class QueryItem(pytest.Item):
         self._rate = rate
         self._line = line
         self._is_good = False
-        self._told = ""
+        self._failure_text = ""
         self.extra_keyword_matches.update((query.id, whole_name, *query.tags))
         for tag in query.tags:
             if _MARKER.fullmatch(tag) and tag not in _OF_PYTEST:
@@ -204,16 +207,16 @@ class QueryItem(pytest.Item):
 
     @property
     def keys(self) -> frozenset[Key]:
-        """What it stands for: the query's id with each of its repeats."""
+        """What the item stands for: the query's id with each of its repeats."""
         return frozenset((self.query.id, repeat) for repeat in self._repeats)
 
     @property
     def is_left_out(self) -> bool:
-        """Whether it can't be run, since nobody can grade it."""
+        """Whether the query is not run, since no judge is available for it."""
         return self.file.lacks_judge and self.query.expect.judge is not None
 
     def setup(self) -> None:
-        """Run the query. An error of it, or of the run, is one of pytest: it is neither passed nor skipped."""
+        """Run the query. An error of the query or the run is an error of pytest: neither passed nor skipped."""
         if self.is_left_out:
             raise _failure(_NO_JUDGE)
         run = self.file.run_for(self)
@@ -224,22 +227,22 @@ class QueryItem(pytest.Item):
             raise _failure(run.told_once(error)) from None
         passed = sum(one.verdict is Verdict.PASSED for one in transcripts)
         self._is_good = passed / len(transcripts) >= (1.0 if self._rate is None else self._rate)
-        self._told = run.told(transcripts, start, self._rate) if passed < len(transcripts) else ""
+        self._failure_text = run.told(transcripts, start, self._rate) if passed < len(transcripts) else ""
         if any(one.verdict in (Verdict.ERROR, Verdict.SKIPPED) for one in transcripts):
-            raise _failure(self._told)
+            raise _failure(self._failure_text)
 
     def runtest(self) -> None:
-        """Fail when its checks did not hold, or held too seldom."""
+        """Fail if its checks did not hold, or held less often than the pass rate requires."""
         if not self._is_good:
-            raise _failure(self._told)
+            raise _failure(self._failure_text)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Return the line of the prompts file, counted from 0, and the heading of a failure."""
+        """Return the prompts file, the query's line in it, counted from 0, and the heading of a failure."""
         return self.path, self._line - 1, for_log(self._heading)
 
 
 def _group(parent: PromptsCollector | QueryGroup, name: str, children: list[QueryItem | QueryGroup]) -> QueryGroup:
-    """Return the last of the children if it is the group of that name, else a new one."""
+    """Return the last of the children if it is the group of that name; else append a new one."""
     if children and isinstance(last := children[-1], QueryGroup) and last.name == name:
         return last
     group: QueryGroup = QueryGroup.from_parent(parent, name=name)
@@ -247,6 +250,6 @@ def _group(parent: PromptsCollector | QueryGroup, name: str, children: list[Quer
     return group
 
 
-def _failure(told: str) -> BaseException:
+def _failure(text: str) -> BaseException:
     """Return an exception that pytest shows as this text alone: no traceback, no workflow commands."""
-    return pytest.fail.Exception(for_log(told), pytrace=False)
+    return pytest.fail.Exception(for_log(text), pytrace=False)

@@ -1,6 +1,6 @@
-"""The options of runs in pytest: its own flags, the environment, pytest's configuration, the project's file.
+"""The options of runs in pytest: its own flags, the environment, pytest's configuration, and the project's file.
 
-The command `mcprun batch` reads and checks all of them, so that both mean the same.
+The command `mcprun batch` reads and checks all of them, so that they mean the same in both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mcprun.engine.run import RunPlan
 
 _OF_ONE_RUN = ("out", "baseline")
-"""Options of one run of the command, which would be the same for each run of a session."""
+"""Options for a single run of the command: all runs of a session would get the same value."""
 
 _NAMES = {"server": "mcp_server", "model": "mcp_model", "prompts": "mcp_prompts"}
 """Options that pytest has too: on its own command line (except for prompts), and in its configuration."""
@@ -34,9 +34,9 @@ _NAMES = {"server": "mcp_server", "model": "mcp_model", "prompts": "mcp_prompts"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What sets the options of runs: pytest's own `flags`, the environment, and the `files` of pytest and the project.
+    """The sources of options: pytest's own `flags`, the environment, and the `files` of pytest and the project.
 
-    The patterns of prompts files are seen from the folder `root`, other paths from the working folder.
+    Patterns of prompts files are relative to the folder `root`, other paths to the working folder.
     """
 
     root: Path
@@ -46,7 +46,7 @@ class Settings:
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
-        """Return those of a session, which are read once. Raises `pytest.UsageError`."""
+        """Return the settings of a session, which are read once. Raises `pytest.UsageError`."""
         if _KEY not in config.stash:
             config.stash[_KEY] = cls._read(config)
         return config.stash[_KEY]
@@ -64,7 +64,7 @@ class Settings:
             raise pytest.UsageError(for_log(str(error))) from None
         try:
             variables = environment()
-        except UsageError:  # of a `.env` that may be nobody's who runs prompts; a run reports it
+        except UsageError:  # the `.env` may be unrelated to mcprun; a run reports it
             variables = dict(os.environ)
         ini = {key: value for key, name in _NAMES.items() if (value := config.getini(name))}
         if "server" in ini:
@@ -89,7 +89,7 @@ class Settings:
 
     @property
     def has_server(self) -> bool:
-        """Whether a server is set, even wrongly: a run reports that."""
+        """Whether a server is set, valid or not: a run reports an invalid one."""
         from mcprun.errors import UsageError
 
         try:
@@ -99,7 +99,7 @@ class Settings:
 
     @property
     def server(self) -> str | None:
-        """SERVER, as `mcprun batch` takes it. Raises `UsageError` for one that is not a string."""
+        """SERVER, as `mcprun batch` takes it. Raises `UsageError` if it is not a string."""
         from mcprun.config.option_table import SERVER
         from mcprun.config.project import setting
         from mcprun.option_kinds import checked
@@ -110,22 +110,23 @@ class Settings:
         return None if value is None else checked(source, SERVER, value)
 
     def takes(self, file: Path) -> bool:
-        """Return whether a file fits one of the patterns of prompts files, which are seen from the root."""
+        """Return whether a file matches one of the patterns of prompts files, relative to the root."""
         return any(fits(file, pattern, self.root) for pattern in self.prompts)
 
     def plan(self, prompts: str, *flags: str) -> RunPlan:
-        """Make the plan that `mcprun batch` would make of it, with these flags. Raises `UsageError`."""
+        """Return the plan that `mcprun batch` would make with these flags. Raises `UsageError`."""
         from dataclasses import replace
 
         from mcprun.cli.arguments import plan_from_context
 
         plan = plan_from_context(self._context(prompts, *split(self.server or "-"), flags=flags))
-        return replace(plan, servers=1)  # one query at a time has no use for more
+        return replace(plan, servers=1)  # queries run one at a time, so more are of no use
 
     def options(self, server: AnyServer) -> Options:
-        """Give the options alone, for a server; how the project's is started does not concern one in this process.
+        """Return the options alone, for a server.
 
-        Raises `UsageError`.
+        Options for starting or reaching the project's server do not apply to a server object in this process. Raises
+        `UsageError`.
         """
         from mcprun.cli.arguments import options_of
         from mcprun.engine.plan import unreached
@@ -144,7 +145,7 @@ class Settings:
 
         model = ["--model", self.flags["model"]] if "model" in self.flags else []
         args = [*model, *flags, prompts, server, *(["--", *server_args] if server_args else [])]
-        left_out = (*_OF_ONE_RUN, "prompts")  # a list of patterns is no file
+        left_out = (*_OF_ONE_RUN, "prompts")  # a list of patterns, not a file
         files = [Config(one.path, {k: v for k, v in one.values.items() if k not in left_out}) for one in self.files]
         try:
             return batch.make_context("pytest", args, variables=self._variables(), files=files)
@@ -153,7 +154,7 @@ class Settings:
 
     @staticmethod
     def _variables() -> dict[str, str]:
-        """Return the environment without what belongs to one run. Raises `UsageError` if `.env` can't be read."""
+        """Return the environment without the options of a single run. Raises `UsageError` if `.env` can't be read."""
         from mcprun.config.project import environment, variable_of
 
         found = environment()
@@ -166,9 +167,9 @@ _KEY = pytest.StashKey[Settings]()
 
 
 def split(server: str) -> tuple[str, tuple[str, ...]]:
-    """Split SERVER from the arguments behind `--`, where a file stands before it: a command line keeps its own.
+    """Split SERVER from the arguments after `--`, if a file or a single word stands before it.
 
-    Raises `UsageError` for arguments whose quotes are not closed.
+    A command line keeps its own `--`. Raises `UsageError` for arguments with an unclosed quote.
     """
     from mcprun.errors import UsageError
 
@@ -183,7 +184,7 @@ def split(server: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _patterns(found: Setting, root: Path) -> tuple[str, ...]:
-    """Return patterns, which are seen from the working folder, as seen from the root. Raises `UsageError`."""
+    """Return patterns, relative to the working folder, as patterns relative to the root. Raises `UsageError`."""
     from mcprun.option_kinds import Listed, checked
 
     given = [found.value] if isinstance(found.value, str) else found.value
@@ -192,7 +193,7 @@ def _patterns(found: Setting, root: Path) -> tuple[str, ...]:
 
 
 def _as_seen_from_here(server: str, root: Path) -> str:
-    """Name a server file of the configuration as seen from the working folder."""
+    """Return a server of the configuration, with its file relative to the working folder."""
     before, found, after = server.partition(" -- ")
     file, mark, name = before.partition("#")
     if PureWindowsPath(file).drive or not path_exists(root / file):

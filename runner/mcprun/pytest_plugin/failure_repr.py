@@ -1,4 +1,4 @@
-"""How pytest tells what did not pass: the cause first, then what `mcprun show` prints, and the servers' stderr."""
+"""Failure messages for pytest: the causes first, then what `mcprun show` prints, and the servers' stderr."""
 
 from __future__ import annotations
 
@@ -20,66 +20,66 @@ from mcprun.runs.records import Transcript, Verdict
 from mcprun.runs.run import LOG, Run
 
 _LINES = 200
-"""What a query fails for stands at its end: so many lines of a conversation are shown."""
+"""Lines of a conversation that are shown, from its end, where the reason for a failure is."""
 
-_MOST = 5
-"""So many of the queries that did not pass are told of in full."""
+_MAX_SHOWN = 5
+"""The most queries, or repeats of one, that did not pass and are shown in full."""
 
 _LOG_BYTES = 4096
-"""How much of the servers' stderr is shown: its end, where the cause usually stands."""
+"""Bytes of the servers' stderr that are shown, from its end, where the cause usually is."""
 
 _LINE = 1000
-"""Characters of a line that stands for all the others."""
+"""The most characters of an error that is shown in one line."""
 
 
 def error(stopped: RunError) -> str:
-    """Tell why a run could not go on, with the end of the server's stderr."""
+    """Describe why a run could not go on, with the end of the server's stderr."""
     return "\n\n".join([error_line(stopped), *_stderr(stopped.stderr)])
 
 
 def error_line(stopped: RunError) -> str:
-    """Tell it in one line."""
+    """Describe why a run could not go on, in one line."""
     return one_line(f"error: {stopped.kind}: {stopped}", _LINE)
 
 
 def query(transcripts: Sequence[Transcript], run: Path, stderr: str, required: float | None = None) -> str:
-    """Tell why a query did not pass: the causes, the conversations, what the servers said, and where to read on.
+    """Describe why a query did not pass: causes, conversations, the servers' stderr, and the command to read on.
 
-    `transcripts` are all of its repeats, of which the share `required` was to pass, if any was asked for.
+    `transcripts` are all of its repeats, of which the share `required` had to pass, if one was set.
     """
-    told = [one for one in transcripts if one.verdict is not Verdict.PASSED]
+    failing = [one for one in transcripts if one.verdict is not Verdict.PASSED]
     first = [] if required is None else [_rate(transcripts, required)]
-    blocks = ["\n".join([*first, *dict.fromkeys(line for one in told for line in _causes(one))])]
-    blocks += [conversation(one) for one in told[:_MOST]]
-    if len(told) > _MOST:
-        blocks.append(f"… and {many(len(told) - _MOST, 'more repeat')}")
-    return "\n\n".join([*blocks, *_stderr(stderr), _shown_by(run, told[0].id)])
+    blocks = ["\n".join([*first, *dict.fromkeys(line for one in failing for line in _causes(one))])]
+    blocks += [conversation(one) for one in failing[:_MAX_SHOWN]]
+    if len(failing) > _MAX_SHOWN:
+        blocks.append(f"… and {many(len(failing) - _MAX_SHOWN, 'more repeat')}")
+    return "\n\n".join([*blocks, *_stderr(stderr), _shown_by(run, failing[0].id)])
 
 
 def run(done: Run, stopped: RunError | None) -> str | None:
-    """Tell why a run did not pass: what `stopped` it, each query that did not pass; nothing where all is well."""
+    """Describe why a run did not pass: what `stopped` it, and each query that did not pass. None if all is well."""
     record = done.record
     met = {one.id for one in record.repeats if one.is_met}
-    told = [
+    failing = [
         one
         for one in done.transcripts()
         if one.verdict is Verdict.ERROR or (one.verdict is Verdict.FAILED and one.id not in met)
     ]
-    if not told and not stopped and record.state == "finished":
+    if not failing and not stopped and record.state == "finished":
         return None
     passed = record.counts.passed if record.counts else 0
     lines = [f"{passed:,} of {many(record.prompts.runs, 'query')} passed"]
     lines += [error_line(stopped)] if stopped else []
-    lines += [f"{named(one)}: {line}" for one in told[:_MOST] for line in _causes(one)]
-    blocks = ["\n".join(lines), *map(conversation, told[:_MOST])]
-    if len(told) > _MOST:
-        blocks.append(f"… and {many(len(told) - _MOST, 'more query')}")
+    lines += [f"{named(one)}: {line}" for one in failing[:_MAX_SHOWN] for line in _causes(one)]
+    blocks = ["\n".join(lines), *map(conversation, failing[:_MAX_SHOWN])]
+    if len(failing) > _MAX_SHOWN:
+        blocks.append(f"… and {many(len(failing) - _MAX_SHOWN, 'more query')}")
     stderr = stopped.stderr if stopped else end_of_log(done.path)
     return "\n\n".join([*blocks, *_stderr(stderr), _shown_by(done.path)])
 
 
 def conversation(transcript: Transcript) -> str:
-    """Give a conversation as `mcprun show` prints it, or the end of it where it is long."""
+    """Return a conversation as `mcprun show` prints it, or the end of it if it is long."""
     return shown(transcript, _conversation)
 
 
@@ -94,7 +94,7 @@ def _conversation(transcript: Transcript) -> str:
 
 
 def end_of_log(path: Path, start: int = 0) -> str:
-    """Give what the servers of a run have said on stderr since `start`, an offset in `server.log`; the end of it."""
+    """Return the end of what the servers of a run wrote to stderr since `start`, a byte offset in `server.log`."""
     try:
         with (path / LOG).open("rb") as log:
             log.seek(max(start, log.seek(0, os.SEEK_END) - _LOG_BYTES))
@@ -104,7 +104,7 @@ def end_of_log(path: Path, start: int = 0) -> str:
 
 
 def _causes(transcript: Transcript) -> Iterable[str]:
-    """Say why, and that an error is one."""
+    """Return the causes, marked as an error if it is one."""
     mark = "error: " if transcript.error else ""
     return (mark + line for line in shown(transcript, causes))
 
@@ -115,7 +115,7 @@ def _rate(transcripts: Sequence[Transcript], required: float) -> str:
 
 
 def _stderr(text: str) -> list[str]:
-    """Show the end of the servers' stderr, if there is any."""
+    """Return the end of the servers' stderr as a block of text, or nothing if it is empty."""
     lines = "\n".join(f"  {line}" for line in visible(text).splitlines())
     return [f"The server's stderr ends:\n{lines}"] if text else []
 

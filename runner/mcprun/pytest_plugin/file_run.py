@@ -1,4 +1,4 @@
-"""The run that the items of one prompts file belong to: a folder below `outputs/`, like any other."""
+"""The run that the items of one prompts file belong to, in a folder below `outputs/` like any other run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mcprun.runs.run import LOG, Key
 
 
 class FileRun:
-    """A run on demand. `asked` are the queries, with their repeats, that were asked for."""
+    """A run on demand. `asked` holds the queries, with their repeats, that were requested."""
 
     def __init__(self, plan: RunPlan) -> None:
-        """Begin it. Raises `UsageError` where there is no place to write."""
+        """Start the run. Raises `UsageError` if its folder can't be created."""
         self.asked: set[Key] = set()
-        self._has_told = False
+        self._is_reported = False
         with ExitStack() as stack:
             stack.enter_context(plan.prompts)
             self._shown = new_directory(plan.prompts.stem, None)
@@ -31,7 +31,7 @@ class FileRun:
         self._running = BackgroundRun(replace(plan, out=str(self._path)), on_demand=True).start()
 
     def ask(self, query: Query, repeat: int) -> Transcript:
-        """Run a query, and wait for its transcript. Raises `RunError`, now and ever after, when the run has ended."""
+        """Run a query and return its transcript. Raises `RunError`, now and in later calls, if the run has ended."""
         self.asked.add((query.id, repeat))
         try:
             return self._running.ask(query, repeat)
@@ -39,25 +39,25 @@ class FileRun:
             raise RunError(ErrorKind.OUTPUT, str(error)) from None
 
     def close(self) -> RunError | None:
-        """End it, and wait until nothing of it is left. Give what went wrong, unless it was told."""
+        """End the run, and wait until it has shut down. Return its error, unless that was reported before."""
         try:
             error = self._running.close().error
-        except UsageError:  # whoever asked was told
+        except UsageError:  # `ask` has raised it
             return None
-        return error if error and not self._has_told and error.kind is not ErrorKind.CANCELLED else None
+        return error if error and not self._is_reported and error.kind is not ErrorKind.CANCELLED else None
 
     @property
     def log_offset(self) -> int:
-        """Where the next word of a server will stand in `server.log`."""
+        """The size of `server.log` in bytes, which is where the servers' next output begins."""
         log = self._path / LOG
         return log.stat().st_size if log.exists() else 0
 
     def told(self, transcripts: Sequence[Transcript], start: int, rate: float | None) -> str:
-        """Tell why a query did not pass, with what the servers said since the offset `start`."""
+        """Describe why a query did not pass, with the servers' stderr since the offset `start`."""
         return failure_repr.query(transcripts, self._shown, failure_repr.end_of_log(self._path, start), rate)
 
     def told_once(self, error: RunError) -> str:
-        """Tell why the run could not go on: whole the first time, then in one line."""
-        told = failure_repr.error_line(error) if self._has_told else failure_repr.error(error)
-        self._has_told = True
-        return told
+        """Describe why the run could not go on: in full the first time, then in one line."""
+        text = failure_repr.error_line(error) if self._is_reported else failure_repr.error(error)
+        self._is_reported = True
+        return text

@@ -1,4 +1,4 @@
-"""What the fixture `mcp_run` gives: a function that runs queries, and raises what reads like mcprun's own words."""
+"""The function that the fixture `mcp_run` yields: it runs queries, and raises errors with mcprun's own messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class McpRun:
-    """Runs queries; each run is a folder of its own in `folder`. What it takes and gives: see the fixture."""
+    """Runs queries, each run in a folder of its own below `folder`. The fixture describes arguments and results."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
@@ -34,7 +34,7 @@ class McpRun:
                 one.cancel()
 
     def close(self) -> None:
-        """End the runs that are still in progress, and wait until they are over."""
+        """End the runs that are still in progress, and wait until they have shut down."""
         for running in list(self._running):
             running.interrupt()
 
@@ -47,7 +47,7 @@ class McpRun:
         check: bool = True,
         **more: Any,
     ) -> Run:
-        """Run the queries and give the run. Raises `AssertionError` when something did not pass, if that is checked."""
+        """Run the queries and return the run. Raises `AssertionError` if something did not pass and `check` is set."""
         __tracebackhide__ = True
         from mcprun.errors import UsageError
         from mcprun.pytest_plugin import failure_repr
@@ -62,10 +62,10 @@ class McpRun:
             self._running.discard(running)
         except UsageError as error:
             error.args = tuple(for_log(one) if isinstance(one, str) else one for one in error.args)
-            raise error.with_traceback(None) from None  # what is wrong is the caller's, and says so itself
+            raise error.with_traceback(None) from None  # the caller's mistake, which the message explains
         run = Run(result.path, result.record)
-        if check and (told := failure_repr.run(run, result.error)):
-            raise AssertionError(for_log(told))
+        if check and (failure := failure_repr.run(run, result.error)):
+            raise AssertionError(for_log(failure))
         return run
 
     def _plan(

@@ -1,8 +1,9 @@
-"""Names of pytest's items: each node id that pytest prints selects that item alone.
+"""Name pytest's items such that each node id that pytest prints selects that item alone.
 
-pytest splits the `FILE::NAME` of its command line at the first `[`, and what stands before that at each `::`. All parts
-but the last name collectors, and a name without brackets selects every item that is called `NAME[...]`. From version
-9.2 pytest compares node ids in that split form too (`_pytest/nodeid.py`), and prints a bracket closed that was not.
+pytest splits the `FILE::NAME` of its command line at the first `[`, and the part before that at each `::`. All parts
+but the last name collectors, and a name without brackets selects every item called `NAME[...]`. Since version 9.2
+pytest compares node ids in that split form too (`_pytest/nodeid.py`), and adds a missing closing bracket when it prints
+one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 
 class NodeNames:
-    """Names the queries of one file, which has the ids `queries`."""
+    """Names the queries of one file. `queries` are their ids."""
 
     def __init__(self, queries: Iterable[str]) -> None:
         self._taken = {prefix for query in queries for prefix in _prefixes(query)}
@@ -19,7 +20,7 @@ class NodeNames:
     def of(self, query: str, repeat: int | None = None) -> str:
         """Return the name of a query, or of one of its repeats: the id, or `ID[REPEAT]`.
 
-        `[1]` is appended until the name is unique, and ends with a bracket if it holds one.
+        `[1]` is appended until the name is unique, and ends with a bracket if it contains one.
         """
         name = query if repeat is None else f"{query}[{repeat}]"
         while name in self._taken or ("[" in name and not name.endswith("]")):
@@ -29,23 +30,24 @@ class NodeNames:
 
 
 def split(name: str) -> tuple[tuple[str, ...], str]:
-    """Split a name as pytest does: into the names of collectors, if there are any, and that of the item."""
+    """Split a name as pytest does. Return the names of its collectors, if any, and the name of the item."""
     before, bracket, after = name.partition("[")
     *groups, item = before.split("::")
     return tuple(groups), f"{item}{bracket}{after}"
 
 
 def heading(name: str) -> str:
-    """Return the heading of a report for an item.
+    """Return the heading of an item's failure report.
 
-    pytest replaces each dot in a heading by `::` where a node id ends with the heading (`_locationline` of
-    `report/text.py`), and so prints an id that does not exist. No node id ends with a space and the whole name.
+    pytest replaces each dot in a heading by `::` if a node id ends with the heading (`_locationline` of
+    `_pytest/terminal.py`), and so prints an id that does not exist. A leading space prevents that: no node id ends with
+    a space and the whole name.
     """
     return f" {name}" if "." in name.partition("[")[0] else name
 
 
 def _prefixes(name: str) -> Iterator[str]:
-    """Yield what selects more than a query of that name alone: its collectors, and what stands before its bracket."""
+    """Yield what selects more than the query of that name: its collectors, and the part before its bracket."""
     groups, item = split(name)
     for count in range(1, len(groups) + 1):
         yield "::".join(groups[:count])

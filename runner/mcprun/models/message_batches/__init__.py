@@ -1,1 +1,1 @@
-"""The Message Batches API: requests are queued, submitted together, and recovered after a restart."""
+"""The Message Batches API: queue requests, submit them together, and recover them after a restart."""

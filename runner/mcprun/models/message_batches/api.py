@@ -1,7 +1,7 @@
-"""The Message Batches API, through the anthropic SDK: send a batch, wait until it has ended, read its results.
+"""The Message Batches API through the anthropic SDK: create a batch, wait until it has ended, read its results.
 
-See https://docs.claude.com/en/docs/build-with-claude/batch-processing. A look at a batch and its results are requested
-again if that fails, a bounded number of times. Nothing is lost then: the API keeps the results for 29 days.
+See https://docs.claude.com/en/docs/build-with-claude/batch-processing. Polling a batch and reading its results are
+retried a bounded number of times. Nothing is lost if they fail: the API keeps the results for 29 days.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from mcprun.models.messages_api import told
 from mcprun.runs.events import Emit, Retry
 
 _DOUBLINGS = 6
-"""A batch is looked at first after a 64th of the longest wait: small ones are often done within minutes."""
+"""A batch is first polled after a 64th of the longest wait: small batches often end within minutes."""
 
 _PAGE = 100
-"""Batches that are listed with one request."""
+"""Batches listed by one request."""
 
 Take = Callable[[str, JsonObject], None]
-"""Takes a result: its `custom_id` and its `result`."""
+"""A callback for a result: its `custom_id` and its `result`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A batch as the API lists it: when it was created there, and how many requests it has. It tells no `custom_id`."""
+    """A batch as the API lists it: when it was created there, and its number of requests. It holds no `custom_id`."""
 
     id: str
     created: datetime
@@ -53,16 +53,17 @@ class Listed:
 
 
 class UnknownBatchError(RequestError):
-    """The API does not know a batch, or no longer."""
+    """The API does not know a batch, or no longer does."""
 
     def __init__(self, what: str) -> None:
         super().__init__(ErrorKind.API_ERROR, f"the API does not know {what}", may_pass=False)
 
 
 class BatchesClient:
-    """Speaks to the API. `model` names the run's model in messages, `seconds` bounds a request, `poll` a wait.
+    """Sends requests to the Message Batches API. `model` is the run's model in messages.
 
-    `emit` is told of what fails and is tried again.
+    `seconds` limits each request, and `poll` is the longest wait between two polls in seconds. Retries are reported
+    through `emit`.
     """
 
     def __init__(self, client: anthropic.AsyncAnthropic, model: str, seconds: float, poll: float, emit: Emit) -> None:
@@ -83,17 +84,17 @@ class BatchesClient:
         return f"the batch {batch} has ended" + (f" ({counts})" if counts else "")
 
     async def create(self, requests: Sequence[JsonObject]) -> str:
-        """Send requests, each a `custom_id` and its `params`. Return the batch's id. Raises as `Model.reply` does."""
+        """Create a batch of requests, each a `custom_id` and its `params`; return its id. Raises like `Model.reply`."""
         with told(None, self._model, self._seconds):
             async with asyncio.timeout(self._seconds):
                 batch = await self._client.messages.batches.create(requests=requests)  # type: ignore[arg-type]
             return _checked(batch).id
 
     async def ended(self, batch: str) -> None:
-        """Wait until a batch has ended: look at it, at first often, then every `poll` seconds.
+        """Poll a batch until it has ended, often at first, then every `poll` seconds.
 
         Raises `UnknownBatchError`, or `RequestError` if it does not end within a day, the credentials are refused, or
-        `BATCH_LOOK_TRIES` looks in a row fail.
+        `BATCH_LOOK_TRIES` polls in a row fail.
         """
         stop = stop_any(_Failures(BATCH_LOOK_TRIES), stop_after_delay(BATCH_LOST_SECONDS))
         try:
@@ -110,9 +111,9 @@ class BatchesClient:
     async def results(self, batch: str, take: Take) -> None:
         """Call `take` with each result of a batch that has ended, in any order.
 
-        If one can't be read, or they break off, all are read again: `take` is called more than once for some. Raises
-        `UnknownBatchError`, or `RequestError` after `BATCH_RESULT_TRIES` failures; `take` has then been called for
-        those that could be read.
+        If a result can't be read, or the response breaks off, all are read again: `take` is called more than once for
+        some. Raises `UnknownBatchError`, or `RequestError` after `BATCH_RESULT_TRIES` failures; `take` has then been
+        called for those that could be read.
         """
         try:
             await self._retrying(stop_after_attempt(BATCH_RESULT_TRIES))(self._read, batch, take)
@@ -123,11 +124,11 @@ class BatchesClient:
             raise _given_up(error, message) from None
 
     async def since(self, when: datetime) -> list[Listed]:
-        """List the batches that were created since then, the newest first. Raises as `Model.reply` does."""
+        """Return the batches created since `when`, newest first. Raises like `Model.reply`."""
         return await self._retrying(stop_after_attempt(BATCH_LIST_TRIES))(self._list, when)
 
     async def cancel(self, batch: str) -> None:
-        """Have a batch cancelled. What of it is done already is kept, and paid for."""
+        """Cancel a batch. Its results so far are kept, and paid for."""
         with told(None, self._model, self._seconds):
             async with asyncio.timeout(self._seconds):
                 await self._client.messages.batches.cancel(batch)
@@ -158,12 +159,12 @@ class BatchesClient:
                     raise ValueError(f"{len(unread):,} results are unreadable, one of them: {unread[0]}")
             except anthropic.NotFoundError:
                 raise UnknownBatchError(f"the batch {batch}") from None
-            except (AttributeError, TypeError) as error:  # the SDK looks at the batch first, and does not validate it
+            except (AttributeError, TypeError) as error:  # the SDK retrieves the batch first, without validation
                 raise ValueError(f"it is no message batch: {error}") from None
             except anthropic.AnthropicError as error:
                 if isinstance(error, anthropic.APIError):
                     raise
-                raise UnknownBatchError(f"the results of the batch {batch}") from None  # deleted: it has no URL of them
+                raise UnknownBatchError(f"the results of the batch {batch}") from None  # deleted: without `results_url`
 
     async def _list(self, when: datetime) -> list[Listed]:
         listed: list[Listed] = []
@@ -183,31 +184,34 @@ class BatchesClient:
         return listed
 
     def _retrying(self, stop: StopBaseT) -> AsyncRetrying:
-        """Ask again while the answer is `False`, or an error that may pass."""
+        """Return a retry policy that repeats on a `False` result and on an error that may pass."""
         return AsyncRetrying(
             stop=stop,
             retry=retry_if_result(lambda answer: answer is False)
             | retry_if_exception(lambda error: isinstance(error, RequestError) and error.may_pass),
             wait=self._wait,
-            before_sleep=self._told,
+            before_sleep=self._before_sleep,
             sleep=asyncio.sleep,
             reraise=True,
         )
 
     def _wait(self, state: RetryCallState) -> float:
-        """Double the wait each time, up to `poll`; heed what the API asks for, within the same bound."""
+        """Return the seconds before the next request: doubled each time, up to `poll`.
+
+        If the API asks for longer, wait as long as it asks, within the same bound.
+        """
         error = _error(state)
         asked = error.retry_after if error and error.retry_after else 0.0
         doubled = wait_exponential(multiplier=self._poll / 2**_DOUBLINGS, max=self._poll)(state)
         return max(doubled, min(asked, self._poll))
 
-    def _told(self, state: RetryCallState) -> None:
+    def _before_sleep(self, state: RetryCallState) -> None:
         if error := _error(state):
-            told = f"{error.kind}: {error}"
+            message = f"{error.kind}: {error}"
             self._emit(
                 Retry(
                     tried=state.attempt_number,
-                    error=told,
+                    error=message,
                     status=error.status,
                     request_id=error.request_id,
                     wait=state.upcoming_sleep,
@@ -221,7 +225,10 @@ def _error(state: RetryCallState) -> RequestError | None:
 
 
 class _Failures(stop_base):
-    """Stops after so many failures in a row. A look that works, at a batch that has not ended, begins a new row."""
+    """Stops after `most` failures in a row.
+
+    A successful poll of a batch that has not ended starts a new row.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -233,14 +240,14 @@ class _Failures(stop_base):
 
 
 def _checked(batch: MessageBatch) -> MessageBatch:
-    """Return what the SDK has read. Raises `ValueError` if it is no batch, which the SDK does not check."""
+    """Return a batch that the SDK has parsed. Raises `ValueError` if it is malformed, which the SDK does not check."""
     if not isinstance(batch, MessageBatch) or not (isinstance(batch.id, str) and batch.processing_status):
         raise ValueError("it is no message batch")
     return batch
 
 
 def _counted(batch: MessageBatch) -> str:
-    """Return how many requests of a batch ended in which way, in words."""
+    """Describe how many requests of a batch ended in which way."""
     found = batch.request_counts
     counts = found.model_dump() if isinstance(found, MessageBatchRequestCounts) else {}
     kinds = ("succeeded", "errored", "canceled", "expired")
@@ -261,6 +268,6 @@ def _taken(lines: Iterable[bytes], take: Take) -> list[Exception]:
 
 
 def _given_up(error: RequestError, message: str) -> RequestError:
-    """Return the error of the queries that wait. It may not pass: the same requests would be paid for twice."""
+    """Return the error of the waiting queries. It may not pass: a retry would pay for the same requests twice."""
     what = f"{message}: {error}. --resume with --retry-errors takes its results"
     return RequestError(error.kind, what, may_pass=False, status=error.status, request_id=error.request_id)

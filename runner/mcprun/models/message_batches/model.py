@@ -1,4 +1,4 @@
-"""A model whose turns go through Message Batches, in waves: half the price, and nothing that is paid for is lost."""
+"""A model whose turns go through Message Batches: half the price, and no batch that is paid for is lost."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ from mcprun.runs.events import BatchAsked, BatchEnded, BatchSent, Emit, WarningE
 _T = TypeVar("_T")
 
 _WAVE = 8
-"""Random bytes, of which a wave has its name. A `custom_id` is the request's digest, this name and a number."""
+"""Random bytes in the name under which a batch is recorded before it has an id. A `custom_id` is the request's digest,
+this name and a number."""
 
 _PATIENCE_SECONDS = 60.0
-"""How long the end of a run waits for the id of a batch that is just being sent."""
+"""How long the end of a run waits for the id of a batch that is being created."""
 
 
 class BatchModel:
-    """Asks what `model` would ask, in batches; an async context manager, at whose end pending batches are left alone.
+    """A model that sends the requests of `model` in batches; an async context manager.
 
-    Only when the run was abandoned they are cancelled. `emit` is told of each wave before it is sent, and of its batch
-    before anybody waits for it.
+    On exit, pending batches are cancelled if the run was abandoned, and are otherwise left to finish. Each batch is
+    recorded through `emit` before it is sent, and its id before any request waits for it.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class BatchModel:
         self._batches = BatchesClient(client, model.name, limits.request_seconds, limits.batch_poll, emit)
         self._ending = waves.ending
         self._telemetry = waves.telemetry
-        self._context = copy_context()  # the run's: a task would inherit that of the query which happens to start it
+        self._context = copy_context()  # the run's: a task would inherit the context of the query that starts it
         self._emit = emit
         self._kept = SubmittedRequests(waves.earlier)
         self._room = BatchQueue(waves.flight, limits.batch_wait, self._send)
@@ -83,7 +84,7 @@ class BatchModel:
             await self._leave(batch, requests, is_cancelled=is_abandoned)
 
     async def reply(self, request: ModelRequest) -> ModelReply:
-        """Wait for the request's result, off the query's clock; see `Model.reply`."""
+        """Wait for the request's result with the query's deadline paused; see `Model.reply`."""
         body = self._model.parameters(request)
         digest, size = measured(body)
 
@@ -104,7 +105,7 @@ class BatchModel:
 
     @contextmanager
     def parked(self) -> Iterator[None]:
-        """Send batches without a query for as long as the context lasts: it waits for something else."""
+        """Let batches be sent without a query while the context lasts, since it waits for something else."""
         one = object()
         self._room.aside(one)
         try:
@@ -112,48 +113,52 @@ class BatchModel:
         finally:
             self._room.release([one])
 
-    def _send(self, wave: list[QueuedRequest]) -> None:
-        self._start(self._through(wave), self._work, self._context.copy())
+    def _send(self, queued: list[QueuedRequest]) -> None:
+        self._start(self._through(queued), self._work, self._context.copy())
 
-    async def _through(self, wave: list[QueuedRequest]) -> None:
-        """Send a wave, and wait for its batch. An error is that of all requests in it."""
+    async def _through(self, queued: list[QueuedRequest]) -> None:
+        """Send requests as one batch, and wait for it. An error is raised in all of them."""
         with self._telemetry.batch() as link:
-            for one in wave:
+            for one in queued:
                 link(one.where)
-            if sent := await self._sent(wave):
+            if sent := await self._sent(queued):
                 await self._wait(*sent)
 
-    async def _sent(self, wave: list[QueuedRequest]) -> tuple[str, dict[str, QueuedRequest]] | None:
-        """Send a wave. Return its batch and its requests by `custom_id`, or None if it could not be sent whole."""
+    async def _sent(self, queued: list[QueuedRequest]) -> tuple[str, dict[str, QueuedRequest]] | None:
+        """Send requests as one batch. Return its id and its requests by `custom_id`.
+
+        None if that failed, or if the batch was too large (413) and is sent in two halves.
+        """
         try:
-            # The end of the run must not lose the id of what is paid for.
-            return await asyncio.shield(self._start(self._create(wave), self._sending))
+            # The end of the run must not lose the id of a batch that is paid for.
+            return await asyncio.shield(self._start(self._create(queued), self._sending))
         except RequestError as error:
-            if error.status == 413 and len(wave) > 1:
-                self._send(wave[: len(wave) // 2])
-                self._send(wave[len(wave) // 2 :])
+            if error.status == 413 and len(queued) > 1:
+                self._send(queued[: len(queued) // 2])
+                self._send(queued[len(queued) // 2 :])
             else:
-                self._fail(wave, error)
-        except Exception as error:  # noqa: BLE001  who waits must hear of it, whatever it is
-            self._fail(wave, error)
+                self._fail(queued, error)
+        except Exception as error:  # noqa: BLE001  every waiting request must get the error
+            self._fail(queued, error)
         return None
 
-    async def _create(self, wave: list[QueuedRequest]) -> tuple[str, dict[str, QueuedRequest]]:
-        """Send a batch, and record its id before it is waited for. Return the id, and the requests by `custom_id`.
+    async def _create(self, queued: list[QueuedRequest]) -> tuple[str, dict[str, QueuedRequest]]:
+        """Create a batch, and record its id before waiting for it. Return the id, and the requests by `custom_id`.
 
-        If it is not known whether the API has it, search for it: requests that are made again are answered from there.
+        If it is unknown whether the API has the batch, search for it: requests that are made again are answered from
+        there.
         """
         name = secrets.token_hex(_WAVE)
-        names = {f"{one.digest}-{name}-{number}": one for number, one in enumerate(wave)}
-        told = [_told(custom_id, one) for custom_id, one in names.items()]
-        asked = UnconfirmedBatch(datetime.now(UTC), told)
-        self._emit(BatchAsked(wave=name, requests=told))
+        names = {f"{one.digest}-{name}-{number}": one for number, one in enumerate(queued)}
+        records = [_request_record(custom_id, one) for custom_id, one in names.items()]
+        unconfirmed = UnconfirmedBatch(datetime.now(UTC), records)
+        self._emit(BatchAsked(wave=name, requests=records))
         requests = [{"custom_id": custom_id, "params": one.body} for custom_id, one in names.items()]
         try:
             batch = await self._batches.create(requests)
         except RequestError as error:
             if error.may_pass and error.kind is not ErrorKind.THROTTLED:
-                await self._earlier.search([asked])
+                await self._earlier.search([unconfirmed])
             raise
         self._pending[batch] = len(names)
         self._earlier.know(batch)
@@ -161,9 +166,9 @@ class BatchModel:
         return batch, names
 
     async def _wait(self, batch: str, names: dict[str, QueuedRequest]) -> None:
-        """Wait for a batch, and answer each request with its result.
+        """Wait for a batch, and resolve each request with its result.
 
-        A batch that could not be looked at or read stays pending: a process that goes on with the run reads it.
+        A batch that could not be polled or read stays pending: a process that resumes the run reads it.
         """
         started = asyncio.get_running_loop().time()
         waiting, counts = dict(names), Counter[str]()
@@ -180,51 +185,51 @@ class BatchModel:
             await self._batches.ended(batch)
             self._room.release(names.values())
             await self._batches.results(batch, take)
-        except Exception as error:  # noqa: BLE001  who waits must hear of it, whatever it is
+        except Exception as error:  # noqa: BLE001  every waiting request must get the error
             self._fail(waiting.values(), error)
             if not isinstance(error, UnknownBatchError):
                 self._pending[batch] = len(waiting)
                 return
-        for one in waiting.values():  # no result at all: as if it had expired
+        for one in waiting.values():  # no result: treated as expired
             _answer(one, None)
         seconds = asyncio.get_running_loop().time() - started
         self._emit(BatchEnded(batch=batch, counts=dict(counts), seconds=seconds))
         self._pending.pop(batch)
 
     async def _leave(self, batch: str, requests: int, *, is_cancelled: bool) -> None:
-        """Warn of a batch whose results were not read before the end of the run, and cancel it if that is wanted."""
-        told = f"the batch {batch} ({requests:,} requests) is still pending: --resume takes its results"
+        """Warn of a batch whose results were not read before the end of the run. Cancel it first if `is_cancelled`."""
+        message = f"the batch {batch} ({requests:,} requests) is still pending: --resume takes its results"
         if self._batches.has_ended(batch):
-            told = (
+            message = (
                 f"{self._batches.state(batch)}, and {requests:,} results were not read: --resume takes them, those of"
                 " queries that ended in an error with --retry-errors"
             )
         elif is_cancelled:
             try:
                 await self._batches.cancel(batch)
-                told = f"the batch {batch} ({requests:,} requests) was cancelled"
+                message = f"the batch {batch} ({requests:,} requests) was cancelled"
             except McprunError as error:
-                told = f"the batch {batch} could not be cancelled: {error}"
-        self._emit(WarningEvent(message=told))
+                message = f"the batch {batch} could not be cancelled: {error}"
+        self._emit(WarningEvent(message=message))
 
-    def _fail(self, wave: Iterable[QueuedRequest], error: Exception) -> None:
-        """Let those who wait hear of an error."""
-        self._room.release(wave := list(wave))
-        for one in wave:
+    def _fail(self, queued: Iterable[QueuedRequest], error: Exception) -> None:
+        """Raise an error in all requests that still wait."""
+        self._room.release(queued := list(queued))
+        for one in queued:
             if not one.answer.done():
                 one.answer.set_exception(error)
 
     def _start(
         self, work: Coroutine[Any, Any, _T], among: set[asyncio.Task[Any]], context: Context | None = None
     ) -> asyncio.Task[_T]:
-        """Start a task in a context, or in the current one, and hold it among others until it is done."""
+        """Start a task in a context, or in the current one, and keep it in the set `among` until it is done."""
         task = asyncio.create_task(work, context=context)
         among.add(task)
         task.add_done_callback(among.discard)
         return task
 
 
-def _told(custom_id: str, one: QueuedRequest) -> JsonObject:
+def _request_record(custom_id: str, one: QueuedRequest) -> JsonObject:
     where = one.where
     return {
         "custom_id": custom_id, "query": where.query, "repeat": where.repeat, "attempt": where.attempt, "turn": one.turn

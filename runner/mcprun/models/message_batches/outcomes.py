@@ -1,4 +1,4 @@
-"""What a Message Batch brings of each request, read: a reply, an error, or nothing. Pure."""
+"""Parse the result of each request in a Message Batch: a reply, an error, or nothing. Pure."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _STATUS = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""The HTTP status that the API has for each type of error; others are its own failures (500)."""
+"""The API's HTTP status for each type of error; other types are failures of the API itself (500)."""
 
 
 def result_of(line: bytes) -> tuple[str, JsonObject]:
-    """Read one line of a batch's results: the `custom_id`, and the `result`. Raises `ValueError` when it is none."""
+    """Parse a line of a batch's results into `custom_id` and `result`. Raises `ValueError` if it is malformed."""
     found = as_text(loads(line))
     match found:
         case {"custom_id": str(custom_id), "result": dict(result)}:
@@ -39,9 +39,10 @@ def result_of(line: bytes) -> tuple[str, JsonObject]:
 
 
 def answered(result: JsonObject, batch: str, custom_id: str, one: QueuedRequest, model: str) -> ModelReply | None:
-    """Read the result of the request that waits for it; None if the batch ended before (`canceled`, `expired`).
+    """Return the reply in a result.
 
-    An error is raised like that of a single request, with the API's HTTP status for it. `model` is the run's.
+    None if the batch ended before the request was processed (`canceled`, `expired`). An error is raised as for a single
+    request, with the API's HTTP status for it. `model` is the run's model.
     """
     match result:
         case {"type": "succeeded", "message": message}:

@@ -1,4 +1,4 @@
-"""How turns are gathered into waves: who waits for a batch, and when one goes out. Knows no API."""
+"""Gather requests into batches: which queries wait for one, and when it is sent. Sends nothing itself."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from mcprun.runs.run import Run
 from mcprun.telemetry import NoTelemetry, Telemetry
 
 _DIGEST = 40
-"""Hexadecimal digits of a request's hash that its `custom_id` begins with; the API takes 64 characters in all."""
+"""Hexadecimal digits of a request's hash at the start of its `custom_id`, which may have 64 characters in all."""
 
 _WRAPPING = 100
-"""Bytes that stand around a request in a batch, its `custom_id` among them."""
+"""Bytes around the body of a request in a batch, including its `custom_id`."""
 
 
 class ActiveQueryCount:
-    """How many queries are in flight, or may yet be; whoever watches is told when one is no more."""
+    """The number of queries that are in flight or still to run. Watchers are called when it decreases."""
 
     def __init__(self, queries: int = 0) -> None:
         self.queries = queries
         self._watchers: list[Callable[[], None]] = []
 
     def watch(self, told: Callable[[], None]) -> None:
-        """Have `told` called each time that there is one less."""
+        """Call `told` each time that the number decreases."""
         self._watchers.append(told)
 
     def land(self, _: object = None) -> None:
-        """Count one less: there is nothing left to be run in its place."""
+        """Decrease the number by one: no query is left to run in place of the finished one."""
         self.queries -= 1
         for told in self._watchers:
             told()
@@ -43,7 +43,7 @@ class ActiveQueryCount:
 
 @dataclass(frozen=True, slots=True)
 class BatchContext:
-    """What batches need to know of the run: its queries in flight, how it ends, and its `earlier` part, if any.
+    """What batches need from the run: its queries in flight, how it ends, and its `earlier` part, if any.
 
     `telemetry` traces batches.
     """
@@ -56,10 +56,10 @@ class BatchContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueuedRequest:
-    """A request that waits: whose turn it is, its body with the size in bytes, and a `digest` to find it again by.
+    """A request in the queue: its query and turn, its body with the size in bytes, and a `digest` to identify it.
 
-    `asked_for` is the model that the query names itself, and it `has_marks` if it asks for caching itself. The `answer`
-    is `None` where the request has to be sent again.
+    `asked_for` is the model that the query names itself. `has_marks` is set if the query sets `cache_control` itself.
+    `answer` resolves to None if the request has to be sent again.
     """
 
     where: AttemptRef
@@ -75,16 +75,17 @@ class QueuedRequest:
 
 
 def measured(body: JsonObject) -> tuple[str, int]:
-    """Give a request's digest, by which it is known again, and how many bytes of a batch it takes at most."""
+    """Return a request's digest, which identifies it, and the most bytes that it takes in a batch."""
     text = json.dumps(body, sort_keys=True).encode()
     return hashlib.sha256(text).hexdigest()[:_DIGEST], len(text) + _WRAPPING
 
 
 class BatchQueue:
-    """Where requests wait until they are sent together.
+    """Holds requests until they are sent together.
 
-    They go out at once when all queries in flight wait, or when a batch holds no more; else when nobody has joined
-    for so many `seconds`, since calls may take longer than others wish to wait for. `send` is handed a wave.
+    They are sent at once when all queries in flight wait, or when the batch is full. Otherwise they are sent when no
+    request has joined for this many `seconds`, since the tool calls of one query may take longer than the others should
+    wait. `send` is called with the requests of a batch.
     """
 
     def __init__(self, flight: ActiveQueryCount, seconds: float, send: Callable[[list[QueuedRequest]], None]) -> None:
@@ -98,7 +99,7 @@ class BatchQueue:
         flight.watch(self._look)
 
     def join(self, one: QueuedRequest) -> None:
-        """Wait for the next wave."""
+        """Add a request to the next batch."""
         if self._bytes + one.size > BATCH_BYTES:
             self.send()
         self._here.append(one)
@@ -111,27 +112,28 @@ class BatchQueue:
         self.aside(one)
 
     def aside(self, one: object) -> None:
-        """Count a query that waits for something other than the next batch, such as one in flight.
+        """Count a query as waiting: for the next batch, or for something else, such as a batch in flight.
 
-        Others that go on in this turn of the event loop are about to release themselves, or to join: look after them.
+        Other queries that continue in this iteration of the event loop are about to release themselves or to join, so
+        check after them.
         """
         self._all.add(one)
         asyncio.get_running_loop().call_soon(self._look)
 
     def release(self, some: Iterable[object]) -> None:
-        """Stop counting queries whose wait is over."""
+        """Stop counting queries as waiting."""
         self._all.difference_update(some)
 
     def send(self) -> None:
-        """Send who is here."""
+        """Send the requests in the queue."""
         if self._timer:
             self._timer.cancel()
-        wave, self._here, self._bytes = [one for one in self._here if not one.answer.done()], [], 0
-        if wave:
-            self._send(wave)
+        queued, self._here, self._bytes = [one for one in self._here if not one.answer.done()], [], 0
+        if queued:
+            self._send(queued)
 
     def close(self) -> None:
-        """Send nobody any more."""
+        """Discard the requests in the queue, and send nothing more."""
         self._here = []
         if self._timer:
             self._timer.cancel()

@@ -1,10 +1,10 @@
-"""Answers from batches that were sent before: by an earlier process, or with a request whose answer did not arrive.
+"""Recover replies from batches sent earlier: by an earlier process, or in a request whose response did not arrive.
 
-What such a batch brings is paid for, and need not be asked again. The trace tells of a wave before it is sent, and of
-its batch afterwards. Where it tells no batch, since the process was killed in between or the API's answer was lost, the
-batches that the API lists are searched. A list tells no `custom_id`, so each one that fits by its time and its size is
-waited for, and known by the `custom_id`s of its results, which only one wave has. A batch that is not listed within
-these bounds is not found: what it holds is asked, and paid for, again.
+The results of such a batch are paid for, and need not be requested again. The trace records the requests of a batch
+before it is sent, and its id afterwards. If the id is missing, because the process was killed in between or the API's
+response was lost, the batches that the API lists are searched. A list holds no `custom_id`, so each batch that fits by
+its time and its size is waited for, and recognised by the `custom_id`s of its results, which only one batch has. A
+batch that is not listed within these bounds is not found: its requests are sent, and paid for, again.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from mcprun.telemetry import Telemetry
 
 
 class BatchRecovery:
-    """Takes what was asked before from its batch; `pending` holds the run's own batches among them that did not end.
+    """Returns replies from batches that were sent earlier.
 
-    `room` is told of who waits for one, `emit` of what can't be had. `model` names the run's model in messages, and
-    `seconds` is how long sending a batch takes at most.
+    `pending` holds the run's own batches among them that have not ended, with their numbers of requests. Queries that
+    wait for a batch are set aside in `room`. Batches that can't be found or read are reported through `emit`. `model`
+    is the run's model in messages, and `seconds` the longest time that sending a batch takes.
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class BatchRecovery:
         self._aside: dict[str, list[QueuedRequest]] = {}
 
     def know(self, batch: str) -> None:
-        """Take note of a batch that this process sent: it is none that is searched for."""
+        """Record a batch that this process sent, so that no search takes it for another."""
         self._known.add(batch)
 
     async def search(self, lost: Sequence[UnconfirmedBatch]) -> None:
-        """Look for the batches of waves among those that the API lists; what fits is asked from then on."""
+        """Search the API's list for unconfirmed batches. Later requests are looked up in those that fit."""
         if not lost:
             return
         try:
@@ -82,7 +83,7 @@ class BatchRecovery:
                     self._kept.place(found.id, one.requests)
 
     async def reply(self, one: QueuedRequest) -> ModelReply | None:
-        """Return the answer to the same request for the same query, if a batch has it, once the batch has ended.
+        """Return the reply to the same request of the same query once its batch has ended, or None if no batch has it.
 
         Raises `QueryError` if the batch is the run's own and its results can't be read: they are paid for.
         """
@@ -94,13 +95,13 @@ class BatchRecovery:
                 raise spool.failure
             if not result or result.get("type") != "succeeded":
                 continue
-            with suppress(QueryError):  # what can't be read is asked again
+            with suppress(QueryError):  # an unreadable result is requested again
                 if reply := answered(result, batch, custom_id, one, self._model):
                     return replace(reply, is_counted=claimed in self._kept.counted)
         return None
 
     async def close(self) -> None:
-        """Wait for nothing more."""
+        """Stop waiting for batches, and close their results."""
         for task in self._spools.values():
             task.cancel()
         for spool in await asyncio.gather(*self._spools.values(), return_exceptions=True):
@@ -118,7 +119,7 @@ class BatchRecovery:
         return await asyncio.shield(self._spools[batch])
 
     async def _traced(self, batch: str) -> Spool | None:
-        """Fetch the results of a batch within a span that is linked to the queries which wait for them."""
+        """Fetch the results of a batch within a span that is linked to the queries waiting for them."""
         with self._telemetry.batch(batch) as link:
             self._links[batch] = link
             for one in self._aside.get(batch, []):
@@ -126,7 +127,10 @@ class BatchRecovery:
             return await self._spool(batch)
 
     async def _spool(self, batch: str) -> Spool | None:
-        """Fetch the results of a batch, once it has ended. Return None if it is unknown, or not certain to be ours."""
+        """Fetch the results of a batch once it has ended.
+
+        None if the batch is unknown, or if it can't be read and is not certain to be the run's own.
+        """
         spool = Spool()
         is_own = batch in self._kept.sizes
         if is_own:

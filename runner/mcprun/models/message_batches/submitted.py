@@ -1,4 +1,4 @@
-"""Which requests of a run are in which batches already, as its trace tells: they are paid for. Knows no API."""
+"""Find, in the trace of a run, the requests that are already in a batch and paid for. Sends nothing."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _SKEW = timedelta(seconds=BATCH_SKEW_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class UnconfirmedBatch:
-    """A wave that may have become a batch though nobody knows its id; `requests` are those of the event."""
+    """A batch that may have been created though its id is unknown. `requests` are those of the event `batch_asked`."""
 
     at: datetime
     requests: Sequence[JsonObject]
 
     @property
     def earliest(self) -> datetime:
-        """When it may have been created by the API's clock, which need not agree with this machine's."""
+        """The earliest time of creation by the API's clock, which may differ from this machine's."""
         return self.at - _SKEW
 
     def may_be(self, created: datetime, requests: int, seconds: float) -> bool:
-        """Tell whether a batch that the API lists may be this one: when it was created, and how many it holds.
+        """Return whether a listed batch may be this one, by its time of creation and its number of requests.
 
-        Sending it took `seconds` at most.
+        Sending the batch took at most `seconds`.
         """
         is_in_time = self.earliest <= created <= self.at + timedelta(seconds=seconds) + _SKEW
         return is_in_time and requests == len(self.requests)
 
 
 class SubmittedRequests:
-    """Finds requests that are in a batch already: those of earlier processes, by the trace of the run that goes on.
+    """Finds requests that earlier processes put into a batch, by the trace of the run that is resumed.
 
-    `counted` holds the replies that the trace tells of, as batch and `custom_id`: their tokens are counted already.
-    `sizes` says how many requests each batch has. `lost` are waves of earlier processes whose batch is not known.
+    `counted` holds the replies in the trace, as batch and `custom_id`: their tokens are already counted. `sizes` is the
+    number of requests of each batch. `lost` are batches of earlier processes whose id is unknown.
     """
 
     def __init__(self, run: Run | None) -> None:
@@ -61,15 +61,15 @@ class SubmittedRequests:
         self.lost = list(asked.values())
 
     def place(self, batch: str, requests: Sequence[JsonObject]) -> None:
-        """Have requests looked for in a batch, after those that they were placed in before."""
+        """Add a batch in which to look for requests, after those added before."""
         for one in requests:
             digest = one["custom_id"].partition("-")[0]
             self._places[one["query"], one["repeat"], digest].append((batch, one["custom_id"]))
 
     def claim(self, where: AttemptRef, digest: str) -> tuple[str, str] | None:
-        """Give the batch and the `custom_id` of the same request for the same query and repeat; each of them once.
+        """Return the batch and the `custom_id` of the same request for the same query and repeat, each of them once.
 
-        What the query was at then does not matter: another try that comes to say the same is answered the same.
+        The attempt and the turn may differ: another attempt that sends the same request gets the same reply.
         """
         places = self._places.get((where.query, where.repeat, digest))
         return places.popleft() if places else None
