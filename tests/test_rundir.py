@@ -146,6 +146,11 @@ def test_latest_may_be_a_text_file(here: Path) -> None:
     journal(path).close([], RECORD)
     (here / "outputs" / "latest").write_text(path.name)
     assert Run.read("latest").path == path
+    (here / "latest").write_text("notes of a user")
+    assert Run.read("latest").path == path
+    (here / "elsewhere" / "outputs").mkdir(parents=True)
+    (here / "elsewhere" / "outputs" / "latest").write_text(f"../../outputs/{path.name}")
+    assert Run.read("elsewhere/outputs/latest").path.resolve() == path.resolve()
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "{", '{"state": "gone"}'])

@@ -430,8 +430,8 @@ def _find(name: str) -> Path:
     for path in (Path(name), OUTPUTS / name):
         if path.is_dir():
             return _resolved(path)
-        if path.name == LATEST and path.is_file():
-            return OUTPUTS / path.read_text(encoding="utf-8").strip()
+        if path.name == LATEST and path.parent.name == OUTPUTS.name and path.is_file():  # see `mark_latest`
+            return path.parent / path.read_text(encoding="utf-8").strip()
     if name == LATEST:
         raise UsageError(f"there is no run yet in {OUTPUTS}/: mcprun batch makes one")
     with suppress(OSError):
