@@ -1,7 +1,7 @@
 """mcprun: a batch runner and regression harness for MCP servers.
 
-What stands in `__all__` is the Python interface (`_api.py` describes it). It is imported when it is first used, so that
-the command's help need not wait for it.
+The names in `__all__` are the Python interface (`_api.py` describes it). They are imported on first use, so that the
+command's help does not have to wait for them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Python interface: what the commands do, for programs and notebooks.
+"""The Python interface: run prompts files and compare runs from programs and notebooks.
 
 run = await mcprun.run_batch("prompts.jsonl", "server.py", mcprun.Options(model="script"))
 assert run.record.exit_code == 0
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """What differs between two runs: each query that does, the servers' tools, and how many do and do not."""
+    """The differences between two runs: the queries that differ, the changed tools, and the counts of queries."""
 
     queries: tuple[QueryDiff, ...]
     tools: tuple[ToolChange, ...]
@@ -50,14 +50,14 @@ async def run_batch(
     watch: Callable[[Event], None] = lambda _: None,
     ending: RunStop | None = None,
 ) -> Run:
-    """Run the queries of a prompts file, or queries themselves, against a server; give the run, which is on disk.
+    """Run the queries of a prompts file, or an iterable of queries, against a server. Return the run on disk.
 
-    `server` is what the command line takes, or an `MCPServer` of the SDK, which is then called within this process.
-    `watch` is called with each event (`runs/events.py`), and `ending` ends the run early. With `resume`, that run goes
-    on.
+    `server` is a SERVER of the command line, or an `MCPServer` of the SDK, which is then called within this process.
+    `watch` is called with each event (`runs/events.py`), and `ending` ends the run early. With `resume`, that run is
+    continued.
 
-    A run that could not go on has an `error` in its record, and `record.exit_code` says what the command would exit
-    with. Raises `UsageError` when nothing was run: wrong options, a bad prompts file, nobody to ask.
+    A run that could not continue has an `error` in its record, and `record.exit_code` is the command's exit code.
+    Raises `UsageError` if nothing was run: invalid options, a bad prompts file, no model available.
     """
     for name, value, kinds in (("resume", resume, Run | str | PathLike), ("ending", ending, RunStop)):
         if not isinstance(value, kinds | None):
@@ -74,10 +74,10 @@ async def run_batch(
 def compare_runs(
     base: str | PathLike[str], head: str | PathLike[str], lens: CompareOptions | None = None, *, alpha: float = ALPHA
 ) -> Differences:
-    """Compare two runs (folders, or files of transcripts), as far as the `lens` says that it counts.
+    """Compare two runs (folders, or files of transcripts). `lens` selects what is compared and what is ignored.
 
-    Queries that were run several times are compared as samples: `alpha` is how unlikely chance must be for a change of
-    a pass rate to count. Raises `UsageError` when they can't be compared.
+    Queries that were run several times are compared as samples: `alpha` is the significance level of a change in pass
+    rate. Raises `UsageError` if the runs can't be compared.
     """
     alpha = checked("alpha", ALPHA_KIND, alpha)
     if not isinstance(lens, CompareOptions | None):

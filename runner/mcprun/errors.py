@@ -1,16 +1,16 @@
-"""The errors of mcprun, and the exit codes that they and the verdicts become.
+"""Define the errors of mcprun, and the exit codes of errors and verdicts.
 
     McprunError
-    ├── UsageError           the arguments or an input file are wrong; nothing was run      exit 2
+    ├── UsageError           the arguments or an input file are invalid; nothing was run    exit 2
     │   ├── PromptsError     a prompts file with bad lines, all of them listed              exit 2
-    │   └── NoJudgeError     nobody can be asked to grade queries that have a rubric        exit 2
+    │   └── NoJudgeError     no model is available to grade queries that have a rubric      exit 2
     ├── QueryError           one query could not be completed: verdict `error`, with a kind
     │   └── RequestError     a model request failed; the same one may succeed later
-    │       ├── NoConnectionError  it could not even be sent
+    │       ├── NoConnectionError  it could not be sent
     │       └── DeniedError        the API refused the credentials, or their access (401, 403)
-    └── RunError             the run can't go on: one message for the whole run, a kind     exit 3
+    └── RunError             the run can't continue: one message for the whole run, a kind  exit 3
 
-Failure (a check did not hold) is not an error and never raised: it is a verdict.
+A failure (a check did not hold) is not an error and never raised: it is a verdict.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 
 REDACTED = "[redacted]"
-"""What stands in place of a secret, in files and messages."""
+"""Replaces a secret in files and messages."""
 
 
 _DESCRIBED = 300
-"""Characters of an exception's message that are shown."""
+"""The maximum characters of an exception's message that are shown."""
 
 
 class ExitCode(IntEnum):
-    """What the process returns; CI reads it."""
+    """The exit code of the process, for CI."""
 
     PASSED = 0
     FAILED = 1
@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
 
 
 class ErrorKind(StrEnum):
-    """Why something could not be completed: a closed list that files, reports and exit codes share."""
+    """Why something could not be completed: a closed list shared by files, reports and exit codes."""
 
     SERVER_START = "server_start"
     SERVER_DIED = "server_died"
@@ -65,19 +65,19 @@ class ErrorKind(StrEnum):
 
 
 NOT_BEGUN = frozenset({ErrorKind.SERVER_START, ErrorKind.CONNECT_TIMEOUT, ErrorKind.API_REFUSED, ErrorKind.BAD_TOOLS})
-"""What ends a run before it has come to anything: there is nothing to go on with, it is begun anew."""
+"""Kinds of errors that end a run before it has completed a query: nothing to resume, it has to be started anew."""
 
 
 class McprunError(Exception):
-    """Anything that mcprun raises on purpose; `str()` of it is fit for the terminal."""
+    """The base class of all errors that mcprun raises on purpose. Its `str()` is fit for the terminal."""
 
 
 class UsageError(McprunError):
-    """The arguments, or a file that they name, are wrong. Nothing was run."""
+    """The arguments, or a file that they name, are invalid. Nothing was run."""
 
 
 class PromptsError(UsageError):
-    """A prompts file is refused whole. `problems` holds one `FILE:LINE: field: what is wrong` for each bad line."""
+    """A prompts file was rejected. `problems` holds one `FILE:LINE: field: what is wrong` per bad line."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -85,11 +85,11 @@ class PromptsError(UsageError):
 
 
 class NoJudgeError(UsageError):
-    """A model is to grade queries, and there is no key to ask one with."""
+    """A model has to grade queries, but there is no API key for it."""
 
 
 class QueryError(McprunError):
-    """One query could not be completed; the run goes on with the others."""
+    """One query could not be completed; the run continues with the others."""
 
     def __init__(self, kind: ErrorKind, message: str) -> None:
         self.kind = kind
@@ -99,8 +99,8 @@ class QueryError(McprunError):
 class RequestError(QueryError):
     """A model request failed.
 
-    `may_pass` tells whether the same request may succeed later, `retry_after` the seconds that the API asks to
-    wait before it; `status` is the HTTP status and `request_id` the API's name for the request, where there are any.
+    `may_pass` is set if the same request may succeed later. `retry_after` is the delay in seconds that the API asks
+    for, `status` the HTTP status and `request_id` the API's id of the request; each is None if absent.
     """
 
     def __init__(
@@ -121,14 +121,14 @@ class RequestError(QueryError):
 
 
 class NoConnectionError(RequestError):
-    """Nobody was there to take a model request: an unknown name, a refused connection, a bad certificate."""
+    """The API could not be reached: an unknown host name, a refused connection, a bad certificate."""
 
     def __init__(self, message: str) -> None:
         super().__init__(ErrorKind.API_ERROR, message, may_pass=True)
 
 
 class DeniedError(RequestError):
-    """The API refused the credentials, or their access to what was requested (401, 403), or there are none.
+    """The API refused the credentials or their access to what was requested (401, 403), or there are none.
 
     `names_model` is set if the request named a model itself. `is_accepted` is set if the API accepted the same
     credentials for a Message Batch, of which it refused one request.
@@ -157,14 +157,14 @@ class DeniedError(RequestError):
 
 
 def describe(error: BaseException) -> str:
-    """Describe an unexpected exception on one line: its type and the beginning of its message."""
+    """Describe an unexpected exception on one line: its type and the start of its message."""
     text = " ".join(str(error).split())
     name = type(error).__name__
     return f"{name}: {text[:_DESCRIBED]}" if text else name
 
 
 class RunError(McprunError):
-    """The whole run can't go on. `stderr` is the end of what the server printed, where that tells why."""
+    """The whole run can't continue. `stderr` is the end of the server's stderr, if that explains the error."""
 
     def __init__(self, kind: ErrorKind, message: str, *, stderr: str = "") -> None:
         self.kind = kind

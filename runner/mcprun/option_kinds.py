@@ -1,7 +1,8 @@
-"""Kinds of option values. Each reads what a flag or a variable spells, and checks what a file or Python sets. Pure.
+"""Define kinds of option values, which parse the text of flags and variables, and validate values of files and Python.
 
-All kinds raise `ValueError` with the reason, such as `must be true or false, not 1`. Only reasons of numbers, switches
-and choices repeat the value: a text may be a secret.
+All kinds raise `ValueError` with the reason, such as `must be true or false, not 1`. Only the reasons for numbers,
+switches and choices repeat the value, since a text may be a secret. Pure, except that `Variables` reads the
+environment.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from typing import Any, Literal, Protocol
 from mcprun.errors import REDACTED, UsageError
 
 MOST = 1_000_000_000
-"""The upper bound of counts that have no lower one of their own."""
+"""The upper bound of counts that do not define a lower one."""
 
 _TRUE, _FALSE = frozenset({"1", "true", "t", "yes", "y", "on"}), frozenset({"0", "false", "f", "no", "n", "off"})
-"""What a variable may hold for a switch, as click has it."""
+"""The values of a variable for a switch, as in click."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token (RFC 9110, section 5.6.2)."""
 
 _SCHEMES = frozenset({"basic", "bearer", "digest", "token"})
-"""Authentication schemes: alone behind a header's name, one is the first word of a value that was not quoted."""
+"""Authentication schemes. As a header's whole value, one is the first word of a value that was not quoted."""
 
 _TYPES = {
     bool: "a boolean", int: "a whole number", float: "a number", str: "a string", bytes: "bytes", list: "a list",
@@ -33,28 +34,28 @@ _TYPES = {
 
 
 class Kind(Protocol):
-    """What the values of an option are."""
+    """The kind of an option's values."""
 
     def read(self, text: str) -> Any:
-        """Return the value that the text of a flag or a variable stands for."""
+        """Parse the text of a flag or a variable."""
 
     def check(self, value: object) -> Any:
-        """Return a value of a file or of Python in the form that the run takes. Nothing is coerced."""
+        """Validate a value of a file or of Python, and return it in the form that the run uses. Nothing is coerced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number within bounds; booleans are none."""
+    """A whole number from `least` to `most`. Booleans are rejected."""
 
     least: int = 1
     most: int = MOST
 
     def read(self, text: str) -> int:
-        """Return the number that a text spells."""
+        """Parse a number, and check it."""
         return self.check(_number(text))
 
     def check(self, value: object) -> int:
-        """Return the number, unless it is out of bounds or of another type."""
+        """Return the number if it has the right type and is within bounds."""
         if isinstance(value, bool) or not isinstance(value, int) or not self.least <= value <= self.most:
             bounds = f"from {self.least:,} to {self.most:,}"
             raise ValueError(f"must be a whole number {bounds}, not {_shown(value)}")
@@ -63,17 +64,17 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A number above 0, up to a bound; `unit` names what it counts. NaN, infinity and booleans are none."""
+    """A number above 0 and at most `most`; `unit` names what it counts. NaN, infinity and booleans are rejected."""
 
     most: float
     unit: str = ""
 
     def read(self, text: str) -> float:
-        """Return the number that a text spells."""
+        """Parse a number, and check it."""
         return self.check(_number(text))
 
     def check(self, value: object) -> float:
-        """Return the number as a float, unless it is out of bounds or of another type."""
+        """Return the number as a float if it has the right type and is within bounds."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= self.most:
             what = f"a number of {self.unit}" if self.unit else "a number"
             raise ValueError(f"must be {what} above 0 and at most {self.most:,.10g}, not {_shown(value)}")
@@ -82,15 +83,15 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """True or false."""
+    """A boolean."""
 
     def read(self, text: str) -> bool:
-        """Return the boolean that a text stands for, such as `1`, `yes`, `off`."""
+        """Parse a boolean, such as `1`, `yes` or `off`."""
         word = text.strip().lower()
         return True if word in _TRUE else False if word in _FALSE else self.check(text)
 
     def check(self, value: object) -> bool:
-        """Return a boolean; numbers and texts are none."""
+        """Return the value if it is a boolean. Numbers and text are rejected."""
         if not isinstance(value, bool):
             raise ValueError(f"must be true or false, not {_shown(value)}")
         return value
@@ -98,38 +99,38 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """One of some names."""
+    """One of a fixed set of names."""
 
     names: tuple[str, ...]
 
     def read(self, text: str) -> str:
-        """Return the name."""
+        """Return the text if it is one of the names."""
         return self.check(text)
 
     def check(self, value: object) -> str:
-        """Return the name if it is one of them, written the same way."""
+        """Return the value if it is one of the names. Case-sensitive."""
         if not isinstance(value, str) or value not in self.names:
             raise ValueError(f"must be one of {', '.join(self.names)}, not {_shown(value)}")
         return value
 
 
 Place = Literal["file", "run", "command", "server", "model"]
-"""What a text names: a file or folder; a run; a program; SERVER, which may be a file; `replay:RUN` among others."""
+"""What a text names: a file or folder, a run, a program, SERVER (may be a file), a model (may be `replay:RUN`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string. `place` tells which of them name files, which Python may give as path objects."""
+    """A string. `place` is set if it may name a file, which Python may pass as a path object."""
 
     place: Place | None = None
     may_be_empty: bool = False
 
     def read(self, text: str) -> str:
-        """Return the text."""
+        """Return the text if it is valid."""
         return self.check(text)
 
     def check(self, value: object) -> str:
-        """Return the string, or that of a path object."""
+        """Return the string, or the path of a path object."""
         found = os.fspath(value) if self.place and isinstance(value, os.PathLike) else value
         if not isinstance(found, str):
             raise ValueError(f"must be a string, not {type_name(value)}")
@@ -142,20 +143,20 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """`adaptive`, `disabled`, or a number of tokens, which a file or Python may give as a number."""
+    """`adaptive`, `disabled`, or a number of tokens, which a file or Python may pass as a number."""
 
     least: int
     most: int = MOST
 
     def read(self, text: str) -> str:
-        """Return the word or the number, as text."""
+        """Return the word or the number as text if it is valid."""
         return self.check(text)
 
     def check(self, value: object) -> str:
-        """Return the word or the number, as text."""
+        """Return the word or the number as text if it is valid."""
         if value in ("adaptive", "disabled"):
             return str(value)
-        # int() takes 1_024 and digits of other scripts as well; the API gets plain ones.
+        # int() also accepts 1_024 and digits of other scripts; the API is sent plain ones.
         tokens = _number(value) if isinstance(value, str) else value
         try:
             return str(Whole(self.least, self.most).check(tokens))
@@ -167,12 +168,12 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list of values of one kind; each flag gives one item. A lone string is no list, except in a file."""
+    """A list of values of one kind; each flag adds one item. A lone string is not a list, except in a file."""
 
     item: Kind = Text()
 
     def read(self, text: str) -> Any:
-        """Return the item that one flag gives."""
+        """Parse the item that one flag adds."""
         return self.item.read(text)
 
     def check(self, value: object) -> tuple[Any, ...]:
@@ -187,7 +188,7 @@ class Variables:
     """Environment variables by name."""
 
     def read(self, text: str) -> tuple[str, str]:
-        """Read NAME=VALUE, or the NAME of a variable of this environment."""
+        """Parse NAME=VALUE, or the NAME of a variable of this environment, into a name and a value."""
         name, mark, value = text.partition("=")
         name = name.strip()
         if not name or (not mark and name not in os.environ):
@@ -195,7 +196,7 @@ class Variables:
         return self._pair(name, value if mark else os.environ[name])
 
     def check(self, value: object) -> dict[str, str]:
-        """Return the variables of a mapping."""
+        """Validate a mapping of variables, and return it as a dict."""
         return dict(self._pair(name, item) for name, item in _items(value))
 
     @staticmethod
@@ -213,12 +214,12 @@ class Headers:
     """HTTP headers by name."""
 
     def read(self, text: str) -> tuple[str, str]:
-        """Read NAME: VALUE."""
+        """Parse `NAME: VALUE` into a name and a value."""
         name, _mark, value = text.partition(":")
         return self._pair(name, value)
 
     def check(self, value: object) -> dict[str, str]:
-        """Return the headers of a mapping."""
+        """Validate a mapping of headers, and return it as a dict."""
         return dict(self._pair(name, item) for name, item in _items(value))
 
     @staticmethod
@@ -235,13 +236,13 @@ class Headers:
 
 
 def named(name: str, problem: object) -> str:
-    """Return a message of an option's name and the reason why its value is wrong."""
+    """Return a message made of an option's name and the reason why its value is invalid."""
     words = str(problem)
     return f"{name} {words}" if words.startswith(("must", "item")) else f"{name}: {words}"
 
 
 def checked(name: str, kind: Kind, value: object) -> Any:
-    """Return a value as `Kind.check` does. Raises `UsageError` with the name."""
+    """Validate a value with `Kind.check`. Raises `UsageError`, which names the option."""
     try:
         return kind.check(value)
     except ValueError as error:
@@ -249,9 +250,9 @@ def checked(name: str, kind: Kind, value: object) -> Any:
 
 
 def check_fields(owner: Any, kinds: Mapping[str, Kind], prefix: str = "") -> None:
-    """Check the fields of a frozen dataclass, and replace each value by that which its kind returns.
+    """Validate the fields of a frozen dataclass in place, and replace each value by the one that its kind returns.
 
-    A field whose default is None may be None. Raises `UsageError`, which names the field behind the prefix.
+    A field whose default is None may be None. Raises `UsageError` with the prefix and the name of the field.
     """
     for field in fields(owner):
         value = getattr(owner, field.name)
@@ -260,15 +261,15 @@ def check_fields(owner: Any, kinds: Mapping[str, Kind], prefix: str = "") -> Non
 
 
 def type_name(value: object) -> str:
-    """Name the type of a value."""
+    """Return the type of a value as messages name it, such as `a whole number`."""
     return _TYPES.get(type(value)) or f"an object of type {type(value).__name__}"
 
 
 def _number(text: str) -> object:
-    """Return the number that a text spells; the text itself if it spells none."""
+    """Parse a number. Return the text itself if it is not a number."""
     try:
         return int(text)
-    except ValueError:  # so does Python call an integer of more than 4,300 digits
+    except ValueError:  # also for an integer of more than 4,300 digits
         try:
             return float(text)
         except ValueError:
@@ -276,10 +277,10 @@ def _number(text: str) -> object:
 
 
 def _shown(value: object) -> str:
-    """Return a number, a boolean or a text as a message shows it, and of anything else the type."""
+    """Format a number, a boolean or a text for a message. Return the type of any other value."""
     if isinstance(value, str):
         return repr(value if len(value) <= 80 else f"{value[:79]}…")
-    if isinstance(value, int) and abs(value) > 10**18:  # Python writes no more than 4,300 digits
+    if isinstance(value, int) and abs(value) > 10**18:  # repr() raises for more than 4,300 digits
         return "one that is much larger" if value > 0 else "one that is much smaller"
     return repr(value) if isinstance(value, bool | int | float) else type_name(value)
 
@@ -293,14 +294,14 @@ def _each(item: Kind, values: Iterable[object]) -> Any:
 
 
 def _items(value: object) -> Any:
-    """Return the items of a mapping."""
+    """Return the items of a mapping. Raises `ValueError` for any other type."""
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a table of strings, not {type_name(value)}")
     return value.items()
 
 
 def _kept(name: str, value: object) -> str:
-    """Return a value, unless it is no string, or stands for one of an earlier run, which was not kept."""
+    """Return the value if it is a string, and not the redacted value of an earlier run."""
     if not isinstance(value, str):
         raise ValueError(f"must have strings as values, and that of {name} is {type_name(value)}")
     if REDACTED in value:

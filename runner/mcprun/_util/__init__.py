@@ -1,1 +1,1 @@
-"""Asyncio, JSON, text and operating system helpers that know nothing of mcprun."""
+"""Helpers for asyncio, JSON, text and the operating system, not specific to mcprun."""

@@ -1,7 +1,7 @@
-"""Show differences between two texts that can't be seen, by code points such as `<U+0301>`. Pure.
+"""Reveal invisible differences between two texts as code points such as `<U+0301>`. Pure.
 
-Such are different normal forms (UAX #15), invisible and bidirectional format characters, kinds of spaces and of ends of
-lines, spaces at the end, and letters of two scripts that look alike (UTS #39). What can be seen stays as it is.
+Covers different normal forms (UAX #15), invisible and bidirectional format characters, kinds of spaces and of line
+endings, trailing spaces, and letters of different scripts that look alike (UTS #39). Visible differences stay as is.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from itertools import accumulate
 
 from mcprun._util.alignment import Alignment, common_ends
 
-_LOOKED_AT = 2_000
-"""Characters of each text that are looked at, from about where they differ."""
+_COMPARED = 2_000
+"""Characters of each text that are compared, starting shortly before the first difference."""
 
-_AROUND = 20
-"""Characters that are shown on both sides of a part that was found."""
+_CONTEXT = 20
+"""Characters of context on each side of a difference."""
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
-"""Unicode categories of characters that show nothing, or no glyph of their own. The space is told apart below."""
+"""Unicode categories of characters without a visible glyph. `_is_unseen` excludes the space (U+0020)."""
 
 _IGNORABLE = frozenset(
     [
@@ -29,21 +29,21 @@ _IGNORABLE = frozenset(
         *map(chr, range(0xFE00, 0xFE10)),
     ]
 )
-"""Letters and marks that show nothing (`Default_Ignorable_Code_Point`), and the blank of Braille."""
+"""Letters and marks without a glyph (`Default_Ignorable_Code_Point`), and the blank Braille pattern."""
 
 _ALIKE = str.maketrans(
-    "аеорсухіјѕһԁԛԝАВЕКМНОРСТУХІЈЅΑΒΕΖΗΙΚΜΝΟΡΤΥΧονıɡ‐‑‒–—―−ʼ‘’“”∕⁄∶꞉",  # noqa: RUF001  they are meant
+    "аеорсухіјѕһԁԛԝАВЕКМНОРСТУХІЈЅΑΒΕΖΗΙΚΜΝΟΡΤΥΧονıɡ‐‑‒–—―−ʼ‘’“”∕⁄∶꞉",  # noqa: RUF001  intended
     "aeopcyxijshdqwABEKMHOPCTYXIJSABEZHIKMNOPTYXovig-------'''\"\"//::",
 )
-"""Characters that look like ASCII ones, and those (UTS #39, `confusables.txt`)."""
+"""Characters that look like ASCII characters, mapped to those (UTS #39, `confusables.txt`)."""
 
 
 def revealed(before: str, after: str) -> tuple[str, str]:
-    """Return two texts with characters that hide a difference replaced by their code points."""
+    """Return two texts with the characters that hide a difference replaced by code points."""
     if before == after or (_is_plain(before) and _is_plain(after)):
         return before, after
-    start = max(0, common_ends(before, after)[0] - _AROUND)
-    end = start + _LOOKED_AT
+    start = max(0, common_ends(before, after)[0] - _CONTEXT)
+    end = start + _COMPARED
     sides = [_clusters(text[start:end]) for text in (before, after)]
     shown = [list(side) for side in sides]
     for tag, i, j, k, n in Alignment(sides[0], sides[1]).get_opcodes():
@@ -54,9 +54,10 @@ def revealed(before: str, after: str) -> tuple[str, str]:
 
 
 def revealed_part(part: str, text: str) -> tuple[str, str] | None:
-    """Find a part in a text that lacks it and holds something that looks the same; None if there is nothing.
+    """Find the place in a text that looks the same as `part` but differs from it.
 
-    Returns the part, and the place in the text, with all characters spelled out that may hide the difference.
+    Return the part and an excerpt around that place, in which code points replace every character that may hide the
+    difference. Return None if the text contains `part`, or nothing that looks like it.
     """
     wanted = _skeleton(part)
     clusters = _clusters(text)
@@ -66,13 +67,13 @@ def revealed_part(part: str, text: str) -> tuple[str, str] | None:
         return None
     begin = next(number for number, end in enumerate(ends) if end > at)
     end = next(number for number, end in enumerate(ends, 1) if end >= at + len(wanted))
-    before, after = "".join(clusters[max(0, begin - _AROUND) : begin]), "".join(clusters[end : end + _AROUND])
-    lead, rest = "…" if begin > _AROUND else "", "…" if end + _AROUND < len(clusters) else ""
+    before, after = "".join(clusters[max(0, begin - _CONTEXT) : begin]), "".join(clusters[end : end + _CONTEXT])
+    lead, rest = "…" if begin > _CONTEXT else "", "…" if end + _CONTEXT < len(clusters) else ""
     return _spelled(part), f"{lead}{before}{_spelled(''.join(clusters[begin:end]))}{after}{rest}"
 
 
 def spaces_spelled(text: str) -> str:
-    """Return a text with code points for all white space but single spaces between words."""
+    """Replace all white space by code points, except single spaces between words."""
     parts = re.split(r"(\s+)", text)
     last = len(parts) - 1
     return "".join(
@@ -82,12 +83,12 @@ def spaces_spelled(text: str) -> str:
 
 
 def revealed_name(name: str) -> str:
-    """Return a name with code points where its normal form (NFC), which looks the same, is another."""
+    """Replace characters of a name by code points where its normal form NFC, which looks the same, differs."""
     return revealed(unicodedata.normalize("NFC", name), name)[1]
 
 
 def look_alike(one: str, other: str) -> bool:
-    """Return whether two texts look the same and are not, however much white space they hold."""
+    """Return whether two different texts look the same, ignoring the amount of white space."""
     return one != other and _skeleton(one).split() == _skeleton(other).split()
 
 
@@ -96,12 +97,12 @@ def _look_the_same(one: str, other: str) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether each character of a text can be seen, and takes its place."""
+    """Return whether a text is printable ASCII without leading, trailing or repeated spaces."""
     return text.isascii() and text.isprintable() and text.strip() == text and "  " not in text
 
 
 def _clusters(text: str) -> list[str]:
-    """Split a text into characters with the marks that are drawn upon them; syllables of Hangul stay whole."""
+    """Split a text into characters, each with its combining marks. Hangul syllables stay whole."""
     clusters: list[str] = []
     for character in text:
         is_mark = unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff"
@@ -113,7 +114,7 @@ def _clusters(text: str) -> list[str]:
 
 
 def _revealed_spans(sides: Sequence[Sequence[str]], one: tuple[int, int], other: tuple[int, int]) -> tuple[str, str]:
-    """Return two spans that differ, as they are to be shown."""
+    """Return the text to show for each of two spans that differ."""
     spans = [side[begin:end] for side, (begin, end) in zip(sides, (one, other), strict=True)]
     texts = ["".join(span) for span in spans]
     if _look_the_same(*texts):
@@ -131,12 +132,12 @@ def _revealed_spans(sides: Sequence[Sequence[str]], one: tuple[int, int], other:
 
 
 def _stands_between_words(side: Sequence[str], begin: int, end: int) -> bool:
-    """Return whether neither end of a span is at a space, or at the end of the text."""
+    """Return whether a span has neighbours on both sides that are not white space."""
     return begin > 0 and end < len(side) and bool(side[begin - 1].strip() and side[end].strip())
 
 
 def _spelled(text: str) -> str:
-    """Write all characters but visible ASCII ones as code points; a space only where it is alone or at an end."""
+    """Replace all characters by code points, except printable ASCII and spaces within the text."""
     inner = text.strip(" ")
     lead, trail = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" "))
     if not inner:
@@ -158,7 +159,7 @@ def _code_points(characters: Iterable[str]) -> str:
 
 
 def _skeleton(text: str) -> str:
-    """Return text that is the same for texts that look the same."""
+    """Return a form of a text that is equal for texts that look the same."""
     return "".join(_visible(unicodedata.normalize("NFKC", text).translate(_ALIKE)))
 
 

@@ -1,4 +1,4 @@
-"""Command lines in one string: tell them from paths, and split them as a shell or as Windows does."""
+"""Split command lines as a shell or as Windows does, and check whether one is a path."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from mcprun._util.operating_system import IS_WINDOWS
 
 _WINDOWS_PATH = re.compile(r"(?:^|[\s\"'=])[A-Za-z]:\\|^[\"']?\\\\")
-r"""A path with a drive, or one that begins with a share (`\\server\share`): its backslashes are no quotes anywhere."""
+r"""A path with a drive, or a command line that starts with a share (`\\server\share`): its backslashes are literal."""
 
 
 def split_words(text: str, *, is_windows: bool = IS_WINDOWS) -> list[str]:
-    r"""Split a command line into words. Raises `ValueError` for a quotation that is not closed.
+    r"""Split a command line into words. Raises `ValueError` for an unclosed quotation.
 
-    On Windows only double quotes quote, and a backslash stands for itself unless quotes follow ("Parsing C++
-    command-line arguments"). A command line that holds a Windows path is split that way on every system.
+    On Windows only double quotes quote, and a backslash is literal unless double quotes follow ("Parsing C++
+    command-line arguments"). A command line that contains a Windows path is split that way on every system.
     """
     return _windows_words(text) if is_windows or _WINDOWS_PATH.search(text) else shlex.split(text)
 
 
 def path_exists(path: Path) -> bool:
-    """Return whether a path exists that may be a command line, which may be longer than any path the system takes."""
+    """Return whether a path exists. False if the system rejects it: a command line may be too long for a path."""
     try:
         return path.exists()
     except OSError:

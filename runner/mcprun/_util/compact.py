@@ -1,7 +1,7 @@
-"""A number for each of very many names, in about a third of the memory of a dict. Pure.
+"""Map very many names to numbers in about a third of the memory of a dict. Pure.
 
-A run keeps three things of each query: its digest, where its transcript stands, and, while the file is checked, in
-which line it was found.
+A run keeps three values per query: its digest, the position of its transcript and, while the prompts file is checked,
+its line number.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from array import array
 from collections.abc import Iterator, Mapping, MutableMapping
 
 _SLOTS = 16
-_MOST = 0.6
-"""How full the table may be: open addressing gets slow beyond."""
+_MAX_LOAD = 0.6
+"""The maximum load factor of the table: open addressing gets slow beyond it."""
 
 
 class Numbers(MutableMapping[str, int]):
-    """A number from 0 to 2**64 - 1 by name, in the order in which the names came. None can be taken out again.
+    """A mapping from names to numbers from 0 to 2**64 - 1, in insertion order. Names cannot be deleted.
 
-    The names stand one behind the other as UTF-8. A table of slots, found by a name's hash, holds which one it is.
+    The names are stored back to back as UTF-8. A hash table of slots holds the index of each name plus 1; 0 marks a
+    free slot.
     """
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ class Numbers(MutableMapping[str, int]):
         self._text += data
         self._ends.append(len(self._text))
         self._slots[slot] = len(self._values)
-        if len(self._values) > _MOST * len(self._slots):
+        if len(self._values) > _MAX_LOAD * len(self._slots):
             self._grow()
 
     def __delitem__(self, name: str) -> None:
@@ -61,7 +62,7 @@ class Numbers(MutableMapping[str, int]):
         return bytes(self._text[self._ends[place] : self._ends[place + 1]])
 
     def _slot(self, data: bytes) -> int:
-        """Find the slot that a name has, or would have."""
+        """Return the slot of a name, or the free slot where it belongs."""
         slots = self._slots
         slot = hash(data) % len(slots)
         while (place := slots[slot]) and self._name(place - 1) != data:
@@ -78,7 +79,7 @@ class Numbers(MutableMapping[str, int]):
 
 
 class Digests(Mapping[str, str]):
-    """Digests of 16 hexadecimal digits by name, in order."""
+    """A mapping from names to digests of 16 hexadecimal digits, in insertion order."""
 
     def __init__(self) -> None:
         self._numbers = Numbers()
@@ -96,7 +97,7 @@ class Digests(Mapping[str, str]):
         return name in self._numbers
 
     def add(self, name: str, digest: str) -> None:
-        """Take one more. Raises `ValueError` for what is no digest."""
+        """Set the digest of a name. Raises `ValueError` if it is not hexadecimal."""
         self._numbers[name] = int(digest, 16)
 
 

@@ -1,4 +1,4 @@
-"""A deadline that stands still while there is nothing to do but wait: for a rate limit, for a batch, at a gate."""
+"""Deadlines that pause while a query can only wait: for a rate limit, a batch or a free place."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Self
 
 
 class Deadline:
-    """Limits its context to so many `seconds`, not counting time spent `paused`.
+    """Limit the context to `seconds`, not counting time spent `paused`.
 
-    Progress restarts the limit, up to `most` seconds in all. The context raises `TimeoutError` when the time is over.
-    `waited` is the time that was not counted, without a pause in progress.
+    Progress restarts the limit, up to `most` seconds in all. The context raises `TimeoutError` when the time is up.
+    `waited` holds the seconds that were not counted, excluding a pause that is still in progress.
     """
 
     def __init__(self, seconds: float, most: float | None = None) -> None:
@@ -44,7 +44,7 @@ class Deadline:
 
     @property
     def worked(self) -> float:
-        """The seconds that were counted, up to now or to the end of the context."""
+        """The seconds that were counted, until now or until the context ended."""
         if not self._is_running:
             return self._worked
         now = self._began if self._pauses else asyncio.get_running_loop().time()
@@ -52,12 +52,12 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Return the seconds that are left; none if they are not counted, before the context and while it is paused."""
+        """The seconds that are left: all of them outside the context and while it is paused."""
         due = self._timeout.when() if self._is_running else None
         return self.seconds if due is None else due - asyncio.get_running_loop().time()
 
     def progressed(self, progress: float, total: float | None) -> None:
-        """Restart the limit after progress: `progress` of `total`, which may be unknown."""
+        """Restart the limit after `progress` of `total` (None if unknown) was reported."""
         self._progress = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
         now = self._began if self._pauses else asyncio.get_running_loop().time()
         last = self._entered + self.waited + self.most
@@ -70,7 +70,7 @@ class Deadline:
 
     @property
     def limit(self) -> str:
-        """The limit that ended the context (`within 2 s`), with the last progress if there was any."""
+        """The limit that ended the context, such as `within 2 s`, with the last progress if there was any."""
         if not self._progress:
             return f"within {self.seconds:g} s"
         if self._is_last:
@@ -81,7 +81,7 @@ class Deadline:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the clock for the length of the context. Pauses may overlap, and their time counts once."""
+        """Stop the clock for the duration of the context. Overlapping pauses count once."""
         self._pauses += 1
         if self._pauses == 1:
             self._began = asyncio.get_running_loop().time()
@@ -102,20 +102,20 @@ class Deadline:
             self._reschedule(self._due + pause)
 
     def _reschedule(self, when: float | None) -> None:
-        """Move the end, unless it has come: whoever pauses may outlast what it is paused in."""
+        """Move the deadline unless it has expired: a pause may outlast the context that it pauses."""
         if self._is_running and not self._timeout.expired():
             self._timeout.reschedule(when)
 
 
 class Gate:
-    """Lets so many through at once; who has to wait before it does so off the clock."""
+    """Let at most `places` callers through at once. Waiting for a place pauses the caller's deadline."""
 
     def __init__(self, places: int) -> None:
         self._places = asyncio.Semaphore(places)
 
     @asynccontextmanager
     async def passed(self, deadline: Deadline) -> AsyncIterator[None]:
-        """Hold a place for the length of the context; `deadline` is paused until there is one."""
+        """Hold a place for the duration of the context. `deadline` is paused until one is free."""
         if self._places.locked():
             with deadline.paused():
                 await self._places.acquire()

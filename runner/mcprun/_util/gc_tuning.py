@@ -1,7 +1,7 @@
-"""How Python looks for garbage while a run goes on: not again and again in what lives as long as the process.
+"""Tune the garbage collector for a run, so that it does not scan long-lived objects again and again.
 
-The SDKs' modules are hundreds of thousands of objects, and conversations in flight are thousands that are still needed
-when the collector comes by. What is not part of a cycle is freed at once, with or without it.
+The SDKs' modules are hundreds of thousands of objects, and conversations in flight are thousands that are still in use
+when a collection starts. Objects that are not part of a cycle are freed at once, with or without the collector.
 """
 
 from __future__ import annotations
@@ -13,69 +13,69 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _YOUNG, _SHARED = 100_000, 5_000
-"""New objects after which the collector looks at them (Python's own: 700): next to nothing of ours is part of a cycle,
-and an SDK's server in this process makes cycles with its calls."""
+"""New objects after which a collection starts (Python's own threshold: 700). Hardly any of mcprun's objects are part of
+a cycle, but an SDK's server in this process creates cycles with its calls."""
 
 
-class _Settled:
-    """What the runs that go on in this process want of its collector. The last of them leaves it as the first met it.
+class _Thresholds:
+    """The collector thresholds of all active runs in this process. The last run restores the original ones.
 
-    Runs may be in threads of their own.
+    Runs may be in different threads, hence the lock.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wanted: list[int] = []
+        self._required: list[int] = []
         self._before = gc.get_threshold()
 
-    def enter(self, most: int) -> None:
-        """Have it come after `most` new objects, or sooner where another run wants that."""
+    def enter(self, max_objects: int) -> None:
+        """Start collections after `max_objects` new objects, or sooner if another run requires it."""
         with self._lock:
-            if not self._wanted:
+            if not self._required:
                 self._before = gc.get_threshold()
                 gc.freeze()
-            self._wanted.append(most)
+            self._required.append(max_objects)
             self._set()
 
-    def leave(self, most: int) -> None:
-        """Want it no more."""
+    def leave(self, max_objects: int) -> None:
+        """Remove the threshold of a run."""
         with self._lock:
-            self._wanted.remove(most)
-            if self._wanted:
+            self._required.remove(max_objects)
+            if self._required:
                 self._set()
             else:
                 gc.set_threshold(*self._before)
                 gc.unfreeze()
 
-    def grown(self) -> None:
-        """Have it leave alone what there is by now.
+    def freeze(self) -> None:
+        """Freeze the objects that exist by now, so that collections skip them.
 
-        Not beside other runs: where there is always one that goes on, nothing of that would be freed any more.
+        Do nothing while other runs are active: if there always is one, those objects would never be freed.
         """
         with self._lock:
-            if len(self._wanted) <= 1:
+            if len(self._required) <= 1:
                 gc.freeze()
 
     def _set(self) -> None:
         young, *older = self._before
-        gc.set_threshold(max(min(self._wanted), young) if young else 0, *older)
+        gc.set_threshold(max(min(self._required), young) if young else 0, *older)
 
 
-_runs = _Settled()
+_runs = _Thresholds()
 
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Keep the collector away while modules are imported, which make many objects and no garbage.
+    """Disable the collector while modules are imported, which creates many objects and no garbage.
 
-    Afterwards it leaves alone what there is, until the last `gc_tuned_for_run` ends: else it would look through all of
-    it at once.
+    Afterwards those objects stay frozen until the last `gc_tuned_for_run` ends: otherwise the next collection would
+    scan all of them.
     """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
-        _runs.grown()
+        _runs.freeze()
     finally:
         if was_on:
             gc.enable()
@@ -83,22 +83,22 @@ def gc_paused() -> Iterator[None]:
 
 @contextmanager
 def gc_tuned_for_run(*, is_shared: bool = False) -> Iterator[None]:
-    """Keep the collector away from all that is there already, and let it come less often, for as long as a run.
+    """Freeze all existing objects and start collections less often, for the duration of a run.
 
-    It comes sooner where the process `is_shared` with a server. Where runs go on at the same time, the first has it
-    so, and the end of the last undoes it.
+    Collections are more frequent if the process `is_shared` with a server. Of concurrent runs, the first freezes the
+    objects and the last undoes it.
     """
-    most = _SHARED if is_shared else _YOUNG
-    _runs.enter(most)
+    max_objects = _SHARED if is_shared else _YOUNG
+    _runs.enter(max_objects)
     try:
         yield
     finally:
-        _runs.leave(most)
+        _runs.leave(max_objects)
 
 
 def leave_all_at_exit() -> None:
-    """Have nothing looked through when the process ends, which Python else does: with the SDKs, a third of a second.
+    """Freeze all objects at exit: with the SDKs, Python's final collection would scan them for a third of a second.
 
-    All of it goes with the process, and what is to be closed has been closed before.
+    Their memory is released with the process, and everything that has to be closed has been closed before.
     """
     atexit.register(gc.freeze)

@@ -1,4 +1,4 @@
-"""How values become files, and lines values: JSON that is compact and readable, files that are there whole or not."""
+"""Serialise values as compact, readable JSON, parse lines of it, and write files atomically."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 
 
 def dumps(value: Any) -> str:
-    """Write JSON compactly and readably.
+    """Serialise a value as compact, readable JSON.
 
-    U+FFFD stands for each half of a surrogate pair, which UTF-8 cannot hold. Numbers that JSON has no form for, as a
-    server may send them, become text: `"NaN"`, `"Infinity"`, `"-Infinity"`.
+    U+FFFD replaces each lone surrogate, which UTF-8 cannot encode. Numbers that JSON cannot represent, which a server
+    may send, become text: `"NaN"`, `"Infinity"`, `"-Infinity"`.
     """
     return encoded(value).decode()
 
 
 def encoded(value: Any) -> bytes:
-    """Write JSON as `dumps` does, in UTF-8."""
+    """Serialise a value as `dumps` does, in UTF-8."""
     try:
         data = to_json(value)
-    except ValueError:  # lone surrogates, or nested deeper than it goes
+    except ValueError:  # lone surrogates, or more than 255 levels
         return _patiently_encoded(value)
     return _patiently_encoded(value) if b"NaN" in data or b"Infinity" in data else data
 
 
 def _patiently_encoded(value: Any) -> bytes:
-    """Write a value with surrogate halves, NaN, infinite numbers or more than 255 levels, which `to_json` can't."""
+    """Serialise a value with lone surrogates, NaN, infinite numbers or more than 255 levels, which `to_json` can't."""
     try:
         return _to_json(value).encode()
     except UnicodeEncodeError:
@@ -48,7 +48,7 @@ def _patiently_encoded(value: Any) -> bytes:
 
 
 def indented(value: Any) -> bytes:
-    """Write JSON for people, two spaces deep, with the same substitutes as `dumps`."""
+    """Serialise a value as JSON indented by two spaces, with the replacements of `dumps`."""
     try:
         text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
     except ValueError:
@@ -57,7 +57,7 @@ def indented(value: Any) -> bytes:
 
 
 def strict_json(value: Any) -> Any:
-    """Return a value with the substitutes of `dumps`, so that it is strict JSON; the same object if it already is."""
+    """Return a value with the replacements of `dumps`, so that it is strict JSON; the same object if it already is."""
     try:
         data = to_json(value)
     except ValueError:
@@ -69,7 +69,7 @@ def strict_json(value: Any) -> Any:
 
 
 def parsed(line: bytes) -> Any:
-    """Parse a line of JSON with the substitutes of `dumps`, which older files lack.
+    """Parse a line of JSON, and apply the replacements of `dumps`, which older files lack.
 
     An integer with more digits than Python converts becomes text. Raises `ValueError` for a line that is not JSON or is
     nested too deeply.
@@ -82,7 +82,7 @@ def parsed(line: bytes) -> Any:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file, or replace it, in one step: it is never there half.
+    """Write or replace a file atomically: it never exists half written.
 
     Raises `UsageError` if the path is a folder, a pipe or a device, which must not be replaced.
     """
@@ -91,7 +91,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def staged(path: Path, data: bytes) -> Path:
-    """Write the new content of a file beside it, for an atomic replace; return the path that was written."""
+    """Write the new content of a file to `NAME.new` beside it, for an atomic replace. Return the path of that file."""
     new = path.with_name(f"{path.name}.new")
     with fresh(new) as stream:
         stream.write(data)
@@ -100,7 +100,7 @@ def staged(path: Path, data: bytes) -> Path:
 
 
 def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
-    """Write a JSONL file in one step, line by line."""
+    """Write a JSONL file atomically, one value per line."""
     new = path.with_name(f"{path.name}.new")
     with fresh(new) as stream:
         stream.writelines(encoded(value) + b"\n" for value in values)
@@ -109,12 +109,12 @@ def write_lines(path: Path, values: Iterable[JsonObject]) -> None:
 
 
 def fresh(path: Path) -> IO[bytes]:
-    """Open a new file for writing. An existing file or link of that name is removed first; a link is not followed."""
+    """Open a new file for writing. An existing file or link of that name is removed first; links are not followed."""
     path.unlink(missing_ok=True)
     return path.open("xb")
 
 
 def sync(stream: IO[bytes]) -> None:
-    """Have what was written to a file on the disk, whatever becomes of the machine."""
+    """Flush a file to the disk, so that its content survives a crash of the machine."""
     stream.flush()
     os.fsync(stream.fileno())

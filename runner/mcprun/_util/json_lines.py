@@ -1,4 +1,4 @@
-"""JSON Lines, read strictly and with a bound: what is wrong is told with its line, and the rest is read."""
+"""Read JSON Lines strictly and with a bound: report bad lines by their number, and read the rest."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from mcprun.limits import MAX_LINE_BYTES
 
 
 def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[int, Any]]:
-    """Read a file's JSON values with their line numbers. A BOM, CRLF and blank lines are passed over.
+    """Yield a file's JSON values with their line numbers. A BOM and blank lines are skipped, CRLF is accepted.
 
-    What is wrong goes to `problems`, as `LABEL:LINE: line: what is wrong`, and is passed over.
+    Bad lines are skipped, and appended to `problems` as `LABEL:LINE: FIELD: PROBLEM`. FIELD is `line` if the problem is
+    not in a single field.
     """
     line = 0
 
     def numbered() -> Iterator[bytes]:
         nonlocal line
-        for line, raw in lines(source, label, problems):  # noqa: B007  whoever reads a value wants its line
+        for line, raw in lines(source, label, problems):  # noqa: B007  `values` yields it with the value
             yield raw
 
     reader = jsonlines.Reader(numbered(), loads=loads)
@@ -38,9 +39,9 @@ def values(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple
 
 
 def lines(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[int, bytes]]:
-    """Read a file's lines with their numbers, without a BOM.
+    """Yield a file's lines with their numbers, without a BOM.
 
-    One that is too long goes to `problems`, and is given as an empty one.
+    A line that is too long is appended to `problems`, and yielded as an empty line.
     """
     source.seek(0)
     line = 0
@@ -55,7 +56,7 @@ def lines(source: IO[bytes], label: str, problems: list[str]) -> Iterator[tuple[
 
 
 def _bad_line(error: jsonlines.InvalidLineError) -> str:
-    """Return the field, or `line`, and the problem with it."""
+    """Describe a bad line: the field, or `line`, and what is wrong with it."""
     match error.__cause__:
         case UnicodeDecodeError() as cause:
             return f"line: not UTF-8: byte {cause.object[cause.start]:#04x} at position {cause.start + 1}"

@@ -1,7 +1,7 @@
-"""Parse JSON text strictly (RFC 8259): one value, or one reason why there is none.
+"""Parse JSON text strictly (RFC 8259): return its value, or raise an error with the first reason against it.
 
-Python's `json` accepts `NaN`, keeps the last of two equal keys, and returns infinity for `1e400`. Two parsers may read
-such a text differently, so it is refused.
+Python's `json` accepts `NaN`, keeps the last of two equal keys, and returns infinity for `1e400`. Another parser may
+read such a text differently, so it is rejected.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pydantic_core import to_json
 from mcprun._util.long_integers import LongInteger, digits_of, may_hold
 
 MOST_LEVELS = 500
-"""Levels of nesting that are parsed. Python's own limit varies by version and with the depth of the stack."""
+"""The maximum levels of nesting. Python's own limit varies by version and with the depth of the stack."""
 
 _MAX_INDEX_DIGITS = 18
-"""Digits of an index into a list: no list is longer."""
+"""The maximum digits of an index into a list: no list is longer."""
 
 _NUMBERS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 class AmbiguousError(ValueError):
-    """Text that Python's `json` accepts although RFC 8259 does not, or that two parsers may read differently.
+    """JSON text that Python's `json` accepts but RFC 8259 does not, or that two parsers may read differently.
 
     `place` is a path such as `a.b[0]`, empty for the whole text; `problem` describes the value there.
     """
@@ -38,11 +38,11 @@ class AmbiguousError(ValueError):
 
 
 class TooDeepError(ValueError):
-    """JSON text that is nested more than `MOST_LEVELS` deep."""
+    """JSON text with more than `MOST_LEVELS` levels of nesting."""
 
 
 class _Bad:
-    """A placeholder in a parsed value for a number that is refused, with the `problem`."""
+    """A placeholder in a parsed value for a rejected number; `problem` is the reason."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
@@ -55,10 +55,10 @@ class _Repeated(dict[str, Any]):
 
 
 def loads(text: str | bytes, *, allow_nan: bool = False) -> Any:
-    """Parse JSON. With `allow_nan`, NaN, Infinity and -Infinity are accepted as Python's `json` does.
+    """Parse JSON strictly. With `allow_nan`, accept NaN, Infinity and -Infinity as Python's `json` does.
 
     Raises `ValueError`: `json.JSONDecodeError` or `UnicodeDecodeError` for text that is not JSON, `AmbiguousError` for
-    NaN, infinite numbers and duplicate keys, `TooDeepError`, and a plain one for an integer with too many digits.
+    NaN, infinite numbers and duplicate keys, `TooDeepError`, or a plain one for an integer with too many digits.
     """
     bad: list[_Bad | _Repeated] = []
 
@@ -89,7 +89,7 @@ def loads(text: str | bytes, *, allow_nan: bool = False) -> Any:
         raise TooDeepError("nested too deeply") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
-    except ValueError:  # of int(): CVE-2020-10735
+    except ValueError:  # raised by int(): CVE-2020-10735
         raise ValueError(f"a number has more than {sys.get_int_max_str_digits():,} digits") from None
     if _opened(text) > MOST_LEVELS and levels(value) > MOST_LEVELS:
         raise TooDeepError(f"nested too deeply (more than {MOST_LEVELS} levels)")
@@ -99,9 +99,9 @@ def loads(text: str | bytes, *, allow_nan: bool = False) -> Any:
 
 
 def index_of(step: str, items: list[Any]) -> int | None:
-    """Return the index that a step of a JSON Pointer (RFC 6901, section 4) means in a list; None if there is none.
+    """Return the list index that a step of a JSON Pointer (RFC 6901, section 4) refers to, or None if there is none.
 
-    Python's `int` refuses more than 4,300 digits.
+    The length of a step is bounded, since Python's `int` raises for more than 4,300 digits.
     """
     if not (step.isascii() and step.isdecimal()) or len(step) > _MAX_INDEX_DIGITS:
         return None
@@ -118,7 +118,7 @@ def levels(value: Any) -> int:
 
 
 def holds_odd_number(value: Any) -> bool:
-    """Return whether a JSON value holds a number that is recorded as text: see `number_name`."""
+    """Return whether a JSON value contains a number that is recorded as text (`number_name`)."""
     try:
         data = to_json(value)
     except ValueError:  # lone surrogates, more than 255 levels, or an integer with too many digits
@@ -127,14 +127,14 @@ def holds_odd_number(value: Any) -> bool:
 
 
 def number_name(value: float) -> str:
-    """Return the text for a number that can't be recorded: `NaN`, `Infinity`, `-Infinity`, or an integer's digits."""
+    """Return the text that replaces a number that can't be recorded: `NaN`, `Infinity`, `-Infinity`, or its digits."""
     if isinstance(value, LongInteger):
         return value.digits
     return _NUMBERS.get(value, "NaN")
 
 
 def finite(value: Any) -> Any:
-    """Return a value with text for numbers that can't be recorded (`number_name`); itself if it holds none."""
+    """Replace numbers that can't be recorded by text (`number_name`). Return the same object if there are none."""
     if isinstance(value, float):
         return value if math.isfinite(value) else number_name(value)
     if isinstance(value, int):
@@ -158,14 +158,14 @@ def _first_repeated(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _opened(text: str | bytes) -> int:
-    """Return an upper bound of the levels of nesting."""
+    """Return an upper bound on the levels of nesting."""
     if isinstance(text, bytes):
         return text.count(b"{") + text.count(b"[")
     return text.count("{") + text.count("[")
 
 
 def _problems(value: Any) -> Iterator[AmbiguousError]:
-    """Yield an error for each value that is refused, in the order of the text."""
+    """Yield an error for each rejected value, in the order of the text."""
     todo: list[tuple[str, Any]] = [("", value)]
     while todo:
         path, one = todo.pop()

@@ -1,7 +1,7 @@
-"""Compare JSON values by what they mean: numbers by value, objects whatever the order of their keys.
+"""Compare JSON values by meaning: numbers by value, objects regardless of the order of their keys.
 
 1 equals 1.0, and neither equals `true` (RFC 8259 has one type of number, and separate literals). NaN, which Python's
-`json` reads and writes, equals itself: otherwise a recording that holds it would differ from itself.
+`json` reads and writes, equals itself: otherwise a recording that contains it would differ from itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ JsonObject = dict[str, Any]
 
 def json_equal(one: Any, other: Any) -> bool:
     """Return whether two JSON values are equal, at any depth."""
-    todo = [(one, other)]  # a server's value may have more levels than Python has frames
+    todo = [(one, other)]  # not recursive: a server's value may be deeper than Python's stack
     while todo:
         one, other = todo.pop()
         if isinstance(one, bool) or isinstance(other, bool):
@@ -34,13 +34,13 @@ def json_equal(one: Any, other: Any) -> bool:
 
 
 def json_same(one: Any, other: Any) -> bool:
-    """Return what `json_equal` does, sooner where values are equal and nested less deeply than Python's stack."""
-    # What is equal in Python is nearly always written alike, which takes a tenth of the time to find out.
+    """Return the result of `json_equal`, faster if the values are equal and not deeper than Python's stack."""
+    # Values that are equal in Python nearly always have the same repr, which takes a tenth of the time to compare.
     return bool(one == other and repr(one) == repr(other)) or json_equal(one, other)
 
 
 def plain(value: Any) -> Any:
-    """Return a value with 1.0 written as 1, so that equal numbers are of one type."""
+    """Return a copy of a value with whole floats as integers (1.0 as 1), so that equal numbers have one type."""
     copy = [value]
     todo: list[tuple[Any, Any]] = [(copy, 0)]
     while todo:
@@ -58,7 +58,7 @@ def plain(value: Any) -> Any:
 
 
 def key_of(value: Any) -> str:
-    """Return text that is the same for two values exactly if they are equal."""
+    """Serialise a value to text that is the same for two values if and only if they are equal."""
     return json.dumps(plain(value), sort_keys=True)
 
 

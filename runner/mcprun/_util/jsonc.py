@@ -1,4 +1,4 @@
-"""JSON with comments and trailing commas, as editors write their settings. Pure.
+"""Parse JSON with comments and trailing commas, the format of editors' settings. Pure.
 
 Accepts what VS Code's parser accepts: `//` and `/* */` comments, one comma before a closing bracket, a byte order mark.
 Everything else is RFC 8259, without NaN and Infinity, and without duplicate names in an object (section 4).
@@ -11,14 +11,14 @@ import re
 from typing import Any, NoReturn
 
 _LEXEME = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|/\*|[^\s"/]|["/]', re.DOTALL)
-"""A string, a comment, one that does not end, or a single character that is not white space."""
+"""A string, a comment, the start of an unclosed comment, or a single character other than white space."""
 
 _OPENING = ("", "[", "{", ",", ":")
-"""What a trailing comma never follows."""
+"""Lexemes that a trailing comma never follows."""
 
 
 class JsoncError(ValueError):
-    """The text is not JSON. `line` and `column` count from 1; both are None if the place is not known."""
+    """The text is not valid JSONC. `line` and `column` count from 1; both are None if the place is unknown."""
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
         self.line = line
@@ -27,7 +27,7 @@ class JsoncError(ValueError):
 
 
 class _Object(dict[str, Any]):
-    """An object; `repeated` is a name that occurs more than once in it."""
+    """A parsed object; `repeated` is a name that occurs more than once in it."""
 
     repeated: str | None = None
 
@@ -51,7 +51,7 @@ def parse(data: bytes) -> Any:
 
 
 def _plain(text: str) -> str:
-    """Replace comments and trailing commas by spaces, so that every place keeps its line and column."""
+    """Replace comments and trailing commas by spaces, which preserves lines and columns."""
     found = list(text)
     last, comma = "", -1
     for match in _LEXEME.finditer(text):
@@ -79,7 +79,7 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
 
 
 def _check_names(value: Any, path: tuple[str, ...]) -> None:
-    """Raise `JsoncError` for a name that occurs twice in an object, with the path to that object."""
+    """Raise `JsoncError` with the path of the first name that occurs twice in one object."""
     if isinstance(value, _Object):
         if value.repeated is not None:
             raise JsoncError(f"{'.'.join((*path, value.repeated))} occurs twice in the same object")
@@ -95,5 +95,5 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _sentence(message: str) -> str:
-    """Lower the first letter of a message of the standard library, which follows a colon here."""
+    """Lower-case the first letter of a message of the standard library, which follows a colon here."""
     return message[:1].lower() + message[1:]

@@ -1,6 +1,6 @@
-"""Integers with more digits than Python converts (4,300, CVE-2020-10735): read, carried, and written as their digits.
+"""Parse, carry and write integers with more digits than Python converts (4,300, CVE-2020-10735).
 
-JSON bounds no number (RFC 8259, section 6). A server's result must not be lost for one of them.
+JSON does not bound numbers (RFC 8259, section 6), and a server's result must not be lost because of one.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ WARNING = "an integer with more digits than Python converts (4,300) was replaced
 _KEY = "mcprun/parsed"
 
 _MIN_BITS = 13_000
-"""Bits that an integer of more than 4,300 decimal digits has at least, and a little less."""
+"""A lower bound on the bits of an integer with more than 4,300 decimal digits."""
 
 _MAX_BITS = 500_000
-"""Bits up to which digits are decimal (0.5 s); the time grows with the square."""
+"""The most bits of an integer that is written in decimal, which takes 0.5 s; the time grows quadratically."""
 
 
 _STRIDE = 2000
@@ -29,12 +29,12 @@ _MANY_DIGITS = re.compile(rb"\d{4300}")
 
 
 class LongInteger(float):
-    """An integer with too many digits for `int`: an infinite number to whatever calculates with it."""
+    """An integer with too many digits for `int`. In arithmetic it is an infinite number."""
 
     digits: str
 
     def __new__(cls, digits: str) -> LongInteger:
-        """Make it of its decimal digits."""
+        """Create the integer from its decimal digits."""
         self = super().__new__(cls, "-inf" if digits.startswith("-") else "inf")
         self.digits = digits
         return self
@@ -49,12 +49,12 @@ class LongInteger(float):
         return LongInteger, (self.digits,)
 
     def near(self) -> int:
-        """Return the integer of its first digits, which has as many as Python converts."""
-        return int(self.digits[: _most_digits()])
+        """Return the integer that its first digits spell, as many as Python converts."""
+        return int(self.digits[: _max_digits()])
 
 
 def integer(digits: str) -> int | LongInteger:
-    """Convert the digits of an integer, as the `parse_int` of `json.loads`."""
+    """Convert the digits of an integer, as `parse_int` of `json.loads`."""
     try:
         return int(digits)
     except ValueError:
@@ -62,22 +62,22 @@ def integer(digits: str) -> int | LongInteger:
 
 
 def digits_of(value: int) -> str | None:
-    """Return the digits of an `int` that Python does not convert to text, hexadecimal for a huge one; else None."""
+    """Return the digits of an `int` that Python does not convert to text (hexadecimal if it is huge), else None."""
     if value.bit_length() < _MIN_BITS:
         return None
     if value.bit_length() > _MAX_BITS:
         return f"{value:#x}"
     digits = str(Decimal(value))
-    return digits if len(digits.lstrip("-")) > _most_digits() else None
+    return digits if len(digits.lstrip("-")) > _max_digits() else None
 
 
 def may_hold(data: bytes) -> bool:
-    """Return whether JSON text may hold an integer with so many digits. Looks at every 2,000th byte."""
+    """Return whether JSON text may contain an integer with too many digits. Samples every 2,000th byte first."""
     return len(data) > _STRIDE and bool(_TWO_DIGITS.search(data[::_STRIDE])) and bool(_MANY_DIGITS.search(data))
 
 
 def holds_long_integer(value: Any) -> bool:
-    """Return whether a JSON value holds a `LongInteger`, or an `int` with so many digits. Without recursion."""
+    """Return whether a JSON value contains a `LongInteger`, or an `int` with as many digits. Not recursive."""
     todo = [value]
     while todo:
         match todo.pop():
@@ -93,7 +93,7 @@ def holds_long_integer(value: Any) -> bool:
 
 
 def approximated(value: Any) -> Any:
-    """Return a JSON value with each `LongInteger` as an `int`, which a schema can judge: see `LongInteger.near`."""
+    """Replace each `LongInteger` in a JSON value by an `int` (`LongInteger.near`), which a schema can validate."""
     if isinstance(value, LongInteger):
         return value.near()
     if isinstance(value, dict):
@@ -102,7 +102,7 @@ def approximated(value: Any) -> Any:
 
 
 def as_text(value: Any) -> Any:
-    """Return a JSON value with the digits of each `LongInteger` as text."""
+    """Replace each `LongInteger` in a JSON value by its digits as text."""
     if isinstance(value, LongInteger):
         return value.digits
     if isinstance(value, dict):
@@ -111,43 +111,43 @@ def as_text(value: Any) -> Any:
 
 
 def loads(data: str | bytes) -> Any:
-    """Parse JSON as `json.loads` does, with each integer that it refuses as a `LongInteger`.
+    """Parse JSON as `json.loads` does, but return a `LongInteger` for each integer that it rejects.
 
-    Raises `ValueError` for what is not JSON, `RecursionError` for what is nested too deeply.
+    Raises `ValueError` for invalid JSON, `RecursionError` for JSON that is nested too deeply.
     """
     try:
         return json.loads(data)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
-    except ValueError:  # of int()
+    except ValueError:  # raised by int()
         return json.loads(data, parse_int=integer)
 
 
 class Carrier:
-    """Carries parsed results past the JSON parser of an SDK, which refuses such integers.
+    """Carry parsed results past the JSON parser of an SDK, which rejects such integers.
 
-    The message for the SDK holds a token in place of the result, by which the reader takes it back. A server can't
-    guess it.
+    The message for the SDK holds a random token in place of the result. `take` exchanges the token for the result. A
+    server can't guess it.
     """
 
     def __init__(self) -> None:
         self._parsed: dict[str, Any] = {}
 
     def put(self, result: Any) -> dict[str, str]:
-        """Return what stands for a result in a message."""
+        """Store a result, and return its placeholder for a message."""
         token = secrets.token_hex(16)
         self._parsed[token] = result
         return {_KEY: token}
 
     def take(self, result: Any) -> Any:
-        """Return the result that was put, or the very one that is given."""
+        """Remove and return the result that a placeholder stands for. Return any other value unchanged."""
         token = result.get(_KEY) if isinstance(result, dict) else None
         return self._parsed.pop(token, result) if isinstance(token, str) else result
 
 
 carrier = Carrier()
-"""The carrier of this process."""
+"""The carrier that this process shares."""
 
 
-def _most_digits() -> int:
+def _max_digits() -> int:
     return sys.get_int_max_str_digits() or sys.maxsize

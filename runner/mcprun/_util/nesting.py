@@ -1,4 +1,4 @@
-"""JSON that is nested too deeply: measure it, cut it off, and keep the items of a list beside it. Pure."""
+"""Detect JSON that is nested too deeply, and cut it off without losing the other items of a list. Pure."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from mcprun._util.json_text import levels
 from mcprun._util.long_integers import integer
 
 MOST_DEPTH = 200
-"""Levels of nesting that are sent; the SDKs' own serialisation gives up at 255."""
+"""The maximum levels of nesting that are sent. The SDKs' own serialisation fails at 255."""
 
 TOO_DEEP = f"(nested more than {MOST_DEPTH} deep)"
-"""Stands in place of a field of a list's item that is nested too deeply."""
+"""Replaces a field of a list's item that is nested too deeply."""
 
 _LISTS = ("tools", "prompts", "resources", "resourceTemplates")
 _ABOVE = 4
-"""Levels above the fields of an item: the message, its result, the list, and the item."""
+"""Levels above the fields of an item: the message, its result, the list and the item."""
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 def parsed_leniently(text: str) -> Any:
-    """Parse a server's JSON. Of the items of a list, such as tools, one that can't be read costs none of the others.
+    """Parse a server's JSON. An item of a list that is nested too deeply, such as a tool, does not affect the others.
 
-    An integer of more digits than Python reads is a `LongInteger`. Raises `ValueError` for what is not JSON. `cut_off`
-    says what becomes of what is nested too deeply.
+    An integer with more digits than Python converts becomes a `LongInteger`. JSON that is nested too deeply is
+    shortened by `cut_off`. Raises `ValueError` for invalid JSON.
     """
     try:
         value = json.loads(text, parse_int=integer)
@@ -39,9 +39,9 @@ def parsed_leniently(text: str) -> Any:
 
 
 def cut_off(text: str) -> str:
-    """Return JSON text with `null` in place of what is nested in more than `MOST_DEPTH` + 1 levels.
+    """Replace lists and objects below level `MOST_DEPTH` + 1 of JSON text by `null`.
 
-    So much is left that it still counts as nested too deeply.
+    The remaining text still counts as nested too deeply.
     """
     kept: list[str] = []
     level = start = 0
@@ -58,9 +58,9 @@ def cut_off(text: str) -> str:
 
 
 def shallow_lists(message: Any) -> Any:
-    """Return an answer with `TOO_DEEP` in place of the fields of items of lists that are nested too deeply.
+    """Replace fields of list items that are nested too deeply by `TOO_DEEP` in a response.
 
-    So one tool costs none of the others. Anything else is returned as it is.
+    One bad tool then does not affect the others. Any other message is returned unchanged.
     """
     result = message.get("result") if isinstance(message, dict) else None
     if not isinstance(result, dict):

@@ -1,6 +1,6 @@
-"""Check the proxies and certificates that the environment names, before any HTTP client is made.
+"""Check the proxies and certificates that the environment names, before an HTTP client is created.
 
-The HTTP client of both SDKs reads these variables when it is constructed. One bad value makes every request fail, with
+The HTTP client of both SDKs reads these variables when it is constructed. One bad value makes every request fail with
 an exception that does not name the variable. Pure, except that it reads the certificates.
 """
 
@@ -20,15 +20,15 @@ from mcprun._util.url_secrets import without_secrets
 from mcprun.errors import UsageError
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
-"""Proxies that the HTTP client speaks to."""
+"""Proxy schemes that the HTTP client supports."""
 
 _FILE, _FOLDER, _KEY_LOG = "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"
 
 
 def check_network(environ: Mapping[str, str] | None = None, *, is_api: bool = False) -> None:
-    """Raise `UsageError` that names the first variable with which no HTTP client can be made, and the remedy.
+    """Raise `UsageError` for the first variable that prevents the creation of an HTTP client, with the remedy.
 
-    With `is_api`, the client is one of the Anthropic SDK, which reads `NO_PROXY` more strictly than others.
+    With `is_api`, check for the Anthropic SDK's client, which parses `NO_PROXY` more strictly than others.
     """
     environ = os.environ if environ is None else environ
     found = (*_certificate_problems(environ), *_proxy_problems(environ), *(_bypass_problems(environ) if is_api else ()))
@@ -37,9 +37,9 @@ def check_network(environ: Mapping[str, str] | None = None, *, is_api: bool = Fa
 
 
 def proxy_of(url: str, environ: Mapping[str, str] | None = None) -> str:
-    """Return the variable whose proxy a request to `url` goes through, with the proxy; empty if it goes through none.
+    """Return the proxy of a request to `url` with the variable that sets it; empty for a direct connection.
 
-    Such as `ALL_PROXY (http://proxy:3128)`, the proxy without its credentials.
+    The format is `ALL_PROXY (http://proxy:3128)`, with the credentials of the proxy redacted.
     """
     environ = os.environ if environ is None else environ
     names, parts = _proxy_variables(environ), urlsplit(url)
@@ -50,7 +50,7 @@ def proxy_of(url: str, environ: Mapping[str, str] | None = None) -> str:
 
 
 def _certificate_problems(environ: Mapping[str, str]) -> Iterator[str]:
-    """Check the certificates; the folder counts only where there is no file, as for the client."""
+    """Check the certificates. As in the client, the folder is used only if no file is set."""
     if name := environ.get(_FILE):
         remedy = "set it to a file of certificates in PEM form, or unset it"
         try:
@@ -79,7 +79,7 @@ def _certificate_problems(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _proxy_problems(environ: Mapping[str, str]) -> Iterator[str]:
-    """Check the proxies; none is used where any host of `NO_PROXY` is `*`."""
+    """Check the proxies. None is used if `NO_PROXY` contains `*`."""
     names = _proxy_variables(environ)
     if "*" in _hosts(environ, names):
         return
@@ -89,7 +89,7 @@ def _proxy_problems(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _bypass_problems(environ: Mapping[str, str]) -> Iterator[str]:
-    """Check `NO_PROXY` as the Anthropic SDK reads it, by constructing its client."""
+    """Check `NO_PROXY` as the Anthropic SDK reads it, by constructing an HTTP client for each entry."""
     names = _proxy_variables(environ)
     hosts = _hosts(environ, names)
     if not hosts or "*" in hosts:
@@ -121,9 +121,10 @@ def _hosts(environ: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
 
 
 def _proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return which variable holds what, by its name in lower case, as `urllib.request.getproxies` reads them.
+    """Return the proxy variables by their lower-case names, as `urllib.request.getproxies` reads them.
 
-    Lower case wins, also where it is empty. A CGI program's `HTTP_PROXY` comes from its client, and does not count.
+    A lower-case variable takes precedence, even if it is empty. `HTTP_PROXY` of a CGI program is ignored, since its
+    client sets it.
     """
     names = {name.lower(): name for name, value in environ.items() if value and name.lower().endswith("_proxy")}
     if "REQUEST_METHOD" in environ:
@@ -138,7 +139,7 @@ def _proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _proxy_problem(value: str) -> str | None:
-    """Return what is wrong with the address of a proxy and how to fix it; None if a client accepts it."""
+    """Return what is wrong with the address of a proxy and how to fix it, or None if a client accepts it."""
     shown = without_secrets(value)
     url = value if "://" in value else f"http://{value}"
     remedy = "set it to http://HOST:PORT"

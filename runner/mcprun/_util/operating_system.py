@@ -1,6 +1,6 @@
-"""What POSIX systems and Windows do differently: signals, groups of processes, locks, paths on other drives.
+"""Wrap what differs between POSIX systems and Windows: signals, process groups, locks, paths on other drives.
 
-Everything that only one of them has is called here, so that the other modules import and type-check on both.
+Functions that only one of them has are called only here, so that the other modules import and type-check on both.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def on_stop_signals(
 ) -> None:
     """Call `take` in the running event loop with the number of each signal that asks this process to stop.
 
-    `at_once` is called with it from the interpreter's signal handler, even while something blocks the event loop.
-    SIGTERM and SIGHUP stay ignored if they are, as SIGHUP is under nohup(1).
-    Without an event loop that handles signals, as on Windows, the interpreter's handler passes them on to it.
+    `at_once` is called with the number from the interpreter's signal handler, even while the event loop is blocked.
+    SIGTERM and SIGHUP stay ignored if they already are, as SIGHUP is under nohup(1).
+    On Windows, where event loops do not handle signals, the interpreter's handler forwards them to the loop.
     """
     import asyncio
 
@@ -46,11 +46,11 @@ def on_stop_signals(
             signal.signal(number, handle)
         else:
             loop.add_signal_handler(number, take, number)
-            signal.signal(number, lambda number, _: at_once(number))  # the event loop is woken all the same
+            signal.signal(number, lambda number, _: at_once(number))  # the wakeup fd still wakes the loop
 
 
 def send_signal(process_id: int, number: signal.Signals) -> None:
-    """Send a signal to a process, and `KILL` to its whole group; do nothing if it is gone or not ours."""
+    """Send a signal to a process, or `KILL` to its whole group. Do nothing if it is gone or not ours."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if sys.platform != "win32" and number is KILL:
             os.killpg(process_id, number)
@@ -59,10 +59,10 @@ def send_signal(process_id: int, number: signal.Signals) -> None:
 
 
 def lock(descriptor: int) -> None:
-    """Lock an open file against other processes until it is closed, or this process is gone.
+    """Lock an open file against other processes until it is closed or this process exits.
 
     Raises `BlockingIOError` if another process holds the lock, `OSError` if the file can't be locked: on some file
-    systems, and on Windows, where a lock would keep readers away.
+    systems, and on Windows, where a lock would block readers.
     """
     if sys.platform == "win32":
         raise OSError("files are not locked on Windows")
@@ -72,7 +72,7 @@ def lock(descriptor: int) -> None:
 
 
 def relative_path(path: str | Path, start: str | Path = ".") -> str:
-    """Return a path as seen from a folder; one on another drive of Windows is returned as it is."""
+    """Return a path relative to a folder. On Windows, a path on another drive is returned unchanged."""
     try:
         return os.path.relpath(path, start)
     except ValueError:

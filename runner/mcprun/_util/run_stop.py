@@ -1,4 +1,4 @@
-"""The early end of a run: whoever asks for it says why, and the run looks at it while it goes on.
+"""Stop a run early, with a reason.
 
 Signals, the run's own deadline, spent budgets and errors that every query would meet all end a run this way.
 """
@@ -14,13 +14,13 @@ from mcprun.errors import ErrorKind, RunError
 
 
 class RunStop:
-    """How a run ends before it is done. Use it from the run's own event loop.
+    """Control the early end of a run. Use it from the run's own event loop.
 
-    `reason` is the first that was given: once there is one, no further query is started. Those in flight end by
-    themselves after `stop`, and are cancelled by `end`. Before the run `is_busy` with queries there is nothing to wait
-    for, and both are the same. What somebody else works on is left to them, if the run is not abandoned within
-    `patience`, seconds from when it has nothing else to do. `again` holds the queries (id and repeat) whose errors
-    belong to the end of the run: `--resume` runs them again.
+    `reason` is the first one given; from then on, no further query is started. Queries in flight finish after `stop`,
+    and are cancelled by `end`. Until the run `is_busy` with queries there is nothing to wait for, and both cancel it.
+    Work that is pending elsewhere, such as a Message Batch, stays pending unless the run is abandoned within `patience`
+    seconds after it has nothing else to do. `again` holds the queries (id and repeat) whose errors were caused by the
+    end of the run: `--resume` runs them again.
     """
 
     def __init__(self) -> None:
@@ -30,54 +30,54 @@ class RunStop:
         self.again: set[tuple[str, int]] = set()
         self._watchers: list[Callable[[], None]] = []
         self._is_abandoned = asyncio.Event()
-        self._is_cut = False
+        self._is_cancelled = False
         self._work: asyncio.Task[None] | None = None
 
     def stop(self, reason: RunError) -> None:
-        """Start nothing more."""
-        self._give(reason)
+        """Start no further query, and cancel the run if it is not busy yet."""
+        self._set_reason(reason)
         if not self.is_busy:
-            self._cut()
+            self._cancel_work()
 
     def end(self, reason: RunError) -> None:
-        """Start nothing more, and cancel what is in flight."""
-        self._give(reason)
-        self._cut()
+        """Start no further query, and cancel those in flight."""
+        self._set_reason(reason)
+        self._cancel_work()
 
     def run_again(self, query: str, repeat: int) -> None:
         """Mark a query that ended in an error as one that `--resume` runs again."""
         self.again.add((query, repeat))
 
     def abandon(self) -> None:
-        """Have nothing left to others."""
+        """Request that work that is pending elsewhere be cancelled."""
         self._is_abandoned.set()
 
     async def abandoned(self) -> bool:
-        """Tell whether nothing is left to others, when that is certain."""
+        """Return whether `abandon` was called, after waiting for it for up to `patience` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.patience):
                 await self._is_abandoned.wait()
         return self._is_abandoned.is_set()
 
     def watch(self, called: Callable[[], None]) -> None:
-        """Call a function when the first reason is given."""
+        """Register a function to call when the first reason is given."""
         self._watchers.append(called)
 
-    def _give(self, reason: RunError) -> None:
+    def _set_reason(self, reason: RunError) -> None:
         if not self.reason:
             self.reason = reason
             for called in self._watchers:
                 called()
 
-    def _cut(self) -> None:
-        if not self._is_cut:
-            self._is_cut = True
+    def _cancel_work(self) -> None:
+        if not self._is_cancelled:
+            self._is_cancelled = True
             if self._work:
                 self._work.cancel()
 
     @contextmanager
     def within(self, seconds: float, reason: RunError) -> Iterator[None]:
-        """End the run when the context takes longer than so many seconds."""
+        """End the run with `reason` if the context takes longer than `seconds`."""
         timer = asyncio.get_running_loop().call_later(seconds, self.end, reason)
         try:
             yield
@@ -85,12 +85,12 @@ class RunStop:
             timer.cancel()
 
     async def over(self, work: asyncio.Task[None]) -> None:
-        """Wait for the work that `end` cancels; being ended is no error of it.
+        """Wait for the task that `end` cancels. Raises its errors, but not its cancellation by `end`.
 
-        When whoever waits here is cancelled, the work is as well, and waited for: also when that comes again meanwhile.
+        If the caller is cancelled, the task is cancelled too and awaited, even if the caller is cancelled repeatedly.
         """
         self._work = work
-        if self._is_cut:
+        if self._is_cancelled:
             work.cancel()
         try:
             await asyncio.wait({work})
@@ -98,5 +98,5 @@ class RunStop:
             self.end(RunError(ErrorKind.CANCELLED, "the run was cancelled"))
             await wait_uninterrupted({work})
             raise
-        if not (work.cancelled() and self._is_cut):
+        if not (work.cancelled() and self._is_cancelled):
             work.result()

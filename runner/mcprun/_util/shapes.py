@@ -1,4 +1,4 @@
-"""Check MCP objects and records one by one, and name problems by key. Pure.
+"""Validate MCP objects and records one by one, and describe problems by key. Pure.
 
 The SDK validates a result as a whole, and its errors name members of its own unions.
 """
@@ -26,17 +26,17 @@ _EXPECTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
-"""The JSON types that pydantic's error types expect."""
+"""The JSON type that each pydantic error type expects."""
 
 
 _SHOULD_BE = "Input should be "
 
 _SHOWN = 60
-"""Characters of a wrong value that a problem shows."""
+"""Characters of an invalid value that are shown in a problem."""
 
 
 def kind(value: Any) -> str:
-    """Name the JSON type of a value: `null`, `true`, `a number`, `text`, `a list`, `an object`."""
+    """Return the JSON type of a value: `null`, `true`, `false`, `a number`, `text`, `a list` or `an object`."""
     match value:
         case None:
             return "null"
@@ -52,16 +52,16 @@ def kind(value: Any) -> str:
 
 
 def mismatch(where: str, value: Any, expected: str) -> str:
-    """Return the problem of a value whose JSON type is wrong: `title is a number, not text`."""
+    """Describe a value of the wrong JSON type: `title is a number, not text`."""
     if value == TOO_DEEP:
         return f"{where} is nested more than {MOST_DEPTH} deep"
     return f"{where} is {kind(value)}, not {expected}"
 
 
 def problem(error: ValidationError, skip: int = 0) -> str:
-    """Return the first problem of an object, with its key: `data is missing`, `title is a number, not text`.
+    """Describe the first problem of an object by its key: `data is missing`, `title is a number, not text`.
 
-    The first `skip` steps of the error's location lead to the object, and are left out.
+    The first `skip` steps of the error's location lead to the object, and are omitted.
     """
     detail = error.errors(include_url=False)[0]
     where = place(detail["loc"][skip:])
@@ -77,14 +77,14 @@ def problem(error: ValidationError, skip: int = 0) -> str:
 
 
 def place(steps: tuple[int | str, ...]) -> str:
-    """Return the path to a value as text: `icons[0].src`."""
+    """Format the path to a value: `icons[0].src`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
 def checked(model: type[BaseModel], value: JsonObject, optional: frozenset[str]) -> tuple[JsonObject, list[str]]:
-    """Validate an object by the SDK's model; return it without its malformed `optional` keys, and their problems.
+    """Validate an object against an SDK model. Return it without its malformed `optional` keys, and their problems.
 
-    Raises `ValueError` with the problem if the object can't be used without the malformed key.
+    Raises `ValueError` with the problem if a key that is not optional is malformed or missing.
     """
     problems: list[str] = []
     while True:

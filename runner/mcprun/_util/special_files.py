@@ -1,6 +1,6 @@
-"""Open files that a user names, without waiting for ever: regular files, pipes with another end, terminals.
+"""Open files that a user names without blocking forever: regular files, pipes with another end, terminals.
 
-Opening a pipe blocks until another process opens it for writing (fifo(7)), and a device such as /dev/zero has no end.
+Opening a pipe blocks until another process opens it for writing (fifo(7)), and a device such as /dev/zero never ends.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import IO
 from mcprun.errors import UsageError
 
 PIPE_SECONDS = 5.0
-"""How long to wait for a writer. A shell's process substitution has one before the command starts."""
+"""Seconds to wait for a pipe's writer. A shell's process substitution has one before the command starts."""
 
 _DEVICES = ("/dev", "/proc")
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108  a folder of regular files
 
 
 def kind_of(mode: int) -> str:
-    """Name the type of a file by its `st_mode`; empty for a regular file."""
+    """Return the type of a file from its `st_mode`, such as `a pipe`; empty for a regular file."""
     if stat.S_ISREG(mode):
         return ""
     names = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
@@ -31,7 +31,7 @@ def kind_of(mode: int) -> str:
 
 
 def refuse_special(path: Path) -> None:
-    """Raise `UsageError` if a path exists and is not a regular file, or a link to one. Nothing is opened."""
+    """Raise `UsageError` if a path exists and is neither a regular file nor a link to one. Nothing is opened."""
     try:
         kind = kind_of(path.stat().st_mode)
     except OSError:
@@ -41,9 +41,9 @@ def refuse_special(path: Path) -> None:
 
 
 def refuse_to_replace(path: Path) -> None:
-    """Raise `UsageError` if a path can't be replaced by a new file: a folder, a pipe, a device, what is in /dev.
+    """Raise `UsageError` if a path must not be replaced by a new file: a folder, a pipe, a device, anything in /dev.
 
-    A link of a user is replaced. Those in /dev and /proc, such as /dev/stdout, belong to the system.
+    Users' links are replaced. Links in /dev and /proc, such as /dev/stdout, belong to the system.
     """
     folder = Path(os.path.realpath(path.parent))
     if any(folder.is_relative_to(place) for place in _DEVICES) and not folder.is_relative_to(_SHARED_MEMORY):
@@ -52,7 +52,7 @@ def refuse_to_replace(path: Path) -> None:
 
 
 def open_in_place(path: Path) -> IO[bytes] | None:
-    """Open a device or a pipe for writing, such as /dev/null; None for any other path, which a file may replace.
+    """Open a character device such as /dev/null, or a pipe, for writing. Return None for any other path.
 
     Raises `OSError` as `open` does, and `UsageError` for a pipe that no process reads.
     """
@@ -93,13 +93,13 @@ def open_input(path: Path) -> IO[bytes]:
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """Read a whole text file, as `open_input` opens it. Raises `UnicodeDecodeError` too."""
+    """Read a whole text file. Raises the errors of `open_input`, and `UnicodeDecodeError`."""
     with open_input(path) as stream:
         return stream.read().decode(encoding)
 
 
 def _open_pipe(path: Path) -> IO[bytes]:
-    """Open a pipe in a thread, which can be given up: nothing else bounds the wait and keeps the pipe's content."""
+    """Open a pipe in a thread that can be abandoned: nothing else bounds the wait and keeps the pipe's content."""
     opened: list[IO[bytes] | OSError] = []
 
     def wait() -> None:
@@ -113,7 +113,7 @@ def _open_pipe(path: Path) -> IO[bytes]:
     thread.join(PIPE_SECONDS)
     is_late = not opened
     if is_late:
-        with contextlib.suppress(OSError):  # a writer for a moment lets the thread go on
+        with contextlib.suppress(OSError):  # a short-lived writer unblocks the thread
             os.close(os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
         thread.join(PIPE_SECONDS)
     stream = opened[0] if opened else None

@@ -1,8 +1,8 @@
-"""Replace halves of surrogate pairs, which JSON can escape (`"\\ud800"`) but UTF-8 and the Messages API can't hold.
+"""Replace lone surrogates, which JSON can escape (`"\\ud800"`) but UTF-8 and the Messages API can't represent.
 
-Everything that mcprun reads from a server, an API or a file passes one of these functions, and so does everything that
-it sends or writes: U+FFFD REPLACEMENT CHARACTER stands in place of each half (RFC 8259, section 8.2; WHATWG Infra,
-"scalar value string").
+Everything that mcprun reads from a server, an API or a file passes through one of these functions, and so does
+everything that it sends or writes. U+FFFD REPLACEMENT CHARACTER replaces each lone surrogate (RFC 8259, section 8.2;
+WHATWG Infra, "scalar value string").
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _ESCAPES = re.compile(
     rb"(?<!\\)(?P<even>(?:\\\\)*)"
     rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2}))"
 )
-"""An escaped surrogate pair, or an escaped half, behind an even number of backslashes."""
+"""An escaped surrogate pair or an escaped lone surrogate, after an even number of backslashes."""
 
 
 def well_formed(text: str) -> str:
-    """Return text with U+FFFD in place of each half of a surrogate pair; the same object if there is none.
+    """Replace each lone surrogate in a text by U+FFFD. Return the same object if there are no surrogates.
 
-    Two halves that belong together become the character that they stand for.
+    A high surrogate followed by a low one becomes the character that the pair encodes.
     """
     if not _HALF.search(text):
         return text
@@ -39,7 +39,7 @@ def well_formed(text: str) -> str:
 
 
 def is_well_formed(value: Any) -> bool:
-    """Return whether no string of a JSON value, keys included, holds half of a surrogate pair."""
+    """Return whether no string of a JSON value, keys included, contains a surrogate."""
     try:
         to_json(value, inf_nan_mode="constants")
     except ValueError:
@@ -48,19 +48,19 @@ def is_well_formed(value: Any) -> bool:
 
 
 def well_formed_json(value: T) -> T:
-    """Return a JSON value with all of its text well-formed; the same object if it already is."""
+    """Return a JSON value with all of its strings well-formed; the same object if they already are."""
     return value if is_well_formed(value) else _replaced(value)
 
 
 def well_formed_bytes(data: bytes) -> bytes:
-    """Return JSON text with U+FFFD in place of each escaped half of a surrogate pair."""
+    """Replace each escaped lone surrogate in JSON text by an escaped U+FFFD."""
     if b"\\ud" not in data and b"\\uD" not in data:
         return data
     return _ESCAPES.sub(lambda found: found["even"] + rb"\ufffd" if found["half"] else found[0], data)
 
 
 def halves_in(value: Any) -> Iterator[tuple[str | int, ...]]:
-    """Yield the paths of strings and keys that hold half of a surrogate pair in a JSON value."""
+    """Yield the paths of all strings and keys with surrogates in a JSON value."""
     if isinstance(value, str):
         if _HALF.search(value):
             yield ()

@@ -1,4 +1,4 @@
-"""Several things at the same time, for as long as none of them fails."""
+"""Run coroutines concurrently, and cancel and await them reliably."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any
 async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run coroutines concurrently. If one fails, or the caller is cancelled, cancel the others and wait for them.
 
-    Raises the first error in the order of `work`. Unlike `asyncio.TaskGroup` it never cancels the task that waits:
-    before Python 3.11.4 that leaves a mark on it, with which no later `asyncio.timeout` raises `TimeoutError`.
+    Raises the first error in the order of `work`. Unlike `asyncio.TaskGroup` it never cancels the waiting task:
+    before Python 3.11.4 that leaves a cancellation request on it, after which no `asyncio.timeout` raises
+    `TimeoutError`.
     """
     work = list(work)
-    if len(work) == 1:  # as most turns have it: no other task is needed
+    if len(work) == 1:  # most turns have one call, which needs no other task
         await work[0]
         return
     tasks = [asyncio.create_task(one) for one in work]
     for task in tasks:
-        task.add_done_callback(retrieve)  # several may fail, and one error is raised
+        task.add_done_callback(retrieve)  # several may fail, but only one error is raised
     try:
         if tasks:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -37,7 +38,7 @@ async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 @asynccontextmanager
 async def background_task(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run a coroutine during the context, and cancel it at its end. Its errors are not raised."""
+    """Run a coroutine for the duration of the context, then cancel it. Its errors are not raised."""
     task = asyncio.create_task(work)
     try:
         yield
@@ -51,7 +52,7 @@ async def background_task(work: Coroutine[Any, Any, None]) -> AsyncIterator[None
 async def wait_uninterrupted(
     tasks: Collection[asyncio.Future[Any]], seconds: float | None = None
 ) -> asyncio.CancelledError | None:
-    """Wait for tasks to end, for at most so many seconds, however often the caller is cancelled.
+    """Wait for tasks to finish, for at most `seconds`, however often the caller is cancelled.
 
     Return the last cancellation, which the caller must raise, or None. The errors of the tasks are not raised.
     """

@@ -1,4 +1,4 @@
-"""What is secret in a URL and in a header, in each form that whoever reads them may tell it in. Pure."""
+"""Find the secrets of URLs and headers, in each form in which a server may echo them. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
 from mcprun.errors import REDACTED
 
 _PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent", "mcp-protocol-version"})
-"""Headers whose values are no secret, and stand in every other message."""
+"""Headers whose values are not secret, and occur in many messages."""
 
 
 def url_secrets(url: str) -> list[str]:
-    """Give what `without_secrets` leaves out of a URL: as it is written, as a server reads it, and as a header has it.
+    """Return the parts that `without_secrets` removes from a URL: as written, decoded, and as sent in a header.
 
-    A user and password travel as `Authorization: Basic` (RFC 7617), not in the URL. One that is no URL is all secret.
+    A user and password are sent as `Authorization: Basic` (RFC 7617), not in the URL. If the URL can't be parsed, all
+    of it is secret.
     """
     try:
         parts = urlsplit(url)
@@ -30,25 +31,25 @@ def url_secrets(url: str) -> list[str]:
 
 
 def header_secrets(name: str, value: str) -> list[str]:
-    """Give what is secret in a header: all of it, and what a server that reads it takes out of it."""
+    """Return the secrets of a header: its whole value, and the parts that a server extracts from it."""
     name, value = name.lower(), value.strip()
     if name in _PLAIN_HEADERS:
         return []
     if name == "cookie":
         return [value, *(pair.partition("=")[2].strip() for pair in value.split(";"))]
-    scheme, _, shown = value.partition(" ")  # Bearer or Basic, and what stands behind it
-    shown = shown.strip()
+    scheme, _, credentials = value.partition(" ")  # Bearer or Basic
+    credentials = credentials.strip()
     try:
-        pair = b64decode(shown, validate=True).decode() if scheme.lower() == "basic" else ""
+        pair = b64decode(credentials, validate=True).decode() if scheme.lower() == "basic" else ""
     except ValueError:
         pair = ""
-    return [value, shown, pair, *pair.split(":", 1)]
+    return [value, credentials, pair, *pair.split(":", 1)]
 
 
 def without_secrets(url: str) -> str:
-    """Give a URL without its user, password, query and fragment, which may be secret.
+    """Return a URL without its user, password, query and fragment, which may be secret.
 
-    One that can't be taken apart is given whole, or not at all where there may be any of these in it.
+    A URL that can't be parsed is returned unchanged, or as `REDACTED` if it may contain any of these.
     """
     try:
         parts = urlsplit(url)

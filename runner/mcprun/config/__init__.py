@@ -1,1 +1,1 @@
-"""The settings of a project: mcprun.toml and the environment, and the kinds of all options."""
+"""The settings of a project (mcprun.toml and the environment), and the kinds of all options."""

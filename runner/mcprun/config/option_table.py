@@ -1,4 +1,4 @@
-"""The options of a run, each with the kind of its values: one table for flags, variables, files and Python."""
+"""Define all options and the kinds of their values: one table for flags, variables, files and Python."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mcprun.limits import AUTO, LEAST_THINKING, LEGACY, MODERN
 from mcprun.option_kinds import Amount, Headers, Kind, Listed, OneOf, Switch, Text, Thinking, Variables, Whole
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""How an assertion may be signed (RFC 7518, section 3.1; RFC 8037): by a private key, never by a shared secret."""
+"""Signature algorithms of an assertion (RFC 7518, section 3.1; RFC 8037): private keys, never a shared secret."""
 
 _FILE, _SWITCH, _TEXTS = Text("file"), Switch(), Listed()
 
-SERVER = Text("server", may_be_empty=True)  # parse_target reports that it is empty
+SERVER = Text("server", may_be_empty=True)  # parse_target rejects an empty one
 
 OPTIONS: Mapping[str, Kind] = {
     "model": Text("model"),
@@ -63,7 +63,7 @@ OPTIONS: Mapping[str, Kind] = {
     "ray": Text(),
     "ray_actors": Whole(1, 10_000),
 }
-"""The fields of `planning.Options`, except for its limits."""
+"""The fields of `engine.plan.Options`, except for its limits."""
 
 ALPHA = Amount(1)
 
@@ -81,7 +81,7 @@ COMMANDS: Mapping[str, Kind] = {
     "github": _SWITCH,
     "quiet": _SWITCH,
 }
-"""What only commands have, and a project may set."""
+"""Options that only commands have, and that a project may set."""
 
 _KEYS = {
     "connect_seconds": "connect_timeout",
@@ -98,7 +98,7 @@ _KEYS = {
 }
 
 KEYS: Mapping[str, str] = {name: _KEYS.get(name, name) for name in (*limits.KINDS, *OPTIONS, *COMMANDS)}
-"""The key of each option: the name of its flag with underscores, which files and variables have too."""
+"""The key of each option: the name of its flag with underscores. Files and variables use it too."""
 
 KINDS: Mapping[str, Kind] = {KEYS[name]: kind for name, kind in {**limits.KINDS, **OPTIONS, **COMMANDS}.items()}
 """The kind of each option by its key."""

@@ -1,4 +1,4 @@
-"""Relative paths of a project's file: they belong to the folder of the file, and are used from the working folder."""
+"""Convert relative paths of a project's file: from the folder of the file to the working folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mcprun.option_kinds import Listed, Place, Text
 _REPLAY = "replay:"
 
 _STDIO = "-"
-"""Stands for stdin or stdout."""
+"""The value that means stdin or stdout."""
 
 
 def seen_from(here: Path, place: Path, key: str, value: Any) -> Any:
-    """Return the value of an option as seen from the folder `here`, when a file in the folder `place` sets it.
+    """Return the value of an option that a file in the folder `place` sets, with paths relative to the folder `here`.
 
-    All paths of a list are moved. What names no file stays as it is: an absolute path, a URL, a command line, a
-    program to be searched for, `-`, `latest`.
+    All paths of a list are converted. Values that are not relative paths are unchanged: an absolute path, a URL, a
+    command line, a program to search for, `-`, `latest`.
     """
     kind = KINDS.get(key)
     kind = kind.item if isinstance(kind, Listed) else kind
@@ -39,7 +39,7 @@ def _moved(here: Path, place: Path, role: Place, value: Any) -> Any:
     if role == "model":
         run = value.removeprefix(_REPLAY)
         return value if run == value else _REPLAY + _moved(here, place, "run", run)
-    # A Windows path with a drive may be on another one, which no relative path leads to.
+    # A Windows path with a drive may be on another drive, which no relative path can reach.
     if value == _STDIO or Path(value).is_absolute() or PureWindowsPath(value).drive:
         return value
     file, mark, name = value.partition("#") if role == "server" else (value, "", "")
@@ -47,7 +47,7 @@ def _moved(here: Path, place: Path, role: Place, value: Any) -> Any:
 
 
 def _is_path(place: Path, role: Place, value: str) -> bool:
-    """Return whether a value that may name something else is a path in the folder `place`."""
+    """Return whether a value is a path in the folder `place`, rather than a run, program, URL or command line."""
     has_separator = "/" in value or os.sep in value
     match role:
         case "file":

@@ -1,7 +1,7 @@
-"""What a project and its environment set for every run: `mcprun.toml`, `[tool.mcprun]`, `MCPRUN_…`.
+"""Read the settings of a project and its environment: `mcprun.toml`, `[tool.mcprun]`, `MCPRUN_…`.
 
-A flag takes precedence over the environment, that over `.env`, that over the file, and that over the default. Keys
-are the flags' names: `call-timeout = 30`. Paths belong to the folder of the file.
+Precedence, highest first: flag, environment, `.env`, file, default. Keys are the flags' names: `call-timeout = 30`.
+Paths are relative to the folder of the file.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from mcprun.errors import UsageError
 FILE, PYPROJECT, TABLE = "mcprun.toml", "pyproject.toml", "mcprun"
 
 PREFIX = "MCPRUN_"
-"""What the variable of each option begins with."""
+"""The prefix of each option's variable."""
 
-TOKEN_STORE = "MCPRUN_TOKEN_STORE"  # noqa: S105  a name
-"""The only variable with that prefix that belongs to no option: `client/auth/token_store.py` reads it."""
+TOKEN_STORE = "MCPRUN_TOKEN_STORE"  # noqa: S105  a variable's name
+"""The only variable with that prefix that is not an option: `client/auth/token_store.py` reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the file says, by key (`call_timeout`); `path` is the file, if there is one."""
+    """The settings of a file by key (`call_timeout`). `path` is None if there is no file."""
 
     path: Path | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Config:
 class Setting:
     """A value that a project or its environment sets. `source` is the name of the variable, or the path of the file.
 
-    The value of a variable is a text, that of a file what TOML holds.
+    The value of a variable is text, that of a file has any TOML type.
     """
 
     value: Any
@@ -49,9 +49,9 @@ class Setting:
 
 
 def setting(key: str, variables: Mapping[str, str], files: Iterable[Config]) -> Setting | None:
-    """Return what sets an option that is not on the command line: its variable, else the first file that has its key.
+    """Return the setting of an option that is not on the command line: its variable, else the first file with its key.
 
-    A variable that is empty, or blank, is not set. None if only the default is left.
+    An empty or blank variable counts as not set. None if only the default is left.
     """
     variable = variable_of(key)
     if text := variables.get(variable, "").strip():
@@ -63,7 +63,7 @@ def setting(key: str, variables: Mapping[str, str], files: Iterable[Config]) -> 
 
 
 def check_names(known: Iterable[str], variables: Mapping[str, str], files: Iterable[Config]) -> None:
-    """Raise `UsageError` for the first key of a file, or variable of ours, that belongs to none of the `known` keys."""
+    """Raise `UsageError` for the first key of a file, or `MCPRUN_` variable, that is not one of the `known` keys."""
     keys = [*known]
     for file in files:
         for key in file.values:
@@ -81,14 +81,14 @@ def variable_of(key: str) -> str:
 
 
 def written(key: str) -> str:
-    """Return a key as a file has it: `call-timeout`."""
+    """Return a key as it is written in a file: `call-timeout`."""
     return key.replace("_", "-")
 
 
 def find_config(folder: Path | None = None) -> Config:
-    """Find the nearest file that sets anything, in a folder (this one) or one above it, up to that of a repository.
+    """Find the nearest file with settings, from `folder` (default: the working folder) up to a repository's root.
 
-    Its paths are given as seen from this folder. Raises `UsageError` for one that can't be read.
+    Its paths become relative to the working folder. Raises `UsageError` for a file that can't be read.
     """
     here = Path.cwd().resolve()
     start = (folder or here).resolve()
@@ -102,9 +102,9 @@ def find_config(folder: Path | None = None) -> Config:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment, and what `.env` in this folder or one above it sets besides.
+    """Return the environment, with the additional variables of `.env` in the working folder or above.
 
-    A variable of ours that is empty in the environment is not set there, so that `.env` may set it.
+    An `MCPRUN_` variable that is blank in the environment counts as not set, so that `.env` may set it.
     Raises `UsageError` for a `.env` that can't be read.
     """
     from dotenv import dotenv_values, find_dotenv
@@ -139,6 +139,6 @@ def _key(variable: str) -> str:
 
 
 def _hint(key: str, keys: Iterable[str], form: Callable[[str], str]) -> str:
-    """Return the end of a message that suggests the key which is most like one that is unknown, if any is."""
+    """Return the end of a message that suggests the key most similar to an unknown one; empty if none is."""
     close = difflib.get_close_matches(key, keys, n=1)
     return f"; did you mean {form(close[0])!r}?" if close else ""

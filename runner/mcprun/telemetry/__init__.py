@@ -1,7 +1,7 @@
-"""What a run tells of itself to OpenTelemetry: one root span a query, above those that both SDKs make by themselves.
+"""Trace a run with OpenTelemetry: one root span per query, above the spans that both SDKs create.
 
-It listens to the events of a run like any other consumer. All it needs besides is to know when a query begins, since a
-span has to be there before others can stand below it.
+Telemetry consumes the events of a run like any other consumer. In addition it must know when a query begins, since a
+span has to exist before it can have children.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from mcprun.runs.records import ModelRecord
 
 
 class Telemetry(Protocol):
-    """Somebody who may be told."""
+    """The interface through which a run is traced."""
 
     def running(self, emit: Emit) -> AbstractAsyncContextManager[None]:
-        """Go with a run; `emit` is told when the spans do not arrive."""
+        """Trace a run for the duration of the context. Emits a warning if spans could not be delivered."""
         ...
 
     def query(self, query: str, repeat: int) -> AbstractContextManager[None]:
-        """Go with a query: what is done in the context belongs to it."""
+        """Trace a query: spans that are created in the context belong to it."""
         ...
 
     def batch(self, batch: str | None = None) -> AbstractContextManager[Callable[[AttemptRef], None]]:
-        """Trace a Message Batch (its id, if known): requests for it belong to it. The function links a query to it."""
+        """Trace the requests for a Message Batch (its id, if known). The yielded function links a query to it."""
         ...
 
     def handle(self, event: Event) -> None:
-        """Take an event."""
+        """Record an event."""
         ...
 
     def trace_id(self, where: AttemptRef) -> str | None:
-        """Give the id of a query's trace, in hexadecimal, while the query is run."""
+        """Return the id of a query's trace in hexadecimal, while the query is running."""
         ...
 
 
 class NoTelemetry:
-    """Nobody."""
+    """Telemetry that records nothing."""
 
     def running(self, _: Emit) -> AbstractAsyncContextManager[None]:
         """Do nothing."""
@@ -57,14 +57,14 @@ class NoTelemetry:
         """Do nothing."""
 
     def trace_id(self, _: AttemptRef) -> str | None:
-        """There is no trace."""
+        """Return None: there is no trace."""
         return None
 
 
 def open_telemetry(model: ModelRecord, clean: Callable[[str], str]) -> Telemetry:
-    """Make what exports spans as the variables `OTEL_*` say; `clean` takes secrets out of all their text.
+    """Create telemetry that exports spans as the variables `OTEL_*` configure it. `clean` redacts secrets in all text.
 
-    Raises `UsageError` when OpenTelemetry is not installed, or is asked for a protocol that is not.
+    Raises `UsageError` if OpenTelemetry is not installed, or if the variables select an unsupported protocol.
     """
     from mcprun.telemetry.export import exporting
     from mcprun.telemetry.spans import Spans

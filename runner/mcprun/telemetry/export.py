@@ -1,8 +1,8 @@
-"""Where spans go: to a collector over OTLP/HTTP, cleaned of secrets, never in the way of the run.
+"""Export spans to a collector over OTLP/HTTP, with secrets redacted and without delaying the run.
 
-All of it is configured by the variables of the OpenTelemetry specification
+Everything is configured by the variables of the OpenTelemetry specification
 (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/). A process that has a tracer
-provider of its own, such as a program that uses the Python interface, keeps it: spans go where its others go.
+provider of its own, such as a program that uses the Python interface, keeps it, and mcprun's spans go there too.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ except ImportError:
     raise UsageError("--otel needs OpenTelemetry: pip install 'mcprun[otel]'") from None
 
 _FLUSH_SECONDS = 5.0
-"""How long the end of a run waits for the collector."""
+"""Seconds that the end of a run waits for the collector."""
 
-_LONGEST = 4096
-"""Characters of one text of a span: what servers say of their errors may be long."""
+_MAX_CHARACTERS = 4096
+"""The maximum characters of a text in a span: servers' error messages may be long."""
 
-_MOST_INTEGER = 2**63 - 1
+_MAX_INTEGER = 2**63 - 1
 """The largest integer of OTLP. A larger one fails the export of all spans that are sent with it."""
 
-_SPOKEN = "http/protobuf"
+_OTLP = "http/protobuf"
 
 _CALL = "tools/call"
 
 
 @dataclass(frozen=True, slots=True)
 class Exporting:
-    """A tracer, and what brings its spans away: nothing where the process has seen to that itself."""
+    """A tracer and its exporter. `outlet` is None if the process has a tracer provider of its own."""
 
     tracer: trace.Tracer
     outlet: Outlet | None = None
 
 
 class Outlet(SpanExporter):
-    """Exports spans without secrets, and counts those that were lost. `why` is the first reason.
+    """Export spans without secrets, and count those that were lost. `why` is the first reason.
 
-    `calls` is the processor that it gets its spans from.
+    `calls` is the span processor that feeds this exporter.
     """
 
     def __init__(self, inner: SpanExporter) -> None:
@@ -68,10 +68,10 @@ class Outlet(SpanExporter):
         self.calls = CallSpans(self._processor)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send some spans; called in a thread of OpenTelemetry's."""
+        """Send spans to the collector. OpenTelemetry calls this in a thread of its own."""
         try:
             result = self._inner.export([self._cleaned(span) for span in spans])
-        except Exception as error:  # noqa: BLE001  older exporters raise what the network raises
+        except Exception as error:  # noqa: BLE001  older exporters let network errors through
             self.why = self.why or self.clean(str(error))
             result = SpanExportResult.FAILURE
         if result is not SpanExportResult.SUCCESS:
@@ -79,27 +79,27 @@ class Outlet(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """End the connection."""
+        """Shut down the inner exporter."""
         self._inner.shutdown()
 
     async def flush(self) -> bool:
-        """Send what is left. False when that takes too long; it may then arrive later, or never."""
+        """Send the remaining spans. Return False if that takes too long; they may then arrive later, or never."""
         self.calls.release()
         done = threading.Event()
 
         def send() -> None:
-            self._processor.force_flush()  # its own time-out is not heeded
+            self._processor.force_flush()  # it ignores its own timeout
             done.set()
 
         threading.Thread(target=send, name="otel-flush", daemon=True).start()
         return await asyncio.to_thread(done.wait, _FLUSH_SECONDS)
 
     def clean(self, text: str) -> str:
-        """Take secrets out, and bound it."""
+        """Redact secrets in a text, and truncate it."""
         for cleaner in self.cleaners:
             text = cleaner(text)
         text = text.encode("utf-8", "replace").decode()  # a lone surrogate fails the export of all spans sent with it
-        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
 
     def _cleaned(self, span: ReadableSpan) -> ReadableSpan:
         status = span.status
@@ -117,18 +117,18 @@ class Outlet(SpanExporter):
     def _attribute(self, value: AttributeValue) -> AttributeValue:
         if isinstance(value, str):
             return self.clean(value)
-        return min(value, _MOST_INTEGER) if isinstance(value, int) else value
+        return min(value, _MAX_INTEGER) if isinstance(value, int) else value
 
 
 _current_call: ContextVar[int] = ContextVar("_current_call", default=0)
-"""The id of the last span of a call that was started in this context."""
+"""The span id of the last tool call that was started in this context."""
 
 
 class CallSpans(SpanProcessor):
-    """Completes the MCP SDK's spans of calls, and passes all spans on to the processor `inner`.
+    """Complete the MCP SDK's spans of tool calls, and pass all spans on to the processor `inner`.
 
-    A call's span gets the names of the conventions for generative AI when it starts. The SDK ends it before anything
-    has looked at the result, so it is held until its outcome is known. A span that has ended can't be changed: one
+    A call's span gets the attributes of the conventions for generative AI when it starts. The SDK ends it before the
+    result has been examined, so it is held until its outcome is known. A span that has ended can't be changed, so one
     that failed is replaced by a copy.
     """
 
@@ -137,7 +137,7 @@ class CallSpans(SpanProcessor):
         self._held: dict[int, ReadableSpan] = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Name a call. A call that was sent once more releases the span before it."""
+        """Set the attributes of a call's span. If the call is sent again, release its previous span."""
         self._inner.on_start(span, parent_context)
         if _is_call(span):
             tool = span.name.partition(f"{_CALL} ")[2]
@@ -146,7 +146,7 @@ class CallSpans(SpanProcessor):
             _current_call.set(span.get_span_context().span_id)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Hold the span of a call."""
+        """Hold the span of a call, and pass on any other."""
         context = span.get_span_context()
         if context and _is_call(span):
             self._held[context.span_id] = span
@@ -154,13 +154,13 @@ class CallSpans(SpanProcessor):
             self._inner.on_end(span)
 
     def release_current(self, error: str | None) -> None:
-        """Pass on the span of the last call in this context, as one that failed if there is an `error` (its type)."""
+        """Pass on the span of the last call in this context, marked as failed if `error` (its type) is given."""
         if span := self._held.pop(_current_call.get(), None):
-            is_told = span.status.status_code is StatusCode.ERROR  # by the SDK: the code of a JSON-RPC error
-            self._inner.on_end(_failed(span, error) if error and not is_told else span)
+            has_error = span.status.status_code is StatusCode.ERROR  # set by the SDK: the code of a JSON-RPC error
+            self._inner.on_end(_failed(span, error) if error and not has_error else span)
 
     def release(self, trace_id: int | None = None) -> None:
-        """Pass on all spans of a trace that are still held, or of all traces."""
+        """Pass on all spans of a trace that are still held, or those of all traces."""
         for span_id, span in list(self._held.items()):
             context = span.get_span_context()
             if trace_id is None or (context and context.trace_id == trace_id):
@@ -168,22 +168,22 @@ class CallSpans(SpanProcessor):
                 self._inner.on_end(span)
 
     def shutdown(self) -> None:
-        """Pass on what is held, and end."""
+        """Pass on all held spans, and shut down `inner`."""
         self.release()
         self._inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Export what has been passed on."""
+        """Export the spans that have been passed on."""
         return self._inner.force_flush(timeout_millis)
 
 
 def _is_call(span: ReadableSpan) -> bool:
-    """Return whether a span is that of a client's `tools/call`."""
+    """Return whether a span belongs to a client's `tools/call`."""
     return span.kind is trace.SpanKind.CLIENT and (span.attributes or {}).get("mcp.method.name") == _CALL
 
 
 def _failed(span: ReadableSpan, error: str) -> ReadableSpan:
-    """Return a copy of a span with an error."""
+    """Return a copy of a span, marked as failed with an error type."""
     return _copied(span, {**(span.attributes or {}), "error.type": error}, Status(StatusCode.ERROR, error))
 
 
@@ -211,7 +211,7 @@ def _copied(
 
 
 class _Log(logging.Handler):
-    """Keeps the first thing that OpenTelemetry complains of, which would go to stderr else."""
+    """Keep the first warning that OpenTelemetry logs, which would otherwise go to stderr."""
 
     def __init__(self, outlet: Outlet) -> None:
         super().__init__(logging.WARNING)
@@ -222,15 +222,15 @@ class _Log(logging.Handler):
 
 
 def exporting(clean: Callable[[str], str]) -> Exporting:
-    """Give a tracer whose spans are exported, without what `clean` takes out.
+    """Return a tracer whose spans are exported, with their text redacted by `clean`.
 
-    Raises `UsageError` for a protocol other than the one that is spoken.
+    Raises `UsageError` for any OTLP protocol except `http/protobuf`.
     """
     protocol = (
-        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or _SPOKEN
+        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or _OTLP
     )
-    if protocol != _SPOKEN:
-        raise UsageError(f"--otel speaks {_SPOKEN}, and OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}")
+    if protocol != _OTLP:
+        raise UsageError(f"--otel speaks {_OTLP}, and OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}")
     outlet = None if _is_provided() else _outlet()
     if outlet:
         outlet.cleaners.append(clean)
@@ -239,7 +239,7 @@ def exporting(clean: Callable[[str], str]) -> Exporting:
 
 
 _ours: list[Outlet] = []
-"""The outlet of this process, once there is one: a process has one tracer provider, for good."""
+"""The outlet of this process, once it exists: a process can set its tracer provider only once."""
 
 
 def _is_provided() -> bool:
@@ -248,7 +248,7 @@ def _is_provided() -> bool:
 
 @cache
 def _outlet() -> Outlet:
-    """Set up OpenTelemetry for this process."""
+    """Set up OpenTelemetry, once per process."""
     outlet = Outlet(OTLPSpanExporter())
     resource = Resource.create({"service.name": "mcprun", "service.version": __version__})
     provider = TracerProvider(resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)

@@ -1,9 +1,9 @@
-"""The spans of a run: one of its own, to which connections belong, and the root of a trace for each query.
+"""Create the spans of a run: one for the run itself, which connections belong to, and the root of a trace per query.
 
-Names are those of the semantic conventions for generative AI (`invoke_agent`, `gen_ai.*`) and for MCP (`mcp.*`), as the
-package opentelemetry-semantic-conventions has them; `mcprun.*` is what they have no name for. Model requests and calls
-are spans of the SDKs, below the root: they take the context that is current in the task which asks. No prompt, answer
-or result stands in a span.
+Names are those of the semantic conventions for generative AI (`invoke_agent`, `gen_ai.*`) and for MCP (`mcp.*`), as in
+the package opentelemetry-semantic-conventions; `mcprun.*` covers what they do not define. Model requests and calls are
+spans of the SDKs below the root: the SDKs use the current context of the requesting task. Spans contain no prompts,
+answers or results.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _PROVIDERS = {
     "vertex": "gcp.vertex_ai",
     "foundry": "anthropic",
 }
-"""`gen_ai.provider.name`, as the anthropic SDK tells it; scripts and recordings are no provider's."""
+"""`gen_ai.provider.name`, as the anthropic SDK sets it. Scripts and recordings have no provider."""
 
 _AGENT, _BATCH = "mcprun", "mcprun message_batch"
 
@@ -52,7 +52,7 @@ _BATCH_ID = "mcprun.batch.id"
 
 
 class Spans:
-    """Makes the spans, and tells what becomes of each query; see `Telemetry`."""
+    """Create spans, and record the outcome of each query; implements `Telemetry`."""
 
     def __init__(self, exporting: Exporting, model: ModelRecord) -> None:
         self._tracer, self._outlet = exporting.tracer, exporting.outlet
@@ -65,7 +65,7 @@ class Spans:
 
     @asynccontextmanager
     async def running(self, emit: Emit) -> AsyncIterator[None]:
-        """Make the span of the run; send what is left at its end, within a bound, and warn once of what was lost."""
+        """Create the run's span. At its end, send the remaining spans within a bound, and warn once of lost ones."""
         try:
             with self._tracer.start_as_current_span("mcprun batch") as span:
                 self._run = span
@@ -79,7 +79,7 @@ class Spans:
 
     @contextmanager
     def query(self, query: str, repeat: int) -> Iterator[None]:
-        """Make a root span, and let it be the current one."""
+        """Create the root span of a query, and make it current."""
         span = self._tracer.start_span(
             f"invoke_agent {_AGENT}",
             context=Context(),  # a trace of its own
@@ -106,7 +106,7 @@ class Spans:
 
     @contextmanager
     def batch(self, batch: str | None = None) -> Iterator[Callable[[AttemptRef], None]]:
-        """Make a span of the current trace, which is the run's, with a link to the span of each query."""
+        """Create a span in the current trace, the run's. The yielded function links it to a query's span."""
         with self._tracer.start_as_current_span(
             _BATCH, attributes=self._provider, record_exception=False, set_status_on_exception=False
         ) as span:
@@ -139,14 +139,14 @@ class Spans:
                 _end(span, event.transcript)
 
     def trace_id(self, where: AttemptRef) -> str | None:
-        """Give the id of a query's trace; there is none when OpenTelemetry is switched off (`OTEL_SDK_DISABLED`)."""
+        """Return the id of a running query's trace, or None if OpenTelemetry is disabled (`OTEL_SDK_DISABLED`)."""
         span = self._open.get((where.query, where.repeat))
         context = span.get_span_context() if span else None
         return format_trace_id(context.trace_id) if context and context.is_valid else None
 
 
 def _end(span: Span, transcript: Transcript) -> None:
-    """Tell how a query ended. A check that does not hold is no error: the query was completed."""
+    """Record how a query ended. A check that does not hold is not an error: the query was completed."""
     span.set_attributes(
         {
             "gen_ai.request.model": transcript.model,
@@ -178,5 +178,5 @@ def _call_error(event: ToolCall) -> str | None:
 
 
 def _kind(error: str) -> str:
-    """Return the kind of an error that an event describes: its words may hold content."""
+    """Return the kind of the error that an event describes, without its message, which may hold content."""
     return error.partition(":")[0]
