@@ -295,7 +295,10 @@ def test_a_lens_that_would_compare_nothing() -> None:
         ),
         (lambda: mcprun.Scrubber.of("uuid"), "scrub must be a list of strings, not a string"),
         (lambda: mcprun.Scrubber.of([], "calls"), "ignore must be a list of strings, not a string"),
-        (lambda: mcprun.compare_runs("a", "b", cast("Any", "calls")), "lens must be an object of type mcprun.Lens"),
+        (
+            lambda: mcprun.compare_runs("a", "b", cast("Any", "calls")),
+            "lens must be an object of type mcprun.CompareOptions",
+        ),
         *(
             (lambda alpha=alpha: mcprun.compare_runs("a", "b", alpha=alpha), "alpha must be a number above 0")
             for alpha in (0, 1.1, -1, True, "0.5", float("nan"))

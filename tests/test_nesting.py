@@ -51,7 +51,7 @@ def test_a_deep_field_of_an_item_costs_no_other_item(bad: str) -> None:
 def test_a_step_of_a_pointer_that_is_no_index_means_nothing() -> None:
     """Not even one with more digits than Python reads, or with digits of another script."""
     items = list("abc")
-    assert [index_of(step, items) for step in ("0", "2", "3")] == [0, 2, None]
+    assert [index_of(step, items) for step in ("0", "2", "3", "01", "00")] == [0, 2, None, None, None]
     for step in ("9" * 5000, "\u0661", "-1", "", "x"):
         assert index_of(step, items) is None
 

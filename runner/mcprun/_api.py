@@ -81,7 +81,7 @@ def compare_runs(
     """
     alpha = checked("alpha", ALPHA_KIND, alpha)
     if not isinstance(lens, CompareOptions | None):
-        raise UsageError(f"lens must be an object of type mcprun.Lens, not {type_name(lens)}")
+        raise UsageError(f"lens must be an object of type mcprun.CompareOptions, not {type_name(lens)}")
     with open_transcripts(fspath(base)) as before, open_transcripts(fspath(head)) as after:
         comparison = RunDiff(lens or CompareOptions(), repeated=repeated(before, after), alpha=alpha)
         tools = comparison.tools(before.tools, after.tools)

@@ -101,9 +101,9 @@ def loads(text: str | bytes, *, allow_nan: bool = False) -> Any:
 def index_of(step: str, items: list[Any]) -> int | None:
     """Return the list index that a step of a JSON Pointer (RFC 6901, section 4) refers to, or None if there is none.
 
-    The length of a step is bounded, since Python's `int` raises for more than 4,300 digits.
+    An index has no leading zeros. Its length is bounded, since Python's `int` raises for more than 4,300 digits.
     """
-    if not (step.isascii() and step.isdecimal()) or len(step) > _MAX_INDEX_DIGITS:
+    if not (step.isascii() and step.isdecimal()) or len(step) > _MAX_INDEX_DIGITS or (step[0] == "0" and step != "0"):
         return None
     return index if (index := int(step)) < len(items) else None
 

@@ -226,11 +226,11 @@ def exporting(clean: Callable[[str], str]) -> Exporting:
 
     Raises `UsageError` for any OTLP protocol except `http/protobuf`.
     """
-    protocol = (
-        os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or _OTLP
-    )
-    if protocol != _OTLP:
-        raise UsageError(f"--otel speaks {_OTLP}, and OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}")
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        if protocol := os.environ.get(name):
+            if protocol != _OTLP:
+                raise UsageError(f"--otel speaks {_OTLP}, and {name} is {protocol}")
+            break
     outlet = None if _is_provided() else _outlet()
     if outlet:
         outlet.cleaners.append(clean)
