@@ -41,13 +41,13 @@ class Expectation(Part):
         return value
 
 
-_MOST_LEVELS = 200
+_MAX_LEVELS = 200
 """Maximum nesting of an expected value, in levels: no message of a server has more (`nesting.MOST_DEPTH`)."""
 
 
 def _good_matchers(value: Any) -> Any:
-    if levels(value) > _MOST_LEVELS:
-        raise ValueError(f"is nested more than {_MOST_LEVELS} levels deep")
+    if levels(value) > _MAX_LEVELS:
+        raise ValueError(f"is nested more than {_MAX_LEVELS} levels deep")
     if problem := matchers.problem(value):
         raise ValueError(problem)
     return value

@@ -26,8 +26,8 @@ from mcprun.prompts.verified_file import VerifiedFile
 _MAX_REFUSED = 100
 """Maximum entries of `refused`: a million lines may have the same mistake."""
 
-_MOST_WARNINGS = 100
-_MOST_PATTERNS = 1000
+_MAX_WARNINGS = 100
+_MAX_PATTERNS = 1000
 """Bounds on memory for a file of any length."""
 
 
@@ -273,10 +273,10 @@ def _checked(
             repeats[query.id] = query.repeat
         if query.expect.pass_rate is not None:
             pass_rates[query.id] = query.expect.pass_rate
-        if (text := query.expect.text) and text.json_schema and len(warnings) < _MOST_WARNINGS:
+        if (text := query.expect.text) and text.json_schema and len(warnings) < _MAX_WARNINGS:
             found = misspelt(text.json_schema)
             warnings += (f"{_label(name)}:{line}: expect.text.json_schema: {words}" for words in found)
-        if len(patterns) < _MOST_PATTERNS:
+        if len(patterns) < _MAX_PATTERNS:
             for key, given in (("expect.never", query.expect.never), ("tools", query.tools)):
                 for pattern in given or ():
                     patterns.setdefault((key, pattern), query.id)

@@ -45,7 +45,7 @@ _BETWEEN_WRITES = frozenset({"destructiveHint", "idempotentHint"})
 _ALIKE = 0.5
 """Minimum similarity (`difflib` ratio) of two names for one to count as the other's new name."""
 
-_MOST_PAIRS = 2_500
+_MAX_PAIRS = 2_500
 """Maximum pairs of a removed and an added tool to compare: a list that is all new was not renamed."""
 
 _PLACE = 200
@@ -104,7 +104,7 @@ def _renamed(old: dict[str, JsonObject], new: dict[str, JsonObject]) -> Iterator
     Both have the same input, and the same description or similar names. A tool that resembles several is skipped.
     """
     gone, come = (sorted(one.keys() - other.keys()) for one, other in ((old, new), (new, old)))
-    if len(gone) * len(come) > _MOST_PAIRS:
+    if len(gone) * len(come) > _MAX_PAIRS:
         return
     pairs = [(one, other) for one in gone for other in come if _look_the_same(old[one], new[other])]
     for one, other in pairs:
@@ -113,16 +113,16 @@ def _renamed(old: dict[str, JsonObject], new: dict[str, JsonObject]) -> Iterator
 
 
 def _look_the_same(one: JsonObject, other: JsonObject) -> bool:
-    if not _say_the_same(one, other) and not _are_alike(one["name"], other["name"]):
+    if not _share_description(one, other) and not _are_similar(one["name"], other["name"]):
         return False
     return all(change.kind == "text" for change in compare_schemas(one.get("inputSchema"), other.get("inputSchema")))
 
 
-def _say_the_same(one: JsonObject, other: JsonObject) -> bool:
+def _share_description(one: JsonObject, other: JsonObject) -> bool:
     return bool(one.get("description")) and one.get("description") == other.get("description")
 
 
-def _are_alike(one: str, other: str) -> bool:
+def _are_similar(one: str, other: str) -> bool:
     return SequenceMatcher(None, one, other, autojunk=False).ratio() >= _ALIKE
 
 
@@ -148,7 +148,7 @@ def _texts(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolCha
         if key in ("name", "inputSchema", "outputSchema", "annotations") or json_equal(one, other):
             continue
         kind: Kind = "title" if key == "title" else "description" if key == "description" else "other"
-        yield ToolChange(name, kind, False, f"{_told(key)}: {_both(one, other)}", one, other)
+        yield ToolChange(name, kind, False, f"{_shown(key)}: {_both(one, other)}", one, other)
 
 
 def _output(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolChange]:
@@ -158,7 +158,7 @@ def _output(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolCh
     elif one is not None:
         yield ToolChange(name, "output_schema_removed", True, "output: no schema any more", one, None)
     elif other is not None:
-        yield ToolChange(name, "output_schema_added", False, f"output: now has a schema, {_told(other)}", None, other)
+        yield ToolChange(name, "output_schema_added", False, f"output: now has a schema, {_shown(other)}", None, other)
 
 
 def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
@@ -169,7 +169,7 @@ def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
         one, other = (hints.get(key, _CAREFUL.get(key)) for hints in (before, after))
         if not json_equal(one, other):
             needs_care = key in _CAREFUL and other == _CAREFUL[key] and not (is_read_only and key in _BETWEEN_WRITES)
-            message = f"annotations.{_told(key)}: {_both(one, other)}"
+            message = f"annotations.{_shown(key)}: {_both(one, other)}"
             yield ToolChange(name, "annotation", needs_care, message, one, other)
 
 
@@ -185,27 +185,27 @@ def _words(side: str, change: SchemaChange) -> str:
     noun = "argument" if side == "input" and re.fullmatch(r"\.[^.\[\]]+", change.at) else "property"
     match change:
         case SchemaChange("added", after=schema):
-            return f"new optional {noun} {_told(schema)}"
+            return f"new optional {noun} {_shown(schema)}"
         case SchemaChange("removed"):
             return f"{noun} is gone"
         case SchemaChange("required", keyword="properties", after=schema):
-            return f"new required {noun} {_told(schema)}"
+            return f"new required {noun} {_shown(schema)}"
         case SchemaChange("required" | "optional" as kind):
             return f"{noun} is now {kind}"
         case SchemaChange(keyword="anyOf" | "oneOf", before=None, after=schema):
-            return f"may now be {_told(schema)}"
+            return f"may now be {_shown(schema)}"
         case SchemaChange(keyword="anyOf" | "oneOf", before=schema, after=None):
-            return f"may no longer be {_told(schema)}"
+            return f"may no longer be {_shown(schema)}"
     unclear = " (can't be judged)" if change.kind == "unclear" else ""
     if change.keyword == "schema":
         return f"{_schema(change.before)} → {_schema(change.after)}{unclear}"
-    return f"{_told(change.keyword)} {_both(change.before, change.after)}{unclear}"
+    return f"{_shown(change.keyword)} {_both(change.before, change.after)}{unclear}"
 
 
 def _schema(value: Any) -> str:
     if isinstance(value, bool):
         return "anything" if value else "nothing"
-    return _told(value)
+    return _shown(value)
 
 
 def _short(at: str) -> str:
@@ -218,7 +218,7 @@ def _both(before: Any, after: Any) -> str:
     return " → ".join(_plain(value, shown) for value, shown in zip((before, after), texts, strict=True))
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     """Format a JSON value."""
     return _plain(value, ValueFormatter().value(value))
 

@@ -40,7 +40,7 @@ SHORT = 15
 _SHORT_NAME, _LONG_NAME = 4, 128
 """Length up to which names that differ in one letter are not confusable, and the characters of a name to compare."""
 
-_TOLD = 5
+_MAX_NAMES = 5
 """Maximum number of names in one message."""
 
 _BROKEN_TEXT = "the server sent half of a surrogate pair, or text that is not UTF-8"
@@ -190,5 +190,5 @@ def similar(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-    return ", ".join(names[:_TOLD]) + more
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more

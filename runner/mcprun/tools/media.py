@@ -1,4 +1,4 @@
-"""Build image and document blocks that the Messages API accepts. Content is inspected by its header only. Pure.
+"""Build image and document blocks that the Messages API accepts. Images are judged by their header only. Pure.
 
 The limits are those of https://platform.claude.com/docs/en/build-with-claude/vision ("General limits"). One image
 that the API refuses fails the whole request, and every later request of the conversation that repeats it.

@@ -21,10 +21,10 @@ from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
 from mcprun.tools.json_schema.document import NOTHING, Document, by_type, is_open
 from mcprun.tools.json_schema.keywords import SchemaChange, direction, keywords, texts, whole
 
-_MOST_STEPS = 20_000
+_MAX_STEPS = 20_000
 """Maximum pairs of subschemas to compare: a schema that needs more unfolds without end."""
 
-_MOST_DEPTH = 60
+_MAX_DEPTH = 60
 """Maximum depth of nested comparisons: schemas that refer to each other may unfold deeper than they are nested."""
 
 _PROPERTIES = ("patternProperties", "properties", "additionalProperties")
@@ -73,7 +73,7 @@ class _Comparison:
     def _parts(self, before: Any, after: Any, at: str, names: Names) -> Iterator[SchemaChange]:
         """Compare schemas of a value to which other schemas may apply as well."""
         self._steps += 1
-        if self._steps > _MOST_STEPS or self._depth > _MOST_DEPTH:
+        if self._steps > _MAX_STEPS or self._depth > _MAX_DEPTH:
             if self._old.meaning(before) != self._new.meaning(after):
                 yield SchemaChange("unclear", at, "schema", before, after)
             return

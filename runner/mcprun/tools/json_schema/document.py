@@ -35,7 +35,7 @@ TYPES = frozenset({"null", "boolean", "integer", "number", "string", "array", "o
 NOTHING: JsonObject = {"not": {}}
 """The schema `false`, which no value matches, as an object."""
 
-_MOST_STEPS = 32
+_MAX_STEPS = 32
 """Maximum references to follow in a row."""
 
 _TYPES_OF = {
@@ -44,7 +44,7 @@ _TYPES_OF = {
     "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems"),
     "object": ("properties", "required", "additionalProperties", "minProperties", "maxProperties"),
 }
-"""Keywords that apply only to values of one type."""
+"""Keywords that constrain only values of certain types, by type."""
 
 _TEXTS = frozenset({"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment"})
 """Keywords that do not affect validity and are never the target of a reference."""
@@ -71,7 +71,7 @@ class Document:
         their `allOf`.
         """
         reference = None
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MAX_STEPS):
             if not isinstance(schema, dict):
                 return ({} if schema else NOTHING), reference
             constraints = schema.keys() & CONSTRAINTS

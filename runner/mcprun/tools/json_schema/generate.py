@@ -20,22 +20,22 @@ from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
 from mcprun.tools.json_schema.generate_scalars import numbers, strings
 from mcprun.tools.json_schema.variants import SchemaVariants, weight
 
-_MOST_STEPS = 2000
+_MAX_STEPS = 2000
 """Maximum visits of subschemas for one value, and maximum `weight` of its schema."""
 
-_MOST_LEVELS, _SHALLOW = 12, 3
+_MAX_LEVELS, _SHALLOW = 12, 3
 """Maximum levels of a generated value, and the level from which scalars and empty lists come first to end recursion."""
 
-_MOST_TRIED = 40
+_MAX_TRIED = 40
 """Maximum candidates for one schema."""
 
 _MAX_FAILURES = 3
 """Failed validations after which to give up. One that times out takes a second."""
 
-_MOST_ITEMS = 100
+_MAX_ITEMS = 100
 """Maximum items of a generated list, and properties of a generated object."""
 
-_MOST_CHARACTERS, _MOST_DEPTH = 5000, 20
+_MAX_CHARACTERS, _MAX_DEPTH = 5000, 20
 """Maximum characters (as JSON) and levels of a value: a larger one is not readable, even if the schema offers it."""
 
 _TYPES = ("object", "string", "integer", "number", "boolean", "array", "null")
@@ -54,7 +54,7 @@ def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> 
         check_schema(schema)
     except InvalidSchemaError as error:
         raise ValueError(f"the schema is not valid at {error.path}: {error.message[:200]}") from None
-    if weight(schema) > _MOST_STEPS:
+    if weight(schema) > _MAX_STEPS:
         raise ValueError("the schema has too many alternatives to be tried")
     maker = _Maker(schema, tool, reads_only=reads_only)
     for value in maker.values(schema):
@@ -79,17 +79,17 @@ class _Maker:
     def values(self, schema: Any, name: str = "", nth: int = 1, level: int = 0) -> Iterator[Any]:
         """Yield values that a schema allows, for the property `name`, the `nth` of its object."""
         self._steps += 1
-        if schema is False or level > _MOST_LEVELS or self._steps > _MOST_STEPS or self._failures >= _MAX_FAILURES:
+        if schema is False or level > _MAX_LEVELS or self._steps > _MAX_STEPS or self._failures >= _MAX_FAILURES:
             return
         tried: set[str] = set()
-        for value in islice(self._tried(schema, name, nth, level), _MOST_TRIED):
+        for value in islice(self._tried(schema, name, nth, level), _MAX_TRIED):
             text = json.dumps(value, sort_keys=True)
-            if text not in tried and len(text) <= _MOST_CHARACTERS and self._allows(schema, value):
+            if text not in tried and len(text) <= _MAX_CHARACTERS and self._allows(schema, value):
                 yield value
             tried.add(text)
 
     def _allows(self, schema: Any, value: Any) -> bool:
-        if levels(value) > _MOST_DEPTH or self._failures >= _MAX_FAILURES:
+        if levels(value) > _MAX_DEPTH or self._failures >= _MAX_FAILURES:
             return False
         try:
             outcome = self._schema.outcome(value, schema)
@@ -138,13 +138,13 @@ class _Maker:
             needed.update(dict.fromkeys(view.get("dependentRequired", {}).get(key, ())))
         others = [key for key in declared if key not in needed]
         free = [f"example{number}" for number in range(1, 4)]
-        min_count = min(int(view.get("minProperties", 0)), _MOST_ITEMS)
+        min_count = min(int(view.get("minProperties", 0)), _MAX_ITEMS)
         filled = [*needed, *(others + free)[: max(0, min_count - len(needed))]]
         choices = [filled, *([*needed, other] for other in others), [*needed, *others]]
         known: dict[str, list[Any]] = {}
-        for chosen in islice(choices, _MOST_TRIED):
+        for chosen in islice(choices, _MAX_TRIED):
             made: JsonObject = {}
-            for nth, key in enumerate(chosen[:_MOST_ITEMS], 1):
+            for nth, key in enumerate(chosen[:_MAX_ITEMS], 1):
                 part = declared.get(key, view.get("additionalProperties", True))
                 known.setdefault(key, list(islice(self.values(part, key, nth, level + 1), 1)))
                 if not known[key]:
@@ -160,7 +160,7 @@ class _Maker:
         first: list[Any] = view.get("prefixItems", [])
         rest = view.get("items", view.get("contains", True))
         min_count = max(1, int(view.get("minItems", 0)), int(view.get("minContains", 0)))
-        if min_count <= _MOST_ITEMS:
+        if min_count <= _MAX_ITEMS:
             made: list[Any] = []
             for schema in [*first, *[rest] * (min_count - len(first))][:min_count]:
                 found = self.values(schema, name, nth + len(made) if view.get("uniqueItems") else nth, level + 1)

@@ -21,14 +21,14 @@ LONGEST = 2000
 _SHORT = 30
 """Maximum characters of a candidate for a slow pattern: with some, matching time doubles with each character."""
 
-_MOST_BRANCHES = 8
+_MAX_BRANCHES = 8
 """Maximum alternatives of a pattern that is also tried with longer strings."""
 
 _PATTERN_LENGTH = 500
-_MOST_REPEATS = 1000
+_MAX_REPEATS = 1000
 """Maximum characters of a pattern to generate strings for, and the maximum product of its repeat counts."""
 
-_MOST_QUANTIFIERS = 4
+_MAX_QUANTIFIERS = 4
 """Maximum `*` and `+` in a pattern to repeat more often than once: nested ones multiply."""
 
 _HUGE = 1e300
@@ -95,16 +95,16 @@ def _is_quick(pattern: str) -> bool:
     It may repeat only single characters or classes, a fixed number of times, and never a group.
     """
     varies = re.search(r"[*+?]|\{\d*,|\)\{", pattern.replace("(?:", "("))
-    return not varies and pattern.count("|") <= _MOST_BRANCHES and len(pattern) <= _PATTERN_LENGTH
+    return not varies and pattern.count("|") <= _MAX_BRANCHES and len(pattern) <= _PATTERN_LENGTH
 
 
 def made_for(pattern: str) -> Iterator[str]:
     """Yield short strings that match a pattern, if it is cheap to generate them. The result is deterministic."""
     repeats = math.prod(max(1, int(count)) for count in re.findall(r"\{(\d{1,9})", pattern))
-    if len(pattern) > _PATTERN_LENGTH or repeats > _MOST_REPEATS or re.search(r"\\[1-9]|\(\?P=|\d{10}", pattern):
+    if len(pattern) > _PATTERN_LENGTH or repeats > _MAX_REPEATS or re.search(r"\\[1-9]|\(\?P=|\d{10}", pattern):
         return
     for times in (0, 1, 3, 8):
-        if times > 1 and sum(map(pattern.count, "*+")) > _MOST_QUANTIFIERS:
+        if times > 1 and sum(map(pattern.count, "*+")) > _MAX_QUANTIFIERS:
             return
         try:
             yield Rstr(_Least(times)).xeger(_as_python(pattern))

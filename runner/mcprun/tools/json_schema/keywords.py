@@ -91,7 +91,10 @@ def _is_without_force(keyword: str, value: Any) -> bool:
 
 
 def direction(is_wider: bool, is_narrower: bool) -> Kind:
-    """Return the kind of a change. `is_wider`: all old values are still valid; `is_narrower`: all new ones were."""
+    """Return the kind of a change.
+
+    `is_wider` is whether all values that were valid still are, `is_narrower` whether all that are valid now were.
+    """
     return "widened" if is_wider else "narrowed" if is_narrower else "changed"
 
 
@@ -122,7 +125,10 @@ def _bound(before: JsonObject, after: JsonObject, at: str, keyword: str, sign: i
 
 
 def _strictest(schema: JsonObject, keyword: str, sign: int) -> tuple[float, bool]:
-    """Return the stricter of a bound and its exclusive form, multiplied by `sign`, and whether it is exclusive."""
+    """Return the stricter of a bound and its exclusive form, multiplied by `sign`, and whether it is exclusive.
+
+    Without either, it is the weakest possible bound. Of two results, the larger one is stricter.
+    """
     none = 0 if keyword in ("minLength", "minItems", "minProperties") else -math.inf
     bounds: list[tuple[float, bool]] = [(none, False)]
     if keyword in schema:

@@ -18,7 +18,7 @@ from mcprun.tools.api_schema import each_schema
 MOST_WAYS = 16
 """Maximum variants of one schema, that is, combinations of its alternatives."""
 
-_MOST_STEPS = 20_000
+_MAX_STEPS = 20_000
 """Maximum visits of subschemas in total."""
 
 _COMBINING = ("$ref", "allOf", "anyOf", "oneOf")
@@ -41,7 +41,7 @@ class SchemaVariants:
 
     def _views(self, schema: Any, followed: frozenset[str]) -> Iterator[JsonObject]:
         self._steps += 1
-        if not isinstance(schema, dict) or self._steps > _MOST_STEPS:
+        if not isinstance(schema, dict) or self._steps > _MAX_STEPS:
             if schema is True:
                 yield {}
             return
