@@ -1,1 +1,1 @@
-"""Conclusions drawn from recorded runs. Pure."""
+"""Analysis of recorded runs. Pure."""

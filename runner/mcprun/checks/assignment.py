@@ -1,7 +1,8 @@
-"""Assign units of demand to units of supply, as many as possible: maximum flow in a bipartite graph. Pure.
+"""Assign as many units of demand to units of supply as possible: maximum flow in a bipartite graph. Pure.
 
-E. A. Dinic's algorithm (1970): at most about the square root of the number of nodes in phases, each of which looks at
-every edge once. With demands and supplies of 1 it is that of Hopcroft and Karp (1973). It does not recurse.
+E. A. Dinic's algorithm (1970): the number of phases is at most about the square root of the number of nodes, and each
+phase visits every edge once. With demands and supplies of 1 it is the algorithm of Hopcroft and Karp (1973). It does
+not recurse.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 Flow = list[dict[int, int]]
-"""For each demand, how many units of it each supply meets."""
+"""For each demand, the number of its units that each supply meets."""
 
 
 def assign(demands: Sequence[int], supplies: Sequence[int], edges: Sequence[Sequence[int]]) -> Flow:
-    """Assign as many units as possible. `edges` holds, for each demand, the supplies that can meet it.
+    """Return an assignment of as many units as possible. `edges` lists, for each demand, the supplies that can meet it.
 
-    Earlier supplies in a list of edges are preferred.
+    Supplies that come earlier in a list are preferred.
     """
     network = _Network(list(demands), list(supplies), edges)
     while network.find_levels():
@@ -27,7 +28,7 @@ def assign(demands: Sequence[int], supplies: Sequence[int], edges: Sequence[Sequ
 
 
 class _Network:
-    """What is assigned, and what is `left` of the demands and `free` of the supplies."""
+    """The `flow` assigned so far, and the unassigned units of the demands (`left`) and the supplies (`free`)."""
 
     def __init__(self, left: list[int], free: list[int], edges: Sequence[Sequence[int]]) -> None:
         self.left, self.free, self.edges = left, free, edges
@@ -38,7 +39,7 @@ class _Network:
         self._waiting: dict[int, list[int]] = {}
 
     def find_levels(self) -> bool:
-        """Find how far each demand is from one that is not met; return whether a free supply can be reached."""
+        """Compute the distance of each demand from an unmet one; return whether a free supply is reachable."""
         self._levels = [0 if units else -1 for units in self.left]
         self._next = [0] * len(self.left)
         self._waiting = {}
@@ -61,8 +62,8 @@ class _Network:
         return is_found
 
     def augment(self, start: int) -> bool:
-        """Assign units of a demand along a shortest path of reassignments; return whether there is one."""
-        path: list[tuple[int, int]] = []  # a demand, and the supply that it takes from the demand after it
+        """Assign units of a demand along a shortest path of reassignments; return whether there is such a path."""
+        path: list[tuple[int, int]] = []  # a demand, and the supply that it takes from the next demand
         demand = start
         while True:
             step = self._step(demand)
@@ -80,7 +81,10 @@ class _Network:
             demand = other
 
     def _step(self, demand: int) -> tuple[int, int | None] | None:
-        """Return a supply that a demand may take, and the demand that it is taken from, None if it is free."""
+        """Return a supply that a demand can take, and the demand to take it from, which is None if it is free.
+
+        Return None if there is no such supply.
+        """
         edges = self.edges[demand]
         while self._next[demand] < len(edges):
             supply = edges[self._next[demand]]
@@ -97,7 +101,7 @@ class _Network:
         return None
 
     def _reassign(self, start: int, path: Sequence[tuple[int, int]]) -> None:
-        """Move as many units along a path as its narrowest step allows."""
+        """Reassign as many units along a path as its narrowest step allows."""
         losers = [demand for demand, _ in path[1:]]
         taken = [self.flow[other][supply] for other, (_, supply) in zip(losers, path, strict=False)]
         units = min(self.left[start], self.free[path[-1][1]], *taken)

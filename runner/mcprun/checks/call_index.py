@@ -1,7 +1,7 @@
-"""Find the calls that may fit an expected call, without comparing each with each. Pure.
+"""Find the calls that may match an expected call, without comparing every pair. Pure.
 
 Calls are indexed by their tool and by the plain values in their input and result, at the places where an expected call
-has a value. Of 10,000 expected calls each is then compared with the few calls that share its rarest value.
+has a value. So each of 10,000 expected calls is compared only with the few calls that share its rarest value.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from mcprun.checks.expect import ExpectedCall
 from mcprun.checks.matchers import NEAR, is_matcher
 
 Place = tuple[str | int, ...]
-"""Where a value is: `input` or `result`, and the keys and indexes that lead to it."""
+"""The path of a value: `input` or `result`, then keys and indexes."""
 
 _Key = tuple[bool, Any]
-"""A plain value, such that 1 and 1.0 are the same, and `true` and 1 are not."""
+"""A plain value as a key: 1 equals 1.0, but `true` does not equal 1."""
 
 _Plain = str | int | float | bool | None
 
 
 class CallIndex:
-    """The numbers of the calls that have a value at a place. `parts` holds each call's tool, input and results."""
+    """Index of the calls by the values at each place. `parts` holds each call's tool, input and result forms."""
 
     def __init__(self, expected: Iterable[ExpectedCall], parts: Sequence[tuple[str, Any, Sequence[Any]]]) -> None:
         self._by_tool: dict[str, list[int]] = {}
@@ -43,16 +43,16 @@ class CallIndex:
                 self._add(number, ("result",), wanted.get("result", {}), result)
 
     def candidates(self, expected: ExpectedCall) -> Iterable[int]:
-        """Return the numbers of the calls that may fit, in order: all that do fit, and perhaps others."""
-        least: Sequence[int] = self._by_tool.get(expected.tool, [])
+        """Return the numbers of the calls that may match, in order: a superset of those that do."""
+        fewest: Sequence[int] = self._by_tool.get(expected.tool, [])
         for place, value in _leaves(expected):
             found = self._holding(place, value)
-            if found is not None and len(found) < len(least):
-                least = found
-        return sorted(set(least))
+            if found is not None and len(found) < len(fewest):
+                fewest = found
+        return sorted(set(fewest))
 
     def _add(self, number: int, place: Place, wanted: Mapping[str | int, Any], value: Any) -> None:
-        """Note the plain values of a call that are at a wanted place."""
+        """Index the plain values of a call at the places that an expected call uses."""
         todo = [(place, wanted, value)]
         while todo:
             place, wanted, value = todo.pop()
@@ -64,7 +64,7 @@ class CallIndex:
                 self._by_value[place].setdefault(_key(value), []).append(number)
 
     def _holding(self, place: Place, value: Any) -> Sequence[int] | None:
-        """Return the calls that may have at a place what is expected there; None if any may."""
+        """Return the calls whose value at a place may match the expected one; None if the index can't tell."""
         if not is_matcher(value):
             return self._by_value[place].get(_key(value), [])
         match value:
@@ -79,10 +79,10 @@ class CallIndex:
         return None
 
     def _near(self, place: Place, near: float, within: float | None) -> Sequence[int] | None:
-        """Return the calls that have a number in a range that is a little wider than what `$approx` allows."""
+        """Return the calls with a number in a range slightly wider than `$approx` allows."""
         try:
             reach = 2 * NEAR * max(1.0, abs(near)) if within is None else within * (1 + NEAR) + NEAR * abs(near)
-            least, most = near - reach, near + reach
+            low, high = near - reach, near + reach
         except OverflowError:  # an integer beyond the range of a float
             return None
         if place not in self._numbers:
@@ -90,8 +90,8 @@ class CallIndex:
             numbers = [(key[1], at) for key, calls in found if _is_number(key[1]) and not key[0] for at in calls]
             self._numbers[place] = sorted(numbers)
         numbers = self._numbers[place]
-        begin = bisect_left(numbers, least, key=_first)
-        return [number for _, number in numbers[begin : bisect_right(numbers, most, key=_first)]]
+        begin = bisect_left(numbers, low, key=_first)
+        return [number for _, number in numbers[begin : bisect_right(numbers, high, key=_first)]]
 
 
 def _leaves(expected: ExpectedCall) -> Iterator[tuple[Place, Any]]:
@@ -118,7 +118,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and value == value  # NaN has no place in an order
+    return isinstance(value, int | float) and value == value  # NaN can't be sorted
 
 
 def _first(pair: tuple[float, int]) -> float:

@@ -1,4 +1,4 @@
-"""Were the calls made that were expected? Pure: aligns expected calls with those that were made."""
+"""Match expected calls with the calls that were made. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mcprun.tools.format import ValueFormatter
 from mcprun.tools.results import result_text
 
 Found = dict[int, int]
-"""The number of an expected call, and the number of the call that fits it."""
+"""Maps the number of an expected call to the number of the call that matches it."""
 
 
 def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFormatter) -> tuple[Found, str]:
-    """These calls and no others, in this order. Give what fits, and a message where that is not all."""
+    """Match exactly these calls in this order. Return the matches and an empty message, or none and what is wrong."""
     for number, (wanted, call) in enumerate(zip(expected, calls, strict=False)):
         if why := mismatch(wanted, call, show):
             return {}, f"call {number}: {why}"
@@ -34,7 +34,7 @@ def exact(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFo
 
 
 def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFormatter) -> tuple[Found, str]:
-    """These calls in this order; others may have come between."""
+    """Match these calls in this order, with others allowed in between. Returns like `exact`."""
     found: Found = {}
     at = 0
     for number, wanted in enumerate(expected):
@@ -47,9 +47,9 @@ def in_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Valu
 
 
 def any_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: ValueFormatter) -> tuple[Found, str]:
-    """These calls in any order, each another one; others may have been made as well.
+    """Match each expected call with a different call, in any order; other calls are allowed. Returns like `exact`.
 
-    Expected calls that say the same are matched together, and so are calls that fit the same of them.
+    For speed, equal expected calls are grouped, and so are calls that match the same of these groups.
     """
     alike: dict[str, list[int]] = {}
     for number, wanted in enumerate(expected):
@@ -70,7 +70,10 @@ def any_order(expected: Sequence[ExpectedCall], calls: Sequence[Call], show: Val
 
 
 class _Matching:
-    """Matches kinds of expected calls, each the numbers of those alike, with groups of calls by the kinds they fit."""
+    """Matches kinds of expected calls with groups of calls.
+
+    A kind holds the numbers of equal expected calls. `groups` maps the kinds that calls match to the calls' numbers.
+    """
 
     def __init__(self, kinds: Sequence[Sequence[int]], groups: Mapping[tuple[int, ...], Sequence[int]]) -> None:
         self._kinds = kinds
@@ -81,7 +84,7 @@ class _Matching:
                 self._edges[kind].append(group)
 
     def of_first(self, count: int) -> Found:
-        """Match as many of the first so many expected calls as possible."""
+        """Match as many of the first `count` expected calls as possible."""
         demands = [bisect_left(numbers, count) for numbers in self._kinds]
         flow = assign(demands, [*map(len, self._places)], self._edges)
         left = [*map(iter, self._places)]
@@ -93,7 +96,7 @@ class _Matching:
 
 
 def _fitting(expected: Sequence[ExpectedCall], calls: Sequence[Call]) -> list[list[int]]:
-    """Return, for each call, the numbers of the expected calls that it fits, in order."""
+    """Return, for each call, the numbers of the expected calls that it matches, in order."""
     need_results = any(wanted.expects_result for wanted in expected)
     results = [tuple(result_forms(call)) if need_results else () for call in calls]
     parts = [(call.tool, call.input, result) for call, result in zip(calls, results, strict=True)]
@@ -107,7 +110,7 @@ def _fitting(expected: Sequence[ExpectedCall], calls: Sequence[Call]) -> list[li
 
 
 def suits(wanted: ExpectedCall, call: Call, results: Sequence[Any] | None = None) -> bool:
-    """Return whether a call is one that is expected; `results` are the forms of its result, if they are known."""
+    """Return whether a call matches an expected one. `results` are the forms of its result, None if not yet known."""
     return (
         _is_called(wanted, call)
         and (wanted.is_error is None or wanted.is_error is call.is_error)
@@ -116,7 +119,7 @@ def suits(wanted: ExpectedCall, call: Call, results: Sequence[Any] | None = None
 
 
 def mismatch(wanted: ExpectedCall, call: Call, show: ValueFormatter) -> str:
-    """Return how a call differs from the one expected; empty if it does not."""
+    """Return how a call differs from the expected one; empty if it matches."""
     if not _is_called(wanted, call):
         exactly = " exactly" if wanted.exact_input else ""
         expected, got = revealed(show.call(wanted), show.call(call))
@@ -140,10 +143,10 @@ def _comes_back(wanted: ExpectedCall, call: Call, results: Sequence[Any] | None 
 
 
 def result_forms(call: Call) -> Iterator[Any]:
-    """Yield a result in the forms in which it may be expected: structured, as text, and as JSON within the text.
+    """Yield the forms in which a result may be expected: structured, as text, and as the JSON in the text.
 
-    Many servers wrap a result that is not an object as `{"result": …}`, since structured content must be one (MCP,
-    "Structured Content"). The wrapped value is a form of its own.
+    Structured content must be an object (MCP, "Structured Content"), so many servers wrap other results as
+    `{"result": …}`. The wrapped value is another form.
     """
     if call.structured is not None:
         yield call.structured
@@ -169,7 +172,7 @@ def _ambiguity(text: str) -> str:
 
 
 def _missing(number: int, wanted: ExpectedCall, calls: Sequence[Call], at: int, show: ValueFormatter) -> str:
-    """Describe what came in a missing call's place: the same tool called otherwise, the next call, or nothing."""
+    """Describe what was called instead of a missing call: the same tool with other input, the next call, or nothing."""
     left = calls[at:]
     instead = next((call for call in left if call.tool == wanted.tool), left[0] if left else None)
     if instead:

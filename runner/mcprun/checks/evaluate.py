@@ -1,6 +1,6 @@
-"""Did a query do what was expected? Each check is a small pure function from a conversation to a `Check`.
+"""Evaluate the `expect` of a query. Each check is a small pure function from a conversation to a `Check`.
 
-Its message says what was expected, what was got, and where.
+Its message contains the expected and the actual value, and where they differ.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from mcprun.runs.records import Call, Check
 from mcprun.tools.format import ValueFormatter
 
 ENDED = frozenset({"end_turn", "stop_sequence"})
-"""Stop reasons with which a model has ended its turn by itself."""
+"""Stop reasons with which a model ends its turn by itself."""
 
 _ALIGN = {"exact": call_checks.exact, "in_order": call_checks.in_order, "any_order": call_checks.any_order}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a conversation came to: how it stopped, what was called, the model's last words, and what it took.
+    """The outcome of a conversation: how it stopped, its calls, the model's final text, and its cost.
 
-    `seconds` are those spent working, waiting for a rate limit or a server not counted; `output_tokens` is `None` where
-    nobody counted them. `unlisted` are the numbers of the calls of tools that the server does not list, `denied` those
-    of tools that may not be used.
+    `seconds` does not include waiting for a rate limit or a server. `output_tokens` is `None` if they were not counted.
+    `unlisted` are the numbers of the calls of tools that the server does not list, `denied` those of tools that may not
+    be used.
     """
 
     stop: str
@@ -45,7 +45,7 @@ class Outcome:
 def check_all(
     expect: Expect, outcome: Outcome, show: ValueFormatter, *, allow_tool_errors: bool = False
 ) -> list[Check]:
-    """Check a conversation. Every query is checked for having ended and for calls that failed.
+    """Return the checks of a conversation. Without any `expect`, it must end, and no call may fail.
 
     Raises `EvaluationError` if a pattern or a schema runs out of time.
     """
@@ -75,17 +75,17 @@ def _checks(expect: Expect, outcome: Outcome, show: ValueFormatter, allow_tool_e
 
 
 def check_ended(stop: str) -> Check:
-    """The model ended its turn, and was not cut short."""
+    """Check that the model ended its turn and was not cut short."""
     return _check("ended", stop in ENDED, f"expected the model to end its turn, got {stop}")
 
 
 def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: ValueFormatter) -> Check:
-    """No call came back as an error, but for those whose numbers are `wanted`."""
+    """Check that no call returned an error, except those whose numbers are in `wanted`."""
     wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number not in wanted]
-    told = "; ".join(
+    message = "; ".join(
         f"call {number}: {show.call(call)} came back as an error: {show.result(call)}" for number, call in wrong
     )
-    return _check("tool_errors", not wrong, told)
+    return _check("tool_errors", not wrong, message)
 
 
 def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
@@ -95,20 +95,20 @@ def _unusable(outcome: Outcome, wanted: Set[int]) -> Mapping[int, str]:
 
 
 def check_usable(calls: Sequence[Call], unusable: Mapping[int, str], show: ValueFormatter) -> Check:
-    """Check that no call failed because its tool can't be used. Allowed errors are only those that tools answer with.
+    """Check that no call failed because its tool can't be used: `tool_errors: allow` covers only errors of tools.
 
     `unusable` maps the number of a call to what its tool should have been: `may be used`, `the server lists`.
     """
     wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number in unusable]
-    told = "; ".join(
+    message = "; ".join(
         f"call {number}: expected a tool that {unusable[number]}, got {show.call(call)}: {show.result(call)}"
         for number, call in wrong
     )
-    return _check("tool_errors", not wrong, told)
+    return _check("tool_errors", not wrong, message)
 
 
 def check_never(patterns: Sequence[str], calls: Sequence[Call], show: ValueFormatter) -> Check:
-    """No tool was called whose name fits one of the patterns."""
+    """Check that no tool was called whose name matches one of the patterns."""
     for number, call in enumerate(calls):
         if pattern := next((pattern for pattern in patterns if fits(call.tool, (pattern,))), None):
             return _check("never", False, f"call {number}: expected no call of {pattern}, got {show.call(call)}")
@@ -116,7 +116,7 @@ def check_never(patterns: Sequence[str], calls: Sequence[Call], show: ValueForma
 
 
 def check_text(expected: ExpectedText, text: str, show: ValueFormatter) -> Iterator[Check]:
-    """The model's last words are what was expected of them."""
+    """Check the model's final text; yield a check for each part of `expected`."""
     got = f"got {show.text(text)}"
     for part in expected.contains or ():
         wanted, other = (show.text(part), "") if part in text else show.part(part, text)
@@ -136,7 +136,7 @@ def check_text(expected: ExpectedText, text: str, show: ValueFormatter) -> Itera
 
 
 def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:
-    """No more was done than was allowed."""
+    """Check the maximum calls, turns, seconds and output tokens."""
     yield from _at_most("max_calls", expect.max_calls, len(outcome.calls), "calls")
     yield from _at_most("max_turns", expect.max_turns, outcome.turns, "turns")
     yield from _at_most("max_seconds", expect.max_seconds, round(outcome.seconds, 3), "seconds")
@@ -147,13 +147,13 @@ def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:
         yield from _at_most("max_output_tokens", expect.max_output_tokens, outcome.output_tokens or 0, "output tokens")
 
 
-def _at_most(name: str, most: float | None, got: float, what: str) -> Iterator[Check]:
-    if most is not None:
-        yield _check(name, got <= most, f"expected at most {most:,} {what}, got {got:,}")
+def _at_most(name: str, limit: float | None, got: float, what: str) -> Iterator[Check]:
+    if limit is not None:
+        yield _check(name, got <= limit, f"expected at most {limit:,} {what}, got {got:,}")
 
 
 def _schema_problem(schema: JsonObject, text: str) -> str:
-    """Say why text is no JSON that a schema allows; nothing when it is."""
+    """Return why text is not JSON that a schema allows; empty if it is."""
     try:
         value = loads(text)
     except AmbiguousError as error:

@@ -1,4 +1,4 @@
-"""What a query expects (`expect`), checked as a format. What holds is decided in `checks/evaluate.py`."""
+"""The format of a query's `expect`, validated by pydantic. `checks/evaluate.py` evaluates it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Part(BaseModel):
 
 
 class Expectation(Part):
-    """A part of an expectation. Null is refused: it would check nothing, and pass."""
+    """A part of an expectation. Null is refused: it would check nothing and pass."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -41,13 +41,13 @@ class Expectation(Part):
         return value
 
 
-_MOST_LEVELS = 200
-"""Levels of nesting of an expected value: no server's message has more (`nesting.MOST_DEPTH`)."""
+_MAX_LEVELS = 200
+"""Maximum nesting of an expected value, in levels: no message of a server has more (`nesting.MOST_DEPTH`)."""
 
 
 def _good_matchers(value: Any) -> Any:
-    if levels(value) > _MOST_LEVELS:
-        raise ValueError(f"is nested more than {_MOST_LEVELS} levels deep")
+    if levels(value) > _MAX_LEVELS:
+        raise ValueError(f"is nested more than {_MAX_LEVELS} levels deep")
     if problem := matchers.problem(value):
         raise ValueError(problem)
     return value
@@ -91,9 +91,9 @@ Most = Annotated[int, Field(ge=0)]
 
 
 class ExpectedCall(Expectation):
-    """A call that must be made. `input` is a subset of what must be given, or with `exact_input` all of it.
+    """A call that must be made. `input` is a subset of the call's input, with `exact_input` all of it.
 
-    `result` is what must come back, as text or structured; `is_error` whether it must be an error.
+    `result` is the expected result, as text or structured. `is_error` is whether it must be an error.
     """
 
     tool: str = Field(min_length=1)
@@ -106,18 +106,18 @@ class ExpectedCall(Expectation):
 
     @property
     def expects_result(self) -> bool:
-        """Whether a result is expected; `null` can be expected too."""
+        """Whether a result is expected. `null` can be expected too."""
         return "result" in self.model_fields_set
 
     @model_serializer(mode="wrap")
     def _with_expected_null(self, serialize: SerializerFunctionWrapHandler) -> JsonObject:
-        """Keep a result of `null`, which `exclude_defaults` would drop."""
+        """Serialize an expected result of `null`, which `exclude_defaults` would drop."""
         fields: JsonObject = serialize(self)
         return {**fields, "result": self.result} if self.expects_result else fields
 
 
 class ExpectedText(Expectation):
-    """What the model's last words must be: all of this holds."""
+    """What the model's final text must be. All of these must hold."""
 
     contains: Texts | None = None
     not_contains: Texts | None = None
@@ -133,12 +133,11 @@ class ExpectedText(Expectation):
 
 
 class Expect(Expectation):
-    """A query's expectations: all of them must hold. `never` are name patterns (`fnmatch`) of tools.
+    """A query's expectations. All of them must hold. `never` are name patterns (`fnmatch`) of tools.
 
-    `match` says how `calls` are meant: these and no others in this order (`exact`), in this order with others in
-    between (`in_order`), or in any order among others (`any_order`). No `calls` at all are expected by `[]`.
-    `judge` holds rubrics, by which a model grades the conversation. `pass_rate` is the share of a query's repeats that
-    must pass.
+    `match` is how to compare `calls`: exactly these in this order (`exact`), in this order with others in between
+    (`in_order`), or in any order among others (`any_order`). An empty list means that no call may be made. `judge` are
+    rubrics by which a model grades the conversation. `pass_rate` is the share of a query's repeats that must pass.
     """
 
     calls: list[ExpectedCall] | None = None

@@ -1,13 +1,13 @@
-"""Does a value fit what was expected? Plain values must be equal as JSON, and a matcher may stand for any of them.
+"""Compare a value with an expected one. Plain values must be equal as JSON; a matcher can replace any value. Pure.
 
 {"$any": true}                      anything
-{"$regex": "^a"}                    text in which the pattern is found
-{"$oneof": [1, "one"]}              what fits one of these
+{"$regex": "^a"}                    a string in which the pattern is found
+{"$oneof": [1, "one"]}              a value that matches one of these
 {"$type": "integer"}                a JSON type, or a list of them, named as in JSON Schema
-{"$approx": 3.14, "within": 0.01}   a number so near; without `within`, nearer than a millionth of it
-{"$equals": {…}}                    exactly this, where an object would do with more keys than are expected
+{"$approx": 3.14, "within": 0.01}   a number at most this far away; `within` defaults to a millionth of the number
+{"$equals": {…}}                    exactly this value; a plain object would match objects with more keys as well
 
-`"$optional": true` in a matcher allows the key it stands under to be absent; alone, it fits anything. Pure.
+`"$optional": true` in a matcher allows its key to be absent. Alone, it matches anything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mcprun.evaluation import bounded
 from mcprun.evaluation.patterns import compile_pattern
 
 NEAR = 1e-6
-"""Of the number itself, or of 1 where that is more: what `$approx` allows when nothing else is said."""
+"""The default tolerance of `$approx`, relative to the number's absolute value or to 1, whichever is larger."""
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
@@ -36,9 +36,9 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 
 
 def fits(expected: Any, got: Any, *, exact: bool = False) -> bool:
-    """Return whether a JSON value fits an expected one.
+    """Return whether a JSON value matches an expected one.
 
-    Objects may hold more keys than are expected, unless `exact`. `expected` must have no `problem`. Raises
+    Objects may hold more keys than expected, unless `exact`. `expected` must have no `problem`. Raises
     `EvaluationError` if a pattern runs out of time.
     """
     if isinstance(expected, dict):
@@ -55,12 +55,12 @@ def fits(expected: Any, got: Any, *, exact: bool = False) -> bool:
 
 
 def is_matcher(value: Any) -> bool:
-    """Tell whether an object is a matcher: one of its keys begins with a dollar."""
+    """Return whether a value is a matcher: an object with a key that begins with a dollar sign."""
     return isinstance(value, dict) and any(key.startswith("$") for key in value)
 
 
 def problem(expected: Any) -> str | None:
-    """Say what is wrong with an expected value, if anything: an unknown matcher, a pattern that is none."""
+    """Return what is wrong with an expected value, such as an unknown matcher or a bad pattern; None if it is valid."""
     if isinstance(expected, list):
         return next((found for item in expected if (found := problem(item))), None)
     if not isinstance(expected, dict):
@@ -118,7 +118,7 @@ def _is_near(got: float, number: float, within: float | None) -> bool:
         return abs(one - other) <= (Fraction(NEAR) * abs(other) if within is None else Fraction(within))
 
 
-# What can be wrong with each matcher. ----------------------------------------------------------------
+# Validation of each matcher. ----------------------------------------------------------------
 
 
 def _bad_any(matcher: dict[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""Find misspelt keywords in JSON Schemas that users write. Validators ignore them, so a check would pass. Pure."""
+"""Find misspelt keywords in users' JSON Schemas. Validators ignore unknown keywords, so a check would pass. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ALIKE = 0.8
 
 
 def misspelt(schema: Any) -> Iterator[str]:
-    """Yield a message for each key of a schema that looks like a misspelt keyword: its place, and the keyword."""
+    """Yield a message for each key that looks like a misspelt keyword, with its path and the likely keyword."""
     todo: list[tuple[str, Any]] = [("$", schema)]
     while todo:
         place, one = todo.pop()
@@ -60,7 +60,7 @@ def _meant(key: str) -> str:
 
 
 def _within(place: str, schema: JsonObject) -> Iterator[tuple[str, Any]]:
-    """Yield the schemas within a schema, with their places."""
+    """Yield the direct subschemas of a schema with their paths."""
     for key, value in schema.items():
         if key in SCHEMA_MAPS and isinstance(value, dict):
             yield from ((f"{place}.{key}.{name}", item) for name, item in value.items())

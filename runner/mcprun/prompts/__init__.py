@@ -1,1 +1,1 @@
-"""The prompts file: reading, validating, generating and sharding it."""
+"""Read, validate, generate and shard prompts files."""

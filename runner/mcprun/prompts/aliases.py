@@ -1,4 +1,4 @@
-"""Other formats' names for what a query holds, brought to mcprun's own. Pure; knows no pydantic.
+"""Rename the keys of other formats to those of a query. Pure, and independent of pydantic.
 
 Accepted: the Message Batches API (`custom_id`, `params.messages`), chat-style datasets (`messages`), inspect
 (`input`, `target`), question sets (`question`, `query`) and tool-call datasets (`expected_tool_calls`, with
@@ -12,7 +12,7 @@ from typing import Any
 from mcprun._util.json_value import JsonObject
 
 Problem = tuple[str, str]
-"""A field, as the user wrote it (`script[0].calls`), and what is wrong with it."""
+"""A field as the user wrote it (`script[0].calls`), and what is wrong with it."""
 
 _ID = ("custom_id",)
 _PROMPT = ("input", "query", "question")
@@ -27,7 +27,10 @@ KNOWN = (*_ID, *_PROMPT, *_TARGET, "messages", "params", "expected_tool_calls")
 
 
 class Canonical:
-    """One line in mcprun's own words. `written` tells how the user spelled a key, `problems` what clashes."""
+    """One line with mcprun's own keys (`value`).
+
+    `written` maps the path of a key to the one that the user wrote. `problems` lists conflicts and unsupported keys.
+    """
 
     def __init__(self, raw: JsonObject) -> None:
         self.value = dict(raw)
@@ -55,7 +58,7 @@ class Canonical:
         self.written[name] = self.written.pop(alias, alias)
 
     def _hoist_params(self) -> None:
-        """Lift the `params` of a Message Batches line one level up."""
+        """Move the `params` of a Message Batches line to the top level."""
         if "params" not in self.value:
             return
         params = self.value.pop("params")
@@ -72,7 +75,7 @@ class Canonical:
                 self.written[key] = f"params.{key}"
 
     def _split_messages(self) -> None:
-        """Make a system prompt and user messages of a list of chat messages."""
+        """Split a list of chat messages into a system prompt and user messages."""
         if "messages" not in self.value:
             return
         messages = self.value.pop("messages")
@@ -147,7 +150,7 @@ class Canonical:
             ]
 
     def _shape_inputs(self) -> None:
-        """Accept a bare name of a server's prompt, a lone URI, and resources as MCP's own lists have them."""
+        """Accept the bare name of a server's prompt, a single URI, and resources in the form of MCP's lists."""
         prompt, resources = self.value.get("server_prompt"), self.value.get("resources")
         if isinstance(prompt, str):
             self.value["server_prompt"] = {"name": prompt}
@@ -174,7 +177,7 @@ def _is_chat(value: Any) -> bool:
 def _call(call: Any) -> Any:
     if isinstance(call, str):
         return {"tool": call}
-    if not isinstance(call, dict) or call.keys() <= _CALL:  # as it mostly is
+    if not isinstance(call, dict) or call.keys() <= _CALL:  # the usual case
         return call
     names = {"tool": next((key for key in ("tool", *_TOOL) if key in call), None)}
     names["input"] = next((key for key in ("input", *_INPUT) if key in call), None)

@@ -1,7 +1,7 @@
 """Check the content blocks of a prompts file before anything is sent. Pure.
 
-The shapes are those of the Messages API (https://platform.claude.com/docs/en/api/messages). Blocks
-that the API refuses for their bytes, such as an image that is too large, pass: they are described when they are sent.
+The shapes are those of the Messages API (https://platform.claude.com/docs/en/api/messages). Blocks that the API would
+refuse because of their data, such as an image that is too large, pass: a description is sent instead.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _SOURCES: dict[str, dict[str, tuple[type, ...]]] = {
     "text": {"data": (str,)},
     "content": {"content": (str, list)},
 }
-"""The types of a source, each with the key that it needs."""
+"""The types of a source, each with its required key and the types of that key's value."""
 
 _OF_IMAGES = ("base64", "url", "file")
 
 
 def check_blocks(blocks: list[Any]) -> None:
-    """Raise `ValueError` that names the first block whose shape the API refuses."""
+    """Raise `ValueError` for the first block whose shape the API refuses; the message has its number."""
     for number, block in enumerate(blocks):
         if not isinstance(block, dict) or block.get("type") not in _TYPES:
             raise ValueError(f"block {number} must be an object whose type is one of {', '.join(_TYPES)}")
@@ -37,7 +37,7 @@ def check_blocks(blocks: list[Any]) -> None:
 
 
 def marks_problem(prompts: Iterable[Any]) -> str | None:
-    """Return the problem of all `cache_control` marks of a query, which share one request; None if there is none."""
+    """Return what is wrong with the `cache_control` marks of a query, which share one request; None if nothing is."""
     marks = [mark for prompt in prompts for mark in _marks(prompt)]
     if len(marks) > MAX_CACHE_MARKS:
         return f"has {len(marks)} blocks with cache_control, and the API accepts {MAX_CACHE_MARKS}"
@@ -59,7 +59,7 @@ def _source_problem(block: dict[str, Any]) -> str | None:
 
 
 def _marks(content: Any) -> Iterator[dict[str, Any]]:
-    """Find the marks of blocks, in order, also those of blocks within a document."""
+    """Yield the marks of blocks in order, including those of blocks within a document."""
     for block in content if isinstance(content, list) else ():
         if isinstance(block, dict):
             source = block.get("source")

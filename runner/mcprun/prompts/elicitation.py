@@ -1,7 +1,7 @@
-"""What a server asks of a user (MCP, "Elicitation"), and what is answered: by a policy, or as a query has it. Pure.
+"""Answer elicitation requests (MCP, "Elicitation") by a policy or with the query's answers. Pure.
 
-A request is the `params` of `elicitation/create` as the wire has them: `message`, and a `requestedSchema` (form mode)
-or a `url` (URL mode). No URL is ever opened.
+A request is the `params` of `elicitation/create` in wire form: `message`, and a `requestedSchema` (form mode) or a
+`url` (URL mode). URLs are never opened.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ Action = Literal["accept", "decline", "cancel"]
 
 
 class ElicitAnswer(Part):
-    """One answer of a query's `elicit`, for the first request whose message `match` (a regular expression) is found in.
+    """One answer of a query's `elicit`, for the first request with a message in which `match` is found.
 
-    `content` is the form's, for `accept` alone.
+    `match` is a regular expression; without one, the answer fits any request. `content` fills in the form, and is
+    allowed only with `accept`.
     """
 
     action: Action
@@ -33,7 +34,7 @@ class ElicitAnswer(Part):
     @model_validator(mode="before")
     @classmethod
     def _written_short(cls, value: Any) -> Any:
-        """Take a bare action, or a bare content, which is an object that says neither `action` nor `content`."""
+        """Accept a bare action, or a bare content: an object with neither an `action` nor a `content` key."""
         if isinstance(value, str):
             return {"action": value}
         if isinstance(value, dict) and "action" not in value:
@@ -55,24 +56,24 @@ class ElicitAnswer(Part):
         return self
 
     def fits(self, message: str) -> bool:
-        """Return whether this answers a request with such a message. Raises `EvaluationError`."""
+        """Return whether this answers a request with `message`. Raises `EvaluationError` if `match` times out."""
         return self.match is None or bounded.search(self.match, message) is not None
 
 
 class Script:
-    """A query's own answers, given in order, each once."""
+    """A query's own answers, used in order and once each."""
 
     def __init__(self, answers: Sequence[ElicitAnswer]) -> None:
         self._left = list(answers)
 
     async def answer(self, request: JsonObject) -> tuple[JsonObject, str | None]:
-        """Return the `ElicitResult` for a request, and the reason if it is declined and the query does not say so.
+        """Return the `ElicitResult` for a request, and the reason if mcprun declines it and the query did not ask to.
 
         Raises `EvaluationError` if a `match`, or a pattern of the form, runs out of time.
         """
         left = tuple(self._left)
         found = await bounded.evaluated(lambda: next((one for one in left if one.fits(request["message"])), None))
-        if found not in self._left:  # no answer, or another request has got it meanwhile
+        if found not in self._left:  # no answer, or a concurrent request took it
             return (_DECLINED, "the query has no answer left for it") if found is None else await self.answer(request)
         self._left.remove(found)
         return await bounded.evaluated(lambda: self._answer(found, request))
@@ -93,11 +94,11 @@ _DECLINED: JsonObject = {"action": "decline"}
 
 
 def by_policy(policy: str, request: JsonObject) -> tuple[JsonObject, str | None]:
-    """Answer a request (an `ElicitResult`) as `--elicit` says; say why `defaults` declines, where it does.
+    """Return the `ElicitResult` for a request under a policy of `--elicit`, and the reason for declining it.
 
     `decline` declines all. `defaults` accepts a form with the defaults of its schema, and declines one that requires
-    more. `script` declines requests that the query has no answer for. Raises
-    `EvaluationError` if a pattern of the form runs out of time.
+    more. `script` declines, since the query has no answer for the request. The reason is None for `decline` and for
+    accepted requests. Raises `EvaluationError` if a pattern of the form runs out of time.
     """
     if policy == "script":
         return _DECLINED, "the query has no answer for it"
@@ -110,7 +111,7 @@ def by_policy(policy: str, request: JsonObject) -> tuple[JsonObject, str | None]
 
 
 def defaults_of(schema: JsonObject) -> JsonObject | str:
-    """Fill a form with the defaults of its schema; or say, in words, why that can't be."""
+    """Return the content of a form filled with its schema's defaults, or the reason why that is not possible."""
     properties = schema.get("properties") or {}
     content = {name: one["default"] for name, one in properties.items() if isinstance(one, dict) and "default" in one}
     missing = [name for name in schema.get("required") or () if name not in content]
@@ -124,9 +125,10 @@ def defaults_of(schema: JsonObject) -> JsonObject | str:
 
 
 def misfit(content: JsonObject, schema: JsonObject) -> str | None:
-    """Return how a form's content violates its schema (JSON Schema 2020-12), or None. No reference is fetched.
+    """Return how a form's content violates its schema (JSON Schema 2020-12), or None. References are never fetched.
 
-    Patterns are ECMA-262; one that can't be read is not checked. Raises `EvaluationError` if one runs out of time.
+    Patterns are ECMA-262. A pattern that can't be parsed is not checked. Raises `EvaluationError` if one runs out of
+    time.
     """
     try:
         check_schema(schema)
@@ -147,7 +149,7 @@ def misfit(content: JsonObject, schema: JsonObject) -> str | None:
 
 
 def _is_plain(value: Any) -> bool:
-    """Tell whether a form can hold a value (MCP, `ElicitResult.content`)."""
+    """Return whether a form can hold a value (MCP, `ElicitResult.content`)."""
     if isinstance(value, list):
         return all(isinstance(item, str) for item in value)
     return value is None or isinstance(value, str | int | float)

@@ -1,7 +1,7 @@
-"""A prompts file: JSONL in, queries out, validated whole before anything runs.
+"""Read a prompts file (JSONL), and validate all of it before anything runs.
 
-The queries are read twice: once to check every line, then as a stream while they run, so that memory
-holds the ids and nothing else. What comes on stdin is kept in a temporary file for the second reading.
+The file is read twice: once to check every line, then as a stream while the queries run, so that only ids are held in
+memory. Input from stdin is kept in a temporary file for the second pass.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from mcprun.prompts.source import open_source, sha256_of
 from mcprun.prompts.verified_file import VerifiedFile
 
 _MAX_REFUSED = 100
-"""Entries of `refused`: a million lines may have the same mistake."""
+"""Maximum entries of `refused`: a million lines may have the same mistake."""
 
-_MOST_WARNINGS = 100
-_MOST_PATTERNS = 1000
+_MAX_WARNINGS = 100
+_MAX_PATTERNS = 1000
 """Bounds on memory for a file of any length."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryFilter:
-    """Which queries of a file to run: those whose id or a tag fits one of the patterns, and at most `limit`.
+    """Which queries of a file to run: those whose id or tag matches one of the patterns, and at most `limit`.
 
-    Patterns that are `spelt_out` are themselves the id or tag of a query, and fit nothing else. With `ids`, only these
-    of the queries; with `shard`, its share of them.
+    Patterns in `spelt_out` are themselves the id or a tag of a query, and match only that. With `ids`, only queries
+    with these ids are run; with `shard`, only that shard's share.
     """
 
     patterns: tuple[str, ...] = ()
@@ -50,11 +50,11 @@ class QueryFilter:
 
     @property
     def is_choosy(self) -> bool:
-        """Whether it may leave anything out."""
+        """Whether it may leave out queries."""
         return bool(self.patterns) or any(one is not None for one in (self.limit, self.ids, self.shard))
 
     def takes(self, query: Query) -> bool:
-        """Return whether a query fits one of the patterns; no pattern fits all."""
+        """Return whether a query matches `ids` and `patterns`; `limit` and `shard` are not applied here."""
         if self.ids is not None and query.id not in self.ids:
             return False
         return not self.patterns or any(fits(name, self.patterns, self.spelt_out) for name in (query.id, *query.tags))
@@ -62,16 +62,24 @@ class QueryFilter:
 
 @dataclass(frozen=True)
 class PromptsFile:
-    """A prompts file that was found good.
+    """A valid prompts file. It keeps the file open for the second pass, and closes it as a context manager.
 
-    `name` is what the user called it, `sha256` the hash of its bytes, `digests` the selected queries' digests by id, in
-    order, `total` how many queries it holds, `scripted` and `judged` how many of the selected ones have a script and a
-    rubric. It holds the file open for the second reading, and closes it as a context manager. `is_stream` tells that it
-    came on stdin or from a pipe, and can't be read again from where it came. Each query is run `repeat` times, or as
-    often as it says itself (`repeats`); `pass_rates` are the shares of passes that queries ask for. What it holds may
-    be `known`. `refused` holds a `FILE:LINE: field: what is wrong` for each query that the API would refuse.
-    `warnings` name what is probably misspelt; `patterns` are those of tools in queries: a query's key and the pattern,
-    and the id of the first query that has it.
+    Attributes:
+        name: The path given by the user.
+        sha256: The hash of the file's bytes, in hex digits.
+        digests: The digests of the selected queries by id, in order.
+        total: The number of queries in the file.
+        scripted, judged: The number of selected queries with a script, and with a rubric.
+        source: The open file.
+        select: The filter by which queries were selected.
+        repeats: How often to run the queries that set it themselves, by id.
+        pass_rates: The share of passes that queries require, by id.
+        is_stream: Whether it came from stdin, a pipe or the caller, so that it can't be read again from there.
+        repeat: How often to run the other queries.
+        known: The result of an earlier check of the same file, if it was used.
+        refused: `FILE:LINE: field: what is wrong` for queries that the API would refuse, at most 100.
+        warnings: Keys that are probably misspelt.
+        patterns: Maps pairs of a query's key and a tool pattern to the id of the first query that has them.
     """
 
     name: str
@@ -102,33 +110,33 @@ class PromptsFile:
 
     @property
     def runs(self) -> int:
-        """How many runs of queries that makes, repeats counted."""
+        """The number of runs of queries, including repeats."""
         own = {name: times for name, times in self.repeats.items() if name in self.digests}
         return self.repeat * (len(self) - len(own)) + sum(own.values())
 
     @property
     def is_plain(self) -> bool:
-        """Whether all that the file holds is selected, and no query asks for repeats or a pass rate."""
+        """Whether the whole file is selected, and no query sets `repeat` or a pass rate."""
         return len(self) == self.total and not self.select.is_choosy and not self.repeats and not self.pass_rates
 
     def repeats_of(self, name: str) -> int:
-        """Tell how often a query is run."""
+        """Return how often to run a query."""
         return self.repeats.get(name, self.repeat)
 
     def only(self, ids: Iterable[str]) -> PromptsFile:
-        """Leave out all queries but these; what is counted besides them stays as it was."""
+        """Return the file restricted to queries with these ids. The counts (`total`, `scripted`, …) are not changed."""
         kept = frozenset(ids)
         digests = {name: digest for name, digest in self.digests.items() if name in kept}
         return replace(self, digests=digests, select=replace(self.select, ids=kept, shard=None), known=None)
 
     def keys(self) -> Iterator[tuple[str, int]]:
-        """Give each query's id with each of its repeats, in order."""
+        """Return each query's id with each of its repeats (from 1), in order."""
         return ((name, repeat) for name in self.digests for repeat in range(1, self.repeats_of(name) + 1))
 
     def left(self, done: Container[tuple[str, int]]) -> Iterator[tuple[Query, int]]:
-        """Stream the queries, each as often as it is run, with the number of the repeat, but for what is done.
+        """Stream each query with each of its repeats, except those that are `done`.
 
-        Raises `UsageError` when the file is no longer what was checked.
+        Raises `UsageError` if the file has changed since it was checked.
         """
 
         def undone(name: str) -> Iterator[int]:
@@ -138,17 +146,17 @@ class PromptsFile:
         return ((query, repeat) for query in found for repeat in undone(query.id))
 
     def _unchecked(self, known: VerifiedFile, undone: Callable[[str], Iterator[int]]) -> Iterator[Query]:
-        """Stream the queries of a known file that have anything left to do."""
+        """Stream the queries of a known file that have repeats left to run."""
         for query in known.queries(self.source, lambda name: not any(undone(name))):
             yield query or self._raise_changed()
 
     @property
     def stem(self) -> str:
-        """A short name for folders and titles."""
+        """A short name for directories and titles."""
         return stem_of(self.name)
 
     def queries(self) -> Iterator[Query]:
-        """Stream the selected queries, in order. Raises `UsageError` when the file is no longer what was checked."""
+        """Stream the selected queries in order. Raises `UsageError` if the file has changed since it was checked."""
         problems: list[str] = []
         found = _selected(_queries(self.name, self.source, problems, is_checked=True), self.select)
         for (_, query), expected in zip_longest(found, self.digests.items(), fillvalue=(None, None)):
@@ -171,13 +179,20 @@ def read_prompts(
     repeat: int = 1,
     demands: Callable[[Query], Iterable[Problem]] = lambda _: (),
 ) -> PromptsFile:
-    """Open and check a prompts file; `-` is stdin, or what is `kept` in its place. Queries are run `repeat` times.
+    """Open and check a prompts file.
 
-    `refused` holds the problems that `demands` finds in selected queries; they matter only if the API is asked.
+    Args:
+        name: A path, or `-` for stdin.
+        select: Which queries to run; all by default.
+        need_script: Whether a selected query without a script is an error.
+        kept: A path or an open file to read instead of `name`.
+        known: The result of an earlier check. If the file is the same, all of it is selected and it has the scripts
+            that are needed, it is not checked again.
+        repeat: How often to run each query that does not set it itself.
+        demands: Returns the problems of a query that matter only if the API is used; they are collected in `refused`.
 
-    Where all is selected of a file that is `known`, and has the scripts that are needed, it is not checked again.
-    Raises `UsageError` when it can't be read or nothing is selected, `PromptsError` with every bad line when one
-    is bad, and when a selected query has no script though the run needs one (`need_script`).
+    Raises `UsageError` if the file can't be read or nothing is selected, and `PromptsError` with every invalid line,
+    including those without a required script.
     """
     source, is_stream = open_source(str(kept or name)) if isinstance(kept, Path | None) else (kept, True)
     try:
@@ -208,12 +223,12 @@ def read_prompts(
 
 
 def stem_of(name: str) -> str:
-    """Make a short name of a prompts file's: `quickstart` of `prompts/quickstart.jsonl`, `stdin` of `-`."""
+    """Return a short name of a prompts file: `quickstart` for `prompts/quickstart.jsonl`, `stdin` for `-`."""
     return Path(name).stem if name != "-" else "stdin"
 
 
 def lines_of(path: Path, sha256: str) -> dict[str, int]:
-    """Tell on which line of a prompts file each query stands; of one that is gone or has changed, nothing."""
+    """Return the line number of each query in a prompts file by id; empty if the file is missing or has changed."""
     try:
         if not path.is_file():
             return {}
@@ -258,10 +273,10 @@ def _checked(
             repeats[query.id] = query.repeat
         if query.expect.pass_rate is not None:
             pass_rates[query.id] = query.expect.pass_rate
-        if (text := query.expect.text) and text.json_schema and len(warnings) < _MOST_WARNINGS:
+        if (text := query.expect.text) and text.json_schema and len(warnings) < _MAX_WARNINGS:
             found = misspelt(text.json_schema)
             warnings += (f"{_label(name)}:{line}: expect.text.json_schema: {words}" for words in found)
-        if len(patterns) < _MOST_PATTERNS:
+        if len(patterns) < _MAX_PATTERNS:
             for key, given in (("expect.never", query.expect.never), ("tools", query.tools)):
                 for pattern in given or ():
                     patterns.setdefault((key, pattern), query.id)
@@ -270,7 +285,7 @@ def _checked(
         refused += [f"{_label(name)}:{line}: {field}: {problem}" for field, problem in demands(query)]
         if need_script and query.script is None:
             problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
-    if names:  # which queries are selected depends on all of them
+    if names:  # a pattern may turn out to be a name on a later line, so the selection has to be redone
         spelt_out = select.spelt_out | names
         return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
     if problems:
@@ -301,7 +316,7 @@ def _checked(
 
 
 def _selected(queries: Iterator[tuple[int, Query]], select: QueryFilter) -> Iterator[tuple[int, Query]]:
-    """Let through what is selected, but read on to the end, so that every line is checked."""
+    """Yield the selected queries, but read to the end, so that every line is checked."""
     taken = 0
     for line, query in queries:
         if select.takes(query) and (select.limit is None or taken < select.limit):
@@ -313,9 +328,9 @@ def _selected(queries: Iterator[tuple[int, Query]], select: QueryFilter) -> Iter
 def _queries(
     name: str, source: IO[bytes], problems: list[str], *, is_checked: bool = False
 ) -> Iterator[tuple[int, Query]]:
-    """Read a file's queries with their line numbers; what is wrong goes to `problems` and is passed over.
+    """Yield a file's queries with their line numbers. Invalid lines are added to `problems` and skipped.
 
-    Of one that `is_checked`, ids are not held against each other again.
+    If the file `is_checked`, duplicate ids are not looked for again.
     """
     lines, same = Numbers(), Numbers()
     for line, value in values(source, _label(name), problems):

@@ -1,7 +1,7 @@
-"""A first query for each tool of a server: a prompt, a script that calls it, the expectation that it is called. Pure.
+"""Generate a first query for each tool of a server: a prompt, a script that calls the tool, and its `expect`. Pure.
 
-Tools as `tools/list` of MCP has them. Their annotations are hints (MCP 2025-11-25, `ToolAnnotations`): what says that
-it is destructive gets a query only when that is asked for; what says nothing, as most tools do, gets one.
+Tools are in the wire form of MCP's `tools/list`. Their annotations are hints (MCP 2025-11-25, `ToolAnnotations`): a
+tool that is marked as destructive gets a query only on request. A tool without annotations, like most, gets one.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from mcprun.tools.results import result_text
 from mcprun.tools.toolset import TASK_ONLY, is_task_only
 
 _PURPOSE = 200
-"""Characters of a title or a description that a prompt holds."""
+"""Maximum characters of a title or description in a prompt."""
 
 _NAME = 200
-"""Characters of a tool's or an argument's name that ids and prompts hold."""
+"""Maximum characters of a tool's or argument's name in ids and prompts."""
 
 _REASON = 300
-"""Characters of a reason that is noted."""
+"""Maximum characters of a reason in a note."""
 
 _MEND = "write an input that works, then take tool_errors out"
 
 
 @dataclass(frozen=True, slots=True)
 class FirstPrompts:
-    """Queries, in the order of the tools' names, and the tools that have none, with the reason (`left_out`).
+    """The generated queries in the order of the tools, and the tools without one, with the reason (`left_out`).
 
-    What an author should mend stands in a query's `metadata`, under `todo`; `notes` say what was seen of it, by the
-    ids of the queries. That is not for the file, since errors name what differs from machine to machine. `red` are the
-    ids of those that are known not to pass.
+    What the author should fix is in a query's `metadata`, under `todo`. `notes` maps ids of queries to what went wrong.
+    The file does not contain the notes, since errors may name things that differ from machine to machine. `red` are the
+    ids of the queries that are known not to pass.
     """
 
     queries: tuple[JsonObject, ...]
@@ -48,14 +48,14 @@ class FirstPrompts:
 
     @property
     def lines(self) -> bytes:
-        """The prompts file: JSON, a query a line, in UTF-8. A line that would not be all printable is ASCII."""
+        """The prompts file: JSONL in UTF-8. A line that would hold non-printable characters is ASCII with escapes."""
         return "".join(f"{_json(query)}\n" for query in self.queries).encode()
 
 
 def generate_prompts(
     tools: Iterable[JsonObject], patterns: Sequence[str] = (), *, is_destructive_wanted: bool = False
 ) -> FirstPrompts:
-    """Make a query for each tool whose name fits one of the patterns; no pattern fits all."""
+    """Generate a query for each tool whose name matches one of the patterns, for all tools if there is no pattern."""
     queries: dict[str, JsonObject] = {}
     left_out: dict[str, str] = {}
     notes: dict[str, str] = {}
@@ -82,9 +82,9 @@ def generate_prompts(
 
 
 def mark_failures(first: FirstPrompts, transcripts: Iterable[Transcript]) -> FirstPrompts:
-    """Note in the queries what came of them: one whose call came back as an error permits that from now on.
+    """Update the queries after a run: one whose call returned an error gets `tool_errors: allow`.
 
-    Queries may have been run several times; what went wrong once counts.
+    Queries may have been run several times; a single failure counts.
     """
     queries = {query["id"]: query for query in first.queries}
     notes, red = dict(first.notes), set()
@@ -103,7 +103,7 @@ def mark_failures(first: FirstPrompts, transcripts: Iterable[Transcript]) -> Fir
 
 
 def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:
-    """Make the query of a tool, with `name` for its id; and say why where no input was found."""
+    """Return the query for a tool, with `name` as its id, and the reason if no input was found (else empty)."""
     kind, why = _kind(tool), ""
     schema = tool.get("inputSchema")
     try:
@@ -120,7 +120,7 @@ def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:
 
 
 def _example(name: str, schema: JsonObject, kind: str) -> JsonObject:
-    """Make an input. Raises `ValueError` where none is found."""
+    """Return an input for a tool. Raises `ValueError` if none is found."""
     found: JsonObject = generate_value({**schema, "type": "object"}, tool=name, reads_only=kind == "read-only")
     return found
 
@@ -138,7 +138,7 @@ def _with_input(tool: JsonObject, name: str, arguments: JsonObject) -> JsonObjec
 
 
 def _expected(value: Any) -> Any:
-    """Write a value such that it is expected as it is: keys with a dollar would make it a matcher."""
+    """Return the `expect` form of a value, in which objects with a `$` key are not taken for matchers."""
     if isinstance(value, list):
         return [_expected(item) for item in value]
     if is_matcher(value):
@@ -147,7 +147,7 @@ def _expected(value: Any) -> Any:
 
 
 def _prompt(tool: JsonObject, arguments: JsonObject) -> str:
-    """Say what the tool is for, in its own words, and with what to use it."""
+    """Return a prompt with the tool's purpose, by its own description, and its arguments."""
     given = [f"{_plain(key, _NAME)} = {_plain(_json(value), None)}" for key, value in arguments.items()]
     listed = " and ".join(filter(None, (", ".join(given[:-1]), *given[-1:])))
     use = f"se the tool {_plain(tool['name'], _NAME)}{f' with {listed}' if listed else ''}."
@@ -156,19 +156,19 @@ def _prompt(tool: JsonObject, arguments: JsonObject) -> str:
 
 
 def _purpose(tool: JsonObject) -> str:
-    """Give the first sentence of a description that has one, else the title."""
+    """Return the first sentence of a tool's description, or its title if there is none."""
     lines = str(tool.get("description") or "").strip().splitlines()
     sentence = _plain(lines[0], None).split(". ")[0] if lines else _plain(str(tool.get("title") or ""), None)
     return _plain(sentence, _PURPOSE).rstrip(" .:;,!?")
 
 
 def _kind(tool: JsonObject) -> str:
-    """Say what the annotations say: `read-only`, `writes`, `destructive`; nothing where they say nothing."""
+    """Return the kind of a tool by its annotations: `read-only`, `writes`, `destructive`, or empty if unknown."""
     hints = tool.get("annotations")
     reads, destroys = (
         hints.get(key) if isinstance(hints, dict) else None for key in ("readOnlyHint", "destructiveHint")
     )
-    if reads is True:  # between writes, the other means nothing
+    if reads is True:  # destructiveHint is meaningful only for tools that are not read-only
         return "read-only"
     return "destructive" if destroys is True else "writes" if reads is False else ""
 
@@ -182,13 +182,13 @@ def _words(call: Call) -> str:
 
 
 def _free(name: str, taken: Mapping[str, JsonObject]) -> str:
-    """Number a name that is taken."""
+    """Return a name that is not taken, with a number appended if necessary."""
     numbered = (f"{name}-{number}" for number in range(2, len(taken) + 3))
     return name if name not in taken else next(one for one in numbered if one not in taken)
 
 
 def _plain(text: str, length: int | None) -> str:
-    """Put text on one line of printable characters, cut to a length."""
+    """Return text on one line, with only printable characters, cut to `length`."""
     line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     return line if length is None or len(line) <= length else line[: length - 1] + "…"
 

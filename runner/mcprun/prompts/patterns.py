@@ -1,7 +1,7 @@
-"""Find the prompts files of a pattern such as `tests/**/*.jsonl`, for `mcprun batch` and for pytest.
+"""Find the prompts files that match a pattern such as `tests/**/*.jsonl`, for `mcprun batch` and for pytest.
 
-`*` and `?` match within one name, `**` any number of folders. As in a shell, none of them matches a name that begins
-with a dot, such as `.venv`. Files of runs and of `outputs/` are left out.
+`*` and `?` match within one name, `**` any number of directories. As in a shell, none of them matches a name that
+begins with a dot, such as `.venv`. Files in runs and in `outputs/` are left out.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _OUTPUTS, _RUN, _TRACE = "outputs", "run.json", "trace.jsonl"
-"""The folder of runs, and the files that identify a run."""
+"""The directory of runs, and the files that identify a run."""
 
 
 def files_of(name: str) -> list[str]:
-    """Return the files that a name stands for: itself, or all that fit the pattern, sorted."""
+    """Return the files for a name: the name itself, or all files that match it as a pattern, sorted."""
     if not glob.has_magic(name) or Path(name).exists():
         return [name]
     here = Path.cwd()
@@ -29,14 +29,14 @@ def files_of(name: str) -> list[str]:
 
 
 def fits(file: Path, pattern: str, root: Path) -> bool:
-    """Return whether a file fits a pattern, which is seen from the folder `root`, and is not the output of a run."""
+    """Return whether a file matches a pattern, relative to the directory `root`, and is not the output of a run."""
     absolute = _absolute(pattern, root)
     is_meant = file == absolute or _matches(file.parts, absolute.parts)
     return is_meant and not _is_output(file, root, _fixed(absolute))
 
 
 def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-    """Match a path with a pattern, part by part: all places that each part of the pattern may end at."""
+    """Match a path against a pattern, part by part, tracking all positions at which each part may end."""
     ends = {0}
     for one in pattern:
         if one == "**":
@@ -59,7 +59,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_output(file: Path, root: Path, fixed: Path) -> bool:
-    """Return whether a file lies in a run, or below `outputs/`, seen from `root` or else the pattern's folder."""
+    """Return whether a file is in a run or below `outputs/`, relative to `root`, else to the pattern's directory."""
     top = root if file.is_relative_to(root) else fixed
     folders = file.relative_to(top).parts[:-1]
     if _OUTPUTS in folders or _is_run(top, is_top=True):
@@ -68,7 +68,7 @@ def _is_output(file: Path, root: Path, fixed: Path) -> bool:
 
 
 def _is_run(folder: Path, *, is_top: bool = False) -> bool:
-    """Return whether a folder is a run; a project may have a `run.json` of its own."""
+    """Return whether a directory is a run. At the top, `run.json` is not enough: a project may have its own."""
     return (folder / _RUN).is_file() and (not is_top or (folder / _TRACE).is_file())
 
 
@@ -77,20 +77,20 @@ def _absolute(pattern: str, root: Path) -> Path:
 
 
 def _fixed(pattern: Path) -> Path:
-    """Return the folder that all files of a pattern lie in."""
+    """Return the directory that contains all files of a pattern."""
     while glob.has_magic(str(pattern)):
         pattern = pattern.parent
     return pattern
 
 
 def _depth(pattern: str) -> int | None:
-    """Count the folders that a pattern may go down, `None` where there is no limit."""
+    """Return the number of levels that a pattern can descend, `None` if unlimited."""
     parts = Path(pattern).parts
     return None if "**" in parts else len(parts)
 
 
 def _walk(folder: Path, depth: int | None, *, has_hidden: bool) -> Iterator[Path]:
-    """Yield the files of a folder and those below it. Links to folders are followed if the depth has a limit."""
+    """Yield the files in and below a directory. Links to directories are followed if the depth is limited."""
     for place, folders, files in os.walk(folder, followlinks=depth is not None):
         if depth is not None and len(Path(place).relative_to(folder).parts) >= depth:
             folders.clear()

@@ -1,7 +1,7 @@
-"""A query: one line of a prompts file, checked. The format stands in the README under "Queries".
+"""The format of a query: one line of a prompts file. The README describes it under "Queries".
 
-`parse_query` takes a line's JSON value and gives a `Query`, or raises `InvalidQuery` with every problem named by
-the field as the user wrote it. Unknown keys are refused, never taken and ignored.
+`parse_query` turns a line's JSON value into a `Query`, or raises `InvalidQuery` with every problem, named by the field
+as the user wrote it. Unknown keys are refused, never ignored.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from mcprun.prompts.elicitation import ElicitAnswer
 from mcprun.prompts.server_input import ServerPrompt, Uri, from_server
 
 _DEEPEST = 400
-"""Levels of a script's input: not far behind, Python's own stack has an end."""
+"""Maximum nesting of a script's input, in levels: not far above, Python's recursion limit is reached."""
 
 
 class InvalidQuery(ValueError):  # noqa: N818  it is a finding, listed with others, not an error of the program
-    """A line that is no query; `problems` holds every (field, what is wrong)."""
+    """A line that is not a valid query. `problems` holds all pairs of a field and what is wrong with it."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -46,7 +46,7 @@ class InvalidQuery(ValueError):  # noqa: N818  it is a finding, listed with othe
 
 
 def _check_prompt(value: Any) -> Any:
-    """Accept text or Messages API content blocks, and nothing that the API refuses as empty."""
+    """Accept text or Messages API content blocks, except empty ones, which the API refuses."""
     if isinstance(value, str):
         if not value.strip():
             raise ValueError("must not be empty")
@@ -60,7 +60,7 @@ def _check_prompt(value: Any) -> Any:
 
 
 def _check_id(value: Any) -> Any:
-    """Accept text without control characters; numbers, as datasets have them, become text."""
+    """Accept printable text. Integers, which datasets use, become text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, str) and (not value.strip() or not value.isprintable()):
@@ -82,14 +82,14 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 
 
 class ScriptCall(Part):
-    """A call that the script makes. A value `{"$from": N, …}` stands for part of call N's result."""
+    """A call that the script makes. A value `{"$from": N, …}` is replaced with a part of call N's result."""
 
     tool: str = Field(min_length=1)
     input: JsonObject = Field(default_factory=dict)
 
 
 class ScriptTurn(Part):
-    """One turn of the script: what is said, what is called, or both."""
+    """One turn of the script: text, calls, or both."""
 
     text: str = ""
     calls: list[ScriptCall] = Field(default_factory=list)
@@ -102,9 +102,10 @@ class ScriptTurn(Part):
 
 
 class Query(Part):
-    """One query, checked. `timeout` is in seconds; `tools` are name patterns (`fnmatch`) of what may be used.
+    """A valid query. `timeout` is in seconds. `tools` are name patterns (`fnmatch`) of the tools that may be used.
 
-    `elicit` and `sampling` are what servers that ask are answered, in order: for the user, and for `--model script`.
+    `elicit` answers the server's elicitation requests, and `sampling` its sampling requests under `--model script`;
+    both are used in order.
     """
 
     id: Annotated[str, BeforeValidator(_check_id)] = ""
@@ -142,7 +143,7 @@ class Query(Part):
 
     @model_validator(mode="after")
     def _script_is_played_whole(self) -> Self:
-        """Refuse a script with turns that would never be played, and one that leaves a user message unanswered."""
+        """Refuse a script with turns that would never be used, and one that leaves a user message unanswered."""
         if self.script is None:
             return self
         answers = sum(not turn.calls for turn in self.script) + bool(self.script[-1].calls)
@@ -170,27 +171,27 @@ class Query(Part):
 
     @property
     def user_messages(self) -> list[str | list[Any]]:
-        """What the user says, one message after the other; nothing where only the server's prompt is played."""
+        """The user messages in order; empty if the query has only a prompt of the server."""
         if self.prompts is not None:
             return self.prompts
         return [] if self.prompt is None else [self.prompt]
 
     @property
     def takes_from_server(self) -> bool:
-        """Whether the conversation begins with what the server gives."""
+        """Whether the conversation begins with a prompt or resources of the server."""
         return self.server_prompt is not None or self.resources is not None
 
     @property
     def digest(self) -> str:
-        """A hash of all that the query says (16 hex digits), to tell whether two are the same."""
+        """A hash of the whole query (16 hex digits), equal for equal queries."""
         text = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def said(self) -> str | list[Any]:
-        """The prompt as the prompts file has it: text, content blocks, or a list of user messages.
+        """The prompt in the form of the prompts file: text, content blocks, or a list of user messages.
 
-        Where something is taken from the server, it is a list, which names that first (`from_server`).
+        If the query takes a prompt or resources from the server, it is a list that begins with them (`from_server`).
         """
         own = self.prompts if self.prompts is not None else (self.prompt or "")
         if not self.takes_from_server:
@@ -200,10 +201,10 @@ class Query(Part):
 
 
 def parse_query(value: Any) -> Query:
-    """Check one line's JSON value: an object, or a bare string, which is a prompt.
+    """Return the query for one line's JSON value: an object, or a bare string, which is a prompt.
 
-    Raises `InvalidQuery` with every problem. A query without an `id` gets one made of the hash of what is said: its
-    prompt, and what it takes from the server.
+    A query without an `id` gets one derived from a hash of its prompt and what it takes from the server. Raises
+    `InvalidQuery` with every problem.
     """
     if isinstance(value, str):
         value = {"prompt": value}
@@ -231,7 +232,7 @@ def _made_id(query: Query) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-# How a problem is said. -------------------------------------------------------------------------------
+# Messages for problems. -------------------------------------------------------------------------------
 
 _PARTS: dict[tuple[str, ...], type[Part]] = {
     (): Query,
@@ -246,7 +247,7 @@ _PARTS: dict[tuple[str, ...], type[Part]] = {
 
 
 def _problem(detail: dict[str, Any], written: dict[str, str]) -> Problem:
-    """Turn one pydantic error into (field, what is wrong)."""
+    """Convert a pydantic error to a field and what is wrong with it."""
     location = detail["loc"]
     kind, message = detail["type"], detail["msg"]
     field = _path(location, written)
@@ -283,7 +284,7 @@ def _unknown_key(location: tuple[str | int, ...]) -> str:
 
 
 def _path(location: tuple[str | int, ...], written: dict[str, str]) -> str:
-    """Write a place in a query as the user has it: `script[0].calls`, an alias where one was written."""
+    """Format a path in a query as the user wrote it, with aliases: `script[0].calls`."""
     path = ""
     for step in location:
         if isinstance(step, int):
@@ -295,7 +296,7 @@ def _path(location: tuple[str | int, ...], written: dict[str, str]) -> str:
 
 
 def _kind(value: Any) -> str:
-    """Name a JSON value's type as JSON does."""
+    """Describe a JSON value for a message by its type, with numbers and short strings in full."""
     match value:
         case None:
             return "null"
@@ -313,7 +314,7 @@ def _kind(value: Any) -> str:
 
 
 def _objects(value: Any, levels: int = _DEEPEST) -> Iterator[JsonObject]:
-    """Every object within a JSON value, itself included. Raises `ValueError` where it has more levels than that."""
+    """Yield every object in a JSON value, including itself. Raises `ValueError` if it has more than `levels` levels."""
     if not isinstance(value, dict | list):
         return
     if not levels:
@@ -325,7 +326,7 @@ def _objects(value: Any, levels: int = _DEEPEST) -> Iterator[JsonObject]:
 
 
 def _reference_problem(reference: JsonObject, made: int) -> str | None:
-    """Say what is wrong with a `{"$from": N, "path": …, "match": …}` when `made` calls came before."""
+    """Return what is wrong with a `{"$from": N, "path": …, "match": …}` after `made` earlier calls; None if valid."""
     if unknown := set(reference) - {"$from", "path", "match"}:
         return f"$from takes path and match, not {', '.join(sorted(unknown))}"
     number, path, match = reference["$from"], reference.get("path", ""), reference.get("match", "")

@@ -1,4 +1,4 @@
-"""A part of a prompts file, for machines that share its queries, and how the parts are one again. Pure."""
+"""Split the queries of a prompts file into shards for several machines, and merge the shards in order. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NOTHING = object()
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of `of` parts, counted from 1: of the selected queries every `of`-th, from the `number`-th on.
+    """One of `of` shards, counted from 1: every `of`-th of the selected queries, starting with the `number`-th.
 
-    So parts differ by at most one query, and neighbours, which often take equally long, are spread.
+    So shards differ in size by at most one query, and neighbouring queries, which often take equally long, are spread.
     """
 
     number: int
@@ -27,7 +27,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `I/N`, such as `2/4`. Raises `UsageError`."""
+        """Parse `I/N`, such as `2/4`. Raises `UsageError` if the text has another form."""
         found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
         number, of = map(int, found.groups()) if found else (0, 0)
         if not 1 <= number <= of:
@@ -38,13 +38,13 @@ class Shard:
         return f"{self.number}/{self.of}"
 
     def takes(self, place: int) -> bool:
-        """Tell whether the query at a place among those that are selected, counted from 0, is in this part."""
+        """Return whether the selected query at index `place` (from 0) is in this shard."""
         return place % self.of == self.number - 1
 
 
 def joined(parts: Sequence[Iterable[T]]) -> Iterator[T]:
-    """Put the parts 1/N to N/N together again, in the order of the whole; one that is missing is empty."""
+    """Merge the shards 1/N to N/N in the original order. A missing shard must be passed as an empty one."""
     for row in zip_longest(*parts, fillvalue=_NOTHING):
         for one in row:
             if one is not _NOTHING:
-                yield one  # type: ignore[misc]  # mypy knows no type of a single value
+                yield one  # type: ignore[misc]  # mypy can't exclude the sentinel

@@ -1,4 +1,4 @@
-"""What queries are read from: a file, stdin, a pipe, or values of the caller. Each can be read twice."""
+"""Open the source of queries (a file, stdin, a pipe, or the caller's values) such that it can be read twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from mcprun.errors import UsageError
 
 
 def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
-    """Write queries as a prompts file has them, to be `kept`. Raises `UsageError` for one that JSON can't hold."""
+    """Return a temporary prompts file with the queries, for `kept` of `read_prompts`.
+
+    Raises `UsageError` if a query can't be serialized as JSON.
+    """
     file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the PromptsFile that reads it
     try:
         file.writelines(json.dumps(query).encode() + b"\n" for query in queries)
@@ -28,9 +31,10 @@ def as_file(queries: Iterable[JsonObject | str]) -> IO[bytes]:
 
 
 def open_source(name: str) -> tuple[IO[bytes], bool]:
-    """Open a prompts file, or stdin (`-`). Whether it had to be kept elsewhere to be read twice is told as well.
+    """Open a prompts file, or stdin (`-`). The second value is whether it was copied to a temporary file.
 
-    A pipe may be named, such as /dev/stdin or a process substitution. Raises `UsageError` when it can't be read.
+    That is done for stdin and for named pipes, such as /dev/stdin or a process substitution, which can't be read twice.
+    Raises `UsageError` if the file can't be read.
     """
     if name == "-":
         return _spool(sys.stdin.buffer), True
@@ -62,6 +66,6 @@ def _nearby(path: Path) -> str:
 
 
 def sha256_of(source: IO[bytes]) -> str:
-    """Give the hash of all that a file holds, in hex digits."""
+    """Return the SHA-256 hash of a file's whole content, in hex digits."""
     source.seek(0)
     return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]  # IO[bytes] is readable

@@ -1,4 +1,4 @@
-"""A prompts file that an earlier process of the same run has checked: lines of what is done are not looked at again."""
+"""Read a prompts file that an earlier process of the same run has checked, skipping the lines of finished queries."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mcprun.prompts.query import Query, parse_query
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFile:
-    """What a whole file was found to hold, none of whose queries asks for repeats or a pass rate.
+    """The result of checking a whole file in which no query sets `repeat` or a pass rate.
 
-    `sha256` is the hash of its bytes, `digests` are the queries' by their ids, in order; `scripted` and `judged` count
-    those with a script, and with a rubric.
+    `sha256` is the hash of its bytes. `digests` are the digests of its queries by id, in order. `scripted` and `judged`
+    count the queries with a script, and with a rubric.
     """
 
     sha256: str
@@ -27,11 +27,11 @@ class VerifiedFile:
     judged: int
 
     def suffices(self, *, need_script: bool) -> bool:
-        """Tell whether a run can go by this, which may need a script of every query."""
+        """Return whether a run can rely on this result: with `need_script`, every query must have a script."""
         return not need_script or self.scripted == len(self.digests)
 
     def queries(self, source: IO[bytes], is_over: Callable[[str], bool]) -> Iterator[Query | None]:
-        """Stream the queries that are not over, by their ids; `None` for one that is not what it was, and no more."""
+        """Stream the queries for whose id `is_over` is false. Stops with `None` at the first line that has changed."""
         written = (raw for _, raw in lines(source, "", []) if raw.strip())
         for raw, expected in zip_longest(written, self.digests.items()):
             if raw and expected and is_over(expected[0]):
@@ -43,7 +43,7 @@ class VerifiedFile:
 
 
 def _query(raw: bytes, name: str, digest: str) -> Query | None:
-    """Read a line whose query is known by this id, which may have been made for it."""
+    """Parse a line and give its query the known id, which may be a generated one; None if the query has changed."""
     try:
         query = parse_query(loads(raw)).model_copy(update={"id": name})
     except ValueError:

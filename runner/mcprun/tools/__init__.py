@@ -1,1 +1,1 @@
-"""A server's tools as data: their mapping to the Messages API, results, lint, changes and snapshots. Pure."""
+"""A server's tools as data: mapping to the Messages API, results, lint, changes and snapshots. Pure."""

@@ -1,7 +1,7 @@
-"""Input schemas, made such that the Messages API takes them, with the same meaning; and calls mapped back. Pure.
+"""Rewrite input schemas into equivalent ones that the Messages API accepts, and map calls back. Pure.
 
 JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). The API refuses property keys outside its alphabet and
-`oneOf`, `anyOf`, `allOf` at the top level; it wants `"type": "object"`.
+top-level `oneOf`, `anyOf` and `allOf`, and requires `"type": "object"`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from mcprun.evaluation.schema_references import Places
 from mcprun.tools.schema_keys import SentSchema, property_keys, renamed
 
 MOST_SCHEMA_DEPTH = 100
-"""Levels of nesting of a schema: checking one takes many times its depth in stack frames."""
+"""Maximum nesting of a schema, in levels: checking one takes many times its depth in stack frames."""
 
 _KEY_LENGTH = 64
 _KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
-# Where schemas stand within a schema (JSON Schema 2020-12, and `definitions` of older drafts).
+# Keywords that hold subschemas (JSON Schema 2020-12, and `definitions` of older drafts).
 _SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _SCHEMAS = frozenset(
@@ -37,10 +37,10 @@ _CONDITION = ("if", "then", "else")
 
 @dataclass(frozen=True, slots=True)
 class InputSchema:
-    """A tool's input schema: `server` is what the server wrote, `api` what the API is sent.
+    """A tool's input schema: `server` is the server's own, `api` the one sent to the API.
 
-    `safe` maps property keys to their stand-ins; `places` holds the schemas of the server's document if there are any.
-    `notes` describe the changes.
+    `safe` maps property keys to their stand-ins. `places` indexes the subschemas of the server's schema; it is None
+    if no key has a stand-in. `notes` describe the changes.
     """
 
     server: JsonObject
@@ -50,11 +50,11 @@ class InputSchema:
     places: Places | None = field(default=None, repr=False, compare=False)
 
     def from_api(self, arguments: JsonObject) -> JsonObject:
-        """Map a model's arguments to the server's own keys."""
+        """Map the keys of a model's arguments to the server's."""
         return self._renamed(arguments, {safe: key for key, safe in self.safe.items()})
 
     def to_api(self, arguments: JsonObject) -> JsonObject:
-        """Map arguments with the server's keys to what the API is sent; the way back of `from_api`."""
+        """Map the server's keys to those sent to the API; the inverse of `from_api`."""
         return self._renamed(arguments, self.safe)
 
     def _renamed(self, arguments: JsonObject, names: Mapping[str, str]) -> JsonObject:
@@ -62,7 +62,7 @@ class InputSchema:
 
 
 def fit_to_api(schema: Any) -> InputSchema:
-    """Make an input schema that the API takes. Raises `ValueError`, which says why, where none can be made."""
+    """Return an input schema that the API accepts. Raises `ValueError` with the reason if there is none."""
     if not isinstance(schema, dict):
         raise ValueError("its input schema is no object")
     if levels(schema) > MOST_SCHEMA_DEPTH:
@@ -82,7 +82,7 @@ def fit_to_api(schema: Any) -> InputSchema:
     if places:
         schema = SentSchema(places, safe, moved).schema()
     if schema.get("type") != "object":
-        schema = {**schema, "type": "object"}  # arguments are an object, whatever else the schema would allow
+        schema = {**schema, "type": "object"}  # arguments are always an object, even if the schema allows other types
         notes.append('the schema is sent with "type": "object"')
     if moved:
         schema = _nested(schema, moved)
@@ -91,7 +91,7 @@ def fit_to_api(schema: Any) -> InputSchema:
 
 
 def check_output(schema: Any) -> None:
-    """Raise `ValueError` if results can't be validated by an output schema. A tool may have none."""
+    """Raise `ValueError` if an output schema can't be used to validate results. `None` means that the tool has none."""
     if schema is None:
         return
     if not isinstance(schema, dict | bool):
@@ -105,32 +105,32 @@ def check_output(schema: Any) -> None:
 
 
 def _moved(schema: JsonObject) -> frozenset[str]:
-    """Return the keywords that can't stay at the top level, where the API refuses `allOf`, `anyOf`, `oneOf`."""
+    """Return the keywords to move off the top level, where the API refuses `allOf`, `anyOf` and `oneOf`."""
     if schema.keys().isdisjoint(_COMBINING):
         return frozenset()
     return frozenset({*_COMBINING, *_CONDITION} & schema.keys())
 
 
 def _nested(schema: JsonObject, moved: frozenset[str]) -> JsonObject:
-    """Move keywords from the top level to `then`, keeping the meaning: `"if": {}` always holds.
+    """Move keywords from the top level to `then`. The meaning stays the same, since `"if": {}` always holds.
 
-    A condition that stood there moves along.
+    A top-level `if`/`then`/`else` moves with them.
     """
     kept = {key: value for key, value in schema.items() if key not in moved}
     return {**kept, "if": {}, "then": {key: value for key, value in schema.items() if key in moved}}
 
 
 def stand_in(name: str, length: int, also: str) -> str:
-    """Make a name of the API's alphabet that looks like the given one, and is made from it alone.
+    """Return a name in the API's alphabet that resembles `name` and depends on nothing else.
 
-    `also` are characters that are allowed besides letters, digits and the underscore.
+    It has at most `length` characters. `also` are the characters allowed besides letters, digits and the underscore.
     """
     safe = re.sub(rf"[^a-zA-Z0-9_{re.escape(also)}]", "_", name)[: length - 9]
     return f"{safe}_{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def each_schema(schema: Any, change: Callable[[JsonObject], JsonObject]) -> Any:
-    """Rebuild a schema with `change` applied to it and to every schema within, never to plain values."""
+    """Rebuild a schema with `change` applied to it and to every subschema, but not to plain values."""
     if not isinstance(schema, dict):
         return schema  # `true` and `false` are schemas too
     changed = change(schema)

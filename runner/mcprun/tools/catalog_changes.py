@@ -1,8 +1,8 @@
-"""What changed between two snapshots in prompts and resources. Pure.
+"""Compare the prompts and resources of two snapshots. Pure.
 
-Each is held against its old self as a tool would be (`tools/changes.py`): a prompt takes text by its arguments, a
-resource takes nothing. So one that is gone, and an argument that is new and required, is breaking. What a server tells
-of a resource that varies with what it holds (`size`, `annotations`) does not count.
+Each is compared like a tool (`tools/changes.py`): a prompt's arguments are strings, and a resource has none. So a
+prompt or resource that was removed is breaking, and so is a new required argument. Fields of a resource that vary with
+its content (`size`, `annotations`) are ignored.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _VARYING = frozenset({"size", "annotations"})
 
 
 def compare_catalogs(before: Catalog, after: Catalog) -> list[ToolChange]:
-    """Return the changes. The `tool` of each is a kind and a name: `prompt brief`, `resource file:///notes.txt`.
+    """Return the changes. Each `tool` is a kind and a name: `prompt brief`, `resource file:///notes.txt`.
 
-    A list that could not be read on either side is not compared.
+    A list that could not be read on one of the sides is not compared.
     """
     failed = {*before.failed, *after.failed}
     before, after = (one.model_copy(update={name: [] for name in failed}) for one in (before, after))
@@ -57,6 +57,6 @@ def _prompt(prompt: JsonObject) -> JsonObject:
 
 
 def _resource(resource: JsonObject, key: str) -> JsonObject:
-    told = {name: value for name, value in resource.items() if name not in _VARYING | {key, "name"}}
+    kept = {name: value for name, value in resource.items() if name not in _VARYING | {key, "name"}}
     title = resource.get("title") or resource.get("name")
-    return {**told, "name": resource[key], "title": title, "inputSchema": {"type": "object"}}
+    return {**kept, "name": resource[key], "title": title, "inputSchema": {"type": "object"}}

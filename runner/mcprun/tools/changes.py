@@ -1,9 +1,10 @@
-"""What changed between two lists of tools, and which of it breaks those who call them. Pure.
+"""Compare two lists of tools, and decide which changes break callers. Pure.
 
-Tools as `tools/list` of MCP has them (https://modelcontextprotocol.io/specification, "Tools"). An input schema that
-takes less than before breaks recorded and scripted calls, and so does an output schema that promises less. An argument
-that is gone is breaking in any case: where it is not refused it is ignored, which is worse. What can't be judged is
-breaking, and says so. Texts are harmless, as far as anybody can tell; `diff` tells what a model makes of them.
+Tools are in the wire form of `tools/list` (https://modelcontextprotocol.io/specification, "Tools"). An input schema
+that accepts less than before breaks recorded and scripted calls, and so does an output schema that promises less.
+Removing an argument is always breaking: a server that does not refuse it ignores it, which is worse. A change that
+can't be judged counts as breaking and is marked so. Changed texts count as harmless; `diff` shows how a model reacts
+to them.
 """
 
 from __future__ import annotations
@@ -32,31 +33,31 @@ _BREAKING = {
     "input": frozenset({"removed", "required", "narrowed", "changed", "unclear"}),
     "output": frozenset({"removed", "optional", "widened", "changed", "unclear"}),
 }
-"""Kinds of a schema's changes that break those who send values, and those who read them."""
+"""Kinds of schema changes that break callers: those of an input schema, and those of an output schema."""
 
 _CAREFUL = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": False, "openWorldHint": True}
-"""The specification's defaults for annotations. Each is what asks for the most care, so to come back to it is breaking:
-clients, and mcprun's own retries, decide by the other values what needs none."""
+"""The specification's defaults for annotations. Each is the most cautious value, so a change back to it is breaking:
+clients, and mcprun's own retries, rely on the other values to be less cautious."""
 
 _BETWEEN_WRITES = frozenset({"destructiveHint", "idempotentHint"})
-"""Annotations that mean something only for tools that are not read-only."""
+"""Annotations that are meaningful only for tools that are not read-only."""
 
 _ALIKE = 0.5
-"""How alike two names must be (as `difflib` measures it) for one to be taken for the other's new name."""
+"""Minimum similarity (`difflib` ratio) of two names for one to count as the other's new name."""
 
-_MOST_PAIRS = 2_500
-"""Pairs of a tool that is gone and one that is new that are looked at: a list that is all new was not renamed."""
+_MAX_PAIRS = 2_500
+"""Maximum pairs of a removed and an added tool to compare: a list that is all new was not renamed."""
 
 _PLACE = 200
-"""Characters of a place in a schema that a message shows."""
+"""Maximum length of a schema path in a message, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolChange:
-    """One thing that differs in one tool; `breaking` tells whether it may break those who call it.
+    """One difference in one tool; `breaking` is whether it may break callers.
 
-    `message` is one line with the place in the schema, what was there before and what is there now, long values cut
-    short; `before` and `after` are those JSON values, `None` where there is nothing.
+    `message` is one line with the path in the schema and the values before and after, shortened if long. `before` and
+    `after` are those values as JSON, `None` if absent.
     """
 
     tool: str
@@ -68,10 +69,10 @@ class ToolChange:
 
 
 def compare_tools(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> list[ToolChange]:
-    """Compare two lists of tools (objects of the wire: `name`, `description`, `inputSchema`, …).
+    """Compare two lists of tools in wire form (`name`, `description`, `inputSchema`, …).
 
-    Gives the changes in the order of the tools' names. The order of the lists does not count; of tools with the same
-    name the first one does. There is no change only if the tools are the same, as JSON: 1 is 1.0, and neither is
+    Returns the changes sorted by tool name. The order of the lists is ignored; of several tools with the same name,
+    the first one counts. The result is empty only if the tools are equal as JSON: 1 equals 1.0, and neither equals
     `true`.
     """
     old, new = _named(before), _named(after)
@@ -98,12 +99,12 @@ def _named(tools: Iterable[JsonObject]) -> dict[str, JsonObject]:
 
 
 def _renamed(old: dict[str, JsonObject], new: dict[str, JsonObject]) -> Iterator[tuple[str, str]]:
-    """Find tools that are gone, and look like one that is new: the same input, and the same description or alike names.
+    """Yield each removed tool that was probably renamed, with its new name.
 
-    Whatever looks like two of them is left alone.
+    Both have the same input, and the same description or similar names. A tool that resembles several is skipped.
     """
     gone, come = (sorted(one.keys() - other.keys()) for one, other in ((old, new), (new, old)))
-    if len(gone) * len(come) > _MOST_PAIRS:
+    if len(gone) * len(come) > _MAX_PAIRS:
         return
     pairs = [(one, other) for one in gone for other in come if _look_the_same(old[one], new[other])]
     for one, other in pairs:
@@ -112,16 +113,16 @@ def _renamed(old: dict[str, JsonObject], new: dict[str, JsonObject]) -> Iterator
 
 
 def _look_the_same(one: JsonObject, other: JsonObject) -> bool:
-    if not _say_the_same(one, other) and not _are_alike(one["name"], other["name"]):
+    if not _share_description(one, other) and not _are_similar(one["name"], other["name"]):
         return False
     return all(change.kind == "text" for change in compare_schemas(one.get("inputSchema"), other.get("inputSchema")))
 
 
-def _say_the_same(one: JsonObject, other: JsonObject) -> bool:
+def _share_description(one: JsonObject, other: JsonObject) -> bool:
     return bool(one.get("description")) and one.get("description") == other.get("description")
 
 
-def _are_alike(one: str, other: str) -> bool:
+def _are_similar(one: str, other: str) -> bool:
     return SequenceMatcher(None, one, other, autojunk=False).ratio() >= _ALIKE
 
 
@@ -141,13 +142,13 @@ def _changed(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolC
 
 
 def _texts(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolChange]:
-    """Compare the description, the title, and what mcprun knows nothing about (`icons`, `_meta`)."""
+    """Compare the description, the title, and fields that mcprun does not interpret (`icons`, `_meta`)."""
     for key in dict.fromkeys([*before, *after]):
         one, other = before.get(key), after.get(key)
         if key in ("name", "inputSchema", "outputSchema", "annotations") or json_equal(one, other):
             continue
         kind: Kind = "title" if key == "title" else "description" if key == "description" else "other"
-        yield ToolChange(name, kind, False, f"{_told(key)}: {_both(one, other)}", one, other)
+        yield ToolChange(name, kind, False, f"{_shown(key)}: {_both(one, other)}", one, other)
 
 
 def _output(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolChange]:
@@ -157,7 +158,7 @@ def _output(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolCh
     elif one is not None:
         yield ToolChange(name, "output_schema_removed", True, "output: no schema any more", one, None)
     elif other is not None:
-        yield ToolChange(name, "output_schema_added", False, f"output: now has a schema, {_told(other)}", None, other)
+        yield ToolChange(name, "output_schema_added", False, f"output: now has a schema, {_shown(other)}", None, other)
 
 
 def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
@@ -168,7 +169,7 @@ def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
         one, other = (hints.get(key, _CAREFUL.get(key)) for hints in (before, after))
         if not json_equal(one, other):
             needs_care = key in _CAREFUL and other == _CAREFUL[key] and not (is_read_only and key in _BETWEEN_WRITES)
-            message = f"annotations.{_told(key)}: {_both(one, other)}"
+            message = f"annotations.{_shown(key)}: {_both(one, other)}"
             yield ToolChange(name, "annotation", needs_care, message, one, other)
 
 
@@ -180,31 +181,31 @@ def _schemas(name: str, side: Literal["input", "output"], before: Any, after: An
 
 
 def _words(side: str, change: SchemaChange) -> str:
-    """Say what changed at its place: `new required argument {"type": "string"}`, `type number → integer`."""
+    """Describe a change without its path: `new required argument {"type": "string"}`, `type number → integer`."""
     noun = "argument" if side == "input" and re.fullmatch(r"\.[^.\[\]]+", change.at) else "property"
     match change:
         case SchemaChange("added", after=schema):
-            return f"new optional {noun} {_told(schema)}"
+            return f"new optional {noun} {_shown(schema)}"
         case SchemaChange("removed"):
             return f"{noun} is gone"
         case SchemaChange("required", keyword="properties", after=schema):
-            return f"new required {noun} {_told(schema)}"
+            return f"new required {noun} {_shown(schema)}"
         case SchemaChange("required" | "optional" as kind):
             return f"{noun} is now {kind}"
         case SchemaChange(keyword="anyOf" | "oneOf", before=None, after=schema):
-            return f"may now be {_told(schema)}"
+            return f"may now be {_shown(schema)}"
         case SchemaChange(keyword="anyOf" | "oneOf", before=schema, after=None):
-            return f"may no longer be {_told(schema)}"
+            return f"may no longer be {_shown(schema)}"
     unclear = " (can't be judged)" if change.kind == "unclear" else ""
     if change.keyword == "schema":
         return f"{_schema(change.before)} → {_schema(change.after)}{unclear}"
-    return f"{_told(change.keyword)} {_both(change.before, change.after)}{unclear}"
+    return f"{_shown(change.keyword)} {_both(change.before, change.after)}{unclear}"
 
 
 def _schema(value: Any) -> str:
     if isinstance(value, bool):
         return "anything" if value else "nothing"
-    return _told(value)
+    return _shown(value)
 
 
 def _short(at: str) -> str:
@@ -212,18 +213,18 @@ def _short(at: str) -> str:
 
 
 def _both(before: Any, after: Any) -> str:
-    """Show what was there and what is; of long values from about where they differ."""
-    told = ValueFormatter().both(before, after)
-    return " → ".join(_plain(value, shown) for value, shown in zip((before, after), told, strict=True))
+    """Format the values before and after; long ones start shortly before they differ."""
+    texts = ValueFormatter().both(before, after)
+    return " → ".join(_plain(value, shown) for value, shown in zip((before, after), texts, strict=True))
 
 
-def _told(value: Any) -> str:
-    """Show a JSON value."""
+def _shown(value: Any) -> str:
+    """Format a JSON value."""
     return _plain(value, ValueFormatter().value(value))
 
 
 def _plain(value: Any, shown: str) -> str:
-    """Leave out the quotes of a word alone, which needs none."""
+    """Strip the quotes from a value that is a single word."""
     if isinstance(value, str) and re.fullmatch(r"[\w.$-]+", value):
         return shown.strip('"')
     return "none" if value is None else shown

@@ -1,4 +1,4 @@
-"""How messages tell values: on one line, cut short where they are long, and without secrets."""
+"""Format values for messages: on one line, shortened if long, and without secrets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mcprun.runs.records import Call
 from mcprun.tools.results import result_text
 
 _SHOWN = 200
-"""Characters of a value that a message shows."""
+"""Maximum length of a value in a message, in characters."""
 
 _LEAD = 20
-"""Characters that are shown of what two texts begin with alike, where they differ only further on."""
+"""Characters of a common prefix to show before the first difference of two texts."""
 
 
 class NamedCall(Protocol):
@@ -33,37 +33,37 @@ class NamedCall(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ValueFormatter:
-    """Writes values for people; `clean` replaces what must not be seen, before anything is cut."""
+    """Formats values for people. `clean` redacts secrets before a text is shortened."""
 
     clean: Callable[[str], str] = str
 
     def text(self, text: str) -> str:
-        """Show text in quotes."""
+        """Format text on one line, in quotes."""
         return repr(self._cut(" ".join(text.split())))
 
     def texts(self, before: str, after: str) -> tuple[str, str]:
-        """Show two texts that differ, in quotes: as `text` does, but such that it shows where they differ."""
+        """Format two different texts like `text`, such that the first difference is visible."""
         one, other = (self.clean(" ".join(text.split())) for text in (before, after))
-        if one == other:  # they differ in spaces only
+        if one == other:  # they differ only in whitespace
             one, other = self.clean(before), self.clean(after)
         one, other = revealed(*apart(one, other, _SHOWN))
         return repr(_cut(one)), repr(_cut(other))
 
     def part(self, part: str, text: str) -> tuple[str, str]:
-        """Show a part that a text lacks, and the text: what looks like the part, if there is anything."""
+        """Format a part that a text lacks, and the text: only its passage that resembles the part, if there is one."""
         part, text = self.clean(part), self.clean(text)
         if found := revealed_part(part, text):
             return repr(_cut(found[0])), repr(_cut(found[1]))
-        if " ".join(part.split()) in " ".join(text.split()):  # they differ in spaces only
+        if " ".join(part.split()) in " ".join(text.split()):  # they differ only in whitespace
             return repr(_cut(spaces_spelled(part))), repr(_cut(spaces_spelled(text)))
         return self.text(part), self.text(text)
 
     def value(self, value: Any) -> str:
-        """Show a JSON value."""
+        """Format a JSON value."""
         return self._cut(json.dumps(value, ensure_ascii=False))
 
     def both(self, before: Any, after: Any) -> tuple[str, str]:
-        """Show two JSON values that differ, of long ones what stands about where they do."""
+        """Format two different JSON values; long ones start shortly before they differ."""
         one, other = (self.clean(json.dumps(value, ensure_ascii=False)) for value in (before, after))
         if not (isinstance(before, str) and isinstance(after, str)):
             one, other = revealed(*apart(one, other, _SHOWN))
@@ -72,23 +72,23 @@ class ValueFormatter:
         return f'"{_cut(one)}"', f'"{_cut(other)}"'
 
     def call(self, call: NamedCall) -> str:
-        """Show a call as people write it: `add{a: 2, b: 3}`."""
+        """Format a call in short notation: `add{a: 2, b: 3}`."""
         return f"{self.clean(call.tool)}{self.input(call.input)}"
 
     def input(self, value: JsonObject) -> str:
-        """Show a call's input."""
+        """Format a call's input: `{a: 2, b: 3}`."""
         inner = ", ".join(f"{key}: {json.dumps(item, ensure_ascii=False)}" for key, item in value.items())
         return "{" + self._cut(inner) + "}"
 
     def result(self, call: Call) -> str:
-        """Show what came back, in quotes; a line break separates content blocks."""
+        """Format the result of a call, in quotes. A line break separates content blocks."""
         texts = [item["text"] for item in call.content if item.get("type") == "text"]
         if len(texts) < 2:
             return self.text(_result(call))
         return repr(self._cut("\n".join(" ".join(text.split()) for text in texts)))
 
     def expected_result(self, expected: Any, call: Call) -> tuple[str, str]:
-        """Show an expected result, and what came back."""
+        """Format an expected result and the actual one."""
         if isinstance(expected, str):
             one, other = revealed(self.clean(expected), self.clean(_result(call)))
             if (one, other) != (self.clean(expected), self.clean(_result(call))):
@@ -96,7 +96,7 @@ class ValueFormatter:
         return revealed(self.value(expected), self.result(call))
 
     def results(self, before: Call, after: Call) -> tuple[str, str]:
-        """Show two results that differ: their texts, or all that came back where those are the same."""
+        """Format two different results: their texts or, if those are equal, everything that was returned."""
         if (one := _result(before)) != (other := _result(after)):
             return self.texts(one, other)
         return self.both(*(call.model_dump(include={"is_error", "content", "structured"}) for call in (before, after)))
@@ -106,9 +106,9 @@ class ValueFormatter:
 
 
 def apart(before: str, after: str, length: int) -> tuple[str, str]:
-    """Give two texts such that their first so many characters show where they differ.
+    """Shorten two texts such that the first `length` characters contain the first difference.
 
-    What they begin with alike is left out, but for its end, where one of them is longer than that.
+    If one of them is longer than `length`, the common prefix is left out except for its last characters.
     """
     differing = (at for at, (one, other) in enumerate(zip(before, after, strict=False)) if one != other)
     start = next(differing, min(len(before), len(after))) - _LEAD

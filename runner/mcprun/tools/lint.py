@@ -1,6 +1,7 @@
-"""What the Messages API would refuse of a server's tools, or a model would stumble over. Pure.
+"""Find problems in a server's tools: what the Messages API refuses, and what confuses models. Pure.
 
-Tools as `tools/list` of MCP has them. What the API refuses is what `tools/toolset.py` renames, rewrites or leaves out.
+Tools are in the wire form of MCP's `tools/list`. What the API refuses is what `tools/toolset.py` renames, rewrites or
+leaves out.
 """
 
 from __future__ import annotations
@@ -19,28 +20,28 @@ from mcprun.evaluation.schema_references import referred
 from mcprun.tools.toolset import TASK_ONLY, ToolSet, is_task_only
 
 CHARACTERS_PER_TOKEN = 3.5
-"""Characters of compact JSON that make about one token. JSON has more tokens than prose, of which 4 make one."""
+"""Characters of compact JSON per token, approximately. Prose has about 4."""
 
 MANY_TOOLS = 50
-"""More tools than this are hard to choose from, for models too."""
+"""Number of tools above which models choose badly among them."""
 
 MANY_TOKENS = 20_000
-"""Definitions that cost more than this in all are a good part of what a model has in view."""
+"""Tokens of all definitions above which they take a large part of a model's context."""
 
 LARGE_TOKENS = 2_000
-"""A definition that costs more than this, alone, in each request."""
+"""Tokens of a single definition, in each request, above which it is reported."""
 
 DEEP = 16
-"""Levels of JSON that an input schema may have: about five objects within each other."""
+"""Levels of JSON above which an input schema is reported: about five nested objects."""
 
 SHORT = 15
-"""Characters of a description that hardly says anything."""
+"""Characters below which a description is too short to be useful."""
 
 _SHORT_NAME, _LONG_NAME = 4, 128
-"""Characters of a name that may differ in one from another and not be mistaken for it, and that are looked at."""
+"""Length up to which names that differ in one letter are not confusable, and the characters of a name to compare."""
 
-_TOLD = 5
-"""So many names are told in one message."""
+_MAX_NAMES = 5
+"""Maximum number of names in one message."""
 
 _BROKEN_TEXT = "the server sent half of a surrogate pair, or text that is not UTF-8"
 
@@ -51,9 +52,9 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to be mended. `tool` is the server's name for it; `None` means all of them together.
+    """One problem to fix. `tool` is the server's name of the tool; `None` means all tools together.
 
-    An `error` is what the API would refuse, a `warning` what a model stumbles over; `rule` is a short name of it.
+    An `error` is what the API refuses, a `warning` what confuses a model. `rule` is a short identifier.
     """
 
     tool: str | None
@@ -63,7 +64,7 @@ class Finding:
 
 
 def lint(tools: ToolSet) -> list[Finding]:
-    """Find what is wrong with a server's tools: errors first, then in the order of the tools' names."""
+    """Return the problems of a server's tools: errors first, then warnings by tool name, then those of all tools."""
     errors = [Finding(note.tool, note.rule, "error", note.words) for note in tools.notes if note.rule != "task_only"]
     warnings = [
         Finding(tool["name"], rule, "warning", message)
@@ -81,10 +82,10 @@ def lint(tools: ToolSet) -> list[Finding]:
 
 
 def token_costs(tools: ToolSet) -> dict[str, int]:
-    """Estimate the tokens that each tool's definition costs in a request, by the server's names.
+    """Estimate the tokens that each tool's definition costs in a request, keyed by the server's name.
 
-    It is an estimate, from the characters of what the API is sent: only the API itself can count. What is left out
-    costs nothing.
+    The estimate is based on the characters sent to the API: only the API itself can count tokens. Tools that are left
+    out cost nothing and have no entry.
     """
     return {tools.names[one["name"]]: _tokens(one) for one in tools.definitions}
 
@@ -99,7 +100,7 @@ def _first_of_each_name(listed: Iterable[JsonObject]) -> Iterable[JsonObject]:
 
 
 def _of_one(tool: JsonObject) -> Iterator[tuple[str, str]]:
-    """Look at one tool by itself; give rules and messages."""
+    """Check one tool by itself; yield pairs of a rule and a message."""
     if is_task_only(tool):
         yield "task_only", TASK_ONLY
     if REPLACEMENT in json.dumps(tool, ensure_ascii=False):
@@ -119,13 +120,13 @@ def _of_one(tool: JsonObject) -> Iterator[tuple[str, str]]:
 
 
 def _description(tool: JsonObject) -> Iterator[tuple[str, str]]:
-    said = " ".join(str(tool.get("description") or "").split())
-    if not said:
+    description = " ".join(str(tool.get("description") or "").split())
+    if not description:
         yield "no_description", "it has no description: a model has only its name to go by"
-    elif said.casefold() == str(tool["name"]).casefold():
+    elif description.casefold() == str(tool["name"]).casefold():
         yield "short_description", "its description only repeats its name"
-    elif len(said) < SHORT:
-        yield "short_description", f"its description hardly says anything: {said!r}"
+    elif len(description) < SHORT:
+        yield "short_description", f"its description hardly says anything: {description!r}"
 
 
 def _arguments(schema: JsonObject) -> Iterator[tuple[str, str]]:
@@ -142,7 +143,7 @@ def _arguments(schema: JsonObject) -> Iterator[tuple[str, str]]:
 
 
 def _followed(schema: JsonObject, argument: Any) -> Mapping[str, Any]:
-    """Give an argument's schema, with the texts of what it refers to."""
+    """Return an argument's schema, merged with the schema that its `$ref` points to."""
     if not isinstance(argument, dict):
         return {}
     reference = argument.get("$ref")
@@ -151,7 +152,7 @@ def _followed(schema: JsonObject, argument: Any) -> Mapping[str, Any]:
 
 
 def _together(tools: ToolSet, cost: int) -> Iterator[tuple[str, str]]:
-    """Look at all tools side by side."""
+    """Check all tools together; yield pairs of a rule and a message."""
     named = {str(tool["name"]): str(tool.get("description") or "").strip() for tool in tools.listed}
     if len(named) > MANY_TOOLS:
         yield "many_tools", f"there are {len(named):,} tools: models choose badly among so many"
@@ -159,16 +160,17 @@ def _together(tools: ToolSet, cost: int) -> Iterator[tuple[str, str]]:
         yield "many_tokens", f"their definitions cost about {cost:,} tokens in each request"
     for alike in similar(named):
         yield "similar_names", f"names that are easily mistaken for each other: {_some(list(alike))}"
-    for said, count in Counter(filter(None, named.values())).items():
+    for description, count in Counter(filter(None, named.values())).items():
         if count > 1:
-            names = [name for name, description in named.items() if description == said]
+            names = [name for name, text in named.items() if text == description]
             yield "same_description", f"the same description stands at {_some(names)}"
 
 
 def similar(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Find names that differ only in case or marks between words, or in one letter; give them together, sorted.
+    """Return groups of names that differ only in case, in word separators or in one letter; all sorted.
 
-    Another first letter does not count (`get_x`, `set_x`), nor does another digit, or one letter of a very short name.
+    A different first letter (`get_x`, `set_x`), a different digit, and one letter of a very short name do not count as
+    similar.
     """
     by_form: dict[str, set[str]] = {}
     plain: dict[str, set[str]] = {}
@@ -188,5 +190,5 @@ def similar(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-    return ", ".join(names[:_TOLD]) + more
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more

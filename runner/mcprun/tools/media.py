@@ -1,6 +1,6 @@
-"""Images and documents as the Messages API accepts them, judged by their first bytes and never decoded. Pure.
+"""Build image and document blocks that the Messages API accepts. Images are judged by their header only. Pure.
 
-The limits are those of https://platform.claude.com/docs/en/build-with-claude/vision ("General limits"). One picture
+The limits are those of https://platform.claude.com/docs/en/build-with-claude/vision ("General limits"). One image
 that the API refuses fails the whole request, and every later request of the conversation that repeats it.
 """
 
@@ -18,16 +18,16 @@ from urllib.parse import unquote
 from mcprun._util.json_value import JsonObject
 
 MAX_ENCODED = 5 * 1024 * 1024
-"""Characters of base64 of one image: the API's "5 MB" are counted before decoding."""
+"""Maximum base64 characters of one image: the API counts its "5 MB" before decoding."""
 
 MAX_PIXELS, MAX_PIXELS_OF_MANY = 8000, 2000
-"""Pixels of a side of an image, and of one among more than `MANY` in a request."""
+"""Maximum pixels of a side of an image, and of one among more than `MANY` in a request."""
 
 MAX_MEDIA, MANY = 100, 20
-"""Images and documents in a request, and how many of them make the smaller limit of pixels apply."""
+"""Maximum images and documents in a request, and the number above which the smaller pixel limit applies."""
 
 MAX_TOTAL = 30_000_000
-"""Characters of base64 in one request: the API accepts 32 MB in all."""
+"""Maximum base64 characters in one request: the API accepts 32 MB in total."""
 
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 PDF = "application/pdf"
@@ -39,7 +39,7 @@ _SIGNATURES = (
     ("image/gif", b"GIF89a"),
 )
 _PDF_WITHIN = 1024
-"""Bytes within which a PDF's signature stands: readers accept some bytes before it (ISO 32000-1, annex H)."""
+"""Bytes to search for a PDF's signature: readers accept some bytes before it (ISO 32000-1, annex H)."""
 
 _MEDIA_TYPE = re.compile(r"(?:application|audio|font|image|message|model|multipart|text|video)/[a-z0-9][a-z0-9.+_-]*")
 """A media type in lower case (RFC 6838, section 4.2)."""
@@ -62,12 +62,12 @@ class Unsendable:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it is an image or a document, which never fails a query."""
+        """Whether it is an image or a document; those never fail a query."""
         return self.summary.startswith(("image/", PDF)) or self.what in ("image", "document")
 
     @property
     def words(self) -> str:
-        """The text that the model is sent in its place."""
+        """The text sent to the model instead."""
         return f"[{self.what}: {self.summary}; not shown: {self.reason}]"
 
     @property
@@ -79,8 +79,8 @@ class Unsendable:
 def media_block(data: str, declared: str, what: str) -> JsonObject | Unsendable:
     """Return the image or document block for base64 `data`, or why the API would refuse it.
 
-    The bytes decide the type; what the server `declared` does not. `what` names the content in messages. Base64 may
-    be wrapped, URL-safe, unpadded, or part of a data URL; the block holds it in its strict form.
+    The type is detected from the bytes, not from the media type `declared` by the server. `what` names the content in
+    messages. Base64 may be wrapped, URL-safe, unpadded, or part of a data URL; the block holds it in strict form.
     """
     if url := _DATA_URL.match(data):
         declared, data = url[1] or declared, unquote(data[url.end() :])
@@ -113,7 +113,7 @@ def media_block(data: str, declared: str, what: str) -> JsonObject | Unsendable:
 
 
 def size_text(size: int) -> str:
-    """Write a number of bytes for people: `812 bytes`, `3.4 kB`, `5.2 MB`."""
+    """Format a number of bytes: `812 bytes`, `3.4 kB`, `5.2 MB`."""
     if size < 1000:
         return f"{size} bytes"
     return f"{size / 1000:.1f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
@@ -128,7 +128,7 @@ def summary_of(block: JsonObject) -> str:
 
 
 def is_large(block: JsonObject) -> bool:
-    """Return whether an accepted image is too large for a request that holds many."""
+    """Return whether an accepted image is too large for a request with more than `MANY`."""
     source = block["source"]
     if block["type"] != "image" or source.get("type") != "base64":
         return False
@@ -138,7 +138,7 @@ def is_large(block: JsonObject) -> bool:
 def _plain(mime: str) -> str:
     """Return a media type in lower case, without its parameters; empty if it is not one.
 
-    Text that is not a media type may hold a secret, which is not found any more once it is cut or in lower case.
+    Other text may hold a secret, which redaction no longer finds once it is cut or in lower case.
     """
     plain = mime.partition(";")[0].strip().lower()
     if not _MEDIA_TYPE.fullmatch(plain):
@@ -169,7 +169,7 @@ def _type_of(raw: bytes) -> str | None:
 
 
 def _sides(raw: bytes, mime: str) -> tuple[int, int] | None:
-    """Read the width and height of an image in its header; None where that is incomplete."""
+    """Return an image's width and height in pixels, read from its header; None if that is incomplete."""
     try:
         match mime:
             case "image/png":
@@ -189,7 +189,7 @@ def _pair(found: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _webp_sides(raw: bytes) -> tuple[int, int] | None:
-    """Read the sides in any of the three forms (RFC 9649, section 2)."""
+    """Read the width and height of a WebP in any of its three formats (RFC 9649, section 2)."""
     match raw[12:16]:
         case b"VP8X":
             low_width, high_width, low_height, high_height = struct.unpack_from("<HBHB", raw, 24)
@@ -204,7 +204,7 @@ def _webp_sides(raw: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_sides(raw: bytes) -> Iterator[tuple[int, int]]:
-    """Find the first frame header among the segments (ITU-T T.81, B.1.1 and B.2.2)."""
+    """Yield the width and height from the first frame header (ITU-T T.81, B.1.1 and B.2.2), if there is one."""
     place = 2
     while place + 4 <= len(raw):
         if raw[place] != 0xFF:

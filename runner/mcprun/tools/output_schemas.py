@@ -1,4 +1,4 @@
-"""Validate the structured results of tool calls by the tools' own output schemas (MCP, "Output Schema")."""
+"""Validate the structured results of tool calls against the tools' output schemas (MCP, "Output Schema")."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from mcprun.tools.toolset import ToolSet
 
 @dataclass(frozen=True, slots=True)
 class _Broken:
-    """Why a schema can't be used. `is_invalid` is a fault of the server; otherwise it exceeds a limit of mcprun."""
+    """Why a schema can't be used. If `is_invalid`, the server is at fault; otherwise it exceeds a limit of mcprun."""
 
     reason: str
     is_invalid: bool
 
 
 class OutputSchemas:
-    """The output schemas of the tools that a server lists, and of those that it has listed before."""
+    """The output schemas of the tools that a server lists or has listed before."""
 
     def __init__(self) -> None:
         self._raw: dict[str, Any] = {}
         self._ready: dict[str, Schema | _Broken] = {}
 
     def update(self, tools: ToolSet) -> None:
-        """Store the schemas of a list of tools. Those of removed tools stay: calls of them may be in flight."""
+        """Store the schemas of a list of tools. Those of removed tools are kept: calls may be in flight."""
         for tool in tools.listed:
             name = tool["name"]
             self._ready.pop(name, None)
             self._raw[name] = tool.get("outputSchema")
 
     async def problem(self, tool: str, result: JsonObject) -> tuple[str, tuple[str, ...]]:
-        """Return how a result violates its tool's schema, empty if it does not, and the skipped parts of the schema.
+        """Return how a result violates its tool's schema (empty if it does not), and notes on what was not checked.
 
-        Raises `EvaluationError` if it takes too long.
+        Raises `EvaluationError` if validation runs out of time.
         """
         if self._raw.get(tool) is None:
             return "", ()

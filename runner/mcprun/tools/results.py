@@ -1,8 +1,8 @@
-"""MCP content as content blocks of the Messages API. Pure.
+"""Convert MCP content to content blocks of the Messages API. Pure.
 
-MCP content (https://modelcontextprotocol.io/specification, "Tool Result") goes in as the JSON objects of the wire.
-Content that the API has no block for, or refuses, is described to the model in words and never dropped: audio, other
-image types, links, binary resources.
+MCP content (https://modelcontextprotocol.io/specification, "Tool Result") is passed in as its wire JSON. Content that
+the API refuses or has no block for (audio, other image types, links, binary resources) is described to the model in
+text, never dropped.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from mcprun.runs.warn_once import Warn, drop_warning
 from mcprun.tools.media import PDF, Unsendable, media_block, size_text, summary_of
 
 SILENT_ERROR = "(the tool gave no reason)"
-"""The text of an error result that holds nothing: the API requires some."""
+"""The text of an empty error result: the API requires some."""
 
 _OPAQUE = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-"""Media types that say nothing of the bytes."""
+"""Media types that do not identify a format."""
 
 
 def tool_result(tool_use_id: str, result: JsonObject, warn: Warn = drop_warning) -> JsonObject:
-    """Return the `tool_result` block that shows the model an MCP `CallToolResult`.
+    """Return the `tool_result` block for an MCP `CallToolResult`.
 
-    Structured content is sent only where there is no other: servers repeat it as text (MCP, "Structured Content"). An
-    empty result has no `content`, since the API refuses empty blocks and lists. An error result holds text alone, and
-    at least some. Content that has to be described in words is reported to `warn`.
+    Structured content is sent only if there is no other content: servers repeat it as text (MCP, "Structured Content").
+    An empty result has no `content`, since the API refuses empty blocks and lists. An error result holds only text, and
+    is never empty. Content that has to be described in text is reported to `warn`.
     """
     block: JsonObject = {"type": "tool_result", "tool_use_id": tool_use_id}
     content = blocks(result.get("content", []), warn)
@@ -47,12 +47,15 @@ def tool_result(tool_use_id: str, result: JsonObject, warn: Warn = drop_warning)
 
 
 def blocks(content: list[JsonObject], warn: Warn = drop_warning) -> list[JsonObject]:
-    """Return content blocks of the Messages API for MCP content; empty text has none."""
+    """Return the Messages API blocks for MCP content. Empty text is left out."""
     return [block for item in content if (block := _shown(item, warn))]
 
 
 def text_only(block: JsonObject, warn: Warn = drop_warning, rule: Literal["error", "role"] = "error") -> JsonObject:
-    """Describe an image or document block where the API accepts only text; other blocks stay as they are."""
+    """Replace an image or document block with a description, where the API accepts only text.
+
+    Other blocks are returned unchanged. `rule` is the reason: an error result, or an assistant message.
+    """
     if block.get("type") not in ("image", "document"):
         return block
     holder = "an error result" if rule == "error" else "a message of the assistant"
@@ -62,18 +65,18 @@ def text_only(block: JsonObject, warn: Warn = drop_warning, rule: Literal["error
 
 
 def result_text(content: list[JsonObject]) -> str:
-    """Join the text of MCP content; `$from … match`, checks and terminals read it."""
+    """Join the text blocks of MCP content, as `$from … match`, checks and the terminal use them."""
     return "\n".join(item["text"] for item in content if item.get("type") == "text")
 
 
 def error_result(message: str) -> JsonObject:
-    """Make the MCP result that stands for a call which brought none: a time-out, an invalid or missing one."""
+    """Return the MCP error result for a call that timed out, or whose result is invalid or missing."""
     return {"content": [{"type": "text", "text": message}], "isError": True}
 
 
 def unsendable(value: Any) -> str | None:
-    """Say why a value can't go over the wire as JSON: numbers that are none, broken text, endless nesting."""
-    with suppress(ValueError):  # what is plainly in order is told quickly; of the rest, the slow way knows more
+    """Return why a value can't be sent as JSON (NaN, lone surrogates, too deep nesting); None if it can."""
+    with suppress(ValueError):  # the fast path accepts most values; the slow one below finds the reason
         data = to_json(value)
         opened = data.count(b"{") + data.count(b"[")
         if opened <= MOST_DEPTH and b"NaN" not in data and b"Infinity" not in data:
@@ -88,10 +91,10 @@ def unsendable(value: Any) -> str | None:
 
 
 def message_block(item: JsonObject, warn: Warn = drop_warning) -> JsonObject | None:
-    """Return the content block for an MCP content block in a message; None for an empty text.
+    """Return the Messages API block for an MCP content block in a message; None for empty text.
 
-    An image or a document that the API refuses is described in words. Raises `ValueError` that names other content
-    without a block of its own: audio and binary resources.
+    An image or a document that the API refuses is described in text. Raises `ValueError` with the name of other content
+    that the API has no block for: audio and binary resources.
     """
     sent = _sent(item)
     if isinstance(sent, Unsendable) and not sent.is_picture:
@@ -100,19 +103,19 @@ def message_block(item: JsonObject, warn: Warn = drop_warning) -> JsonObject | N
 
 
 def _shown(item: JsonObject, warn: Warn) -> JsonObject | None:
-    """Return a block for any content, of words where the API has none for it; None for an empty text."""
+    """Return a block for any content, a description if the API has none for it; None for empty text."""
     sent = _sent(item)
     return _in_words(sent, warn) if isinstance(sent, Unsendable) else sent
 
 
 def _in_words(found: Unsendable, warn: Warn) -> JsonObject:
-    if found.is_picture:  # that audio has no block is known of every client, and needs no warning
+    if found.is_picture:  # the API has no block for audio, whatever the server sends: no warning
         warn(found.rule, found.warning)
     return _text(found.words)
 
 
 def _sent(item: JsonObject) -> JsonObject | Unsendable | None:
-    """Return the block that shows the content, or why there is none."""
+    """Return the block for the content, or why the API has none; None for empty text."""
     match item:
         case {"type": "text", "text": str(text)}:
             return _text(text) if text.strip() else None
@@ -138,10 +141,10 @@ def _link(uri: str, item: JsonObject) -> str:
 
 
 def _blob(uri: str, blob: str, declared: str) -> JsonObject | Unsendable:
-    """Show a binary resource as text, image or document where its bytes allow."""
+    """Return a text, image or document block for a binary resource, or why the API has none."""
     mime = declared.partition(";")[0].strip().lower()
     if mime.startswith("text/") or mime == "application/json":
-        with suppress(ValueError):  # neither base64 nor UTF-8, whatever the server declares
+        with suppress(ValueError):  # not base64 or not UTF-8, despite the declared type
             return _text(f"[resource {uri}]\n{base64.b64decode(blob, validate=True).decode()}")
     if mime.startswith("image/") or mime == PDF or mime in _OPAQUE:
         found = media_block(blob, declared, f"resource {uri}")

@@ -1,4 +1,4 @@
-"""What a server asks of a model (MCP, "Sampling"), as the Messages API takes it, and the way back. Pure."""
+"""Convert sampling requests of a server (MCP, "Sampling") to the Messages API, and replies back. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from mcprun._util.json_value import JsonObject
 from mcprun.tools.results import blocks, text_only
 
 _REASONS = {"end_turn": "endTurn", "max_tokens": "maxTokens", "stop_sequence": "stopSequence"}
-"""Stop reasons of the Messages API, and what MCP calls them; others go over the wire as they are."""
+"""Stop reasons of the Messages API, mapped to MCP's; others are sent unchanged."""
 
 
 def problem_of(request: JsonObject) -> str | None:
-    """Say why a request (the `params` of `sampling/createMessage`) is not taken, if it isn't.
+    """Return why a request (the `params` of `sampling/createMessage`) is refused; None if it is accepted.
 
-    Whoever has not declared `sampling.tools` must refuse requests with tools (MCP, "Sampling with Tools").
+    A client that has not declared `sampling.tools` must refuse requests with tools (MCP, "Sampling with Tools").
     """
     if request.get("tools") or request.get("toolChoice"):
         return "sampling with tools is not supported"
@@ -23,7 +23,7 @@ def problem_of(request: JsonObject) -> str | None:
 
 
 def messages_of(request: JsonObject) -> list[JsonObject]:
-    """Return the messages in the shape of the Messages API; content that it has no block for is described in words."""
+    """Return the messages in the Messages API's form. Content that it has no block for is described in text."""
     messages = []
     for message in request["messages"]:
         content = message["content"]
@@ -36,7 +36,7 @@ def messages_of(request: JsonObject) -> list[JsonObject]:
 
 
 def result_of(content: list[JsonObject], model: str, stop_reason: str) -> JsonObject:
-    """Make the `CreateMessageResult` of a reply: its content blocks, who replied, and why it stopped."""
+    """Return the `CreateMessageResult` for a reply: the text of its content blocks, the model and the stop reason."""
     text = "".join(block["text"] for block in content if block.get("type") == "text")
     return {
         "role": "assistant",

@@ -1,6 +1,7 @@
-"""Replace property keys of an input schema by stand-ins: in the schema, in its references and in arguments. Pure.
+"""Replace property keys of an input schema with stand-ins: in the schema, in its references and in arguments. Pure.
 
-The Messages API takes property keys of `[a-zA-Z0-9_.-]{1,64}` only, and no `allOf`, `anyOf`, `oneOf` at the top.
+The Messages API accepts only property keys that match `[a-zA-Z0-9_.-]{1,64}`, and no top-level `allOf`, `anyOf` or
+`oneOf`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _OTHERS = ("additionalProperties", "unevaluatedProperties")
 
 
 def property_keys(schema: Any) -> list[str]:
-    """Return every key of `properties` in a schema, wherever that stands, each once."""
+    """Return every key of `properties` in a schema and its subschemas, each once."""
     found: dict[str, None] = {}
     todo = [schema]
     while todo:
@@ -40,9 +41,9 @@ def property_keys(schema: Any) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class SentSchema:
-    """Rewrites a schema to the form that the API is sent.
+    """Rewrites a schema to the form that is sent to the API.
 
-    `safe` maps property keys to their stand-ins. The keywords `moved` will move to the root's `then`.
+    `safe` maps property keys to their stand-ins. `moved` are the top-level keywords that the caller moves to `then`.
     """
 
     places: Places
@@ -50,7 +51,7 @@ class SentSchema:
     moved: frozenset[str] = frozenset()
 
     def schema(self) -> Any:
-        """Return the document with stand-ins for keys, and references that resolve after `moved` has been moved."""
+        """Return the schema with stand-ins for keys, and with references that resolve once `moved` has been moved."""
         return self._node((), self.places.root)
 
     def _node(self, path: Path, node: Any) -> Any:
@@ -83,7 +84,7 @@ class SentSchema:
         return value if keyword in VALUES else self._node((*path, keyword), value)
 
     def _dependency(self, path: Path, value: Any) -> Any:
-        """Rewrite a schema, or the names of properties that draft 7 lists in its place."""
+        """Rewrite a schema, or the list of property names that draft 7 allows instead."""
         return self._names(value) if isinstance(value, list) else self._node(path, value)
 
     def _name(self, key: Any) -> Any:
@@ -101,18 +102,18 @@ class SentSchema:
         return node
 
     def _discriminator(self, path: Path, value: JsonObject) -> JsonObject:
-        """Rewrite a discriminator (OpenAPI 3.1, "Discriminator Object"): a property's name, and references."""
-        told = dict(value)
-        if "propertyName" in told:
-            told["propertyName"] = self._name(told["propertyName"])
-        if isinstance(mapping := told.get("mapping"), dict):
-            told["mapping"] = {
+        """Rewrite the property name and the references of a discriminator (OpenAPI 3.1, "Discriminator Object")."""
+        sent = dict(value)
+        if "propertyName" in sent:
+            sent["propertyName"] = self._name(sent["propertyName"])
+        if isinstance(mapping := sent.get("mapping"), dict):
+            sent["mapping"] = {
                 key: self._reference(path, item) if isinstance(item, str) else item for key, item in mapping.items()
             }
-        return told
+        return sent
 
     def _reference(self, path: Path, reference: str) -> str:
-        """Rewrite a reference with a JSON Pointer. One without a pointer, or that does not resolve, stays as it is."""
+        """Rewrite a reference with a JSON Pointer. Other references, and unresolvable ones, are returned unchanged."""
         found = self.places.resource(path, reference)
         target = self.places.target(path, reference)
         if found is None or target is None or not found[1].startswith("/"):
@@ -122,7 +123,7 @@ class SentSchema:
         return reference if after == before else f"{reference.partition('#')[0]}#{pointer(after)}"
 
     def _path(self, path: Path) -> Path:
-        """Return the new path of a place in the document. Within an embedded resource only keys are renamed."""
+        """Return the path of a node after rewriting. Within an embedded resource only keys are renamed."""
         new = [self._name(step) if self._is_key(path[:place]) else step for place, step in enumerate(path)]
         return ("then", *new) if path and path[0] in self.moved else tuple(new)
 
@@ -132,9 +133,9 @@ class SentSchema:
 
 
 def renamed(places: Places, paths: list[Path], value: Any, names: Mapping[str, str]) -> Any:
-    """Rename the keys of a value that the schemas at `paths` declare; undeclared keys stay as they are.
+    """Rename the keys of a value that the schemas at `paths` declare; undeclared keys are kept.
 
-    `names` maps keys to new ones, in either direction. It must hold nothing but keys of the document and stand-ins.
+    `names` maps keys to stand-ins or stand-ins to keys. It must hold only keys of the document and their stand-ins.
     """
     views = list(dict.fromkeys(view for path in paths for view in places.views(path)))
     if isinstance(value, list):
@@ -164,7 +165,7 @@ def renamed(places: Places, paths: list[Path], value: Any, names: Mapping[str, s
 
 
 def _declared(node: JsonObject) -> Iterator[str]:
-    """Return the property keys that a schema names."""
+    """Yield the property keys that a schema names."""
     for keyword in ("properties", "dependentRequired", *SAME_VALUE_MAPS):
         if isinstance(value := node.get(keyword), dict):
             yield from value

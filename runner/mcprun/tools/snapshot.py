@@ -1,7 +1,7 @@
-"""What a server says of itself and its tools, kept in a file to be committed and compared with.
+"""Read and write snapshots: a server's description of itself and its tools, in a file to commit and compare with.
 
-A snapshot is JSON that does not differ unless the server does: tools sorted by name, two spaces deep, a line break at
-the end. `schema` is the version of the format. One that was made with `--all` holds prompts and resources as well.
+A snapshot is JSON that changes only if the server does: tools sorted by name, indented by two spaces, with a final line
+break. `schema` is the version of the format. With `--all`, it holds prompts and resources as well.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KEPT = ("name", "version", "protocol", "tools")
 class Catalog(Record):
     """A server's prompts, resources and resource templates in wire form, each list sorted by its items' identifiers.
 
-    `failed` maps the name of a list that could not be read to the reason. That list is empty, and means nothing.
+    `failed` maps the name of each list that could not be read to the reason. Such a list is empty.
     """
 
     shaped: ClassVar[Mapping[str, Shape]] = dict.fromkeys(("prompts", "resources", "resource_templates"), "content")
@@ -38,12 +38,12 @@ class Catalog(Record):
     failed: dict[str, str] = Field(default_factory=dict)
 
     def line(self) -> JsonObject:
-        """Return the lists, `null` for those that failed."""
+        """Return the lists by name, `None` for those that failed."""
         return {name: None if name in self.failed else getattr(self, name) for name in KEYS}
 
 
 KEYS = {"prompts": "name", "resources": "uri", "resource_templates": "uriTemplate"}
-"""The lists of `Catalog`, and the key by which their items are known."""
+"""The lists of `Catalog`, and the key that identifies their items."""
 
 
 class _Snapshot(ServerRecord):
@@ -52,30 +52,30 @@ class _Snapshot(ServerRecord):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a snapshot or a run holds of a server; `catalog` only where it was asked for."""
+    """A server's tools as read from a snapshot or a run; `catalog` is None if it was not recorded."""
 
     tools: list[JsonObject]
     catalog: Catalog | None = None
 
 
 def write_snapshot(path: Path, server: ServerRecord, catalog: Catalog | None = None) -> None:
-    """Write a snapshot, or replace it, in one step. Raises `UsageError` if it can't be written.
+    """Write or replace a snapshot atomically. Raises `UsageError` if it can't be written.
 
-    The lists of a `catalog` must be whole: one that failed would read as empty later.
+    No list of the `catalog` may have failed: it would be read as empty later.
     """
-    told = {key: getattr(server, key) for key in _KEPT}
-    told["tools"] = in_order(server.tools)
-    told |= catalog.line() if catalog else {}
+    facts = {key: getattr(server, key) for key in _KEPT}
+    facts["tools"] = in_order(server.tools)
+    facts |= catalog.line() if catalog else {}
     try:
-        write_file(path, indented({"schema": SCHEMA, **told}) + b"\n")
+        write_file(path, indented({"schema": SCHEMA, **facts}) + b"\n")
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror}") from None
 
 
 def read_kept(name: str) -> Snapshot:
-    """Read a snapshot, or the tools of a run (its folder, its name under `outputs/`, `latest`), sorted by name.
+    """Read a snapshot, or the tools of a run (its directory, its name under `outputs/`, `latest`), sorted by name.
 
-    Raises `UsageError` where there are no tools.
+    Raises `UsageError` if there are no tools or the file is not a snapshot.
     """
     path = Path(name)
     if not path.is_file() or path.name == "latest":
@@ -98,7 +98,7 @@ def _catalog(found: JsonObject) -> Catalog:
 
 
 def _json(path: Path) -> Any:
-    """Read a JSON file that is not nested deeper than anything may be. Raises `ValueError`, or `UsageError`."""
+    """Read a JSON file. Raises `UsageError` if it can't be read, `ValueError` if it is not JSON or nested too deep."""
     try:
         found = finite(loads(well_formed_bytes(path.read_bytes()), allow_nan=True))  # older snapshots hold NaN
     except OSError as error:
@@ -113,9 +113,9 @@ def _json(path: Path) -> Any:
 
 
 def in_order(tools: list[JsonObject], key: str = "name", what: str = "tool") -> list[JsonObject]:
-    """Sort tools by name, or other things by a key, and write numbers that JSON has none of as the files have them.
+    """Return tools sorted by name, or other items by `key`, with NaN and infinities in the form that files use.
 
-    Raises `ValueError` for a tool without a name.
+    Raises `ValueError` if an item has no such key; `what` names the item in the message.
     """
     if not all(isinstance(tool.get(key), str) for tool in tools):
         raise ValueError(f"a {what} has no {key}")
@@ -123,6 +123,6 @@ def in_order(tools: list[JsonObject], key: str = "name", what: str = "tool") -> 
 
 
 def sorted_catalog(catalog: Catalog) -> Catalog:
-    """Sort prompts, resources and templates, as `in_order` does with tools."""
+    """Return the catalog with its lists sorted by `in_order`."""
     lists = {name: in_order(getattr(catalog, name), key, name[:-1]) for name, key in KEYS.items()}
     return Catalog(**lists, failed=catalog.failed)

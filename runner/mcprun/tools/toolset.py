@@ -1,8 +1,8 @@
-"""A server's tools, as the Messages API takes them, and the way back. Pure.
+"""Map a server's tools to the Messages API, and the model's calls back. Pure.
 
-The API refuses a whole request for one tool that it does not like, naming only an index. So names outside its alphabet
-get stand-ins that are mapped back when the model calls; schemas are made to fit (`tools/api_schema.py`); a tool that
-can't be sent is left out, and a warning names it.
+The API refuses a whole request because of one invalid tool, and names only its index. So names outside the API's
+alphabet get stand-ins, which are mapped back when the model calls the tool. Schemas are rewritten
+(`tools/api_schema.py`). A tool that can't be sent is left out, and a warning names it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TASK_ONLY = "it can only be run as a task, which mcprun does not do"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What could not be sent to the API of a tool as the server lists it, and what was done about it."""
+    """One deviation between a tool as the server lists it and as it is sent to the API: `rule`, and the reason."""
 
     tool: str
     rule: Literal["malformed", "ignored", "repeated", "left_out", "task_only", "renamed", "rewritten"]
@@ -38,9 +38,9 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class ToolFilter:
-    """Which tools may be used: those that fit an `allow` pattern (all, when there is none) and no `deny` pattern.
+    """Which tools may be used: those that match an `allow` pattern (all if there is none) and no `deny` pattern.
 
-    With `read_only`, only those whose server says that they change nothing (MCP, `readOnlyHint`).
+    With `read_only`, only those that the server marks as read-only (MCP, `readOnlyHint`).
     """
 
     allow: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class ToolFilter:
         return bool(self.allow or self.deny or self.read_only)
 
     def permits(self, tool: JsonObject, names: Container[str] = ()) -> bool:
-        """Return whether a tool, as the server listed it, may be used; `names` are those of all its tools."""
+        """Return whether a tool in wire form may be used; `names` are the names of all tools of the server."""
         if self.read_only and (tool.get("annotations") or {}).get("readOnlyHint") is not True:
             return False
         name = tool["name"]
@@ -62,9 +62,9 @@ class ToolFilter:
 class ToolSet:
     """The tools of one session.
 
-    `definitions` is what the API is sent, sorted by the server's own names; `listed` holds the server's
-    definitions as it sent them; `notes` tell what was renamed, rewritten or left out. `names` maps what the
-    API is sent to the server's names, `schemas` the server's names to their input schemas.
+    `definitions` are the tools sent to the API, sorted by the server's names. `listed` holds the tools as the server
+    sent them. `notes` list what was renamed, rewritten or left out. `names` maps the names sent to the API to the
+    server's names; `schemas` maps the server's names to input schemas.
     """
 
     definitions: tuple[JsonObject, ...] = ()
@@ -75,9 +75,9 @@ class ToolSet:
 
     @classmethod
     def of(cls, listed: Iterable[JsonObject], malformed: Iterable[Malformed] = ()) -> Self:
-        """Map the tools of `tools/list` (objects of the wire: `name`, `description`, `inputSchema`).
+        """Map the tools of `tools/list`, in wire form (`name`, `description`, `inputSchema`).
 
-        `malformed` lists the other entries of that list.
+        `malformed` holds the entries of that list that were malformed.
         """
         tools = sorted(listed, key=lambda tool: tool["name"])
         definitions: list[JsonObject] = []
@@ -114,31 +114,31 @@ class ToolSet:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The notes, in words."""
+        """The notes as text."""
         return tuple(map(str, self.notes))
 
     def lists(self, name: str) -> bool:
-        """Tell whether the server lists a tool of this name, whatever may be used of it."""
+        """Return whether the server lists a tool of this name, even one that may not be used or can't be sent."""
         return name in self.schemas or any(tool["name"] == name for tool in self.listed)
 
     def only(self, permit: ToolFilter) -> Self:
-        """Keep the tools that may be used."""
+        """Return the tool set restricted to the tools that may be used."""
         if not permit:
             return self
-        first = {tool["name"]: tool for tool in reversed(self.listed)}  # of those that are listed twice
+        first = {tool["name"]: tool for tool in reversed(self.listed)}  # of duplicates, the first one counts
         kept = {sent: name for sent, name in self.names.items() if permit.permits(first[name], first)}
         definitions = tuple(one for one in self.definitions if one["name"] in kept)
         return replace(self, definitions=definitions, names=kept)
 
     def from_api(self, name: str, arguments: JsonObject) -> tuple[str, JsonObject]:
-        """Map a model's call to the server's own name and keys. A name that nobody knows stays as it is."""
+        """Map a model's call to the server's name and keys. An unknown name is returned unchanged."""
         tool = self.names.get(name, name)
         return tool, self.schemas[tool].from_api(arguments) if tool in self.schemas else arguments
 
     def to_api(self, tool: str, arguments: JsonObject) -> tuple[str, JsonObject]:
-        """Map a call in the server's words to what a model would say; the way back of `from_api`.
+        """Map a call with the server's name and keys to those sent to the API; the inverse of `from_api`.
 
-        A tool that the server does not list has no stand-in: no model could have been told of it.
+        A tool that the server does not list has no stand-in, since it was never sent to a model.
         """
         sent = next((sent for sent, name in self.names.items() if name == tool), tool)
         return sent, self.schemas[tool].to_api(arguments) if tool in self.schemas else arguments
@@ -147,9 +147,9 @@ class ToolSet:
 def unmatched(
     permit: ToolFilter, patterns: Mapping[tuple[str, str], str], tools: Iterable[JsonObject]
 ) -> Iterator[str]:
-    """Yield a warning for each pattern that fits no tool of the server and therefore has no effect.
+    """Yield a warning for each pattern that matches no tool of the server and therefore has no effect.
 
-    `patterns` maps the key of a query and a pattern to the id of the first query that has it.
+    `patterns` maps each pair of a query's key and a pattern to the id of the first query that has it.
     """
     names = [tool["name"] for tool in tools]
     flags = [*(("--allow-tool", one) for one in permit.allow), *(("--deny-tool", one) for one in permit.deny)]
@@ -161,17 +161,17 @@ def unmatched(
 
 
 def is_task_only(tool: JsonObject) -> bool:
-    """Tell whether a plain call is of no use (MCP 2025-11-25, "Tasks": `execution.taskSupport`)."""
+    """Return whether a tool can't be called without a task (MCP 2025-11-25, "Tasks": `execution.taskSupport`)."""
     execution = tool.get("execution")
     return isinstance(execution, dict) and execution.get("taskSupport") == "required"
 
 
 def changes(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> str:
-    """Say how one list of tools differs from another: `gone: a, b; new: c; changed: d`; empty when it does not."""
+    """Summarise how two lists of tools differ: `gone: a, b; new: c; changed: d`; empty if they are equal."""
     old, new = ({tool["name"]: tool for tool in tools} for tools in (before, after))
-    told = {
+    differences = {
         "gone": [name for name in old if name not in new],
         "new": [name for name in new if name not in old],
         "changed": [name for name in old if name in new and not json_equal(old[name], new[name])],
     }
-    return "; ".join(f"{how}: {', '.join(sorted(names))}" for how, names in told.items() if names)
+    return "; ".join(f"{how}: {', '.join(sorted(names))}" for how, names in differences.items() if names)

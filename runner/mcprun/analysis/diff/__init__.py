@@ -1,1 +1,1 @@
-"""Compare two runs: query by query, call by call, with the differences that do not matter ignored."""
+"""Compare two runs, query by query and call by call, ignoring differences that do not matter."""

@@ -1,8 +1,8 @@
-"""What changed in a query that was run several times: its pass rate, and the ways it goes. Pure.
+"""Compare the repeats of a query: their pass rate and the variants of their conversations. Pure.
 
-One run of a query that a model answers tells little. So the repeats of BASE and HEAD are compared as two samples: a
-change of the pass rate counts when chance would hardly bring it about (Fisher's exact test), and a way to go that BASE
-never went is told as a new one.
+A single run of a query that a model answers is weak evidence. So the repeats of BASE and HEAD are compared as two
+samples. A change of the pass rate counts if it is statistically significant (Fisher's exact test), and a variant that
+never occurred in BASE is reported as new.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from mcprun.analysis.diff.transcripts import Change, ComparableTranscript, Compa
 from mcprun.runs.records import Verdict
 
 ALPHA = 0.05
-"""A change of a pass rate counts when chance alone would bring about one like it less often than this."""
+"""Significance level: a change of a pass rate counts if its p-value is below this."""
 
 UNTRIED = frozenset({Verdict.ERROR, Verdict.SKIPPED})
-"""Verdicts of what came to no judgement: neither better nor worse than anything."""
+"""Verdicts of runs that were not judged, and so are neither better nor worse than others."""
 
 _NEAREST = 5
-"""So many of the commonest ways of BASE a new one is held against, to tell what is new in it."""
+"""Number of BASE's most frequent variants to compare a new one with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Of so many `runs` of a query, so many `passed`. One that could not be tried (`untried`) is a run as well."""
+    """How many `runs` of a query `passed`. Those that could not be tried (`untried`) are included in `runs`."""
 
     passed: int
     runs: int
@@ -35,16 +35,16 @@ class Rate:
 
     @property
     def of_tried(self) -> Rate:
-        """The rate of the runs that came to a verdict."""
+        """The rate among the runs that were judged."""
         return Rate(self.passed, self.runs - self.untried)
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A way that `runs` of HEAD's repeats went, `repeat` the first of them, and none of BASE's.
+    """A variant that occurs in HEAD (in `runs` repeats, first in `repeat`) but never in BASE.
 
-    `changes` hold it against the way of BASE that is nearest to it, `against` the first repeat that went so. It is
-    `untried` when nothing went that way but runs that could not be tried to their end.
+    `changes` are the differences from the nearest variant of BASE, and `against` is the first repeat of that one. The
+    variant is `untried` if every run of it could not be tried to the end.
     """
 
     runs: int
@@ -64,7 +64,7 @@ class _Way:
 
 @dataclass(slots=True)
 class Sample:
-    """The repeats of one query on one side, gathered one by one. Memory holds each way to go once.
+    """The repeats of one query on one side, added one by one. Each variant is held in memory once.
 
     `fault` is the exception of the first repeat that could not be compared.
     """
@@ -79,7 +79,7 @@ class Sample:
     _spent: dict[str, int] = field(default_factory=dict)
 
     def add(self, transcript: JsonObject) -> None:
-        """Take one repeat: a transcript as its line has it."""
+        """Add one repeat: a transcript as parsed from its line."""
         passed = transcript["verdict"] == Verdict.PASSED
         untried = transcript["verdict"] in UNTRIED
         self.runs += 1
@@ -89,7 +89,7 @@ class Sample:
         try:
             seen = self.lens.seen(transcript)
             key = _key(seen, self.lens)
-        except Exception as error:  # noqa: BLE001  it is reported as that of this query
+        except Exception as error:  # noqa: BLE001  it is reported for this query
             self.fault = self.fault or error
             return
         way = self.ways.setdefault(key, _Way(seen, transcript["repeat"]))
@@ -101,60 +101,61 @@ class Sample:
 
     @property
     def rate(self) -> Rate:
-        """How often it passed."""
+        """The pass rate of all repeats."""
         return Rate(self.passed, self.runs, self.untried)
 
     def example(self, *, passed: bool = True) -> int | None:
-        """Name the first repeat that passed, or that did not, or any where there is none of those."""
+        """Return the first repeat that passed (or did not), else the first of the others; None if there is none."""
         return self._first.get(passed, self._first.get(not passed))
 
     @property
     def means(self) -> JsonObject:
-        """How many turns and tokens one run takes, in the mean."""
+        """The mean turns and tokens of a run."""
         return {name: round(count / self.runs, 2) for name, count in self._spent.items()}
 
 
 def new_variants(base: Sample, head: Sample) -> Iterator[Variant]:
-    """Give the ways that HEAD goes and BASE never went, the commonest first."""
+    """Yield the variants of HEAD that never occur in BASE, the most frequent first."""
     known = sorted(base.ways.values(), key=lambda way: -way.runs)[:_NEAREST]
     for key, way in sorted(head.ways.items(), key=lambda item: (-item[1].runs, item[1].repeat)):
         if key not in base.ways:
-            told = ((one.repeat, tuple(head.lens.seen_changes(one.seen, way.seen))) for one in known)
-            nearest = min(told, key=lambda item: _distance(item[1]))
+            compared = ((one.repeat, tuple(head.lens.seen_changes(one.seen, way.seen))) for one in known)
+            nearest = min(compared, key=lambda item: _distance(item[1]))
             yield Variant(way.runs, way.repeat, *nearest, untried=way.untried == way.runs)
 
 
 def fisher(one: Rate, other: Rate) -> float:
-    """Give how likely chance alone makes two rates differ at least as much (R. A. Fisher's exact test, two-sided)."""
+    """Return the p-value of the difference of two rates (R. A. Fisher's exact test, two-sided)."""
     passed, runs = one.passed + other.passed, one.runs + other.runs
-    least, most = max(0, passed - other.runs), min(passed, one.runs)
-    ways = [comb(one.runs, least) * comb(other.runs, passed - least)]
-    for k in range(least, most):  # each from the one before: large binomials take their time
-        ways.append(ways[-1] * (one.runs - k) * (passed - k) // ((k + 1) * (other.runs - passed + k + 1)))
-    seen = ways[one.passed - least]
-    return sum(count for count in ways if count <= seen) / comb(runs, passed)
+    low, high = max(0, passed - other.runs), min(passed, one.runs)
+    counts = [comb(one.runs, low) * comb(other.runs, passed - low)]
+    for k in range(low, high):  # each from the one before: large binomials are slow
+        counts.append(counts[-1] * (one.runs - k) * (passed - k) // ((k + 1) * (other.runs - passed + k + 1)))
+    seen = counts[one.passed - low]
+    return sum(count for count in counts if count <= seen) / comb(runs, passed)
 
 
 def is_sure(one: Rate, other: Rate, alpha: float) -> bool:
-    """Tell whether a change of a pass rate counts: chance alone brings one like it about less often than `alpha`.
+    """Return whether a change of a pass rate is significant: its p-value is below `alpha`.
 
-    Of runs that are too few for that, whatever they do, it counts when all passed on one side and none on the other.
+    If there are too few runs for any change to be significant, it counts if all passed on one side and none on the
+    other.
     """
     if one.passed * other.runs == other.passed * one.runs:
         return False
-    least = fisher(Rate(one.runs, one.runs), Rate(0, other.runs))
-    if least >= alpha:
+    min_p = fisher(Rate(one.runs, one.runs), Rate(0, other.runs))
+    if min_p >= alpha:
         return {one.passed - one.runs, other.passed} == {0} or {one.passed, other.passed - other.runs} == {0}
     return fisher(one, other) < alpha
 
 
 def _distance(changes: tuple[Change, ...]) -> int:
-    """Tell how far apart two ways are: one call more or less is further than a call that brings something else."""
+    """Return the distance of two variants: an added or removed call counts 2, any other change 1."""
     return sum(2 if change.what in ("call_added", "call_removed") else 1 for change in changes)
 
 
 def _key(seen: ComparableTranscript, lens: CompareOptions) -> str:
-    """Return text that two ways share when nothing that counts differs between them."""
+    """Return a text that is equal for conversations that do not differ in any compared aspect."""
     aspects = (("input", "calls"), ("result", "results"), ("is_error", "results"))
     names = [name for name, aspect in aspects if aspect in lens.aspects]
     calls = [[call.get("tool"), *map(call.get, names)] for call in seen.calls] if names else []

@@ -1,8 +1,8 @@
-"""What changed between two runs. Pure: lines of two `transcripts.jsonl` in, differences out.
+"""Compare two runs by the lines of their `transcripts.jsonl`. Pure.
 
-Queries are paired by id and repeat; those that were run several times are compared as samples
-(`analysis/diff/repeats.py`). By default the verdict, how the conversation stopped, and the calls with their results
-count; tokens, ids, times and the model's words do not (`analysis/diff/transcripts.py`).
+Queries are paired by id and repeat. Those that were run several times are compared as samples
+(`analysis/diff/repeats.py`). By default, the verdict, the stop reason, and the calls with their results are compared;
+tokens, ids, times and the model's text are not (`analysis/diff/transcripts.py`).
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _READ: Mapping[str, type | tuple[type, ...]] = {
     "id": str, "repeat": int, "verdict": str, "stop": str, "calls": list, "text": str, "turns": list,
     "usage": (dict, type(None)), "error": (dict, type(None)),
 }  # fmt: skip
-"""What is read of a transcript here, and what it must be."""
+"""The keys of a transcript that are read here, and their types."""
 
 Key = tuple[str, int]
 Sides = tuple[int, ...]
-"""How many repeats of a query BASE and HEAD hold."""
+"""The number of repeats of a query in BASE and in HEAD."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryDiff:
-    """A query that differs: only in one of the runs, or changed.
+    """A query that was added, removed or changed.
 
-    One that was run several times has no `repeat` and no `verdicts`, but the `rates` of both sides, how likely chance
-    makes them differ so much (`p`), and the `variants` that are new. `is_regression` tells that it is gone, or changed
-    for anything but the better; what HEAD could not try to its end is an error there, and no regression. `examples` are
-    the repeats of BASE and HEAD that show it best.
+    A query that was run several times has no `repeat` and no `verdicts`, but the `rates` of both sides, the p-value of
+    their difference (`p`), and the new `variants`. `is_regression` is set if the query was removed, or changed without
+    an improvement of its verdict or pass rate. A query that HEAD could not try to the end is an error in HEAD, not a
+    regression. `examples` are the repeats of BASE and HEAD that best show the difference.
     """
 
     id: str
@@ -54,12 +54,11 @@ class QueryDiff:
 
 @dataclass(slots=True)
 class DiffSummary:
-    """How many queries were compared, and how they came out.
+    """The number of compared queries by outcome.
 
-    `regressions` are those that are gone, or changed for anything but the better: one that passes now and did not
-    before is none, nor is one that could not be tried. `chance` counts those among the `same` whose pass rate differs,
-    as chance may well bring about, `fewer` those that HEAD ran less often than BASE. `breaking` counts the changes of
-    the tools that break those who call them; they are regressions too.
+    `regressions` were removed, or changed without improving; those that HEAD could not try are not included. Among the
+    `same`, `chance` counts those whose pass rate differs, but not significantly, and `fewer` those that HEAD ran less
+    often than BASE. `breaking` counts the breaking changes of tools, which are regressions too.
     """
 
     same: int = 0
@@ -73,17 +72,17 @@ class DiffSummary:
 
     @property
     def differ(self) -> bool:
-        """Whether anything does."""
+        """Whether anything was added, removed or changed, or a tool has a breaking change."""
         return bool(self.changed or self.added or self.removed or self.breaking)
 
 
 @dataclass(frozen=True, slots=True)
 class RunDiff:
-    """Compares the transcripts of two runs, as far as the `lens` says that it counts; `tally` counts on.
+    """Compares the transcripts of two runs in the aspects that `lens` selects, and adds the outcome to `tally`.
 
-    With `among`, queries that only BASE has are passed over when their ids are not in it: HEAD was not asked for them.
-    `repeated` names the queries that either run holds more than once, with how often each does: they are compared as
-    samples, and a change of their pass rate counts when chance brings it about less often than `alpha`.
+    `among` are the ids of the queries that HEAD was asked to run: other queries that only BASE has are skipped. None
+    means all. `repeated` maps each query that one of the runs holds more than once to its number of repeats on both
+    sides. Those are compared as samples, and a change of their pass rate counts if its p-value is below `alpha`.
     """
 
     lens: CompareOptions = field(default_factory=CompareOptions)
@@ -93,10 +92,10 @@ class RunDiff:
     tally: DiffSummary = field(default_factory=DiffSummary)
 
     def compare(self, base: Iterable[bytes], head: Iterable[bytes]) -> Iterator[QueryDiff]:
-        """Give the queries that differ, changed ones in the order they are met, then removed and added ones.
+        """Yield the queries that differ: changed ones in the order of the lines, then removed ones, then added ones.
 
-        Memory holds what has no partner yet: nothing, when both are in the same order. Raises `UsageError` for a line
-        that is no transcript, for a transcript that is there twice, and when neither side holds any.
+        Only unpaired transcripts are held in memory: none if both runs have the same order. Raises `UsageError` for a
+        line that is not a transcript, for a duplicate transcript, and if neither side holds any.
         """
         waiting: tuple[dict[Key, JsonObject], dict[Key, JsonObject]] = ({}, {})
         samples: dict[str, tuple[Sample, Sample]] = {}
@@ -136,7 +135,7 @@ class RunDiff:
             )
 
     def tools(self, base: Sequence[JsonObject] | None, head: Sequence[JsonObject] | None) -> list[ToolChange]:
-        """Give what changed in the tools of the servers, as far as both are known and it counts."""
+        """Return the changes of the servers' tools; empty if either is unknown or `tools` is not compared."""
         if base is None or head is None or "tools" not in self.lens.aspects:
             return []
         changes = compare_tools(base, head)
@@ -149,7 +148,7 @@ class RunDiff:
         name, repeat, verdicts = base["id"], base["repeat"], (base["verdict"], head["verdict"])
         try:
             yield from list(self._pair(base, head))
-        except Exception as error:  # noqa: BLE001  one query must not cost the others
+        except Exception as error:  # noqa: BLE001  one query must not end the comparison
             yield self._changed(
                 QueryDiff(
                     name, repeat, "changed", verdicts, _fault(error), is_regression=True, examples=(repeat, repeat)
@@ -248,7 +247,7 @@ def _fault(error: Exception) -> tuple[Change]:
 
 
 def check(lines: Iterable[bytes], name: str) -> None:
-    """See that transcripts can be compared. Raises `UsageError`, naming them by `name`, for one that is none."""
+    """Check that lines are transcripts. Raises `UsageError`, starting with `name`, for the first that is not."""
     for line in lines:
         _read(line, name)
 

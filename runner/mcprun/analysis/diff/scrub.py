@@ -1,4 +1,4 @@
-"""What differs from run to run and means nothing: ids, times, ports. Replaced, or left out, before runs are compared.
+"""Replace or drop volatile values, such as ids, times and ports, before runs are compared.
 
 Pure; works on JSON values.
 """
@@ -18,7 +18,7 @@ from mcprun.option_kinds import Listed, checked
 from mcprun.runs.option_patterns import checked_pattern, late_scrubs, scrubbed
 
 _BEGIN, _END = r"(?<![^\W_])", r"(?![^\W_])"
-"""Not within a word; an underscore may stand beside it."""
+"""Word boundaries that allow an adjacent underscore."""
 
 _ZONE = rf"(?:\s?(?:Z|z|(?:GMT|UTC?|[ECMP][SD]T){_END}|[+-]\d\d(?::?\d\d)?(?!\d)))?"
 _CLOCK = r"\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?"
@@ -26,7 +26,7 @@ _DAY = rf"{_BEGIN}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:day|sday|nesday|rsday|urday)
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _TIMESTAMP = "|".join(
     (
-        # ISO 8601, extended and basic format (https://www.rfc-editor.org/rfc/rfc3339), and what Go's `log` writes
+        # ISO 8601, extended and basic format (https://www.rfc-editor.org/rfc/rfc3339), and the format of Go's `log`
         rf"{_BEGIN}\d{{4}}-\d\d-\d\d(?:[Tt ]{_CLOCK}{_ZONE})?",
         rf"{_BEGIN}\d{{8}}T\d{{4}}(?:\d\d(?:[.,]\d+)?)?{_ZONE}{_END}",
         rf"{_BEGIN}\d{{4}}/\d\d/\d\d {_CLOCK}{_ZONE}",
@@ -44,28 +44,28 @@ SCRUBS: Mapping[str, str] = {
     "port": rf"(?<=[\w\]]):\d{{4,5}}{_END}",
     "hash": rf"{_BEGIN}(?:[0-9a-f]{{64}}|[0-9a-f]{{40}}|[0-9a-f]{{32}}){_END}",
 }
-"""What can be scrubbed by name, and the regular expression that finds it."""
+"""The built-in scrubs by name, with their regular expressions."""
 
 _WORD = re.compile(r"\w+")
-"""What may be a name, and is hardly a pattern."""
+"""Text that is more likely a misspelt name than a pattern."""
 
 _ALIKE = 0.75
-"""How much like a name a word must be to be taken for it, mistyped: `guid` is that much like `uuid`."""
+"""Minimum similarity (`difflib` ratio) for a word to count as a misspelt name: that of `guid` and `uuid`."""
 
 _STEP = re.compile(r"""\*\*|\*|\[\*\]|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[\]*"]+)""")
 _IGNORED = "<ignored>"
 
 Step = str | int | None
-"""A key, an index, or `None` for any one of them; `**` is any number of them."""
+"""A key, an index, or `None` for any single key or index. The key `**` stands for any number of steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scrubber:
-    """Cleans values before they are compared: `scrubs` are names or regular expressions, `ignore` paths.
+    """Cleans values before they are compared. `Scrubber.of` takes `scrubs` (names or regular expressions) and paths.
 
-    A path is written like `calls[*].result.updated_at`: `*` and `[*]` stand for any key or index, `**` for any
-    number of them, and `["odd key"]` for a key that could not stand otherwise. `patterns` are pairs of pattern and
-    replacement: built-in ones are compiled, users' are text and are matched within a time limit.
+    A path looks like `calls[*].result.updated_at`: `*` and `[*]` match any key or index, `**` any number of them, and
+    `["odd key"]` is a quoted key. `patterns` are pairs of a pattern and its replacement: built-in patterns are
+    compiled, users' patterns are text and are matched within a time limit.
     """
 
     patterns: tuple[tuple[re.Pattern[str] | str, str], ...] = ()
@@ -73,7 +73,7 @@ class Scrubber:
 
     @classmethod
     def of(cls, scrubs: Iterable[str] = (), ignore: Iterable[str] = ()) -> Scrubber:
-        """Read what the user wrote. Raises `UsageError`."""
+        """Parse names or patterns, and paths to ignore. Raises `UsageError` if one is invalid."""
         scrubs, ignore = checked("scrub", Listed(), scrubs), checked("ignore", Listed(), ignore)
         return cls(tuple(map(_pattern, scrubs)), tuple(map(parse_path, ignore)))
 
@@ -81,13 +81,13 @@ class Scrubber:
         return bool(self.patterns or self.paths)
 
     def warnings(self) -> list[str]:
-        """Return a warning for each pattern that ran out of time, where values stayed as they are."""
+        """Return a warning for each pattern that ran out of time and left values unchanged."""
         return late_scrubs([pattern for pattern, _ in self.patterns if isinstance(pattern, str)])
 
     def clean(self, value: Any, frame: int = 0) -> Any:
-        """Return a JSON value without what is ignored, with matches of the patterns replaced in texts and keys.
+        """Return a JSON value without the ignored parts, and with matches of the patterns replaced in strings and keys.
 
-        The keys of its outer `frame` levels stay as they are: those are mcprun's own.
+        The keys of the outer `frame` levels are kept: those are mcprun's own.
         """
         return self._clean(value, self.paths, frame)
 
@@ -106,7 +106,7 @@ class Scrubber:
         ]
 
     def _with_clean_keys(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Replace matches in keys. Keys that become one are numbered, in the order of their values: none is lost."""
+        """Replace matches in keys. Keys that become equal are numbered in the order of their values: none is lost."""
         keys = {key: self._text(key) for key in value}
         if all(key == cleaned for key, cleaned in keys.items()):
             return value
@@ -131,7 +131,7 @@ class Scrubber:
 
 
 def parse_path(text: str) -> tuple[Step, ...]:
-    """Read a path. Raises `UsageError` for one that is none."""
+    """Parse a path to ignore. Raises `UsageError` if it is not one."""
     path, at = text.removeprefix("$").removeprefix("."), 0
     steps: list[Step] = []
     while at < len(path):
@@ -154,7 +154,7 @@ def parse_path(text: str) -> tuple[Step, ...]:
 
 
 def _within(paths: Sequence[tuple[Step, ...]], step: str | int) -> list[tuple[Step, ...]]:
-    """Give what is left of each path behind a step; `()` means that the step itself is meant."""
+    """Return the remainders of the paths that match a step; `()` if a path ends there."""
     left: list[tuple[Step, ...]] = []
     for path in paths:
         first, rest = path[0], path[1:]

@@ -1,4 +1,4 @@
-"""What changed between two transcripts of one query. Pure: what `json.loads` gives of their lines in, changes out."""
+"""Compare two transcripts of one query, as parsed from their lines. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mcprun.errors import UsageError
 from mcprun.option_kinds import type_name
 
 ASPECTS = ("verdict", "calls", "results", "tools", "text", "usage")
-"""What can be compared: of the servers, `tools`; of each query, the rest. The last two are only when asked for."""
+"""What can be compared: `tools` of the servers, the others of each query. The last two are off by default."""
 
 DEFAULT_ASPECTS = frozenset(ASPECTS[:4])
 
@@ -26,16 +26,16 @@ What = Literal["verdict", "stop", "prompt", "call_added", "call_removed", "input
 
 
 _CALLS, _MESSAGES = 3, 5
-"""Levels of what is compared that have mcprun's own keys: `calls[*].result`, `messages[*].content[*].text`."""
+"""Levels of keys that are mcprun's own: `calls[*].result`, `messages[*].content[*].text`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that differs. `call` is the number of a call: in HEAD, or of a removed one in BASE.
+    """One difference. `call` is the number of the call in HEAD, or in BASE if it was removed.
 
-    `tool` is its name, and `input` what it was given, where that is not what changed. `before` and `after` are JSON
-    values, `None` where there is nothing to hold against; `are_errors` tells which results are errors. A
-    `fault` is a query that could not be compared, with the reason in `after`.
+    `tool` is the call's tool, and `input` its input unless that is what changed. `before` and `after` are JSON values,
+    `None` if absent. `are_errors` is whether the results before and after are errors. A `fault` is a query that could
+    not be compared, with the reason in `after`.
     """
 
     what: What
@@ -49,10 +49,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ComparableTranscript:
-    """What of a transcript is compared, cleaned.
+    """The compared parts of a transcript, scrubbed.
 
-    `calls` hold `tool`, `input`, `result` and `is_error`, `text` the model's last words, `stop` how it ended, `given`
-    the messages that the server's own prompt and resources made.
+    Each of the `calls` has `tool`, `input`, `result` and `is_error`. `text` is the model's final text, `stop` how the
+    conversation stopped, and `given` the messages made from the server's prompt and resources.
     """
 
     calls: Sequence[JsonObject]
@@ -63,13 +63,13 @@ class ComparableTranscript:
 
 @dataclass(frozen=True, slots=True)
 class CompareOptions:
-    """Says what counts: `aspects` are those of `ASPECTS`, and the `scrubber` takes out what does not mean anything."""
+    """What to compare: `aspects` is a subset of `ASPECTS`, and `scrubber` removes volatile values."""
 
     aspects: frozenset[str] = DEFAULT_ASPECTS
     scrubber: Scrubber = field(default_factory=Scrubber)
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for aspects that are not known: nothing would be compared."""
+        """Raise `UsageError` for unknown aspects, which would compare nothing, and for wrong types."""
         if isinstance(self.aspects, str) or not isinstance(self.aspects, Iterable):
             raise UsageError(f"aspects must be a set of strings, not {type_name(self.aspects)}")
         if unknown := [one for one in self.aspects if one not in ASPECTS]:
@@ -79,14 +79,14 @@ class CompareOptions:
             raise UsageError(f"scrubber must be an object of type mcprun.Scrubber, not {type_name(self.scrubber)}")
 
     def seen(self, transcript: JsonObject) -> ComparableTranscript:
-        """Give what of a transcript is compared."""
+        """Return the compared parts of a transcript."""
         calls = [
             {"tool": call["tool"], "input": call["input"], "result": result_of(call), "is_error": call["is_error"]}
             for call in transcript["calls"]
         ]
         if self.scrubber:
             cleaned = self.scrubber.clean({"calls": calls}, frame=_CALLS).get("calls", [])
-            calls = [call for call in cleaned if isinstance(call, dict)]  # the others are ignored
+            calls = [call for call in cleaned if isinstance(call, dict)]  # the others are placeholders of ignored calls
         text = None
         if "text" in self.aspects:
             text = self.scrubber.clean({"text": transcript["text"]}, frame=1).get("text")
@@ -96,7 +96,7 @@ class CompareOptions:
         return ComparableTranscript(calls, text, stop_of(transcript) if "verdict" in self.aspects else None, given)
 
     def changes(self, base: JsonObject, head: JsonObject) -> Iterator[Change]:
-        """Give what changed from one transcript to the other, in order."""
+        """Yield the changes from one transcript to the other, in order."""
         if "verdict" in self.aspects and base["verdict"] != head["verdict"]:
             yield Change("verdict", base["verdict"], head["verdict"])
         is_same = json_same(base["calls"], head["calls"]) and json_same(given_of(base), given_of(head))
@@ -106,7 +106,7 @@ class CompareOptions:
             yield Change("usage", before, after)
 
     def seen_changes(self, base: ComparableTranscript, head: ComparableTranscript) -> Iterator[Change]:
-        """Give what changed in how it ended, in what the server gave, in the calls, and in what the model said."""
+        """Yield the changes in the stop reason, the server's messages, the calls and the model's text."""
         if base.stop != head.stop:
             yield Change("stop", base.stop, head.stop)
         if base.given and head.given and not json_same(base.given, head.given):
@@ -137,11 +137,11 @@ class CompareOptions:
 
 
 def align(base: Sequence[JsonObject], head: Sequence[JsonObject]) -> Iterator[tuple[int | None, int | None]]:
-    """Align two lists of calls like the lines of two texts: which belong together, which were added or removed.
+    """Align two lists of calls like the lines of two texts, and yield pairs of indexes; None for a missing partner.
 
-    Calls of the same tool with the same input belong together; between those, calls of the same tool.
+    Calls of the same tool with the same input are paired first; between those, calls of the same tool.
     """
-    if len(base) == len(head) and all(map(_same_call, base, head)):  # as it mostly is
+    if len(base) == len(head) and all(map(_same_call, base, head)):  # the usual case
         yield from zip(range(len(base)), range(len(head)), strict=True)
         return
     for tag, i, j, k, n in _opcodes(map(_as_text, base), map(_as_text, head)):
@@ -170,22 +170,22 @@ def _as_text(call: JsonObject) -> str:
 
 
 def _fails(call: JsonObject) -> bool:
-    return call.get("is_error") is True and "result" in call  # of a result that is ignored, nothing counts
+    return call.get("is_error") is True and "result" in call  # whether an ignored result is an error is ignored too
 
 
 def spent(transcript: JsonObject) -> JsonObject:
-    """Give how many turns and tokens it took."""
+    """Return the turns and tokens that a transcript used."""
     return {"turns": len(transcript["turns"]), **(transcript["usage"] or {})}
 
 
 def stop_of(transcript: JsonObject) -> str:
-    """Say how a conversation stopped: the stop reason, and the kind of the error if there was one."""
+    """Return the stop reason of a conversation, with the kind of its error if there was one."""
     error = transcript["error"]
     return f"{transcript['stop']} ({error.get('kind')})" if error else str(transcript["stop"])
 
 
 def given_of(transcript: JsonObject) -> list[Any]:
-    """Give the messages that the server's own prompt and resources made."""
+    """Return the messages made from the server's prompt and resources."""
     match transcript:
         case {"given": {"messages": int(count)}, "messages": [*messages]}:
             return messages[:count]
@@ -193,10 +193,10 @@ def given_of(transcript: JsonObject) -> list[Any]:
 
 
 def result_of(call: JsonObject) -> Any:
-    """Return a call's result in its shortest whole form, so that nothing is reported twice.
+    """Return a call's result in its shortest complete form, so that nothing is reported twice.
 
-    Structured content stands for the text that repeats it (MCP, "Structured Content"), without the `result` that
-    servers wrap it in when it is not an object. A single text stands for its block, and the JSON in it for the text.
+    Structured content replaces the text that repeats it (MCP, "Structured Content"), without the `result` key that
+    servers wrap non-objects in. A single text replaces its block, and the JSON in it replaces the text.
     """
     content, structured = call["content"], call["structured"]
     texts = [block["text"] for block in content if block.keys() == {"type", "text"}]
@@ -213,7 +213,7 @@ def result_of(call: JsonObject) -> Any:
 
 
 def _values_in(texts: list[str]) -> Any:
-    """Return the JSON values in texts: the only one, or a list of them. Text that is not JSON equals no value."""
+    """Return the JSON values in texts: a single one, or a list. Text that is not JSON becomes a unique sentinel."""
     values = [_json_in(text, _NONE, any_value=True) for text in texts]
     return values[0] if len(values) == 1 else values
 
@@ -222,10 +222,9 @@ _NONE = object()
 
 
 def read_json(line: bytes) -> Any:
-    """Parse a line of a run's files.
+    """Parse a line of a run's files. Raises `ValueError` if it is not JSON.
 
-    U+FFFD stands for each half of a surrogate pair, and its name for NaN or an infinite number: older files hold both
-    as they are. Raises `ValueError`.
+    Lone surrogates are replaced with U+FFFD, and NaN and infinities with their names: older files contain both.
     """
     value = _read_json(line)
     return finite(value) if b"NaN" in line or b"Infinity" in line else value
@@ -234,7 +233,7 @@ def read_json(line: bytes) -> Any:
 def _read_json(line: bytes) -> Any:
     try:
         return from_json(line)
-    except (ValueError, TypeError):  # JSON that only Python's parser accepts; TypeError: half of a surrogate pair
+    except (ValueError, TypeError):  # JSON that only Python's parser accepts; TypeError: a lone surrogate
         try:
             return json.loads(well_formed_bytes(line))
         except RecursionError:
@@ -242,9 +241,9 @@ def _read_json(line: bytes) -> Any:
 
 
 def _json_in(text: str, otherwise: Any, *, any_value: bool = False) -> Any:
-    """Parse the object or list that a text is, or with `any_value` any JSON.
+    """Return the object or list in a JSON text, with `any_value` any JSON value; `otherwise` if it holds none.
 
-    JSON that two parsers may read differently stays text. NaN and Infinity, which Python's `json` writes, are read.
+    JSON that two parsers may read differently is not parsed. NaN and Infinity, which Python's `json` writes, are.
     """
     if not any_value and text[:1] not in ("{", "["):
         return otherwise

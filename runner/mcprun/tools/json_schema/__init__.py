@@ -1,1 +1,1 @@
-"""JSON Schemas of tools: a readable outline, generated values, and changes between two versions. Pure."""
+"""JSON Schemas of tools: values generated from them, and changes between two versions. Pure."""

@@ -1,9 +1,10 @@
-"""How two JSON Schemas differ, and what that does to the values that are valid. Pure.
+"""Compare two JSON Schemas, and classify each difference by its effect on the set of valid values. Pure.
 
-JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). What is told as `added`, `optional`, `widened` or `text`
-refuses no value that was valid before, with one reservation: a property that the old schema did not declare counts as
-one that nobody gave. So a new optional property is harmless, although a value might have had another of its name. Maps
-are the exception: objects with a schema for additional properties, or within another value and with no property at all.
+JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). A change reported as `added`, `optional`, `widened` or
+`text` refuses no value that was valid before. One assumption is made: values do not contain properties that the old
+schema does not declare. So a new optional property is harmless, although a value might already have had a different
+property of that name. The assumption is not made for maps: objects with a schema for additional properties, and nested
+objects that declare no property at all.
 """
 
 from __future__ import annotations
@@ -20,29 +21,29 @@ from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
 from mcprun.tools.json_schema.document import NOTHING, Document, by_type, is_open
 from mcprun.tools.json_schema.keywords import SchemaChange, direction, keywords, texts, whole
 
-_MOST_STEPS = 20_000
-"""Pairs of parts that are compared; whoever writes more has schemas that unfold without end."""
+_MAX_STEPS = 20_000
+"""Maximum pairs of subschemas to compare: a schema that needs more unfolds without end."""
 
-_MOST_DEPTH = 60
-"""Levels of parts that are looked into: schemas that refer to each other may unfold into more than they hold."""
+_MAX_DEPTH = 60
+"""Maximum depth of nested comparisons: schemas that refer to each other may unfold deeper than they are nested."""
 
 _PROPERTIES = ("patternProperties", "properties", "additionalProperties")
-"""What decides together which schema a property has to fit, where there are patterns and others are not open."""
+"""Keywords that are compared together if there are patterns and additional properties are constrained."""
 
 _EITHER = frozenset({"anyOf", "oneOf"})
 
 _Part = tuple[Any, str, frozenset[str]]
-"""One schema of a list, what it means, and its types."""
+"""One schema of a list, its `Document.meaning` and its types."""
 
 Names = frozenset[str] | None
-"""Properties that the old schema declares for a value; `None` when it may have any."""
+"""Property names that the old schema declares for a value; `None` if it may have any."""
 
 
 def compare_schemas(before: Any, after: Any) -> list[SchemaChange]:
-    """Compare two schemas (JSON as it is parsed), all parts of them, local references followed.
+    """Compare two schemas (parsed JSON) with all subschemas, following local references.
 
-    A part that both refer to is told of once, where it is met first. Schemas that are not valid by the metaschema of
-    2020-12, or nested too deep, are only told apart.
+    A pair of subschemas that both sides reach by reference is reported once, where it occurs first. If a schema is
+    invalid by the 2020-12 metaschema or nested too deep, the result is a single `unclear` change.
     """
     if json_equal(before, after):
         return []
@@ -57,7 +58,7 @@ def _is_valid(schema: Any) -> bool:
 
 
 class _Comparison:
-    """Goes through two schemas side by side."""
+    """Walks two schemas side by side."""
 
     def __init__(self, old: Document, new: Document) -> None:
         self._old, self._new = old, new
@@ -65,14 +66,14 @@ class _Comparison:
         self._seen: set[tuple[str, str, Names]] = set()
 
     def values(self, before: Any, after: Any, at: str, *, at_root: bool = False) -> Iterator[SchemaChange]:
-        """Compare the schemas of a value, which no other schema speaks of."""
+        """Compare the schemas of a value to which no other schema applies."""
         names = self._old.names(before)
         yield from self._parts(before, after, at, names if names or at_root else None)
 
     def _parts(self, before: Any, after: Any, at: str, names: Names) -> Iterator[SchemaChange]:
-        """Compare schemas that speak of a value, maybe beside others."""
+        """Compare schemas of a value to which other schemas may apply as well."""
         self._steps += 1
-        if self._steps > _MOST_STEPS or self._depth > _MOST_DEPTH:
+        if self._steps > _MAX_STEPS or self._depth > _MAX_DEPTH:
             if self._old.meaning(before) != self._new.meaning(after):
                 yield SchemaChange("unclear", at, "schema", before, after)
             return
@@ -95,12 +96,12 @@ class _Comparison:
     def _extremes(
         self, before: JsonObject, after: JsonObject, at: str, keyword: str = "schema"
     ) -> Iterator[SchemaChange]:
-        """Compare schemas one of which takes everything or nothing."""
+        """Compare two schemas of which one accepts everything or nothing."""
         is_wider = is_open(after) or before == NOTHING
         is_narrower = is_open(before) or after == NOTHING
         if not (is_wider and is_narrower):
-            told = (is_open(one) if is_open(one) or one == NOTHING else one for one in (before, after))
-            yield SchemaChange(direction(is_wider, is_narrower), at, keyword, *told)
+            values = (is_open(one) if is_open(one) or one == NOTHING else one for one in (before, after))
+            yield SchemaChange(direction(is_wider, is_narrower), at, keyword, *values)
 
     def _both(self, before: JsonObject, after: JsonObject, at: str, names: Names) -> Iterator[SchemaChange]:
         ours, theirs = self._old.alternatives(before), self._new.alternatives(after)
@@ -122,7 +123,7 @@ class _Comparison:
         yield from self._array(before, after, at)
 
     def _any_of(self, before: list[Any], after: list[Any], at: str, names: Names) -> Iterator[SchemaChange]:
-        """Compare lists of which one must fit: one that is gone narrows, a new one widens."""
+        """Compare alternatives, of which a value must match one: removing one narrows, adding one widens."""
         pairs, gone, new = self._paired(before, after)
         for number, (one, other) in enumerate(pairs):
             yield from self._parts(one, other, at if len(pairs) < 2 else f"{at}.anyOf[{number}]", names)
@@ -130,7 +131,7 @@ class _Comparison:
         yield from (SchemaChange("widened", at, "anyOf", None, one) for one in new)
 
     def _all_of(self, before: list[Any], after: list[Any], at: str, names: Names) -> Iterator[SchemaChange]:
-        """Compare lists of which all must fit: one that is gone widens, a new one narrows."""
+        """Compare schemas that a value must all match: removing one widens, adding one narrows."""
         pairs, gone, new = self._paired(before, after)
         for one, other in pairs:
             yield from self._parts(one, other, at, names)
@@ -138,7 +139,7 @@ class _Comparison:
         yield from (SchemaChange("narrowed", at, "allOf", None, one) for one in new)
 
     def _one_of(self, before: JsonObject, after: JsonObject, at: str, names: Names) -> Iterator[SchemaChange]:
-        """Compare `oneOf`: like `anyOf` where no value fits two of the schemas, else as a whole."""
+        """Compare `oneOf`: like `anyOf` if no value can match two of the schemas, else as a whole."""
         ours, theirs = before.get("oneOf", []), after.get("oneOf", [])
         if ours and theirs and self._old.are_apart(ours) and self._new.are_apart(theirs):
             yield from self._any_of(ours, theirs, at, names)
@@ -146,9 +147,9 @@ class _Comparison:
             yield from whole(self._old, before, self._new, after, at, ("oneOf",))
 
     def _paired(self, before: list[Any], after: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any], list[Any]]:
-        """Find which schemas of two lists belong together: they mean the same, or have the same types, or some of them.
+        """Pair the schemas of two lists: first those with the same meaning, then by the same types, then by a subset.
 
-        Gives the pairs, and what is left of both lists.
+        Returns the pairs, and the unpaired schemas of both lists.
         """
         gone, new = (
             [(schema, document.meaning(schema), document.types(schema)) for schema in schemas]
@@ -216,5 +217,5 @@ def _share_types(one: _Part, other: _Part) -> bool:
 
 
 def _step(name: str) -> str:
-    """Write a property's name as a step of a path: `.size`, or `["unit size"]`."""
+    """Format a property's name as a step of a path: `.size`, or `["unit size"]`."""
     return f".{name}" if re.fullmatch(r"[\w$-]+", name) else f"[{json.dumps(name, ensure_ascii=False)}]"

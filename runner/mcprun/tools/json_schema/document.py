@@ -1,7 +1,7 @@
-"""A JSON Schema as a whole: what its references point to, what a part of it means, which types it allows. Pure.
+"""Resolve references in a JSON Schema, and compute the meaning and the types of its subschemas. Pure.
 
-JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Texts such as descriptions mean nothing here, and nor do
-keywords that nobody knows.
+JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Texts such as descriptions, and unknown keywords, are
+ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mcprun.tools.api_schema import each_schema
 
 IN_PLACE_LISTS = ("allOf", "anyOf", "oneOf")
 IN_PLACE = ("if", "then", "else", "not")
-"""Keywords whose schemas speak of the very value that the schema around them speaks of."""
+"""Keywords whose subschemas apply to the same value as the schema that contains them."""
 
 CONSTRAINTS = frozenset(
     {"$ref", "$dynamicRef", "$recursiveRef", "type", "enum", "const", *IN_PLACE_LISTS, *IN_PLACE, "properties",
@@ -27,16 +27,16 @@ CONSTRAINTS = frozenset(
      "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "format",
      "contentEncoding", "contentMediaType", "contentSchema"}
 )  # fmt: skip
-"""Keywords that say which values are valid; `format` among them, since servers do check it."""
+"""Keywords that constrain which values are valid, including `format`, since servers do check it."""
 
 TYPES = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
-"""The types of JSON. Here `number` are the numbers that are no integers, so that no two types share a value."""
+"""The types of JSON. Here `number` excludes the integers, so that no two types share a value."""
 
 NOTHING: JsonObject = {"not": {}}
-"""The schema `false`, which no value fits."""
+"""The schema `false`, which no value matches, as an object."""
 
-_MOST_STEPS = 32
-"""References that are followed from one place."""
+_MAX_STEPS = 32
+"""Maximum references to follow in a row."""
 
 _TYPES_OF = {
     "string": ("minLength", "maxLength", "pattern", "format"),
@@ -44,33 +44,34 @@ _TYPES_OF = {
     "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems"),
     "object": ("properties", "required", "additionalProperties", "minProperties", "maxProperties"),
 }
-"""Keywords that say something of values of some types only."""
+"""Keywords that constrain only values of certain types, by type."""
 
 _TEXTS = frozenset({"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment"})
-"""What says nothing of which values are valid, and is never pointed to."""
+"""Keywords that do not affect validity and are never the target of a reference."""
 
 
 class Document:
-    """A whole schema (JSON as it is parsed, valid by its metaschema); its parts are asked about."""
+    """A whole schema: parsed JSON that is valid by its metaschema. The methods take its subschemas."""
 
     def __init__(self, root: Any) -> None:
         self.root = root
         self._anchors = _anchors(root)
 
     def referred(self, reference: str) -> Any:
-        """Find what a reference points to, by a JSON Pointer or an anchor; `None` where that can't be known."""
+        """Return the target of a reference by JSON Pointer or anchor; `None` if it can't be resolved."""
         if reference.startswith("#") and reference[1:2] not in ("", "/"):
             return self._anchors.get(unquote(reference[1:]))
         return referred(self.root, reference)
 
     def plain(self, schema: Any) -> tuple[JsonObject, str | None]:
-        """Give a part of the schema as an object, and the last reference that was followed, if one was.
+        """Return a subschema as an object, and the last reference that was followed, None if there was none.
 
-        `true` and `false` become `{}` and `NOTHING`. A reference that stands alone is followed, and so is an `allOf`
-        with one schema; texts beside it stay. One beside other keywords joins their `allOf`.
+        `true` and `false` become `{}` and `NOTHING`. If the only constraint is a `$ref` or an `allOf` with one schema,
+        it is replaced by its target; the texts next to it are kept. A `$ref` next to other constraints is added to
+        their `allOf`.
         """
         reference = None
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MAX_STEPS):
             if not isinstance(schema, dict):
                 return ({} if schema else NOTHING), reference
             constraints = schema.keys() & CONSTRAINTS
@@ -88,21 +89,21 @@ class Document:
         return schema, reference
 
     def meaning(self, schema: Any) -> str:
-        """Write what a part means, references included: parts with the same text mean the same.
+        """Return a canonical text of a subschema and of what it refers to: equal texts mean equal constraints.
 
-        What a reference points to that can't be followed may be anything that the document holds.
+        A reference that can't be resolved may point anywhere, so the text then includes the whole document.
         """
         references: dict[str, None] = {}
         text = _bare(schema, references)
-        told: dict[str, str] = {}
-        while new := [reference for reference in references if reference not in told]:
+        targets: dict[str, str] = {}
+        while new := [reference for reference in references if reference not in targets]:
             for reference in new:
                 found = self.referred(reference)
-                told[reference] = _whole(self.root) if found is None else _bare(found, references)
-        return json.dumps([text, told], sort_keys=True) if told else text
+                targets[reference] = _whole(self.root) if found is None else _bare(found, references)
+        return json.dumps([text, targets], sort_keys=True) if targets else text
 
     def names(self, schema: Any) -> frozenset[str] | None:
-        """Find the property names that a part declares, in whatever way; `None` when it declares any there may be."""
+        """Return all property names that a subschema declares; `None` if it declares arbitrary names."""
         found: set[str] = set()
         seen: set[str] = set()
         todo = [schema]
@@ -127,16 +128,17 @@ class Document:
         return frozenset(found)
 
     def types(self, schema: Any) -> frozenset[str]:
-        """Find the types that a value may have: those that are named, or those of the values that are listed."""
+        """Return the types that a value may have, by `type` and by the values in `enum` and `const`."""
         node, _ = self.plain(schema)
         values = values_of(node)
         named = frozenset() if node == NOTHING else named_types(node)
         return named if values is None else named & {type_of(value) for value in values.values()}
 
     def alternatives(self, schema: JsonObject) -> list[Any] | None:
-        """Give the schemas of which a value need fit only one, when a part says that and nothing more.
+        """Return the alternatives of a subschema that has no other constraint; `None` if it has others.
 
-        So says `anyOf`, and `oneOf` where no value can fit two of them: their types have nothing in common.
+        These are the schemas of `anyOf`, and those of `oneOf` if they have no type in common, so that no value can
+        match two of them.
         """
         constraints = schema.keys() & CONSTRAINTS
         if constraints == {"anyOf"}:
@@ -144,18 +146,18 @@ class Document:
         return list(schema["oneOf"]) if constraints == {"oneOf"} and self.are_apart(schema["oneOf"]) else None
 
     def are_apart(self, schemas: Sequence[Any]) -> bool:
-        """Tell whether no value can fit two of the schemas, by its type alone."""
+        """Return whether no two of the schemas have a type in common, so that no value can match both."""
         types = [kind for schema in schemas for kind in self.types(schema)]
         return len(types) == len(set(types))
 
 
 def is_open(schema: Any) -> bool:
-    """Tell whether every value fits: a schema is `true`, or has no constraints."""
+    """Return whether a schema accepts every value: it is `true` or has no constraints."""
     return schema is True or (isinstance(schema, dict) and not schema.keys() & CONSTRAINTS)
 
 
 def by_type(schema: JsonObject) -> list[JsonObject]:
-    """Split a schema that names several types into one for each, texts left out, with the same meaning together."""
+    """Split a schema into one for each type in its `type` list; together they are equivalent. Texts are left out."""
     constraints = {key: value for key, value in schema.items() if key in CONSTRAINTS}
     kinds = schema.get("type")
     if not isinstance(kinds, list):
@@ -164,7 +166,7 @@ def by_type(schema: JsonObject) -> list[JsonObject]:
 
 
 def _of_type(schema: JsonObject, kind: str) -> JsonObject | None:
-    """Leave of a schema what it says of one type; `None` when no value of that type fits."""
+    """Restrict a schema to one type; `None` if it accepts no value of that type."""
     mine = "number" if kind == "integer" else kind
     others = {key for name, keys in _TYPES_OF.items() if name != mine for key in keys} - {*_TYPES_OF.get(mine, ())}
     left = {key: value for key, value in schema.items() if key not in others} | {"type": kind}
@@ -178,14 +180,14 @@ def _of_type(schema: JsonObject, kind: str) -> JsonObject | None:
 
 
 def named_types(schema: JsonObject) -> frozenset[str]:
-    """Read `type`; all types where it is missing."""
+    """Return the types in `type`, all types if it is missing. `number` includes `integer`."""
     kinds = schema.get("type", TYPES)
     found = frozenset([kinds] if isinstance(kinds, str) else kinds)
     return found | {"integer"} if "number" in found else found
 
 
 def type_of(value: Any) -> str:
-    """Name the type of a JSON value."""
+    """Return the name of a JSON value's type. Floats with an integral value are integers."""
     match value:
         case None:
             return "null"
@@ -201,7 +203,7 @@ def type_of(value: Any) -> str:
 
 
 def values_of(schema: JsonObject) -> dict[str, Any] | None:
-    """Read `enum` and `const`: the values that are valid, by a text that equal values share; `None` without them."""
+    """Return the values that `enum` and `const` allow, keyed by a text that equal values share; `None` if absent."""
     lists = [schema["enum"]] if "enum" in schema else []
     lists += [[schema["const"]]] if "const" in schema else []
     if not lists:
@@ -211,9 +213,9 @@ def values_of(schema: JsonObject) -> dict[str, Any] | None:
 
 
 def _anchors(root: Any) -> dict[str, Any]:
-    """Find the schemas that have an `$anchor` or a `$dynamicAnchor`; a name that stands twice is left out.
+    """Return the subschemas by their `$anchor` or `$dynamicAnchor`. A name that occurs twice is left out.
 
-    Those within a schema that has an `$id` of its own are names of that one alone.
+    Anchors within a subschema that has its own `$id` are skipped: they belong to that resource.
     """
     found: dict[str, list[Any]] = {}
 
@@ -231,7 +233,7 @@ def _anchors(root: Any) -> dict[str, Any]:
 
 
 def _whole(root: Any) -> str:
-    """Write all of a schema but its texts."""
+    """Return a canonical text of a whole schema without its descriptive keywords."""
 
     def without_texts(node: JsonObject) -> JsonObject:
         return {key: sorted(value) if key == "required" else value for key, value in node.items() if key not in _TEXTS}
@@ -240,12 +242,12 @@ def _whole(root: Any) -> str:
 
 
 def _bare(schema: Any, references: dict[str, None]) -> str:
-    """Write a schema without texts, and note what it refers to."""
+    """Return a canonical text of a schema's constraints, and add its references to `references`."""
 
     def constraints(node: JsonObject) -> JsonObject:
         if "$ref" in node:
             references[node["$ref"]] = None
-        if node.keys() & {"$dynamicRef", "$recursiveRef"}:  # where they lead depends on all there is
+        if node.keys() & {"$dynamicRef", "$recursiveRef"}:  # their target depends on the whole document
             references["#"] = None
         return {key: sorted(value) if key == "required" else value for key, value in node.items() if key in CONSTRAINTS}
 

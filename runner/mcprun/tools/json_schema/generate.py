@@ -1,8 +1,8 @@
-"""Makes a value that a JSON Schema allows: what the schema itself offers, or what its types and bounds suggest. Pure.
+"""Generate a value that a JSON Schema allows, from the schema's own examples, or from its types and bounds. Pure.
 
-JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Values are tried, the likeliest first, and jsonschema holds
-each against the schema: what comes out is valid, and where nothing was found that is said. The same schema gives the
-same value.
+JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Candidates are tried, the likeliest first, and jsonschema
+validates each against the schema. So the value returned is valid, and failing to find one is an error. The result is
+deterministic.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from mcprun.tools.api_schema import MOST_SCHEMA_DEPTH
 from mcprun.tools.json_schema.generate_scalars import numbers, strings
 from mcprun.tools.json_schema.variants import SchemaVariants, weight
 
-_MOST_STEPS = 2000
-"""Schemas that are looked into for one value, each as often as it is met; and those that speak of one place of it."""
+_MAX_STEPS = 2000
+"""Maximum visits of subschemas for one value, and maximum `weight` of its schema."""
 
-_MOST_LEVELS, _SHALLOW = 12, 3
-"""Levels of a value that is made; and the one from which on what ends comes first, so that circles are cut."""
+_MAX_LEVELS, _SHALLOW = 12, 3
+"""Maximum levels of a generated value, and the level from which scalars and empty lists come first to end recursion."""
 
-_MOST_TRIED = 40
-"""Values of one schema that are tried."""
+_MAX_TRIED = 40
+"""Maximum candidates for one schema."""
 
 _MAX_FAILURES = 3
-"""Validations that may time out before no more values are tried. Each takes a second."""
+"""Failed validations after which to give up. One that times out takes a second."""
 
-_MOST_ITEMS = 100
-"""Items of a list, and properties of an object, that are made."""
+_MAX_ITEMS = 100
+"""Maximum items of a generated list, and properties of a generated object."""
 
-_MOST_CHARACTERS, _MOST_DEPTH = 5000, 20
-"""How long a value may be as JSON, and how deep: nobody reads more, whoever offers it."""
+_MAX_CHARACTERS, _MAX_DEPTH = 5000, 20
+"""Maximum characters (as JSON) and levels of a value: a larger one is not readable, even if the schema offers it."""
 
 _TYPES = ("object", "string", "integer", "number", "boolean", "array", "null")
 
 
 def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> Any:
-    """Make a JSON value that a schema allows: of an object what is required, and what it is not valid without.
+    """Return a JSON value that a schema allows. Objects get the properties that are required or needed to be valid.
 
-    Text is chosen by the names of properties and of the `tool` that it is for, and whether that only reads
-    (`reads_only`). Nothing is fetched: references must be local. Raises `ValueError`, which says why, where no value is
+    Strings are chosen by the names of the properties and of the `tool`, and by whether the tool only reads
+    (`reads_only`). References must be local; nothing is fetched. Raises `ValueError` with the reason if no value is
     found.
     """
     if levels(schema) > MOST_SCHEMA_DEPTH:
@@ -54,7 +54,7 @@ def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> 
         check_schema(schema)
     except InvalidSchemaError as error:
         raise ValueError(f"the schema is not valid at {error.path}: {error.message[:200]}") from None
-    if weight(schema) > _MOST_STEPS:
+    if weight(schema) > _MAX_STEPS:
         raise ValueError("the schema has too many alternatives to be tried")
     maker = _Maker(schema, tool, reads_only=reads_only)
     for value in maker.values(schema):
@@ -63,7 +63,7 @@ def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> 
 
 
 class _Maker:
-    """Tries values for the schemas of one document."""
+    """Generates values for the subschemas of one document."""
 
     def __init__(self, root: Any, tool: str, *, reads_only: bool) -> None:
         self._root = root
@@ -74,30 +74,30 @@ class _Maker:
         self._schema = bounded.Schema(root, "either")
         self._failures = 0
         self.reason = ""
-        """Why the first value that could not be validated could not; empty if all were validated."""
+        """Why the first candidate could not be validated; empty if all could."""
 
     def values(self, schema: Any, name: str = "", nth: int = 1, level: int = 0) -> Iterator[Any]:
-        """Give values that a schema allows. They are for the property `name`, the `nth` of its object."""
+        """Yield values that a schema allows, for the property `name`, the `nth` of its object."""
         self._steps += 1
-        if schema is False or level > _MOST_LEVELS or self._steps > _MOST_STEPS or self._failures >= _MAX_FAILURES:
+        if schema is False or level > _MAX_LEVELS or self._steps > _MAX_STEPS or self._failures >= _MAX_FAILURES:
             return
         tried: set[str] = set()
-        for value in islice(self._tried(schema, name, nth, level), _MOST_TRIED):
+        for value in islice(self._tried(schema, name, nth, level), _MAX_TRIED):
             text = json.dumps(value, sort_keys=True)
-            if text not in tried and len(text) <= _MOST_CHARACTERS and self._allows(schema, value):
+            if text not in tried and len(text) <= _MAX_CHARACTERS and self._allows(schema, value):
                 yield value
             tried.add(text)
 
     def _allows(self, schema: Any, value: Any) -> bool:
-        if levels(value) > _MOST_DEPTH or self._failures >= _MAX_FAILURES:
+        if levels(value) > _MAX_DEPTH or self._failures >= _MAX_FAILURES:
             return False
         try:
             outcome = self._schema.outcome(value, schema)
-        except bounded.EvaluationError as error:  # out of time, or references in circles
+        except bounded.EvaluationError as error:  # timed out, or circular references
             self._failures += 1
             self.reason = self.reason or (str(error) if error.is_timeout else "")
             return False
-        if outcome.notes and not outcome.problem:  # the tool may refuse what was not checked
+        if outcome.notes and not outcome.problem:  # the tool may refuse a value that was not fully checked
             self.reason = self.reason or outcome.notes[0]
         return not (outcome.problem or outcome.notes)
 
@@ -128,20 +128,23 @@ class _Maker:
                 yield None
 
     def _objects(self, view: JsonObject, level: int) -> Iterator[JsonObject]:
-        """Give objects with what is required, then with more: one of the others, all of them, any name at all."""
+        """Yield objects with the required properties only, then with each optional one added, then with all of them.
+
+        To reach `minProperties`, optional properties come first, then made-up names.
+        """
         declared: JsonObject = view.get("properties", {})
         needed = dict.fromkeys(view.get("required", ()))
         for key in list(needed):
             needed.update(dict.fromkeys(view.get("dependentRequired", {}).get(key, ())))
         others = [key for key in declared if key not in needed]
         free = [f"example{number}" for number in range(1, 4)]
-        least = min(int(view.get("minProperties", 0)), _MOST_ITEMS)
-        filled = [*needed, *(others + free)[: max(0, least - len(needed))]]
+        min_count = min(int(view.get("minProperties", 0)), _MAX_ITEMS)
+        filled = [*needed, *(others + free)[: max(0, min_count - len(needed))]]
         choices = [filled, *([*needed, other] for other in others), [*needed, *others]]
         known: dict[str, list[Any]] = {}
-        for chosen in islice(choices, _MOST_TRIED):
+        for chosen in islice(choices, _MAX_TRIED):
             made: JsonObject = {}
-            for nth, key in enumerate(chosen[:_MOST_ITEMS], 1):
+            for nth, key in enumerate(chosen[:_MAX_ITEMS], 1):
                 part = declared.get(key, view.get("additionalProperties", True))
                 known.setdefault(key, list(islice(self.values(part, key, nth, level + 1), 1)))
                 if not known[key]:
@@ -151,15 +154,15 @@ class _Maker:
                 yield made
 
     def _lists(self, view: JsonObject, name: str, nth: int, level: int) -> Iterator[list[Any]]:
-        """Give lists of one item, or of as many as there must be; then the empty one, which deep down comes first."""
+        """Yield a list with one item, or as many as required, then an empty one, which comes first at deep levels."""
         if level >= _SHALLOW:
             yield []
         first: list[Any] = view.get("prefixItems", [])
         rest = view.get("items", view.get("contains", True))
-        least = max(1, int(view.get("minItems", 0)), int(view.get("minContains", 0)))
-        if least <= _MOST_ITEMS:
+        min_count = max(1, int(view.get("minItems", 0)), int(view.get("minContains", 0)))
+        if min_count <= _MAX_ITEMS:
             made: list[Any] = []
-            for schema in [*first, *[rest] * (least - len(first))][:least]:
+            for schema in [*first, *[rest] * (min_count - len(first))][:min_count]:
                 found = self.values(schema, name, nth + len(made) if view.get("uniqueItems") else nth, level + 1)
                 item = next((one for one in found if not (view.get("uniqueItems") and one in made)), self)
                 if item is self:
@@ -170,7 +173,7 @@ class _Maker:
 
 
 def _offered(view: JsonObject) -> Iterator[Any]:
-    """Give the values that a schema itself holds."""
+    """Yield the values in a schema's `default`, `const`, `example`, `examples` and `enum`."""
     for keyword in ("default", "const", "example"):
         if keyword in view:
             yield view[keyword]
@@ -180,7 +183,7 @@ def _offered(view: JsonObject) -> Iterator[Any]:
 
 
 def _suggested(view: JsonObject) -> list[str]:
-    """Guess the types of a schema that names none, by the keywords it has: anything may be text."""
+    """Return all types for a schema without `type`, the likeliest first: those its keywords suggest, then string."""
     by_keyword = {"properties": "object", "required": "object", "items": "array", "prefixItems": "array"}
     by_keyword |= {"minimum": "number", "maximum": "number", "multipleOf": "number"}
     kinds = [kind for keyword, kind in by_keyword.items() if keyword in view]

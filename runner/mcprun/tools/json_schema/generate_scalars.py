@@ -1,7 +1,6 @@
-"""Plain values to begin with: text and numbers that look like what an argument's name says, and do no harm. Pure.
+"""Generate candidate strings and numbers for a JSON Schema: plausible for the argument's name, and harmless. Pure.
 
-What a JSON Schema says of them is tried, not proven: `tools/json_schema/generate.py` holds every value against the
-whole schema.
+A candidate need not be valid: `tools/json_schema/generate.py` validates each against the whole schema.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from rstr import Rstr
 from mcprun._util.json_value import JsonObject
 
 LONGEST = 2000
-"""Characters of the longest text that is made, however long a schema wants it."""
+"""Maximum characters of a generated string, even if the schema requires more."""
 
 _SHORT = 30
-"""Characters of text that is held against a pattern: some patterns take time that doubles with each character."""
+"""Maximum characters of a candidate for a slow pattern: with some, matching time doubles with each character."""
 
-_MOST_BRANCHES = 8
-"""Alternatives of a pattern that longer text is held against as well."""
+_MAX_BRANCHES = 8
+"""Maximum alternatives of a pattern that is also tried with longer strings."""
 
 _PATTERN_LENGTH = 500
-_MOST_REPEATS = 1000
-"""Characters of a pattern that text is made for, and the repeats that it may ask for, multiplied."""
+_MAX_REPEATS = 1000
+"""Maximum characters of a pattern to generate strings for, and the maximum product of its repeat counts."""
 
-_MOST_QUANTIFIERS = 4
-"""So many `*` and `+` may be repeated more often than they must: within each other, they multiply."""
+_MAX_QUANTIFIERS = 4
+"""Maximum `*` and `+` in a pattern to repeat more often than once: nested ones multiply."""
 
 _HUGE = 1e300
-"""A bound that is no less is taken for none: whole numbers may be too large to reckon with."""
+"""Bounds from here on are ignored: integers may be too large for floating-point arithmetic."""
 
 _EXAMPLE = "example"
 _URL, _EMAIL, _DATE, _TIME = "https://example.com/", "user@example.com", "2026-01-15", "12:00"
@@ -61,60 +60,60 @@ _PATTERN_TEXTS = (
     _EXAMPLE, "Example", "EXAMPLE", "example-1", "example1", "1", "a", "A", "en", "EN", "USD", "1.0.0", _DATE, _TIME,
     "12:00:00", _EMAIL, _URL, "/example", "example.txt", "#000000",
 )  # fmt: skip
-"""What is tried where a pattern must fit, before text is made from the pattern itself."""
+"""Strings to try against a `pattern`, before generating some from the pattern itself."""
 
 
 def strings(schema: JsonObject, name: str, *, tool: str = "", reads_only: bool) -> Iterator[str]:
-    """Give text for an argument, the likeliest first. `schema` is a schema of text, with all that it refers to.
+    """Yield strings for an argument, the likeliest first. `schema` is a string schema with references resolved.
 
-    A tool that only reads (`reads_only`) may be given what is there in most places, `README.md` and the folder
-    itself; any other is given names that hardly exist, so that nothing is overwritten. What only says that it is a path
-    is one of a folder where the name of the `tool` says so.
+    A tool that only reads (`reads_only`) gets paths that usually exist, `README.md` and the current directory. Other
+    tools get names that are unlikely to exist, so that nothing is overwritten. An argument named just `path` is a
+    directory if the name of the `tool` suggests it.
     """
-    pattern, least = schema.get("pattern"), _length(schema.get("minLength"), 0)
-    most = _length(schema.get("maxLength"), LONGEST)
+    pattern, min_length = schema.get("pattern"), _length(schema.get("minLength"), 0)
+    max_length = _length(schema.get("maxLength"), LONGEST)
     likely = [FORMATS.get(str(schema.get("format")), ""), _named(name, tool, reads_only), _EXAMPLE]
     texts = list(dict.fromkeys(filter(None, likely)))
     if isinstance(pattern, str):
         texts = [text for text in (*texts, *_PATTERN_TEXTS) if len(text) <= _SHORT or _is_quick(pattern)]
-        yield from (text for text in texts if least <= len(text) <= most)
+        yield from (text for text in texts if min_length <= len(text) <= max_length)
         yield from made_for(pattern)
         return
     for text in texts:
-        if least <= len(text) <= most:
+        if min_length <= len(text) <= max_length:
             yield text
-    if least <= LONGEST:
-        yield (_EXAMPLE * (least // len(_EXAMPLE) + 1))[: max(least, min(most, len(_EXAMPLE)))]
+    if min_length <= LONGEST:
+        yield (_EXAMPLE * (min_length // len(_EXAMPLE) + 1))[: max(min_length, min(max_length, len(_EXAMPLE)))]
     for number in range(2, 10):
-        if least <= len(more := f"{_EXAMPLE}-{number}") <= most:
+        if min_length <= len(more := f"{_EXAMPLE}-{number}") <= max_length:
             yield more
 
 
 def _is_quick(pattern: str) -> bool:
-    """Tell whether a pattern is surely no work, however long the text: as that of a UUID, it repeats only characters.
+    """Return whether a pattern is certain to match fast on text of any length, such as that of a UUID.
 
-    Each as often as it says, and never a group.
+    It may repeat only single characters or classes, a fixed number of times, and never a group.
     """
     varies = re.search(r"[*+?]|\{\d*,|\)\{", pattern.replace("(?:", "("))
-    return not varies and pattern.count("|") <= _MOST_BRANCHES and len(pattern) <= _PATTERN_LENGTH
+    return not varies and pattern.count("|") <= _MAX_BRANCHES and len(pattern) <= _PATTERN_LENGTH
 
 
 def made_for(pattern: str) -> Iterator[str]:
-    """Make short text in which a pattern is found, where that is no great work: the same each time."""
+    """Yield short strings that match a pattern, if it is cheap to generate them. The result is deterministic."""
     repeats = math.prod(max(1, int(count)) for count in re.findall(r"\{(\d{1,9})", pattern))
-    if len(pattern) > _PATTERN_LENGTH or repeats > _MOST_REPEATS or re.search(r"\\[1-9]|\(\?P=|\d{10}", pattern):
+    if len(pattern) > _PATTERN_LENGTH or repeats > _MAX_REPEATS or re.search(r"\\[1-9]|\(\?P=|\d{10}", pattern):
         return
     for times in (0, 1, 3, 8):
-        if times > 1 and sum(map(pattern.count, "*+")) > _MOST_QUANTIFIERS:
+        if times > 1 and sum(map(pattern.count, "*+")) > _MAX_QUANTIFIERS:
             return
         try:
             yield Rstr(_Least(times)).xeger(_as_python(pattern))
         except (re.error, OverflowError, KeyError, IndexError, TypeError, ValueError, RecursionError):
-            return  # a pattern of another dialect, or one that the library can't follow
+            return  # a pattern in another dialect, or one that rstr does not support
 
 
 def _as_python(pattern: str) -> str:
-    """Translate common syntax of ECMA-262 patterns to Python's, roughly: samples are validated afterwards."""
+    """Translate common ECMA-262 pattern syntax to Python's. This is approximate: samples are validated afterwards."""
     pattern = re.sub(r"\(\?<(?![=!])[^>]*>", "(", pattern)
     for name, characters in (("Lu|Uppercase(?:_Letter)?", "A-Z"), ("N|Nd", "0-9"), ("L|Ll|Alphabetic|Letter", "a-z")):
         made = rf"\\p\{{(?:General_Category=|gc=)?(?:{name})\}}"
@@ -124,25 +123,25 @@ def _as_python(pattern: str) -> str:
 
 
 class _Least(random.Random):
-    """What a maker of random text takes for chance, and is none: the fewest repeats, and the plainest character."""
+    """A deterministic source for rstr: it returns the fewest repeats and the plainest characters."""
 
     def __init__(self, times: int) -> None:
         super().__init__(0)
         self._times = times
 
     def randint(self, a: int, b: int) -> int:
-        """Give the least that is allowed, but `times` where that is possible."""
+        """Return the value in the range that is closest to `times`."""
         return max(a, min(b, self._times))
 
     def choice(self, seq: Sequence[Any]) -> Any:  # type: ignore[override]  # the base's type is not its stubs'
-        """Give the first, and of characters one that can be read: sets have no order that stays."""
+        """Return the first item, or the most readable of several strings: the order of sets is not stable."""
         if all(isinstance(one, str) for one in seq):
             return min(seq, key=lambda one: (not one.isalpha(), not one.isalnum(), not one.isprintable(), one.lower()))
         return seq[0]
 
 
 def numbers(schema: JsonObject, nth: int, *, whole: bool) -> Iterator[int | float]:
-    """Give numbers within the bounds of a schema, likely ones first; the `nth` argument begins at `nth`."""
+    """Yield numbers for a schema, the likeliest first, derived from its bounds; the first one tried is `nth`."""
     lows = [bound for key in ("minimum", "exclusiveMinimum") if _is_number(bound := schema.get(key))]
     highs = [bound for key in ("maximum", "exclusiveMaximum") if _is_number(bound := schema.get(key))]
     low, high = max(lows, default=None), min(highs, default=None)
@@ -169,7 +168,7 @@ def numbers(schema: JsonObject, nth: int, *, whole: bool) -> Iterator[int | floa
 
 
 def _named(name: str, tool: str, reads_only: bool) -> str:
-    """Give what an argument's name asks for: the last of its words that says anything counts."""
+    """Return a string that suits an argument's name, by the last of its words that is known; empty if none is."""
     words = _words(name)
     is_path = words[-1:] in (["path"], ["paths"]) and not _FILES.intersection(words[:-1])
     if _FOLDERS.intersection(words) or (is_path and _OF_FOLDERS.intersection(_words(tool))):

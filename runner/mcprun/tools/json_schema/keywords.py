@@ -1,7 +1,7 @@
-"""How the keywords of one JSON Schema differ from those of another, each by itself. Pure.
+"""Compare the keywords of two JSON Schemas one by one. Pure.
 
 JSON Schema Validation 2020-12 (https://json-schema.org/draft/2020-12/json-schema-validation). All keywords of a schema
-must hold, so it has become wider when each of them has: no value that was valid is refused.
+must hold. So if no keyword has become narrower, the schema still accepts every value that was valid.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Kind = Literal["added", "removed", "required", "optional", "narrowed", "widened"
 
 @dataclass(frozen=True, slots=True)
 class SchemaChange:
-    """One thing that differs between two schemas.
+    """One difference between two schemas.
 
-    `kind` says what it does to the values that are valid: fewer (`narrowed`), more (`widened`), others (`changed`), or
-    that can't be judged (`unclear`). Of a property: `added` and `removed`; `required`, which may be a new one, and
-    `optional`. A `text` changes nothing. `at` is the place, such as `.items[].size`, and `keyword` what stands there.
+    `kind` is the effect on the set of valid values: fewer (`narrowed`), more (`widened`), different (`changed`), or
+    not decidable (`unclear`). A property may be `added`, `removed`, now `required` (it may also be new) or now
+    `optional`. A `text` has no effect. `at` is the path, such as `.items[].size`, and `keyword` the keyword there.
     """
 
     kind: Kind
@@ -39,19 +39,19 @@ _GROUPS = (
     ("contentEncoding", "contentMediaType", "contentSchema"), ("unevaluatedProperties",), ("unevaluatedItems",),
     ("$ref",), ("$dynamicRef",), ("$recursiveRef",),
 )  # fmt: skip
-"""Keywords that are only compared as a whole, with those that they work together with."""
+"""Keywords that are compared only as a whole, grouped with those they depend on."""
 
 _WITHOUT_FORCE = (("uniqueItems", False), ("unevaluatedProperties", True), ("unevaluatedItems", True))
-"""Keywords with the value that they have when they are absent."""
+"""Keywords with the value that has the same effect as their absence."""
 
 _UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
 
 _UNREAD = frozenset({"$schema", "$id", "$anchor", "$dynamicAnchor", "$vocabulary", "$comment", "$defs", "definitions"})
-"""What is no constraint and no text that anybody reads."""
+"""Keywords that are neither constraints nor text shown to a model."""
 
 
 def texts(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChange]:
-    """Compare what means nothing to a validator: descriptions, titles, defaults, examples, keywords nobody knows."""
+    """Compare what a validator ignores: descriptions, titles, defaults, examples and unknown keywords."""
     for keyword in dict.fromkeys([*before, *after]):
         if keyword in CONSTRAINTS or keyword in _UNREAD:
             continue
@@ -60,7 +60,7 @@ def texts(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaChan
 
 
 def keywords(old: Document, before: JsonObject, new: Document, after: JsonObject, at: str) -> Iterator[SchemaChange]:
-    """Compare all keywords but those that hold schemas of parts, or several schemas of the same value."""
+    """Compare all keywords except applicators for properties, items and combinations of schemas."""
     yield from _types(old, before, new, after, at)
     yield from _values(before, after, at)
     for what in ("imum", "Length", "Items", "Properties"):
@@ -73,13 +73,13 @@ def keywords(old: Document, before: JsonObject, new: Document, after: JsonObject
 def whole(
     old: Document, before: JsonObject, new: Document, after: JsonObject, at: str, group: tuple[str, ...]
 ) -> Iterator[SchemaChange]:
-    """Compare keywords that can't be taken apart: one that is new narrows, and one that is gone widens."""
+    """Compare a group of keywords as a whole: adding it narrows, removing it widens, any other change is unclear."""
     ours, theirs = (
         {key: node[key] for key in group if key in node and not _is_without_force(key, node[key])}
         for node in (before, after)
     )
     same = old.meaning(ours) == new.meaning(theirs)
-    if same and ours and group[0] in _UNEVALUATED:  # what is left to it depends on all that stands beside it
+    if same and ours and group[0] in _UNEVALUATED:  # its effect depends on all sibling keywords
         same = old.meaning(before) == new.meaning(after)
     if not same:
         kind: Kind = "narrowed" if not ours else "widened" if not theirs else "unclear"
@@ -91,7 +91,10 @@ def _is_without_force(keyword: str, value: Any) -> bool:
 
 
 def direction(is_wider: bool, is_narrower: bool) -> Kind:
-    """Name a change by whether all values that were valid still are, and all that are valid were."""
+    """Return the kind of a change.
+
+    `is_wider` is whether all values that were valid still are, `is_narrower` whether all that are valid now were.
+    """
     return "widened" if is_wider else "narrowed" if is_narrower else "changed"
 
 
@@ -109,20 +112,23 @@ def _values(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaCh
     is_narrower = ours is None or (theirs is not None and theirs.keys() <= ours.keys())
     if is_wider and is_narrower:
         return
-    told = (None if found is None else list(found.values()) for found in (ours, theirs))
-    yield SchemaChange(direction(is_wider, is_narrower), at, "enum", *told)
+    lists = (None if found is None else list(found.values()) for found in (ours, theirs))
+    yield SchemaChange(direction(is_wider, is_narrower), at, "enum", *lists)
 
 
 def _bound(before: JsonObject, after: JsonObject, at: str, keyword: str, sign: int) -> Iterator[SchemaChange]:
-    """Compare a bound; `sign` is 1 for a lower one, that narrows when it rises, and -1 for an upper one."""
+    """Compare a bound. `sign` is 1 for a lower bound, which narrows when it rises, and -1 for an upper one."""
     ours, theirs = (_strictest(node, keyword, sign) for node in (before, after))
     if ours != theirs:
-        told = (_shown(node, keyword) for node in (before, after))
-        yield SchemaChange("narrowed" if theirs > ours else "widened", at, keyword, *told)
+        values = (_shown(node, keyword) for node in (before, after))
+        yield SchemaChange("narrowed" if theirs > ours else "widened", at, keyword, *values)
 
 
 def _strictest(schema: JsonObject, keyword: str, sign: int) -> tuple[float, bool]:
-    """Give the bound, larger where it is stricter, and whether the value itself is out."""
+    """Return the stricter of a bound and its exclusive form, multiplied by `sign`, and whether it is exclusive.
+
+    Without either, it is the weakest possible bound. Of two results, the larger one is stricter.
+    """
     none = 0 if keyword in ("minLength", "minItems", "minProperties") else -math.inf
     bounds: list[tuple[float, bool]] = [(none, False)]
     if keyword in schema:
@@ -143,5 +149,5 @@ def _shown(schema: JsonObject, keyword: str) -> Any:
 
 
 def _alone(found: JsonObject) -> Any:
-    """Give the value of a keyword, or of several the object."""
+    """Return the value of a single keyword, the whole object if there are several, None if there is none."""
     return next(iter(found.values()), None) if len(found) < 2 else found

@@ -1,7 +1,7 @@
-"""Schemas as values are made for them: without references and alternatives, one for each way to choose. Pure.
+"""Expand a JSON Schema to variants without references and alternatives, for generating values. Pure.
 
-JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). What is joined here is a good guess, not the same meaning:
-a value that is made by it must be held against the schema itself.
+JSON Schema 2020-12 (https://json-schema.org/draft/2020-12). Merging schemas is an approximation: a value generated for
+a variant must be validated against the schema itself.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from mcprun.evaluation.schema_references import referred
 from mcprun.tools.api_schema import each_schema
 
 MOST_WAYS = 16
-"""Ways to combine the alternatives of one schema that are given."""
+"""Maximum variants of one schema, that is, combinations of its alternatives."""
 
-_MOST_STEPS = 20_000
-"""Schemas that are looked into in all, each as often as it is met."""
+_MAX_STEPS = 20_000
+"""Maximum visits of subschemas in total."""
 
 _COMBINING = ("$ref", "allOf", "anyOf", "oneOf")
 
 
 class SchemaVariants:
-    """Gives the views of a document's schemas. `root` is the document, which must be a valid schema."""
+    """Expands the subschemas of a document. `root` is the document, which must be a valid schema."""
 
     def __init__(self, root: Any) -> None:
         self._root = root
@@ -33,15 +33,15 @@ class SchemaVariants:
         self._steps = 0
 
     def of(self, schema: Any) -> list[JsonObject]:
-        """Give a schema joined with all that it refers to and one of each of its alternatives, for each choice.
+        """Return a variant for each combination of alternatives, merged with what the schema refers to.
 
-        `true` has one view, without a keyword, and `false` has none. References must be local.
+        `true` has one variant, `{}`, and `false` has none. References must be local.
         """
         return list(islice(self._views(schema, frozenset()), MOST_WAYS))
 
     def _views(self, schema: Any, followed: frozenset[str]) -> Iterator[JsonObject]:
         self._steps += 1
-        if not isinstance(schema, dict) or self._steps > _MOST_STEPS:
+        if not isinstance(schema, dict) or self._steps > _MAX_STEPS:
             if schema is True:
                 yield {}
             return
@@ -68,12 +68,12 @@ class SchemaVariants:
 
 
 def weight(root: Any) -> int:
-    """Count the schemas that speak of one and the same place of a value, at the place that has most of them.
+    """Return the largest number of schemas that apply to a single location of a value.
 
-    A validator looks into each as often as it is referred to, and alternatives of alternatives multiply.
+    A validator evaluates each as often as it is referred to, and nested alternatives multiply.
     """
     known: dict[str, int] = {}
-    most = 0
+    largest = 0
 
     def weigh(schema: Any) -> int:
         if not isinstance(schema, dict):
@@ -83,27 +83,27 @@ def weight(root: Any) -> int:
         inner += schema.get("dependentSchemas", {}).values()
         reference = schema.get("$ref")
         if isinstance(reference, str) and reference not in known:
-            known[reference] = 0  # a circle ends here
+            known[reference] = 0  # ends circular references
             known[reference] = weigh(_schema_at(root, reference))
         return 1 + sum(map(weigh, inner)) + known.get(str(reference), 0)
 
     def look(schema: JsonObject) -> JsonObject:
-        nonlocal most
-        most = max(most, weigh(schema))
+        nonlocal largest
+        largest = max(largest, weigh(schema))
         return schema
 
     each_schema(root, look)
-    return most
+    return largest
 
 
 def _schema_at(root: Any, reference: str) -> Any:
-    """Give what a local reference points to, if that is a schema, which nobody may have checked; else `False`."""
+    """Return the target of a local reference if it is a valid schema, else `False`."""
     found = referred(root, reference)
     return found if is_schema(found) else False
 
 
 def _merged(one: JsonObject, other: JsonObject) -> JsonObject:
-    """Join two schemas that must both hold; what can't be joined is taken of the first."""
+    """Merge two schemas that must both hold. For keywords that can't be merged, the first schema wins."""
     both = {key: _JOINED[key](one[key], other[key]) for key in _JOINED if key in one and key in other}
     return {**other, **one, **both}
 
@@ -137,4 +137,4 @@ _JOINED: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), cast("Any", max)),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), cast("Any", min)),
 }
-"""How keywords are joined that stand in both schemas."""
+"""How to merge the keywords that both schemas have."""
