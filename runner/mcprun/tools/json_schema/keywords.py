@@ -33,6 +33,40 @@ class SchemaChange:
     after: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A keyword that bounds a value from below (`sign` 1) or from above (-1), and its exclusive form, if there is one.
+
+    `weakest` is the value that a schema without the keyword implies, multiplied by `sign`.
+    """
+
+    keyword: str
+    sign: int
+    weakest: float = -math.inf
+    exclusive: str = ""
+
+    def strictest(self, schema: JsonObject) -> tuple[float, bool]:
+        """Return the stricter form, multiplied by `sign`, and whether it is exclusive. The larger is the stricter."""
+        bounds: list[tuple[float, bool]] = [(self.weakest, False)]
+        if self.keyword in schema:
+            bounds.append((self.sign * schema[self.keyword], False))
+        if self.exclusive in schema:
+            bounds.append((self.sign * schema[self.exclusive], True))
+        return max(bounds)
+
+    def shown(self, schema: JsonObject) -> Any:
+        """Return the keyword's value; an object of both forms if there is an exclusive one; None without either."""
+        found = {key: schema[key] for key in (self.keyword, self.exclusive) if key in schema}
+        return found if self.exclusive in found else _alone(found)
+
+
+_BOUNDS = (
+    _Bound("minimum", 1, exclusive="exclusiveMinimum"), _Bound("maximum", -1, exclusive="exclusiveMaximum"),
+    _Bound("minLength", 1, weakest=0), _Bound("maxLength", -1),
+    _Bound("minItems", 1, weakest=0), _Bound("maxItems", -1),
+    _Bound("minProperties", 1, weakest=0), _Bound("maxProperties", -1),
+)  # fmt: skip
+
 _GROUPS = (
     ("pattern",), ("format",), ("uniqueItems",), ("multipleOf",), ("not",), ("if", "then", "else"), ("propertyNames",),
     ("contains", "minContains", "maxContains"), ("dependentRequired",), ("dependentSchemas",), ("dependencies",),
@@ -63,9 +97,8 @@ def keywords(old: Document, before: JsonObject, new: Document, after: JsonObject
     """Compare all keywords except applicators for properties, items and combinations of schemas."""
     yield from _types(old, before, new, after, at)
     yield from _values(before, after, at)
-    for what in ("imum", "Length", "Items", "Properties"):
-        yield from _bound(before, after, at, f"min{what}", 1)
-        yield from _bound(before, after, at, f"max{what}", -1)
+    for bound in _BOUNDS:
+        yield from _bound(before, after, at, bound)
     for group in _GROUPS:
         yield from whole(old, before, new, after, at, group)
 
@@ -116,36 +149,13 @@ def _values(before: JsonObject, after: JsonObject, at: str) -> Iterator[SchemaCh
     yield SchemaChange(direction(is_wider, is_narrower), at, "enum", *lists)
 
 
-def _bound(before: JsonObject, after: JsonObject, at: str, keyword: str, sign: int) -> Iterator[SchemaChange]:
-    """Compare a bound. `sign` is 1 for a lower bound, which narrows when it rises, and -1 for an upper one."""
-    ours, theirs = (_strictest(node, keyword, sign) for node in (before, after))
+def _bound(before: JsonObject, after: JsonObject, at: str, bound: _Bound) -> Iterator[SchemaChange]:
+    """Compare a bound of two schemas: it narrows when it gets stricter."""
+    ours, theirs = bound.strictest(before), bound.strictest(after)
     if ours != theirs:
-        values = (_shown(node, keyword) for node in (before, after))
-        yield SchemaChange("narrowed" if theirs > ours else "widened", at, keyword, *values)
-
-
-def _strictest(schema: JsonObject, keyword: str, sign: int) -> tuple[float, bool]:
-    """Return the stricter of a bound and its exclusive form, multiplied by `sign`, and whether it is exclusive.
-
-    Without either, it is the weakest possible bound. Of two results, the larger one is stricter.
-    """
-    none = 0 if keyword in ("minLength", "minItems", "minProperties") else -math.inf
-    bounds: list[tuple[float, bool]] = [(none, False)]
-    if keyword in schema:
-        bounds.append((sign * schema[keyword], False))
-    if (exclusive := _exclusive(keyword)) in schema:
-        bounds.append((sign * schema[exclusive], True))
-    return max(bounds)
-
-
-def _exclusive(keyword: str) -> str:
-    return f"exclusive{keyword.capitalize()}"
-
-
-def _shown(schema: JsonObject, keyword: str) -> Any:
-    exclusive = _exclusive(keyword)
-    found = {key: schema[key] for key in (keyword, exclusive) if key in schema}
-    return _alone(found) if found.keys() <= {keyword} else found
+        yield SchemaChange(
+            "narrowed" if theirs > ours else "widened", at, bound.keyword, bound.shown(before), bound.shown(after)
+        )
 
 
 def _alone(found: JsonObject) -> Any:
