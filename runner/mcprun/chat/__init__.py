@@ -1,1 +1,1 @@
-"""An interactive chat session with a server, and saving it as queries."""
+"""Interactive chat sessions with a server, which can be saved as queries."""

@@ -1,4 +1,4 @@
-"""Whether a call may be sent: a person at the keyboard is asked about tools that destroy things."""
+"""Ask the user to approve tool calls: all of them, or those of destructive tools."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from mcprun.runs.redaction import Redactor
 from mcprun.tools.refusals import REFUSED
 
 Ask = Literal["all", "marked", "none"]
-"""Which calls are asked about: all, those of tools that are marked as destructive, or none."""
+"""Which calls need approval: all, those of tools that are marked as destructive, or none."""
 
 Decision = Literal["yes", "no", "always"]
-"""What the person says; `always` is for this tool, until the end."""
+"""The user's decision; `always` approves all calls of the tool until the chat ends."""
 
 
 class Approver(Protocol):
-    """Who talks to the model: what the chat tells it, and asks of it."""
+    """The user interface of a chat, which shows the model's output and asks for approval."""
 
     def hear(self, text: str) -> None:
-        """Take a piece of what the model says."""
+        """Show a piece of the model's text."""
         ...
 
     def began(self, call: ToolCall) -> None:
-        """Take note of a call that the model wants to make."""
+        """Show a call that the model requested."""
         ...
 
     async def decide(self, call: ToolCall) -> Decision:
-        """Say whether a call may be sent."""
+        """Ask whether a call may be sent, and return the decision."""
         ...
 
 
 class Approval:
-    """Asks a `person` about calls, one at a time; what is shown is cleaned of secrets."""
+    """Ask a `person` to approve calls, one at a time. Calls are redacted before they are shown."""
 
     def __init__(self, ask: Ask, person: Approver, redactor: Redactor) -> None:
         self._ask = ask
@@ -46,9 +46,10 @@ class Approval:
         self._one = asyncio.Lock()
 
     async def given(self, call: ToolCall, tools: Iterable[JsonObject], deadline: Deadline) -> str:
-        """Tell of a call, and ask about it where that is wanted. Gives what the model is told when it is refused.
+        """Show a call, and ask for approval if it is needed.
 
-        `tools` are those of the server, as it lists them. The `deadline` stands still while the person thinks.
+        Return an empty string if the call may be sent, else the text of the refusal for the model. `tools` are the
+        server's, as it lists them. `deadline` is paused while the user decides.
         """
         shown = self._redactor.value(call)
         async with self._one:
@@ -64,15 +65,15 @@ class Approval:
 
 
 def is_asked_about(tool: JsonObject, ask: Ask) -> bool:
-    """Tell whether somebody is to be asked before a tool, as its server lists it, is called."""
+    """Return whether calls of a tool, as its server lists it, need approval."""
     return ask == "all" or (ask == "marked" and is_marked(tool))
 
 
 def is_marked(tool: JsonObject) -> bool:
-    """Tell whether a server says of a tool that it may destroy something (MCP, `destructiveHint`).
+    """Return whether a server marks a tool as destructive (MCP, `destructiveHint`).
 
-    A hint that is not there means the same by the specification, but most tools have none at all: only a word counts.
-    Of a tool that only reads (`readOnlyHint`) it means nothing.
+    By the specification a tool without the hint counts as destructive. But most tools have no hints, so only an
+    explicit one counts here. The hint has no meaning for a tool that only reads (`readOnlyHint`).
     """
     hints = tool.get("annotations")
     return isinstance(hints, dict) and hints.get("destructiveHint") is True and hints.get("readOnlyHint") is not True

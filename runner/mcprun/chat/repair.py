@@ -1,7 +1,7 @@
-"""A conversation that was cut short, made one that can go on.
+"""Complete or remove an interrupted exchange, so that the conversation can go on.
 
-The Messages API refuses a call without its result, and a script or a recording answers each message of the user. So
-calls get results, and the exchange an end; or it is taken back, where no call was made in it.
+The Messages API refuses a call without a result, and a script or a recording answers each message of the user. So calls
+get results, and the exchange gets a last turn. An exchange with neither calls nor a reply is removed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mcprun.tools.results import error_result, tool_result
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a conversation stood: how many messages and turns it had, and how often the server had asked something."""
+    """The length of a conversation at some point: its number of messages, turns and requests from the server."""
 
     messages: int
     turns: int
@@ -27,22 +27,22 @@ class Checkpoint:
 
     @classmethod
     def of(cls, conversation: Conversation) -> Self:
-        """Note where it stands."""
+        """Return the current length of a conversation."""
         return cls(len(conversation.messages), len(conversation.turns), len(conversation.asked))
 
 
 def close_interrupted_turn(conversation: Conversation, start: Checkpoint, *, told: str, why: str) -> bool:
-    """Bring the exchange that began at `start` to an end, and tell whether anything of it is left.
+    """Complete or remove the exchange that began at `start`. Return whether anything of it is left.
 
-    What is whole stays as it is. Calls without an answer are `told` to the model as errors; `why` the exchange ended
-    stands in its last turn, as the model's own words must (`[stopped by the user]`).
+    A complete exchange stays as it is. Calls without a result get `told` as an error. `why` becomes the text of a last
+    turn of the model, in brackets (`[stopped by the user]`): an exchange must end with one.
     """
     if conversation.stop in ANSWERED and not _unanswered(conversation) and _ends_with_a_turn(conversation):
         return True
     if not any(_uses(message) for message in conversation.messages[start.messages :]):
         if _ends_with_a_turn(conversation) and len(conversation.turns) > start.turns:
-            return True  # the model was cut short, and said what it said
-        del conversation.messages[start.messages :]  # the user's message, which no turn has followed
+            return True  # keep the reply that the model had begun
+        del conversation.messages[start.messages :]  # the user's message, which has no reply
         del conversation.asked[start.asked :]
         return False
     if _unanswered(conversation):
@@ -53,13 +53,13 @@ def close_interrupted_turn(conversation: Conversation, start: Checkpoint, *, tol
     return True
 
 
-def _answer(conversation: Conversation, told: str) -> None:
-    """Give each call of the last turn a result: its own, or `told`. Those that were never made stay no calls."""
+def _answer(conversation: Conversation, message: str) -> None:
+    """Append a result for each call of the last turn: its own, or an error. Calls that never began are not recorded."""
     uses, under_way = _uses(conversation.messages[-1]), conversation.under_way
     if not under_way:
         results = [tool_result(use["id"], error_result(NOT_MADE)) for use in uses]
     else:
-        cut = ToolResult(error_result(told))
+        cut = ToolResult(error_result(message))
         answers = [under_way.answers.get(event.call, cut) for event in under_way.calls]
         turn = len(conversation.turns) - 1
         made = [call_of(event, answer) for event, answer in zip(under_way.calls, answers, strict=True)]
@@ -78,7 +78,7 @@ def _ends_with_a_turn(conversation: Conversation) -> bool:
 
 
 def _uses(message: dict[str, object]) -> list[dict[str, str]]:
-    """Give the calls that stand in a message."""
+    """Return the `tool_use` blocks of a message."""
     content = message["content"]
     blocks = content if isinstance(content, list) and message["role"] == "assistant" else []
     return [block for block in blocks if block.get("type") == "tool_use"]

@@ -1,4 +1,4 @@
-"""The run that a chat writes: the server, the model and the files, from the beginning to the end."""
+"""Open a chat as a run: start the server and the model, and write the run directory."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from mcprun.tools.toolset import unmatched
 async def open_chat(
     plan: RunPlan, person: Approver, ask: Ask, watch: Callable[[Event], None] = lambda _: None
 ) -> AsyncIterator[ChatSession]:
-    """Start the server, and end it and the run when the context ends. `watch` is called with each event.
+    """Start the server and yield the chat. Shut the server down and finish the run when the context exits.
 
-    The plan's prompts are those of `prompts_of([])`. Raises `UsageError` when there is no place to write, `RunError`
-    when the server does not start.
+    `plan.prompts` must be `prompts_of([])`. `watch` is called with each event. Raises `UsageError` if the run directory
+    cannot be created, and `RunError` if the server does not start.
     """
     ending, limits, model = RunStop(), plan.limits, plan.model.record
     record = head(plan.prompts, model, None, limits, plan.arguments, None)
-    # It becomes the latest run when something was said: before, there is nothing to look at.
+    # It becomes the latest run after the first exchange: until then there is nothing to show.
     journal = RunWriter(new_directory(NAME, plan.out))
     recorder = Recorder(journal, record, plan.redactor, watch, ending, is_latest=False)
     recorder.begin(plan.prompts)

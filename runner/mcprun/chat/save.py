@@ -1,4 +1,4 @@
-"""What was said in a conversation, as a query that can be run again: with its script and its expectations. Pure."""
+"""Convert a conversation to a query that can be run again, with its script and its expectations. No I/O."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mcprun.runs.records import Asked, Call, Transcript
 from mcprun.tools.refusals import user_refusal
 
 _NOTHING = "(nothing)"
-"""What a script says where the model said nothing: it must answer each message of the user."""
+"""The text of a scripted turn in which the model said nothing: a script must answer each message of the user."""
 
 
 def query_from_conversation(transcript: Transcript) -> JsonObject:
-    """Make the line of a prompts file that asks the same again.
+    """Return the line of a prompts file that repeats a conversation.
 
-    The turns become its `script`, so that it runs without a model, and the calls its expectations, with their inputs.
-    Calls that the user refused or stopped become neither. There is no script where an input holds a `$from`, which
-    would stand for something else in one. What could not be completed is only asked.
+    The turns become its `script`, so that it runs without a model; the calls and their inputs become its expectations.
+    Calls that the user refused or stopped are left out of both. There is no script if an input holds a `$from`, which
+    has a meaning of its own in a script. A conversation that ended with an error is reduced to its prompts.
     """
     calls = [call for call in transcript.calls if not user_refusal(call)]
     line: JsonObject = {"id": transcript.id}
@@ -41,7 +41,7 @@ def query_from_conversation(transcript: Transcript) -> JsonObject:
 
 
 def _answers_to_server(asked: Sequence[Asked]) -> JsonObject:
-    """Give what the server was answered as a query's own answers: forms, if one was accepted, and a model's texts."""
+    """Return the query's `elicit`, if a form was accepted, and its `sampling`, from the answers to the server."""
     answered = [(one.kind, one.request, one.answer) for one in asked if one.answer]
     forms = [
         {"match": re.escape(request["message"]), **{key: answer[key] for key in ("action", "content") if key in answer}}
@@ -54,12 +54,12 @@ def _answers_to_server(asked: Sequence[Asked]) -> JsonObject:
 
 
 def _script(transcript: Transcript) -> list[JsonObject]:
-    """Give the turns: in each answer those with calls, and at its end what was said."""
+    """Return the turns of the script: for each answer, those with calls, and a last one with the final text."""
     script: list[JsonObject] = []
     for answer in _answers(transcript):
         text = ""
-        for said, calls in answer:
-            text = f"{text}{said}"
+        for part, calls in answer:
+            text = f"{text}{part}"
             if calls:
                 made = [{"tool": call.tool, "input": call.input} for call in calls]
                 script.append({"text": text, "calls": made} if text.strip() else {"calls": made})
@@ -69,14 +69,14 @@ def _script(transcript: Transcript) -> list[JsonObject]:
 
 
 def _answers(transcript: Transcript) -> Iterator[list[tuple[str, Sequence[Call]]]]:
-    """Give, for each message of the user, the turns that answer it: what was said and which calls were sent."""
+    """Yield, for each message of the user, the turns that answer it: pairs of the text and the calls that were sent."""
     answer: list[tuple[str, Sequence[Call]]] | None = None
     turn = 0
     for message in transcript.messages:
         if message["role"] == "assistant":
             calls = [call for call in transcript.calls if call.turn == turn and not user_refusal(call)]
             if answer is not None:
-                answer.append((_said(message["content"]), calls))
+                answer.append((_text_of(message["content"]), calls))
             turn += 1
         elif isinstance(message["content"], str):
             if answer is not None:
@@ -86,12 +86,12 @@ def _answers(transcript: Transcript) -> Iterator[list[tuple[str, Sequence[Call]]
         yield answer
 
 
-def _said(content: Sequence[JsonObject]) -> str:
+def _text_of(content: Sequence[JsonObject]) -> str:
     return "".join(block["text"] for block in content if block.get("type") == "text")
 
 
 def _literal(value: JsonObject) -> JsonObject:
-    """Write an input such that nothing in it is taken for a matcher; a key that would make it one is left out."""
+    """Write an input so that no part of it is taken for a matcher. Keys that begin with `$` are left out."""
     keys = [key for key in value if not key.startswith("$")]
     return {key: {"$equals": value[key]} if _has_matcher(value[key]) else value[key] for key in keys}
 

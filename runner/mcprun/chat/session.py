@@ -1,7 +1,7 @@
-"""A chat: what a person says goes to the model, and a run like any other is written. It knows no terminal.
+"""A chat session: it sends the user's messages to the model, and writes an ordinary run. It has no terminal code.
 
-Each conversation is a query whose user messages are not known before it begins; it ends when another one is begun.
-After each answer all files are as they would be if it were the last: whoever kills the process loses no answer.
+Each conversation is a query whose user messages are not known in advance. It ends when the next one begins. After each
+answer, all files are written as if it were the last one, so that no answer is lost if the process is killed.
 """
 
 from __future__ import annotations
@@ -42,14 +42,15 @@ from mcprun.tools.refusals import STOPPED
 from mcprun.tools.toolset import ToolSet
 
 NAME = "chat"
-"""What stands where other runs name their prompts file, and what ids of conversations begin with."""
+"""The name of the prompts file in the run of a chat, and the prefix of conversation ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """How the answer to a message ended: `stop` is the model's stop reason, ours (`stopped`), or a kind of `error`.
+    """How the answer to a message ended.
 
-    What was cut short `is_kept` when calls were made in it, or when the model said all that it could.
+    `stop` is the model's stop reason, `stopped` for an interruption by the user, or the kind of `error`. An answer that
+    was cut short `is_kept` if it has calls, or a reply of the model.
     """
 
     stop: str
@@ -58,23 +59,23 @@ class Answered:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the model ended it by itself."""
+        """Whether the model itself ended the answer."""
         return self.stop in ANSWERED
 
 
 @dataclass(slots=True)
 class _Talk:
-    """One conversation: what the user has said and was answered, and the last transcript that was made of it."""
+    """One conversation: the messages of the user, the answers, and the last transcript that was made of it."""
 
     id: str
     conversation: Conversation
-    said: list[str] = field(default_factory=list)
+    user_messages: list[str] = field(default_factory=list)
     seconds: float = 0.0
     transcript: Transcript | None = None
 
 
 class ChatSession:
-    """A live chat. One message at a time is answered; `stop` may be called meanwhile."""
+    """A live chat, which answers one message at a time. `stop` may be called meanwhile."""
 
     def __init__(
         self, plan: RunPlan, recorder: Recorder, attempts: QueryExecutor, approval: Approval, ending: RunStop
@@ -92,27 +93,27 @@ class ChatSession:
 
     @property
     def name(self) -> str:
-        """The id of the conversation, which is a query of the run."""
+        """The id of the current conversation, which is a query of the run."""
         return self._talk.id
 
     @property
     def path(self) -> Path:
-        """The run's folder."""
+        """The run directory."""
         return self._recorder.journal.path
 
     @property
     def record(self) -> RunRecord:
-        """The run's `run.json`, final when the chat is over."""
+        """The contents of `run.json`, final once the chat is over."""
         return self._recorder.record
 
     @property
     def is_answering(self) -> bool:
-        """Whether an answer is being given."""
+        """Whether an answer is in progress."""
         return self._exchange is not None
 
     @property
     def server(self) -> ServerRecord:
-        """The server that answered last, with all of its tools."""
+        """The server that was used last, with all of its tools. Secrets are redacted."""
         return self._plan.redactor.value(described(self._server))
 
     @property
@@ -122,23 +123,23 @@ class ChatSession:
 
     @property
     def queries(self) -> list[JsonObject]:
-        """What was asked so far, as lines of a prompts file; what could not be completed is left out."""
+        """The conversations so far, as lines of a prompts file, without those that failed."""
         return [line for name, line in self._lines.items() if name not in self._failed]
 
     @property
     def prompts(self) -> PromptsFile:
-        """All that was asked, as the prompts file of the run."""
+        """All conversations so far, as the prompts file of the run."""
         return prompts_of(self._lines.values())
 
     def stop(self) -> None:
-        """Cut the answer short that is being given."""
+        """Stop the answer in progress, if there is one."""
         if self._exchange:
             self._exchange.cancel()
 
     async def say(self, text: str) -> Answered:
-        """Say something, and wait for the whole answer. Raises `RunError` when the chat can't go on.
+        """Send a message, and wait for the whole answer. Raises `RunError` if the chat cannot go on.
 
-        The conversation can go on however the answer ends: what is unfinished is mended, or taken back.
+        The conversation stays usable however the answer ends: an unfinished exchange is completed or removed.
         """
         talk, text = self._talk, well_formed(text)
         start, began = Checkpoint.of(talk.conversation), time.monotonic()
@@ -151,11 +152,11 @@ class ChatSession:
             await asyncio.wait({task})
         is_stopped, error = task.result() if not task.cancelled() else (True, None)
         stop = "stopped" if is_stopped else str(error.kind) if error else talk.conversation.stop
-        is_kept = close_interrupted_turn(talk.conversation, start, told=_told(error), why=_why(stop, error))
+        is_kept = close_interrupted_turn(talk.conversation, start, told=_missing_result(error), why=_why(stop, error))
         if is_kept:
-            talk.said.append(text)
+            talk.user_messages.append(text)
         talk.seconds += time.monotonic() - began
-        self._write_down(talk, text, error)
+        self._save(talk, text, error)
         if self._ending.reason:
             raise self._ending.reason
         if isinstance(error, RunError):
@@ -163,7 +164,7 @@ class ChatSession:
         return Answered(stop, is_kept, error)
 
     def new(self) -> None:
-        """End the conversation, and begin another one."""
+        """End the conversation and begin another one, unless nothing was asked yet."""
         talk = self._talk
         if talk.transcript:
             self._recorder.emit(QueryEnd(where=AttemptRef(talk.id), seconds=talk.seconds, transcript=talk.transcript))
@@ -173,21 +174,21 @@ class ChatSession:
         return _Talk(f"{NAME}-{len(self._lines) + 1}", Conversation(model=self._attempts.loop.model.name))
 
     async def _answer(self, text: str, talk: _Talk) -> tuple[bool, QueryError | RunError | None]:
-        """Run the loop. Give whether it was stopped, and the error that ended it."""
+        """Run the tool loop. Return whether the user stopped it, and the error that ended it, if any."""
         limits, conversation = self._plan.limits, talk.conversation
         deadline = Deadline(limits.query_seconds)
 
         async def approve(call: ToolCall) -> str:
             return await self._approval.given(call, self._server.tools.listed, deadline)
 
-        # The limits of a query are those of one answer here: a chat may be long.
-        most_turns, most_calls = len(conversation.turns) + limits.max_turns, len(conversation.calls) + limits.max_calls
+        # The limits of a query apply to each answer here: a chat may be long.
+        max_turns, max_calls = len(conversation.turns) + limits.max_turns, len(conversation.calls) + limits.max_calls
         loop = replace(
             self._attempts.loop,
-            limits=replace(limits, max_turns=most_turns, max_calls=most_calls),
+            limits=replace(limits, max_turns=max_turns, max_calls=max_calls),
             approve=approve,
         )
-        query = _query(talk.id, [*talk.said, text])
+        query = _query(talk.id, [*talk.user_messages, text])
         try:
             async with AsyncExitStack() as stack:
                 with conversation.waiting_for("a server"):
@@ -201,7 +202,7 @@ class ChatSession:
             return False, QueryError(ErrorKind.QUERY_TIMEOUT, message)
         except asyncio.CancelledError:
             return True, None
-        except Exception as error:  # noqa: BLE001  a fault in one answer must not end the chat
+        except Exception as error:  # noqa: BLE001  a bug in one answer must not end the chat
             message = f"a fault of mcprun itself: {describe(error)}"
             self._recorder.emit(
                 WarningEvent(where=AttemptRef(talk.id), message=message, traceback=traceback.format_exc())
@@ -209,18 +210,18 @@ class ChatSession:
             return False, QueryError(ErrorKind.FAULT, message)
         return False, None
 
-    def _write_down(self, talk: _Talk, text: str, error: QueryError | RunError | None) -> None:
-        """Make the transcript of the conversation as it stands, and put all files on disk."""
+    def _save(self, talk: _Talk, text: str, error: QueryError | RunError | None) -> None:
+        """Make the transcript of the conversation so far, and write all files to disk."""
         conversation = talk.conversation
-        if talk.said:  # what was answered is good, whatever came of the last message
-            query, error = _query(talk.id, talk.said), None
+        if talk.user_messages:  # earlier answers stay valid, even if the last message failed
+            query, error = _query(talk.id, talk.user_messages), None
         elif error:
             query = _query(talk.id, [text])
             conversation = replace(conversation, messages=[{"role": "user", "content": text}], stop="error")
         else:
             return
         transcript = self._transcript(query, conversation, error, talk.seconds)
-        # Judged by what it will be held against when it is run again: then a replay gives the same bytes.
+        # Evaluate the checks that the saved query will have, so that a replay gives the same bytes.
         query = parse_query(_line_of(transcript))
         transcript = self._transcript(query, conversation, error, talk.seconds)
         talk.transcript = transcript
@@ -236,7 +237,7 @@ class ChatSession:
     def _transcript(
         self, query: Query, conversation: Conversation, error: QueryError | RunError | None, seconds: float
     ) -> Transcript:
-        """Check a conversation and return its transcript. Expectations of a chat hold no patterns, so this is quick."""
+        """Check a conversation and return its transcript. A chat's expectations hold no patterns, so this is fast."""
         if not error:
             try:
                 conversation.checks = self._attempts.checks(query, conversation, seconds)
@@ -246,7 +247,7 @@ class ChatSession:
 
 
 def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:
-    """Give the prompts file of a chat in which this was asked. Of one that has just begun it is empty."""
+    """Return the prompts file of a chat with these lines. It is empty for a chat that has just begun."""
     if lines := list(lines):
         return read_prompts(NAME, kept=as_file(lines))
     nothing = io.BytesIO()
@@ -254,7 +255,7 @@ def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:
 
 
 def _line_of(transcript: Transcript) -> JsonObject:
-    """Return a line of a prompts file that repeats a query, without its calls if these can't be written as one."""
+    """Return the line of a prompts file that repeats a query, reduced to its prompts if it would be invalid."""
     line: JsonObject = finite(query_from_conversation(transcript))
     try:
         parse_query(loads(encoded(line)))
@@ -263,13 +264,13 @@ def _line_of(transcript: Transcript) -> JsonObject:
     return line
 
 
-def _query(name: str, said: list[str]) -> Query:
-    """Make the query that a conversation is so far."""
-    return Query(id=name, prompt=said[0]) if len(said) == 1 else Query(id=name, prompts=[*said])
+def _query(name: str, messages: list[str]) -> Query:
+    """Return the query of a conversation with these messages of the user."""
+    return Query(id=name, prompt=messages[0]) if len(messages) == 1 else Query(id=name, prompts=[*messages])
 
 
-def _told(error: QueryError | RunError | None) -> str:
-    """Say to the model why a call has no result."""
+def _missing_result(error: QueryError | RunError | None) -> str:
+    """Return the error that the model gets for a call without a result."""
     if error is None:
         return STOPPED
     if error.kind is ErrorKind.SERVER_DIED:
@@ -278,7 +279,7 @@ def _told(error: QueryError | RunError | None) -> str:
 
 
 def _why(stop: str, error: QueryError | RunError | None) -> str:
-    """Say why an answer ends where it does, in the place of the model's last words."""
+    """Return why an answer ended, for the text of its last turn."""
     if stop == "stopped":
         return "stopped by the user"
     return f"cut short: {error.kind if error else stop}"

@@ -1,4 +1,4 @@
-"""What `mcprun chat` is asked to do, as the plan of a run: everything that can be wrong is found before it begins."""
+"""Build the run plan of `mcprun chat`, and find all usage errors before the chat begins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcprun.errors import UsageError
 from mcprun.models.select import Credentials, choose
 from mcprun.tools.toolset import ToolFilter
 
-_NOBODY = (
+_NEEDS_MODEL = (
     "needs a model that can answer anything: set ANTHROPIC_API_KEY (in the environment or in .env) for Claude, or name"
     " an endpoint that speaks the Messages API with --base-url and --model; scripts and recordings are played by mcprun"
     " batch"
@@ -20,23 +20,23 @@ _NOBODY = (
 
 
 def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> RunPlan:
-    """Read what is asked, and the files that it names. Raises `UsageError`, also when nobody could answer.
+    """Validate the options, read the files that they name, and return the plan.
 
-    `arguments` is what the user wrote, as `run.json` keeps it.
+    `arguments` are the user's, as `run.json` records them. Raises `UsageError`, also if no model can answer the chat.
     """
     account = Credentials.find()
     spec = options.model or account.model
     account = account.at_clouds(spec, None, options.base_url)
     target, redactor = reach(server, options, account)
     if options.limits.budget_usd is not None:
-        import mcprun.models.prices  # noqa: F401  says what to install where it is missing
+        import mcprun.models.prices  # noqa: F401  raises `UsageError` if the extra is missing
     if options.elicit == "script":
         raise UsageError("--elicit script has queries answer what servers ask, and in a chat there are none yet")
     if not spec and not account.has_key:
-        raise UsageError(f"a chat {_NOBODY}")
+        raise UsageError(f"a chat {_NEEDS_MODEL}")
     model = choose(spec, account, all_scripted=False, base_url=options.base_url)
     if model.record.kind in ("script", "replay"):
-        raise UsageError(f"the model is {model.record.name} ({model.record.chosen}), and a chat {_NOBODY}")
+        raise UsageError(f"the model is {model.record.name} ({model.record.chosen}), and a chat {_NEEDS_MODEL}")
     check_api(model)
     return RunPlan(
         prompts=prompts_of([]),

@@ -1,4 +1,4 @@
-"""A chat at the keyboard: lines in, what is said and done out, until the user ends it."""
+"""Run a chat at a terminal: read lines and show the output until the user quits."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _DECISIONS: dict[str, Decision] = {
 
 
 class ChatApp:
-    """The person at the keyboard, as the chat sees them."""
+    """The `Approver` of a chat at a terminal, which also runs the chat."""
 
     def __init__(self, plan: RunPlan, ask: Ask, console: Console) -> None:
         self._plan = plan
         self._ask: Ask = ask
         self._console = console
-        self._teller: ChatPrinter = console.talk()
-        self._hearing = StreamRedactor(plan.redactor)
+        self._printer: ChatPrinter = console.talk()
+        self._stream_redactor = StreamRedactor(plan.redactor)
         self._chat: ChatSession | None = None
         self._is_silent = True
         self._keyboard: Keyboard = keyboard(
@@ -42,9 +42,10 @@ class ChatApp:
         )
 
     async def talk(self) -> tuple[ChatSession | None, int, RunError | None]:
-        """Open the chat and talk until the end: give it, if it was opened, and the signal or the error that ended it.
+        """Run the chat until it ends.
 
-        Raises `UsageError` when there is no place to write.
+        Return the session (None if it did not open), the number of the signal that ended it (0 for none), and the error
+        that ended it. Raises `UsageError` if the run directory cannot be created.
         """
         task, last = asyncio.current_task(), 0
 
@@ -60,7 +61,7 @@ class ChatApp:
         on_stop_signals(take)
         error: RunError | None = None
         try:
-            async with open_chat(self._plan, self, self._ask, self._teller.handle) as chat:
+            async with open_chat(self._plan, self, self._ask, self._printer.handle) as chat:
                 self._chat = chat
                 self._greet(chat)
                 await self._lines(chat)
@@ -69,30 +70,30 @@ class ChatApp:
                 raise
         except RunError as ended:
             error = ended
-        self._teller.finish()
+        self._printer.finish()
         return self._chat, last, error
 
     def hear(self, text: str) -> None:
-        """Show what the model says, as far as it can hold no half of a secret."""
+        """Show the model's text, apart from an end that may be the beginning of a secret."""
         self._is_silent = self._is_silent and not text.strip()
-        self._teller.piece(self._hearing.take(text))
+        self._printer.piece(self._stream_redactor.take(text))
 
     def began(self, call: ToolCall) -> None:
-        """Show a call that the model wants to make."""
+        """Show a call that the model requested."""
         self._is_silent = True
-        self._heard()
-        self._teller.calling(call)
+        self._flush()
+        self._printer.calling(call)
 
     async def decide(self, call: ToolCall) -> Decision:
-        """Ask whether a call may be sent, until there is an answer; none at all is no."""
-        with self._teller.asking():
+        """Ask whether a call may be sent until the answer is valid. An interruption or the end of input means no."""
+        with self._printer.asking():
             while True:
-                said = await self._keyboard.answer(f"send call {call.call}? [y]es, [n]o, [a]lways: ")
-                if said is None:  # interrupted at the terminal, or the end of a pipe
+                reply = await self._keyboard.answer(f"send call {call.call}? [y]es, [n]o, [a]lways: ")
+                if reply is None:  # interrupted at the terminal, or the end of a pipe
                     if self._keyboard.is_terminal:
                         self._interrupted()
                     return "no"
-                if decision := _DECISIONS.get(said.strip().lower()):
+                if decision := _DECISIONS.get(reply.strip().lower()):
                     return decision
 
     async def _lines(self, chat: ChatSession) -> None:
@@ -104,45 +105,45 @@ class ChatApp:
             if command is None:
                 self._is_silent = True
                 answered = await chat.say(text)
-                self._heard()
-                self._tell(answered)
+                self._flush()
+                self._report_end(answered)
             elif command.name == "quit":
                 return
             else:
-                run_command(command, chat, self._ask, self._console, self._teller)
+                run_command(command, chat, self._ask, self._console, self._printer)
 
     def _interrupted(self) -> bool:
-        """Stop the answer that is being given. Tells whether that, or the terminal, is all that an interrupt means."""
+        """Stop the answer in progress, if any. Return whether the chat goes on after this interrupt."""
         if self._chat and self._chat.is_answering:
             self._chat.stop()
             return True
         return bool(self._chat) and self._keyboard.is_terminal
 
-    def _heard(self) -> None:
-        """Show the rest of what the model said in a turn."""
-        self._teller.piece(self._hearing.end())
-        self._teller.finish()
+    def _flush(self) -> None:
+        """Show the rest of the model's text in a turn."""
+        self._printer.piece(self._stream_redactor.end())
+        self._printer.finish()
 
     def _echo(self, line: str) -> None:
-        self._teller.show((visible(self._plan.redactor.text(line)), "bold"))
+        self._printer.show((visible(self._plan.redactor.text(line)), "bold"))
 
     def _greet(self, chat: ChatSession) -> None:
         model, server = self._plan.model.record, chat.server
         name = " ".join(filter(None, (server.name, server.version))) or "a server without a name"
         tools = many(len(chat.tools.names), "tool")
-        self._teller.note(f"{model.name} ({model.chosen}); {name}: {tools}. /help says what can be typed here.")
+        self._printer.note(f"{model.name} ({model.chosen}); {name}: {tools}. /help says what can be typed here.")
         for warning in server.warnings:
-            self._teller.note(f"Warning: {warning}")
+            self._printer.note(f"Warning: {warning}")
 
-    def _tell(self, answered: Answered) -> None:
-        """Show how an answer ended that the model did not end by itself, and that one is empty."""
+    def _report_end(self, answered: Answered) -> None:
+        """Report an answer that is empty, or that the model did not end itself."""
         if answered.is_whole:
             if self._is_silent:
-                self._teller.note("The reply is empty.")
+                self._printer.note("The reply is empty.")
             return
         if answered.error:
-            told = f"Error: {answered.error.kind}: {answered.error}."
+            outcome = f"Error: {answered.error.kind}: {answered.error}."
         else:
-            told = "Stopped." if answered.stop == "stopped" else f"The answer was cut short: {answered.stop}."
+            outcome = "Stopped." if answered.stop == "stopped" else f"The answer was cut short: {answered.stop}."
         left = "The conversation can go on." if answered.is_kept else "The message is taken back."
-        self._teller.note(self._plan.redactor.text(f"{told} {left}"))
+        self._printer.note(self._plan.redactor.text(f"{outcome} {left}"))

@@ -1,4 +1,4 @@
-"""What may be typed into a chat besides what is said: `/tools`, `/save FILE`, `quit`. Pure."""
+"""Parse and complete the commands of a chat: `/tools`, `/save FILE`, `quit`. No I/O."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ HELP = {
     "/help": "show this",
     "quit": "end, as exit and Ctrl-D do; Ctrl-C stops an answer",
 }
-"""Each command as it is typed, and what it does."""
+"""Each command as the user types it, and its description."""
 
 _NAMES = ("/tools", "/tool", "/save", "/save!", "/new", "/run", "/help", "/quit", "/exit")
 _QUIT = frozenset({"quit", "exit", "/quit", "/exit"})
 _COMMAND = re.compile(r"(/[a-z!?]*)(?:\s+(.*))?", re.DOTALL | re.IGNORECASE)
 _ARGUMENTS = {"/tool": "NAME", "/save": "FILE", "/save!": "FILE"}
 _QUOTED = re.compile(r"""((?:[^\s"']*[/\\])?)(["'])((?:(?!\2).)*)\2""", re.DOTALL)
-"""An argument in quotes, also behind the beginning of a path that has none: `~/"my file"`."""
+"""A quoted argument, which may follow an unquoted beginning of a path: `~/"my file"`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command (`/save`, `quit`) and its argument; `problem` is set if it cannot be obeyed."""
+    """A command (`/save`, `quit`) and its argument. `problem` is set if it cannot be executed."""
 
     name: str
     argument: str = ""
@@ -38,7 +38,7 @@ class Command:
 
 
 def command_of(text: str) -> Command | None:
-    """Parse a line without the spaces around it. Return None for a message to the model, such as a path (`/etc/…`)."""
+    """Parse a stripped line. Return None for a message to the model, such as one that begins with a path (`/etc/…`)."""
     if text.lower() in _QUIT:
         return Command("quit")
     match = _COMMAND.fullmatch(text)
@@ -58,9 +58,9 @@ def command_of(text: str) -> Command | None:
 
 
 def unquoted(text: str) -> str | None:
-    """Return an argument without its quotes, or None if they are not closed or something follows them.
+    """Return an argument without its quotes. None if they are not closed or if text follows them.
 
-    Spaces need no quotes. A backslash before a space is left out, except on Windows.
+    Spaces need no quotes. A backslash before a space is removed, except on Windows.
     """
     if match := _QUOTED.fullmatch(text):
         return f"{match[1]}{match[3]}"
@@ -70,7 +70,7 @@ def unquoted(text: str) -> str | None:
 
 
 def quoted(argument: str) -> str:
-    """Return an argument as it has to be typed."""
+    """Return an argument as the user must type it, in quotes if it needs them."""
     if argument == argument.strip() and unquoted(argument) == argument:
         return argument
     mark = "'" if '"' in argument else '"'
@@ -85,9 +85,10 @@ def _too_much(name: str) -> str:
 
 
 def completions(before: str, tools: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Give what may stand in place of the word before the cursor, and how many characters that replaces.
+    """Yield completions for the word before the cursor, each with the start of that word relative to the cursor (<= 0).
 
-    Commands at the beginning of a line, names of tools after `/tool` and in what is said. Files are not found here.
+    Commands are completed at the beginning of a line, names of tools after `/tool` and in messages. Files are completed
+    elsewhere; see `file_of`.
     """
     head, space, word = before.rpartition(" ")
     if not space:
@@ -97,6 +98,6 @@ def completions(before: str, tools: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 
 def file_of(before: str) -> str | None:
-    """Return the file that is being typed after `/save`, without a quote before it, or None."""
+    """Return the file that the user is typing after `/save`, without an opening quote. None for any other line."""
     match = re.fullmatch(r"""/save!?\s+["']?(.*)""", before, re.IGNORECASE)
     return match[1] if match else None

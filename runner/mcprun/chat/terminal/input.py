@@ -1,4 +1,4 @@
-"""Where what is typed into a chat comes from: a terminal, with history and completion, or a pipe, line by line."""
+"""Read the input of a chat from a terminal, with history and completion, or line by line from a pipe."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _PROMPT = "> "
 
 
 class Keyboard(Protocol):
-    """Gives lines; `is_terminal` tells whether it can be interrupted by its own keys."""
+    """A source of lines. `is_terminal` is True if it handles Ctrl-C as a key."""
 
     is_terminal: bool
 
     async def line(self) -> str | None:
-        """Wait for what is said next; nothing when there is no more."""
+        """Wait for the next line. None at the end of the input."""
         ...
 
     async def answer(self, question: str) -> str | None:
-        """Ask something, and wait for the answer; nothing when there is none, or the user interrupts."""
+        """Ask a question, and wait for the answer. None at the end of the input, or if the user interrupts."""
         ...
 
 
 class Piped:
-    """Lines of a stream that is no terminal. They are told with `echo`, so that the output reads as a conversation."""
+    """Lines of a stream that is not a terminal, passed to `echo` so that the output reads as a conversation."""
 
     is_terminal = False
 
@@ -49,16 +49,16 @@ class Piped:
         self._reader: threading.Thread | None = None
 
     async def line(self) -> str | None:
-        """Wait for the next line."""
+        """Wait for the next line. None at the end of the stream."""
         return await self._next(_PROMPT)
 
     async def answer(self, question: str) -> str | None:
-        """Take the next line for the answer."""
+        """Return the next line as the answer. None at the end of the stream."""
         return await self._next(question)
 
     async def _next(self, before: str) -> str | None:
         if not self._reader:
-            # A thread of its own, which nobody waits for: no reading from a pipe can be cut short.
+            # A daemon thread, because a blocking read from a pipe cannot be cancelled.
             loop = asyncio.get_running_loop()
             self._reader = threading.Thread(target=self._read, args=(loop,), name="stdin", daemon=True)
             self._reader.start()
@@ -74,14 +74,15 @@ class Piped:
             for line in self._stream:
                 loop.call_soon_threadsafe(self._lines.put_nowait, line.decode("utf-8", "replace").rstrip("\r\n"))
             loop.call_soon_threadsafe(self._lines.put_nowait, None)
-        except (RuntimeError, ValueError, OSError):  # the loop is closed, or the stream: nobody listens any more
+        except (RuntimeError, ValueError, OSError):  # the loop or the stream is closed
             return
 
 
 class Terminal:
-    """A terminal, by prompt_toolkit. `tools` gives the names that Tab completes, `clean` takes secrets out of a line.
+    """Lines of a terminal, which prompt_toolkit reads.
 
-    `input` and `output` are for tests; without them they are those of the process.
+    `tools` returns the names that Tab completes. `clean` redacts a line before it is added to the history. `input` and
+    `output` default to those of the process, and are meant for tests.
     """
 
     is_terminal = True
@@ -108,16 +109,16 @@ class Terminal:
         )
 
     async def line(self) -> str | None:
-        """Let the user type a line: Ctrl-C clears it, Ctrl-D on an empty one is the end."""
+        """Let the user type a line. Ctrl-C clears it; Ctrl-D on an empty line ends the input."""
         return await _typed(self._session, _PROMPT)
 
     async def answer(self, question: str) -> str | None:
-        """Ask something; Ctrl-C and Ctrl-D are no answer."""
+        """Ask a question. None for Ctrl-C and Ctrl-D."""
         return await _typed(self._questions, question)
 
 
 def history_file() -> Path:
-    """Say where the lines that were typed are kept (XDG Base Directory Specification, `XDG_STATE_HOME`)."""
+    """Return the path of the input history (XDG Base Directory Specification, `XDG_STATE_HOME`)."""
     state = os.environ.get("XDG_STATE_HOME", "")
     base = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
     return base / "mcprun" / "chat-history"
@@ -125,7 +126,7 @@ def history_file() -> Path:
 
 async def _typed(session: PromptSession[str | None], question: str) -> str | None:
     try:
-        # Signals are the chat's own business; Ctrl-C is a key here.
+        # The chat installs its own signal handlers; Ctrl-C is a key here.
         return await session.prompt_async(question, handle_sigint=False)
     except EOFError:
         return None
@@ -140,7 +141,7 @@ def _keys(interrupt: Callable[[KeyPressEvent], Any]) -> KeyBindings:
 
 
 def _history(clean: Callable[[str], str]) -> History:
-    """Open the history, which nobody else may read; where it can't be written, there is one of this chat alone."""
+    """Open the history file, which only the user can read. If it cannot be written, keep the history in memory."""
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
     class _Clean(FileHistory):
@@ -175,7 +176,7 @@ def _completer(tools: Callable[[], Iterable[str]]) -> Completer:
 
 
 def keyboard(tools: Callable[[], Iterable[str]], clean: Callable[[str], str], echo: Callable[[str], None]) -> Keyboard:
-    """Give the terminal, when stdin and stdout are one, else what reads stdin line by line."""
+    """Return a `Terminal` if stdin and stdout are terminals, else a `Piped` reader of stdin."""
     if sys.stdin.isatty() and sys.stdout.isatty():
         return Terminal(tools, clean)
     return Piped(sys.stdin.buffer, echo)

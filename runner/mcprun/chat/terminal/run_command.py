@@ -1,4 +1,4 @@
-"""The commands of a chat: list tools, show one, save what was asked."""
+"""Execute the commands of a chat: list tools, show one, save the conversations."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mcprun.runs.directory import refuse_own
 from mcprun.tools.toolset import ToolSet
 
 _SHOWN = 10_000
-"""Characters of one tool that are shown."""
+"""Maximum number of characters shown of a tool."""
 
 
 def run_command(command: Command, chat: ChatSession, ask: Ask, console: Console, teller: ChatPrinter) -> None:
-    """Execute any command but `quit`, and show its result; `ask` says which calls are asked about."""
+    """Execute any command except `quit`, and show its result. `ask` determines which calls need approval."""
     if command.problem:
         teller.note(command.problem)
         return
@@ -44,7 +44,7 @@ def run_command(command: Command, chat: ChatSession, ask: Ask, console: Console,
 
 
 def _list(chat: ChatSession, ask: Ask, console: Console, teller: ChatPrinter) -> None:
-    """List the tools that may be used, and name the others."""
+    """List the tools that the model may use, and name those that need approval and those that are not allowed."""
     server, allowed = chat.server, {*chat.tools.names.values()}
     used = [tool for tool in server.tools if tool["name"] in allowed]
     console.lines(listed(server.model_copy(update={"tools": used}), ToolSet.of(used), console.width))
@@ -61,20 +61,20 @@ def _show(chat: ChatSession, name: str, teller: ChatPrinter) -> None:
     if tool is None:
         teller.note(f"the server has no tool {name!r}; /tools lists them")
         return
-    told = json.dumps(tool, ensure_ascii=False, indent=2)
-    teller.show((visible(cut(told, _SHOWN)), ""))
+    text = json.dumps(tool, ensure_ascii=False, indent=2)
+    teller.show((visible(cut(text, _SHOWN)), ""))
 
 
 def _path(name: str) -> Path:
-    """Return the path that a user means, who may begin it with `~`."""
+    """Return the path for a name, with a leading `~` expanded."""
     try:
         return Path(name).expanduser()
-    except RuntimeError:  # there is no such user
+    except RuntimeError:  # no such user
         return Path(name)
 
 
 def _saved(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
-    """Write what was asked to a prompts file, and return a message about it."""
+    """Write the conversations to a prompts file. Return a message that reports the result or the error."""
     queries = chat.queries
     if not queries:
         return "nothing was answered yet: there is nothing to save"

@@ -1,8 +1,8 @@
-"""Gets tokens, by the SDK's OAuth providers, and refreshes them: discovery, registration, PKCE and scopes are theirs.
+"""Get and refresh tokens with the SDK's OAuth providers, which implement discovery, registration, PKCE and scopes.
 
-The providers are made to wrap every request of a connection, and hold a lock until each is answered: calls that run at
-the same time would wait for each other. So one is made only when a token is wanted, and driven here, by a client of its
-own: what a connection counts, bounds and sends of headers is none of an authorization server's business.
+The providers are designed to wrap every request of a connection, and hold a lock until it is answered: concurrent calls
+would wait for each other. So a provider is created only when a token is needed. Its requests go through a separate
+HTTP client, because a connection's counters, limits and headers must not apply to an authorization server.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from mcprun.client.oauth_client import OAuthClient
 from mcprun.client.transports.bounded_body import BoundedStream
 
 Learn = Callable[[Iterable[str]], None]
-"""Told of each secret that comes, before anything else is done with it."""
+"""Called with the secrets of a response, before the response is used."""
 
-_SECONDS = 30.0
-"""One request to an authorization server."""
+_TIMEOUT_S = 30.0
+"""Timeout of a request to an authorization server."""
 
-_MOST_BYTES = 1024 * 1024
-"""One answer of an authorization server."""
+_MAX_BYTES = 1024 * 1024
+"""Size limit of a response from an authorization server."""
 
 _REFUSALS = frozenset({400, 401})
-"""Statuses of the token endpoint that refuse the grant or the client (RFC 6749, section 5.2)."""
+"""Statuses with which the token endpoint refuses the grant or the client (RFC 6749, section 5.2)."""
 
 _TOKEN_ATTEMPTS = 3
 _FIRST_WAIT_S = 0.25
-"""Back-off before a token request is sent again: 0.25 s, then 0.5 s, each with up to as much jitter."""
+"""Back-off before a token request is sent again: 0.25 s, then 0.5 s, each plus up to 0.25 s of jitter."""
 
 _SECRET_KEYS = ("access_token", "refresh_token", "id_token", "client_secret", "registration_access_token")
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post")
@@ -62,7 +62,7 @@ _Flow = AsyncGenerator[httpx2.Request, httpx2.Response]
 
 
 class _Memory:
-    """What the SDK's providers take for a store: what they begin with, and what they leave behind."""
+    """A token storage for the SDK's providers, in memory: their initial values, and then their results."""
 
     def __init__(self, tokens: OAuthToken | None = None, client: OAuthClientInformationFull | None = None) -> None:
         self.tokens = tokens
@@ -89,15 +89,16 @@ async def by_machine(
     protocol: str | None,
     learn: Learn,
 ) -> StoredToken:
-    """Get a token with nobody there, after a server has refused a request with `challenge` (401, or 403 for a scope).
+    """Get a token without user interaction, after a server refused a request with `challenge`.
 
-    `before` is what was refused, if anything was. Raises `OAuthFlowError` or `httpx2.HTTPError`.
+    `challenge` is a 401, or a 403 for lack of a scope. `before` is the token that was refused, if there was one.
+    Raises `OAuthFlowError` or `httpx2.HTTPError`.
     """
     tokens = OAuthToken(access_token=before.access_token, scope=before.scope) if before else None
     memory = _Memory(tokens)
     client_id, secret = client.client_id or "", client.client_secret or ""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MCPDeprecationWarning)  # without an issuer the SDK takes the server's word
+        warnings.simplefilter("ignore", MCPDeprecationWarning)  # the issuer may be left out: the server then names it
         provider: OAuthClientProvider | IdentityAssertionOAuthProvider
         if client.assertion:
             provider = IdentityAssertionOAuthProvider(
@@ -124,15 +125,15 @@ async def by_machine(
 async def refreshed(url: str, grant: StoredToken, protocol: str | None, learn: Learn) -> StoredToken | None:
     """Exchange a refresh token. Return None only if the authorization server refuses it (400 or 401).
 
-    Raises `OAuthFlowError` for any other answer without a token, and `httpx2.HTTPError` if there is none: the same
-    refresh token may be good later.
+    Raises `OAuthFlowError` for any other response without a token, and `httpx2.HTTPError` if there is no response: the
+    refresh token may still be valid then.
     """
     client = OAuthClientInformationFull.model_validate(grant.client)
     tokens = OAuthToken(access_token=grant.access_token, refresh_token=grant.refresh_token, scope=grant.scope)
     memory = _Memory(tokens, client)
     provider = OAuthClientProvider(url, OAuthClientMetadata(redirect_uris=None), memory)
     context = provider.context
-    context.token_expiry_time = 1.0  # long ago: the SDK refreshes what is over, and nothing else
+    context.token_expiry_time = 1.0  # in the past: the SDK refreshes only expired tokens
     context.oauth_metadata = OAuthMetadata.model_validate(grant.server) if grant.server else None
     if grant.resource:
         context.protected_resource_metadata = ProtectedResourceMetadata.model_validate(grant.resource)
@@ -151,11 +152,11 @@ async def by_person(
     *,
     metadata_url: str | None = None,
 ) -> StoredToken:
-    """Get tokens from a person, who is sent to a URL by `ask`, which gives what they came back with.
+    """Get tokens by an interactive login. `ask` sends the user to a URL, and returns the result of the redirect.
 
-    The client is one that was registered by hand; else `metadata_url` names it, where the authorization server
-    knows documents of clients; else it is registered now. Raises `OAuthFlowError`, `httpx2.HTTPError`, and what
-    `ask` raises.
+    A client that was registered by hand is used if there is one. Otherwise `metadata_url` identifies the client, if
+    the authorization server supports client ID metadata documents. Otherwise a client is registered now. Raises
+    `OAuthFlowError`, `httpx2.HTTPError`, and what `ask` raises.
     """
     uris = [AnyUrl(redirect_uri)]
     memory = _Memory(client=_registered(client, uris))
@@ -179,9 +180,9 @@ async def by_person(
 
 
 def challenge_for(url: str, refusal: httpx2.Response | None, scope: str | None) -> httpx2.Response:
-    """Give a server's refusal as the SDK is to see it: with the scopes that were asked for in place of its own.
+    """Return a server's refusal as the SDK is to see it: with the requested scopes in place of the server's.
 
-    A step-up (403) adds the server's scopes to them. Without a refusal, it is one that says nothing.
+    For a step-up (403), the server's scopes are added to them. If `refusal` is None, a 401 without a challenge is used.
     """
     request = httpx2.Request("POST", url)
     if refusal is None:
@@ -192,12 +193,12 @@ def challenge_for(url: str, refusal: httpx2.Response | None, scope: str | None) 
     metadata = extract_field_from_www_auth(refusal, "resource_metadata")
     error = extract_field_from_www_auth(refusal, "error")
     fields = {"error": error, "scope": wanted, "resource_metadata": metadata}
-    told = ", ".join(f'{name}="{value}"' for name, value in fields.items() if value)
-    return httpx2.Response(refusal.status_code, headers={"www-authenticate": f"Bearer {told}"}, request=request)
+    parameters = ", ".join(f'{name}="{value}"' for name, value in fields.items() if value)
+    return httpx2.Response(refusal.status_code, headers={"www-authenticate": f"Bearer {parameters}"}, request=request)
 
 
 def is_step_up(response: httpx2.Response) -> bool:
-    """Tell whether a token is good, but not for this: it lacks a scope (RFC 6750, section 3.1)."""
+    """Return whether a response refuses a valid token for lack of a scope (RFC 6750, section 3.1)."""
     return response.status_code == 403 and extract_field_from_www_auth(response, "error") == "insufficient_scope"
 
 
@@ -208,9 +209,9 @@ async def _drive(
     protocol: str | None,
     learn: Learn,
 ) -> None:
-    """Send what a provider wants sent, until it has what it takes to send the request that it is there for.
+    """Send a provider's own requests until it is ready to send the request that needs the token.
 
-    To that request `challenge` is the first answer; without one it is not even sent.
+    That request is never sent. `challenge` stands for its first response; without one, the flow ends when it is due.
     """
     headers = {MCP_PROTOCOL_VERSION_HEADER: protocol} if protocol else {}
     request = httpx2.Request("POST", url, headers=headers)
@@ -237,9 +238,9 @@ def _asks_for_token(request: httpx2.Request) -> bool:
 
 
 async def _send_token_request(client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
-    """Send a token request, again if the answer is 429 or a server error. Return a token, or a refusal (400 or 401).
+    """Send a token request, with retries on 429 and server errors. Return a success, or a refusal (400 or 401).
 
-    Raises `OAuthFlowError` for any other status: the SDK would take it for a refusal too.
+    Raises `OAuthFlowError` for any other status, which the SDK would treat as a refusal too.
     """
     wait = wait_exponential(multiplier=_FIRST_WAIT_S) + wait_random(0, _FIRST_WAIT_S)
     is_transient = retry_if_result(lambda response: response.status_code == 429 or response.status_code >= 500)
@@ -258,13 +259,13 @@ async def _send_token_request(client: httpx2.AsyncClient, request: httpx2.Reques
 
 def _client() -> httpx2.AsyncClient:
     async def bound(response: httpx2.Response) -> None:
-        response.stream = BoundedStream(response.stream, _MOST_BYTES, "an authorization server may send")
+        response.stream = BoundedStream(response.stream, _MAX_BYTES, "an authorization server may send")
 
-    return httpx2.AsyncClient(timeout=_SECONDS, event_hooks={"response": [bound]})
+    return httpx2.AsyncClient(timeout=_TIMEOUT_S, event_hooks={"response": [bound]})
 
 
 def _secrets_of(answer: httpx2.Response) -> Iterator[str]:
-    """Find what must not be seen in an answer, whether the SDK likes it or not: it quotes what it does not like."""
+    """Yield the secrets in a response, even in an invalid one: the SDK quotes those in its errors."""
     try:
         body = json.loads(answer.content)
     except ValueError:
@@ -274,7 +275,7 @@ def _secrets_of(answer: httpx2.Response) -> Iterator[str]:
 
 
 def _choose_method(provider: OAuthClientProvider | IdentityAssertionOAuthProvider, answer: httpx2.Response) -> None:
-    """Have a client that was registered by hand show its secret as the server takes it (RFC 8414, section 2)."""
+    """Choose how a client that was registered by hand sends its secret, by what is supported (RFC 8414, section 2)."""
     client = provider.context.client_info if isinstance(provider, OAuthClientProvider) else None
     if client is None or not client.client_secret or client.client_id_issued_at is not None:
         return
@@ -305,7 +306,7 @@ def _granted(
     *,
     asked: str | None,
 ) -> StoredToken:
-    """Make what is kept of what a provider has got. Raises `OAuthFlowError` when that is nothing new."""
+    """Build the token to store from a provider's results. Raises `OAuthFlowError` if there is no new token."""
     tokens = memory.tokens
     if tokens is None or tokens is before:
         raise OAuthFlowError("no token was given")
@@ -316,7 +317,7 @@ def _granted(
     is_person = isinstance(provider, OAuthClientProvider) and type(provider) is OAuthClientProvider
     return StoredToken(
         access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token if is_person else None,  # a machine asks anew, and keeps no secret here
+        refresh_token=tokens.refresh_token if is_person else None,  # a machine gets a new token, and stores no secret
         scope=tokens.scope,
         asked=asked,
         expires_at=end_of(tokens.expires_in),
@@ -331,7 +332,7 @@ def _dumped(model: Any) -> dict[str, Any] | None:
 
 
 def _always(assertion: str) -> Callable[[str, str], Awaitable[str]]:
-    async def give(_: str, __: str) -> str:
+    async def provide(_: str, __: str) -> str:
         return assertion
 
-    return give
+    return provide

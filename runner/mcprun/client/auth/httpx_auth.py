@@ -1,7 +1,7 @@
-"""Shows a server at a URL the token that it wants: one that is kept, that is renewed, or that a machine may ask for.
+"""Authorize the requests to an HTTP server with a stored token, a refreshed one, or one from client credentials.
 
-All connections to a server share one of these. Requests that have a token wait for nobody; when it is refused or over,
-one of them renews it, for all of them and for other processes, and nobody is ever asked.
+All connections to a server share one `OAuthAuth`. Requests with a valid token do not wait for each other. If the token
+is refused or expired, one request renews it for all others and for other processes, without user interaction.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from mcprun.runs.events import Emit, WarningEvent
 from mcprun.runs.redaction import Redactor
 
 _ROUNDS = 2
-"""A request is sent again so often: once with a token, and once with one of more scopes."""
+"""How often a request is sent again: once with a token, and once with one that has more scopes."""
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 
 _SHOWN = 500
-"""Characters of what an authorization server says that are told."""
+"""Maximum number of characters of an authorization server's text in a message."""
 
 _PROTOCOL = "mcp-protocol-version"
 
 
 class OAuthAuth(httpx2.Auth):
-    """The authorization of one target, for all of its connections.
+    """The authorization of one target, shared by all of its connections.
 
-    `problem` says why the last request stayed refused; it is empty when none did.
+    `problem` says why a request stayed refused, and is empty if none did since the last new token.
     """
 
     def __init__(self, target: HttpTarget, store: TokenStore, redactor: Redactor, emit: Emit) -> None:
@@ -54,7 +54,7 @@ class OAuthAuth(httpx2.Auth):
         self._renewals: set[asyncio.Task[StoredToken | None]] = set()
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """Send a request with the token, and again with a new one while the server refuses it."""
+        """Send a request with the token, and again with a new one if the server refuses it."""
         grant = await self._held(request)
         for left in reversed(range(_ROUNDS + 1)):
             if grant:
@@ -67,14 +67,14 @@ class OAuthAuth(httpx2.Auth):
                 return
             grant = await self._renewed(grant, request, response)
             if grant is None:
-                return  # the refusal goes on to whoever sent the request: raising would end the connection
+                return  # the sender gets the refusal: an exception would end the connection
 
     def _refuse(self, problem: str) -> None:
         """Record why a request stays refused, for the connection and for the request itself."""
         self.problem = current_delivery().cause = problem
 
     async def _held(self, request: httpx2.Request) -> StoredToken | None:
-        """Give the token that is there, if it may be good; a login that is over is refreshed first."""
+        """Return the current token if it may be valid. An expired login is refreshed first."""
         async with self._lock:
             if not self._is_read:
                 self._is_read = True
@@ -83,13 +83,13 @@ class OAuthAuth(httpx2.Auth):
         if grant is None or not grant.is_over:
             return grant
         if self._client or not grant.refresh_token:
-            return None  # the server's refusal says where to ask
+            return None  # the server's refusal names the authorization server
         return await self._renewed(grant, request, None) or grant
 
     async def _renewed(
         self, refused: StoredToken | None, request: httpx2.Request, response: httpx2.Response | None
     ) -> StoredToken | None:
-        """Get another token, even when the request is given up meanwhile: a refresh token may be good only once."""
+        """Get another token, even if the request is cancelled meanwhile: a refresh token may be valid only once."""
         protocol = request.headers.get(_PROTOCOL)
         task = asyncio.create_task(self._renew(refused, protocol, response), name="renew")
         self._renewals.add(task)
@@ -101,12 +101,12 @@ class OAuthAuth(httpx2.Auth):
     ) -> StoredToken | None:
         async with self._lock:
             if self._grant and self._grant is not refused and not self._grant.is_over:
-                return self._grant  # another request has
+                return self._grant  # another request renewed it
             renews = self._client or self._grant
             async with self._store.locked(self._key) if renews else nullcontext():
                 kept = await asyncio.to_thread(self._kept)
                 if kept and not kept.is_over and not (refused and kept.access_token == refused.access_token):
-                    grant: StoredToken | None = kept  # another process has
+                    grant: StoredToken | None = kept  # another process renewed it
                 else:
                     grant = await self._obtained(kept or refused, protocol, response)
                     if grant:
@@ -118,7 +118,7 @@ class OAuthAuth(httpx2.Auth):
     async def _obtained(
         self, before: StoredToken | None, protocol: str | None, response: httpx2.Response | None
     ) -> StoredToken | None:
-        from mcprun.client.auth.flow import (  # it takes long to import, and is seldom needed
+        from mcprun.client.auth.flow import (  # slow to import, and rarely needed
             by_machine,
             is_step_up,
             refreshed,
@@ -145,13 +145,13 @@ class OAuthAuth(httpx2.Auth):
             else:
                 self._refused = before.refresh_token
                 self._refuse(f"the login is over, and was not renewed: {log_in}")
-        except Exception as error:  # noqa: BLE001  the SDK, its JSON and the network: each is told the same way
-            told = self._redactor.text(str(error) or type(error).__name__)
-            self._refuse(f"no token was given: {told[:_SHOWN]}")
+        except Exception as error:  # noqa: BLE001  SDK, JSON and network errors are reported alike
+            reason = self._redactor.text(str(error) or type(error).__name__)
+            self._refuse(f"no token was given: {reason[:_SHOWN]}")
         return None
 
     def _kept(self) -> StoredToken | None:
-        """Give what the store has, if it was asked for with the same scopes."""
+        """Return the stored token, unless the client requested it with other scopes."""
         grant = self._store.read(self._key)
         return grant if grant is None or not self._client or grant.asked == self._client.scope else None
 

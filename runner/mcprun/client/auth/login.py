@@ -1,4 +1,4 @@
-"""Logging in, once, as a person: the tokens that come of it are kept, and used and renewed by later runs."""
+"""Log a user in to a server, and store the tokens for later runs to use and refresh."""
 
 from __future__ import annotations
 
@@ -26,20 +26,24 @@ from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.runs.redaction import Redactor
 
 _PROBE_SECONDS = 30.0
-_MOST_BYTES = 1024 * 1024
+_MAX_BYTES = 1024 * 1024
 _UNAUTHORIZED = 401
 _SHOWN = 500
-"""Characters of what an authorization server says that are told."""
+"""Maximum number of characters of an authorization server's text in a message."""
 
 _PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginMethod:
-    """How a person is asked: whether a browser is opened, where they come back to, and for how long that is waited for.
+    """How to log a user in.
 
-    `metadata_url` is that of a document that describes the client (a client ID metadata document), `seconds` bounds the
-    whole login.
+    Args:
+        opens_browser: Whether to open a browser. If not, the user opens the URL and can paste the redirected one.
+        port: The loopback port to listen on. None for that of the client, else a free one.
+        redirect_uri: The redirect URI that the client was registered with, if it was.
+        metadata_url: The URL of a client ID metadata document, which describes the client.
+        seconds: Time limit for the whole login.
     """
 
     opens_browser: bool = True
@@ -58,10 +62,10 @@ async def log_in(
     redactor: Redactor,
     tell: Callable[[str], None],
 ) -> str:
-    """Have a person log in to a server, keep the tokens, and say where.
+    """Log a user in to a server, store the tokens, and return where they are stored.
 
-    `tell` is given what the person is to be told. Raises `RunError` when it comes to nothing, and `UsageError` for
-    what can't be meant and for tokens that can't be kept.
+    `tell` is called with each message for the user. Raises `RunError` if the login fails, and `UsageError` for invalid
+    options and for tokens that cannot be stored.
     """
     port = manner.port or client.port
     was_refused = False
@@ -88,8 +92,8 @@ async def log_in(
         hint = "if it registers no clients by itself, give --oauth-client-id"
         raise RunError(ErrorKind.SERVER_START, f"can't log in to {target}: {str(error)[:_SHOWN]} ({hint})") from None
     except (OAuthFlowError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
-        told = str(error)[:_SHOWN] or type(error).__name__
-        raise RunError(ErrorKind.SERVER_START, f"can't log in to {target}: {told}") from None
+        reason = str(error)[:_SHOWN] or type(error).__name__
+        raise RunError(ErrorKind.SERVER_START, f"can't log in to {target}: {reason}") from None
     except ValueError as error:
         raise UsageError(f"can't log in to {target}: {error}") from None
     redactor.learn(grant.secrets)
@@ -97,10 +101,10 @@ async def log_in(
 
 
 async def _refusal(target: HttpTarget) -> httpx2.Response | None:
-    """Give a server's refusal of somebody unknown, which says where to log in; `None` if it refuses nobody."""
+    """Return the server's 401 to a request without a token, which names where to log in. None if it sends none."""
 
     async def bound(response: httpx2.Response) -> None:
-        response.stream = BoundedStream(response.stream, _MOST_BYTES, "a refusal may have")
+        response.stream = BoundedStream(response.stream, _MAX_BYTES, "a refusal may have")
 
     headers = {
         "accept": "application/json, text/event-stream",
@@ -119,12 +123,12 @@ async def _refusal(target: HttpTarget) -> httpx2.Response | None:
 async def _asked(
     url: str, redirects: Redirects, tell: Callable[[str], None], *, opens_browser: bool
 ) -> AuthorizationCodeResult:
-    """Send a person to a URL, and wait for what they come back with."""
+    """Send the user to a URL, and wait for the result of the redirect."""
     state = parse_qs(urlsplit(url).query)["state"][-1]
     waiting = asyncio.create_task(redirects.answer(state), name="answer")
     helper: asyncio.Task[None] | None = None
     try:
-        await asyncio.sleep(0)  # the answer is waited for before anybody can give it
+        await asyncio.sleep(0)  # `waiting` must run before an answer can arrive
         tell(f"Log in here: {url}")
         if opens_browser:
             helper = asyncio.create_task(_browse(url, redirects, tell), name="browser")
@@ -143,15 +147,15 @@ async def _browse(url: str, redirects: Redirects, tell: Callable[[str], None]) -
     loop = asyncio.get_running_loop()
     opened: asyncio.Future[bool] = loop.create_future()
 
-    def open_it() -> None:
+    def open_browser() -> None:
         is_open = False
         with suppress(webbrowser.Error, OSError):
             is_open = webbrowser.open(url)
         with suppress(RuntimeError):  # the loop is closed: the login is over
             loop.call_soon_threadsafe(_settle, opened, is_open)
 
-    # Some browsers are waited for until they are closed: nobody waits for the thread.
-    threading.Thread(target=open_it, name="browser", daemon=True).start()
+    # Some browsers block `webbrowser.open` until they are closed, so it runs in a daemon thread.
+    threading.Thread(target=open_browser, name="browser", daemon=True).start()
     if not await opened:
         tell("No browser could be opened.")
         await _paste(redirects, tell)

@@ -1,4 +1,4 @@
-"""Where a person comes back to after a login: a port of this machine (RFC 8252, section 7.3), or what they paste."""
+"""Receive the redirect that ends a login, on a loopback port (RFC 8252, section 7.3) or as a pasted URL."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mcprun.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _PATH = "/callback"
-_MOST_BYTES = 16_384
-_SECONDS = 10.0
-"""A browser that has connected sends its request in this time."""
+_MAX_BYTES = 16_384
+_TIMEOUT_S = 10.0
+"""Time limit for the request of a browser that has connected."""
 
 _DONE = "You are logged in, and may close this page."
 _REFUSED = "You are not logged in; the terminal says why. You may close this page."
-_STRANGE = "This is not the answer that was waited for."
+_UNEXPECTED = "This is not the answer that was waited for."
 
 _HEAD = """HTTP/1.1 {status}\r
 Content-Type: text/html; charset=utf-8\r
@@ -36,9 +36,9 @@ Connection: close\r
 
 
 def answer_of(query: str, state: str) -> AuthorizationCodeResult | None:
-    """Read the query of a redirected URL; `None` for one that is not the answer to this login.
+    """Parse the query of a redirected URL. Return None if it does not answer the login with this `state`.
 
-    Raises `OAuthFlowError` for a login that the authorization server refuses (RFC 6749, section 4.1.2.1).
+    Raises `OAuthFlowError` if the authorization server refused the login (RFC 6749, section 4.1.2.1).
     """
     found = {key: values[0] for key, values in parse_qs(query).items()}
     if found.get("state") != state:
@@ -52,16 +52,17 @@ def answer_of(query: str, state: str) -> AuthorizationCodeResult | None:
 
 
 class Redirects:
-    """Waits for the answer to one login, from a browser that was redirected to `uri`, or from a person."""
+    """Receive the answer to one login, from a browser that was redirected to `uri`, or as a pasted URL."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._state: str | None = None
         self._answer: asyncio.Future[AuthorizationCodeResult] = asyncio.get_running_loop().create_future()
-        self._answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())  # it may come too late
+        # Retrieve an error that comes after the login has ended: asyncio would log it.
+        self._answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
 
     async def answer(self, state: str) -> AuthorizationCodeResult:
-        """Wait for the answer that has this `state`. Raises `OAuthFlowError` when it is a refusal."""
+        """Wait for the answer with this `state`. Raises `OAuthFlowError` if it is a refusal."""
         self._state = state
         return await self._answer
 
@@ -72,28 +73,28 @@ class Redirects:
         except ValueError as error:  # such as "http://[", an unclosed IPv6 address
             return f"it is not a URL: {error}"
         page, _ = self._taken(query)
-        return None if page != _STRANGE else "it is not the URL that this login was answered with"
+        return None if page != _UNEXPECTED else "it is not the URL that this login was answered with"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request of a browser."""
+        """Answer one HTTP request from a browser."""
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_S):
                 line = (await reader.readline()).decode("latin-1").split()
-                while (await reader.readline()).strip():  # the headers say nothing that matters
+                while (await reader.readline()).strip():  # headers are ignored
                     pass
-                page, status = _STRANGE, "404 Not Found"
+                page, status = _UNEXPECTED, "404 Not Found"
                 if len(line) > 1 and line[0] == "GET" and urlsplit(line[1]).path == urlsplit(self.uri).path:
                     page, status = self._taken(urlsplit(line[1]).query)
                 body = f"<!doctype html><title>mcprun</title><p>{page}</p>\n".encode()
                 writer.write(_HEAD.format(status=status, length=len(body)).encode() + body)
                 await writer.drain()
         except (TimeoutError, ValueError, ConnectionError):
-            pass  # no browser of ours: whoever it is may try again
+            pass  # a slow, invalid or lost request: the login goes on
         finally:
             writer.close()
 
     def _taken(self, query: str) -> tuple[str, str]:
-        """Give the page and the status that an answer deserves. What did not come of this login is passed over."""
+        """Return the page and the status for a redirect's query. Ignore a query that does not belong to this login."""
         try:
             answer = answer_of(query, self._state) if self._state else None
         except OAuthFlowError as error:
@@ -101,7 +102,7 @@ class Redirects:
                 self._answer.set_exception(error)
             return _REFUSED, "200 OK"
         if answer is None:
-            return _STRANGE, "400 Bad Request"
+            return _UNEXPECTED, "400 Bad Request"
         if not self._answer.done():
             self._answer.set_result(answer)
         return _DONE, "200 OK"
@@ -109,10 +110,10 @@ class Redirects:
 
 @asynccontextmanager
 async def listening(port: int | None, uri: str | None) -> AsyncIterator[Redirects]:
-    """Listen for a browser at a redirect URI: the one that was registered, else one on a port, else on a free one.
+    """Listen for a browser at the redirect URI that was registered, else on the port, else on a free port.
 
-    A URI of another machine is not listened for: what comes there can be pasted. Raises `UsageError` for a URI that is
-    none, and for a port that is taken.
+    For a URI on another machine there is no listener: the user can paste the redirected URL. Raises `UsageError` if the
+    URI is invalid or the port is in use.
     """
     host, path = "127.0.0.1", _PATH
     if uri:
@@ -128,7 +129,7 @@ async def listening(port: int | None, uri: str | None) -> AsyncIterator[Redirect
             return
     found: list[Redirects] = []
     try:
-        server = await asyncio.start_server(lambda *it: found[0].serve(*it), host, port or 0, limit=_MOST_BYTES)
+        server = await asyncio.start_server(lambda *pair: found[0].serve(*pair), host, port or 0, limit=_MAX_BYTES)
     except OSError as error:
         raise UsageError(f"can't listen on port {port}: {error.strerror or error}") from None
     async with server:
@@ -137,24 +138,24 @@ async def listening(port: int | None, uri: str | None) -> AsyncIterator[Redirect
 
 
 async def pasted() -> AsyncIterator[str]:
-    """Give the lines that come on stdin. A thread reads them that nobody waits for: reading can't be cancelled."""
+    """Yield the non-empty lines of stdin. A daemon thread reads them, because a blocking read cannot be cancelled."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[str | None] = asyncio.Queue()
 
-    def tell(line: str | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody wants it any more
+    def put(line: str | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the login is over
             loop.call_soon_threadsafe(lines.put_nowait, line)
 
     def read() -> None:
         rest = b""
         with suppress(OSError, ValueError):
-            while data := os.read(sys.stdin.fileno(), _MOST_BYTES):
+            while data := os.read(sys.stdin.fileno(), _MAX_BYTES):
                 *whole, rest = (rest + data).split(b"\n")
                 for line in whole:
-                    tell(line.decode("utf-8", "replace").strip())
+                    put(line.decode("utf-8", "replace").strip())
         if rest:
-            tell(rest.decode("utf-8", "replace").strip())
-        tell(None)
+            put(rest.decode("utf-8", "replace").strip())
+        put(None)
 
     threading.Thread(target=read, name="pasted", daemon=True).start()
     while (line := await lines.get()) is not None:

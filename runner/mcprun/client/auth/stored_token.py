@@ -1,4 +1,4 @@
-"""What an authorization server has granted: tokens, and all that it takes to refresh them in another process."""
+"""Tokens that an authorization server granted, with everything needed to refresh them in another process."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict
 
 _MARGIN_SECONDS = 10.0
-"""A token is renewed so long before it ends, or for a tenth of its life if that is shorter."""
+"""A token is renewed this long before it expires, or a tenth of its lifetime before if that is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Whose tokens they are: the server's URL, and the client's id; a person who logged in has none."""
+    """Identify stored tokens by the server's URL and the client's id, which is empty after an interactive login."""
 
     url: str
     client: str = ""
 
     @classmethod
     def of(cls, url: str, client: str = "") -> Self:
-        """Name a server as RFC 8707 names resources: scheme and host in lower case, no fragment, no user."""
+        """Return the key for a URL, normalized as in RFC 8707: scheme and host in lower case, no fragment, no user."""
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2].lower()
         return cls(urlunsplit((parts.scheme.lower(), host, parts.path, parts.query, "")), client)
 
 
 class StoredToken(BaseModel):
-    """Tokens with what they came from.
+    """Tokens and their origin.
 
-    `expires_at` is in seconds since 1970; `None` is not known. `asked` holds the scopes that a client asked for by
-    itself. `client`, `server` and `resource` are the client's registration and the metadata of RFC 8414 and RFC 9728,
-    as the SDK has them.
+    Args:
+        expires_at: When to renew the access token, in seconds since 1970. None if that is not known.
+        asked: The scopes that the client was configured to request.
+        client: The client's registration, as the SDK serializes it.
+        server: The authorization server's metadata (RFC 8414), as the SDK serializes it.
+        resource: The protected resource's metadata (RFC 9728), as the SDK serializes it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -49,18 +52,18 @@ class StoredToken(BaseModel):
 
     @property
     def is_over(self) -> bool:
-        """Whether the token is known to be of no use any more."""
+        """Whether the access token is due for renewal."""
         return self.expires_at is not None and time.time() >= self.expires_at
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be seen."""
+        """The values to redact."""
         found = (self.access_token, self.refresh_token, (self.client or {}).get("client_secret"))
         return [value for value in found if value]
 
 
 def end_of(expires_in: int | None) -> float | None:
-    """Say when a token that is given now is to be renewed, from the seconds that it lives."""
+    """Return when to renew a token that was granted now, from its lifetime in seconds. None if that is not known."""
     if expires_in is None:
         return None
     return time.time() + expires_in - min(_MARGIN_SECONDS, expires_in / 10)

@@ -1,7 +1,7 @@
-"""Where tokens are kept: one file a server and client, in a folder of the user's that nobody else may open.
+"""Store tokens: one file per server and client, in a folder that only the user can open.
 
-`MCPRUN_TOKEN_STORE` names the folder; without it, it is `mcprun/tokens` in `XDG_STATE_HOME` (`~/.local/state`). With
-the package keyring (the extra `keyring`) and a keyring that works, the secrets are there, and the file says so.
+`MCPRUN_TOKEN_STORE` names the folder; the default is `mcprun/tokens` in `XDG_STATE_HOME` (`~/.local/state`). If the
+package keyring is installed (the extra `keyring`) and a keyring works, it holds the secrets, and the file says so.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _HELD = "held by"
 
 
 class TokenStore:
-    """The folder. A file is replaced as a whole, so that two processes never see half of one."""
+    """A folder of tokens. Files are replaced atomically, so that no process reads half of one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @classmethod
     def find(cls, variables: Mapping[str, str] | None = None) -> Self:
-        """Find the user's own."""
+        """Return the user's store. `variables` default to the environment."""
         known = os.environ if variables is None else variables
         if named := known.get(TOKEN_STORE, "").strip():
             return cls(Path(named).expanduser())
@@ -44,7 +44,7 @@ class TokenStore:
         return cls((Path(state) if state else Path.home() / ".local" / "state") / "mcprun" / "tokens")
 
     def read(self, key: Key) -> StoredToken | None:
-        """Give what is kept; `None` for what is not, or can't be read any more."""
+        """Return the stored tokens, or None if there are none or they cannot be read."""
         try:
             kept = json.loads(self._file(key).read_bytes())
         except (OSError, ValueError):
@@ -58,7 +58,7 @@ class TokenStore:
             return None
 
     def write(self, key: Key, grant: StoredToken) -> str:
-        """Keep a grant, and say where. Raises `UsageError` when that can't be done."""
+        """Store tokens. Return the name of the keyring or the path of the file. Raises `UsageError` if that fails."""
         text = grant.model_dump_json(exclude_none=True)
         head = {"url": key.url, "client": key.client}
         try:
@@ -71,7 +71,7 @@ class TokenStore:
         return str(self._file(key))
 
     def forget(self, key: Key) -> bool:
-        """Remove what is kept; tell whether there was anything."""
+        """Remove the stored tokens. Return whether there were any. Raises `UsageError` if that fails."""
         with suppress(OSError, ValueError):
             if _HELD in json.loads(self._file(key).read_bytes()):
                 _out_of_keyring(self._name(key))
@@ -84,7 +84,7 @@ class TokenStore:
         return True
 
     def all(self) -> Iterator[Key]:
-        """Name all that is kept, sorted."""
+        """Yield the keys of all stored tokens, sorted by URL and client."""
         found = []
         for file in self._folder.glob("*.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):
@@ -94,9 +94,9 @@ class TokenStore:
 
     @asynccontextmanager
     async def locked(self, key: Key) -> AsyncIterator[None]:
-        """Keep other processes from renewing the same tokens meanwhile: a refresh token is often good for one use.
+        """Lock out other processes that would renew the same tokens: a refresh token is often valid only once.
 
-        A process that ends lets go. Where no file can be written or locked, nothing is.
+        The lock is released when the process exits. If the lock file cannot be written or locked, there is no lock.
         """
         try:
             self._make_folder()
@@ -118,7 +118,7 @@ class TokenStore:
             os.close(descriptor)
 
     def _name(self, key: Key) -> str:
-        """Name a file by what it is for: URLs do not fit into names."""
+        """Return the name of a key's file and keyring entry: a hash, because a URL is not a valid file name."""
         return hashlib.sha256(f"{key.url}\n{key.client}".encode()).hexdigest()[:32]
 
     def _file(self, key: Key) -> Path:
@@ -144,14 +144,14 @@ class TokenStore:
 
 
 def _to_keyring(name: str, text: str) -> str | None:
-    """Keep a secret in the user's keyring, and name it; `None` where there is none that gives back what it took."""
+    """Store a secret in the user's keyring and return the keyring's name. None if no keyring returns what it stored."""
     try:
         import keyring
 
         keyring.set_password(_SERVICE, name, text)
         if keyring.get_password(_SERVICE, name) == text:
             return str(keyring.get_keyring().name)
-    except Exception:  # noqa: BLE001  none is installed, none works, it is locked: backends raise what they like
+    except Exception:  # noqa: BLE001  missing, broken or locked: backends raise any exception
         return None
     return None
 
@@ -161,7 +161,7 @@ def _from_keyring(name: str) -> str | None:
         import keyring
 
         return keyring.get_password(_SERVICE, name)
-    except Exception:  # noqa: BLE001  as above: what can't be had is not there
+    except Exception:  # noqa: BLE001  as above; unreadable counts as absent
         return None
 
 

@@ -1,4 +1,4 @@
-"""Bodies of HTTP responses, read up to a bound, and with U+FFFD in place of what UTF-8 cannot hold."""
+"""Wrappers for the bodies of HTTP responses: one limits the size, the other repairs what UTF-8 cannot hold."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ import httpx2
 
 from mcprun._util.surrogates import well_formed_bytes
 
-_LONGEST = 12
-"""Bytes of an escaped surrogate pair."""
+_ESCAPED_PAIR_BYTES = 12
+"""Length of an escaped surrogate pair, in bytes."""
 
-_MOST_HELD = 64 * 1024
-"""Bytes that are held back for what follows: a run of backslashes has no end of its own."""
+_MAX_HELD_BYTES = 64 * 1024
+"""Maximum number of bytes held back for a partial escape: a run of backslashes may never end."""
 
-_BEGUN = re.compile(rb"(?<!\\)\\++(?:u[0-9a-fA-F]{0,3}|u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?)?\Z")
-"""An escape that what follows may complete."""
+_PARTIAL = re.compile(rb"(?<!\\)\\++(?:u[0-9a-fA-F]{0,3}|u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?)?\Z")
+"""An escape at the end of the data that the next chunk may complete."""
 
 
 class BoundedStream(httpx2.AsyncByteStream):
-    """A body of at most `most` bytes, which `allowed` says who allows; 0 is for one that nobody asked for.
+    """A body of at most `most` bytes; `allowed` ends the error message by naming the limit.
 
-    Reading more raises `httpx2.StreamError`, and the SDK tells the caller what it raises behind it.
+    0 refuses any content, and is for a compressed body, which mcprun does not ask for. Reading more than `most` bytes
+    raises `httpx2.StreamError`, whose message the SDK includes in the error that its caller gets.
     """
 
     def __init__(self, body: Any, most: int, allowed: str = "--max-result-bytes allows") -> None:
         self._body = body
-        self._most = most
+        self._max_bytes = most
         self._allowed = allowed
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         length = 0
         async for part in self._body:
             length += len(part)
-            if not self._most:
+            if not self._max_bytes:
                 raise httpx2.StreamError("it is compressed, and nobody asked for that")
-            if length > self._most:
-                raise httpx2.StreamError(f"it has more than the {self._most:,} bytes that {self._allowed}")
+            if length > self._max_bytes:
+                raise httpx2.StreamError(f"it has more than the {self._max_bytes:,} bytes that {self._allowed}")
             yield part
 
     async def aclose(self) -> None:
-        """Let the connection go."""
+        """Close the wrapped body, which releases the connection."""
         await self._body.aclose()
 
 
 class WellFormed(httpx2.AsyncByteStream):
-    """A body of JSON in UTF-8, in which U+FFFD stands for what UTF-8 cannot hold.
+    """A JSON body in UTF-8, with U+FFFD in place of invalid bytes and escaped halves of surrogate pairs.
 
-    `replaced` is called for halves of surrogate pairs, which the SDK's reader does not accept.
+    `replaced` is called for each chunk in which a half was replaced: the SDK's JSON parser rejects them.
     """
 
     def __init__(self, body: Any, replaced: Callable[[], None]) -> None:
@@ -62,8 +63,8 @@ class WellFormed(httpx2.AsyncByteStream):
         held = b""
         async for part in self._body:
             data = held + self._decoder.decode(part).encode()
-            end = begun.start() if (begun := _BEGUN.search(data, _place(data))) else len(data)
-            if len(data) - end > _MOST_HELD:
+            end = partial.start() if (partial := _PARTIAL.search(data, _search_start(data))) else len(data)
+            if len(data) - end > _MAX_HELD_BYTES:
                 end = len(data)
             held = data[end:]
             if end:
@@ -78,13 +79,13 @@ class WellFormed(httpx2.AsyncByteStream):
         return repaired
 
     async def aclose(self) -> None:
-        """Let the connection go."""
+        """Close the wrapped body, which releases the connection."""
         await self._body.aclose()
 
 
-def _place(data: bytes) -> int:
-    """Return where to look for an escape that has only begun: not within a run of backslashes."""
-    place = max(0, len(data) - _LONGEST)
+def _search_start(data: bytes) -> int:
+    """Return the offset from which to search for a partial escape, never inside a run of backslashes."""
+    place = max(0, len(data) - _ESCAPED_PAIR_BYTES)
     while place and data[place - 1 : place] == b"\\":
         place -= 1
     return place

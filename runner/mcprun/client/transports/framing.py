@@ -1,7 +1,7 @@
-"""From the bytes of a server's stdout to MCP messages: with a bound on what a line may hold, and never a dead end.
+"""Split a server's stdout into lines of bounded size, and parse them as JSON-RPC messages.
 
-JSON-RPC over stdio is one message a line (MCP, "Transports"). What can't be read, or is too long, is an answer all
-the same when it names the request that it is for: whoever waits is told at once, and not after a time-out.
+Over stdio, each line holds one message (MCP, "Transports"). A response that is invalid or too long but names its
+request becomes an error for that request, which then fails at once instead of timing out.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from mcprun._util.nesting import MOST_DEPTH, parsed_leniently
 from mcprun._util.surrogates import well_formed_bytes
 
 INVALID_ANSWER = -32097
-"""Our own JSON-RPC error code, in the range left to implementations: the server's answer can't be taken."""
+"""mcprun's own JSON-RPC error code, in the range left to implementations: the server's response cannot be used."""
 
 MALFORMED_ERROR = -32096
-"""Our own JSON-RPC error code: the server answered with an error that has no code of its own."""
+"""mcprun's own JSON-RPC error code: the server responded with an error that has no code."""
 
-_DATA = 20_000
-"""Characters of an error's `data` that are repeated."""
+_MAX_DATA = 20_000
+"""Maximum number of characters of an error's `data` in its text."""
 
-_SHOWN = 1000
-"""Bytes that are shown of what is not a message."""
+_QUOTED_BYTES = 1000
+"""Bytes of an invalid message that are quoted."""
 
-_KEPT = 512
-"""Bytes of both ends of a line that is too long: enough for the keys that stand around the result."""
+_KEPT_BYTES = 512
+"""Bytes kept from each end of a line that is too long: enough for the keys before and after the result."""
 
 _ID = rb'"id"\s*:\s*(\d{1,18}|"[^"\\]{0,100}")\s*'
 _VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
@@ -51,7 +51,7 @@ Message = mcp_types.JSONRPCMessage
 
 @dataclass(frozen=True, slots=True)
 class LongLine:
-    """A line that was not kept: its two ends, and how many bytes it had."""
+    """A line over the size limit: its first and last bytes, and its full length in bytes."""
 
     head: bytes
     tail: bytes
@@ -59,36 +59,36 @@ class LongLine:
 
 
 class LineSplitter:
-    """Splits a stream of bytes into lines. One of more than `most` bytes is given as a `LongLine`, when it ends.
+    """Split a stream of bytes into lines. A line of more than `most` bytes becomes a `LongLine` once it ends.
 
-    `pending` is how many bytes the line has that has not ended yet.
+    `pending` is the number of bytes read so far of the line that has not ended yet.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self._max_bytes = most
         self._parts: list[bytes] = []
         self._tail = b""
         self.pending = 0
 
     def feed(self, data: bytes) -> Iterator[bytes | LongLine]:
-        """Take what came; give the lines that it ends."""
+        """Add a chunk, and yield the lines that it completes, without their newlines."""
         *ends, rest = data.split(b"\n")
         for end in ends:
             self._add(end)
-            yield self._taken()
+            yield self._finish_line()
         self._add(rest)
 
     def _add(self, part: bytes) -> None:
         before, self.pending = self.pending, self.pending + len(part)
-        self._tail = (self._tail + part[-_KEPT:])[-_KEPT:]
-        if self.pending <= self._most:
+        self._tail = (self._tail + part[-_KEPT_BYTES:])[-_KEPT_BYTES:]
+        if self.pending <= self._max_bytes:
             self._parts.append(part)
-        elif before <= self._most:  # it has just become too long
-            self._parts = [b"".join([*self._parts, part])[:_KEPT]]
+        elif before <= self._max_bytes:  # it has just become too long
+            self._parts = [b"".join([*self._parts, part])[:_KEPT_BYTES]]
 
-    def _taken(self) -> bytes | LongLine:
+    def _finish_line(self) -> bytes | LongLine:
         line = b"".join(self._parts)
-        if self.pending > self._most:
+        if self.pending > self._max_bytes:
             taken: bytes | LongLine = LongLine(line, self._tail, self.pending)
         else:
             taken = line
@@ -97,11 +97,17 @@ class LineSplitter:
 
 
 def read_message(line: bytes | LongLine, most: int, replaced: Callable[[], None] = lambda: None) -> Message:
-    """Read one line. `replaced` is called if it held half of a surrogate pair, in whose place U+FFFD stands.
+    """Parse one line as a JSON-RPC message.
 
-    An answer that cannot be read becomes a JSON-RPC error for the same request (`INVALID_ANSWER`). The `id` of an
-    answer is None if the server sent none, or one that no request can have. Raises `ValueError` for a line that is no
-    message at all.
+    A response that cannot be parsed, or is a `LongLine`, becomes a JSON-RPC error for the same request
+    (`INVALID_ANSWER`). The `id` of a response is None if the server sent none, or one that no request can have.
+
+    Args:
+        line: The line, without its newline.
+        most: The size limit in bytes, which the error for a `LongLine` names.
+        replaced: Called if half of a surrogate pair was replaced by U+FFFD.
+
+    Raises `ValueError` if the line is not a message.
     """
     if isinstance(line, LongLine):
         return _instead(
@@ -111,13 +117,13 @@ def read_message(line: bytes | LongLine, most: int, replaced: Callable[[], None]
         message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValidationError as error:
         return _read_again(line, error, replaced)
-    if isinstance(message, mcp_types.JSONRPCError):  # the model drops members that it does not know
+    if isinstance(message, mcp_types.JSONRPCError):  # the pydantic model drops unknown members
         message.error = _whole_error(from_json(line)["error"])
     return message
 
 
 def read_value(value: Any) -> Message:
-    """Read a message that is parsed JSON; see `read_message`. Raises `ValueError` for a value that is no message."""
+    """Parse JSON that is already decoded, as `read_message` does. Raises `ValueError` if it is not a message."""
     if not isinstance(value, dict):
         raise ValueError("the message can't be read: it is not a JSON object")
     if "method" not in value:
@@ -129,7 +135,7 @@ def read_value(value: Any) -> Message:
 
 
 def flaw_of(value: JsonObject) -> str:
-    """Return why an answer holds neither a result nor an error that can be read; empty if it holds one."""
+    """Return why a response has neither a valid result nor an error, or an empty string if it has one."""
     if not {"result", "error"} & value.keys():
         return "it has neither a result nor an error"
     if _has_error(value):
@@ -147,9 +153,9 @@ def _has_error(value: JsonObject) -> bool:
 
 
 def _answer(value: JsonObject) -> Message:
-    """Read an answer. A malformed error is kept whole; any other malformed answer becomes an error with the reason.
+    """Parse a response. A malformed error keeps its members; any other malformed response becomes an error.
 
-    Raises `ValueError` for an object without an id, a result and an error.
+    Raises `ValueError` for an object that has neither an id nor a result nor an error.
     """
     request_id = _request_id(value.get("id"))
     if request_id is None and not {"result", "error"} & value.keys():
@@ -164,14 +170,14 @@ def _answer(value: JsonObject) -> Message:
 
 
 def _request_id(sent: Any) -> str | int | None:
-    """Return the id of an answer as a request has it: 1.0 is 1 (JSON-RPC 2.0, section 4); None for other types."""
+    """Return a response's id in the form of a request's: 1.0 is 1 (JSON-RPC 2.0, section 4). None for other types."""
     if isinstance(sent, float) and sent.is_integer() and not isinstance(sent, LongInteger):
         return int(sent)
     return sent if isinstance(sent, str | int) and not isinstance(sent, bool) else None
 
 
 def _whole_error(sent: Any) -> mcp_types.ErrorData:
-    """Convert a server's `error` to a JSON-RPC error object: its message, and everything else as `data`."""
+    """Convert a server's `error` to a JSON-RPC error object: code and message if valid, anything else as `data`."""
     if not isinstance(sent, dict):
         message = sent if isinstance(sent, str) else "" if sent is None else _json(sent)
         return mcp_types.ErrorData(code=MALFORMED_ERROR, message=message)
@@ -186,12 +192,12 @@ def _whole_error(sent: Any) -> mcp_types.ErrorData:
 
 
 def unreadable(problem: ValueError, data: bytes) -> str:
-    """Describe what a server sent in place of a message, with the beginning of it."""
-    return f"an invalid message ({problem}): {data[:_SHOWN].decode('utf-8', 'replace')}"
+    """Describe an invalid message from a server, and quote its beginning."""
+    return f"an invalid message ({problem}): {data[:_QUOTED_BYTES].decode('utf-8', 'replace')}"
 
 
 def error_text(error: mcp_types.ErrorData) -> str:
-    """Return the message and the `data` of a JSON-RPC error as text for users and models, cut to a length."""
+    """Return the message and the `data` of a JSON-RPC error as text for users and models; long data is truncated."""
     message = error.message.strip()
     if not message:
         message = "an error without a message" + (f" ({error.code})" if error.code != MALFORMED_ERROR else "")
@@ -200,8 +206,8 @@ def error_text(error: mcp_types.ErrorData) -> str:
     data = error.data if isinstance(error.data, str) else _json(error.data)
     if data in message:
         return message
-    if len(data) > _DATA:
-        data = f"{data[:_DATA]}… ({len(data):,} characters)"
+    if len(data) > _MAX_DATA:
+        data = f"{data[:_MAX_DATA]}… ({len(data):,} characters)"
     return f"{message} (data: {data})"
 
 
@@ -210,24 +216,27 @@ def _json(value: Any) -> str:
 
 
 def _read_again(line: bytes, error: ValidationError, replaced: Callable[[], None]) -> Message:
-    """Read a line leniently: broken UTF-8 and halves of surrogate pairs are replaced."""
+    """Parse a line leniently, with U+FFFD in place of invalid UTF-8 and halves of surrogate pairs."""
     try:
         repaired = well_formed_bytes(line)
         if repaired is not line and repaired != line:
             replaced()
         value = parsed_leniently(repaired.decode("utf-8", "replace"))
     except ValueError:
-        return _instead(line[:_KEPT], line[-_KEPT:], f"the answer can't be read: {_first(error)}")
+        return _instead(line[:_KEPT_BYTES], line[-_KEPT_BYTES:], f"the answer can't be read: {_first(error)}")
     return read_value(value)
 
 
 def _first(error: ValidationError) -> str:
-    """Return what is wrong, but not where: that depends on the digits of the `id`, and differs from run to run."""
+    """Return the first error without its position, which depends on the digits of the `id` and differs between runs."""
     return _PLACE.sub("", str(error.errors(include_url=False, include_input=False)[0]["msg"]))
 
 
 def _instead(head: bytes, tail: bytes, why: str) -> Message:
-    """Return the error that replaces an unreadable answer; its id is None if neither end of the line holds one."""
+    """Return the error that replaces an invalid response. Its id is None if neither end of the line holds one.
+
+    Raises `ValueError` if the line does not begin like a response.
+    """
     found = _ID_FIRST.match(head) or (_ID_LAST.search(tail) if _RESULT_FIRST.match(head) else None)
     if not found and not _NO_ID_FIRST.match(head):
         raise ValueError(why.replace("answer", "message"))

@@ -1,6 +1,6 @@
-"""JSON-RPC answers in the bodies of HTTP responses, and the responses that the SDK reads in their place. Pure.
+"""Parse JSON-RPC messages in HTTP bodies, and build the HTTP responses that the SDK gets instead. No I/O.
 
-Over HTTP the response to a POST is the answer to the request in it (MCP, "Streamable HTTP"), whatever `id` it has.
+Over HTTP, the response to a POST answers the request in it (MCP, "Streamable HTTP"), whatever `id` it has.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from mcprun.client.transports.http_body import RequestId, rpc_error
 from mcprun.client.transports.http_failure import HttpFailure
 
 SESSION = "mcp-session-id"
-"""The header that names a session (MCP 2025-11-25, "Session Management")."""
+"""The header with the session's id (MCP 2025-11-25, "Session Management")."""
 
 Message = mcp_types.JSONRPCMessage
 
 
 def read_message(data: bytes, number: RequestId) -> tuple[bytes, Message]:
-    """Read what a server sends in response to the request with this `id`: the message, and its JSON for the SDK.
+    """Parse a message that a server sent in response to request `number`. Return its JSON for the SDK, and the message.
 
-    An answer without an `id`, or with one of another type, is the answer to that request. Of a malformed error nothing
-    is lost. Invalid UTF-8 and lone surrogates become U+FFFD. Raises `ValueError` for what is not a message, or is the
-    answer to another request.
+    A response without an `id`, or with one of another type, is taken as the response to that request. A malformed
+    error keeps all of its members. Invalid UTF-8 and lone surrogates become U+FFFD. Raises `ValueError` if the data is
+    not a message, or is the response to another request.
     """
     try:
         message = mcp_types.jsonrpc_message_adapter.validate_json(data, by_name=False)
     except ValidationError:
         return _repaired(data, number)
-    is_error = isinstance(message, mcp_types.JSONRPCError)  # the model drops members that it does not know
+    is_error = isinstance(message, mcp_types.JSONRPCError)  # the pydantic model drops unknown members
     if is_error or (isinstance(message, mcp_types.JSONRPCResponse) and message.id != number):
         return _repaired(data, number)
     return data, message
 
 
 def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
-    """Read a message leniently, and put the `id` and the form of an error right."""
+    """Parse a message leniently, and correct its `id` and the form of an error."""
     try:
         value = parsed_leniently(well_formed_bytes(data).decode(errors="replace"))
     except ValueError:
@@ -76,7 +76,10 @@ def _repaired(data: bytes, number: RequestId) -> tuple[bytes, Message]:
 
 
 def read_error(data: bytes, number: RequestId) -> tuple[bytes, mcp_types.ErrorData] | None:
-    """Read a JSON-RPC error with a code in the body of an HTTP error; None if the body is something else."""
+    """Parse the body of an HTTP error as a JSON-RPC error that has a code. Return its JSON for the SDK, and the error.
+
+    None if the body is something else.
+    """
     if (error := rpc_error(data)) is None or error.code == MALFORMED_ERROR:
         return None
     try:
@@ -87,26 +90,26 @@ def read_error(data: bytes, number: RequestId) -> tuple[bytes, mcp_types.ErrorDa
 
 
 def is_prescribed(status: int, code: int) -> bool:
-    """Return whether the protocol itself prescribes the HTTP status for a JSON-RPC error (MCP 2026-07-28)."""
+    """Return whether the protocol prescribes this HTTP status for a JSON-RPC error code (MCP 2026-07-28)."""
     return ERROR_CODE_HTTP_STATUS.get(code) == status
 
 
 def failed(request: httpx2.Request, number: RequestId, failure: HttpFailure) -> httpx2.Response:
-    """Make the response that tells the SDK of a failure: a JSON-RPC error with its words."""
+    """Build the response that reports a failure to the SDK: a JSON-RPC error with the failure's message."""
     has_session = SESSION in request.headers
     if failure.status == httpx2.codes.NOT_FOUND and not has_session:
-        code = mcp_types.METHOD_NOT_FOUND  # what a bare 404 means to a client that negotiates, as the SDK has it
+        code = mcp_types.METHOD_NOT_FOUND  # the SDK reads a bare 404 during negotiation the same way
     else:
         code = INVALID_ANSWER if failure.flaw else mcp_types.INTERNAL_ERROR
     return replied(request, error_json(number, code, failure.message()))
 
 
 def error_json(number: RequestId, code: int, message: str) -> bytes:
-    """Make a JSON-RPC error."""
+    """Serialize a JSON-RPC error."""
     return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": message}}).encode()
 
 
 def replied(request: httpx2.Request, data: bytes, headers: httpx2.Headers | None = None) -> httpx2.Response:
-    """Make a response with a JSON-RPC message, with the session of the server's own `headers`."""
+    """Build a response with a JSON-RPC message, and with the session's id from the server's `headers`."""
     kept = {name: headers[name] for name in (SESSION,) if headers and name in headers}
     return httpx2.Response(200, headers={**kept, "content-type": "application/json"}, content=data, request=request)

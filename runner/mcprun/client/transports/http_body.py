@@ -1,4 +1,4 @@
-"""Bodies of HTTP responses: read up to a bound, and turned into one line of readable words."""
+"""Read the bodies of HTTP responses up to a bound, and extract their text as one line."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from mcprun.client.transports.http_failure import HttpFailure, reason_of, retry_
 RequestId = int | str
 
 MAX_WORDS = 1000
-"""Characters of a body that are shown to the model and written to the transcript."""
+"""Maximum number of characters of a body that are shown to the model and written to the transcript."""
 
 WORDS_SECONDS = 5.0
-"""How long the body of an error is read: a server that stalls there has sent the most important thing, its status."""
+"""Time limit for the body of an error: a server that stalls there has already sent the status, which matters most."""
 
-_WORDS_BYTES = 64 * 1024
-"""Bytes of a body that are searched for words: an error page may begin with a long style sheet."""
+_SEARCHED_BYTES = 64 * 1024
+"""Bytes of a body that are searched for text: an error page may begin with a long style sheet."""
 
-_KEYS = ("error", "title", "message", "detail", "error_description", "reason")
-"""Where JSON bodies keep their words: JSON-RPC, RFC 9457, RFC 6749, and common frameworks."""
+_TEXT_KEYS = ("error", "title", "message", "detail", "error_description", "reason")
+"""Keys that hold the text of an error in JSON: those of JSON-RPC, RFC 9457, RFC 6749 and common frameworks."""
 
-_DEPTH = 4
-"""Levels of a JSON body that are searched for words."""
+_MAX_DEPTH = 4
+"""Levels of a JSON body that are searched for text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What was read of a body. `flaw` says why it is not whole; it is empty if it is."""
+    """The data read from a body. `flaw` says why it is incomplete, and is empty if it is complete."""
 
     data: bytes
     flaw: str = ""
 
 
 async def read_body(response: httpx2.Response, max_bytes: int, timeout_s: float | None) -> Body:
-    """Read a body, and close the response. None as `timeout_s` leaves the time to the caller's deadline.
+    """Read a body of up to `max_bytes`, and close the response. If `timeout_s` is None, the caller sets the deadline.
 
-    A compressed body is not read: a megabyte may unfold to gigabytes, and mcprun asks for none.
+    A compressed body is not read: mcprun does not ask for one, and a megabyte may expand to gigabytes.
     """
     data = bytearray()
     flaw = "the response did not end in time"
@@ -70,12 +70,12 @@ async def read_body(response: httpx2.Response, max_bytes: int, timeout_s: float 
 
 
 async def failure_of(response: httpx2.Response, max_bytes: int) -> HttpFailure:
-    """Read an error response, and describe it."""
+    """Read the body of an error response, and return the failure that the response describes."""
     return failure_from(response, (await read_body(response, max_bytes, WORDS_SECONDS)).data)
 
 
 def failure_from(response: httpx2.Response, data: bytes, number: RequestId | None = None) -> HttpFailure:
-    """Describe a response to the request with this `id` by its status and what was read of its body."""
+    """Return the failure that a response to request `number` describes, from its status and the data of its body."""
     error = rpc_error(data)
     shown = data if number is None else without_id(data, number)
     return HttpFailure(
@@ -88,28 +88,28 @@ def failure_from(response: httpx2.Response, data: bytes, number: RequestId | Non
 
 
 def has_events(response: httpx2.Response) -> bool:
-    """Return whether the body of a response is a stream of events."""
+    """Return whether the body of a response is an event stream."""
     return media_type(response) == "text/event-stream"
 
 
 def is_compressed(response: httpx2.Response) -> bool:
-    """Return whether a body is compressed."""
+    """Return whether the body of a response is compressed."""
     return bool(response.headers.get("content-encoding", "identity").strip().lower() != "identity")
 
 
 def media_type(response: httpx2.Response) -> str:
-    """Return the media type in lower case, without parameters; empty if the response names none."""
+    """Return the media type in lower case and without parameters, or an empty string if the response has none."""
     return str(response.headers.get("content-type", "")).split(";")[0].strip().lower()
 
 
 def without_id(data: bytes, number: RequestId) -> bytes:
-    """Blank the `id` of a request in a body that is shown: it differs from run to run."""
+    """Replace the `id` of a request by `null` in a body that is shown: it differs between runs."""
     own = re.escape(json.dumps(number).encode())
     return re.sub(rb'("id"\s*:\s*)%s(?=[\s,}])' % own, rb"\1null", data)
 
 
 def rpc_error(data: bytes) -> mcp_types.ErrorData | None:
-    """Read a JSON-RPC error, also a malformed one; None if a body is something else."""
+    """Parse a body as a JSON-RPC error, even a malformed one. None if it is something else."""
     try:
         value: Any = parsed_leniently(well_formed_bytes(data).decode(errors="replace"))
         if not isinstance(value, dict) or "error" not in value or not {"jsonrpc", "id"} & value.keys():
@@ -121,13 +121,16 @@ def rpc_error(data: bytes) -> mcp_types.ErrorData | None:
 
 
 def words_of(data: bytes, kind: str) -> str:
-    """Return the readable words of a body of a media type, on one line and bounded. Binary data has none."""
+    """Return the text of a body of media type `kind`, on one line and of at most `MAX_WORDS` characters.
+
+    For binary data, return the media type and the size.
+    """
     try:
-        text = data[:_WORDS_BYTES].decode(errors="ignore" if len(data) > _WORDS_BYTES else "strict")
+        text = data[:_SEARCHED_BYTES].decode(errors="ignore" if len(data) > _SEARCHED_BYTES else "strict")
     except UnicodeDecodeError:
         if not (kind.startswith("text/") or "json" in kind or "xml" in kind or not kind):
             return f"{kind}, {len(data):,} bytes"
-        text = data[:_WORDS_BYTES].decode(errors="replace")
+        text = data[:_SEARCHED_BYTES].decode(errors="replace")
     if "html" in kind or text.lstrip()[:14].lower().startswith(("<!doctype html", "<html")):
         text = _html_text(text)
     elif text.lstrip()[:1] in ("{", "["):
@@ -136,12 +139,12 @@ def words_of(data: bytes, kind: str) -> str:
 
 
 def _json_text(text: str) -> str:
-    """Return the words of a JSON body: the strings under keys that hold words, else the body itself."""
+    """Return the strings under the keys of a JSON body that hold text, or the body itself if there are none."""
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    found = list(dict.fromkeys(_strings(value, _DEPTH)))
+    found = list(dict.fromkeys(_strings(value, _MAX_DEPTH)))
     return ": ".join(found) or text
 
 
@@ -152,11 +155,11 @@ def _strings(value: Any, depth: int) -> list[str]:
         return [text for item in value[:3] for text in _strings(item, depth - 1)] if depth else []
     if not isinstance(value, dict) or not depth:
         return []
-    return [text for key in _KEYS if key in value for text in _strings(value[key], depth - 1)]
+    return [text for key in _TEXT_KEYS if key in value for text in _strings(value[key], depth - 1)]
 
 
 class _Text(HTMLParser):
-    """Collects the text of a page, without that of scripts and style sheets."""
+    """Collect the text of a page, without scripts, style sheets and templates."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

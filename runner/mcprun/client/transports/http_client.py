@@ -1,8 +1,8 @@
-"""The HTTP client under the SDK's Streamable HTTP transport: it reads responses, and renews sessions that are lost.
+"""The HTTP client behind the SDK's Streamable HTTP transport, which rewrites responses and renews lost sessions.
 
-The SDK turns most statuses into one message without the server's words, and ends the connection over a body that it
-cannot read. So it is given only what it can read: each response to a request becomes the server's JSON-RPC answer, or
-an error that describes the response. What fails before the response headers is a lost connection, left to the SDK.
+The SDK reports most statuses with one message that omits the server's text, and ends the connection if it cannot parse
+a body. So it gets only what it can parse: each response to a request becomes the server's JSON-RPC response, or an
+error that describes the HTTP response. A failure before the response headers is a lost connection, left to the SDK.
 """
 
 from __future__ import annotations
@@ -36,36 +36,36 @@ from mcprun.client.transports.http_events import answer_stream
 from mcprun.client.transports.http_failure import Delivery, current_delivery
 from mcprun.client.transports.http_reports import PING, PING_SECONDS, Reports, is_followed, reason_of_loss
 
-_PER_SESSION = frozenset({"initialize", "notifications/initialized", "logging/setLevel"})
-"""What a session begins with, and so does the one that takes its place."""
+_SESSION_METHODS = frozenset({"initialize", "notifications/initialized", "logging/setLevel"})
+"""Methods that open a session, and are sent again to open its replacement."""
 
-_UNHEADED = ("content-length", "mcp-protocol-version", SESSION, "last-event-id", "mcp-method", "mcp-name")
-"""Headers of one request that another one does not share."""
+_NOT_COPIED = ("content-length", "mcp-protocol-version", SESSION, "last-event-id", "mcp-method", "mcp-name")
+"""Headers that are not copied from one request to another."""
 
 
 class LostSessionError(Exception):
-    """The server does not know the session any more, and opens no new one."""
+    """The server no longer knows the session, and did not open a new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Posted:
-    """A JSON-RPC message on its way: its method (of a response, none) and its `id` (of a notification, none)."""
+    """The method and the `id` of an outgoing JSON-RPC message. A response has no method, a notification no `id`."""
 
     method: str | None
     number: RequestId | None
 
     @property
     def is_request(self) -> bool:
-        """Whether an answer is due."""
+        """Whether the message is a request, to which the server must respond."""
         return self.method is not None and self.number is not None
 
 
 _REQUEST: ContextVar[RequestId | None] = ContextVar("request", default=None)
-"""The `id` of the request that the running task of the SDK has sent: it reads on there when a stream is resumed."""
+"""The `id` of the request that the SDK's running task sent. The same task resumes the request's event stream."""
 
 
 class HttpClient(httpx2.AsyncClient):
-    """Sends the SDK's requests. `max_bytes` bounds one message, `connect_s` the opening of a new session in seconds."""
+    """Send the SDK's requests. `max_bytes` bounds one message; `connect_s` bounds opening a new session, in seconds."""
 
     def __init__(self, *, max_bytes: int, connect_s: float, reports: Reports, **options: Any) -> None:
         super().__init__(**options)
@@ -77,15 +77,15 @@ class HttpClient(httpx2.AsyncClient):
         self._renewing = asyncio.Lock()
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """Send a request of the SDK, and return a response that it can read.
+        """Send a request of the SDK, and return a response that the SDK can parse.
 
-        Raises what httpx2 raises before there are response headers, and `LostSessionError`.
+        Raises `LostSessionError`, and any `httpx2` error that occurs before the response headers.
         """
         self._stamp(request)
         if request.method != "POST":
             return self._bounded(request, await super().send(request, **options))
         posted = _posted(request.content)
-        if posted.method in _PER_SESSION:
+        if posted.method in _SESSION_METHODS:
             self._opening[str(posted.method)] = request.content
         if posted.number is None or posted.method is None:
             return await self._send_unanswered(request, posted)
@@ -102,7 +102,7 @@ class HttpClient(httpx2.AsyncClient):
         return await self._answer(response, posted.number, sent)
 
     def _bounded(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        """Bound the response to a GET, which may resume the stream of a request, or a DELETE."""
+        """Bound the response to a DELETE, or to a GET, which may resume the event stream of a request."""
         number = _REQUEST.get() if "last-event-id" in request.headers else None
         if is_compressed(response):
             response.stream = BoundedStream(response.stream, 0)
@@ -112,10 +112,10 @@ class HttpClient(httpx2.AsyncClient):
             response.stream = BoundedStream(response.stream, self._max_bytes)
         return response
 
-    # One request. ---------------------------------------------------------------------------------------
+    # Requests and responses. ----------------------------------------------------------------------------
 
     async def _post(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a POST. What goes wrong before the response headers is the end of the connection."""
+        """Send a POST. Report any error before the response headers as a lost connection."""
         try:
             return await super().send(request, stream=True, follow_redirects=False)
         except Exception as error:
@@ -123,7 +123,7 @@ class HttpClient(httpx2.AsyncClient):
             raise
 
     async def _send_unanswered(self, request: httpx2.Request, posted: _Posted) -> httpx2.Response:
-        """Send a notification or a response of ours, to which no answer is due."""
+        """Send a notification or a response, to which the server does not respond. Report an error status."""
         response = await self._post(request)
         if response.is_error and not (response.status_code == httpx2.codes.NOT_FOUND and SESSION in request.headers):
             failure = await failure_of(response, self._max_bytes)
@@ -131,7 +131,7 @@ class HttpClient(httpx2.AsyncClient):
         return response
 
     async def _answer(self, response: httpx2.Response, number: RequestId, sent: Delivery) -> httpx2.Response:
-        """Make what the SDK reads of a response to a request."""
+        """Convert the response to a request into one that the SDK can parse."""
         if has_events(response) and response.is_success and not is_compressed(response):
             return answer_stream(response, number, sent, self._max_bytes)
         kind, status, headers = media_type(response), response.status_code, response.headers
@@ -157,10 +157,10 @@ class HttpClient(httpx2.AsyncClient):
         sent.failure = replace(found, flaw=body.flaw or found.flaw or _flaw(response, kind, body.data))
         return failed(response.request, number, sent.failure)
 
-    # Sessions, which the 2025 protocols have. -----------------------------------------------------------
+    # Sessions of the 2025 protocols. --------------------------------------------------------------------
 
     def _stamp(self, request: httpx2.Request) -> None:
-        """Name the session that is current: the SDK names the first one for ever."""
+        """Put the current session's id into a request: the SDK always sends that of the first session."""
         if self._session is not None and SESSION in request.headers:
             if self._session:
                 request.headers[SESSION] = self._session
@@ -168,10 +168,10 @@ class HttpClient(httpx2.AsyncClient):
                 del request.headers[SESSION]
 
     async def _is_lost(self, request: httpx2.Request, response: httpx2.Response) -> bool:
-        """Return whether a server refuses a request because it does not know the session.
+        """Return whether a server refused a request because it does not know the session.
 
-        404 means that (MCP, "Session Management"). Many servers say 400 or 503 in its place, which may have another
-        reason: then a `ping` in the same session gets the same status only if the session is lost.
+        404 means that (MCP, "Session Management"). Many servers send 400 or 503 instead, which may have another cause.
+        Then a `ping` in the same session gets the same status, or 404, only if the session is lost.
         """
         status = response.status_code
         if SESSION not in request.headers or status not in (400, 404, 503):
@@ -179,13 +179,13 @@ class HttpClient(httpx2.AsyncClient):
         return status == 404 or await self._ping(request) in (status, 404)
 
     async def _ping(self, request: httpx2.Request) -> int | None:
-        """Send a `ping` in the session of a request; return its status, None if there is none in time."""
+        """Send a `ping` in the session of a request. Return its status, or None if it fails or times out."""
         ping = self._like(request, PING, request.headers[SESSION])
         with anyio.move_on_after(PING_SECONDS):
             try:
                 response = await super().send(ping, stream=True, follow_redirects=False)
                 await response.aclose()
-            except Exception:  # noqa: BLE001  whatever keeps a ping from its answer, it tells nothing of the session
+            except Exception:  # noqa: BLE001  a ping that fails says nothing about the session
                 return None
             return response.status_code
         return None
@@ -193,7 +193,7 @@ class HttpClient(httpx2.AsyncClient):
     async def _send_again(
         self, request: httpx2.Request, response: httpx2.Response, number: RequestId, sent: Delivery
     ) -> httpx2.Response:
-        """Send a request that never ran, since its session was lost, in a new session."""
+        """Send a request again in a new session. The server never ran it, because its session was lost."""
         status = response.status_code
         lost = await failure_of(response, self._max_bytes)
         await self._renew(request, status)
@@ -210,7 +210,7 @@ class HttpClient(httpx2.AsyncClient):
         return await self._answer(response, number, sent)
 
     async def _renew(self, request: httpx2.Request, status: int) -> None:
-        """Open a session in place of the one of a request, unless another request has. Raises `LostSessionError`."""
+        """Replace the session of a request, unless another request already has. Raises `LostSessionError`."""
         stale = request.headers[SESSION]
         async with self._renewing:
             if self._session != stale:
@@ -219,15 +219,15 @@ class HttpClient(httpx2.AsyncClient):
             try:
                 async with asyncio.timeout(self._connect_s):
                     self._session = await self._open(request)
-            except Exception as error:  # noqa: BLE001  the network, JSON and the SDK: each ends the connection
+            except Exception as error:  # noqa: BLE001  network, JSON and SDK errors all end the connection
                 reason = f"the server lost the session (HTTP {status}) and opened no new one"
-                told = f"{reason}: {error}" if str(error) else f"{reason} ({type(error).__name__})"
-                self._reports.lost(told)
-                raise LostSessionError(told) from None
+                message = f"{reason}: {error}" if str(error) else f"{reason} ({type(error).__name__})"
+                self._reports.lost(message)
+                raise LostSessionError(message) from None
             self._reports.renewed(status, time.monotonic() - started)
 
     async def _open(self, request: httpx2.Request) -> str:
-        """Send again what the lost session began with; return the `id` of the new one, empty if it has none."""
+        """Repeat the messages that opened the lost session. Return the id of the new one, or "" if it has none."""
         first = self._like(request, self._opening["initialize"])
         posted = _posted(first.content)
         sent = Delivery()
@@ -247,8 +247,8 @@ class HttpClient(httpx2.AsyncClient):
     def _like(
         self, request: httpx2.Request, content: bytes, session: str = "", protocol: str | None = None
     ) -> httpx2.Request:
-        """Make a POST to where a request went, with its headers."""
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _UNHEADED}
+        """Build a POST to the URL of a request, with those of its headers that are not specific to it."""
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_COPIED}
         headers |= {SESSION: session} if session else {}
         headers |= {"mcp-protocol-version": protocol} if protocol else {}
         return self.build_request("POST", request.url, headers=headers, content=content)
@@ -264,7 +264,7 @@ def _is_json(kind: str) -> bool:
 
 
 def _flaw(response: httpx2.Response, kind: str, data: bytes) -> str:
-    """Say what is wrong with a response that has no error status, and no answer either."""
+    """Describe what is wrong with a response that has neither an error status nor a JSON-RPC response."""
     if response.next_request:
         where = response.next_request.url.copy_with(userinfo=b"", query=None, fragment=None)
         return f"the redirect to {where} is not followed"
@@ -276,7 +276,7 @@ def _flaw(response: httpx2.Response, kind: str, data: bytes) -> str:
 
 
 async def _result(response: httpx2.Response) -> dict[str, Any]:
-    """Read the result in a response made for the SDK. Raises `LostSessionError` for a JSON-RPC error."""
+    """Parse the result in a response that was built for the SDK. Raises `LostSessionError` for a JSON-RPC error."""
     answer: dict[str, Any] = {}
     if has_events(response):
         async for event in httpx2.EventSource(response, max_event_size=None):

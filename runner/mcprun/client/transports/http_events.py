@@ -1,4 +1,4 @@
-"""Streams of events over HTTP, of which the answer to a request can always be read."""
+"""Rewrite event streams so that the SDK can always parse the response to its request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mcprun.client.transports.http_failure import Delivery, HttpFailure, reason_
 
 
 def answer_stream(response: httpx2.Response, number: RequestId, sent: Delivery, max_bytes: int) -> httpx2.Response:
-    """Make a response with the same events, of which the answer to a request can be read."""
+    """Return a response with the same events, in which the JSON-RPC response to request `number` can be parsed."""
     headers = {name: response.headers[name] for name in ("content-type", SESSION) if name in response.headers}
     events = _Events(_events(response, number, sent, max_bytes), response)
     return httpx2.Response(response.status_code, headers=headers, stream=events, request=response.request)
@@ -24,9 +24,9 @@ def answer_stream(response: httpx2.Response, number: RequestId, sent: Delivery, 
 async def _events(
     response: httpx2.Response, number: RequestId, sent: Delivery, max_bytes: int
 ) -> AsyncGenerator[bytes]:
-    """Yield the server's events up to the answer.
+    """Yield the server's events, up to and including the JSON-RPC response.
 
-    A stream that ends without one may be resumed by the SDK, and the failure holds only if it is not.
+    The SDK may resume a stream that ends without one. The failure that is set then holds only if it does not.
     """
     failure = HttpFailure(response.status_code, reason_of(response.status_code, response.reason_phrase))
     source = httpx2.EventSource(response, max_event_size=max_bytes)
@@ -63,7 +63,7 @@ async def _events(
 
 
 class _Events(httpx2.AsyncByteStream):
-    """The body of a response that is made of another one's events."""
+    """The body of a response that consists of another response's events."""
 
     def __init__(self, events: AsyncGenerator[bytes], response: httpx2.Response) -> None:
         self._events = events
@@ -79,7 +79,7 @@ class _Events(httpx2.AsyncByteStream):
 
 
 def _event_bytes(event: httpx2.ServerSentEvent, data: bytes) -> bytes:
-    """Write an event as the wire has it (HTML, "Server-sent events")."""
+    """Serialize an event (HTML, "Server-sent events")."""
     lines = [b"event: " + event.event.encode()]
     lines += [b"id: " + event.id.encode()] if event.id else []
     lines += [b"retry: %d" % event.retry] if event.retry is not None else []

@@ -1,7 +1,7 @@
-"""Why a request over HTTP has no result: the status and the words of the response, for the task that sent the request.
+"""Why an HTTP request has no result: the status and the text of the response, for the task that sent the request.
 
-A transport of the SDK answers with JSON-RPC messages, which have no room for an HTTP status. It runs in the context of
-the task that sent the request, so that a context variable leads back to that task.
+The SDK's transports pass on JSON-RPC messages, which cannot hold an HTTP status. A transport runs in the context of the
+task that sent the request, so a context variable leads back to that task.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from http import HTTPStatus
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 _MAX_REASON = 80
-"""Characters of a reason phrase that are shown: it is the server's own text."""
+"""Characters of a reason phrase that are shown: the server chooses its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpFailure:
-    """A response that is not a result, or does not hold one.
+    """An HTTP response without a usable result.
 
     Args:
         status: The HTTP status.
         reason: The reason phrase of the status line.
         flaw: What is wrong with the response; empty if its status says so.
-        cause: What mcprun knows of it: what authorization the server wants.
-        words: Readable text from the body, on one line and bounded; of a JSON-RPC error, its message and its data.
-        is_json_rpc: Whether the words are those of a JSON-RPC error.
-        retry_after: Seconds that the server asks to wait, if it does.
-        is_lost_session: Whether the server refused the session, and then the new one as well.
+        cause: What mcprun knows about the cause, such as the authorization that the server requires.
+        words: Text from the body, on one line and bounded. For a JSON-RPC error, its message and its data.
+        is_json_rpc: Whether `words` come from a JSON-RPC error.
+        retry_after: Seconds to wait before a retry, if the server names them.
+        is_lost_session: Whether the server refused the session, and then its replacement too.
     """
 
     status: int
@@ -46,16 +46,16 @@ class HttpFailure:
 
     @property
     def problem(self) -> str:
-        """The `problem` of the trace: the status, or that a response with a good one could not be used."""
+        """The `problem` of the trace event: the HTTP status, or `invalid answer` if the status is 200."""
         return "invalid answer" if self.status == HTTPStatus.OK else f"http {self.status}"
 
     @property
     def line(self) -> str:
-        """The status line: `HTTP 500 Internal Server Error`."""
+        """The status line, such as `HTTP 500 Internal Server Error`."""
         return f"HTTP {self.status} {self.reason}".rstrip()
 
     def message(self) -> str:
-        """Describe the failure: the status line, and what is known of the cause."""
+        """Describe the failure: the status line with the flaw, the cause, and the server's text."""
         start = f"{self.line}, but {self.flaw}" if self.flaw else self.line
         words = self.words if self.words.lower() != self.reason.lower() else ""
         return ": ".join(filter(None, (start, self.cause, words)))
@@ -63,10 +63,10 @@ class HttpFailure:
 
 @dataclass(slots=True)
 class Delivery:
-    """One request on its way.
+    """The outcome of a request, shared by its sender and the transport.
 
-    `failure` is set by the transport, and `cause` by the authorization that was refused. `is_over` is set once the
-    sender no longer waits.
+    The transport sets `failure`, and the authorization sets `cause` if it was refused. `is_over` is set once the sender
+    no longer waits.
     """
 
     failure: HttpFailure | None = None
@@ -79,7 +79,7 @@ _DELIVERY: ContextVar[Delivery | None] = ContextVar("delivery", default=None)
 
 @contextmanager
 def delivery() -> Iterator[Delivery]:
-    """Collect what the transport learns about the request that is sent within the context."""
+    """Collect the outcome of the request that is sent within the context."""
     sent = Delivery()
     token = _DELIVERY.set(sent)
     try:
@@ -90,25 +90,25 @@ def delivery() -> Iterator[Delivery]:
 
 
 def begin_delivery() -> Delivery:
-    """Collect what the transport learns about all further requests of this task, the last one's failure at a time."""
+    """Collect the outcome of each further request of this task. Each one replaces that of the request before."""
     sent = Delivery()
     _DELIVERY.set(sent)
     return sent
 
 
 def current_delivery() -> Delivery:
-    """Return the delivery that the running task serves; a new one if nobody waits for it."""
+    """Return the delivery of the running task, or a new one if its sender does not collect the outcome."""
     return _DELIVERY.get() or Delivery()
 
 
 def reason_of(status: int, phrase: str) -> str:
-    """Return a reason phrase for a status: the server's own, else the standard one (RFC 9110, section 15)."""
+    """Return the server's reason phrase for a status, or the standard one if it is empty (RFC 9110, section 15)."""
     own = " ".join(phrase.split())[:_MAX_REASON]
     return own or _PHRASES.get(status, "")
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
-    """Read `retry-after`, seconds or a date (RFC 9110, section 10.2.3). None if it is absent or cannot be read."""
+    """Return the seconds in `retry-after`, a number or a date (RFC 9110, section 10.2.3). None if absent or invalid."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])

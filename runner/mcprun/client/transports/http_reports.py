@@ -1,4 +1,4 @@
-"""What the HTTP transports share: where they report to, how they ask for a session, which redirects they follow."""
+"""Shared parts of the HTTP transports: callbacks, the `ping` that tests a session, and the rule for redirects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcprun.client.transports.http_body import has_events, is_compressed, media_
 from mcprun.client.transports.http_failure import HttpFailure
 
 PING_SECONDS = 2.0
-"""How long a `ping` may take that tells a lost session from a request that the server refuses."""
+"""Time limit for the `ping` that distinguishes a lost session from a refused request."""
 
 PING_ID = "mcprun-ping"
 
@@ -21,13 +21,14 @@ PING = b'{"jsonrpc":"2.0","id":"%s","method":"ping"}' % PING_ID.encode()
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Where a transport reports what happens.
+    """Callbacks of a transport.
 
     Args:
-        lost: The connection, or its session, is lost; with the reason.
-        renewed: A new session took the place of a lost one; with the status that it was refused with, and the seconds.
-        refused: A notification or a response of ours was answered with an error; with its method and the failure.
-        replaced: Half of a surrogate pair was replaced by U+FFFD.
+        lost: Called with the reason when the connection or its session is lost.
+        renewed: Called when a new session replaced a lost one, with the status that refused the lost session, and the
+            seconds that opening the new one took.
+        refused: Called when the server refused a notification or a response, with its method and the failure.
+        replaced: Called when half of a surrogate pair was replaced by U+FFFD.
     """
 
     lost: Callable[[str], None]
@@ -37,7 +38,7 @@ class Reports:
 
 
 def well_formed_bodies(replaced: Callable[[], None]) -> Callable[[httpx2.Response], Awaitable[None]]:
-    """Return a hook that has bodies of JSON and of events read as `WellFormed`; see there for `replaced`."""
+    """Return a response hook that wraps JSON bodies and event streams in `WellFormed`, which calls `replaced`."""
 
     async def repair(response: httpx2.Response) -> None:
         if ("json" in media_type(response) or has_events(response)) and not is_compressed(response):
@@ -52,7 +53,10 @@ def reason_of_loss(error: Exception) -> str:
 
 
 def is_followed(response: httpx2.Response) -> bool:
-    """Return whether to follow a redirect, as the SDK does: the same method, at the same origin or at HTTPS there."""
+    """Return whether to follow a redirect, by the SDK's rule.
+
+    The method must stay the same, and so must the origin, except for an upgrade to HTTPS on the same host.
+    """
     following, sent = response.next_request, response.request
     if following is None or following.method != sent.method or following.url.userinfo not in (b"", sent.url.userinfo):
         return False

@@ -1,7 +1,7 @@
-"""The legacy HTTP+SSE transport (MCP 2024-11-05): one stream of events, and an endpoint that messages are posted to.
+"""The legacy HTTP+SSE transport (MCP 2024-11-05): one event stream, and an endpoint that messages are posted to.
 
-In place of the SDK's `sse_client`, which allows an event 1 MiB, sends nothing more after one refused message, and
-leaves the request in it without an answer.
+It replaces the SDK's `sse_client`, which limits an event to 1 MiB, sends nothing more after one refused message, and
+never completes the request in that message.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ from mcprun.client.transports.http_reports import (
 )
 
 HTTP_SECONDS = 30.0
-"""Connecting, writing, and waiting for a free connection. Reading has no time-out: calls have deadlines."""
+"""Timeout for connecting, writing, and waiting for a free connection. Reading has none: calls have deadlines."""
 
 _RESPONSE_BYTES, _RESPONSE_SECONDS = 64 * 1024, 5.0
-"""How much of the response to a posted message is read: its answer comes as an event."""
+"""Limits for reading the response to a POST: the JSON-RPC response arrives as an event."""
 
 _MAX_REDIRECTS = 5
 
 _KEPT_BYTES = 512
-"""Bytes of both ends of an event that is too long: enough to find out which request it answers."""
+"""Bytes kept from each end of an event that is too long: enough to find the id of the request that it answers."""
 
 _ENDLESS = 20
-"""A line that goes on for so many times the bound has no end."""
+"""A line that exceeds the size limit this many times over is treated as endless."""
 
 _NEGOTIATION = frozenset({"server/discover", "initialize"})
-"""Requests that come before there is a session that could be lost: many servers refuse the first."""
+"""Requests sent before there is a session that could be lost: many servers refuse `server/discover`."""
 
 _Item = SessionMessage | Exception
 
 
 class _Incoming:
-    """The server's messages, until its stream of events ends."""
+    """The stream of messages from the server, until its event stream ends."""
 
     def __init__(self) -> None:
         self._items: asyncio.Queue[_Item | None] = asyncio.Queue()
 
     def put(self, item: _Item | None) -> None:
-        """Add a message; None ends them."""
+        """Add a message, or end the stream with None."""
         self._items.put_nowait(item)
 
     def __aiter__(self) -> Self:
@@ -80,7 +80,7 @@ class _Incoming:
 
 
 class _Outgoing:
-    """Posts messages to the endpoint, each in the task of its sender."""
+    """The stream of messages to the server: each is posted to the endpoint in the task of its sender."""
 
     def __init__(self, client: httpx2.AsyncClient, endpoint: str, incoming: _Incoming, reports: Reports) -> None:
         self._client = client
@@ -110,7 +110,7 @@ class _Outgoing:
         self._refused(posted, failure)
 
     def _refused(self, posted: mcp_types.JSONRPCMessage, failure: HttpFailure) -> None:
-        """Answer a request that the server refused: no event will."""
+        """Fail a request that the server refused, since no event will answer it. Report any other message."""
         if not isinstance(posted, mcp_types.JSONRPCRequest):
             self._reports.refused(getattr(posted, "method", "a response to its request"), failure)
             return
@@ -125,9 +125,9 @@ class _Outgoing:
         return await _sent(self._client, request)
 
     async def _is_lost(self, status: int) -> bool:
-        """Return whether a status means that the server has lost the session, which the endpoint's URL names.
+        """Return whether a status means that the server has lost the session, whose id is in the endpoint's URL.
 
-        404 does. 400 and 503 do if a `ping` gets the same.
+        404 does. 400 and 503 do if a `ping` gets the same status, or 404.
         """
         if status not in (400, 503):
             return status == httpx2.codes.NOT_FOUND
@@ -148,10 +148,10 @@ class _Outgoing:
 async def legacy_sse(
     url: str, headers: Mapping[str, str], *, max_bytes: int, reports: Reports, auth: httpx2.Auth | None = None
 ) -> AsyncIterator[tuple[_Incoming, _Outgoing]]:
-    """Yield the streams of messages to and from a server that sends its own as events from a URL.
+    """Open the event stream at a URL, and yield the streams of messages from and to the server.
 
-    `max_bytes` bounds one message of the server. `auth` adds to each request what the server asks for. Raises
-    `httpx2.HTTPStatusError`, or `httpx2.SSEError` if there is no such stream.
+    `max_bytes` bounds one message from the server. `auth` authorizes each request. Raises `httpx2.HTTPStatusError`, or
+    `httpx2.SSEError` if the response is not an event stream or names no endpoint.
     """
     async with httpx2.AsyncClient(
         headers={"accept-encoding": "identity", **headers},
@@ -183,7 +183,7 @@ async def legacy_sse(
 async def _read(
     response: httpx2.Response, max_bytes: int, incoming: _Incoming, endpoint: asyncio.Future[str], reports: Reports
 ) -> None:
-    """Hand on the server's messages, and its endpoint, until the stream ends."""
+    """Read the event stream until it ends: queue the messages, and set the endpoint."""
     reason = "the stream of events ended"
     try:
         async for name, data in events_of(response, max_bytes):
@@ -211,7 +211,7 @@ def _take(data: bytes | LongLine, max_bytes: int, incoming: _Incoming) -> None:
 
 
 async def events_of(response: httpx2.Response, max_bytes: int) -> AsyncIterator[tuple[bytes, bytes | LongLine]]:
-    """Yield the name and the data of each event (HTML, "Server-sent events"). Raises `ValueError` if one has no end."""
+    """Yield the name and data of each event (HTML, "Server-sent events"). Raises `ValueError` for an endless line."""
     lines, event = LineSplitter(max_bytes), _Event(max_bytes)
     async for part in response.aiter_raw():
         for line in lines.feed(part):
@@ -226,7 +226,7 @@ async def events_of(response: httpx2.Response, max_bytes: int) -> AsyncIterator[
 
 
 class _Event:
-    """An event of which at most `max_bytes` of data are kept; of one with more, both ends."""
+    """An event under construction. Only both ends of the data are kept if it has more than `max_bytes`."""
 
     def __init__(self, max_bytes: int) -> None:
         self.name = b"message"
@@ -238,12 +238,12 @@ class _Event:
 
     @property
     def data(self) -> bytes | LongLine:
-        """The data, or what is left of it."""
+        """The data, or both ends of it if it is too long."""
         is_long = self._length > self._max_bytes
         return LongLine(self._data[:_KEPT_BYTES], self._tail, self._length) if is_long else self._data
 
     def add(self, line: bytes | LongLine) -> None:
-        """Add a line of the event."""
+        """Parse a line, and add its field to the event."""
         head = line if isinstance(line, bytes) else line.head
         field, _, value = head.removesuffix(b"\r").partition(b":")
         value = value.removeprefix(b" ")
@@ -260,7 +260,7 @@ class _Event:
 
 
 def _endpoint(url: httpx2.URL, data: bytes | LongLine) -> str:
-    """Return the endpoint's URL. Raises `ValueError` if it is on another origin (MCP 2024-11-05, "HTTP with SSE")."""
+    """Resolve the endpoint's URL. Raises `ValueError` if its origin differs (MCP 2024-11-05, "HTTP with SSE")."""
     endpoint = httpx2.URL(urljoin(str(url), data.decode(errors="replace") if isinstance(data, bytes) else ""))
     if (endpoint.scheme, endpoint.host, endpoint.port) != (url.scheme, url.host, url.port):
         raise ValueError(f"the endpoint is on another origin: {endpoint.copy_with(query=None)}")
@@ -268,7 +268,7 @@ def _endpoint(url: httpx2.URL, data: bytes | LongLine) -> str:
 
 
 async def _sent(client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
-    """Send a request, and follow redirects that keep its method and its origin."""
+    """Send a request, and follow up to five redirects that `is_followed` allows."""
     for _ in range(_MAX_REDIRECTS):
         response = await client.send(request, stream=True, follow_redirects=False)
         if not is_followed(response):

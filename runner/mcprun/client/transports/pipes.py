@@ -1,7 +1,7 @@
-"""The two directions of a server's stdio, as the streams that the SDK's client speaks to.
+"""The two directions of a server's stdio, as the message streams that the SDK's client expects.
 
-They do the work of the SDK's memory streams and the tasks behind them where it is asked for: a message costs no switch
-of tasks on its way out, and those that came together are handed on together.
+They replace the SDK's memory streams and the tasks that feed these: sending a message needs no task switch, and
+messages that arrive together are delivered together.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from mcprun.client.transports.framing import LineSplitter, LongLine, read_messag
 from mcprun.client.transports.process import READ_BYTES
 
 _ENDLESS = 20
-"""A line that goes on for so many times the bound has no end: the connection is of no more use to anybody."""
+"""A line that exceeds the size limit this many times over is treated as endless, and the connection as unusable."""
 
-_TURN = 100
-"""Lines that are read in a row before the event loop runs its timers and other tasks."""
+_BATCH_LINES = 100
+"""Lines that are read in a row before the event loop runs timers and other tasks."""
 
 
 class _Stream:
-    """What both directions share: whoever leaves the context closes it."""
+    """Base of both directions: a context manager that closes the stream."""
 
     is_closed = False
 
     async def aclose(self) -> None:
-        """Take and give nothing more. The pipe itself is the process's."""
+        """Stop sending and receiving. The pipe itself belongs to the process."""
         self.is_closed = True
 
     async def __aenter__(self) -> Self:
@@ -44,10 +44,14 @@ class _Stream:
 
 
 class StdoutReader(_Stream):
-    """What the server says, until its stdout ends: `has_ended`. `most` bounds a message, in bytes.
+    """The stream of messages from the server. `has_ended` is set when its stdout ends.
 
-    `noise` is called with each line that is no message, and why; `endless` with the length of a line that never ends;
-    `replaced` for each message with half of a surrogate pair.
+    Args:
+        stdout: The server's stdout.
+        most: The size limit of a message in bytes.
+        noise: Called with each line that is not a message, and the reason.
+        endless: Called with the bytes read so far of an endless line.
+        replaced: Called for each message in which half of a surrogate pair was replaced.
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class StdoutReader(_Stream):
         replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self._stdout = stdout
-        self._most = most
+        self._max_bytes = most
         self._noise = noise
         self._endless = endless
         self._replaced = replaced
@@ -69,7 +73,7 @@ class StdoutReader(_Stream):
         self._is_over = self.has_ended = False
 
     async def receive(self) -> SessionMessage | Exception:
-        """Wait for the next message. Raises `anyio.EndOfStream` when there is none."""
+        """Wait for the next message. Raises `anyio.EndOfStream` after the last one."""
         while not self._messages:
             if self.is_closed:
                 raise anyio.ClosedResourceError
@@ -93,40 +97,41 @@ class StdoutReader(_Stream):
             raise StopAsyncIteration from None
 
     async def _read_on(self, lines: Iterator[bytes | LongLine]) -> None:
-        """Read the next lines. If none of them is a message, let other tasks run."""
-        taken = list(islice(lines, _TURN))
-        for line in taken:
+        """Parse the next batch of lines. If a full batch holds no message, let other tasks run."""
+        batch = list(islice(lines, _BATCH_LINES))
+        for line in batch:
             try:
-                self._messages.append(SessionMessage(read_message(line, self._most, self._replaced)))
+                self._messages.append(SessionMessage(read_message(line, self._max_bytes, self._replaced)))
             except ValueError as error:
                 self._noise(line if isinstance(line, bytes) else line.head, str(error))
-        if len(taken) == _TURN:
+        if len(batch) == _BATCH_LINES:
             if not self._messages:
                 await asyncio.sleep(0)
             return
         self._unread = None
-        if self._lines.pending > _ENDLESS * self._most:
+        if self._lines.pending > _ENDLESS * self._max_bytes:
             self._endless(self._lines.pending)
             self._is_over = True
 
 
 class StdinWriter(_Stream):
-    """What the client says. Messages of the same turn of the event loop are written together: one wakes the server.
+    """The stream of messages to the server.
 
-    A server that does not listen is as good as ended, and is made to, by `deaf`. What it said before is still read,
-    and until then nobody is told: its answers may stand in the pipe, and the end of its stdout comes behind them.
+    Messages sent in the same iteration of the event loop are written together, so that the server wakes up once.
+    `deaf` is called if the server has closed its stdin; it must end the server. `send` raises no error then: responses
+    may still be in the pipe of stdout, whose end follows them and ends the connection.
     """
 
     def __init__(self, stdin: asyncio.StreamWriter, deaf: Callable[[], None]) -> None:
         self._stdin = stdin
         self._deaf = deaf
         self._loop = asyncio.get_running_loop()
-        self._said: list[bytes] = []
+        self._queued: list[bytes] = []
 
     async def send(self, message: SessionMessage) -> None:
-        """Send a message; wait while the pipe is full. Raises `anyio.ClosedResourceError`.
+        """Send a message, waiting while the pipe is full. Raises `anyio.ClosedResourceError` after `aclose`.
 
-        Notifications don't wait. They are few, and most cancel a request whose deadline has passed.
+        Notifications do not wait. They are few, and most cancel a request whose deadline has passed.
         """
         if self.is_closed:
             raise anyio.ClosedResourceError
@@ -134,9 +139,9 @@ class StdinWriter(_Stream):
             text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
         except ValueError:  # half of a surrogate pair
             text = dumps(message.message.model_dump(by_alias=True, mode="json", exclude_unset=True))
-        if not self._said:
+        if not self._queued:
             self._loop.call_soon(self._write)
-        self._said += text.encode(), b"\n"
+        self._queued += text.encode(), b"\n"
         if isinstance(message.message, JSONRPCNotification):
             return
         try:
@@ -145,16 +150,16 @@ class StdinWriter(_Stream):
             self._deaf()
 
     async def aclose(self) -> None:
-        """Write what was taken, and take nothing more."""
+        """Write the queued messages, and accept no more."""
         self._write()
         await super().aclose()
 
     def _write(self) -> None:
-        if not self._said:
+        if not self._queued:
             return
-        said, self._said = self._said, []
+        queued, self._queued = self._queued, []
         try:
-            self._stdin.writelines(said)
+            self._stdin.writelines(queued)
         except (ConnectionError, RuntimeError):
             self._deaf()
         else:

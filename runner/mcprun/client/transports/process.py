@@ -1,7 +1,7 @@
-"""A server's process: start it under the supervisor, with its pipes, and end it as MCP asks. Imports no SDK.
+"""Start a server process under the supervisor, and shut it down as MCP prescribes. Does not import the SDK.
 
-The first one of a run is started before the SDK is imported, which takes as long as many a server's start. None of this
-is used on Windows, where the SDK starts servers (`client/transports/stdio.py`).
+The first server of a run is started before the SDK is imported, because the import takes as long as many servers take
+to start. On Windows nothing here is used: the SDK starts servers (`client/transports/stdio.py`).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from mcprun.client.transports import supervisor
 READ_BYTES = 262_144
 
 _EXIT_SECONDS = 2.0
-"""For each step of ending a server: stdin's end, SIGTERM, SIGKILL (MCP, "Lifecycle", "Shutdown")."""
+"""Time limit of each step of a shutdown: end of stdin, SIGTERM, SIGKILL (MCP, "Lifecycle", "Shutdown")."""
 
 _HURRIED_SECONDS = 0.25
-"""From stdin's end to SIGTERM, after `hurry`."""
+"""Time from the end of stdin to SIGTERM, once `hurry` was called."""
 
 _INHERITED = (
     (
@@ -42,14 +42,14 @@ _INHERITED = (
     if sys.platform == "win32"
     else ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 )  # fmt: skip
-"""What a server gets of this process's own variables: those that the SDK takes for safe."""
+"""Environment variables that a server inherits: those that the SDK considers safe."""
 
 
 async def start(target: StdioTarget, stderr: int) -> Process:
-    """Start a server whose stderr is a file descriptor; when cancelled meanwhile, end it.
+    """Start a server with a file descriptor as its stderr. If cancelled meanwhile, shut it down.
 
-    asyncio would kill it then, but not what it has started. Raises `OSError` when it can't be started, `ValueError`
-    for a variable or an argument that no process can have.
+    On cancellation, asyncio would kill the server but not the processes that it started. Raises `OSError` if the server
+    cannot be started, and `ValueError` for an environment variable or an argument that no process can have.
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
@@ -73,19 +73,19 @@ async def start(target: StdioTarget, stderr: int) -> Process:
 
 
 def bare_environment() -> dict[str, str]:
-    """Give the variables that every server gets; what is a shell's function is none of them."""
+    """Return the environment variables that every server gets, without functions exported by a shell."""
     known = {name: os.environ.get(name) for name in _INHERITED}
     return {name: value for name, value in known.items() if value is not None and not value.startswith("()")}
 
 
 def send_signal(process: Process, number: signal.Signals) -> None:
-    """Send a signal to the process; `KILL` goes to all that it has started as well."""
+    """Send a signal to a process, if it still runs. `KILL` also goes to the processes that it started."""
     if process.returncode is None:
         operating_system.send_signal(process.pid, number)
 
 
 def hurry() -> None:
-    """Shorten the time that servers get to exit by themselves, since this process was asked to end at once."""
+    """Shorten the time that servers get to exit by themselves, because mcprun was asked to stop at once."""
     _hurried.set()
 
 
@@ -93,36 +93,36 @@ _hurried = threading.Event()
 
 
 async def end(process: Process) -> None:
-    """End the process: ask by the end of its stdin, then by SIGTERM, then kill what it has started as well.
+    """Shut a process down: close its stdin, then send SIGTERM, then kill it and the processes that it started.
 
-    When this is cancelled, it is done all the same before the cancellation goes on.
+    A cancellation is raised only once the process has been shut down.
     """
-    assert process.stdin  # noqa: S101  it was asked for
+    assert process.stdin  # noqa: S101  `start` asks for the pipe
     process.stdin.close()
-    # No `asyncio.timeout`: whoever waits here may be cancelled already, and before Python 3.11.4 that breaks it.
-    over = asyncio.ensure_future(process.wait())
+    # Not `asyncio.timeout`: before Python 3.11.4 it breaks if the waiting task is cancelled already.
+    exited = asyncio.ensure_future(process.wait())
     cancelled = None
     for number in (None, TERMINATE, KILL):
         if number:
             send_signal(process, number)
         is_asked = number is None and _hurried.is_set()
-        cancelled = await wait_uninterrupted({over}, _HURRIED_SECONDS if is_asked else _EXIT_SECONDS) or cancelled
-        if over.done():
+        cancelled = await wait_uninterrupted({exited}, _HURRIED_SECONDS if is_asked else _EXIT_SECONDS) or cancelled
+        if exited.done():
             break
     else:
-        over.cancel()
+        exited.cancel()
     if cancelled:
         raise cancelled
 
 
 def _supervised(target: StdioTarget) -> list[str]:
-    """Give the command line that runs a target's command under the supervisor.
+    """Return the command line that runs a target's command under the supervisor.
 
-    Raises `FileNotFoundError` or `PermissionError`, as starting it without one would.
+    Raises `FileNotFoundError` or `PermissionError`, as starting the command directly would.
     """
     command, path = target.command, target.env.get("PATH")
     if target.cwd is not None:
-        # As execvp(3) finds it there, `subprocess` and so the SDK; joining leaves alone what is absolute.
+        # Resolve the command in `cwd`, as execvp(3), `subprocess` and the SDK do. Joining keeps absolute paths.
         path = os.environ.get("PATH", os.defpath) if path is None else path
         folder = Path(target.cwd).absolute()
         path = os.pathsep.join(str(folder / one) for one in path.split(os.pathsep))
@@ -134,10 +134,10 @@ def _supervised(target: StdioTarget) -> list[str]:
 
 
 class PrestartedServer:
-    """The first server, started for whoever takes it later; ended with the context if nobody does.
+    """The first server of a run, started before it is needed, and shut down with the context unless it was taken.
 
-    `stderr` is where it speaks, `since` (of `time.monotonic()`) and `offset` (in `server.log`) tell when that began. Of
-    a target that is no command, or can't be started, there is none: who starts it for good is told why.
+    `stderr` is its stderr; `since` (from `time.monotonic()`) and `offset` (into `server.log`) mark its start. There is
+    no process if the target is not a command, or cannot be started: the later start reports the error.
     """
 
     def __init__(self, target: Target, log: ServerLog) -> None:
@@ -152,13 +152,13 @@ class PrestartedServer:
         return self._process is not None
 
     def take(self) -> Process | None:
-        """Hand the process on, and its stderr, to who ends both from now on."""
+        """Return the process, if there is one. The caller must end it, and close `stderr`."""
         process, self._process = self._process, None
         return process
 
     async def __aenter__(self) -> Self:
         if isinstance(self._target, StdioTarget) and not IS_WINDOWS:
-            # What fails here fails again where it is told.
+            # The later start fails in the same way, and reports it.
             with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as stack:
                 stack.enter_context(self.stderr)
                 self._process = await start(self._target, self.stderr.writer)

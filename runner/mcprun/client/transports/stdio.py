@@ -1,8 +1,8 @@
-"""The stdio transport: a server process that speaks MCP on its stdin and stdout, one message a line.
+"""The stdio transport: a server process that speaks MCP on its stdin and stdout, one message per line.
 
-In place of the SDK's `stdio_client`, which reads lines without a bound, in quadratic time, and leaves whoever waits
-for an answer that can't be read to its time-out. The streams and the order of shutting down are the SDK's. On Windows
-the SDK's `stdio_client` is used all the same, since it keeps a server's processes in a job object.
+It replaces the SDK's `stdio_client`, which reads lines without a bound and in quadratic time, and lets a request time
+out if its response is invalid. The interface of the streams and the order of the shutdown are the SDK's. On Windows the
+SDK's `stdio_client` is used nevertheless, because it keeps a server's processes in a job object.
 """
 
 from __future__ import annotations
@@ -27,16 +27,21 @@ from mcprun.client.transports.pipes import StdinWriter, StdoutReader
 from mcprun.client.transports.process import READ_BYTES, PrestartedServer, end, send_signal, start
 
 _HANGING_SECONDS = 1.5
-"""A server that closed its stdout or stdin and has not exited after this time counts as still running."""
+"""A server that closed its stdout or stdin, and has not exited after this time, counts as still running."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stdio:
-    """How to start a server, whose stderr is that of this context. It may have been started `ahead`.
+    """How to start a server and connect to it.
 
-    `most` bounds one message, in bytes. `noise` is called with each line on stdout that is no message, `replaced` for
-    each message with half of a surrogate pair, `hung_up` with the reason why the connection to a server ended
-    that keeps running.
+    Args:
+        target: The command and its environment.
+        stderr: The server's stderr, whose context the caller has entered.
+        most: The size limit of a message in bytes.
+        noise: Called with each line on stdout that is not a message.
+        hung_up: Called with the reason when a server closes stdin or stdout but keeps running.
+        ahead: A server for this target that may have been started already.
+        replaced: Called for each message in which half of a surrogate pair was replaced.
     """
 
     target: StdioTarget
@@ -48,15 +53,15 @@ class Stdio:
     replaced: Callable[[], None] = lambda: None
 
     def open(self, *, is_windows: bool = IS_WINDOWS) -> AbstractAsyncContextManager[tuple[Any, Any]]:
-        """Start the server and return the streams of its messages; end it with the context.
+        """Return a context manager that starts the server, yields its message streams, and shuts it down.
 
-        Raises `OSError` when it can't be started.
+        Entering it raises `OSError` if the server cannot be started.
         """
         return self._open_with_sdk() if is_windows else self._open()
 
     @asynccontextmanager
     async def _open_with_sdk(self) -> AsyncIterator[tuple[Any, Any]]:
-        """Start the server as the SDK does. A message has no bound, and what is not one goes to the SDK's log."""
+        """Start the server with the SDK. Messages are unbounded, and other output on stdout goes to the SDK's log."""
         target = self.target
         server = StdioServerParameters(
             command=target.command,
@@ -75,16 +80,16 @@ class Stdio:
     async def _open(self) -> AsyncIterator[tuple[StdoutReader, StdinWriter]]:
         process = (self.ahead and self.ahead.take()) or await start(self.target, self.stderr.writer)
         self.stderr.hand_over()
-        # From here to the context's end nothing is awaited: a cancellation in between would leave the process behind.
-        assert process.stdin and process.stdout  # noqa: S101, PT018  they were asked for
-        incoming = StdoutReader(process.stdout, self.most, self._tell_noise, self._tell_endless, self.replaced)
-        deaf: list[asyncio.TimerHandle] = []
+        # Nothing is awaited from here to the `try`: a cancellation in between would leak the process.
+        assert process.stdin and process.stdout  # noqa: S101, PT018  `start` asks for the pipes
+        incoming = StdoutReader(process.stdout, self.most, self._report_noise, self._report_endless_line, self.replaced)
+        timers: list[asyncio.TimerHandle] = []
 
-        def unheard() -> None:
-            if not deaf:  # an exiting server closes its stdin too
-                deaf.append(asyncio.get_running_loop().call_later(_HANGING_SECONDS, self._end_deaf, process))
+        def on_stdin_closed() -> None:
+            if not timers:  # an exiting server closes its stdin too
+                timers.append(asyncio.get_running_loop().call_later(_HANGING_SECONDS, self._end_unreachable, process))
 
-        outgoing = StdinWriter(process.stdin, unheard)
+        outgoing = StdinWriter(process.stdin, on_stdin_closed)
         try:
             yield incoming, outgoing
         finally:
@@ -93,7 +98,7 @@ class Stdio:
                 await outgoing.aclose()
                 rest = asyncio.create_task(_drain(process.stdout))
                 cancelled = await self._await_exit(process) if incoming.has_ended else None
-                for timer in deaf:
+                for timer in timers:
                     timer.cancel()
                 await end(process)
                 rest.cancel()
@@ -101,38 +106,38 @@ class Stdio:
                     raise cancelled
 
     async def _await_exit(self, process: Process) -> asyncio.CancelledError | None:
-        """Wait for a server to exit that has closed its stdout; report it if it keeps running.
+        """Wait for a server that has closed its stdout to exit, and report it if it keeps running.
 
-        Return the cancellation that interrupted the wait, for the caller to raise once the server has been ended.
+        Return the cancellation that interrupted the wait, for the caller to raise once the server has been shut down.
         """
         exited = asyncio.ensure_future(process.wait())
         cancelled = await wait_uninterrupted({exited}, _HANGING_SECONDS)
         if not exited.done():
             exited.cancel()
-            self._say_hung_up("stdout")
+            self._report_hang_up("stdout")
         return cancelled
 
-    def _end_deaf(self, process: Process) -> None:
-        """End a server that closed its stdin but keeps running: no request can reach it."""
+    def _end_unreachable(self, process: Process) -> None:
+        """End a server that closed its stdin but keeps running, and so cannot receive requests."""
         if process.returncode is None:
-            self._say_hung_up("stdin")
+            self._report_hang_up("stdin")
             send_signal(process, signal.SIGTERM)
 
-    def _say_hung_up(self, stream: str) -> None:
+    def _report_hang_up(self, stream: str) -> None:
         reason = f"the server closed its {stream} but kept running"
         self.stderr.note(reason)
         self.hung_up(reason)
 
-    def _tell_noise(self, line: bytes, why: str) -> None:
+    def _report_noise(self, line: bytes, why: str) -> None:
         text = line.decode("utf-8", "replace").strip()
         if text:
             self.noise(f"{why}: {text}" if text.startswith("{") else text)
 
-    def _tell_endless(self, length: int) -> None:
+    def _report_endless_line(self, length: int) -> None:
         self.stderr.note(f"the server printed {length:,} bytes on stdout without a line's end")
 
 
 async def _drain(stdout: asyncio.StreamReader) -> None:
-    """Read on, so that a server which is still writing is not kept from ending."""
+    """Discard further output, so that a server that is still writing can exit."""
     while await stdout.read(READ_BYTES):
         pass

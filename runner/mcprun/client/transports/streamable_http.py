@@ -1,4 +1,4 @@
-"""The Streamable HTTP transport: the SDK's, over an HTTP client that reads responses and renews lost sessions."""
+"""The Streamable HTTP transport: the SDK's, with an HTTP client that rewrites responses and renews lost sessions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mcprun.client.transports.http_client import HttpClient
 from mcprun.client.transports.http_reports import Reports, well_formed_bodies
 
 HTTP_SECONDS = 30.0
-"""Connecting, writing, and waiting for a free connection: the MCP SDK's own default."""
+"""Timeout for connecting, writing, and waiting for a free connection: the SDK's default."""
 
 _DELETE_SECONDS = 2.0
-"""Ending a session is a courtesy (MCP, "Session Management"): a server that does not answer holds nobody up."""
+"""Timeout of the DELETE that ends a session: it is optional (MCP, "Session Management"), and must not delay mcprun."""
 
 _SLACK_BYTES = 4096
-"""What the SDK's bound for an event is above ours, so that ours is met first and described in its own words."""
+"""Margin of the SDK's limit for an event over mcprun's, so that mcprun's applies first, with its own message."""
 
 
 @asynccontextmanager
@@ -32,20 +32,20 @@ async def streamable_http(
     reports: Reports,
     auth: httpx2.Auth | None = None,
 ) -> AsyncIterator[tuple[Any, Any]]:
-    """Yield the streams of messages to and from a server at a URL.
+    """Connect to the server at a URL, and yield the streams of messages from and to it.
 
-    A call's deadline is the caller's: reading has no time-out of its own, but for the end of a session.
+    Reading has no timeout, except when a session is ended: callers set their own deadlines.
 
     Args:
         url: The server's endpoint.
-        headers: Sent with every request.
-        max_bytes: The most that one message of the server may have.
-        connect_s: Seconds that opening a new session may take, once the first one is lost.
-        reports: Where what happens to the connection is reported.
-        auth: Adds to each request what the server asks for.
+        headers: Headers of every request.
+        max_bytes: The size limit of a message from the server.
+        connect_s: Seconds that opening a new session may take, after the first one is lost.
+        reports: Callbacks for events of the connection.
+        auth: Authorizes each request.
     """
 
-    async def hurry(request: httpx2.Request) -> None:
+    async def limit_delete(request: httpx2.Request) -> None:
         if request.method == "DELETE":
             request.extensions = {**request.extensions, "timeout": httpx2.Timeout(_DELETE_SECONDS).as_dict()}
 
@@ -57,7 +57,7 @@ async def streamable_http(
             headers={"accept-encoding": "identity", **headers},
             timeout=httpx2.Timeout(HTTP_SECONDS, read=None),
             auth=auth,
-            event_hooks={"request": [hurry], "response": [well_formed_bodies(reports.replaced)]},
+            event_hooks={"request": [limit_delete], "response": [well_formed_bodies(reports.replaced)]},
         ) as client,
         streamable_http_client(url, http_client=client, max_sse_event_size=max_bytes + _SLACK_BYTES) as streams,
     ):

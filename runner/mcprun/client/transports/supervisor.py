@@ -1,15 +1,15 @@
-"""Runs one MCP server and leaves nothing of it behind: `python -I -S supervisor.py PARENT COMMAND [ARG ...]`.
+"""Run one MCP server, and end everything that it started: `python -I -S supervisor.py PARENT COMMAND [ARG ...]`.
 
 mcprun, whose process id is PARENT, puts this process between itself and every server that it starts. It imports
-nothing of mcprun and starts in a hundredth of a second. The server speaks on the pipes it is handed, and this process
+nothing from mcprun and starts in about 10 ms. The server inherits its pipes. This process
 
-- ends with the server, with the server's own exit code, and says on stderr how it ended;
-- ends what the server leaves running, daemons included: on Linux they become this process's children
+- exits when the server does, with the server's exit code, and reports on stderr how the server ended;
+- ends any process that the server leaves running, daemons included: on Linux they become this process's children
   (prctl(2), PR_SET_CHILD_SUBREAPER);
-- ends the server when mcprun is gone, even by kill -9: on Linux the kernel sends SIGTERM then (PR_SET_PDEATHSIG),
-  elsewhere the end of the server's stdin has to do.
+- ends the server when mcprun is gone, even after kill -9: on Linux the kernel then sends SIGTERM (PR_SET_PDEATHSIG);
+  elsewhere the server has to notice the end of its stdin.
 
-It is a program for POSIX systems; on Windows the MCP SDK starts servers, in a job object that ends with mcprun.
+It runs on POSIX systems only. On Windows the MCP SDK starts servers, in a job object that ends with mcprun.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import time
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 GRACE_SECONDS = 1.0
-"""From SIGTERM to SIGKILL. The MCP SDK gives two seconds to all of this before it kills the process group."""
+"""Time from SIGTERM to SIGKILL. The MCP SDK allows two seconds in all before it kills the process group."""
 
 _POLL_SECONDS = 0.01
 
@@ -33,20 +33,20 @@ _IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")
 
 
 def main(mcprun: int, command: list[str]) -> int:
-    """Run the command; give its exit code, 128 plus the signal's number where one killed it, as shells do."""
+    """Run the command. Return its exit code, or 128 plus the number of the signal that killed it, as shells do."""
     if sys.platform == "win32":
         raise NotImplementedError
     if sys.platform == "linux":
         prctl = ctypes.CDLL(None).prctl
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    # From here on a signal waits until this process looks for it, so that none comes before it can be answered.
+    # Block signals until `sigwait`, so that none arrives before it can be handled.
     waited_for = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
-    if os.getppid() != mcprun:  # it was gone before the kernel was told to tell
+    if os.getppid() != mcprun:  # mcprun was gone before PR_SET_PDEATHSIG was set
         return 128 + signal.SIGTERM
     server = _start(command)
-    for pipe in (0, 1):  # only the server may hold them: their end is how each side notices that the other is gone
+    for pipe in (0, 1):  # only the server may hold them: their EOF shows each side that the other is gone
         os.close(pipe)
     status = None
     while status is None:
@@ -59,7 +59,7 @@ def main(mcprun: int, command: list[str]) -> int:
     if status is None:
         return 128 + signal.SIGTERM
     code = os.waitstatus_to_exitcode(status)
-    print(f"[the server {_told(code)}]", file=sys.stderr, flush=True)
+    print(f"[the server {_describe_exit(code)}]", file=sys.stderr, flush=True)
     return code if code >= 0 else 128 - code
 
 
@@ -72,7 +72,7 @@ def _start(command: list[str]) -> int:
         return server
     try:
         if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # this process may be killed as well
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # in case this process is killed
         for name in _IGNORED_BY_PYTHON:
             if number := getattr(signal, name, None):
                 signal.signal(number, signal.SIG_DFL)
@@ -84,7 +84,7 @@ def _start(command: list[str]) -> int:
 
 
 def _reap(server: int) -> int | None:
-    """Take the exit status of every child that has ended; give the server's when it is among them."""
+    """Reap every child that has exited. Return the wait status of the server if it is among them."""
     if sys.platform == "win32":
         raise NotImplementedError
     found = None
@@ -99,18 +99,18 @@ def _reap(server: int) -> int | None:
 
 
 def _end_all() -> None:
-    """End every descendant: ask first, and kill what is still there when the time of grace is over."""
+    """End every descendant: send SIGTERM, and SIGKILL to those that still run after `GRACE_SECONDS`."""
     if sys.platform == "win32":
         raise NotImplementedError
     deadline = time.monotonic() + GRACE_SECONDS
-    asked: set[int] = set()
+    signalled: set[int] = set()
     while children := _children():
-        late = time.monotonic() >= deadline
+        is_late = time.monotonic() >= deadline
         for child in children:
-            if late or child not in asked:
+            if is_late or child not in signalled:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(child, signal.SIGKILL if late else signal.SIGTERM)
-                asked.add(child)
+                    os.kill(child, signal.SIGKILL if is_late else signal.SIGTERM)
+                signalled.add(child)
         time.sleep(_POLL_SECONDS)
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -118,15 +118,15 @@ def _end_all() -> None:
 
 
 def _children() -> list[int]:
-    """Name the children; on Linux those of processes that have ended are among them, elsewhere there is no telling."""
+    """Return the process ids of the children. On Linux they include adopted orphans; elsewhere the list is empty."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:  # noqa: PTH123  no imports
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:  # noqa: PTH123  no pathlib
             return [int(child) for child in file.read().split()]
     except OSError:
         return []
 
 
-def _told(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code >= 0:
         return f"exited with code {code}"
     try:
