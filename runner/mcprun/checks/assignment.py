@@ -35,6 +35,7 @@ class _Network:
         self.flow: Flow = [{} for _ in left]
         self._users: list[dict[int, None]] = [{} for _ in free]  # the demands that each supply meets, in order
         self._levels: list[int] = []
+        self._supply_levels: list[int] = []
         self._next: list[int] = []
         self._waiting: dict[int, list[int]] = {}
 
@@ -43,16 +44,16 @@ class _Network:
         self._levels = [0 if units else -1 for units in self.left]
         self._next = [0] * len(self.left)
         self._waiting = {}
-        seen = [False] * len(self.free)
+        self._supply_levels = [-1] * len(self.free)
         level = [demand for demand, units in enumerate(self.left) if units]
         is_found = False
         while level and not is_found:
             following: list[int] = []
             for demand in level:
                 for supply in self.edges[demand]:
-                    if seen[supply]:
+                    if self._supply_levels[supply] >= 0:
                         continue
-                    seen[supply] = True
+                    self._supply_levels[supply] = self._levels[demand]
                     is_found = is_found or self.free[supply] > 0
                     for other in self._users[supply]:
                         if self._levels[other] < 0:
@@ -88,6 +89,9 @@ class _Network:
         edges = self.edges[demand]
         while self._next[demand] < len(edges):
             supply = edges[self._next[demand]]
+            if self._supply_levels[supply] != self._levels[demand]:  # not on a shortest path from here
+                self._next[demand] += 1
+                continue
             if self.free[supply]:
                 return supply, None
             if supply not in self._waiting:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import warnings
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -57,8 +57,6 @@ _FIRST_WAIT_S = 0.25
 
 _SECRET_KEYS = ("access_token", "refresh_token", "id_token", "client_secret", "registration_access_token")
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post")
-
-_Flow = AsyncGenerator[httpx2.Request, httpx2.Response]
 
 
 class _Memory:
