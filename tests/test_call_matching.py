@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import permutations
 from typing import Any
 
@@ -13,6 +14,7 @@ from mcprun.checks.assignment import assign
 from mcprun.checks.call_index import CallIndex
 from mcprun.checks.calls import any_order, result_forms, suits
 from mcprun.checks.expect import ExpectedCall
+from mcprun.evaluation.bounded import evaluated
 from mcprun.runs.records import Call
 from mcprun.tools.format import ValueFormatter
 
@@ -38,6 +40,18 @@ def staircase(steps: int) -> tuple[list[ExpectedCall], list[Call]]:
 
 
 sizes = st.integers(0, 4)
+
+
+async def test_many_comparisons_do_not_block_the_event_loop() -> None:
+    """They go on in a thread where each expected call may be each call that was made."""
+    expected = [wanted(input={"x": {"$type": "integer"}, "y": {"$optional": True, "$equals": at}}) for at in range(120)]
+    calls, threads = [made(x=at) for at in range(120)], []
+
+    def matched() -> int:
+        threads.append(threading.current_thread().name)
+        return len(any_order(expected, calls, ValueFormatter())[0])
+
+    assert (await evaluated(matched), len(threads)) == (120, 2)
 
 
 def test_an_assignment_ends() -> None:

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ SLOW = ("^(?:b|(a+)+)$", "a" * 40 + "!")
 
 def worker() -> int:
     """Find the process that evaluates for this one."""
-    (found,) = (pid for pid, command in children().items() if "evaluation_worker" in command)
+    (found,) = (pid for pid, command in children().items() if "evaluation/worker.py" in command)
     return found
 
 
@@ -117,7 +118,7 @@ async def test_a_loop_is_not_blocked_meanwhile() -> None:
 
     counting = asyncio.create_task(count())
     waiting = asyncio.create_task(evaluated(lambda: search(*SLOW)))
-    while not any("evaluation_worker" in command for command in children().values()):  # noqa: ASYNC110  of another process
+    while not any("evaluation/worker.py" in command for command in children().values()):  # noqa: ASYNC110  of another process
         await asyncio.sleep(0)
     before = turns
     for _ in range(100):
@@ -131,12 +132,33 @@ async def test_a_loop_is_not_blocked_meanwhile() -> None:
     assert await evaluated(lambda: search("a", "a"))
 
 
+async def test_what_takes_long_goes_on_in_a_thread_until_it_is_cancelled() -> None:
+    """The event loop is free meanwhile, and the thread serves the next one."""
+    threads: list[str] = []
+    loop, is_running = asyncio.get_running_loop(), asyncio.Event()
+
+    def endless() -> None:
+        threads.append(threading.current_thread().name)
+        bounded.checkpoint()
+        loop.call_soon_threadsafe(is_running.set)
+        while True:
+            bounded.checkpoint()
+
+    task = asyncio.create_task(evaluated(endless))
+    await is_running.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert [threading.main_thread().name, "evaluation_0"] == threads
+    await evaluated(bounded.checkpoint)
+
+
 async def test_what_needs_no_process_is_done_at_once() -> None:
     """A schema of little work has none; a function that fails, fails for its caller."""
     schema = Schema({"type": "object", "properties": {"a": {"type": "integer"}}}, "ecma")
     outcome = await evaluated(lambda: schema.outcome({"a": "x"}))
     assert str(outcome.problem) == "at $.a: 'x' is not of type 'integer'"
-    assert not any("evaluation_worker" in command for command in children().values())
+    assert not any("evaluation/worker.py" in command for command in children().values())
 
     def fail() -> Any:
         search("a", "a")

@@ -841,7 +841,7 @@ def test_no_server(mcp_run):
             "*there is no server to ask: name one, or give --mcp-server SERVER",
         ]
     )
-    assert "calling.py" not in done.stdout.str().split("test_no_server")[0]
+    assert "fixtures.py" not in done.stdout.str().split("test_no_server")[0]
 
 
 @given(st.text(), st.lists(st.text()))

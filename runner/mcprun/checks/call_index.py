@@ -42,7 +42,7 @@ class CallIndex:
             for result in results:
                 self._add(number, ("result",), wanted.get("result", {}), result)
 
-    def candidates(self, expected: ExpectedCall) -> Iterable[int]:
+    def candidates(self, expected: ExpectedCall) -> Sequence[int]:
         """Return the numbers of the calls that may match, in order: a superset of those that do."""
         fewest: Sequence[int] = self._by_tool.get(expected.tool, [])
         for place, value in _leaves(expected):

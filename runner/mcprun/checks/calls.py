@@ -13,9 +13,13 @@ from mcprun.checks.assignment import assign
 from mcprun.checks.call_index import CallIndex
 from mcprun.checks.expect import ExpectedCall
 from mcprun.checks.matchers import fits
+from mcprun.evaluation.bounded import checkpoint
 from mcprun.runs.records import Call
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.results import result_text
+
+_MAX_BRIEF = 10_000
+"""Comparisons of an expected call with a call that may block the event loop: about 0.1 s."""
 
 Found = dict[int, int]
 """Maps the number of an expected call to the number of the call that matches it."""
@@ -102,8 +106,13 @@ def _fitting(expected: Sequence[ExpectedCall], calls: Sequence[Call]) -> list[li
     parts = [(call.tool, call.input, result) for call, result in zip(calls, results, strict=True)]
     index = CallIndex(expected, parts)
     fitting: list[list[int]] = [[] for _ in calls]
+    compared = 0
     for number, wanted in enumerate(expected):
-        for at in index.candidates(wanted):
+        candidates = index.candidates(wanted)
+        compared += len(candidates)
+        if compared > _MAX_BRIEF:
+            checkpoint()
+        for at in candidates:
             if suits(wanted, calls[at], results[at]):
                 fitting[at].append(number)
     return fitting

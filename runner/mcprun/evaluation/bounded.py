@@ -135,7 +135,7 @@ async def evaluated(function: Callable[[], T]) -> T:
     """Call a function that evaluates patterns or schemas, without blocking the event loop while they run.
 
     The function must have no side effects: it is called in this thread first, and again in another thread if it needs
-    the worker process. Cancellation kills the evaluation.
+    the worker process, or takes long (`checkpoint`). Cancellation kills the evaluation.
     """
     was_waiting, _thread.may_wait = _thread.may_wait, False
     try:
@@ -151,6 +151,14 @@ async def evaluated(function: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         job.abandon()
         raise
+
+
+def checkpoint() -> None:
+    """Mark a step of a long computation, which `evaluated` moves to its thread, and ends if the caller is cancelled."""
+    if not _thread.may_wait:
+        raise _NeedsProcess
+    if _thread.job and _thread.job.is_abandoned:
+        raise _Abandoned
 
 
 def hurry() -> None:
@@ -179,11 +187,8 @@ def _evaluate(name: str, arguments: tuple[Any, ...], *keys: str | bytes) -> Any:
 
     Time-outs are counted by `keys`: the patterns, or the marshalled schema.
     """
-    if not _thread.may_wait:
-        raise _NeedsProcess
+    checkpoint()
     worker = _threaded.worker if _thread.job else _blocking
-    if _thread.job and _thread.job.is_abandoned:
-        raise _Abandoned
     times = max(_timeouts[key] for key in keys)
     is_blocking = name in ("replace", "spans", "any_match")
     is_hurried = is_blocking and worker.is_hurried
