@@ -251,7 +251,7 @@ def is_evaluating(process_id: int) -> bool:
     for child in Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split():
         with suppress(OSError):
             ticks = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11]  # of 100 a second
-            if "evaluation_worker" in Path(f"/proc/{child}/cmdline").read_text() and int(ticks) >= 20:
+            if "evaluation/worker.py" in Path(f"/proc/{child}/cmdline").read_text() and int(ticks) >= 20:
                 return True
     return False
 
