@@ -143,13 +143,12 @@ class CallSpans(SpanProcessor):
             tool = span.name.partition(f"{_CALL} ")[2]
             span.set_attributes({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool})
             self.release_current(None)
-            _current_call.set(span.get_span_context().span_id)
+            _current_call.set(_id_of(span))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hold the span of a call, and pass on any other."""
-        context = span.get_span_context()
-        if context and _is_call(span):
-            self._held[context.span_id] = span
+        if _is_call(span):
+            self._held[_id_of(span)] = span
         else:
             self._inner.on_end(span)
 
@@ -162,8 +161,7 @@ class CallSpans(SpanProcessor):
     def release(self, trace_id: int | None = None) -> None:
         """Pass on all spans of a trace that are still held, or those of all traces."""
         for span_id, span in list(self._held.items()):
-            context = span.get_span_context()
-            if trace_id is None or (context and context.trace_id == trace_id):
+            if trace_id is None or (span.context and span.context.trace_id == trace_id):
                 del self._held[span_id]
                 self._inner.on_end(span)
 
@@ -180,6 +178,11 @@ class CallSpans(SpanProcessor):
 def _is_call(span: ReadableSpan) -> bool:
     """Return whether a span belongs to a client's `tools/call`."""
     return span.kind is trace.SpanKind.CLIENT and (span.attributes or {}).get("mcp.method.name") == _CALL
+
+
+def _id_of(span: ReadableSpan) -> int:
+    """Return the id of a span, 0 if it has no context (`ReadableSpan.context` is optional)."""
+    return span.context.span_id if span.context else 0
 
 
 def _failed(span: ReadableSpan, error: str) -> ReadableSpan:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
 from mcprun.config.option_table import KINDS
 from mcprun.option_kinds import Amount, Kind, Listed, OneOf, Whole
 
+ParamType: TypeAlias = Any
+"""A `click.ParamType`, which takes type arguments in newer versions of click only."""
 
-def option_type(key: str) -> click.ParamType[Any]:
+
+def option_type(key: str) -> ParamType:
     """Return the type of an option by its key, such as `call_timeout`."""
     return type_of(KINDS[key])
 
 
-def type_of(kind: Kind) -> click.ParamType[Any]:
+def type_of(kind: Kind) -> ParamType:
     """Return the type of a kind; for a list, that of its items."""
     match kind.item if isinstance(kind, Listed) else kind:
         case Whole() as whole:
