@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -67,6 +67,14 @@ def raising() -> MCPServer:
             server.prompt(f"{kind}-{name}")(wrapped)
             server.resource(f"x:{kind}-{name}", name=name)(wrapped)
     return server
+
+
+@pytest.fixture(autouse=True)
+def handled_interrupts() -> Iterator[None]:
+    """SIGINT has a handler, as under `asyncio.run`; older versions of pytest-asyncio leave Python's own."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _without_parameters(function: Callable[[], Any]) -> Callable[[], Any]:

@@ -35,7 +35,7 @@ names = [".".join(file.parts).removesuffix(".__init__") for file in files if fil
 
 def import_all():
     for name in names:
-        if has_ray or not name.startswith("mcprun.engine.ray.run"):  # an extra, which need not be installed
+        if has_ray or not name.startswith("mcprun.engine.ray."):  # an extra, which need not be installed
             importlib.import_module(name)
 
 
