@@ -136,7 +136,7 @@ def test_files_are_saved_by_any_name(tmp_path: Path) -> None:
         "can't write folder: it is a folder",
         "can't write folder: it is a folder",
         f"can't write {'x' * 300}: File name too long",
-        r"can't write a\x00b: embedded null byte",
+        r"can't write a\x00b: a file name can't hold a NUL character",
         "my file.jsonl is there already: /save! my file.jsonl replaces it",
         "outputs/latest/transcripts.jsonl is a file of a run: choose another name",
         "/save takes one FILE: close its quotes, and type nothing after them",

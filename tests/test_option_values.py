@@ -140,6 +140,9 @@ def test_an_option_is_the_same_however_it_is_set(entry: tuple[str, Any]) -> None
         word = flag(name) if value else flag(name).replace("--", "--no-")
         assert expected == by_command(name, word)
         assert expected == by_command(name, variables={variable_of(KEYS[name]): str(value)})
+    assume(
+        not (name == "ray" and str(value).startswith("-"))
+    )  # click takes `--ray=-x` for `--ray -x`, since --ray stands alone
     if texts := texts_of(value, kind):
         assert same(name, expected, by_command(name, *(f"{flag(name)}={text}" for text in texts)))
         is_many = isinstance(kind, Listed | Variables | Headers)

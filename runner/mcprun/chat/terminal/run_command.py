@@ -87,6 +87,8 @@ def _saved(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
         write_file(path, "".join(f"{dumps(query)}\n" for query in queries).encode())
     except UsageError as error:
         return str(error)
-    except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
-        return f"can't write {path}: {getattr(error, 'strerror', None) or error}"
+    except OSError as error:
+        return f"can't write {path}: {error.strerror}"
+    except ValueError:  # its words differ between versions of Python
+        return f"can't write {path}: a file name can't hold a NUL character"
     return f"{path}: {many(len(queries), 'query')}"
