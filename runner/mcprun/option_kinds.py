@@ -191,7 +191,7 @@ class Variables:
         """Parse NAME=VALUE, or the NAME of a variable of this environment, into a name and a value."""
         name, mark, value = text.partition("=")
         name = name.strip()
-        if not name or (not mark and name not in os.environ):
+        if not mark and name not in os.environ:
             raise ValueError("expected NAME=VALUE, or the NAME of a variable that is set in this environment")
         return self._pair(name, value if mark else os.environ[name])
 
@@ -202,7 +202,7 @@ class Variables:
     @staticmethod
     def _pair(name: object, value: object) -> tuple[str, str]:
         if not isinstance(name, str) or not name.strip() or "=" in name or "\0" in name:
-            raise ValueError("must have names that are not empty, without = and null characters")
+            raise ValueError("expected NAME=VALUE, with a NAME that is not empty and has no = or null character")
         found = _kept(name, value)
         if "\0" in found:
             raise ValueError(f"must not contain a null character, as the value of {name} does")
