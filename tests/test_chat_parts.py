@@ -183,7 +183,7 @@ def test_a_mended_conversation_can_go_on(goes_on: bool, turns: int, answered: se
         one.messages.append({"role": "assistant", "content": [{"type": "text", "text": "I wo"}]})
         one.turns.append(Turn(stop_reason="max_tokens"))
         one.stop = "max_tokens"
-    is_kept = close_interrupted_turn(one, start, told=STOPPED, why="stopped by the user")
+    is_kept = close_interrupted_turn(one, start, error_text=STOPPED, why="stopped by the user")
     assert is_kept == (bool(turns) or cut != "asking")
     assert len(one.calls) == made
     assert len(one.turns) == sum(message["role"] == "assistant" for message in one.messages)

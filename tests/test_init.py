@@ -50,7 +50,7 @@ def test_a_server_has_a_smoke_test_with_two_commands(tmp_path: Path) -> None:
         "prompts.jsonl: 2 queries, for the tools of raw 0",
         ".github/workflows/mcprun.yml: runs them on each push, in GitHub Actions",
         "! sorry  came back as an error: I can't",
-        "Each was tried twice: 2 pass. To be mended: 1 query, see metadata.todo.",
+        "Each was tried twice: 2 pass. 1 query needs fixing, see metadata.todo.",
         "Next:",
         "  mcprun batch prompts.jsonl server.py --fresh-server",
         "  mcprun bless latest baseline",
@@ -197,7 +197,7 @@ def test_a_trial_foretells_what_the_first_run_brings(tmp_path: Path) -> None:
     assert done.code == 0
     assert "! sorry  came back as an error: I can't" in done.stdout.splitlines()
     assert "! die  did not pass: server_died: " in done.stdout
-    assert "Each was tried twice: 2 pass, 1 will not. To be mended: 2 queries, see metadata.todo." in done.stdout
+    assert "Each was tried twice: 2 pass, 1 will not. 2 queries need fixing, see metadata.todo." in done.stdout
     ran = run_mcprun("batch", "prompts.jsonl", RAW, cwd=tmp_path)
     assert (ran.code, ran.verdicts) == (3, {"die": "error", "ok": "passed", "sorry": "passed"})
 

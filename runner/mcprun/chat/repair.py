@@ -31,11 +31,11 @@ class Checkpoint:
         return cls(len(conversation.messages), len(conversation.turns), len(conversation.asked))
 
 
-def close_interrupted_turn(conversation: Conversation, start: Checkpoint, *, told: str, why: str) -> bool:
+def close_interrupted_turn(conversation: Conversation, start: Checkpoint, *, error_text: str, why: str) -> bool:
     """Complete or remove the exchange that began at `start`. Return whether anything of it is left.
 
-    A complete exchange stays as it is. Calls without a result get `told` as an error. `why` becomes the text of a last
-    turn of the model, in brackets (`[stopped by the user]`): an exchange must end with one.
+    A complete exchange stays as it is. Calls without a result get `error_text` as an error. `why` becomes the text of a
+    last turn of the model, in brackets (`[stopped by the user]`): an exchange must end with one.
     """
     if conversation.stop in ANSWERED and not _unanswered(conversation) and _ends_with_a_turn(conversation):
         return True
@@ -46,7 +46,7 @@ def close_interrupted_turn(conversation: Conversation, start: Checkpoint, *, tol
         del conversation.asked[start.asked :]
         return False
     if _unanswered(conversation):
-        _answer(conversation, told)
+        _answer(conversation, error_text)
     conversation.messages.append({"role": "assistant", "content": [{"type": "text", "text": f"[{why}]"}]})
     conversation.turns.append(Turn(stop_reason="end_turn"))
     conversation.stop = "end_turn"

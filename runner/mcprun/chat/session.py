@@ -152,7 +152,9 @@ class ChatSession:
             await asyncio.wait({task})
         is_stopped, error = task.result() if not task.cancelled() else (True, None)
         stop = "stopped" if is_stopped else str(error.kind) if error else talk.conversation.stop
-        is_kept = close_interrupted_turn(talk.conversation, start, told=_missing_result(error), why=_why(stop, error))
+        is_kept = close_interrupted_turn(
+            talk.conversation, start, error_text=_missing_result(error), why=_why(stop, error)
+        )
         if is_kept:
             talk.user_messages.append(text)
         talk.seconds += time.monotonic() - began

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-tool-errors/--no-allow-tool-errors",
     default=False,
-    help="Calls that come back as errors do not fail a query.",
+    help="Do not fail a query because a tool call returned an error.",
 )
 @run_options.CONCURRENCY
 @click.option(

@@ -60,7 +60,10 @@ def _foretold(first: FirstPrompts, *, is_tried: bool) -> str:
         )
     text = f"Each was tried twice: {len(first.queries) - len(first.red):,} pass"
     text += f", {len(first.red):,} will not" if first.red else ""
-    return f"{text}. To be mended: {many(len(first.notes), 'query')}, see metadata.todo." if first.notes else f"{text}."
+    if not first.notes:
+        return f"{text}."
+    need = "needs" if len(first.notes) == 1 else "need"
+    return f"{text}. {many(len(first.notes), 'query')} {need} fixing, see metadata.todo."
 
 
 def _some(mark: str, style: str, reasons: Mapping[str, str]) -> Iterator[Text]:
