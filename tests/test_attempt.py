@@ -17,7 +17,7 @@ from mcprun.limits import Limits
 from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.prompts.query import parse_query
 from mcprun.runs.events import AttemptEnd, AttemptRef, Event
-from mcprun.runs.records import Check, Transcript
+from mcprun.runs.transcript import Check, Transcript
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time

@@ -19,7 +19,7 @@ from mcp.server import MCPServer
 
 import mcprun
 from mcprun.models.prices import price
-from mcprun.runs.records import Usage
+from mcprun.runs.transcript import Usage
 from tests.support.batches_api import Batch
 from tests.support.cli import RAW, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, prompt_of, text, turn_of

@@ -21,7 +21,7 @@ from mcprun.models.budget import Budget, BudgetedModel
 from mcprun.models.prices import dearest, price
 from mcprun.prompts.query import parse_query
 from mcprun.runs.events import AttemptRef, Event, WarningEvent
-from mcprun.runs.records import Usage
+from mcprun.runs.transcript import Usage
 from mcprun.tools.toolset import ToolSet
 from tests.support import virtual_time
 from tests.support.cli import RAW, Result, clean_environment, script, write_jsonl

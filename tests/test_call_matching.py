@@ -15,7 +15,7 @@ from mcprun.checks.call_index import CallIndex
 from mcprun.checks.calls import any_order, result_forms, suits
 from mcprun.checks.expect import ExpectedCall
 from mcprun.evaluation.bounded import evaluated
-from mcprun.runs.records import Call
+from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 
 MANY = 10_000

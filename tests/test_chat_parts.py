@@ -18,11 +18,10 @@ from mcprun.engine.conversation import Conversation, PendingTurn
 from mcprun.models.messages_stream import MessageAccumulator
 from mcprun.prompts.query import parse_query
 from mcprun.runs.events import ToolCall
-from mcprun.runs.records import Call, Transcript, Turn, Verdict
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.stream_redaction import StreamRedactor
-from mcprun.tools.refusals import REFUSED, STOPPED, user_refusal
-from mcprun.tools.results import error_result
+from mcprun.runs.transcript import Call, Transcript, Turn, Verdict
+from mcprun.tools.results import REFUSED, STOPPED, error_result, user_refusal
 from tests.support.messages_rules import refusal
 from tests.support.messages_stream import events
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mcprun.checks import calls as call_checks
 from mcprun.checks.evaluate import Outcome, check_all, check_text
 from mcprun.checks.expect import Expect, ExpectedCall, ExpectedText
-from mcprun.runs.records import Call
+from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 from tests.test_matchers import PLAIN, told
 

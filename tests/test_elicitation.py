@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mcp_types import ElicitResult
 from pydantic import ValidationError
 
-from mcprun.prompts.elicitation import ElicitAnswer, Script, by_policy, defaults_of, misfit
+from mcprun.client.elicitation import ScriptedAnswers, answer_by_policy, form_defaults, form_violation
+from mcprun.prompts.elicitation import ElicitAnswer
 from tests.test_queries import JSON
 
 FIELDS = st.one_of(
@@ -33,7 +34,7 @@ SCHEMAS = st.builds(
 @given(SCHEMAS)
 def test_defaults_fill_a_form_that_they_suffice_for(schema: dict[str, Any]) -> None:
     """Either all defaults and nothing else, and that fits the schema, or there is a reason why not."""
-    content = defaults_of(schema)
+    content = form_defaults(schema)
     defaults = {name: one["default"] for name, one in schema["properties"].items() if "default" in one}
     missing = [name for name in schema["required"] if name not in defaults]
     if isinstance(content, str):
@@ -66,7 +67,7 @@ def can_be_sent(value: Any) -> bool:
 )
 def test_schemas_that_are_none(schema: dict[str, Any], problem: str) -> None:
     """They are a reason to decline, and no fault; nothing is fetched."""
-    content = defaults_of(schema)
+    content = form_defaults(schema)
     assert isinstance(content, str)
     assert problem in content
 
@@ -75,10 +76,10 @@ def test_schemas_that_are_none(schema: dict[str, Any], problem: str) -> None:
 def test_what_a_policy_answers(schema: dict[str, Any], policy: str, has_url: bool) -> None:
     """Only `defaults` ever accepts, and only a form; whoever accepts sends what fits, and who declines, nothing."""
     place = {"url": "https://a.example"} if has_url else {"requestedSchema": schema}
-    result, reason = by_policy(policy, {"message": "?", **place})
+    result, reason = answer_by_policy(policy, {"message": "?", **place})
     if result["action"] == "accept":
         assert (policy, has_url, reason) == ("defaults", False, None)
-        assert misfit(result["content"], schema) is None
+        assert form_violation(result["content"], schema) is None
     else:
         assert result == {"action": "decline"}
         assert bool(reason) == (policy != "decline")
@@ -108,7 +109,7 @@ def test_each_answer_serves_once_and_in_order(patterns: list[str | None], messag
         ElicitAnswer.model_validate({"action": "accept", "content": {"n": number}, "match": pattern})
         for number, pattern in enumerate(patterns)
     ]
-    script, left = Script(answers), list(enumerate(patterns))
+    script, left = ScriptedAnswers(answers), list(enumerate(patterns))
     for message in messages:
         fitting = [one for one in left if one[1] in (None, message)]
         asked = {"message": message, "requestedSchema": {"type": "object"}}

@@ -14,8 +14,9 @@ from mcprun.errors import ErrorKind
 from mcprun.report.github import SHOWN, commands, step_outputs
 from mcprun.report.markdown import SUMMARY_BYTES
 from mcprun.report.workflow_commands import Breaker, without_commands
-from mcprun.runs.records import ErrorInfo, PromptsRecord, Verdict
 from mcprun.runs.run import Run
+from mcprun.runs.run_record import PromptsRecord
+from mcprun.runs.transcript import ErrorInfo, Verdict
 from tests.support.actions import outputs_of
 from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
 from tests.support.facts import EVIL, facts, transcript

@@ -22,9 +22,9 @@ from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.latency import latency
 from mcprun.report.text import duration, visible
 from mcprun.report.timings import MOST_SPANS, Timings, quantile
-from mcprun.runs.billed_reply import BilledReply
-from mcprun.runs.records import Usage
 from mcprun.runs.run import Run
+from mcprun.runs.totals import BilledReply
+from mcprun.runs.transcript import Usage
 from tests.servers.kinds import PNG
 from tests.support.cli import QUICKSTART, ROOT, SERVERS, run_mcprun, script, write_jsonl
 from tests.support.runs import call, event, failed, trace_of, transcript, write_run

@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from mcprun.report.html.page import write_page
 from mcprun.report.html.run_page import report
-from mcprun.runs.records import Check, Transcript, Turn, Usage, Verdict
 from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run
+from mcprun.runs.transcript import Check, Transcript, Turn, Usage, Verdict
 from tests.servers.kinds import PNG
 from tests.support.browser import CHROMIUM, CONTRAST, SIZES, Opened, browsing, opened
 from tests.support.cli import ROOT, run_mcprun

@@ -26,9 +26,10 @@ from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.prompts.query import Query, parse_query
 from mcprun.report.isolated import shown
 from mcprun.runs.events import AttemptRef, Event, QueryEnd, ToolCall, WarningEvent
-from mcprun.runs.records import ModelRecord, PromptsRecord, RunRecord, ServerRecord, Transcript
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.run import Run
+from mcprun.runs.run_record import ModelRecord, PromptsRecord, RunRecord, ServerRecord
+from mcprun.runs.transcript import Transcript
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry.export import Outlet
 from mcprun.tools.format import ValueFormatter

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from mcprun.engine.conversation import Conversation
 from mcprun.engine.grading import INSTRUCTIONS, SCHEMA, case, verdict
 from mcprun.models.base import ModelReply
-from mcprun.runs.records import Call
 from mcprun.runs.run import Run
+from mcprun.runs.transcript import Call
 from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, message, text
 

@@ -18,7 +18,7 @@ from lxml import etree
 from mcprun.errors import ExitCode
 from mcprun.report.data import BaselineData, RunData
 from mcprun.report.junit import junit
-from mcprun.runs.records import Verdict
+from mcprun.runs.transcript import Verdict
 from tests.support import npm, schemas
 from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, write_jsonl
 from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript

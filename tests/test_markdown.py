@@ -14,7 +14,7 @@ from markdown_it.token import Token
 from mcprun.errors import ErrorKind
 from mcprun.report.data import BaselineData, RunData
 from mcprun.report.markdown import COMMENT_BYTES, LEAST_BYTES, markdown
-from mcprun.runs.records import ErrorInfo, Verdict
+from mcprun.runs.transcript import ErrorInfo, Verdict
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 from tests.support.facts import EVIL, facts, runs, transcript
 from tests.support.forks import Forks

@@ -21,7 +21,7 @@ from mcprun.limits import PROVIDERS
 from mcprun.models import prompt_caching
 from mcprun.models.prices import price
 from mcprun.models.providers import split
-from mcprun.runs.records import Usage
+from mcprun.runs.transcript import Usage
 from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.clouds_api import BareApi, BedrockApi, FoundryApi, VertexApi
 from tests.support.messages_api import Answer, Body, MessagesApi, calls, error, scripted, text

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mcprun.pytest_plugin import failure_repr, node_names
 from mcprun.pytest_plugin.config import split
 from mcprun.pytest_plugin.node_names import NodeNames
-from mcprun.runs.records import Verdict
+from mcprun.runs.transcript import Verdict
 from tests.support.cli import QUICKSTART, RAW, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
 from tests.support.facts import transcript
 from tests.support.forks import Forks

@@ -23,11 +23,12 @@ from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import Limits
 from mcprun.models.access_policy import RunAccess
-from mcprun.models.select import Credentials, choose
+from mcprun.models.credentials import Credentials
+from mcprun.models.select import choose
 from mcprun.prompts.query import Query
-from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.events import Event, ModelCall
-from mcprun.runs.records import Usage
+from mcprun.runs.totals import BilledReply
+from mcprun.runs.transcript import Usage
 from tests.support.cli import QUICKSTART, RAW, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.loopback import free_port
 from tests.support.messages_api import Body, MessagesApi, error, text

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.runs.records import Verdict
-from mcprun.runs.repeats import pass_at_k, pass_hat_k, summarize_repeats, wilson
+from mcprun._util.statistics import pass_at_k, pass_hat_k, wilson
+from mcprun.runs.repeats import summarize_repeats
+from mcprun.runs.transcript import Verdict
 from tests.support.cli import RAW, Result, script, write_jsonl
 from tests.support.forks import Forks
 

@@ -18,7 +18,7 @@ from mcprun.errors import ExitCode
 from mcprun.report.csv import COLUMNS, table
 from mcprun.report.data import RunData
 from mcprun.report.tap import tap
-from mcprun.runs.records import Verdict
+from mcprun.runs.transcript import Verdict
 from tests.support.cli import QUICKSTART, RAW, read_jsonl, run_mcprun, script, squeezed, write_jsonl
 from tests.support.facts import EVIL, EXCUSED, facts, runs, transcript
 from tests.support.forks import Forks

@@ -14,9 +14,10 @@ from mcprun.engine.recorder import Recorder
 from mcprun.errors import UsageError
 from mcprun.runs.directory import mark_latest, new_directory
 from mcprun.runs.events import AttemptRef, Event, QueryEnd, WarningEvent
-from mcprun.runs.records import ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.run import Run
+from mcprun.runs.run_record import ModelRecord, PromptsRecord, RunRecord
+from mcprun.runs.transcript import Transcript, Verdict
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mcprun.models.script import pointed_at, resolve
-from mcprun.runs.records import Call
+from mcprun.runs.transcript import Call
 
 CALLS = [
     Call(turn=0, tool="a", input={}, is_error=False, content=[{"type": "text", "text": "id=17, id=18"}],

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from mcprun.errors import REDACTED
 from mcprun.runs.events import AttemptRef, ToolCall
-from mcprun.runs.records import Call, Transcript, Verdict
 from mcprun.runs.redaction import LEAST, Redactor
 from mcprun.runs.stream_redaction import StreamRedactor
+from mcprun.runs.transcript import Call, Transcript, Verdict
 
 SECRET = "it's a \"p&ss\\w<rd>/é+100%=~`$(x)\n\t\U0001f600!"
 """Characters that each of the encoders below writes differently."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.report.text import visible
-from mcprun.runs.records import Call
+from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 from tests.support.cli import QUICKSTART, SERVERS, run_mcprun, squeezed, write_jsonl
 

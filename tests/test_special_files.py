@@ -22,7 +22,8 @@ from mcprun.client.server_argument import parse_target
 from mcprun.client.target import variables_of
 from mcprun.errors import UsageError
 from mcprun.prompts.file import read_prompts
-from mcprun.runs.run import FILES, Run
+from mcprun.runs.directory import FILES
+from mcprun.runs.run import Run
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 
 KINDS = ("a folder", "a pipe", "a socket", "a device")

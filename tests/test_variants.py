@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mcprun.analysis.diff.repeats import Rate, fisher
 from mcprun.analysis.diff.runs import QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, CompareOptions
-from mcprun.runs.run import open_transcripts, repeated
+from mcprun.runs.transcript_files import open_transcripts, repeated
 from tests.support.cli import Result, run_mcprun, script, write_jsonl
 from tests.support.forks import Forks
 from tests.test_diff import call, calls, transcript

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mcprun.engine.plan import Options
     from mcprun.errors import ErrorKind, ExitCode, McprunError, PromptsError, RunError, UsageError
     from mcprun.limits import Limits
-    from mcprun.runs.records import Call, Check, Transcript, Verdict
     from mcprun.runs.run import Run
+    from mcprun.runs.transcript import Call, Check, Transcript, Verdict
     from mcprun.tools.changes import ToolChange
 
 
@@ -33,7 +33,7 @@ _HOMES = {
     "errors": ("ErrorKind", "ExitCode", "McprunError", "PromptsError", "RunError", "UsageError"),
     "limits": ("Limits",),
     "engine.plan": ("Options",),
-    "runs.records": ("Call", "Check", "Transcript", "Verdict"),
+    "runs.transcript": ("Call", "Check", "Transcript", "Verdict"),
     "runs.run": ("Run",),
     "analysis.diff.scrub": ("Scrubber",),
     "tools.changes": ("ToolChange",),

@@ -25,7 +25,8 @@ from mcprun.engine.run import execute
 from mcprun.errors import UsageError
 from mcprun.option_kinds import checked, type_name
 from mcprun.runs.events import Event
-from mcprun.runs.run import Run, open_transcripts, repeated
+from mcprun.runs.run import Run
+from mcprun.runs.transcript_files import open_transcripts, repeated
 from mcprun.tools.changes import ToolChange
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from mcprun.analysis.diff.runs import RunDiff
 from mcprun.analysis.diff.transcripts import CompareOptions, align
 from mcprun.checks.calls import any_order
 from mcprun.checks.expect import ExpectedCall
-from mcprun.runs.records import Call
+from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
 from tests.benchmarks.ratios import Figure, compare
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from mcprun.errors import ErrorKind
 from mcprun.report.data import BaselineData, RunData
-from mcprun.runs.records import Call, Check, ErrorInfo, ModelRecord, PromptsRecord, RunRecord, Transcript, Verdict
 from mcprun.runs.repeats import summarize_repeats
+from mcprun.runs.run_record import ModelRecord, PromptsRecord, RunRecord
 from mcprun.runs.totals import RunTotals
+from mcprun.runs.transcript import Call, Check, ErrorInfo, Transcript, Verdict
 
 EVIL = "\x1b[2J<b>&\"'|`@me ]]> --> ##[error]x\r\n::error::y \u202e\ufffe\U0001f600 ``` [a](javascript:b) www.x.de"
 """Text as a hostile server would have it."""

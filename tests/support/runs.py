@@ -8,20 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mcprun._util.json_io import dumps
-from mcprun.runs.records import (
-    Call,
-    Check,
-    ErrorInfo,
-    ModelRecord,
-    PromptsRecord,
-    RepeatsRecord,
-    RunRecord,
-    ServerRecord,
-    Transcript,
-    Turn,
-    Verdict,
-)
+from mcprun.runs.run_record import ModelRecord, PromptsRecord, RepeatsRecord, RunRecord, ServerRecord
 from mcprun.runs.totals import RunTotals
+from mcprun.runs.transcript import Call, Check, ErrorInfo, Transcript, Turn, Verdict
 
 JsonObject = dict[str, Any]
 

@@ -10,7 +10,7 @@ from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.runs.events import ToolCall
 from mcprun.runs.redaction import Redactor
-from mcprun.tools.refusals import REFUSED
+from mcprun.tools.results import REFUSED
 
 Ask = Literal["all", "marked", "none"]
 """Which calls need approval: all, those of tools that are marked as destructive, or none."""

@@ -12,9 +12,8 @@ from typing import Self
 from mcprun.client.session import ToolResult
 from mcprun.engine.conversation import Conversation
 from mcprun.engine.tool_loop import ANSWERED, call_of
-from mcprun.runs.records import Turn
-from mcprun.tools.refusals import NOT_MADE
-from mcprun.tools.results import error_result, tool_result
+from mcprun.runs.transcript import Turn
+from mcprun.tools.results import NOT_MADE, error_result, tool_result
 
 
 @dataclass(frozen=True, slots=True)

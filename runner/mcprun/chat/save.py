@@ -9,8 +9,8 @@ from typing import Any
 from mcprun._util.json_value import JsonObject
 from mcprun.checks.matchers import is_matcher
 from mcprun.limits import MAX_TURNS
-from mcprun.runs.records import Asked, Call, Transcript
-from mcprun.tools.refusals import user_refusal
+from mcprun.runs.transcript import Asked, Call, Transcript
+from mcprun.tools.results import user_refusal
 
 _NOTHING = "(nothing)"
 """The text of a scripted turn in which the model said nothing: a script must answer each message of the user."""

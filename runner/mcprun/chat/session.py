@@ -37,8 +37,9 @@ from mcprun.prompts.query import Query, parse_query
 from mcprun.prompts.source import as_file
 from mcprun.runs.directory import mark_latest
 from mcprun.runs.events import AttemptRef, ExchangeEnd, QueryEnd, ToolCall, WarningEvent
-from mcprun.runs.records import RunRecord, ServerRecord, Transcript
-from mcprun.tools.refusals import STOPPED
+from mcprun.runs.run_record import RunRecord, ServerRecord
+from mcprun.runs.transcript import Transcript
+from mcprun.tools.results import STOPPED
 from mcprun.tools.toolset import ToolSet
 
 NAME = "chat"

@@ -9,7 +9,8 @@ from mcprun.chat.session import prompts_of
 from mcprun.engine.plan import Options, check_api, manner_of, offers_of, reach
 from mcprun.engine.run import RunPlan
 from mcprun.errors import UsageError
-from mcprun.models.select import Credentials, choose
+from mcprun.models.credentials import Credentials
+from mcprun.models.select import choose
 from mcprun.tools.toolset import ToolFilter
 
 _NEEDS_MODEL = (

@@ -14,7 +14,7 @@ from mcprun._util.name_patterns import fits
 from mcprun.checks import calls as call_checks
 from mcprun.checks.expect import Expect, ExpectedText
 from mcprun.evaluation import bounded
-from mcprun.runs.records import Call, Check
+from mcprun.runs.transcript import Call, Check
 from mcprun.tools.format import ValueFormatter
 
 ENDED = frozenset({"end_turn", "stop_sequence"})

@@ -26,7 +26,8 @@ from mcprun.engine.run import RunPlan
 from mcprun.errors import REDACTED, UsageError
 from mcprun.limits import Limits
 from mcprun.prompts.patterns import files_of
-from mcprun.runs.run import PROMPTS, Run
+from mcprun.runs.directory import PROMPTS
+from mcprun.runs.run import Run
 from mcprun.runs.spelt_patterns import shown_pattern
 
 _NOT_KEPT = ("resume", "retry_errors", "force", "quiet", "github")

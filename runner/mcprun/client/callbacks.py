@@ -24,10 +24,10 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import WARNING as LONG_INTEGER
 from mcprun._util.long_integers import approximated, holds_long_integer
 from mcprun._util.tasks import retrieve
+from mcprun.client.elicitation import answer_by_policy
 from mcprun.client.request_owner import ActiveQueries, ClientFeatures, ClientResponse, PendingCall, RequestOwner
 from mcprun.evaluation.bounded import EvaluationError, evaluated
 from mcprun.limits import MAX_ASKED, MAX_PROGRESS
-from mcprun.prompts.elicitation import by_policy
 from mcprun.runs.events import CallRetry, Emit, ServerLogged, ServerRequest, ToolProgress, ToolsChanged, WarningEvent
 from mcprun.tools.results import result_text
 
@@ -226,7 +226,7 @@ class ClientCallbacks:
         if owner.asker is None:
             if kind == "elicitation":
                 try:
-                    result, reason = await evaluated(lambda: by_policy(self._offers.elicit, request))
+                    result, reason = await evaluated(lambda: answer_by_policy(self._offers.elicit, request))
                 except EvaluationError as error:
                     result, reason = {"action": "decline"}, str(error)
                 return ClientResponse(result=result, reason=reason)

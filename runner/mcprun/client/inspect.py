@@ -19,8 +19,8 @@ from mcprun.client.target import Target, warnings_of
 from mcprun.errors import QueryError, RunError
 from mcprun.limits import AUTO, MAX_LOG_BYTES, MAX_RESULT_BYTES
 from mcprun.runs.events import Event, WarningEvent
-from mcprun.runs.records import ServerRecord
 from mcprun.runs.redaction import Redactor
+from mcprun.runs.run_record import ServerRecord
 from mcprun.tools.snapshot import Catalog, in_order, sorted_catalog
 
 

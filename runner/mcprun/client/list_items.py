@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from mcprun._util.json_value import JsonObject
 from mcprun._util.shapes import checked, mismatch
-from mcprun.runs.records import Malformed
+from mcprun.runs.run_record import Malformed
 
 _OPTIONAL = frozenset({"title", "icons", "annotations", "_meta", "execution", "size"})
 _TEXTS = frozenset({"description", "mimeType"})

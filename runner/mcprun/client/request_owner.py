@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.runs.events import AttemptRef
-from mcprun.runs.records import Usage
+from mcprun.runs.transcript import Usage
 
 REFUSED = -1
 """The JSON-RPC error code for a request that the user rejects (MCP, "Sampling", "Error Handling")."""

@@ -29,7 +29,7 @@ from mcprun.client.transports.http_failure import HttpFailure, delivery
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation.bounded import EvaluationError
 from mcprun.limits import MAX_CALL_SECONDS
-from mcprun.runs.records import Malformed, ServerRecord
+from mcprun.runs.run_record import Malformed, ServerRecord
 from mcprun.tools.output_schemas import OutputSchemas
 from mcprun.tools.results import error_result, unsendable
 from mcprun.tools.toolset import ToolSet

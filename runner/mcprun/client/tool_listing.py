@@ -22,7 +22,7 @@ from mcprun.client.transports.framing import error_text
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import MAX_TOOL_PAGES
 from mcprun.runs.events import Emit, ToolsChanged, WarningEvent
-from mcprun.runs.records import Malformed
+from mcprun.runs.run_record import Malformed
 from mcprun.tools.toolset import ToolSet, changes
 
 _FAILURES = (RunError, MCPError, TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError)

@@ -19,7 +19,7 @@ from mcprun.errors import ErrorKind, QueryError, RunError, describe
 from mcprun.evaluation.bounded import evaluated
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptEnd, AttemptRef, WarningEvent
-from mcprun.runs.records import Check, ErrorInfo, Transcript, Usage, Verdict
+from mcprun.runs.transcript import Check, ErrorInfo, Transcript, Usage, Verdict
 from mcprun.tools.format import ValueFormatter
 
 MAX_ATTEMPTS = 3

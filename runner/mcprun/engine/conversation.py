@@ -11,7 +11,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.client.session import ToolResult
 from mcprun.models.base import ModelReply
 from mcprun.runs.events import ToolCall
-from mcprun.runs.records import Asked, Call, Check, Given, Turn
+from mcprun.runs.transcript import Asked, Call, Check, Given, Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from mcprun._util.json_text import loads
 from mcprun._util.json_value import JsonObject
 from mcprun.engine.conversation import Conversation
 from mcprun.models.base import ModelReply
-from mcprun.runs.records import Call
+from mcprun.runs.transcript import Call
 from mcprun.tools.results import result_text
 
 INSTRUCTIONS = """\

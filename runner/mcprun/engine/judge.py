@@ -22,7 +22,7 @@ from mcprun.models.replay import ReplayModel
 from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptRef, Emit, JudgeCall
-from mcprun.runs.records import Check
+from mcprun.runs.transcript import Check
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.toolset import ToolSet
 

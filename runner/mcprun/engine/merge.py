@@ -16,9 +16,9 @@ from mcprun.engine.verdict_rules import difference
 from mcprun.errors import UsageError
 from mcprun.prompts.file import stem_of
 from mcprun.prompts.shard import Shard, joined
-from mcprun.runs.directory import mark_latest, new_directory
-from mcprun.runs.records import PromptsRecord, RunRecord
-from mcprun.runs.run import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
+from mcprun.runs.directory import LOG, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, mark_latest, new_directory
+from mcprun.runs.run import Run
+from mcprun.runs.run_record import PromptsRecord, RunRecord
 from mcprun.runs.totals import RunTotals
 
 _SHARD_ARGUMENTS = ("shard", "out")

@@ -36,7 +36,8 @@ from mcprun.engine.verdict_rules import as_arguments
 from mcprun.errors import PromptsError, UsageError
 from mcprun.limits import AUTO, Limits
 from mcprun.models.base import ModelSettings
-from mcprun.models.select import Credentials, SelectedModel, choose, choose_judge, needs_script
+from mcprun.models.credentials import Credentials
+from mcprun.models.select import SelectedModel, choose, choose_judge, needs_script
 from mcprun.option_kinds import check_fields, checked, type_name
 from mcprun.prompts.aliases import Problem
 from mcprun.prompts.file import QueryFilter, read_prompts

@@ -19,21 +19,13 @@ from mcprun.errors import ErrorKind, RunError, UsageError, describe
 from mcprun.limits import Limits
 from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
-from mcprun.runs.directory import latest_run, mark_latest, remove_run
+from mcprun.runs.directory import mark_latest, remove_run
 from mcprun.runs.events import Event, WarningEvent
-from mcprun.runs.records import (
-    ErrorInfo,
-    ModelRecord,
-    PromptsRecord,
-    RepeatsRecord,
-    RunRecord,
-    ServerRecord,
-    Transcript,
-    Verdict,
-)
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.repeats import summarize_repeats
-from mcprun.runs.run import Run
+from mcprun.runs.run import Run, latest_run
+from mcprun.runs.run_record import ModelRecord, PromptsRecord, RepeatsRecord, RunRecord, ServerRecord
+from mcprun.runs.transcript import ErrorInfo, Transcript, Verdict
 from mcprun.runs.writer import RunWriter, now
 from mcprun.telemetry import NoTelemetry, Telemetry
 from mcprun.tools.toolset import changes

@@ -13,9 +13,8 @@ from mcprun.engine.verdict_rules import changed_rule
 from mcprun.errors import UsageError
 from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.verified_file import VerifiedFile
-from mcprun.runs.outline import TranscriptSummary
-from mcprun.runs.records import Verdict
 from mcprun.runs.run import Run
+from mcprun.runs.transcript import TranscriptSummary, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,11 @@ from mcprun.models.access_policy import Access, RunAccess
 from mcprun.models.message_batches.queue import ActiveQueryCount, BatchContext
 from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
-from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.directory import new_directory
 from mcprun.runs.events import AttemptRef, Emit, Event, QueryEnd, RunStart, WarningEvent
-from mcprun.runs.records import RunRecord, Transcript
+from mcprun.runs.run_record import RunRecord
+from mcprun.runs.totals import BilledReply
+from mcprun.runs.transcript import Transcript
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
 from mcprun.tools.toolset import unmatched

@@ -8,6 +8,7 @@ from mcp_types import INVALID_PARAMS
 
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
+from mcprun.client.elicitation import ScriptedAnswers, answer_by_policy
 from mcprun.client.request_owner import ClientFeatures, ClientResponse, PendingCall
 from mcprun.errors import DeniedError, ErrorKind, QueryError, RunError
 from mcprun.evaluation.bounded import EvaluationError, evaluated
@@ -15,10 +16,9 @@ from mcprun.limits import Limits
 from mcprun.models.base import Model, ModelRequest
 from mcprun.models.replay import ReplayModel
 from mcprun.models.script import ScriptModel
-from mcprun.prompts.elicitation import Script, by_policy
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptRef
-from mcprun.runs.records import Asked, Turn
+from mcprun.runs.transcript import Asked, Turn
 from mcprun.tools.sampling import messages_of, problem_of, result_of
 from mcprun.tools.toolset import ToolSet
 
@@ -52,7 +52,7 @@ class Answers:
             deadline=deadline,
             turns=turns,
             recorded=recorded,
-            script=None if query.elicit is None else Script(query.elicit),
+            script=None if query.elicit is None else ScriptedAnswers(query.elicit),
             texts=list(query.sampling or ()),
         )
 
@@ -71,7 +71,7 @@ class QueryRequestHandler:
     deadline: Deadline
     turns: list[Turn]
     recorded: list[Asked]
-    script: Script | None
+    script: ScriptedAnswers | None
     texts: list[str]
     asked: list[Asked] = field(default_factory=list)
     unmet: list[str] = field(default_factory=list)
@@ -115,7 +115,7 @@ class QueryRequestHandler:
             elif recorded := self._next_recorded("elicitation", request):
                 return ClientResponse(result=recorded.answer, reason=recorded.reason)
             else:
-                result, reason = await evaluated(lambda: by_policy(self.answers.offers.elicit, request))
+                result, reason = await evaluated(lambda: answer_by_policy(self.answers.offers.elicit, request))
         except EvaluationError as error:
             self.failure = QueryError(error.kind, f"elicitation {request['message']!r:.200}: {error}")
             return ClientResponse(result={"action": "decline"}, reason=str(error))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mcprun.errors import ErrorKind, RunError
 from mcprun.prompts.query import Query
 from mcprun.runs.events import Event, ExchangeEnd, QueryEnd, WarningEvent
-from mcprun.runs.records import ErrorInfo, Transcript, Verdict
+from mcprun.runs.transcript import ErrorInfo, Transcript, Verdict
 
 
 def skipped_transcript(query: Query, repeat: int, reason: RunError, *, system: str | None, model: str) -> Transcript:

@@ -27,7 +27,7 @@ from mcprun.limits import Limits
 from mcprun.models.base import Model, ModelReply, ModelRequest
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptRef, Emit, ModelCall, ToolCall
-from mcprun.runs.records import Call, Given
+from mcprun.runs.transcript import Call, Given
 from mcprun.runs.warn_once import Warn, drop_warning
 from mcprun.tools.results import error_result, tool_result
 from mcprun.tools.toolset import ToolFilter, ToolSet

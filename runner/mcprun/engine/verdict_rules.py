@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mcprun._util.json_value import JsonObject
-from mcprun.runs.records import RunRecord
+from mcprun.runs.run_record import RunRecord
 from mcprun.tools.toolset import changes
 
 RULES: Mapping[str, Any] = {

@@ -30,10 +30,11 @@ from mcprun.models.message_batches.queue import BatchContext
 from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.models.replay import ReplayModel
 from mcprun.prompts.query import Query
-from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.events import AttemptRef, Emit, WarningEvent
-from mcprun.runs.records import Said, ServerRecord, Transcript
 from mcprun.runs.redaction import Redactor
+from mcprun.runs.run_record import ServerRecord
+from mcprun.runs.totals import BilledReply
+from mcprun.runs.transcript import Said, Transcript
 from mcprun.runs.warn_once import WarnOnce
 from mcprun.tools.format import ValueFormatter
 

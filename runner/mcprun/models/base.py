@@ -14,7 +14,7 @@ from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptRef
-from mcprun.runs.records import Call, Usage
+from mcprun.runs.transcript import Call, Usage
 from mcprun.tools.toolset import ToolSet
 
 

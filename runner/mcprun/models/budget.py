@@ -11,9 +11,9 @@ from typing import Any, Self
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import BATCH_SHARE, Limits
 from mcprun.models.base import Model, ModelReply, ModelRequest
-from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.events import Emit, WarningEvent
-from mcprun.runs.records import Usage
+from mcprun.runs.totals import BilledReply
+from mcprun.runs.transcript import Usage
 
 _CHARACTERS = 3
 """Characters per token, before the API has counted any: a low guess, so that the estimate is high."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import cache
 
 from mcprun.errors import UsageError
-from mcprun.runs.records import Usage
+from mcprun.runs.transcript import Usage
 
 try:
     import genai_prices

@@ -12,11 +12,10 @@ from mcprun.errors import ErrorKind, QueryError
 from mcprun.models.base import ModelReply, ModelRequest
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptRef, ToolCall
-from mcprun.runs.records import Call, Transcript
 from mcprun.runs.run import Run
+from mcprun.runs.transcript import Call, Transcript
 from mcprun.tools.format import ValueFormatter
-from mcprun.tools.refusals import NOT_MADE, user_refusal
-from mcprun.tools.results import error_result, tool_result
+from mcprun.tools.results import NOT_MADE, error_result, tool_result, user_refusal
 
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons of turns whose calls mcprun makes."""

@@ -11,7 +11,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation.bounded import evaluated, search
 from mcprun.models.base import ModelReply, ModelRequest
-from mcprun.runs.records import Call
+from mcprun.runs.transcript import Call
 from mcprun.tools.results import result_text
 
 

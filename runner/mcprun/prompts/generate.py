@@ -15,7 +15,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.name_patterns import fits
 from mcprun.checks.matchers import is_matcher
 from mcprun.prompts.query import parse_query
-from mcprun.runs.records import Call, Transcript
+from mcprun.runs.transcript import Call, Transcript
 from mcprun.tools.json_schema.generate import generate_value
 from mcprun.tools.results import result_text
 from mcprun.tools.toolset import TASK_ONLY, is_task_only

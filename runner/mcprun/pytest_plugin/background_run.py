@@ -16,7 +16,7 @@ from mcprun.errors import ErrorKind, RunError
 from mcprun.evaluation import bounded
 from mcprun.prompts.query import Query
 from mcprun.runs.events import Event, QueryEnd
-from mcprun.runs.records import Transcript
+from mcprun.runs.transcript import Transcript
 
 
 class BackgroundRun:

@@ -26,8 +26,7 @@ from mcprun.pytest_plugin.file_run import FileRun
 from mcprun.pytest_plugin.node_names import NodeNames, heading, split
 from mcprun.report.text import visible
 from mcprun.report.workflow_commands import for_log
-from mcprun.runs.records import Verdict
-from mcprun.runs.run import Key
+from mcprun.runs.transcript import Key, Verdict
 
 _MARKER = re.compile(r"[^\W_][\w.+/\\\[\]-]*")
 """A tag that can be a marker: `-m` parses no other names, and pytest refuses markers that begin with an underscore."""

@@ -16,8 +16,9 @@ from mcprun.report.excerpt import causes
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.text import many, one_line, visible
-from mcprun.runs.records import Transcript, Verdict
-from mcprun.runs.run import LOG, Run
+from mcprun.runs.directory import LOG
+from mcprun.runs.run import Run
+from mcprun.runs.transcript import Transcript, Verdict
 
 _LINES = 200
 """Lines of a conversation that are shown, from its end, where the reason for a failure is."""

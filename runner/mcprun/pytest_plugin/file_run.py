@@ -11,9 +11,8 @@ from mcprun.errors import ErrorKind, RunError, UsageError
 from mcprun.prompts.query import Query
 from mcprun.pytest_plugin import failure_repr
 from mcprun.pytest_plugin.background_run import BackgroundRun
-from mcprun.runs.directory import new_directory
-from mcprun.runs.records import Transcript
-from mcprun.runs.run import LOG, Key
+from mcprun.runs.directory import LOG, new_directory
+from mcprun.runs.transcript import Key, Transcript
 
 
 class FileRun:

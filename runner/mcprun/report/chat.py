@@ -11,7 +11,7 @@ from rich.text import Text
 from mcprun.report.progress import ProgressReporter
 from mcprun.report.text import duration, one_line, visible
 from mcprun.runs.events import Event, Retry, ServerRequest, ToolCall
-from mcprun.runs.records import Transcript
+from mcprun.runs.transcript import Transcript
 from mcprun.tools.format import ValueFormatter
 
 _CALL = 300

@@ -23,9 +23,10 @@ from mcprun.report.diff_markdown import markdown
 from mcprun.report.isolated import shown, shown_diff
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, ProgressReporter, named
 from mcprun.report.text import many, one_line, visible
-from mcprun.runs.billed_reply import cached
-from mcprun.runs.records import RunRecord, Transcript, Verdict
 from mcprun.runs.run import Run
+from mcprun.runs.run_record import RunRecord
+from mcprun.runs.totals import cached_share
+from mcprun.runs.transcript import Transcript, Verdict
 from mcprun.tools.changes import ToolChange
 
 _ENDLESS = 1_000
@@ -240,7 +241,7 @@ def _cells(run: Run) -> Iterator[tuple[str, str, str]]:
     if usage := counts.usage:
         recorded = ", recorded" if record.model.kind == "replay" else ""
         yield f"tokens in/out{recorded}", f"{usage.read:,} / {usage.output_tokens:,}", ""
-        yield "cache", f"{cached(usage):.0%}", ""
+        yield "cache", f"{cached_share(usage):.0%}", ""
     else:
         yield "tokens", "none", "dim"
     yield "seconds", f"{record.seconds:,.1f}" if record.seconds is not None else "?", ""

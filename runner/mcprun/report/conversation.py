@@ -14,7 +14,7 @@ from mcprun.checks.evaluate import ENDED
 from mcprun.prompts.server_input import FROM_SERVER
 from mcprun.report.progress import STYLES
 from mcprun.report.text import cut, visible
-from mcprun.runs.records import Asked, Call, Transcript
+from mcprun.runs.transcript import Asked, Call, Transcript
 from mcprun.tools.format import ValueFormatter
 
 _SHOWN = 4000

@@ -10,7 +10,7 @@ from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes
 from mcprun.report.isolated import shown
 from mcprun.report.text import one_line, visible
-from mcprun.runs.records import Transcript, Usage
+from mcprun.runs.transcript import Transcript, Usage
 
 COLUMNS = (
     "id", "repeat", "verdict", "stop", "seconds", "attempts", "turns", "calls", "tool_errors", "diverged",

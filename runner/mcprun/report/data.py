@@ -10,8 +10,10 @@ from pathlib import Path
 
 from mcprun.errors import ExitCode
 from mcprun.prompts.file import lines_of, stem_of
-from mcprun.runs.records import Counts, RunRecord, Transcript, Verdict
-from mcprun.runs.run import LOG, Key, Run
+from mcprun.runs.directory import LOG
+from mcprun.runs.run import Run
+from mcprun.runs.run_record import Counts, RunRecord
+from mcprun.runs.transcript import Key, Transcript, Verdict
 
 _LOG_BYTES = 4096
 """Bytes from the end of `server.log` that a report shows, where the cause usually is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcprun.report.conversation import conversation
 from mcprun.report.text import one_line
-from mcprun.runs.records import Transcript, Verdict
+from mcprun.runs.transcript import Transcript, Verdict
 
 _LINE = 300
 """Maximum number of characters of one text, call or result."""

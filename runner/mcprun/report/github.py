@@ -17,8 +17,8 @@ from mcprun.report.excerpt import causes
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.text import many, one_line
-from mcprun.runs.records import Verdict
 from mcprun.runs.run import Run
+from mcprun.runs.transcript import Verdict
 
 SHOWN = 10
 """Maximum number of errors, and of warnings, that GitHub shows for one step."""

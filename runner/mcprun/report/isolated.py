@@ -9,7 +9,7 @@ from typing import TypeVar
 from mcprun.analysis.diff.runs import QueryDiff
 from mcprun.analysis.diff.transcripts import Change
 from mcprun.errors import describe
-from mcprun.runs.records import Check, ErrorInfo, Transcript
+from mcprun.runs.transcript import Check, ErrorInfo, Transcript
 
 T = TypeVar("T")
 

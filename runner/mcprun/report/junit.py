@@ -18,7 +18,7 @@ from mcprun.report.excerpt import causes, excerpt, kind
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.text import one_line, visible
-from mcprun.runs.records import Transcript, Verdict
+from mcprun.runs.transcript import Transcript, Verdict
 
 _OWN = "mcprun"
 """The `classname` of testcases that are not queries: the run itself, and its comparison with a baseline."""

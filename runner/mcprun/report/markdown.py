@@ -19,7 +19,7 @@ from mcprun.report.excerpt import causes, excerpt
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.text import many, one_line, visible
-from mcprun.runs.records import Transcript
+from mcprun.runs.transcript import Transcript
 
 COMMENT_BYTES = 65_000
 """Maximum bytes of a report: GitHub refuses comments of more than 65,536 characters, and no text has fewer bytes."""

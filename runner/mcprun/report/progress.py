@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mcprun.report.text import many, one_line, visible
 from mcprun.runs.events import BatchSent, Event, Noise, QueryEnd, RunStart, SdkLog, ServerRestart, WarningEvent
-from mcprun.runs.records import Transcript, Verdict
+from mcprun.runs.transcript import Transcript, Verdict
 
 STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.ERROR: "yellow", Verdict.SKIPPED: "dim"}
 

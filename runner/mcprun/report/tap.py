@@ -11,7 +11,7 @@ from mcprun.report.excerpt import causes, kind
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
 from mcprun.report.text import one_line
-from mcprun.runs.records import Transcript, Verdict
+from mcprun.runs.transcript import Transcript, Verdict
 
 _REASON = 300
 """Maximum number of characters of a directive's reason; the diagnostics have all of it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mcprun._util.json_value import JsonObject
-from mcprun.runs.run import Key
+from mcprun.runs.transcript import Key
 
 MOST_SPANS = 300
 """Maximum number of spans kept of one query; with default limits, one attempt has fewer."""

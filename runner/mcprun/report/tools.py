@@ -14,7 +14,7 @@ from rich.text import Text
 from mcprun._util.json_value import JsonObject
 from mcprun.evaluation.schema_references import referred
 from mcprun.report.text import many, one_line, visible
-from mcprun.runs.records import ServerRecord
+from mcprun.runs.run_record import ServerRecord
 from mcprun.tools.changes import ToolChange
 from mcprun.tools.lint import Finding, token_costs
 from mcprun.tools.snapshot import KEYS, Catalog

@@ -11,8 +11,10 @@ from pathlib import Path
 from mcprun._util.json_io import dumps, indented, write_file
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import UsageError
-from mcprun.runs.records import RunRecord, Transcript
-from mcprun.runs.run import RUN, TRANSCRIPTS, Run
+from mcprun.runs.directory import RUN, TRANSCRIPTS
+from mcprun.runs.run import Run
+from mcprun.runs.run_record import RunRecord
+from mcprun.runs.transcript import Transcript
 
 _MACHINE_FIELDS: dict[str, JsonObject] = {"versions": {}, "arguments": {}, "limits": {}}
 """Replacements for fields of `run.json` that depend on the machine, and would differ in every commit."""

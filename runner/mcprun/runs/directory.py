@@ -1,4 +1,13 @@
-"""Create and remove run folders, protect their files, and maintain `outputs/latest`."""
+"""The files of a run directory. Create and remove run directories, protect their files, and maintain `outputs/latest`.
+
+run.json            inputs, model, server and outcome; written at the start, replaced atomically at the end
+transcripts.jsonl   one line per query and repeat; in order of completion while running, then of the prompts file
+trace.jsonl         one line per event, in order of occurrence; locked while a process writes the run
+server.log          the servers' stderr
+queries.jsonl       one line per query: its id and digest, to check that the prompts of a resumed run are unchanged
+prompts.jsonl       only if the prompts came from stdin, which can't be read again, or from a chat
+retried.jsonl       only during a retry of queries: their earlier transcripts, until those are replaced
+"""
 
 from __future__ import annotations
 
@@ -10,7 +19,17 @@ from pathlib import Path
 from mcprun._util.operating_system import relative_path
 from mcprun._util.special_files import kind_of
 from mcprun.errors import UsageError
-from mcprun.runs.run import FILES, LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS, Run
+
+OUTPUTS = Path("outputs")
+
+LATEST = "latest"
+
+RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED = (
+    "run.json", "transcripts.jsonl", "trace.jsonl", "server.log", "queries.jsonl", "prompts.jsonl", "retried.jsonl"
+)  # fmt: skip
+
+FILES = frozenset({RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED})
+"""The names of all files of a run."""
 
 
 def new_directory(stem: str, out: str | None) -> Path:
@@ -70,13 +89,6 @@ def refuse_own(path: Path) -> None:
         raise UsageError(f"{path} is a file of a run: choose another name")
     if path.is_symlink():
         raise UsageError(f"{path} is a link in the folder of a run: remove it, or choose another name")
-
-
-def latest_run() -> Path | None:
-    """Return the path of the run that `outputs/latest` points to, or None."""
-    with contextlib.suppress(OSError, UsageError):
-        return Run.read_record(LATEST).path
-    return None
 
 
 def remove_run(path: Path) -> None:

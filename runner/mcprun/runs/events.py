@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, ClassVar
 
 from mcprun._util.json_value import JsonObject
-from mcprun.runs.records import Transcript, Usage
+from mcprun.runs.transcript import Transcript, Usage
 
 
 @dataclass(frozen=True, slots=True)

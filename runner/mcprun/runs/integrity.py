@@ -7,8 +7,8 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from mcprun._util.compact import Numbers
-from mcprun.runs.outline import TranscriptSummary
-from mcprun.runs.records import Counts, Verdict
+from mcprun.runs.run_record import Counts
+from mcprun.runs.transcript import TranscriptSummary, Verdict
 
 _ENDED = {
     Verdict.PASSED: "passed",

@@ -11,7 +11,7 @@ from mcprun.errors import REDACTED, UsageError
 from mcprun.evaluation import bounded
 from mcprun.evaluation.bounded import EvaluationError
 from mcprun.evaluation.patterns import compile_pattern
-from mcprun.runs.records import Record
+from mcprun.runs.record import Record
 from mcprun.runs.spelt_patterns import shown_pattern
 
 

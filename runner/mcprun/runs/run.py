@@ -1,22 +1,13 @@
-"""Read run directories. Only `runs/writer.py` writes them.
-
-run.json            inputs, model, server and outcome; written at the start, replaced atomically at the end
-transcripts.jsonl   one line per query and repeat; in order of completion while running, then of the prompts file
-trace.jsonl         one line per event, in order of occurrence; locked while a process writes the run
-server.log          the servers' stderr
-queries.jsonl       one line per query: its id and digest, to check that the prompts of a resumed run are unchanged
-prompts.jsonl       only if the prompts came from stdin, which can't be read again, or from a chat
-retried.jsonl       only during a retry of queries: their earlier transcripts, until those are replaced
-"""
+"""Read run directories (`runs/directory.py` lists their files). Only `runs/writer.py` writes them."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -33,29 +24,14 @@ from mcprun._util.operating_system import relative_path
 from mcprun._util.shapes import problem
 from mcprun._util.special_files import kind_of, refuse_special
 from mcprun.errors import UsageError
-from mcprun.runs.billed_reply import BilledReply
+from mcprun.runs.directory import FILES, LATEST, LOG, OUTPUTS, PROMPTS, QUERIES, RUN, TRACE, TRANSCRIPTS
 from mcprun.runs.integrity import damage, is_torn
-from mcprun.runs.outline import TranscriptSummary
-from mcprun.runs.records import SCHEMA, Counts, RunRecord, Transcript, Usage
-from mcprun.runs.totals import RunTotals
-
-OUTPUTS = Path("outputs")
-LATEST = "latest"
-
-RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED = (
-    "run.json", "transcripts.jsonl", "trace.jsonl", "server.log", "queries.jsonl", "prompts.jsonl", "retried.jsonl"
-)  # fmt: skip
-
-FILES = frozenset({RUN, TRANSCRIPTS, TRACE, LOG, QUERIES, PROMPTS, RETRIED})
-"""The names of all files of a run."""
-
-Key = tuple[str, int]
-"""A query's id, and the number of the repeat."""
+from mcprun.runs.record import SCHEMA
+from mcprun.runs.run_record import Counts, RunRecord
+from mcprun.runs.totals import BilledReply, RunTotals
+from mcprun.runs.transcript import Key, Transcript, TranscriptSummary, Usage
 
 _Read = TypeVar("_Read", Transcript, TranscriptSummary, RunRecord)
-
-_HEAD = re.compile(rb'\{"schema": ?\d+, ?"id": ?(?P<id>"(?:[^"\\]|\\.)*"), ?"repeat": ?(?P<repeat>\d+)')
-"""The start of a transcript's line as mcprun writes it."""
 
 
 _EVENT = re.compile(rb'\{"event":"(?P<name>[a-z_]+)"')
@@ -259,96 +235,6 @@ class Run:
         return _complete_lines(TranscriptSummary, path / file)
 
 
-@dataclass(frozen=True, slots=True)
-class TranscriptLines:
-    """The complete lines of a transcripts file. `run` is None if it was opened as a file, not as a run."""
-
-    stream: IO[bytes]
-    run: Run | None
-
-    @property
-    def tools(self) -> list[JsonObject] | None:
-        """The tools as the run's server listed them, or None if unknown."""
-        return self.run.record.server.tools if self.run and self.run.record.server else None
-
-    def __iter__(self) -> Iterator[bytes]:
-        self.stream.seek(0)
-        return (line for line in self.stream if line.endswith(b"\n"))
-
-    def is_same(self, other: TranscriptLines) -> bool:
-        """Return whether both are the same file, even if opened by different names."""
-        return os.path.sameopenfile(self.stream.fileno(), other.stream.fileno())
-
-    def heads(self) -> Iterator[Key]:
-        """Yield the id and repeat of each transcript. Only the start of a line is parsed if mcprun wrote it."""
-        for line in self:
-            with suppress(ValueError, KeyError, TypeError):
-                if head := _HEAD.match(line):
-                    yield _text(head["id"]), int(head["repeat"])
-                else:  # keys in another order, written by another program
-                    one = parsed(line)
-                    yield str(one["id"]), int(one["repeat"])
-
-
-@contextmanager
-def open_transcripts(name: str) -> Iterator[TranscriptLines]:
-    """Open the transcripts of a run, or a transcripts file. Raises `UsageError` if it can't be read or is damaged."""
-    run = None if Path(name).is_file() else Run.read(name)
-    path = run.path / TRANSCRIPTS if run else Path(name)
-    is_of_run = path.name == TRANSCRIPTS and (path.parent / RUN).exists()
-    if is_of_run and not run:
-        Run.read(str(path.parent))  # refuse the file of a damaged run, like the run itself
-    try:
-        if not is_of_run and is_torn(path):
-            raise UsageError(f"{path} is damaged: it ends in a torn line")
-        stream = path.open("rb")
-    except OSError as error:
-        raise UsageError(f"can't read {path}: {error.strerror}") from None
-    with stream:
-        yield TranscriptLines(stream, run)
-
-
-def repeated(*sides: TranscriptLines) -> dict[str, tuple[int, ...]]:
-    """Count the repeats of each query that was repeated in any of the runs. Return a count per run by query id."""
-    names = {name for side in sides for name, repeat in side.heads() if repeat != 1}
-    if not names:
-        return {}
-    counts = [Counter(name for name, _ in side.heads() if name in names) for side in sides]
-    return {name: tuple(count[name] for count in counts) for name in sorted(names)}
-
-
-@contextmanager
-def open_single(name: str, keys: Container[Key]) -> Iterator[Callable[[Key], JsonObject | None]]:
-    """Open the transcripts of a run, or a transcripts file, and yield a function that reads a transcript by its key.
-
-    Memory holds the offsets of the transcripts in `keys`. The function returns None for other keys, and for
-    transcripts that don't exist.
-    """
-    path = Path(name) if Path(name).is_file() else Run.read(name).path / TRANSCRIPTS
-    places: dict[Key, int] = {}
-    with path.open("rb") as stream:
-        offset = 0
-        for line in stream:
-            with suppress(ValueError, KeyError, TypeError):  # the comparison has already reported invalid lines
-                one = parsed(line)
-                if (key := (one["id"], one["repeat"])) in keys:
-                    places[key] = offset
-            offset += len(line)
-
-        def find(key: Key) -> JsonObject | None:
-            if key not in places:
-                return None
-            stream.seek(places[key])
-            return dict(parsed(stream.readline()))
-
-        yield find
-
-
-def _text(string: bytes) -> str:
-    """Parse a JSON string."""
-    return str(parsed(string)) if b"\\" in string else string[1:-1].decode()
-
-
 def _is_reply(line: bytes) -> bool:
     """Return whether an event may hold a model's reply. The line is parsed only if mcprun did not write it."""
     if begun := _EVENT.match(line):
@@ -445,3 +331,10 @@ def _resolved(path: Path) -> Path:
     if not path.is_symlink():
         return path
     return Path(relative_path(path.resolve()))
+
+
+def latest_run() -> Path | None:
+    """Return the path of the run that `outputs/latest` points to, or None."""
+    with contextlib.suppress(OSError, UsageError):
+        return Run.read_record(LATEST).path
+    return None

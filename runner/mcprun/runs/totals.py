@@ -1,9 +1,11 @@
-"""Count the transcripts of a run, one at a time."""
+"""Totals of a run: its transcripts by verdict, and its billed model replies."""
 
 from __future__ import annotations
 
-from mcprun.runs.outline import TranscriptSummary
-from mcprun.runs.records import Counts, Transcript, Usage, Verdict
+from typing import NamedTuple
+
+from mcprun.runs.run_record import Counts
+from mcprun.runs.transcript import Transcript, TranscriptSummary, Usage, Verdict
 
 
 class RunTotals:
@@ -44,3 +46,16 @@ class RunTotals:
             turns=self._turns,
             usage=self._usage,
         )
+
+
+class BilledReply(NamedTuple):
+    """A billed reply: the model, its tokens if reported, and whether it came from a Message Batch."""
+
+    model: str
+    usage: Usage | None
+    is_batched: bool = False
+
+
+def cached_share(usage: Usage) -> float:
+    """Return the share of the input, from 0 to 1, that was read from the prompt cache."""
+    return usage.cache_read_input_tokens / usage.read if usage.read else 0.0

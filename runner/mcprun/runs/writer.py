@@ -1,4 +1,4 @@
-"""Write run directories (`runs/run.py` lists their files). Completed work is on disk at any moment.
+"""Write run directories (`runs/directory.py` lists their files). Completed work is on disk at any moment.
 
 Each line is written and flushed as a whole when its event occurs. A process that is killed leaves at worst one torn
 last line in each JSONL file, and a `run.json` whose `state` is `started`. Resuming the run drops the torn lines.
@@ -21,12 +21,12 @@ from mcprun._util.json_io import encoded, indented, sync, write_file, write_line
 from mcprun._util.json_text import levels
 from mcprun._util.operating_system import lock
 from mcprun.errors import UsageError
-from mcprun.runs.directory import refuse_links
+from mcprun.runs.directory import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, refuse_links
 from mcprun.runs.events import Event, ExchangeEnd, QueryEnd
-from mcprun.runs.outline import TranscriptSummary
-from mcprun.runs.records import RunRecord, Transcript
-from mcprun.runs.run import LOG, PROMPTS, QUERIES, RETRIED, RUN, TRACE, TRANSCRIPTS, Key, Run
+from mcprun.runs.run import Run
+from mcprun.runs.run_record import RunRecord
 from mcprun.runs.totals import RunTotals
+from mcprun.runs.transcript import Key, Transcript, TranscriptSummary
 
 _MAX_LEVELS = 600
 """Maximum nesting of a transcript. It must be readable again, and Python's `json` fails near 1,000 levels."""

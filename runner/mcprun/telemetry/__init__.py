@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from typing import Protocol
 
 from mcprun.runs.events import AttemptRef, Emit, Event
-from mcprun.runs.records import ModelRecord
+from mcprun.runs.run_record import ModelRecord
 
 
 class Telemetry(Protocol):

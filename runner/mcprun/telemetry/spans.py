@@ -35,7 +35,8 @@ from mcprun.runs.events import (
     ToolCall,
     WarningEvent,
 )
-from mcprun.runs.records import ModelRecord, Transcript
+from mcprun.runs.run_record import ModelRecord
+from mcprun.runs.transcript import Transcript
 from mcprun.telemetry.export import Exporting
 
 _PROVIDERS = {

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from mcprun._util.code_points import revealed, revealed_part, spaces_spelled
 from mcprun._util.json_value import JsonObject
-from mcprun.runs.records import Call
+from mcprun.runs.transcript import Call
 from mcprun.tools.results import result_text
 
 _SHOWN = 200

@@ -17,8 +17,21 @@ from pydantic_core import to_json
 from mcprun._util.json_text import levels
 from mcprun._util.json_value import JsonObject
 from mcprun._util.nesting import MOST_DEPTH
+from mcprun.runs.transcript import Call
 from mcprun.runs.warn_once import Warn, drop_warning
 from mcprun.tools.media import PDF, Unsendable, media_block, size_text, summary_of
+
+REFUSED = "The user refused this call."
+"""The result of a call that the user of `mcprun chat` refused.
+
+Replays recognise such results by their text: they must not make these calls, and `expect` must not list them.
+"""
+
+NOT_MADE = "This call was not made: the turn was cut short."
+"""The result that a chat returns to the model for a call that was never sent. The transcript omits the call."""
+
+STOPPED = "The user stopped this call."
+
 
 SILENT_ERROR = "(the tool gave no reason)"
 """The text of an empty error result: the API requires some."""
@@ -160,3 +173,10 @@ def _without_block(data: str, mime: str, what: str) -> Unsendable:
 
 def _text(text: Any) -> JsonObject:
     return {"type": "text", "text": text}
+
+
+def user_refusal(call: Call) -> str:
+    """Return the result text of a call that the user refused or stopped; empty for any other call."""
+    if not call.is_error:
+        return ""
+    return next((words for words in (REFUSED, STOPPED) if call.content == error_result(words)["content"]), "")

@@ -19,8 +19,9 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.nesting import MOST_DEPTH
 from mcprun._util.surrogates import well_formed_bytes
 from mcprun.errors import UsageError
-from mcprun.runs.records import SCHEMA, Record, Schema, ServerRecord, Shape
+from mcprun.runs.record import SCHEMA, Record, Schema, Shape
 from mcprun.runs.run import Run, unreadable
+from mcprun.runs.run_record import ServerRecord
 
 _KEPT = ("name", "version", "protocol", "tools")
 

@@ -14,7 +14,7 @@ from typing import Literal, Self
 
 from mcprun._util.json_value import JsonObject, json_equal
 from mcprun._util.name_patterns import fits
-from mcprun.runs.records import Malformed
+from mcprun.runs.run_record import Malformed
 from mcprun.tools.api_schema import InputSchema, check_output, fit_to_api, stand_in
 
 _NAME_LENGTH = 128

@@ -13,7 +13,7 @@ from math import comb
 
 from mcprun._util.json_value import JsonObject, key_of
 from mcprun.analysis.diff.transcripts import Change, ComparableTranscript, CompareOptions, spent
-from mcprun.runs.records import Verdict
+from mcprun.runs.transcript import Verdict
 
 ALPHA = 0.05
 """Significance level: a change of a pass rate counts if its p-value is below this."""

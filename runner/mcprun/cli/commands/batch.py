@@ -178,7 +178,8 @@ def _show_config(ctx: click.Context) -> None:
 def _baseline(name: str) -> Run:
     """Open a baseline and read it once, so that errors in it are reported before anything runs."""
     from mcprun.analysis.diff.runs import check
-    from mcprun.runs.run import Run, open_transcripts
+    from mcprun.runs.run import Run
+    from mcprun.runs.transcript_files import open_transcripts
 
     baseline = Run.read(name)
     with open_transcripts(str(baseline.path)) as lines:
@@ -192,7 +193,7 @@ def _compared(baseline: Run, run: Run, plan: RunPlan, alpha: float, console: Con
     from mcprun.analysis.diff.transcripts import CompareOptions
     from mcprun.report.data import AGAINST_LINES, BaselineData
     from mcprun.report.diff import lines, summary, tool_lines
-    from mcprun.runs.run import open_transcripts, repeated
+    from mcprun.runs.transcript_files import open_transcripts, repeated
 
     diff_lines: list[str] = []
 

@@ -68,7 +68,7 @@ def diff(
     from mcprun.analysis.diff.scrub import Scrubber
     from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, CompareOptions
     from mcprun.report.console import Console
-    from mcprun.runs.run import open_transcripts, repeated
+    from mcprun.runs.transcript_files import open_transcripts, repeated
 
     if as_json and as_markdown:
         raise click.UsageError("--json and --markdown: choose one")

@@ -85,7 +85,7 @@ def login(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.client.sdk_logging import sdk_logs
     from mcprun.engine.plan import Options, reach
     from mcprun.errors import RunError
-    from mcprun.models.select import Credentials
+    from mcprun.models.credentials import Credentials
     from mcprun.report.console import Console
     from mcprun.report.text import visible
 

@@ -15,7 +15,7 @@ from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from mcprun.report.console import Console
-    from mcprun.runs.records import ServerRecord
+    from mcprun.runs.run_record import ServerRecord
     from mcprun.tools.changes import ToolChange
     from mcprun.tools.lint import Finding
     from mcprun.tools.snapshot import Catalog
@@ -78,7 +78,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.engine.plan import Options, offers_of, reach
     from mcprun.errors import ErrorKind, RunError
     from mcprun.limits import Limits
-    from mcprun.models.select import Credentials
+    from mcprun.models.credentials import Credentials
     from mcprun.report.console import Console
     from mcprun.tools.catalog_changes import compare_catalogs
     from mcprun.tools.changes import compare_tools

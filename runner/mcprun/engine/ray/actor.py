@@ -19,7 +19,7 @@ from mcprun.engine.ray.messages import EventMerger, WorkerMessage
 from mcprun.engine.ray.worker import RemoteWorker, WorkerReady
 from mcprun.engine.worker_config import WorkerConfig
 from mcprun.runs.events import ActorStart, Emit
-from mcprun.runs.records import ServerRecord
+from mcprun.runs.run_record import ServerRecord
 
 CLOSE_SECONDS = 20.0
 """Seconds that an actor may take to shut down its servers, or to return its unfinished queries when the run ends."""

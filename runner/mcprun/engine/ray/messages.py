@@ -20,8 +20,8 @@ from mcprun.errors import ErrorKind, RunError, describe
 from mcprun.limits import MAX_LOG_BYTES, MAX_NOISE
 from mcprun.models.access_policy import Refusal, Source
 from mcprun.runs.events import Emit, Event, WarningEvent
-from mcprun.runs.records import Transcript
 from mcprun.runs.redaction import Redactor
+from mcprun.runs.transcript import Transcript
 
 _MAX_PIECES = 10_000
 """Pieces of a log that are kept in an `OffsetMap`. An earlier offset is mapped to the start of the oldest piece."""

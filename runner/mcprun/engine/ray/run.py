@@ -30,9 +30,10 @@ from mcprun.models.access_policy import Access, Refusal, Source
 from mcprun.models.budget import Budget
 from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query
-from mcprun.runs.billed_reply import BilledReply
 from mcprun.runs.events import Emit, Event, JudgeCall, ModelCall, ServerRequest, WarningEvent
-from mcprun.runs.records import ErrorInfo, ServerRecord, Transcript, Usage, Verdict
+from mcprun.runs.run_record import ServerRecord
+from mcprun.runs.totals import BilledReply
+from mcprun.runs.transcript import ErrorInfo, Transcript, Usage, Verdict
 from mcprun.tools.toolset import changes
 
 

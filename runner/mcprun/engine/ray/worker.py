@@ -19,7 +19,8 @@ from mcprun.errors import ErrorKind, RunError
 from mcprun.models.access_policy import AccessLog
 from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.prompts.query import Query
-from mcprun.runs.records import ServerRecord, Transcript
+from mcprun.runs.run_record import ServerRecord
+from mcprun.runs.transcript import Transcript
 
 
 @dataclass(frozen=True, slots=True)

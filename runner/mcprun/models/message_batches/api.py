@@ -29,8 +29,8 @@ from tenacity.stop import StopBaseT, stop_base
 from mcprun._util.json_value import JsonObject
 from mcprun.errors import ErrorKind, RequestError
 from mcprun.limits import BATCH_LIST_TRIES, BATCH_LOOK_TRIES, BATCH_LOST_SECONDS, BATCH_RESULT_TRIES, BATCHES_LISTED
+from mcprun.models.api_errors import translate_api_errors
 from mcprun.models.message_batches.outcomes import result_of
-from mcprun.models.messages_api import told
 from mcprun.runs.events import Emit, Retry
 
 _DOUBLINGS = 6
@@ -85,7 +85,7 @@ class BatchesClient:
 
     async def create(self, requests: Sequence[JsonObject]) -> str:
         """Create a batch of requests, each a `custom_id` and its `params`; return its id. Raises like `Model.reply`."""
-        with told(None, self._model, self._seconds):
+        with translate_api_errors(None, self._model, self._seconds):
             async with asyncio.timeout(self._seconds):
                 batch = await self._client.messages.batches.create(requests=requests)  # type: ignore[arg-type]
             return _checked(batch).id
@@ -129,12 +129,12 @@ class BatchesClient:
 
     async def cancel(self, batch: str) -> None:
         """Cancel a batch. Its results so far are kept, and paid for."""
-        with told(None, self._model, self._seconds):
+        with translate_api_errors(None, self._model, self._seconds):
             async with asyncio.timeout(self._seconds):
                 await self._client.messages.batches.cancel(batch)
 
     async def _has_ended(self, batch: str) -> bool:
-        with told(None, self._model, self._seconds):
+        with translate_api_errors(None, self._model, self._seconds):
             async with asyncio.timeout(self._seconds):
                 try:
                     found = await self._client.messages.batches.retrieve(batch)
@@ -146,7 +146,7 @@ class BatchesClient:
         return has_ended
 
     async def _read(self, batch: str, take: Take) -> None:
-        with told(None, self._model, self._seconds):
+        with translate_api_errors(None, self._model, self._seconds):
             try:
                 async with self._client.messages.batches.with_streaming_response.results(batch) as response:
                     unread: list[Exception] = []
@@ -168,7 +168,7 @@ class BatchesClient:
 
     async def _list(self, when: datetime) -> list[Listed]:
         listed: list[Listed] = []
-        with told(None, self._model, self._seconds):
+        with translate_api_errors(None, self._model, self._seconds):
             async with asyncio.timeout(self._seconds):
                 try:
                     async for batch in self._client.messages.batches.list(limit=_PAGE):

@@ -11,9 +11,10 @@ import httpx2
 from mcprun._util.json_value import JsonObject
 from mcprun._util.long_integers import as_text, loads
 from mcprun.errors import DeniedError, ErrorKind, RequestError
+from mcprun.models.api_errors import translate_api_errors
 from mcprun.models.base import ModelReply
 from mcprun.models.message_batches.queue import QueuedRequest
-from mcprun.models.messages_api import read_reply, told
+from mcprun.models.messages_api import read_reply
 
 _STATUS = {
     "invalid_request_error": 400,
@@ -51,7 +52,7 @@ def answered(result: JsonObject, batch: str, custom_id: str, one: QueuedRequest,
             return None
         case {"type": "errored", "error": {"error": {"type": str(kind)}} as body}:
             try:
-                with told(one.asked_for, one.asked_for or model, 0.0, has_marks=one.has_marks):
+                with translate_api_errors(one.asked_for, one.asked_for or model, 0.0, has_marks=one.has_marks):
                     raise _status_error(kind, body)
             except DeniedError as error:
                 error.is_accepted = True

@@ -14,7 +14,7 @@ from typing import Any
 
 from mcprun._util.json_value import JsonObject
 from mcprun.report.text import cut, one_line
-from mcprun.runs.records import Call, Transcript, Turn
+from mcprun.runs.transcript import Call, Transcript, Turn
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.media import IMAGE_TYPES
 

@@ -24,8 +24,10 @@ from mcprun.report.html.pairs import beside
 from mcprun.report.html.side_by_side import side_by_side
 from mcprun.report.isolated import shown_diff
 from mcprun.report.text import many, one_line
-from mcprun.runs.records import RunRecord
-from mcprun.runs.run import Key, Run, open_single
+from mcprun.runs.run import Run
+from mcprun.runs.run_record import RunRecord
+from mcprun.runs.transcript import Key
+from mcprun.runs.transcript_files import open_single
 from mcprun.tools.changes import ToolChange
 
 _SCRIPTS = ("dom.js", "table.js", "view.js", "sides.js", "diff.js")

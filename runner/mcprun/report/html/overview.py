@@ -11,9 +11,10 @@ from mcprun.limits import BATCH_SHARE
 from mcprun.report.latency import Latency, latency
 from mcprun.report.text import duration, many, moment, one_line
 from mcprun.report.timings import Timings, ToolTimes, quantile
-from mcprun.runs.billed_reply import BilledReply
-from mcprun.runs.records import Counts, RepeatsRecord, RunRecord, Verdict
 from mcprun.runs.run import Run
+from mcprun.runs.run_record import Counts, RepeatsRecord, RunRecord
+from mcprun.runs.totals import BilledReply
+from mcprun.runs.transcript import Verdict
 
 _TOOLS = 30
 """Maximum number of rows of tools."""

@@ -9,7 +9,8 @@ from mcprun._util.json_value import JsonObject
 from mcprun.report.conversation import first_words
 from mcprun.report.text import one_line
 from mcprun.report.timings import QueryTimes
-from mcprun.runs.records import RepeatsRecord, Transcript, Verdict
+from mcprun.runs.run_record import RepeatsRecord
+from mcprun.runs.transcript import Transcript, Verdict
 
 COLUMNS = (
     "id", "repeat", "verdict", "prompt", "cause", "turns", "calls", "errors", "diverged", "tokens", "seconds", "tools",

@@ -21,8 +21,8 @@ from mcprun.report.html.rows import Rows
 from mcprun.report.isolated import shown
 from mcprun.report.text import many
 from mcprun.report.timings import QueryTimes, Timings
-from mcprun.runs.records import Transcript, Verdict
 from mcprun.runs.run import Run
+from mcprun.runs.transcript import Transcript, Verdict
 
 _SCRIPTS = ("dom.js", "table.js", "view.js", "waterfall.js", "conversation.js", "report.js")
 _STYLES = ("page.css", "conversation.css")

@@ -84,7 +84,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.engine.plan import Options, reach
     from mcprun.errors import RunError
     from mcprun.limits import Limits
-    from mcprun.models.select import Credentials
+    from mcprun.models.credentials import Credentials
     from mcprun.prompts.generate import generate_prompts
     from mcprun.report.console import Console
     from mcprun.report.write import write_bytes

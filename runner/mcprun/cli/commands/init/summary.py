@@ -10,7 +10,7 @@ from rich.text import Text
 from mcprun.cli.commands.init.github_workflow import Next
 from mcprun.prompts.generate import FirstPrompts
 from mcprun.report.text import many, one_line, visible
-from mcprun.runs.records import ServerRecord
+from mcprun.runs.run_record import ServerRecord
 
 _TOLD = 20
 """Maximum number of tools left out, and of queries that need fixing, that are listed."""

@@ -1,0 +1,177 @@
+"""`run.json`: the record of a run, and what it consists of, as Pydantic models.
+
+Keys are always present, `null` if unknown, so that `jq` needs no guards. Only `again` is left out when empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from mcprun._util.json_value import JsonObject
+from mcprun.errors import ErrorKind, ExitCode
+from mcprun.runs.record import SCHEMA, Record, Schema, Shape
+from mcprun.runs.transcript import ErrorInfo, Usage
+
+
+class Counts(Record):
+    """Totals over transcripts. `usage` is None if no reply reported its tokens, as with scripts."""
+
+    passed: int = 0
+    failed: int = 0
+    error: int = 0
+    skipped: int = 0
+    calls: int = 0
+    tool_errors: int = 0
+    diverged: int = 0
+    turns: int = 0
+    usage: Usage | None = None
+
+    @property
+    def queries(self) -> int:
+        """The number of transcripts counted."""
+        return self.done + self.skipped
+
+    @property
+    def done(self) -> int:
+        """The number of transcripts with a verdict other than `skipped`."""
+        return self.passed + self.failed + self.error
+
+
+class RepeatsRecord(Record):
+    """The results of a query that was run several times. `pass_rate` is over all `runs`, including errors.
+
+    `low` and `high` are the 95 % confidence interval of the true rate. `pass_at` and `pass_hat` hold, for 1, 2, …
+    tries, the probability that at least one of them passes and that all of them pass. `required` is the pass rate that
+    the query demands, if any. `flaky` is set if the query both passed and failed.
+    """
+
+    fixed = frozenset({"id"})
+    id: str
+    runs: int
+    passed: int
+    failed: int
+    error: int
+    skipped: int
+    pass_rate: float
+    low: float
+    high: float
+    pass_at: list[float]
+    pass_hat: list[float]
+    flaky: bool
+    required: float | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether enough repeats passed for `required`. Computed from the counts, since `pass_rate` is rounded."""
+        return self.required is not None and self.passed / self.runs >= self.required
+
+
+class Malformed(Record):
+    """A malformed tool, prompt or resource in a server's list. `item` is its name, or its position on its page.
+
+    With the rule `malformed` the whole item is left out, with `ignored` only the field that the message names.
+    """
+
+    fixed = frozenset({"rule"})
+    item: str
+    rule: Literal["malformed", "ignored"]
+    message: str
+
+
+class ServerRecord(Record):
+    """The server of a run: how it describes itself, its tools, and warnings about tools that can't be sent.
+
+    `malformed` lists malformed entries of its tool list. Entries that are left out are not in `tools`.
+    """
+
+    fixed = frozenset({"protocol"})
+    shaped: ClassVar[Mapping[str, Shape]] = {"tools": "content"}
+    name: str | None = None
+    version: str | None = None
+    protocol: str
+    tools: list[JsonObject]
+    malformed: list[Malformed] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+
+
+class PromptsRecord(Record):
+    """The prompts of a run: the file as the user named it, and the SHA-256 of its bytes.
+
+    `queries` is the number of selected queries, and `runs` counts their repeats as well; with a `shard`, such as `1/4`,
+    both count those of the shard. `scripted` and `judged` count queries with a script and with a rubric. They are set
+    only if the whole file is selected and no query has repeats, and spare a resumed run from checking the file again.
+    """
+
+    fixed = frozenset({"sha256", "shard"})
+    file: str
+    sha256: str
+    queries: int
+    runs: int = 0
+    shard: str | None = None
+    scripted: int | None = None
+    judged: int | None = None
+
+
+class ModelRecord(Record):
+    """The model of a run, or its judge: the kind of source (`claude`, or a provider), its name, how it was chosen."""
+
+    fixed = frozenset({"kind", "name", "chosen"})
+    kind: Literal["claude", "bedrock", "vertex", "foundry", "script", "replay"]
+    name: str
+    chosen: str
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether requests go to a model over the network, as opposed to a script or a recording."""
+        return self.kind not in ("script", "replay")
+
+
+class RunRecord(Record):
+    """`run.json`: the inputs of a run, its model and server, and its outcome once `state` is no longer `started`.
+
+    `started` and `finished` are ISO 8601 in UTC. `seconds` is the wall time spent running. For a resumed run it
+    excludes the pauses, and the time before a kill. `folder` is the working directory at the start, to which paths in
+    `arguments` are relative. A `slim` baseline has no messages and can't be replayed. `again` lists the queries (id and
+    repeat) whose errors were caused by the end of the run. `--resume` runs them again.
+    """
+
+    fixed = frozenset({"state", "started", "finished", "limits", "versions"})
+    shaped: ClassVar[Mapping[str, Shape]] = {"arguments": "arguments"}
+    schema_: Schema = Field(default=SCHEMA, alias="schema")
+    state: Literal["started", "finished", "interrupted"]
+    started: str
+    finished: str | None = None
+    seconds: float | None = None
+    arguments: JsonObject
+    folder: str | None = None
+    slim: bool = False
+    prompts: PromptsRecord
+    model: ModelRecord
+    judge: ModelRecord | None = None
+    limits: JsonObject
+    versions: dict[str, str]
+    server: ServerRecord | None = None
+    counts: Counts | None = None
+    repeats: list[RepeatsRecord] = Field(default_factory=list)
+    error: ErrorInfo | None = None
+    again: list[tuple[str, int]] = Field(default=[], exclude_if=lambda value: not value)
+
+    @property
+    def failures(self) -> int:
+        """The number of failed repeats, except those of queries that reach their required pass rate."""
+        failed = self.counts.failed if self.counts else 0
+        return failed - sum(one.failed for one in self.repeats if one.is_met)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the run. An interrupt outweighs a failure, which outweighs errors and skipped queries."""
+        counts = self.counts or Counts()
+        if self.state == "started" or (self.error and self.error.kind is ErrorKind.CANCELLED):
+            return ExitCode.INTERRUPTED
+        if self.failures or any(one.required and not one.is_met for one in self.repeats):
+            return ExitCode.FAILED
+        is_whole = self.state == "finished" and not self.error and not counts.error and not counts.skipped
+        return ExitCode.PASSED if is_whole else ExitCode.ERROR
