@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcprun.analysis.diff.repeats import Rate, fisher
+from mcprun.analysis.diff.repeats import Rate, p_value
 from mcprun.analysis.diff.runs import QueryDiff, RunDiff
 from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, CompareOptions
 from mcprun.runs.transcript_files import open_transcripts, repeated
@@ -30,9 +30,9 @@ def test_chance_is_that_of_all_ways_to_deal(one: Rate, other: Rate) -> None:
     likely = [comb(one.runs, k) * comb(other.runs, passed - k) for k in range(passed + 1)]
     assert sum(likely) == comb(runs, passed)
     expected = sum(count for count in likely if count <= likely[one.passed]) / comb(runs, passed)
-    assert fisher(one, other) == pytest.approx(expected)
-    assert 0 < fisher(one, other) <= 1
-    assert fisher(one, other) == fisher(other, one)
+    assert p_value(one, other) == pytest.approx(expected)
+    assert 0 < p_value(one, other) <= 1
+    assert p_value(one, other) == p_value(other, one)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_chance_is_that_of_all_ways_to_deal(one: Rate, other: Rate) -> None:
 )
 def test_chance_is_fishers(one: tuple[int, int], other: tuple[int, int], p: float) -> None:
     """As the textbooks have it, the tea with milk first of all."""
-    assert fisher(Rate(*one), Rate(*other)) == pytest.approx(p, abs=1e-6)
+    assert p_value(Rate(*one), Rate(*other)) == pytest.approx(p, abs=1e-6)
 
 
 def run(folder: Path, name: str, *repeats: dict[str, Any]) -> Path:
@@ -200,7 +200,7 @@ def test_repeats_are_counted_by_ids_however_they_are_escaped(tmp_path: Path, nam
 
 def test_many_runs_take_no_time() -> None:
     """Large binomials are not made one by one."""
-    assert fisher(Rate(9_000, 20_000), Rate(9_100, 20_000)) == pytest.approx(0.3186, abs=2e-3)
+    assert p_value(Rate(9_000, 20_000), Rate(9_100, 20_000)) == pytest.approx(0.3186, abs=2e-3)
 
 
 @given(st.lists(calls, min_size=2, max_size=6), st.randoms())

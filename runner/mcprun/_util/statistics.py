@@ -25,3 +25,14 @@ def pass_at_k(k: int, passed: int, runs: int) -> float:
 def pass_hat_k(k: int, passed: int, runs: int) -> float:
     """Estimate the probability that all of `k` tries pass (Yao et al., 2024, "pass^k")."""
     return comb(passed, k) / comb(runs, k)
+
+
+def fisher_exact(passed: int, runs: int, other_passed: int, other_runs: int) -> float:
+    """Return the p-value of the difference of two pass rates (R. A. Fisher's exact test, two-sided)."""
+    all_passed, all_runs = passed + other_passed, runs + other_runs
+    low, high = max(0, all_passed - other_runs), min(all_passed, runs)
+    counts = [comb(runs, low) * comb(other_runs, all_passed - low)]
+    for k in range(low, high):  # each from the one before: large binomials are slow
+        counts.append(counts[-1] * (runs - k) * (all_passed - k) // ((k + 1) * (other_runs - all_passed + k + 1)))
+    observed = counts[passed - low]
+    return sum(count for count in counts if count <= observed) / comb(all_runs, all_passed)

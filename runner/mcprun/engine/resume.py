@@ -120,7 +120,7 @@ class Resume:
         return frozenset(self.run.record.again)
 
     def _done(self) -> Iterator[TranscriptSummary]:
-        return (one for one, _ in Run.outlines(self.run.path) if self.is_done(one))
+        return (one for one, _ in Run.summaries(self.run.path) if self.is_done(one))
 
     def _refuse_fewer(self, prompts: PromptsFile) -> None:
         """Raise `UsageError` if queries have more repeats done than are requested now."""

@@ -16,7 +16,7 @@ Shape = Literal["messages", "content", "arguments"]
 """
 
 SCHEMA = 1
-"""Version of the formats of `run.json` and `transcripts.jsonl`. Increased when a reader of the old version would misread the new one."""
+"""Version of `run.json` and `transcripts.jsonl`. Increased when readers of the old one would misread the new one."""
 
 Schema = Annotated[int, Field(strict=True, ge=1, le=SCHEMA)]
 """A version of the formats that this mcprun can read."""

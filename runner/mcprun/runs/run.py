@@ -91,7 +91,7 @@ class Run:
         if has_queries and len(self.digests) != (queries := self.record.prompts.queries):
             held = f"run.json counts {queries:,} queries, and it holds {len(self.digests):,}"
             raise UsageError(f"{self.path / QUERIES} is damaged: {held}")
-        found = damage(self.outlines(self.path), self.record.counts, self.digests if has_queries else None)
+        found = damage(self.summaries(self.path), self.record.counts, self.digests if has_queries else None)
         if not found and is_torn(file):
             found = "it ends in a torn line"
         if found:
@@ -121,8 +121,8 @@ class Run:
         if self.record.counts:
             return self.record.counts
         tally = RunTotals()
-        for outline, _ in self.outlines(self.path):
-            tally.add(outline)
+        for summary, _ in self.summaries(self.path):
+            tally.add(summary)
         return tally.counts()
 
     @cached_property
@@ -230,7 +230,7 @@ class Run:
         return _complete_lines(Transcript, path / TRANSCRIPTS)
 
     @staticmethod
-    def outlines(path: Path, file: str = TRANSCRIPTS) -> Iterator[tuple[TranscriptSummary, bytes]]:
+    def summaries(path: Path, file: str = TRANSCRIPTS) -> Iterator[tuple[TranscriptSummary, bytes]]:
         """Stream the summaries of the transcripts in a run's folder, each with its line, like `lines`."""
         return _complete_lines(TranscriptSummary, path / file)
 

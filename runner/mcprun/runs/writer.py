@@ -182,12 +182,12 @@ class RunWriter:
         restored = 0
         if self._is_broken or not (self.path / RETRIED).exists():
             return restored
-        for outline, line in Run.outlines(self.path, RETRIED):
-            name = _name((outline.id, outline.repeat))
+        for summary, line in Run.summaries(self.path, RETRIED):
+            name = _name((summary.id, summary.repeat))
             if name not in self._places:
                 self._places[name] = self._transcripts.tell()
                 self._transcripts.write(line)
-                self.tally.add(outline)
+                self.tally.add(summary)
                 restored += 1
         sync(self._transcripts)
         (self.path / RETRIED).unlink()
@@ -201,17 +201,17 @@ class RunWriter:
         with path.open("a+b") as stream:
             _drop_torn_line(stream)
             self._recover(stream)
-        for number, (outline, line) in enumerate(Run.outlines(self.path)):
-            name = _name((outline.id, outline.repeat))
+        for number, (summary, line) in enumerate(Run.summaries(self.path)):
+            name = _name((summary.id, summary.repeat))
             if name in self._places:  # a duplicate, in a damaged file
                 dropped.add(number)
-            elif wanted(outline) and is_done(outline):
+            elif wanted(summary) and is_done(summary):
                 self._places[name] = offset
-                self.tally.add(outline)
+                self.tally.add(summary)
                 offset += len(line)
             else:
                 dropped.add(number)
-                if wanted(outline) and outline.is_begun:
+                if wanted(summary) and summary.is_begun:
                     again.add(number)
         if again:
             self._copy(RETRIED, again.__contains__)
@@ -224,9 +224,9 @@ class RunWriter:
         aside = self.path / RETRIED
         if not aside.exists():
             return
-        there = {(outline.id, outline.repeat) for outline, _ in Run.outlines(self.path)}
-        lines = Run.outlines(self.path, RETRIED)
-        stream.writelines(line for outline, line in lines if (outline.id, outline.repeat) not in there)
+        there = {(summary.id, summary.repeat) for summary, _ in Run.summaries(self.path)}
+        lines = Run.summaries(self.path, RETRIED)
+        stream.writelines(line for summary, line in lines if (summary.id, summary.repeat) not in there)
         sync(stream)
         aside.unlink()
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import comb
 
 from mcprun._util.json_value import JsonObject, key_of
+from mcprun._util.statistics import fisher_exact
 from mcprun.analysis.diff.transcripts import Change, ComparableTranscript, CompareOptions, spent
 from mcprun.runs.transcript import Verdict
 
@@ -124,15 +124,9 @@ def new_variants(base: Sample, head: Sample) -> Iterator[Variant]:
             yield Variant(way.runs, way.repeat, *nearest, untried=way.untried == way.runs)
 
 
-def fisher(one: Rate, other: Rate) -> float:
-    """Return the p-value of the difference of two rates (R. A. Fisher's exact test, two-sided)."""
-    passed, runs = one.passed + other.passed, one.runs + other.runs
-    low, high = max(0, passed - other.runs), min(passed, one.runs)
-    counts = [comb(one.runs, low) * comb(other.runs, passed - low)]
-    for k in range(low, high):  # each from the one before: large binomials are slow
-        counts.append(counts[-1] * (one.runs - k) * (passed - k) // ((k + 1) * (other.runs - passed + k + 1)))
-    seen = counts[one.passed - low]
-    return sum(count for count in counts if count <= seen) / comb(runs, passed)
+def p_value(one: Rate, other: Rate) -> float:
+    """Return the p-value of the difference of two pass rates."""
+    return fisher_exact(one.passed, one.runs, other.passed, other.runs)
 
 
 def is_sure(one: Rate, other: Rate, alpha: float) -> bool:
@@ -143,10 +137,10 @@ def is_sure(one: Rate, other: Rate, alpha: float) -> bool:
     """
     if one.passed * other.runs == other.passed * one.runs:
         return False
-    min_p = fisher(Rate(one.runs, one.runs), Rate(0, other.runs))
+    min_p = fisher_exact(one.runs, one.runs, 0, other.runs)
     if min_p >= alpha:
         return {one.passed - one.runs, other.passed} == {0} or {one.passed, other.passed - other.runs} == {0}
-    return fisher(one, other) < alpha
+    return p_value(one, other) < alpha
 
 
 def _distance(changes: tuple[Change, ...]) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from mcprun._util.json_text import TooDeepError
 from mcprun._util.json_value import JsonObject
-from mcprun.analysis.diff.repeats import ALPHA, UNTRIED, Rate, Sample, Variant, fisher, is_sure, new_variants
+from mcprun.analysis.diff.repeats import ALPHA, UNTRIED, Rate, Sample, Variant, is_sure, new_variants, p_value
 from mcprun.analysis.diff.transcripts import Change, CompareOptions, read_json
 from mcprun.errors import UsageError, describe
 from mcprun.tools.changes import ToolChange, compare_tools
@@ -199,7 +199,7 @@ class RunDiff:
             )
             return
         counts = "verdict" in self.lens.aspects
-        p = fisher(base.rate, head.rate)
+        p = p_value(base.rate, head.rate)
         gain = head.passed / head.runs - base.passed / base.runs if counts else 0.0
         sure = counts and is_sure(base.rate, head.rate, self.alpha)
         tried = counts and is_sure(base.rate.of_tried, head.rate.of_tried, self.alpha)
