@@ -262,8 +262,8 @@ async def test_wrong_usage(
         ([ADD], "", SCRIPT, "SERVER is empty; give a server file"),
         ([ADD], RAW, {"model": "script"}, "options must be an object of type mcprun.Options, not a table"),
         ([ADD], RAW, {}, "options must be an object of type mcprun.Options, not a table"),
-        ([ADD], RAW, mcprun.Options(servers=2, fresh_server=True), "--servers shares servers among queries"),
-        ([ADD], RAW, mcprun.Options(ray_actors=2), "--ray-actors says how --ray spreads the queries: give both"),
+        ([ADD], RAW, mcprun.Options(servers=2, fresh_server=True), "--servers and --fresh-server cannot be combined"),
+        ([ADD], RAW, mcprun.Options(ray_actors=2), "--ray-actors needs --ray"),
     ],
 )
 async def test_wrong_arguments(folder: Path, queries: Any, server: Any, options: Any, message: str) -> None:

@@ -505,7 +505,7 @@ def test_roots(tmp_path: Path, era: str) -> None:
     assert [event["kind"] for event in events(done, "asked")] == ["roots"]
     assert asking(tmp_path, query, era=era).transcripts[0]["calls"][0]["is_error"]
     wrong = asking(tmp_path, query, era=era, flags=("--root", "nowhere"))
-    assert (wrong.code, wrong.stderr) == (2, "Error: --root nowhere: there is no such folder\n")
+    assert (wrong.code, wrong.stderr) == (2, "Error: --root nowhere: no such folder\n")
 
 
 @pytest.mark.parametrize("era", ERAS)

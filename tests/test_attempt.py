@@ -93,4 +93,6 @@ def test_a_query_is_not_charged_for_its_judge() -> None:
     assert virtual_time.run(tried(3)).verdict == "passed"
     late = virtual_time.run(tried(1))
     assert late.error
-    assert late.error.message.startswith("not done within 1 s; waiting for the judge")
+    assert late.error.message.startswith(
+        "the query did not finish within 1 s (--query-timeout or its `timeout`); waiting for the judge"
+    )

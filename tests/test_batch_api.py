@@ -479,7 +479,7 @@ def test_only_claude_is_asked_in_batches(tmp_path: Path, model: str) -> None:
     done = run_mcprun("batch", "p.jsonl", RAW, "--model", model, "--batch-api", cwd=tmp_path, env=env)
     assert done.code == 2
     assert done.stderr == (
-        f"Error: --batch-api asks Claude in batches, at Anthropic's own API, and the model is {model} (asked for)\n"
+        f"Error: --batch-api needs Claude at Anthropic's own API, but the model is {model} (asked for)\n"
     )
 
 
@@ -489,7 +489,7 @@ def test_a_bare_api_has_no_batches(tmp_path: Path) -> None:
     flags = ("--model", "local", "--batch-api", "--bare-api")
     done = run_mcprun("batch", "p.jsonl", RAW, *flags, cwd=tmp_path, env={"ANTHROPIC_API_KEY": "any"})
     assert done.code == 2
-    assert done.stderr.startswith("Error: --bare-api sends only what every endpoint knows")
+    assert done.stderr.startswith("Error: --bare-api and --batch-api cannot be combined")
 
 
 def test_servers_may_not_ask_the_model(tmp_path: Path) -> None:

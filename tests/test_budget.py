@@ -251,7 +251,7 @@ def test_too_many_failures(mcprun: Forks, tmp_path: Path) -> None:
     flags = ("--concurrency", "1", "--max-failures", "2", "--out", "run")
     done = mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path)
     assert (done.code, list(done.verdicts.values())) == (1, ["passed", "failed", "passed", "error"] + ["skipped"] * 5)
-    assert "Error: queries that did not pass: 2, and --max-failures is 2" in done.stderr
+    assert "Error: queries that did not pass: 2 (--max-failures 2)" in done.stderr
     assert mcprun.run("batch", "--resume", "run", cwd=tmp_path).bytes == done.bytes
     again = mcprun.run("batch", "--resume", "run", "--max-failures", "3", cwd=tmp_path)
     assert list(again.verdicts.values()) == ["passed", "failed", "passed", "error"] + ["passed"] * 5

@@ -352,7 +352,8 @@ def test_a_query_that_takes_too_long_names_what_it_waited_for(tmp_path: Path) ->
     assert (done.code, transcript["stop"], len(transcript["messages"])) == (3, "timeout", 2)
     assert transcript["error"]["kind"] == "query_timeout"
     assert re.fullmatch(
-        r"not done within 1\.5 s; waiting for hangs, call 0 \(for 1\.\d s\)", transcript["error"]["message"]
+        r"the query did not finish within 1\.5 s \(--query-timeout or its `timeout`\); waiting for hangs, call 0 \(for 1\.\d s\)",
+        transcript["error"]["message"],
     )
     hung = next(event for event in done.trace if event["event"] == "tool_call")
     assert (hung["tool"], hung["problem"]) == ("hangs", "cancelled")

@@ -42,11 +42,11 @@ def test_the_deadline_of_a_run(mcprun: Forks, tmp_path: Path) -> None:
     in_flight, unstarted = done.transcripts[1:3]
     assert [call["tool"] for call in in_flight["calls"]] == ["ok"]
     assert re.fullmatch(
-        r"the run ended first: the run was not done within 1 s, its --run-timeout;"
+        r"the run ended before the query: the run did not finish within 1 s \(--run-timeout\);"
         r" waiting for hang, call 1 \(for \d\.\d s\)",
         in_flight["error"]["message"],
     )
-    assert unstarted["error"]["message"] == "not started: the run was not done within 1 s, its --run-timeout"
+    assert unstarted["error"]["message"] == "not started: the run did not finish within 1 s (--run-timeout)"
     assert (unstarted["messages"], unstarted["attempts"]) == ([], 0)
     assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "run_timeout")
     assert done.stderr.count("Error: ") == 1

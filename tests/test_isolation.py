@@ -93,7 +93,7 @@ async def test_what_can_not_be_judged_is_an_error_of_its_query_alone() -> None:
     query = parse_query({"id": "q", "prompt": "x", "expect": {"text": {"equals": "a"}}})
     with pytest.raises(QueryError) as raised:
         await attempts._check(query, AttemptRef("q"), Conversation(model="script", stop="end_turn"), 0.0)
-    told = "the conversation could not be judged: OverflowError: int too large to convert to float"
+    told = "the checks could not be evaluated: OverflowError: int too large to convert to float"
     assert (raised.value.kind, str(raised.value)) == ("fault", told)
     (warning,) = heard
     assert isinstance(warning, WarningEvent)
@@ -305,7 +305,7 @@ async def test_what_is_raised_around_a_query_is_its_error() -> None:
 
     one = await _isolated(plan, place(KeyError("content")), query, 2)
     assert (one.id, one.repeat, one.verdict, one.error and one.error.message) == (
-        "q", 2, "error", "a fault of mcprun itself: KeyError: 'content'"
+        "q", 2, "error", "internal error in mcprun: KeyError: 'content'"
     )  # fmt: skip
     with pytest.raises(RunError, match="over"):
         await _isolated(plan, place(RunError(ErrorKind.BUDGET, "over")), query, 1)

@@ -73,7 +73,7 @@ def test_a_pointer_into_a_list_with_many_digits_is_no_fault(tmp_path: Path, wher
     results = {"a": {"content": [{"type": "text", "text": "x"}]}}
     with serving(told(tmp_path, "legacy", results, {"tools/list": [{"tools": [tool]}]}), "stdio") as server:
         done = run_mcprun("batch", "p.jsonl", server[0], "--model", "script", *server[1:], cwd=tmp_path)
-    assert "fault of mcprun" not in done.stdout + done.stderr
+    assert "error in mcprun" not in done.stdout + done.stderr
     assert done.verdicts["good"] == "passed"
     assert done.verdicts["q"] == ("error" if where == "script" else "passed")
 

@@ -404,7 +404,7 @@ def test_no_stop_reason_is_no_answer_of_the_api(tmp_path: Path) -> None:
 def test_flags_that_a_bare_api_does_not_know(tmp_path: Path) -> None:
     """Effort and thinking can't be asked for and left out at once."""
     done = ask(tmp_path, "m", "--bare-api", "--effort", "low", env={"ANTHROPIC_API_KEY": "any"})
-    assert (done.code, "--bare-api sends neither effort nor thinking" in done.stderr) == (2, True)
+    assert (done.code, "--bare-api cannot be combined with --effort or --thinking" in done.stderr) == (2, True)
 
 
 BLOCKS = st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": st.text(min_size=1)}), min_size=1)

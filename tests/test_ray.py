@@ -109,7 +109,7 @@ def test_an_actor_that_is_killed_costs_a_retry(folder: Path) -> None:
     assert done.bytes == batch(folder, "plain").bytes
     first, *_ = actors = events(done, "actor_start")
     (warning,) = [event["message"] for event in events(done, "warning") if "died" in event["message"]]
-    assert warning.startswith(f"actor {first['actor']} (process {first['pid']} on {first['node']}) died, ")
+    assert warning.startswith(f"actor {first['actor']} (process {first['pid']} on {first['node']}) died; ")
     started = [event["server"] for event in events(done, "server_start")]
     assert len(set(started)) == len(started) == len(actors)
     assert not any(Path(f"/proc/{actor['pid']}").exists() for actor in actors)
@@ -138,7 +138,7 @@ def test_a_query_that_kills_its_actor_ends(folder: Path, address: str) -> None:
     assert "(raylet)" not in done.stdout + done.stderr  # Ray's own messages are not ours
     told = done.transcripts[2]
     assert (told["verdict"], told["stop"]) == ("error", "error")
-    assert told["error"] == {"kind": "server_died", "message": "the actor that ran it died, 3 times in a row"}
+    assert told["error"] == {"kind": "server_died", "message": "the actor that ran the query died 3 times in a row"}
 
 
 class StandIn:
@@ -193,7 +193,7 @@ def test_a_run_whose_actor_may_not_die_is_resumed(folder: Path, address: str) ->
     queries(folder, *("kill" if number == 20 else f"w{number}" for number in range(60)))
     cut = on_ray(folder, address, "--restarts", "0")
     assert (cut.code, cut.record["error"]["kind"]) == (3, "server_died")
-    assert "an actor died once more than --restarts allows (0): " in cut.stderr
+    assert "more actors died than --restarts 0 allows: " in cut.stderr
     assert 0 < cut.record["counts"]["passed"] < 60
     resumed = run_mcprun("batch", "--resume", "rayed", cwd=folder, env=ENVIRONMENT)
     assert (resumed.code, resumed.bytes) == (0, batch(folder, "plain").bytes)
@@ -296,11 +296,14 @@ def test_actors_share_what_the_run_may_use(concurrency: int, servers: int, of: i
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--ray", "p.jsonl"], "--ray p.jsonl: no address of a Ray cluster: write HOST:PORT, auto or local"),
+        (["--ray", "p.jsonl"], "--ray p.jsonl: not the address of a Ray cluster; use HOST:PORT, auto or local"),
         (["--ray", f"127.0.0.1:{free_port()}"], "no Ray cluster at 127.0.0.1:"),
-        (["--ray", "--otel"], "--otel tells of the queries of one process: leave it out, or --ray"),
-        (["--ray", "--batch-api", "--model", "m"], "--batch-api gathers what --ray spreads over processes: choose one"),
-        (["--ray-actors", "2"], "--ray-actors says how --ray spreads the queries: give both"),
+        (["--ray", "--otel"], "--otel and --ray cannot be combined: spans are exported from one process only"),
+        (
+            ["--ray", "--batch-api", "--model", "m"],
+            "--batch-api and --ray cannot be combined: batches are sent from one process only",
+        ),
+        (["--ray-actors", "2"], "--ray-actors needs --ray"),
     ],
 )
 def test_what_can_not_be(tmp_path: Path, flags: list[str], told: str) -> None:
@@ -318,7 +321,7 @@ def test_no_cluster_behind_a_port(tmp_path: Path) -> None:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         done = run_mcprun("batch", *QUICKSTART, "--ray", address, "--connect-timeout", "2", cwd=tmp_path)
     assert (done.code, done.record["error"]["kind"]) == (3, "connect_timeout")
-    assert f"no Ray cluster answered at {address} within 2 s, the --connect-timeout" in done.stderr
+    assert f"no Ray cluster answered at {address} within 2 s (--connect-timeout)" in done.stderr
 
 
 def test_ray_that_is_not_installed(tmp_path: Path) -> None:

@@ -243,8 +243,11 @@ def test_a_server_that_wants_a_short_answer_gets_it_without_thinking() -> None:
         (Options(thinking="adaptive", tool_choice="none"), ""),
         (Options(thinking="disabled", tool_choice="any"), ""),
         (Options(thinking="1024", limits=Limits(max_tokens=1025)), ""),
-        (Options(thinking="1024", limits=Limits(max_tokens=1024)), "--thinking 1024 is not below --max-tokens 1024"),
-        (Options(thinking="adaptive", tool_choice="a"), "--tool-choice a forces a call"),
+        (
+            Options(thinking="1024", limits=Limits(max_tokens=1024)),
+            "--thinking 1024 must be less than --max-tokens 1024",
+        ),
+        (Options(thinking="adaptive", tool_choice="a"), "--tool-choice a and --thinking adaptive cannot be combined"),
     ],
 )
 def test_options_from_python_are_held_to_the_same_rules(options: Options, problem: str) -> None:

@@ -145,13 +145,13 @@ def test_a_prompt_may_ask_before_it_is_given(tmp_path: Path, protocol: str) -> N
 
 
 NOT_GIVEN: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"server_prompt": "nope"}, 'prompts: prompt "nope" could not be had: Internal server error; the server does not list it, but brief, lesson, '),
-    ({"server_prompt": "brief"}, 'prompts: prompt "brief" could not be had: Internal server error; it needs arguments that are missing: topic'),
+    ({"server_prompt": "nope"}, 'prompts: prompt "nope" could not be loaded: Internal server error; it is not among the server\'s prompts: brief, lesson, '),
+    ({"server_prompt": "brief"}, 'prompts: prompt "brief" could not be loaded: Internal server error; missing arguments: topic'),
     ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be played: it begins with the assistant, '),
     ({"server_prompt": "unfinished"}, 'prompts: prompt "unfinished" can\'t be played: it ends with the assistant: '),
     ({"server_prompt": "song"}, 'prompts: prompt "song" can\'t be played: message 0 holds what the API does not take: audio: audio/wav, 70 bytes'),
     ({"server_prompt": "silence"}, 'prompts: prompt "silence" can\'t be played: it holds nothing'),
-    ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: resource "library://nope" could not be read: Unknown resource: library://nope (data: {"uri": "library://nope"}); the server does not list it, but library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
+    ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: resource "library://nope" could not be read: Unknown resource: library://nope (data: {"uri": "library://nope"}); it is not among the server\'s resources: library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
     ({"resources": ["library://archive"], "prompt": "x"}, 'prompts: resource "library://archive" can\'t be sent: the API does not take resource library://archive: application/zip, 4 bytes'),
 )  # fmt: skip
 
@@ -175,11 +175,11 @@ def test_what_the_server_does_not_give_is_an_error(not_given: Result, number: in
 @pytest.mark.parametrize(
     ("mode", "more", "message"),
     [
-        ("bare", {"server_prompt": "x"}, 'the server has no prompts, and the query asks for prompt "x"'),
-        ("bare", {"resources": ["a:b"], "prompt": "x"}, 'the server has no resources, and the query asks for resource "a:b"'),
+        ("bare", {"server_prompt": "x"}, 'the query uses prompt "x", but the server does not support prompts'),
+        ("bare", {"resources": ["a:b"], "prompt": "x"}, 'the query uses resource "a:b", but the server does not support resources'),
         ("plain", {"resources": ["a:b"], "prompt": "x"}, 'resource "a:b" can\'t be sent: it holds nothing'),
-        ("invalid", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be had: the server sent an invalid result: messages[0].role is "chorus", not user or assistant'),
-        ("refuses", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be had: \x1b[2J\u202e[red]evil[/red] line'),
+        ("invalid", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be loaded: the server sent an invalid result: messages[0].role is "chorus", not user or assistant'),
+        ("refuses", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be loaded: \x1b[2J\u202e[red]evil[/red] line'),
         ("refuses", {"resources": ["thing:0a"], "prompt": "x"}, 'resource "thing:0a" could not be read: \x1b[2J'),
     ],
 )  # fmt: skip
@@ -203,10 +203,13 @@ def test_a_server_that_lists_nothing_still_says_why(tmp_path: Path, era: str) ->
         "words": ({"messages": [message | {"content": "hi"}]}, "messages[0].content is text, not an object"),
         "role": ({"messages": [message | {"role": "system"}]}, 'messages[0].role is "system", not user or assistant'),
         "none": ({"description": "x"}, "messages is missing"),
-        "broken": ('error: {"code": -32603, "message": "no disk"}', "could not be had: no disk; the server lists no "),
-        "unknown": ('error: {"code": -32602, "message": "What?"}', "could not be had: What?; the server lists no "),
+        "broken": (
+            'error: {"code": -32603, "message": "no disk"}',
+            "could not be loaded: no disk; the server lists no ",
+        ),
+        "unknown": ('error: {"code": -32602, "message": "What?"}', "could not be loaded: What?; the server lists no "),
         "odd": ('error: {"code": "x"}', "the server lists no prompts"),
-        "list": ("[]", "could not be had: "),
+        "list": ("[]", "could not be loaded: "),
         "x:number": ({"contents": [{"uri": "x:number", "text": 5}]}, "contents[0]: text is a number, not text"),
         "x:broken": (
             'error: {"code": -32603, "message": "no disk"}',
@@ -356,8 +359,8 @@ def test_server_everything_gives_prompts_and_resources(tmp_path: Path) -> None:
         "missing": "error"
     }
     told = done.transcripts[-1]["error"]["message"]
-    assert told.startswith('prompt "args-prompt" could not be had: MCP error -32602: Invalid arguments for prompt ')
-    assert told.endswith("; it needs arguments that are missing: city")
+    assert told.startswith('prompt "args-prompt" could not be loaded: MCP error -32602: Invalid arguments for prompt ')
+    assert told.endswith("; missing arguments: city")
     assert "Oslo" in done.transcripts[1]["messages"][0]["content"][0]["text"]
     assert "[resource demo://resource/dynamic/text/1]" in json.dumps(done.transcripts[3]["messages"][0])
     listed = run_mcprun("tools", server, "--all", cwd=tmp_path).stdout

@@ -112,7 +112,7 @@ def test_flags_that_contradict_each_other(tmp_path: Path) -> None:
     prompts = write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", prompts, RAW, "--servers", "2", "--fresh-server", cwd=tmp_path)
     assert done.code == 2
-    assert "--servers shares servers among queries and --fresh-server does not: choose one" in done.stderr
+    assert "--servers and --fresh-server cannot be combined: --fresh-server starts one for each query" in done.stderr
 
 
 def test_the_active_virtual_environment_runs_python_servers(tmp_path: Path) -> None:

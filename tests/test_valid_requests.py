@@ -156,7 +156,7 @@ def test_whatever_a_server_gives_is_put_to_the_api(
         done = ask(folder, api, queries=queries)
     assert {reply.status for reply in api.replies} == {200}
     assert set(done.verdicts.values()) == {"passed"}, done.stdout + done.stderr
-    assert "fault of mcprun" not in done.stderr
+    assert "error in mcprun" not in done.stderr
     assert is_strict(done.run)
 
 
@@ -226,9 +226,7 @@ def test_a_400_about_one_query_is_its_own_error(tmp_path: Path) -> None:
     assert "--bare-api" not in done.stdout + done.stderr
 
 
-FORCED = (
-    "Error: --tool-choice any forces a call, which the API refuses while Claude thinks (--thinking {}): leave out one"
-)
+FORCED = "Error: --tool-choice any and --thinking {} cannot be combined: the API rejects forced calls with thinking; leave out one"
 
 
 @pytest.mark.parametrize(
@@ -236,9 +234,9 @@ FORCED = (
     [
         (("--thinking", "adaptive", "--tool-choice", "any"), ["x"], FORCED.format("adaptive")),
         (("--thinking", "2000", "--tool-choice", "any"), ["x"], FORCED.format("2000")),
-        (("--thinking", "2000", "--max-tokens", "2000"), ["x"], "Error: --thinking 2000 is not below --max-tokens 2000"),
-        (("--thinking", "2000"), [{"prompt": "x", "max_tokens": 2000}], "p.jsonl:1: max_tokens: is 2000, and must be above --thinking 2000"),
-        (("--tool-choice", "plain"), [{"prompt": "x", "tools": ["b*"]}], "p.jsonl:1: tools: leaves out plain, which --tool-choice names"),
+        (("--thinking", "2000", "--max-tokens", "2000"), ["x"], "Error: --thinking 2000 must be less than --max-tokens 2000"),
+        (("--thinking", "2000"), [{"prompt": "x", "max_tokens": 2000}], "p.jsonl:1: max_tokens: must be greater than --thinking 2000, not 2000"),
+        (("--tool-choice", "plain"), [{"prompt": "x", "tools": ["b*"]}], "p.jsonl:1: tools: must include plain, which --tool-choice names"),
         (("--tool-choice", "plan"), ["x"], "Error: --tool-choice names plan, which the server does not list; did you mean plain?"),
         (("--tool-choice", "plain", "--deny-tool", "p*"), ["x"], "Error: --tool-choice names plain, which may not be used: see --allow-tool"),
         (("--tool-choice", "plain", "--allow-tool", "half"), ["x"], "Error: --tool-choice names plain, which may not be used: see --allow-tool"),
@@ -275,4 +273,4 @@ def test_the_same_goes_for_settings_and_a_chat(tmp_path: Path) -> None:
     done = run_mcprun("batch", "p.jsonl", GIVEN, "--model", "script", "--", "given.json", cwd=tmp_path, env=env)
     assert done.code == 0
     done = run_mcprun("chat", GIVEN, "--thinking", "2000", "--max-tokens", "2000", cwd=tmp_path, env=env)
-    assert (done.code, "--thinking 2000 is not below --max-tokens 2000" in done.stderr) == (2, True)
+    assert (done.code, "--thinking 2000 must be less than --max-tokens 2000" in done.stderr) == (2, True)

@@ -201,12 +201,14 @@ class ChatSession:
         except (QueryError, RunError) as error:
             return False, error
         except TimeoutError:
-            message = f"not done within {deadline.seconds:g} s; waiting for {conversation.pending}"
+            message = (
+                f"no complete reply within {deadline.seconds:g} s (--query-timeout); waiting for {conversation.pending}"
+            )
             return False, QueryError(ErrorKind.QUERY_TIMEOUT, message)
         except asyncio.CancelledError:
             return True, None
         except Exception as error:  # noqa: BLE001  a bug in one answer must not end the chat
-            message = f"a fault of mcprun itself: {describe(error)}"
+            message = f"internal error in mcprun: {describe(error)}"
             self._recorder.emit(
                 WarningEvent(where=AttemptRef(talk.id), message=message, traceback=traceback.format_exc())
             )
@@ -245,7 +247,7 @@ class ChatSession:
             try:
                 conversation.checks = self._attempts.checks(query, conversation, seconds)
             except Exception as fault:  # noqa: BLE001  one answer must not end the chat
-                error = self._attempts.fault("the conversation could not be judged", fault, AttemptRef(query.id))
+                error = self._attempts.fault("the checks could not be evaluated", fault, AttemptRef(query.id))
         return self._attempts.transcript(query, 1, 1, conversation, error)
 
 

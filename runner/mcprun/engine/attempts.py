@@ -94,8 +94,8 @@ class QueryExecutor:
                 return QueryError(error.kind, f"{error}; waiting for {conversation.pending}")
             return error
         except TimeoutError:
-            message = f"not done within {deadline.seconds:g} s; waiting for {conversation.pending}"
-            return QueryError(ErrorKind.QUERY_TIMEOUT, message)
+            message = f"the query did not finish within {deadline.seconds:g} s (--query-timeout or its `timeout`)"
+            return QueryError(ErrorKind.QUERY_TIMEOUT, f"{message}; waiting for {conversation.pending}")
         except RunError as error:
             # Replies already paid for are used: once the budget is spent, other queries run until their next request.
             (self.ending.stop if error.kind is ErrorKind.BUDGET else self.ending.end)(error)
@@ -105,7 +105,7 @@ class QueryExecutor:
                 raise
             return _interrupted(self.ending.reason, conversation)
         except Exception as error:  # noqa: BLE001  a fault in one query must not affect the others
-            return self.fault("a fault of mcprun itself", error, where)
+            return self.fault("internal error in mcprun", error, where)
         return None
 
     def _needs_exclusive_server(self, query: Query, where: AttemptRef) -> bool:
@@ -126,7 +126,7 @@ class QueryExecutor:
         except QueryError:
             raise
         except Exception as error:
-            raise self.fault("the conversation could not be judged", error, where) from error
+            raise self.fault("the checks could not be evaluated", error, where) from error
 
     def checks(self, query: Query, conversation: Conversation, seconds: float) -> list[Check]:
         """Evaluate the query's `expect` on a conversation and return its checks.
@@ -195,7 +195,7 @@ class QueryExecutor:
 def _interrupted(reason: RunError, conversation: Conversation) -> RunError:
     """Return the error of a query that the end of the run interrupted. It names the pending operation."""
     kind = reason.kind if reason.kind is ErrorKind.RUN_TIMEOUT else ErrorKind.CANCELLED
-    return RunError(kind, f"the run ended first: {reason}; waiting for {conversation.pending}")
+    return RunError(kind, f"the run ended before the query: {reason}; waiting for {conversation.pending}")
 
 
 def _verdict(checks: list[Check], error: QueryError | RunError | None) -> Verdict:

@@ -247,18 +247,18 @@ def is_batched(options: Options, model: SelectedModel) -> bool:
     """Return whether model requests go through Message Batches. Raises `UsageError` if the model has none."""
     if options.batch_api and model.record.kind != "claude":
         name = f"{model.record.name} ({model.record.chosen})"
-        raise UsageError(f"--batch-api asks Claude in batches, at Anthropic's own API, and the model is {name}")
+        raise UsageError(f"--batch-api needs Claude at Anthropic's own API, but the model is {name}")
     if options.batch_api and options.bare_api:
-        raise UsageError("--bare-api sends only what every endpoint knows, and --batch-api needs batches: choose one")
+        raise UsageError("--bare-api and --batch-api cannot be combined: most endpoints have no Message Batches")
     return options.batch_api
 
 
 def _check_together(options: Options) -> None:
     """Raise `UsageError` for options that contradict each other."""
     if options.fresh_server and options.servers > 1:
-        raise UsageError("--servers shares servers among queries and --fresh-server does not: choose one")
+        raise UsageError("--servers and --fresh-server cannot be combined: --fresh-server starts one for each query")
     if options.ray_actors and options.ray is None:
-        raise UsageError("--ray-actors says how --ray spreads the queries: give both")
+        raise UsageError("--ray-actors needs --ray")
 
 
 def _check_types(prompts: object, options: object) -> None:
@@ -276,11 +276,11 @@ def _check_ray(options: Options, server: AnyServer) -> None:
     from mcprun.engine.ray.cluster import check_address  # raises `UsageError` if Ray is missing
 
     if options.otel:
-        raise UsageError("--otel tells of the queries of one process: leave it out, or --ray")
+        raise UsageError("--otel and --ray cannot be combined: spans are exported from one process only")
     if not isinstance(server, str | PathLike):
-        raise UsageError("the actors of --ray can't reach a server in this process: name one to start, or a URL")
+        raise UsageError("--ray cannot use a server object of this process: give a command, a file or a URL")
     if options.batch_api:
-        raise UsageError("--batch-api gathers what --ray spreads over processes: choose one")
+        raise UsageError("--batch-api and --ray cannot be combined: batches are sent from one process only")
     check_address(options.ray or "", options.limits.connect_seconds)
 
 
@@ -288,16 +288,16 @@ def manner_of(options: Options) -> ModelSettings:
     """Return the model settings. Raises `UsageError` for a combination that the API would reject in every request."""
     thinking, choice, limit = options.thinking, options.tool_choice, options.limits.max_tokens
     if options.bare_api and (options.effort or thinking):
-        raise UsageError("--bare-api sends neither effort nor thinking: leave out --effort and --thinking, or it")
+        raise UsageError("--bare-api cannot be combined with --effort or --thinking, which it does not send")
     manner = ModelSettings(effort=options.effort, thinking=thinking, tool_choice=choice, bare=options.bare_api)
     if thinking not in (None, "disabled") and choice not in (None, "none"):
         raise UsageError(
-            f"--tool-choice {choice} forces a call, which the API refuses while Claude thinks (--thinking {thinking}):"
-            " leave out one of them, or use --thinking disabled"
+            f"--tool-choice {choice} and --thinking {thinking} cannot be combined: the API rejects forced calls with"
+            " thinking; leave out one of them, or use --thinking disabled"
         )
     if manner.budget and manner.budget >= limit:
         raise UsageError(
-            f"--thinking {manner.budget} is not below --max-tokens {limit}, which bounds thinking and reply together:"
+            f"--thinking {manner.budget} must be less than --max-tokens {limit}, which covers thinking and reply:"
             " raise --max-tokens or lower --thinking"
         )
     return manner
@@ -313,9 +313,9 @@ def query_problems(query: Query, manner: ModelSettings) -> Iterator[Problem]:
     """Yield the fields of a query that the API would reject because of `--thinking` or `--tool-choice`."""
     budget, tool = manner.budget, manner.named_tool
     if budget and query.max_tokens is not None and query.max_tokens <= budget:
-        yield "max_tokens", f"is {query.max_tokens}, and must be above --thinking {budget}"
+        yield "max_tokens", f"must be greater than --thinking {budget}, not {query.max_tokens}"
     if tool and query.tools and not fits(tool, query.tools):
-        yield "tools", f"leaves out {tool}, which --tool-choice names"
+        yield "tools", f"must include {tool}, which --tool-choice names"
 
 
 def reach(server: AnyServer, options: Options, account: Credentials) -> tuple[Target, Redactor]:
@@ -377,7 +377,7 @@ def _root(folder: str) -> JsonObject:
     """Return the MCP `Root` of a directory: a `file:` URI and a name. Raises `UsageError` if it is not one."""
     path = Path(folder).resolve()
     if not path.is_dir():
-        raise UsageError(f"--root {folder}: there is no such folder")
+        raise UsageError(f"--root {folder}: no such folder")
     return {"uri": path.as_uri(), "name": path.name or str(path)}
 
 

@@ -113,7 +113,7 @@ async def execute(
         )
         for warning in (*plan.prompts.warnings, *warnings_of(plan.target)):
             recorder.emit(WarningEvent(message=warning))
-        too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run was not done within {run_timeout:g} s, its --run-timeout")
+        too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run did not finish within {run_timeout:g} s (--run-timeout)")
         with sdk_logs(recorder.emit, plan.redactor):
             async with telemetry.running(recorder.emit):
                 is_shared = isinstance(plan.target, InProcessTarget)
@@ -121,7 +121,7 @@ async def execute(
                     await ending.over(asyncio.create_task(_work(plan, recorder, ending, take, telemetry)))
         if not ending.reason and len(recorder.journal) < plan.prompts.runs:
             missing = plan.prompts.runs - len(recorder.journal)
-            raise RunError(ErrorKind.FAULT, f"{missing} of the queries were lost; this is a fault of mcprun itself")
+            raise RunError(ErrorKind.FAULT, f"internal error in mcprun: queries lost: {missing}")
     except RunError as error:
         ending.stop(error)
     except UsageError:
@@ -184,7 +184,7 @@ async def _isolated(plan: RunPlan, runner: QueryRunner, query: Query, repeat: in
     except McprunError:
         raise
     except Exception as error:  # noqa: BLE001  a fault in one query must not affect the others
-        message = f"a fault of mcprun itself: {describe(error)}"
+        message = f"internal error in mcprun: {describe(error)}"
         return faulted(query, repeat, message, system=plan.system, model=plan.model.record.name)
 
 
@@ -245,7 +245,7 @@ def _billed_replies(plan: RunPlan) -> Iterator[BilledReply]:
 def _stop_at(max_failures: int | None, failures: int, ending: RunStop) -> None:
     """Stop the run once `max_failures` queries did not pass."""
     if max_failures is not None and failures >= max_failures:
-        message = f"queries that did not pass: {failures:,}, and --max-failures is {max_failures:,}"
+        message = f"queries that did not pass: {failures:,} (--max-failures {max_failures:,})"
         ending.stop(RunError(ErrorKind.BUDGET, message))
 
 

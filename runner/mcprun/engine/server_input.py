@@ -61,7 +61,7 @@ class ServerInputLoader:
         try:
             return opening(blocks, given, next(iter(query.user_messages), None))
         except ValueError as error:  # only the prompt can cause this
-            raise _refused(f"{_prompt(query.server_prompt)} can't be played: {error}") from None
+            raise _refused(f"{_prompt(query.server_prompt)} can't be used: {error}") from None
 
     async def _get(self, asked: ServerPrompt) -> list[JsonObject]:
         """Request the server's prompt and return its messages."""
@@ -78,11 +78,11 @@ class ServerInputLoader:
             reading = await self._ask(event, request, "prompts", _prompt(asked), read_prompt)
         except RequestFailed as error:
             raise _refused(await self._why_no_prompt(asked, error)) from None
-        self._check(reading, "messages", f"{_prompt(asked)} could not be had")
+        self._check(reading, "messages", f"{_prompt(asked)} could not be loaded")
         try:
             return prompt_messages(reading.result, self.warn)
         except ValueError as error:
-            raise _refused(f"{_prompt(asked)} can't be played: {error}") from None
+            raise _refused(f"{_prompt(asked)} can't be used: {error}") from None
 
     async def _read(self, uri: str) -> list[JsonObject]:
         """Read a resource and return its content blocks."""
@@ -104,7 +104,7 @@ class ServerInputLoader:
             problems = f"the server sent an invalid result: {'; '.join(reading.problems)}"
             if not reading.result[key]:
                 raise _refused(f"{failed}: {problems}")
-            self.malformed.append(f"{failed} whole: {problems}")
+            self.malformed.append(f"{failed} completely: {problems}")
 
     async def _ask(
         self,
@@ -119,7 +119,7 @@ class ServerInputLoader:
         Raises `RequestFailed` if the server returns no result, and `QueryError` as `open` does.
         """
         if not self.server.has(capability):
-            raise _refused(f"the server has no {capability}, and the query asks for {what}")
+            raise _refused(f"the query uses {what}, but the server does not support {capability}")
         started = time.monotonic()
         caller = PendingCall(self.asker, 0, None, self.clock(), self.asker.deadline)
 
@@ -150,7 +150,7 @@ class ServerInputLoader:
 
     async def _why_no_prompt(self, asked: ServerPrompt, error: RequestFailed) -> str:
         """Return why `prompts/get` failed, with what `prompts/list` shows about the prompt."""
-        why = f"{_prompt(asked)} could not be had: {_error_text(error)}"
+        why = f"{_prompt(asked)} could not be loaded: {_error_text(error)}"
         try:
             listed = await list_prompts(self.server, self.clock().seconds)
         except RequestFailed:
@@ -160,7 +160,7 @@ class ServerInputLoader:
             return f"{why}; {_not_listed(listed, 'prompts', 'name')}"
         arguments = found.get("arguments") or []
         missing = [one for one in arguments if one.get("required") and one["name"] not in asked.arguments]
-        return f"{why}; it needs arguments that are missing: {names(missing, 'name')}" if missing else why
+        return f"{why}; missing arguments: {names(missing, 'name')}" if missing else why
 
     async def _why_no_resource(self, uri: str, error: RequestFailed) -> str:
         """Return why `resources/read` failed, with what `resources/list` and the templates show about the resource."""
@@ -178,7 +178,7 @@ class ServerInputLoader:
 
 def _not_listed(listed: list[JsonObject], what: str, key: str) -> str:
     """Return that an item is not in a list of the server, and what the list has."""
-    return f"the server does not list it, but {names(listed, key)}" if listed else f"the server lists no {what}"
+    return f"it is not among the server's {what}: {names(listed, key)}" if listed else f"the server lists no {what}"
 
 
 def _prompt(asked: ServerPrompt | None) -> str:

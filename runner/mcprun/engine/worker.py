@@ -95,7 +95,7 @@ async def workplace(
         if setup.permit and not servers.first.tools.only(setup.permit).names:
             emit(
                 WarningEvent(
-                    message="none of the server's tools may be used: see --allow-tool, --deny-tool, --read-only"
+                    message="no tools left: --allow-tool, --deny-tool and --read-only exclude all of the server's tools"
                 )
             )
         loop = ToolLoop(

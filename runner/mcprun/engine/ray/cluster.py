@@ -43,7 +43,7 @@ def check_address(address: str, seconds: float) -> None:
         return
     found = _ADDRESS.fullmatch(address)
     if not found or int(found["port"]) > 65535:
-        raise UsageError(f"--ray {address}: no address of a Ray cluster: write HOST:PORT, auto or local")
+        raise UsageError(f"--ray {address}: not the address of a Ray cluster; use HOST:PORT, auto or local")
     try:
         socket.create_connection((found["host"].strip("[]"), int(found["port"])), timeout=seconds).close()
     except OSError as error:
@@ -81,7 +81,7 @@ async def connect_cluster(address: str, seconds: float) -> AsyncIterator[int]:
             async with asyncio.timeout(seconds):
                 await ready
         except TimeoutError:
-            message = f"no Ray cluster answered at {address} within {seconds:g} s, the --connect-timeout"
+            message = f"no Ray cluster answered at {address} within {seconds:g} s (--connect-timeout)"
             leaving.set()
             raise RunError(ErrorKind.CONNECT_TIMEOUT, message) from None
         _restore_sigterm()

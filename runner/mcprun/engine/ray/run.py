@@ -111,7 +111,7 @@ class _Crew:
         for other in others:
             if other.tools != first.tools:
                 diff = changes(first.tools, other.tools)
-                self._emit(WarningEvent(message=f"the server's tools are not the same on each node: {diff}"))
+                self._emit(WarningEvent(message=f"the server's tools differ between nodes: {diff}"))
         return first
 
     async def run(self, query: Query, repeat: int) -> Transcript:
@@ -132,7 +132,7 @@ class _Crew:
                         is_again = True
                 if self._ending.reason:
                     return self._skipped(query, repeat, self._ending.reason)
-            error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran it died, {MAX_ATTEMPTS} times in a row")
+            error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran the query died {MAX_ATTEMPTS} times in a row")
             skipped = self._skipped(query, repeat, error)
             info = ErrorInfo(kind=error.kind, message=str(error))
             return skipped.model_copy(update={"verdict": Verdict.ERROR, "attempts": MAX_ATTEMPTS, "error": info})
@@ -168,7 +168,7 @@ class _Crew:
             self._handle_death(slot, actor, error)
             raise _LostError(was_taken=was_taken) from None
         except RayTaskError as error:  # raised by the query on a live actor
-            message = f"a fault of mcprun itself: {describe(error.cause)}"
+            message = f"internal error in mcprun: {describe(error.cause)}"
             setup = self._setup
             return faulted(query, repeat, message, system=setup.system, model=setup.model.record.name)
         except RayError as error:
@@ -179,9 +179,7 @@ class _Crew:
         if ended := result.error:
             self._ending.end(ended)
         if result.transcript is None:
-            raise RunError(
-                ErrorKind.FAULT, f"an actor gave no transcript of {query.id}; this is a fault of mcprun itself"
-            )
+            raise RunError(ErrorKind.FAULT, f"internal error in mcprun: an actor returned no transcript of {query.id}")
         self._replay_access(result.access)
         if (refused := self._refused.get((query.id, repeat))) and result.transcript.verdict is Verdict.ERROR:
             info = ErrorInfo(kind=refused.kind, message=str(refused))
@@ -228,14 +226,12 @@ class _Crew:
         if actor is not slot.actor or actor is None:
             return
         self._emit(
-            WarningEvent(
-                message=f"{slot} died, and what it held is tried again (queries: {slot.held}): {_first_line(error)}"
-            )
+            WarningEvent(message=f"{slot} died; retrying its queries in flight ({slot.held}): {_first_line(error)}")
         )
         slot.dismiss()
         self._deaths += 1
         if self._deaths > (restarts := self._setup.limits.restarts):
-            message = f"an actor died once more than --restarts allows ({restarts}): {_first_line(error)}"
+            message = f"more actors died than --restarts {restarts} allows: {_first_line(error)}"
             raise RunError(ErrorKind.SERVER_DIED, message)
         starting = asyncio.create_task(self._restart(slot))
         self._starting.add(starting)

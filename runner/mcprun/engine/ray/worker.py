@@ -101,7 +101,7 @@ class RemoteWorker:
                 try:
                     os.chdir(self._folder)
                 except OSError as error:
-                    message = f"the folder of the run, {self._folder}, is not on each node: {error.strerror}"
+                    message = f"the working directory {self._folder} is not available on every node: {error.strerror}"
                     raise RunError(ErrorKind.SERVER_START, message) from None
                 opening = workplace(
                     setup, self._outbox.log, emit, self._ending, throttle=self._throttle, access=self._access
