@@ -190,7 +190,7 @@ def test_a_judge_that_is_refused_is_the_error_of_its_query(tmp_path: Path) -> No
     done = ask(tmp_path, refusing("claude-grader"), "--judge-model", "claude-grader", queries=judged)
     assert (done.code, list(done.verdicts.values())) == (3, ["error"] * 3 + ["skipped"])
     assert done.transcripts[0]["error"]["message"].startswith(
-        "the judge could not be asked: the API refused the model 'claude-grader': 403"
+        "the request to the judge failed: the API refused the model 'claude-grader': 403"
     )
     verdict = text(json.dumps({"reason": "It is.", "passed": True}))
     again = ask(tmp_path, lambda body: verdict if body["model"] == "claude-grader" else text("Fine."), "--resume")

@@ -114,7 +114,7 @@ async def test_a_run_keeps_the_rules_that_it_was_judged_by(server: MCPServer) ->
     run = await mcprun.run_batch([ADD], server, options)
     rules = {"allow_tool_errors": True, "deny_tool": ["x*"]}
     assert run.record.arguments == {"prompts": "-", "server": "adder (in this process)", **rules}
-    with pytest.raises(mcprun.UsageError, match="--allow-tool-errors is not what kept was begun with"):
+    with pytest.raises(mcprun.UsageError, match="--allow-tool-errors has changed since kept was started"):
         await mcprun.run_batch([ADD], server, replace(options, allow_tool_errors=False, out=None), resume=run)
     again = await mcprun.run_batch([ADD], server, replace(options, out=None), resume=run)
     assert again.counts.passed == 1

@@ -130,7 +130,7 @@ def test_an_answer_that_can_t_be_given_fails_the_query(tmp_path: Path, era: str)
         (check,) = [check for check in one["checks"] if not check["passed"]]
         assert (check["check"], check["message"]) == (
             "asked",
-            f"the server asked 'Who sleeps in {one['id']}?', and {told}: declined",
+            f"declined the elicitation 'Who sleeps in {one['id']}?': {told}",
         )
         assert " ".join(told.split()[:4]) in done.stderr
 
@@ -358,7 +358,7 @@ def test_sampling_by_script(tmp_path: Path, era: str) -> None:
     ]
     assert "nobody answers this here" in none["calls"][0]["content"][0]["text"]
     assert sorted(call["is_error"] for call in one["calls"]) == [False, True]
-    assert "the server asked the model, and the query has no text left for it: refused" in done.stderr
+    assert "refused a sampling request: the query has no `sampling` text left" in done.stderr
     assert [asked["request"]["systemPrompt"] for asked in two["asked"]] == ["Be short."] * 2
 
 
@@ -394,7 +394,7 @@ def test_sampling_is_bounded_and_can_be_refused(tmp_path: Path) -> None:
     query = {"id": "q", "prompt": "x", "script": [*turns, {"text": "ok"}], "sampling": ["a", "b", "c"]}
     done = asking(tmp_path, query, era="legacy", flags=("--max-sampling", "2"))
     assert [call["is_error"] for call in done.transcripts[0]["calls"]] == [False, False, True]
-    assert done.transcripts[0]["asked"][2]["reason"] == "--max-sampling is 2"
+    assert done.transcripts[0]["asked"][2]["reason"] == "the limit of --max-sampling 2 is reached"
     none = asking(tmp_path, query, era="2026-07-28", flags=("--max-sampling", "0"))
     assert "did not declare the sampling capability" in results(none)["q"]
     assert "asked" not in none.transcripts[0]

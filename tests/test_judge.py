@@ -103,7 +103,7 @@ def test_a_replay_asks_nobody(tmp_path: Path) -> None:
         assert (again.code, again.bytes, again.record["judge"]["kind"]) == (1, first.bytes, "replay")
         other = ask(tmp_path, api, "--model", "replay:first", key=None, expect={"judge": "It rhymes."})
         assert (other.code, other.transcripts[0]["error"]["kind"]) == (3, "not_recorded")
-        assert "was not judged in the recording: --judge-model MODEL asks anew" in other.stderr
+        assert "was not graded in the recording; grade it with --judge-model MODEL" in other.stderr
         assert len(api.requests) == count
         anew = ask(
             tmp_path, api, "--model", "replay:first", "--judge-model", "claude-x", expect={"judge": "It rhymes."}
@@ -121,7 +121,7 @@ def test_nobody_has_judged_what_diverged(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "first" / "transcripts.jsonl", line)
     done = run_mcprun("batch", "p.jsonl", KINDS, "--model", "replay:first", cwd=tmp_path)
     assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "not_recorded")
-    assert "call 0 brought something else than what was judged" in done.stderr
+    assert "call 0 diverged from the graded recording" in done.stderr
     ungraded = run_mcprun("batch", "p.jsonl", KINDS, "--model", "replay:first", "--judge-model", "none", cwd=tmp_path)
     assert (ungraded.code, checks(ungraded)) == (0, [])
 
@@ -145,15 +145,15 @@ def test_no_verdict_is_no_pass(tmp_path: Path) -> None:
     with MessagesApi(answers(lambda _: text("I'd rather not."))) as api:
         done = ask(tmp_path, api, expect={"judge": POLITE})
     assert (done.code, done.verdicts, len(api.requests)) == (3, {"q": "error"}, 4)
-    assert 'the judge claude-sonnet-5-5 gave no verdict, but "I\'d rather not."' in done.stderr
+    assert 'the judge claude-sonnet-5-5 returned no verdict; it replied "I\'d rather not."' in done.stderr
 
 
 @pytest.mark.parametrize(
     ("answer", "flags", "told"),
     [
-        (error(500, "api_error", "Broken"), ("--no-retry",), "api_error: the judge could not be asked"),
-        (error(404, "not_found_error", "model: x"), (), "the API does not know the judge 'claude-sonnet-5-5'"),
-        (message([], stop_reason="refusal"), (), "gave no verdict, but 'refusal'"),
+        (error(500, "api_error", "Broken"), ("--no-retry",), "api_error: the request to the judge failed"),
+        (error(404, "not_found_error", "model: x"), (), "the API has no model 'claude-sonnet-5-5' (--judge-model)"),
+        (message([], stop_reason="refusal"), (), "returned no verdict; it replied 'refusal'"),
     ],
 )
 def test_a_judge_that_can_not_be_asked(tmp_path: Path, answer: Answer, flags: tuple[str, ...], told: str) -> None:

@@ -170,6 +170,6 @@ def test_repeats_are_resumed(mcprun: Forks, tmp_path: Path) -> None:
         again = mcprun.run("batch", "--resume", run, cwd=tmp_path)
         assert (again.code, again.bytes, again.record["repeats"]) == (0, whole.bytes, whole.record["repeats"])
     less = mcprun.run("batch", "--resume", "killed-0.6", "--repeat", "2", cwd=tmp_path)
-    assert (less.code, "has more repeats of 'a', 'b', 'c' done than are asked for now" in less.stderr) == (2, True)
+    assert (less.code, "already has more repeats of 'a', 'b', 'c' than requested" in less.stderr) == (2, True)
     more = mcprun.run("batch", "--resume", "killed-0.6", "--repeat", "4", cwd=tmp_path)
     assert (more.code, len(more.transcripts)) == (0, 12)

@@ -225,8 +225,8 @@ def test_changed_prompts_are_refused_by_name(mcprun: Forks, tmp_path: Path, half
     refused = mcprun.run("batch", "--resume", "half", cwd=tmp_path)
     assert refused.code == 2
     assert refused.stderr.strip() == (
-        "Error: p.jsonl is not what half was begun with: 2 changed ('q1', 'q8'), 1 added ('new'), 1 removed ('q2')."
-        " Put it back, or give --force to go on with what still matches"
+        "Error: p.jsonl has changed since half was started: 2 changed ('q1', 'q8'), 1 added ('new'), 1 removed ('q2')."
+        " Restore it, or use --force to keep only the queries that still match"
     )
     assert (half / "transcripts.jsonl").read_bytes() == before
     forced = mcprun.run("batch", "--resume", "half", "--force", cwd=tmp_path)
@@ -252,7 +252,7 @@ def test_more_may_be_selected_and_not_less(mcprun: Forks, tmp_path: Path, prompt
     assert mcprun.run("batch", "p.jsonl", RAW, "--limit", "4", "--out", "run", cwd=tmp_path).code == 1
     less = mcprun.run("batch", "--resume", "run", "--limit", "2", cwd=tmp_path)
     assert less.code == 2
-    assert "--filter, --limit or --shard leave out what run has done already ('q2', 'q3')" in less.stderr
+    assert "--filter, --limit or --shard exclude queries that run has completed ('q2', 'q3')" in less.stderr
     same(mcprun.run("batch", "--resume", "run", "--limit", "99", cwd=tmp_path), whole)
 
 

@@ -147,12 +147,12 @@ def test_a_prompt_may_ask_before_it_is_given(tmp_path: Path, protocol: str) -> N
 NOT_GIVEN: tuple[tuple[dict[str, Any], str], ...] = (
     ({"server_prompt": "nope"}, 'prompts: prompt "nope" could not be loaded: Internal server error; it is not among the server\'s prompts: brief, lesson, '),
     ({"server_prompt": "brief"}, 'prompts: prompt "brief" could not be loaded: Internal server error; missing arguments: topic'),
-    ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be played: it begins with the assistant, '),
-    ({"server_prompt": "unfinished"}, 'prompts: prompt "unfinished" can\'t be played: it ends with the assistant: '),
-    ({"server_prompt": "song"}, 'prompts: prompt "song" can\'t be played: message 0 holds what the API does not take: audio: audio/wav, 70 bytes'),
-    ({"server_prompt": "silence"}, 'prompts: prompt "silence" can\'t be played: it holds nothing'),
+    ({"server_prompt": "monologue"}, 'prompts: prompt "monologue" can\'t be used: it starts with an assistant message, '),
+    ({"server_prompt": "unfinished"}, 'prompts: prompt "unfinished" can\'t be used: it ends with an assistant message: '),
+    ({"server_prompt": "song"}, 'prompts: prompt "song" can\'t be used: message 0 has content that the API does not accept: audio: audio/wav, 70 bytes'),
+    ({"server_prompt": "silence"}, 'prompts: prompt "silence" can\'t be used: it is empty'),
     ({"resources": ["library://nope"], "prompt": "x"}, 'prompts: resource "library://nope" could not be read: Unknown resource: library://nope (data: {"uri": "library://nope"}); it is not among the server\'s resources: library://rules, library://plan, library://paper, library://archive; templates: library://books/{number}'),
-    ({"resources": ["library://archive"], "prompt": "x"}, 'prompts: resource "library://archive" can\'t be sent: the API does not take resource library://archive: application/zip, 4 bytes'),
+    ({"resources": ["library://archive"], "prompt": "x"}, 'prompts: resource "library://archive" can\'t be sent: the API does not accept resource library://archive: application/zip, 4 bytes'),
 )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def test_what_the_server_does_not_give_is_an_error(not_given: Result, number: in
     [
         ("bare", {"server_prompt": "x"}, 'the query uses prompt "x", but the server does not support prompts'),
         ("bare", {"resources": ["a:b"], "prompt": "x"}, 'the query uses resource "a:b", but the server does not support resources'),
-        ("plain", {"resources": ["a:b"], "prompt": "x"}, 'resource "a:b" can\'t be sent: it holds nothing'),
+        ("plain", {"resources": ["a:b"], "prompt": "x"}, 'resource "a:b" can\'t be sent: it is empty'),
         ("invalid", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be loaded: the server sent an invalid result: messages[0].role is "chorus", not user or assistant'),
         ("refuses", {"server_prompt": "prompt:0a"}, 'prompt "prompt:0a" could not be loaded: \x1b[2J\u202e[red]evil[/red] line'),
         ("refuses", {"resources": ["thing:0a"], "prompt": "x"}, 'resource "thing:0a" could not be read: \x1b[2J'),

@@ -141,7 +141,7 @@ def test_a_shard_that_is_missing_can_be_done_later(mcprun: Forks, folder: Path) 
     whole = mcprun.run("batch", "p.jsonl", "says.py", "--out", "whole", cwd=folder)
     in_shards(mcprun, folder, 3)
     refused = mcprun.run("merge", "1", "2", "--out", "merged", cwd=folder)
-    assert (refused.code, refused.stderr) == (2, "Error: missing: shard 3/3; --partial does without\n")
+    assert (refused.code, refused.stderr) == (2, "Error: missing shards: 3/3; use --partial to merge without them\n")
     partial = mcprun.run("merge", "1", "2", "--out", "merged", "--partial", cwd=folder)
     assert (partial.code, partial.record["state"]) == (3, "interrupted")
     assert "mcprun batch --resume merged" in partial.stderr
@@ -157,7 +157,7 @@ def test_a_shard_that_was_killed(mcprun: Forks, folder: Path) -> None:
     lines = (folder / "2/transcripts.jsonl").read_bytes().splitlines(keepends=True)
     (folder / "2/transcripts.jsonl").write_bytes(lines[-1] + lines[0][:40])
     refused = mcprun.run("merge", "1", "2", cwd=folder)
-    assert (refused.code, "2 is not finished: go on with it (mcprun batch --resume 2)" in refused.stderr) == (2, True)
+    assert (refused.code, "2 is not finished: resume it (mcprun batch --resume 2)" in refused.stderr) == (2, True)
     partial = mcprun.run("merge", "1", "2", "--partial", cwd=folder)
     assert list(partial.verdicts) == ["one", "bad", "five", "six", "seven"]
 
@@ -178,23 +178,26 @@ def test_what_is_not_of_one_run(mcprun: Forks, folder: Path) -> None:
 
     first = run("--shard", "1/2")
     whole = run()
-    assert told(whole) == f"{whole} is no shard: batch makes one with --shard I/N"
+    assert told(whole) == f"{whole} is not a shard: create one with mcprun batch --shard I/N"
     again = run("--shard", "1/2")
     assert told(first, again) == f"{first} and {again} are both shard 1/2"
     third = run("--shard", "3/3")
-    assert told(first, third) == f"{first} and {third} are not of one run: the one is shard 1/2, the other 3/3"
+    assert (
+        told(first, third)
+        == f"{first} and {third} are not shards of the same run: the number of shards differs (1/2 and 3/3)"
+    )
     filtered = run("--shard", "2/2", "--filter", "f*")
-    assert told(first, filtered) == f"{first} and {filtered} are not of one run: --filter was another"
+    assert told(first, filtered) == f"{first} and {filtered} are not shards of the same run: --filter differs"
     twice = run("--shard", "2/2", "--repeat", "2")
-    assert told(first, twice) == f"{first} and {twice} are not of one run: --repeat was another"
+    assert told(first, twice) == f"{first} and {twice} are not shards of the same run: --repeat differs"
     replayed = run("--shard", "2/2", "--model", f"replay:{whole}")
-    assert told(first, replayed).endswith(f"script answered, and replay:{whole}")
+    assert told(first, replayed).endswith(f"the model differs (script and replay:{whole})")
     write_jsonl(folder / "q.jsonl", *(script(("ok", {}), id=str(number)) for number in range(3)))
     other = run("--shard", "2/2", prompts="q.jsonl", server=RAW)
-    assert told(first, other).endswith("p.jsonl was another file")
+    assert told(first, other).endswith("the prompts file p.jsonl differs")
     (folder / "says.py").write_text(SERVER.replace("def say(word: str)", "def say(word: str, loud: bool = False)"))
     changed = run("--shard", "2/2")
-    assert told(first, changed).endswith("the server had other tools (changed: say)")
+    assert told(first, changed).endswith("the server's tools differ (changed: say)")
 
 
 def test_shards_that_were_judged_by_other_rules(mcprun: Forks, folder: Path) -> None:
@@ -215,7 +218,7 @@ def test_shards_that_were_judged_by_other_rules(mcprun: Forks, folder: Path) -> 
             not done.stderr.startswith("Error"),
             1 if not done.stderr else 2,
         )
-        return done.stderr.removeprefix("Error: one and two are not of one run: ").strip()
+        return done.stderr.removeprefix("Error: one and two are not shards of the same run: ").strip()
 
     flags = {
         "allow_tool_errors": True, "read_only": True, "pass_rate": 0.5, "allow_tool": ["s*"], "deny_tool": ["s*"],
@@ -224,15 +227,15 @@ def test_shards_that_were_judged_by_other_rules(mcprun: Forks, folder: Path) -> 
         "protocol": "legacy",
     }  # fmt: skip
     for name, value in flags.items():
-        assert told(arguments={name: value}) == f"--{name.replace('_', '-')} was another"
-    assert told(arguments={"roots": ["x"]}) == "--root was another"
-    assert told(arguments={"server_args": ["x"]}) == "the server's command line was another"
+        assert told(arguments={name: value}) == f"--{name.replace('_', '-')} differs"
+    assert told(arguments={"roots": ["x"]}) == "--root differs"
+    assert told(arguments={"server_args": ["x"]}) == "the server's command line differs"
     for name, flag in (("max_turns", "--max-turns"), ("call_seconds", "--call-timeout")):
-        assert told(limits={name: 7}) == f"{flag} was another"
-    assert told(server={"name": "other"}).startswith("the server was says ")
-    assert told(arguments={"server": "other.py"}) == "the server was says.py, and other.py"
-    assert told(arguments={"env": ["A=[redacted]"]}) == "--env or --header named others"
-    assert told(versions={**record["versions"], "mcprun": "0"}).startswith("mcprun was ")
+        assert told(limits={name: 7}).startswith(f"{flag} differs ({record['limits'][name]} and ")
+    assert told(server={"name": "other"}).startswith("the server differs (says ")
+    assert told(arguments={"server": "other.py"}) == "the server differs (says.py and other.py)"
+    assert told(arguments={"env": ["A=[redacted]"]}) == "the names in --env or --header differ"
+    assert told(versions={**record["versions"], "mcprun": "0"}).startswith("the version of mcprun differs (")
     same = {"server": "/home/other/machine/says.py", "concurrency": 3, "redact": ["x"]}
     assert told(arguments=same, limits={"concurrency": 3, "run_seconds": 5.0, "max_failures": 9}) == ""
 
@@ -242,9 +245,7 @@ def test_a_run_goes_on_by_the_rules_that_it_was_begun_with(mcprun: Forks, folder
     done = mcprun.run("batch", "p.jsonl", "says.py", "--out", "run", cwd=folder)
     for flag, *value in (["--allow-tool-errors"], ["--read-only"], ["--deny-tool", "x"], ["--on-divergence", "fail"]):
         refused = mcprun.run("batch", "--resume", "run", flag, *value, cwd=folder)
-        message = (
-            f"Error: {flag} is not what run was begun with, and verdicts that were reached without it would stay: "
-        )
+        message = f"Error: {flag} has changed since run was started, and its verdicts depend on it: "
         assert (refused.code, refused.stderr.startswith(message)) == (2, True)
     assert mcprun.run("batch", "--resume", "run", "--scrub", "uuid", "--pass-rate", "1", cwd=folder).bytes == done.bytes
     again = mcprun.run("batch", "--resume", "run", "--allow-tool-errors", "--force", cwd=folder)

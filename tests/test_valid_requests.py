@@ -237,9 +237,9 @@ FORCED = "Error: --tool-choice any and --thinking {} cannot be combined: the API
         (("--thinking", "2000", "--max-tokens", "2000"), ["x"], "Error: --thinking 2000 must be less than --max-tokens 2000"),
         (("--thinking", "2000"), [{"prompt": "x", "max_tokens": 2000}], "p.jsonl:1: max_tokens: must be greater than --thinking 2000, not 2000"),
         (("--tool-choice", "plain"), [{"prompt": "x", "tools": ["b*"]}], "p.jsonl:1: tools: must include plain, which --tool-choice names"),
-        (("--tool-choice", "plan"), ["x"], "Error: --tool-choice names plan, which the server does not list; did you mean plain?"),
-        (("--tool-choice", "plain", "--deny-tool", "p*"), ["x"], "Error: --tool-choice names plain, which may not be used: see --allow-tool"),
-        (("--tool-choice", "plain", "--allow-tool", "half"), ["x"], "Error: --tool-choice names plain, which may not be used: see --allow-tool"),
+        (("--tool-choice", "plan"), ["x"], "Error: --tool-choice: plan is not a tool of the server; did you mean plain?"),
+        (("--tool-choice", "plain", "--deny-tool", "p*"), ["x"], "Error: --tool-choice: plain is excluded by --allow-tool, --deny-tool or --read-only"),
+        (("--tool-choice", "plain", "--allow-tool", "half"), ["x"], "Error: --tool-choice: plain is excluded by --allow-tool, --deny-tool or --read-only"),
     ],
 )  # fmt: skip
 def test_what_no_request_can_hold_is_refused_up_front(

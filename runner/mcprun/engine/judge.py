@@ -89,7 +89,7 @@ class ModelJudge:
             if passed is not None:
                 message = reason if passed else f"expected {self.show.text(rubric)}, judged: {reason}"
                 return Check(check="judge", passed=passed, message=message, rubric=rubric)
-        message = f"the judge {self.name} gave no verdict, but {self.show.text(reason)}"
+        message = f"the judge {self.name} returned no verdict; it replied {self.show.text(reason)}"
         raise QueryError(ErrorKind.API_ERROR, message)
 
     async def _reply(self, request: ModelRequest, rubric: str) -> ModelReply:
@@ -100,8 +100,8 @@ class ModelJudge:
         except QueryError as error:
             self.emit(replace(event, seconds=time.monotonic() - started, error=f"{error.kind}: {error}"))
             if isinstance(error, RequestError) and error.status == 404:  # the same for every query
-                raise RunError(error.kind, f"the API does not know the judge {self.name!r}: {error}") from None
-            raise QueryError(error.kind, f"the judge could not be asked: {error}") from None
+                raise RunError(error.kind, f"the API has no model {self.name!r} (--judge-model): {error}") from None
+            raise QueryError(error.kind, f"the request to the judge failed: {error}") from None
         self.emit(
             replace(
                 event,
@@ -129,14 +129,14 @@ class RecordedJudge:
         conversation that diverged, since the recorded checks are those of a different one.
         """
         if where := next(iter(exam.conversation.diverged), None):
-            message = f"{where} brought something else than what was judged: --judge-model MODEL asks anew"
+            message = f"{where} diverged from the graded recording; grade it again with --judge-model MODEL"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         recorded = self.recording.recorded(exam.query, exam.where)
         known = {check.rubric: check for check in recorded.checks if check.rubric}
         for rubric in exam.rubrics:
             if rubric not in known:
-                message = f"what {recorded.id} is judged by was not judged in the recording"
-                raise QueryError(ErrorKind.NOT_RECORDED, f"{message}: --judge-model MODEL asks anew")
+                message = f"a rubric of {recorded.id} was not graded in the recording"
+                raise QueryError(ErrorKind.NOT_RECORDED, f"{message}; grade it with --judge-model MODEL")
         return [known[rubric] for rubric in exam.rubrics]
 
 

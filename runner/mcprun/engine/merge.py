@@ -73,7 +73,7 @@ def _parts(runs: Sequence[Run], *, partial: bool) -> list[_Part]:
     by_number: dict[int, _Part] = {}
     for run in runs:
         if run.record.prompts.shard is None:
-            raise UsageError(f"{run.path} is no shard: batch makes one with --shard I/N")
+            raise UsageError(f"{run.path} is not a shard: create one with mcprun batch --shard I/N")
         shard = Shard.parse(run.record.prompts.shard)
         if shard.number in by_number:
             raise UsageError(f"{by_number[shard.number].run.path} and {run.path} are both shard {shard}")
@@ -82,7 +82,7 @@ def _parts(runs: Sequence[Run], *, partial: bool) -> list[_Part]:
     first, *others = parts
     for other in others:
         if differs := _difference(first, other):
-            raise UsageError(f"{first.run.path} and {other.run.path} are not of one run: {differs}")
+            raise UsageError(f"{first.run.path} and {other.run.path} are not shards of the same run: {differs}")
     if not partial:
         _check_complete(parts)
     return parts
@@ -92,9 +92,9 @@ def _difference(one: _Part, other: _Part) -> str:
     """Describe why two shards can't be of the same run; empty if they can."""
     before, after = one.run.record, other.run.record
     if one.shard.of != other.shard.of:
-        return f"the one is shard {one.shard}, the other {other.shard}"
+        return f"the number of shards differs ({one.shard} and {other.shard})"
     if before.prompts.sha256 != after.prompts.sha256:
-        return f"{before.prompts.file} was another file"
+        return f"the prompts file {before.prompts.file} differs"
     return difference(before, after)
 
 
@@ -102,11 +102,11 @@ def _check_complete(parts: Sequence[_Part]) -> None:
     """Raise `UsageError` if a shard is missing or unfinished."""
     of, present = parts[0].shard.of, {part.shard.number for part in parts}
     if missing := [f"{number}/{of}" for number in range(1, of + 1) if number not in present]:
-        raise UsageError(f"missing: shard {', '.join(missing)}; --partial does without")
+        raise UsageError(f"missing shards: {', '.join(missing)}; use --partial to merge without them")
     if part := next((part for part in parts if part.run.record.state != "finished"), None):
         raise UsageError(
-            f"{part.run.path} is not finished: go on with it (mcprun batch --resume {part.run.path}),"
-            " or give --partial to take it as it is"
+            f"{part.run.path} is not finished: resume it (mcprun batch --resume {part.run.path}),"
+            " or use --partial to merge it as it is"
         )
 
 

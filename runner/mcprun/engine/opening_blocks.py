@@ -27,7 +27,7 @@ def prompt_messages(result: JsonObject, warn: Warn = drop_warning) -> list[JsonO
         try:
             block = message_block(message["content"], warn)
         except ValueError as error:
-            raise ValueError(f"message {number} holds what the API does not take: {error}") from None
+            raise ValueError(f"message {number} has content that the API does not accept: {error}") from None
         if block:
             content = text_only(block, warn, "role") if role == "assistant" else block
             messages.append({"role": role, "content": [content]})
@@ -45,11 +45,11 @@ def resource_blocks(result: JsonObject, warn: Warn = drop_warning) -> list[JsonO
         try:
             block = message_block({"type": "resource", "resource": contents}, warn)
         except ValueError as error:
-            raise ValueError(f"the API does not take {error}") from None
+            raise ValueError(f"the API does not accept {error}") from None
         if block:
             blocks.append(block)
     if not blocks:
-        raise ValueError("it holds nothing")
+        raise ValueError("it is empty")
     return blocks
 
 
@@ -61,11 +61,11 @@ def opening(blocks: list[JsonObject], given: Iterable[JsonObject], prompt: str |
     parts = [{"role": "user", "content": blocks}, *given, {"role": "user", "content": prompt or []}]
     messages = merged(parts)
     if not messages:
-        raise ValueError("it holds nothing")
+        raise ValueError("it is empty")
     if messages[0]["role"] != "user":
-        raise ValueError("it begins with the assistant, and a conversation begins with the user")
+        raise ValueError("it starts with an assistant message, but a conversation must start with the user")
     if messages[-1]["role"] != "user":
-        raise ValueError("it ends with the assistant: the query needs a prompt, which is said after it")
+        raise ValueError("it ends with an assistant message: add a `prompt` to the query, which is sent after it")
     return messages
 
 

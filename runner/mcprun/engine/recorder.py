@@ -125,7 +125,7 @@ class Recorder:
         """Record the server. Emit a warning if its tools differ from those that an earlier process recorded."""
         before, about = self.record.server, self._redactor.value(about)
         if before and (diff := changes(before.tools, about.tools)):
-            self.emit(WarningEvent(message=f"the server's tools are not what they were when the run was begun: {diff}"))
+            self.emit(WarningEvent(message=f"the server's tools have changed since the run was started: {diff}"))
         self.record = self.record.model_copy(update={"server": about})
         try:
             self.journal.write_record(self.record)

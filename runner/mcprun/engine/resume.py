@@ -46,7 +46,7 @@ class Difference:
             if names
         ]
         if self.is_reordered:
-            parts.append("the order of its queries")
+            parts.append("queries reordered")
         return ", ".join(parts)
 
 
@@ -92,8 +92,8 @@ class Resume:
             if self.force:
                 return frozenset()
             raise UsageError(
-                f"{rule} is not what {self.run.path} was begun with, and verdicts that were reached without it would"
-                f" stay: give {rule} as it was, or --force to run all queries again"
+                f"{rule} has changed since {self.run.path} was started, and its verdicts depend on it:"
+                f" use {rule} as before, or --force to run all queries again"
             )
         before, after = self.run.digests, prompts.digests
         difference = None if before is after else Difference.between(before, after)
@@ -127,8 +127,8 @@ class Resume:
         done = (one for one in self._done() if one.id in prompts.digests)
         if lost := dict.fromkeys(one.id for one in done if one.repeat > prompts.repeats_of(one.id)):
             raise UsageError(
-                f"{self.run.path} has more repeats of {_first_names(lost)} done than are asked for now:"
-                " ask for no less, or give --force to drop them"
+                f"{self.run.path} already has more repeats of {_first_names(lost)} than requested:"
+                " raise --repeat (or the query's `repeat`), or use --force to drop the extra ones"
             )
 
     def _refuse(self, prompts: PromptsFile, difference: Difference) -> None:
@@ -136,14 +136,14 @@ class Resume:
         path = self.run.path
         if prompts.sha256 != self.run.record.prompts.sha256:
             raise UsageError(
-                f"{prompts.name} is not what {path} was begun with: {difference}."
-                " Put it back, or give --force to go on with what still matches"
+                f"{prompts.name} has changed since {path} was started: {difference}."
+                " Restore it, or use --force to keep only the queries that still match"
             )
         done = {one.id for one in self._done()}
         if lost := [name for name in difference.removed if name in done]:
             raise UsageError(
-                f"--filter, --limit or --shard leave out what {path} has done already ({_first_names(lost)}):"
-                " select no less, or give --force to drop it"
+                f"--filter, --limit or --shard exclude queries that {path} has completed ({_first_names(lost)}):"
+                " select them too, or use --force to drop them"
             )
 
 

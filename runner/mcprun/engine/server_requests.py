@@ -120,7 +120,7 @@ class QueryRequestHandler:
             self.failure = QueryError(error.kind, f"elicitation {request['message']!r:.200}: {error}")
             return ClientResponse(result={"action": "decline"}, reason=str(error))
         if reason and (self.script or self.answers.offers.elicit == "script"):
-            self.unmet.append(f"the server asked {request['message']!r}, and {reason}: declined")
+            self.unmet.append(f"declined the elicitation {request['message']!r}: {reason}")
         return ClientResponse(result=result, reason=reason)
 
     async def _sample(self, request: JsonObject) -> ClientResponse:
@@ -130,12 +130,12 @@ class QueryRequestHandler:
         if problem := problem_of(request):
             return ClientResponse(code=INVALID_PARAMS, told=problem, reason=problem)
         if self._sampled > self.answers.limits.max_sampling:
-            return ClientResponse(reason=f"--max-sampling is {self.answers.limits.max_sampling}")
+            return ClientResponse(reason=f"the limit of --max-sampling {self.answers.limits.max_sampling} is reached")
         match self.answers.model:
             case ScriptModel(name=name):
                 return self._next_text(name)
             case ReplayModel():
-                return ClientResponse(reason="it was not asked when this was recorded")
+                return ClientResponse(reason="the recording has no such request")
         return await self._sample_model(request)
 
     def _next_text(self, model: str) -> ClientResponse:
@@ -145,8 +145,8 @@ class QueryRequestHandler:
             return ClientResponse(result=result_of([text], model, "end_turn"))
         if self.query.sampling is None:
             return ClientResponse(reason="the query has no `sampling`")
-        reason = "the query has no text left for it"
-        self.unmet.append(f"the server asked the model, and {reason}: refused")
+        reason = "the query has no `sampling` text left"
+        self.unmet.append(f"refused a sampling request: {reason}")
         return ClientResponse(reason=reason)
 
     async def _sample_model(self, request: JsonObject) -> ClientResponse:

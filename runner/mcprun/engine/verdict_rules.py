@@ -64,16 +64,16 @@ def difference(before: RunRecord, after: RunRecord) -> str:
     """Describe the first rule, model, limit, version or server that differs between two runs; empty if none does."""
     for name in RULES:
         if _rule(before.arguments, name) != _rule(after.arguments, name):
-            return f"{_flag(name)} was another"
+            return f"{_flag(name)} differs"
     if (before.model.kind, _model(before)) != (after.model.kind, _model(after)):
-        return f"{before.model.name} answered, and {after.model.name}"
+        return f"the model differs ({before.model.name} and {after.model.name})"
     if before.judge and after.judge and before.judge.name != after.judge.name:
-        return f"{before.judge.name} graded, and {after.judge.name} (--judge-model)"
+        return f"--judge-model differs ({before.judge.name} and {after.judge.name})"
     for name, flag in LIMITS.items():
         if name in before.limits and name in after.limits and before.limits[name] != after.limits[name]:
-            return f"{flag} was another"
+            return f"{flag} differs ({before.limits[name]} and {after.limits[name]})"
     if before.versions.get("mcprun") != after.versions.get("mcprun"):
-        return f"mcprun was {before.versions.get('mcprun')}, and {after.versions.get('mcprun')}"
+        return f"the version of mcprun differs ({before.versions.get('mcprun')} and {after.versions.get('mcprun')})"
     return _server_difference(before, after)
 
 
@@ -82,14 +82,14 @@ def _server_difference(before: RunRecord, after: RunRecord) -> str:
     one, other = before.server, after.server
     if one and other:
         if (one.name, one.version) != (other.name, other.version):
-            return f"the server was {one.name} {one.version}, and {other.name} {other.version}"
+            return f"the server differs ({one.name} {one.version} and {other.name} {other.version})"
         if changed := changes(one.tools, other.tools):
-            return f"the server had other tools ({changed})"
+            return f"the server's tools differ ({changed})"
     started = [_server(record.arguments) for record in (before, after)]
     if started[0] != started[1]:
-        return f"the server was {before.arguments.get('server')}, and {after.arguments.get('server')}"
+        return f"the server differs ({before.arguments.get('server')} and {after.arguments.get('server')})"
     names = [sorted(_names(record.arguments)) for record in (before, after)]
-    return "--env or --header named others" if names[0] != names[1] else ""
+    return "the names in --env or --header differ" if names[0] != names[1] else ""
 
 
 def _rule(arguments: JsonObject, name: str) -> Any:

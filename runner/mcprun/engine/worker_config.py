@@ -53,9 +53,9 @@ class WorkerConfig:
         if name in usable:
             return
         if any(tool["name"] == name for tool in listed):
-            why = "which may not be used: see --allow-tool, --deny-tool, --read-only, and mcprun tools --lint"
+            why = "is excluded by --allow-tool, --deny-tool or --read-only, or cannot be sent: see mcprun tools --lint"
         elif close := difflib.get_close_matches(name, usable, n=1):
-            why = f"which the server does not list; did you mean {close[0]}?"
+            why = f"is not a tool of the server; did you mean {close[0]}?"
         else:
-            why = f"which the server does not list; it has: {', '.join(sorted(usable)) or 'no tools'}"
-        raise UsageError(f"--tool-choice names {name}, {why}")
+            why = f"is not a tool of the server; available: {', '.join(sorted(usable)) or 'none'}"
+        raise UsageError(f"--tool-choice: {name} {why}")
