@@ -65,7 +65,7 @@ def test_three_refusals_in_a_row_after_a_success_end_the_run(
     notes: list[Source | Refusal], ended: list[str], again: str
 ) -> None:
     """Before the first success one does; repeats of a query count once, and the judge has a row of its own."""
-    reason = f"3 queries in a row were refused, and no request succeeded between them; the last one: no {again[2:3]}"
+    reason = f"the API refused 3 queries in a row; the last refusal: no {again[2:3]}"
     assert (ended, set(again), reason if again else "") == play(notes)
 
 
@@ -133,7 +133,7 @@ def test_three_queries_in_a_row_end_the_run_and_resume_runs_them_again(tmp_path:
     done = ask(tmp_path, refusing("DROP"), "--junit", "junit.xml", queries=queries(*prompts))
     expected = ["passed", "error", "passed", "error", "error", "error", "skipped", "skipped"]
     assert (done.code, list(done.verdicts.values())) == (3, expected)
-    told = "3 queries in a row were refused, and no request succeeded between them; the last one: the API refused the key: 403"
+    told = "the API refused 3 queries in a row; the last refusal: the API refused the key: 403"
     assert done.record["error"]["message"].startswith(told)
     assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "api_refused")
     assert done.record["again"] == [["DROP 1", 1], ["DROP 2", 1], ["DROP 3", 1]]

@@ -97,7 +97,7 @@ def test_what_was_not_come_to_is_asked_again(tmp_path: Path) -> None:
         done = ask(tmp_path, api, *FLAGS[:-1], "never", queries=1)
     assert (done.code, sizes(api)) == (3, [1, 1, 1])
     assert done.transcripts[0]["error"] == {
-        "kind": "api_error", "message": "the API did not come to the request in 3 batches"
+        "kind": "api_error", "message": "the API did not process the request in 3 batches"
     }  # fmt: skip
 
 
@@ -160,9 +160,7 @@ def test_looks_and_results_are_asked_for_again(tmp_path: Path) -> None:
     assert len([event for event in done.trace if event["event"] == "retry" and "query" not in event]) == 9
 
 
-ENDED = (
-    "has ended (2 succeeded), and its results could not be read in 12 tries: the API's answer can't be read: 1 results"
-)
+ENDED = "has ended (2 succeeded), but its results could not be read in 12 tries: the API's response can't be read: malformed results: 1"
 
 
 @pytest.mark.parametrize("is_archived", [False, True])
@@ -179,7 +177,7 @@ def test_results_that_can_not_be_read_are_given_up(tmp_path: Path, is_archived: 
         told = done.transcripts[1]["error"]
         assert (told["kind"], ENDED in told["message"]) == ("api_error", True)
         first = api.batches.all[0].id
-        left = f"the batch {first} has ended (2 succeeded), and 1 results were not read: --resume takes them"
+        left = f"batch {first} has ended (2 succeeded), but 1 results were not read: use --resume to fetch them"
         assert (done.stderr.count(left), "pending" in done.stderr) == (1, False)
         api.batches.faults = {"results": ["garbage"] * 12}
         same = ask(tmp_path, api, "--resume", "run", "--retry-errors", queries=2)
@@ -187,7 +185,7 @@ def test_results_that_can_not_be_read_are_given_up(tmp_path: Path, is_archived: 
         api.batches.all[0].is_archived = is_archived
         again = ask(tmp_path, api, "--resume", "run", "--retry-errors", queries=2)
     assert (again.code, sizes(api)) == (0, [2, 1, 1, 1] + [1] * is_archived)
-    assert again.stderr.count("the API does not know the results of the batch") == is_archived
+    assert again.stderr.count("the API did not find the results of batch") == is_archived
 
 
 def test_answers_that_are_no_batch(tmp_path: Path) -> None:
@@ -205,9 +203,9 @@ def test_answers_that_are_no_batch(tmp_path: Path) -> None:
         done = ask(tmp_path, api, *FLAGS[:-3], "0.001", "--out", "lost", queries=2)
         assert (done.code, set(done.verdicts.values()), sizes(api)) == (3, {"error"}, [2])
         batch = api.batches.all[0].id
-        told = f"60 looks in a row at the batch {batch} failed, which may be pending or have ended: the API's answer"
+        told = f"60 polls of batch {batch} in a row failed; it may be pending or have ended: the API's response"
         assert done.transcripts[0]["error"]["message"].startswith(told)
-        assert f"the batch {batch} (2 requests) is still pending" in done.stderr
+        assert f"batch {batch} (2 requests) is still pending" in done.stderr
         again = ask(tmp_path, api, "--resume", "lost", "--retry-errors", queries=2)
     assert (again.code, sizes(api)) == (0, [2, 2, 1])
 
@@ -222,7 +220,7 @@ def test_a_batch_that_is_refused_ends_the_run_and_is_resumed(tmp_path: Path, pla
         assert (done.code, set(done.verdicts.values()), done.record["state"]) == (3, {"error"}, "interrupted"), (
             done.stderr
         )
-        assert done.record["error"]["message"].startswith("3 queries in a row were refused")
+        assert done.record["error"]["message"].startswith("the API refused 3 queries in a row")
         assert len(done.record["again"]) == 5
         again = ask(tmp_path, api, "--resume", "run")
     assert (again.code, set(again.verdicts.values())) == (0, {"passed"})
@@ -237,7 +235,7 @@ def test_a_batch_whose_id_did_not_arrive_is_found(tmp_path: Path) -> None:
         done = ask(tmp_path, api, *FLAGS, "--max-retry-wait", "0.01", queries=2)
     assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
     assert sizes(api) == [2, 2, 2, 2, 1, 1]
-    assert f"the batch {api.batches.all[0].id} is waited for: it may be one whose id did not arrive" in done.stderr
+    assert f"waiting for batch {api.batches.all[0].id}, which may be one whose id is unknown" in done.stderr
     sent = [event["batch"] for event in done.trace if event["event"] == "batch_sent"]
     assert sent == [batch.id for batch in api.batches.all[2::2]]
 
@@ -317,7 +315,7 @@ def test_waiting_for_a_batch_is_off_the_clock(tmp_path: Path) -> None:
     assert all(event["waited"] > 1.5 for event in done.trace if event["event"] == "attempt_end")
 
 
-WAITING, SEARCHING = "Waiting for the batch", "is waited for: it may be one whose id did not arrive"
+WAITING, SEARCHING = "Waiting for the batch", "which may be one whose id is unknown"
 
 
 def started(folder: Path, api: MessagesApi, *flags: str, told: Sequence[str] = (WAITING,)) -> subprocess.Popen[str]:
@@ -395,7 +393,7 @@ def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
         (batch,) = api.batches.all
         assert (process.returncode, batch.status) == (130, "in_progress")
         assert "Stopping: batches that are pending stay so. Ctrl-C again, within 3 s, cancels them." in stderr
-        assert f"the batch {batch.id} (5 requests) is still pending: --resume takes its results" in stderr
+        assert f"batch {batch.id} (5 requests) is still pending: use --resume to fetch its results" in stderr
         assert "mcprun batch --resume run" in stderr
         end_all(api)
         assert ask(tmp_path, api, "--resume", "run").code == 0
@@ -419,7 +417,7 @@ def test_a_second_interrupt_cancels_the_batch(tmp_path: Path) -> None:
         _, stderr = process.communicate()
         other, batch = api.batches.all
         assert (process.returncode, batch.status, other.status) == (130, "canceling", "in_progress")
-        assert f"the batch {batch.id} ({len(batch.requests)} requests) was cancelled" in stderr
+        assert f"batch {batch.id} ({len(batch.requests)} requests) was cancelled" in stderr
         assert other.id not in stderr
         api.batches.most_bytes = 256_000_000
         end_all(api)
@@ -466,7 +464,7 @@ def test_a_budget_makes_no_more_batches_and_gives_the_final_sum(tmp_path: Path) 
         flags = (*FLAGS, "--budget-usd", f"{8.5 * cost:f}")
         done = ask(tmp_path, api, *flags, expect={"judge": "It is fine."}, queries=20)
     assert (done.code, sum(sizes(api)), len(sizes(api))) == (3, 9, 3)
-    told = f"the run has spent ${9 * cost:,.4f}, and --budget-usd allows ${8.5 * cost:,.4f}"
+    told = f"the run has spent ${9 * cost:,.4f} of ${8.5 * cost:,.4f} (--budget-usd)"
     assert (done.record["error"]["message"], done.stderr.count(told)) == (told, 1)
 
 

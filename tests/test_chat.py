@@ -262,10 +262,10 @@ def test_a_server_that_dies_is_told_and_started_again(tmp_path: Path) -> None:
         (error(500, "api_error", "Oops"), "Error: api_error: the API failed: 500 api_error: Oops"),
         (
             Streamed(text("one two three"), after=1, error="overloaded_error"),
-            "Error: throttled: the answer broke off: ",
+            "Error: throttled: the response broke off: ",
         ),
-        (Streamed(text("one two three"), after=1, breaks=True), "Error: api_error: the answer broke off"),
-        (HttpReply(200, "event: nonsense\ndata: {\n\n"), "Error: api_error: the API's answer can't be read"),
+        (Streamed(text("one two three"), after=1, breaks=True), "Error: api_error: the response broke off"),
+        (HttpReply(200, "event: nonsense\ndata: {\n\n"), "Error: api_error: the API's response can't be read"),
     ],
 )
 def test_an_api_that_fails_costs_one_message(tmp_path: Path, answer: Answer, words: str) -> None:

@@ -208,8 +208,8 @@ def test_the_key_is_in_no_file_and_no_message(tmp_path: Path) -> None:
         (error(529, "overloaded_error", "Overloaded"), "throttled", "529 overloaded_error: Overloaded"),
         (error(500, "api_error", "Oops"), "api_error", "500 api_error: Oops"),
         (error(400, "invalid_request_error", "prompt is too long"), "api_refused", "prompt is too long"),
-        (HttpReply(200, "not json"), "api_error", "the API's answer can't be read"),
-        (HttpReply(200, {"type": "message"}), "api_error", "the API's answer is no message"),
+        (HttpReply(200, "not json"), "api_error", "the API's response can't be read"),
+        (HttpReply(200, {"type": "message"}), "api_error", "the API's response is not a message"),
         (HttpReply(200, "", fails="drop"), "api_error", "no connection to the API"),
         *(
             (HttpReply(200, {"content": [block], "stop_reason": "end_turn", "model": "m"}), "api_error", "content[0]")
@@ -242,7 +242,10 @@ def test_an_api_that_is_not_there_is_named(tmp_path: Path) -> None:
     flags = ("--base-url", f"http://me:s3cret@{place}/gateway", "--no-retry")
     done = run_mcprun("batch", prompts, RAW, *flags, cwd=tmp_path, env={"ANTHROPIC_API_KEY": KEY})
     told = f"no connection to the API at http://[redacted]@{place}/gateway/v1/messages: All connection attempts failed"
-    assert (done.code, done.transcripts[0]["error"]["message"]) == (3, f"{told}; no request of this run has reached it")
+    assert (done.code, done.transcripts[0]["error"]["message"]) == (
+        3,
+        f"{told}; no request of this run has reached the API",
+    )
     assert told in " ".join(done.stderr.split())
     assert not any(b"s3cret" in file.read_bytes() for file in done.run.iterdir())
 
@@ -251,7 +254,7 @@ def test_an_api_that_is_not_there_is_named(tmp_path: Path) -> None:
     ("flags", "key", "kind", "message"),
     [
         ((), "sk-ant-wrong", "api_refused", "the API refused the key: 401 authentication_error"),
-        (("--model", "claude-0"), KEY, "api_refused", "the API does not know the model 'claude-0'"),
+        (("--model", "claude-0"), KEY, "api_refused", "the API has no model 'claude-0'"),
     ],
 )
 def test_what_every_query_would_meet_ends_the_run(
@@ -294,11 +297,11 @@ def test_an_answer_nested_without_end_is_an_error_of_its_query(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("answer", "kind", "message"),
     [
-        (error(402, "billing_error", "No credit"), "api_refused", "the API wants to be paid: 402 billing_error"),
+        (error(402, "billing_error", "No credit"), "api_refused", "payment required by the API: 402 billing_error"),
         (
             error(400, "invalid_request_error", "Your credit balance is too low to access the API"),
             "api_refused",
-            "the API wants to be paid: 400",
+            "payment required by the API: 400",
         ),
         (error(403, "permission_error", "Not yours"), "api_refused", "the API refused the key: 403 permission_error"),
         (
@@ -324,7 +327,7 @@ def test_an_unknown_model_of_one_query_is_its_own_error(tmp_path: Path) -> None:
     with MessagesApi(lambda _: text("ok"), unknown_models={"claude-0"}) as api:
         done = ask(tmp_path, api, RAW, queries=queries)
     assert (done.code, done.verdicts) == (3, {"odd": "error", "fine": "passed"})
-    assert "the API does not know the query's model 'claude-0'" in done.stderr
+    assert "the API has no model 'claude-0', which the query names" in done.stderr
 
 
 def test_a_silent_api_is_an_error_in_time(tmp_path: Path) -> None:
@@ -339,7 +342,9 @@ def test_a_silent_api_is_an_error_in_time(tmp_path: Path) -> None:
     transcript = done.transcripts[0]
     assert (done.code, transcript["stop"]) == (3, "timeout")
     assert transcript["error"]["kind"] == "request_timeout"
-    told = r"the API did not answer within 0\.3 s; waiting for the model's turn 0 \(for \d\.\d s\)"
+    told = (
+        r"the API did not respond within 0\.3 s \(--request-timeout\); waiting for the model's turn 0 \(for \d\.\d s\)"
+    )
     assert re.fullmatch(told, transcript["error"]["message"])
 
 

@@ -132,7 +132,7 @@ def test_without_a_key(tmp_path: Path) -> None:
         query = script(id="q", expect={"judge": POLITE})
         refused = ask(tmp_path, api, key=None, **query)
         assert (refused.code, refused.transcripts if refused.run.exists() else []) == (2, [])
-        assert "a model grades 1 of the queries (expect.judge), and there is no API key" in refused.stderr
+        assert "queries that a model grades (expect.judge): 1, but there is no API key" in refused.stderr
         done = ask(tmp_path, api, "--judge-model", "none", key=None, **query)
         assert (done.code, checks(done), done.record["judge"], api.requests) == (0, [], None, [])
         graded = ask(tmp_path, api, "--model", "script", **query)

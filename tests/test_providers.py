@@ -211,7 +211,7 @@ VERTEX = {"CLOUD_ML_REGION": "global"}
 @pytest.mark.parametrize(
     ("model", "env", "message"),
     [
-        ("bedrock:", {}, "name the model as the provider does: bedrock:NAME"),
+        ("bedrock:", {}, "the model name is missing: use bedrock:NAME"),
         ("bedrock:m", {"AWS_REGION": "r"}, "the model bedrock:m needs AWS credentials: set AWS_BEARER_TOKEN_BEDROCK, or"),
         ("bedrock:m", {"AWS_BEARER_TOKEN_BEDROCK": "token-made-up"}, "the model bedrock:m needs a region: set AWS_REGION"),
         ("bedrock:m", {**SIGNED, "AWS_REGION": ""}, "the model bedrock:m needs a region: set AWS_REGION"),
@@ -220,7 +220,7 @@ VERTEX = {"CLOUD_ML_REGION": "global"}
         ("vertex:m", VERTEX, "the model vertex:m needs Google credentials: set CLOUDSDK_AUTH_ACCESS_TOKEN or"),
         ("vertex:m", {**VERTEX, "CLOUDSDK_AUTH_ACCESS_TOKEN": "t"}, "needs a project: set ANTHROPIC_VERTEX_PROJECT_ID"),
         ("foundry:m", {}, "the model foundry:m needs a key: set ANTHROPIC_FOUNDRY_API_KEY"),
-        ("foundry:m", {"ANTHROPIC_FOUNDRY_API_KEY": "k"}, "needs a place: set ANTHROPIC_FOUNDRY_RESOURCE"),
+        ("foundry:m", {"ANTHROPIC_FOUNDRY_API_KEY": "k"}, "needs a resource: set ANTHROPIC_FOUNDRY_RESOURCE"),
     ],
 )  # fmt: skip
 def test_what_a_provider_lacks_is_said_before_anything_runs(
@@ -342,7 +342,7 @@ def test_throttling_and_refusals_are_those_of_claude(tmp_path: Path) -> None:
         )
     (retry,) = (event for event in throttled.trace if event["event"] == "retry")
     assert (throttled.code, retry["status"]) == (0, 429)
-    told = "the API does not know the model 'gone': 400: The provided model identifier is invalid."
+    told = "the API has no model 'gone': 400: The provided model identifier is invalid."
     assert (unknown.code, unknown.stderr.count(told)) == (3, 1)
     assert (
         refused.stderr.count("the API refused the key: 403: The security token included in the request is invalid.")
@@ -372,7 +372,7 @@ def test_a_server_that_knows_the_bare_api(tmp_path: Path) -> None:
         refused = ask(tmp_path, "local-model", env=env)
         done = ask(tmp_path, "local-model", "--bare-api", env=env)
     assert refused.code == 3
-    assert refused.stderr.count("the API does not take cache_control, which --bare-api leaves out: 400") == 1
+    assert refused.stderr.count("the API does not accept cache_control; use --bare-api to leave it out: 400") == 1
     assert (done.code, done.transcripts[0]["text"], done.transcripts[0]["usage"]["cache_read_input_tokens"]) == (
         0,
         "Greeted.",
@@ -398,7 +398,10 @@ def test_no_stop_reason_is_no_answer_of_the_api(tmp_path: Path) -> None:
     with MessagesApi(lambda _: {**text("ok"), "stop_reason": None}) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
         done = ask(tmp_path, "claude-sonnet-5-5", "--no-retry", env=env)
-    assert (done.code, done.transcripts[0]["error"]["message"]) == (3, "the API's answer is no message: stop_reason")
+    assert (done.code, done.transcripts[0]["error"]["message"]) == (
+        3,
+        "the API's response is not a message: stop_reason",
+    )
 
 
 def test_flags_that_a_bare_api_does_not_know(tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ def test_a_budget_is_of_the_whole_run() -> None:
     assert ending.reason is None
     emit(reply)
     assert ending.reason
-    assert str(ending.reason) == "the run has spent 30 tokens, and --budget-tokens allows 30"
+    assert str(ending.reason) == "the run has spent 30 of 30 tokens (--budget-tokens)"
     assert len(told) == 3
 
 

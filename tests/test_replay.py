@@ -143,14 +143,14 @@ def damaged(recorded: dict[str, Any], how: str) -> dict[str, Any]:
 
 
 DAMAGES = {
-    "no messages": "it counts 2 turns of the model, and its messages hold 0",
-    "no last message": "it counts 2 turns of the model, and its messages hold 1",
-    "no last turn": "it counts 1 turns of the model, and its messages hold 2",
-    "neither": "ends after 1 turns",
-    "no call": "turn 0 makes 1 calls, and 0 are recorded",
-    "one call more": "turn 0 makes 1 calls, and 2 are recorded",
+    "no messages": "turns of the model: 2, messages of the model: 0",
+    "no last message": "turns of the model: 2, messages of the model: 1",
+    "no last turn": "turns of the model: 1, messages of the model: 2",
+    "neither": "has no turn 1 (turns: 1, stop: ",
+    "no call": "calls in turn 0: 1, calls recorded: 0",
+    "one call more": "calls in turn 0: 1, calls recorded: 2",
     "no content": "the message of turn 0 is not a list of content blocks",
-    "given": "it was given 99 messages by the server, and holds 4 in all",
+    "given": "99 messages from the server, but only 4 in all",
 }
 
 
@@ -170,4 +170,4 @@ def test_a_recording_that_lacks_something_is_an_error_of_its_query(tmp_path: Pat
     for one in again.transcripts[:-1]:
         assert one["error"]["kind"] == "not_recorded"
         assert DAMAGES[one["id"]] in one["error"]["message"]
-    assert "; record the query again, or play back another run" in again.transcripts[0]["error"]["message"]
+    assert "; record the query again, or replay another run" in again.transcripts[0]["error"]["message"]

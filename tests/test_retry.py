@@ -107,7 +107,7 @@ def test_what_no_request_reaches_ends_the_run() -> None:
     """When all tries of a request met nobody, every other would; but for one that was answered before, in any way."""
     gone = NoConnectionError("refused")
     asked = Asked(Answers(*[gone] * 3), retries=2)
-    with pytest.raises(RunError, match="refused; no request of this run has reached it"):
+    with pytest.raises(RunError, match="refused; no request of this run has reached the API"):
         virtual_time.run(asked.ask())
     for trouble in ([gone], [gone, failed()]):
         asked = Asked(Answers(*trouble, "ok", *[gone] * 3), retries=2)

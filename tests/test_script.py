@@ -41,7 +41,7 @@ def test_a_reference_takes_part_of_a_result(reference: dict[str, Any], value: An
         ({"$from": 0, "path": "/content/7"}, "$from 0 /content/7: there is no '7' in "),
         ({"$from": 0, "path": "/content/x"}, "$from 0 /content/x: there is no 'x' in "),
         ({"$from": 0, "match": "no=(.)"}, "$from 0: 'no=(.)' does not match the result's text"),
-        ({"$from": 0, "path": "/structuredContent/id", "match": "7"}, "$from 0: match needs text, and found int"),
+        ({"$from": 0, "path": "/structuredContent/id", "match": "7"}, "$from 0: match needs text, not int"),
     ],
 )
 def test_a_reference_that_finds_nothing_says_where(reference: dict[str, Any], message: str) -> None:

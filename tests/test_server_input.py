@@ -315,7 +315,7 @@ def test_a_diverged_prompt_fails_or_stops(tmp_path: Path, base: Path, policy: st
     assert (done.code, first["verdict"], len(first["turns"]), same["verdict"]) == (1, "failed", turns, "passed")
     assert first["checks"][-1]["message"] == (
         "the server's prompt or resources were recorded with 'Write briefly about owls, in a dry tone, in a quiet room.',"
-        " gave 'Write briefly about owls, in a dry tone, in a loud room.'"
+        " got 'Write briefly about owls, in a dry tone, in a loud room.'"
     )
     assert texts(first)[0] == ("user", ["Write briefly about owls, in a dry tone, in a loud room."])
 
@@ -336,7 +336,7 @@ def test_a_recording_of_other_arguments_is_not_played(tmp_path: Path, base: Path
     prompts = write_jsonl(tmp_path / "p.jsonl", query(server_prompt=other))
     done = run_mcprun("batch", prompts, LIBRARY, "--model", f"replay:{base}", cwd=tmp_path)
     assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "not_recorded")
-    assert "q was recorded for another prompt" in done.transcripts[0]["error"]["message"]
+    assert "q was recorded with another prompt" in done.transcripts[0]["error"]["message"]
 
 
 @pytest.mark.slow

@@ -186,7 +186,7 @@ def test_a_query_that_was_not_recorded_is_an_error(tmp_path: Path) -> None:
     done = run_mcprun("batch", "p.jsonl", RAW, "--model", f"replay:{recorded}", cwd=tmp_path)
     assert (done.code, done.verdicts) == (3, {"a": "error", "b": "error"})
     assert [transcript["error"]["kind"] for transcript in done.transcripts] == ["not_recorded", "not_recorded"]
-    assert "a was recorded for another prompt: mcprun show " in done.stderr
+    assert "a was recorded with another prompt: see mcprun show " in done.stderr
     assert f"not_recorded: b is not in the recording {recorded}" in done.stderr
     write_jsonl(tmp_path / "p.jsonl", first)
     again = run_mcprun("batch", "p.jsonl", RAW, "--model", f"replay:{recorded}", "--repeat", "2", cwd=tmp_path)
@@ -427,14 +427,14 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
         (["p.jsonl", "."], "Error: . is a folder; give a server file, a command line, a URL or FILE.json#name\n"),
         (["p.jsonl", "mcp.json"], "Error: mcp.json: servers.it.args[0]: ${input:key} can't be resolved: mcprun never prompts; write ${env:NAME}, and set that variable\n"),
         (["p.jsonl", "broken.json"], "Error: broken.json:1:13: not valid JSON: extra data\n"),
-        (["p.jsonl", "server.py", "--model", "replay:"], "Error: name the run that is to be played back: --model replay:RUN, such as replay:latest\n"),
-        (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url names an API, and there is no key to show it: set ANTHROPIC_API_KEY (any value, where it wants none), or say --model script\n"),
+        (["p.jsonl", "server.py", "--model", "replay:"], "Error: --model replay: names no run; use --model replay:RUN, such as replay:latest\n"),
+        (["p.jsonl", "server.py", "--base-url", "http://x"], "Error: --base-url needs an API key: set ANTHROPIC_API_KEY (to any value, if the endpoint needs none), or use --model script\n"),
         (["p.jsonl", "server.py", "--model", "openai:gpt-4"], "Error: Claude's API has no model openai:gpt-4: the providers are bedrock:NAME, vertex:NAME and foundry:NAME; any other endpoint needs --base-url\n"),
         (["server.py", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl server.py\n"),
         (["npx -y some-server", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'npx -y some-server'\n"),
         (["http://me:s3cret@x/mcp?k=v", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'http://[redacted]@x/mcp?[redacted]'\n"),
         (["server.py", "server.py"], "Error: server.py is a server's file: PROMPTS comes before SERVER, and is JSONL\n"),
-        (["p.jsonl", "server.py", "--base-url", "http://[x"], "Error: --base-url names an API, and there is no key to show it: "),
+        (["p.jsonl", "server.py", "--base-url", "http://[x"], "Error: --base-url needs an API key: "),
         *(
             (["p.jsonl", "server.py", flag, value], f"Error: Invalid value for '{flag}': ")
             for flag in ("--call-timeout", "--pass-rate", "--budget-usd")

@@ -67,7 +67,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*BATCH, f"KEY={SECRET} npx server"), "SERVER begins with a variable: pass it with --env NAME=VALUE"),
     ((*BATCH, f"npx server --key '{SECRET}"), "can't read SERVER as a command line: no closing quotation"),
     ((*BATCH, f"{RAW.name} --key {SECRET}"), f"the server's arguments go behind --: {RAW.name} -- ARGUMENTS"),
-    ((*BATCH, RAW.name, "--base-url", f"http://me:{SECRET}@[x"), "--base-url names an API, and there is no key"),
+    ((*BATCH, RAW.name, "--base-url", f"http://me:{SECRET}@[x"), "--base-url needs an API key"),
     (("chat", RAW.name, "--env", SECRET), "'--env': expected NAME=VALUE"),
     (("init", URL, "--header", SECRET), "'--header': expected 'NAME: VALUE'"),
     (("logout", f"ws://me:{SECRET}@x/mcp"), "SERVER looks like a URL"),

@@ -103,8 +103,8 @@ class RunAccess:
             self._is_ended = True
             for one in (one for some in row.values() for one in some):
                 self._ending.run_again(one.query, one.repeat)
-            message = f"{len(row)} queries in a row were refused, and no request succeeded between them"
-            self._ending.stop(RunError(ErrorKind.API_REFUSED, f"{message}; the last one: {refusal.message}"))
+            message = f"the API refused {len(row)} queries in a row"
+            self._ending.stop(RunError(ErrorKind.API_REFUSED, f"{message}; the last refusal: {refusal.message}"))
         return None
 
     def _is_granted(self, refusal: Refusal) -> bool:

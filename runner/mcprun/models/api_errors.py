@@ -50,7 +50,7 @@ def translate_api_errors(
     try:
         yield
     except (TimeoutError, anthropic.APITimeoutError, httpx2.TimeoutException):
-        message = f"the API did not answer within {seconds:g} s"
+        message = f"the API did not respond within {seconds:g} s (--request-timeout)"
         raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=True) from None
     except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
         cause = error.__cause__ or error
@@ -63,7 +63,7 @@ def translate_api_errors(
     except refusals as error:
         raise DeniedError(f"no credentials for the API: {error}", names_model=False) from None
     except (anthropic.APIError, ValueError, RecursionError) as error:
-        message = f"the API's answer can't be read: {error}"
+        message = f"the API's response can't be read: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True) from None
 
 
@@ -111,22 +111,24 @@ def _status_error(
                 request_id=request_id,
             )
         case 402:
-            return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
+            return RunError(ErrorKind.API_REFUSED, f"payment required by the API: {what}")
         case 400 if "credit balance is too low" in api_message:  # older deployments have no 402
-            return RunError(ErrorKind.API_REFUSED, f"the API wants to be paid: {what}")
+            return RunError(ErrorKind.API_REFUSED, f"payment required by the API: {what}")
         case 400 if "model identifier is invalid" in api_message and not asked_for:  # Bedrock's form of a 404
-            return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}: {what}")
+            return RunError(ErrorKind.API_REFUSED, f"the API has no model {model!r}: {what}")
         case 404 if asked_for:  # the query's own model: other queries may be fine
-            return failed(ErrorKind.API_REFUSED, f"the API does not know the query's model {model!r}", may_pass=False)
+            return failed(
+                ErrorKind.API_REFUSED, f"the API has no model {model!r}, which the query names", may_pass=False
+            )
         case 404:
-            return RunError(ErrorKind.API_REFUSED, f"the API does not know the model {model!r}, or the URL: {what}")
+            return RunError(ErrorKind.API_REFUSED, f"the API has no model {model!r}, or the URL is wrong: {what}")
         case 429 | 529:
             return failed(ErrorKind.THROTTLED, "the API is throttling", may_pass=True)
         case status if status >= 500 or status in (408, 409):
             return failed(ErrorKind.API_ERROR, "the API failed", may_pass=True)
         case 400 if "cache_control" in api_message and not asked_for and not has_marks:  # the mark is mcprun's own
             return RunError(
-                ErrorKind.API_REFUSED, f"the API does not take cache_control, which --bare-api leaves out: {what}"
+                ErrorKind.API_REFUSED, f"the API does not accept cache_control; use --bare-api to leave it out: {what}"
             )
         case 400 if api_message.startswith("tools."):  # the API has no error code for it; at worst, it is not run-wide
             return RunError(ErrorKind.BAD_TOOLS, f"the API refused the tool list: {what}")

@@ -85,7 +85,7 @@ class Budget:
 
     def spend_unknown(self, model: str, request: ModelRequest, kind: str = "claude") -> None:
         """Charge a reply whose tokens the API did not count."""
-        self._warn(f"{model} does not say how many tokens it took: they are counted high, with all of --max-tokens")
+        self._warn(f"{model} reports no token usage: input is estimated, and each reply counts as --max-tokens")
         sent = _characters(request) // _CHARACTERS
         self.spend(model, Usage(input_tokens=sent, output_tokens=request.max_tokens), kind)
 
@@ -106,8 +106,8 @@ class Budget:
     def spent(self) -> str:
         """The amount spent of the limit that was reached, and the limit, in words."""
         if self._max_tokens is not None and self.tokens >= self._max_tokens:
-            return f"{self.tokens:,} tokens, and --budget-tokens allows {self._max_tokens:,}"
-        return f"${self.usd:,.4f}, and --budget-usd allows ${self._max_usd or 0:,.4f}"
+            return f"{self.tokens:,} of {self._max_tokens:,} tokens (--budget-tokens)"
+        return f"${self.usd:,.4f} of ${self._max_usd or 0:,.4f} (--budget-usd)"
 
     def check(self) -> None:
         """Raise `BudgetSpentError` if nothing is left."""
@@ -158,7 +158,7 @@ class Budget:
 
         cost = price(model, usage, kind)
         if cost is None:
-            self._warn(f"no price is known for {model}: it is counted as {dearest()}, which costs most")
+            self._warn(f"no price is known for {model}: using that of the most expensive model, {dearest()}")
             cost = price(dearest(), usage) or 0.0
         return cost
 

@@ -98,10 +98,10 @@ class AnthropicModel:
         """Replace lone surrogates and overlong integers in a reply, which servers, the API and files can't take."""
         content = well_formed_json(reply.content)
         if content is not reply.content:
-            self._warn("surrogates-reply", f"a reply of the model: {WARNING}")
+            self._warn("surrogates-reply", f"a reply from the model: {WARNING}")
         if holds_long_integer(content):
             content = as_text(content)
-            self._warn("integers-reply", f"a reply of the model: {LONG_INTEGER}")
+            self._warn("integers-reply", f"a reply from the model: {LONG_INTEGER}")
         return reply if content is reply.content else replace(reply, content=content)
 
     async def _streamed(self, parameters: dict[str, Any], hear: Callable[[str], None]) -> ModelReply:
@@ -115,7 +115,7 @@ class AnthropicModel:
                         is_passed_on = True
                         hear(well_formed(text))
             if not assembly.is_whole:
-                raise RequestError(ErrorKind.API_ERROR, "the API's answer broke off", may_pass=True)
+                raise RequestError(ErrorKind.API_ERROR, "the API's response ended early", may_pass=True)
             reply = read_reply(assembly.body, request_id_from(response.headers), is_bare=self._manner.bare)
             return self.well_formed(reply)
         except (RequestError, httpx2.HTTPError, TimeoutError, ValueError) as error:
@@ -128,10 +128,10 @@ def _broken_off(error: Exception) -> RequestError:
     """Return the error of a reply that broke off after some of its text was passed on; it is not retried."""
     is_late = isinstance(error, TimeoutError | httpx2.TimeoutException)
     kind = ErrorKind.REQUEST_TIMEOUT if is_late else ErrorKind.API_ERROR
-    what = "no more of it came in time" if is_late else f"{error}"
+    what = "timed out waiting for the rest" if is_late else f"{error}"
     if isinstance(error, RequestError):
         kind = error.kind
-    return RequestError(kind, f"the answer broke off: {what}", may_pass=False)
+    return RequestError(kind, f"the response broke off: {what}", may_pass=False)
 
 
 def has_marks(request: ModelRequest) -> bool:
@@ -155,7 +155,7 @@ def _setting_parameters(manner: ModelSettings, request: ModelRequest) -> dict[st
         name, _ = request.tools.to_api(manner.tool_choice, {})
         is_kind = manner.tool_choice in ("any", "none")
         if not is_kind and all(name != tool["name"] for tool in request.tools.definitions):
-            message = f"--tool-choice names {manner.tool_choice}, which this query may not use, or the server lost"
+            message = f"--tool-choice: {manner.tool_choice} is excluded by the query, or the server no longer has it"
             raise RequestError(ErrorKind.API_REFUSED, message, may_pass=False)
         parameters["tool_choice"] = {"type": name} if is_kind else {"type": "tool", "name": name}
     return parameters
@@ -183,7 +183,7 @@ def read_reply(body: Any, request_id: str | None, *, is_bare: bool = False) -> M
         if not isinstance(stop_reason, str):
             raise TypeError("stop_reason")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"the API's answer is no message: {error}"
+        message = f"the API's response is not a message: {error}"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=True, request_id=request_id) from None
     return ModelReply(
         content=content,

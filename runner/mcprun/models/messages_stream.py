@@ -32,7 +32,7 @@ class MessageAccumulator:
         try:
             return self._take(event)
         except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise ValueError(f"an event of the stream is not as it should be: {error!r}") from None
+            raise ValueError(f"malformed stream event: {error!r}") from None
 
     def _take(self, event: JsonObject) -> str:
         match event["type"]:
@@ -72,5 +72,5 @@ class MessageAccumulator:
             case "citations_delta":
                 block["citations"] = [*(block.get("citations") or []), delta["citation"]]
             case _:  # an incomplete block could not go back to the API
-                raise ValueError(f"a stream of an unknown kind: {kind}")
+                raise ValueError(f"unknown delta type: {kind}")
         return ""

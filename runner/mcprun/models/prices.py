@@ -12,7 +12,7 @@ try:
     import genai_prices
     from genai_prices import data
 except ImportError:
-    raise UsageError("--budget-usd needs to know prices: pip install 'mcprun[prices]'") from None
+    raise UsageError("--budget-usd needs prices: pip install 'mcprun[prices]'") from None
 
 _PROVIDER = "anthropic"
 

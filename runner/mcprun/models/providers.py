@@ -51,7 +51,7 @@ def find(spec: str, known: Known, base_url: str | None = None) -> Cloud | None:
     if kind is None:
         return None
     if not name:
-        raise UsageError(f"name the model as the provider does: {kind}:NAME")
+        raise UsageError(f"the model name is missing: use {kind}:NAME, with the provider's own name for the model")
     return _FINDERS[kind](spec, known, base_url)
 
 
@@ -151,8 +151,8 @@ def _foundry(spec: str, known: Known, base_url: str | None) -> Cloud:
         raise UsageError(f"the model {spec} needs a key: set ANTHROPIC_FOUNDRY_API_KEY")
     if not place:
         raise UsageError(
-            f"the model {spec} needs a place: set ANTHROPIC_FOUNDRY_RESOURCE, the name of your resource, or"
-            " ANTHROPIC_FOUNDRY_BASE_URL"
+            f"the model {spec} needs a resource: set ANTHROPIC_FOUNDRY_RESOURCE to its name, or"
+            " ANTHROPIC_FOUNDRY_BASE_URL to its URL"
         )
     return Cloud(kind="foundry", title="Foundry", settings={"api_key": key, **place}, secrets=(key,))
 

@@ -20,7 +20,7 @@ from mcprun.tools.results import NOT_MADE, error_result, tool_result, user_refus
 _CALLING = frozenset({"tool_use", "end_turn"})
 """Stop reasons of turns whose calls mcprun makes."""
 
-_ADVICE = "record the query again, or play back another run"
+_ADVICE = "record the query again, or replay another run"
 
 
 class ReplayModel:
@@ -46,8 +46,9 @@ class ReplayModel:
         """
         recorded = self.recorded(request.query, request.where)
         if request.turn >= len(recorded.turns):
-            message = f"the recording of {recorded.id} ends after {len(recorded.turns)} turns ({recorded.stop})"
-            raise QueryError(ErrorKind.NOT_RECORDED, message)
+            ends = f"turns: {len(recorded.turns)}, stop: {recorded.stop}"
+            message = f"the recording of {recorded.id} has no turn {request.turn} ({ends})"
+            raise QueryError(ErrorKind.NOT_RECORDED, f"{message}; {_ADVICE}")
         turn = recorded.turns[request.turn]
         content = _for(request, _assistant_contents(recorded)[request.turn], recorded)
         return request.told(
@@ -82,7 +83,7 @@ class ReplayModel:
             return ""
         texts = _texts(was), _texts(got)
         was, got = self._show.texts(*texts) if texts[0] != texts[1] else self._show.both(was, got)
-        return f"the server's prompt or resources were recorded with {was}, gave {got}"
+        return f"the server's prompt or resources were recorded with {was}, got {got}"
 
     async def approve(self, event: ToolCall) -> str:
         """Return the recorded refusal if a person refused or stopped the recorded call; else an empty string."""
@@ -104,7 +105,7 @@ class ReplayModel:
             message = f"the recording of {recorded.id} in {self._run.path} is damaged: {damage}; {_ADVICE}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         if not json_equal(recorded.prompt, query.said):
-            message = f"{query.id} was recorded for another prompt: mcprun show {self._run.path} {query.id} tells it"
+            message = f"{query.id} was recorded with another prompt: see mcprun show {self._run.path} {query.id}"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
         return recorded
 
@@ -127,9 +128,9 @@ def _damage(recorded: Transcript) -> str:
     """Return why a recording can't be replayed; empty if it can."""
     contents = _assistant_contents(recorded)
     if recorded.begins > len(recorded.messages):
-        return f"it was given {recorded.begins} messages by the server, and holds {len(recorded.messages)} in all"
+        return f"{recorded.begins} messages from the server, but only {len(recorded.messages)} in all"
     if len(contents) != len(recorded.turns):
-        return f"it counts {len(recorded.turns)} turns of the model, and its messages hold {len(contents)}"
+        return f"turns of the model: {len(recorded.turns)}, messages of the model: {len(contents)}"
     for number, (turn, content) in enumerate(zip(recorded.turns, contents, strict=True)):
         if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
             return f"the message of turn {number} is not a list of content blocks"
@@ -138,7 +139,7 @@ def _damage(recorded: Transcript) -> str:
         # The last turn may have been cut short, by a limit or an error, before its calls were made.
         is_cut = turn.stop_reason not in _CALLING or number == len(contents) - 1
         if made > asked or (made < asked and not is_cut and not _were_not_made(recorded, content)):
-            return f"turn {number} makes {asked} calls, and {made} are recorded"
+            return f"calls in turn {number}: {asked}, calls recorded: {made}"
     return ""
 
 

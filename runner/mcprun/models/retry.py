@@ -54,7 +54,7 @@ class RetryingModel:
         except NoConnectionError as error:
             if self.throttle.is_reached:
                 raise
-            raise RunError(error.kind, f"{error}; no request of this run has reached it") from None
+            raise RunError(error.kind, f"{error}; no request of this run has reached the API") from None
 
     async def _once(self, request: ModelRequest) -> ModelReply:
         if not self.throttle.is_open:

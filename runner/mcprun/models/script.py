@@ -68,7 +68,7 @@ def _refer(reference: JsonObject, call: Call) -> Any:
     if "match" not in reference:
         return found
     if not isinstance(found, str):
-        raise LookupError(f"{where}: match needs text, and found {type(found).__name__}")
+        raise LookupError(f"{where}: match needs text, not {type(found).__name__}")
     match = search(reference["match"], found)
     if match is None:
         raise LookupError(f"{where}: {reference['match']!r} does not match the result's text")
@@ -91,5 +91,5 @@ def pointed_at(value: Any, pointer: str, where: str) -> Any:
 def _shape(value: Any) -> str:
     """Describe a JSON value by its keys, length or type, without its values."""
     if isinstance(value, dict):
-        return f"an object with {', '.join(map(repr, value)) or 'nothing'}"
-    return f"a list of {len(value)}" if isinstance(value, list) else "a value that is neither object nor list"
+        return f"an object with {', '.join(map(repr, value)) or 'no keys'}"
+    return f"a list of length {len(value)}" if isinstance(value, list) else "a value that is neither object nor list"

@@ -136,8 +136,8 @@ def choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_u
     choice = _choose(spec, account, all_scripted=all_scripted, base_url=base_url)
     if base_url and not choice.record.is_asked and not spec:  # a project may set it for all its runs
         raise UsageError(
-            "--base-url names an API, and there is no key to show it: set ANTHROPIC_API_KEY (any value, where it wants"
-            " none), or say --model script"
+            "--base-url needs an API key: set ANTHROPIC_API_KEY (to any value, if the endpoint needs none),"
+            " or use --model script"
         )
     return choice
 
@@ -160,9 +160,9 @@ def choose_judge(spec: str | None, model: SelectedModel, judged: int) -> Selecte
     _check_provider(name, base_url or account.base_url)
     if kind == "claude" and not account.has_key:
         raise NoJudgeError(
-            f"a model grades {judged:,} of the queries (expect.judge), and there is no API key: set ANTHROPIC_API_KEY,"
-            " play back a run that was graded, or leave them ungraded with --judge-model none (which a project may set:"
-            ' judge-model = "none" in mcprun.toml)'
+            f"queries that a model grades (expect.judge): {judged:,}, but there is no API key: set ANTHROPIC_API_KEY,"
+            " replay a graded run, or skip grading with --judge-model none (in mcprun.toml:"
+            ' judge-model = "none")'
         )
     why = "asked for" if spec else "the run's own model" if is_own else "there is an API key"
     record = ModelRecord.model_validate({"kind": kind, "name": name, "chosen": why})
@@ -174,12 +174,12 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
         return _chosen("script", "script", "asked for", account)
     if spec and spec.startswith(_REPLAY):
         if spec == _REPLAY:
-            raise UsageError("name the run that is to be played back: --model replay:RUN, such as replay:latest")
+            raise UsageError("--model replay: names no run; use --model replay:RUN, such as replay:latest")
         run = Run.read(spec.removeprefix(_REPLAY))
         if run.record.slim:
             raise UsageError(
-                f"{run.path} is a slim baseline: it does not hold what was said, so it can't be played back; play back"
-                " the run that it was made of, or make it a baseline without --slim"
+                f"{run.path} is a slim baseline, which holds no conversations to replay: replay the run that it was"
+                " made from, or make the baseline without --slim"
             )
         _ = run.index  # raises for a broken recording before anything runs
         return replace(_chosen("replay", f"{_REPLAY}{run.path}", "asked for", account), recording=run)
@@ -190,7 +190,7 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
     if spec and not account.has_key:
         raise UsageError(
             f"the model {spec} needs an API key: set ANTHROPIC_API_KEY in the environment or in .env"
-            " (any value, where an endpoint of --base-url wants none), or use --model script or --model replay:RUN"
+            " (to any value, if the endpoint of --base-url needs none), or use --model script or --model replay:RUN"
         )
     if spec:
         return _chosen("claude", spec, "asked for", account, base_url)
@@ -199,8 +199,8 @@ def _choose(spec: str | None, account: Credentials, *, all_scripted: bool, base_
     if all_scripted:
         return _chosen("script", "script", "there is no API key, and every query has a script", account)
     raise UsageError(
-        "no model to ask: set ANTHROPIC_API_KEY (in the environment or in .env) for Claude, give every query a"
-        " script, or play back a recorded run with --model replay:RUN"
+        "no model: set ANTHROPIC_API_KEY (in the environment or in .env) to use Claude, give every query a script,"
+        " or replay a recorded run with --model replay:RUN"
     )
 
 

@@ -56,7 +56,7 @@ class UnknownBatchError(RequestError):
     """The API does not know a batch, or no longer does."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(ErrorKind.API_ERROR, f"the API does not know {what}", may_pass=False)
+        super().__init__(ErrorKind.API_ERROR, f"the API did not find {what}", may_pass=False)
 
 
 class BatchesClient:
@@ -81,7 +81,7 @@ class BatchesClient:
     def state(self, batch: str) -> str:
         """Describe a batch that has ended, with how many of its requests ended in which way."""
         counts = self._ended.get(batch)
-        return f"the batch {batch} has ended" + (f" ({counts})" if counts else "")
+        return f"batch {batch} has ended" + (f" ({counts})" if counts else "")
 
     async def create(self, requests: Sequence[JsonObject]) -> str:
         """Create a batch of requests, each a `custom_id` and its `params`; return its id. Raises like `Model.reply`."""
@@ -100,13 +100,13 @@ class BatchesClient:
         try:
             await self._retrying(stop)(self._has_ended, batch)
         except RetryError:
-            message = f"the batch {batch} did not end within a day"
+            message = f"batch {batch} did not end within a day"
             raise RequestError(ErrorKind.REQUEST_TIMEOUT, message, may_pass=False) from None
         except RequestError as error:
             if not error.may_pass:
                 raise
-            message = f"{BATCH_LOOK_TRIES} looks in a row at the batch {batch} failed"
-            raise _given_up(error, f"{message}, which may be pending or have ended") from None
+            message = f"{BATCH_LOOK_TRIES} polls of batch {batch} in a row failed"
+            raise _given_up(error, f"{message}; it may be pending or have ended") from None
 
     async def results(self, batch: str, take: Take) -> None:
         """Call `take` with each result of a batch that has ended, in any order.
@@ -120,7 +120,7 @@ class BatchesClient:
         except RequestError as error:
             if not error.may_pass:
                 raise
-            message = f"{self.state(batch)}, and its results could not be read in {BATCH_RESULT_TRIES} tries"
+            message = f"{self.state(batch)}, but its results could not be read in {BATCH_RESULT_TRIES} tries"
             raise _given_up(error, message) from None
 
     async def since(self, when: datetime) -> list[Listed]:
@@ -139,7 +139,7 @@ class BatchesClient:
                 try:
                     found = await self._client.messages.batches.retrieve(batch)
                 except anthropic.NotFoundError:
-                    raise UnknownBatchError(f"the batch {batch}") from None
+                    raise UnknownBatchError(f"batch {batch}") from None
             has_ended = _checked(found).processing_status == "ended"
         if has_ended:
             self._ended[batch] = _counted(found)
@@ -156,15 +156,15 @@ class BatchesClient:
                         unread += _taken(lines, take)
                     unread += _taken([rest] if rest.strip() else [], take)
                 if unread:
-                    raise ValueError(f"{len(unread):,} results are unreadable, one of them: {unread[0]}")
+                    raise ValueError(f"malformed results: {len(unread):,}, the first: {unread[0]}")
             except anthropic.NotFoundError:
-                raise UnknownBatchError(f"the batch {batch}") from None
+                raise UnknownBatchError(f"batch {batch}") from None
             except (AttributeError, TypeError) as error:  # the SDK retrieves the batch first, without validation
-                raise ValueError(f"it is no message batch: {error}") from None
+                raise ValueError(f"not a message batch: {error}") from None
             except anthropic.AnthropicError as error:
                 if isinstance(error, anthropic.APIError):
                     raise
-                raise UnknownBatchError(f"the results of the batch {batch}") from None  # deleted: without `results_url`
+                raise UnknownBatchError(f"the results of batch {batch}") from None  # deleted: without `results_url`
 
     async def _list(self, when: datetime) -> list[Listed]:
         listed: list[Listed] = []
@@ -178,9 +178,9 @@ class BatchesClient:
                         requests = counts.processing + counts.succeeded + counts.errored + counts.canceled
                         listed.append(Listed(batch.id, batch.created_at, requests + counts.expired))
                 except anthropic.NotFoundError:
-                    raise UnknownBatchError("a list of batches") from None
+                    raise UnknownBatchError("the list of batches") from None
                 except (AttributeError, TypeError) as error:  # the SDK does not validate what it reads
-                    raise ValueError(f"it is no list of batches: {error}") from None
+                    raise ValueError(f"not a list of batches: {error}") from None
         return listed
 
     def _retrying(self, stop: StopBaseT) -> AsyncRetrying:
@@ -242,7 +242,7 @@ class _Failures(stop_base):
 def _checked(batch: MessageBatch) -> MessageBatch:
     """Return a batch that the SDK has parsed. Raises `ValueError` if it is malformed, which the SDK does not check."""
     if not isinstance(batch, MessageBatch) or not (isinstance(batch.id, str) and batch.processing_status):
-        raise ValueError("it is no message batch")
+        raise ValueError("not a message batch")
     return batch
 
 
@@ -269,5 +269,5 @@ def _taken(lines: Iterable[bytes], take: Take) -> list[Exception]:
 
 def _given_up(error: RequestError, message: str) -> RequestError:
     """Return the error of the waiting queries. It may not pass: a retry would pay for the same requests twice."""
-    what = f"{message}: {error}. --resume with --retry-errors takes its results"
+    what = f"{message}: {error}. Use --resume with --retry-errors to fetch its results"
     return RequestError(error.kind, what, may_pass=False, status=error.status, request_id=error.request_id)

@@ -100,7 +100,7 @@ class BatchModel:
                 self._room.join(one)
                 if reply := await one.answer:
                     return request.told(self._model.well_formed(reply))
-        message = f"the API did not come to the request in {BATCH_TRIES} batches"
+        message = f"the API did not process the request in {BATCH_TRIES} batches"
         raise RequestError(ErrorKind.API_ERROR, message, may_pass=False)
 
     @contextmanager
@@ -198,18 +198,18 @@ class BatchModel:
 
     async def _leave(self, batch: str, requests: int, *, is_cancelled: bool) -> None:
         """Warn of a batch whose results were not read before the end of the run. Cancel it first if `is_cancelled`."""
-        message = f"the batch {batch} ({requests:,} requests) is still pending: --resume takes its results"
+        message = f"batch {batch} ({requests:,} requests) is still pending: use --resume to fetch its results"
         if self._batches.has_ended(batch):
             message = (
-                f"{self._batches.state(batch)}, and {requests:,} results were not read: --resume takes them, those of"
-                " queries that ended in an error with --retry-errors"
+                f"{self._batches.state(batch)}, but {requests:,} results were not read: use --resume to fetch them,"
+                " with --retry-errors for queries that ended in an error"
             )
         elif is_cancelled:
             try:
                 await self._batches.cancel(batch)
-                message = f"the batch {batch} ({requests:,} requests) was cancelled"
+                message = f"batch {batch} ({requests:,} requests) was cancelled"
             except McprunError as error:
-                message = f"the batch {batch} could not be cancelled: {error}"
+                message = f"batch {batch} could not be cancelled: {error}"
         self._emit(WarningEvent(message=message))
 
     def _fail(self, queued: Iterable[QueuedRequest], error: Exception) -> None:

@@ -36,7 +36,7 @@ def result_of(line: bytes) -> tuple[str, JsonObject]:
     match found:
         case {"custom_id": str(custom_id), "result": dict(result)}:
             return custom_id, result
-    raise ValueError("a line of the results is none")
+    raise ValueError("a line is not a result")
 
 
 def answered(result: JsonObject, batch: str, custom_id: str, one: QueuedRequest, model: str) -> ModelReply | None:
@@ -57,7 +57,7 @@ def answered(result: JsonObject, batch: str, custom_id: str, one: QueuedRequest,
             except DeniedError as error:
                 error.is_accepted = True
                 raise
-    raise RequestError(ErrorKind.API_ERROR, f"a result of the batch {batch} can't be read", may_pass=True)
+    raise RequestError(ErrorKind.API_ERROR, f"malformed result in batch {batch}", may_pass=True)
 
 
 def _status_error(kind: str, body: Any) -> anthropic.APIStatusError:

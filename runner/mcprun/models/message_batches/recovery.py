@@ -70,15 +70,13 @@ class BatchRecovery:
         try:
             listed = await self._batches.since(min(one.earliest for one in lost))
         except McprunError as error:
-            self._emit(WarningEvent(message=f"a batch whose id did not arrive can't be found: {error}"))
+            self._emit(WarningEvent(message=f"can't search for a batch whose id is unknown: {error}"))
             return
         for found in listed:
             fits = [one for one in lost if one.may_be(found.created, found.requests, self._seconds)]
             if fits and found.id not in self._known:
                 self._known.add(found.id)
-                self._emit(
-                    WarningEvent(message=f"the batch {found.id} is waited for: it may be one whose id did not arrive")
-                )
+                self._emit(WarningEvent(message=f"waiting for batch {found.id}, which may be one whose id is unknown"))
                 for one in fits:
                     self._kept.place(found.id, one.requests)
 
@@ -144,7 +142,7 @@ class BatchRecovery:
                 return spool
             spool.close()
             self.pending.pop(batch, None)
-            self._emit(WarningEvent(message=f"the requests of the batch {batch} are sent again: {error}"))
+            self._emit(WarningEvent(message=f"resending the requests of batch {batch}: {error}"))
             return None
         finally:
             self._room.release(self._aside.pop(batch, []))
