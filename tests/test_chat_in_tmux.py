@@ -50,7 +50,7 @@ def test_a_chat_at_a_terminal(tmp_path: Path) -> None:
             screen.enter("Wait.")
             screen.shows("call 2  wait{}")
             screen.press("C-c")
-            screen.shows("Stopped. The conversation can go on.")
+            screen.shows("Stopped. You can continue the conversation.")
 
             screen.prompts()
             screen.type("never said")
@@ -62,7 +62,7 @@ def test_a_chat_at_a_terminal(tmp_path: Path) -> None:
             screen.shows("> /tool")
             screen.type("s")
             screen.press("Enter")
-            screen.shows("asked about before they are called: burn")
+            screen.shows("need approval: burn")
 
             screen.prompts()
             screen.press("Up", "Up")  # past the command, to what was said before it
@@ -71,7 +71,7 @@ def test_a_chat_at_a_terminal(tmp_path: Path) -> None:
             screen.enter("Thanks.")
             screen.shows("You are welcome.")
             screen.enter("/save saved.jsonl")
-            screen.shows("saved.jsonl: 1 query")
+            screen.shows("saved 1 query to saved.jsonl")
             screen.enter("quit")
             shown = screen.shows("exit code 0")
     assert "outputs/" in shown
@@ -93,7 +93,7 @@ def test_a_question_can_be_interrupted(tmp_path: Path) -> None:
             screen.enter("Burn it.")
             screen.shows("send call 0?")
             screen.press("C-c")
-            screen.shows("Stopped. The conversation can go on.")
+            screen.shows("Stopped. You can continue the conversation.")
             screen.enter("Hi")
             screen.shows("Hello.")
             screen.prompts()

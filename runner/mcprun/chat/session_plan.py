@@ -14,9 +14,8 @@ from mcprun.models.select import choose
 from mcprun.tools.toolset import ToolFilter
 
 _NEEDS_MODEL = (
-    "needs a model that can answer anything: set ANTHROPIC_API_KEY (in the environment or in .env) for Claude, or name"
-    " an endpoint that speaks the Messages API with --base-url and --model; scripts and recordings are played by mcprun"
-    " batch"
+    "needs a live model: set ANTHROPIC_API_KEY (in the environment or in .env) to use Claude, or name an endpoint of"
+    " the Messages API with --base-url and --model; use mcprun batch for scripts and recordings"
 )
 
 
@@ -32,12 +31,14 @@ def make_chat_plan(server: str, options: Options, arguments: JsonObject) -> RunP
     if options.limits.budget_usd is not None:
         import mcprun.models.prices  # noqa: F401  raises `UsageError` if the extra is missing
     if options.elicit == "script":
-        raise UsageError("--elicit script has queries answer what servers ask, and in a chat there are none yet")
+        raise UsageError(
+            "--elicit script takes answers from queries, and a chat has none: use --elicit decline or --elicit defaults"
+        )
     if not spec and not account.has_key:
         raise UsageError(f"a chat {_NEEDS_MODEL}")
     model = choose(spec, account, all_scripted=False, base_url=options.base_url)
     if model.record.kind in ("script", "replay"):
-        raise UsageError(f"the model is {model.record.name} ({model.record.chosen}), and a chat {_NEEDS_MODEL}")
+        raise UsageError(f"the model is {model.record.name} ({model.record.chosen}), but a chat {_NEEDS_MODEL}")
     check_api(model)
     return RunPlan(
         prompts=prompts_of([]),

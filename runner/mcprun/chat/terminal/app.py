@@ -131,7 +131,7 @@ class ChatApp:
         model, server = self._plan.model.record, chat.server
         name = " ".join(filter(None, (server.name, server.version))) or "a server without a name"
         tools = many(len(chat.tools.names), "tool")
-        self._printer.note(f"{model.name} ({model.chosen}); {name}: {tools}. /help says what can be typed here.")
+        self._printer.note(f"{model.name} ({model.chosen}); {name}: {tools}. Type /help for help.")
         for warning in server.warnings:
             self._printer.note(f"Warning: {warning}")
 
@@ -144,6 +144,10 @@ class ChatApp:
         if answered.error:
             outcome = f"Error: {answered.error.kind}: {answered.error}."
         else:
-            outcome = "Stopped." if answered.stop == "stopped" else f"The answer was cut short: {answered.stop}."
-        left = "The conversation can go on." if answered.is_kept else "The message is taken back."
+            outcome = "Stopped." if answered.stop == "stopped" else f"The reply was cut short: {answered.stop}."
+        left = (
+            "You can continue the conversation."
+            if answered.is_kept
+            else "Your message was removed from the conversation."
+        )
         self._printer.note(self._plan.redactor.text(f"{outcome} {left}"))

@@ -12,11 +12,11 @@ from mcprun._util.operating_system import IS_WINDOWS
 HELP = {
     "/tools": "list the server's tools",
     "/tool NAME": "show a tool and its schema",
-    "/save FILE": "write what was asked to a prompts file; /save! replaces an existing file",
-    "/new": "begin a new conversation, which is a new query",
-    "/run": "show the folder of the run",
-    "/help": "show this",
-    "quit": "end, as exit and Ctrl-D do; Ctrl-C stops an answer",
+    "/save FILE": "save the conversations as a prompts file; /save! overwrites an existing file",
+    "/new": "start a new conversation, which becomes a new query",
+    "/run": "show the run directory",
+    "/help": "show this help",
+    "quit": "leave the chat, like exit and Ctrl-D; Ctrl-C stops a reply",
 }
 """Each command as the user types it, and its description."""
 
@@ -48,12 +48,12 @@ def command_of(text: str) -> Command | None:
     if name not in _NAMES:
         close = difflib.get_close_matches(name, _NAMES, n=1)
         hint = f"did you mean {close[0]}?" if close else "/help lists all commands"
-        return Command(name, rest, f"there is no {name}; {hint}")
+        return Command(name, rest, f"unknown command {name}; {hint}")
     if (kind := _ARGUMENTS.get(name)) is None:
         return Command(name, rest, _too_much(name) if rest and name != "/help" else "")
     argument = unquoted(rest)
     if argument is None:
-        return Command(name, rest, f"{name} takes one {kind}: close its quotes, and type nothing after them")
+        return Command(name, rest, f"{name} takes one {kind}: close the quotes, and type nothing after them")
     return Command(name, argument, "" if argument else f"{name} needs a {kind.lower()}: {name} {kind}")
 
 
@@ -79,7 +79,7 @@ def quoted(argument: str) -> str:
 
 def _too_much(name: str) -> str:
     if name in _QUIT:
-        return f"{name} takes no argument; type quit to end"
+        return f"{name} takes no argument; type quit to leave the chat"
     hint = {"/tools": "; /tool NAME shows one tool", "/new": "; type the first message on the next line"}
     return f"{name} takes no argument{hint.get(name, '')}"
 

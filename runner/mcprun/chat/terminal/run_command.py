@@ -38,7 +38,7 @@ def run_command(command: Command, chat: ChatSession, ask: Ask, console: Console,
             teller.show((str(chat.path), ""))
         case "/new":
             chat.new()
-            teller.note(f"This is {chat.name}; what was said before is forgotten.")
+            teller.note(f"Started {chat.name}. The model no longer sees the messages before.")
         case "/save" | "/save!":
             teller.note(_saved(chat, _path(command.argument), is_replaced=command.name == "/save!"))
 
@@ -49,8 +49,8 @@ def _list(chat: ChatSession, ask: Ask, console: Console, teller: ChatPrinter) ->
     used = [tool for tool in server.tools if tool["name"] in allowed]
     console.lines(listed(server.model_copy(update={"tools": used}), ToolSet.of(used), console.width))
     for what, names in (
-        ("asked about before they are called", {tool["name"] for tool in used if is_asked_about(tool, ask)}),
-        ("not to be used", {tool["name"] for tool in server.tools} - allowed),
+        ("need approval", {tool["name"] for tool in used if is_asked_about(tool, ask)}),
+        ("not allowed", {tool["name"] for tool in server.tools} - allowed),
     ):
         if names:
             teller.show((visible(f"{what}: {', '.join(sorted(names))}"), "dim"))
@@ -77,12 +77,12 @@ def _saved(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
     """Write the conversations to a prompts file. Return a message that reports the result or the error."""
     queries = chat.queries
     if not queries:
-        return "nothing was answered yet: there is nothing to save"
+        return "nothing to save: no message has a reply yet"
     try:
         if path.exists() and not path.is_file():
             return f"can't write {path}: it is {'a folder' if path.is_dir() else 'not a file'}"
         if path.exists() and not is_replaced:
-            return f"{path} is there already: /save! {quoted(str(path))} replaces it"
+            return f"{path} exists: use /save! {quoted(str(path))} to overwrite it"
         refuse_own(path)
         write_file(path, "".join(f"{dumps(query)}\n" for query in queries).encode())
     except UsageError as error:
@@ -91,4 +91,4 @@ def _saved(chat: ChatSession, path: Path, *, is_replaced: bool) -> str:
         return f"can't write {path}: {error.strerror}"
     except ValueError:  # its words differ between versions of Python
         return f"can't write {path}: a file name can't hold a NUL character"
-    return f"{path}: {many(len(queries), 'query')}"
+    return f"saved {many(len(queries), 'query')} to {path}"
