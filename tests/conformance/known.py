@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 _REASONS: dict[str, tuple[str, ...]] = {
-    "an extension: identity providers of enterprises; mcprun takes what they say (--oauth-assertion), and asks none": (
+    "an extension: enterprise identity providers; mcprun only sends a given assertion (--oauth-assertion)": (
         "auth/enterprise-managed-authorization",
     ),
-    "an extension: proof of possession (DPoP, RFC 9449), which the MCP SDK does not have": (
+    "an extension: proof of possession (DPoP, RFC 9449), which the MCP SDK does not support": (
         "auth/dpop",
         "auth/dpop-nonce",
     ),
-    "an extension: workloads that show a JWT in place of a secret (RFC 7523); the MCP SDK wants both": (
+    "an extension: workloads that send a JWT instead of a secret (RFC 7523); the MCP SDK requires both": (
         "auth/wif-jwt-bearer",
     ),
-    "an extension: skills, which are no tools; mcprun asks for none": (
+    "an extension: skills, which are not tools; mcprun does not request them": (
         "sep-2640-client-no-prefetch",
         "sep-2640-client-verify-digest",
         "sep-2640-client-verify-size",
