@@ -42,7 +42,7 @@ def test_the_deadline_of_a_run(mcprun: Forks, tmp_path: Path) -> None:
     in_flight, unstarted = done.transcripts[1:3]
     assert [call["tool"] for call in in_flight["calls"]] == ["ok"]
     assert re.fullmatch(
-        r"the run ended before the query: the run did not finish within 1 s \(--run-timeout\);"
+        r"the run ended before the query finished: the run did not finish within 1 s \(--run-timeout\);"
         r" waiting for hang, call 1 \(for \d\.\d s\)",
         in_flight["error"]["message"],
     )

@@ -362,7 +362,7 @@ def test_nobody_to_grade(suite: Suite) -> None:
     done = suite.run("prompts.jsonl", *BARE)
     assert done.ret == 1
     done.assert_outcomes(passed=2, errors=1)
-    done.stdout.fnmatch_lines(["ERROR prompts.jsonl::graded - Failed: a model grades it (expect.judge), and *"])
+    done.stdout.fnmatch_lines(["ERROR prompts.jsonl::graded - Failed: a model grades it (expect.judge), but *"])
     assert "--judge-model" not in done.stdout.str()
     assert 'judge-model = "none" in mcprun.toml' in done.stdout.str()
     assert (suite.ran, suite.record["state"]) == (["fine", "last"], "finished")

@@ -135,7 +135,7 @@ def test_an_end_keeps_what_was_done(tmp_path: Path, numbers: tuple[signal.Signal
         ("first", "passed", "end_turn"), ("second", "skipped", "cancelled"), ("third", "skipped", "cancelled")
     ]  # fmt: skip
     assert re.fullmatch(
-        r"the run ended before the query: interrupted by SIG\w+; waiting for the model's turn 0 \(for \d+\.\d s\)",
+        r"the run ended before the query finished: interrupted by SIG\w+; waiting for the model's turn 0 \(for \d+\.\d s\)",
         done.transcripts[1]["error"]["message"],
     )
     assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "cancelled")

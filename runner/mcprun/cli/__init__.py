@@ -55,7 +55,7 @@ class _Group(click.Group):
         except Exception:  # noqa: BLE001  Python would exit with 1, which means that a query failed
             import traceback
 
-            click.echo(f"{traceback.format_exc()}This is a fault of mcprun itself.", err=True)
+            click.echo(f"{traceback.format_exc()}This is a bug in mcprun.", err=True)
             ctx.exit(ExitCode.ERROR)
 
 

@@ -195,7 +195,7 @@ class QueryExecutor:
 def _interrupted(reason: RunError, conversation: Conversation) -> RunError:
     """Return the error of a query that the end of the run interrupted. It names the pending operation."""
     kind = reason.kind if reason.kind is ErrorKind.RUN_TIMEOUT else ErrorKind.CANCELLED
-    return RunError(kind, f"the run ended before the query: {reason}; waiting for {conversation.pending}")
+    return RunError(kind, f"the run ended before the query finished: {reason}; waiting for {conversation.pending}")
 
 
 def _verdict(checks: list[Check], error: QueryError | RunError | None) -> Verdict:

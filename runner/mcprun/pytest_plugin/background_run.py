@@ -131,4 +131,4 @@ class BackgroundRun:
 
 
 def _fault(what: str) -> RunError:
-    return RunError(ErrorKind.FAULT, f"the run {what}; this is a fault of mcprun itself")
+    return RunError(ErrorKind.FAULT, f"internal error in mcprun: the run {what}")

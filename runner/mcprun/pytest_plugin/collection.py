@@ -35,7 +35,7 @@ _OF_PYTEST = frozenset({"filterwarnings", "parametrize", "skip", "skipif", "usef
 """Markers that have a meaning in pytest. A tag with such a name does not become a marker."""
 
 _NO_JUDGE = (
-    "a model grades it (expect.judge), and there is no API key: set ANTHROPIC_API_KEY, play back a graded run, or"
+    "a model grades it (expect.judge), but there is no API key: set ANTHROPIC_API_KEY, replay a graded run, or"
     ' leave it ungraded: judge-model = "none" in mcprun.toml, or MCPRUN_JUDGE_MODEL=none'
 )
 

@@ -38,7 +38,7 @@ def run_command(command: Command, chat: ChatSession, ask: Ask, console: Console,
             teller.show((str(chat.path), ""))
         case "/new":
             chat.new()
-            teller.note(f"Started {chat.name}. The model no longer sees the messages before.")
+            teller.note(f"Started {chat.name}. The model no longer sees earlier messages.")
         case "/save" | "/save!":
             teller.note(_saved(chat, _path(command.argument), is_replaced=command.name == "/save!"))
 
