@@ -48,12 +48,15 @@ def test_the_record_holds_every_candidate() -> None:
     ("seen", "words"),
     [
         ({}, ""),
-        ({"told": "2.0"}, "says that it is version 2.0"),
-        ({"told": ""}, "tells no version of itself"),
+        ({"told": "2.0"}, "reports version 2.0"),
+        ({"told": ""}, "reports no version"),
         ({"tokens": 18_971}, "about 19,000 tokens of definitions"),
-        ({"refused": ("a",)}, "1 tool has what the API refuses"),
-        ({"refused": ("a", "b"), "note": "slow"}, "2 tools have what the API refuses; slow"),
-        ({"noise": True, "stays": True}, "prints on stdout what is no message; does not end with its stdin"),
+        ({"refused": ("a",)}, "1 tool has features that the API refuses"),
+        ({"refused": ("a", "b"), "note": "slow"}, "2 tools have features that the API refuses; slow"),
+        (
+            {"noise": True, "stays": True},
+            "writes non-protocol output to stdout; keeps running after its stdin is closed",
+        ),
     ],
 )
 def test_oddities_are_told_in_words(seen: dict[str, object], words: str) -> None:

@@ -52,7 +52,7 @@ CANDIDATES = (
     Candidate(
         "npm", *EVERYTHING,
         call=ECHO,
-        note="one tool can be run as a task only; lists fewer tools to clients that can't be asked",
+        note="one tool can be run as a task only; lists fewer tools to clients without elicitation",
     ),
     Candidate("npm", *EVERYTHING, ("streamableHttp",), {"PORT": "{port}"}, ECHO, transport="Streamable HTTP"),
     Candidate("npm", *EVERYTHING, ("sse",), {"PORT": "{port}"}, ECHO, transport="SSE", path="/sse"),
@@ -61,7 +61,7 @@ CANDIDATES = (
     ),
     Candidate(
         "npm", "@modelcontextprotocol/server-memory", "~2026.8.31", (), {"MEMORY_FILE_PATH": "{here}/memory.jsonl"},
-        ("read_graph", {}), "unless told otherwise, it keeps its memory within its own package",
+        ("read_graph", {}), "stores its memory within its own package by default",
     ),
     Candidate(
         "npm", "@modelcontextprotocol/server-sequential-thinking", "~2026.8.31", (), {},

@@ -57,16 +57,16 @@ class Row:
         """What is odd, in words."""
         odd = []
         if self.told != self.version:
-            odd.append(f"says that it is version {self.told}" if self.told else "tells no version of itself")
+            odd.append(f"reports version {self.told}" if self.told else "reports no version")
         if self.tokens >= _MANY_TOKENS:
             odd.append(f"about {round(self.tokens, -3):,} tokens of definitions")
         if self.refused:
             count = len(self.refused)
-            odd.append(f"{count} {'tool has' if count == 1 else 'tools have'} what the API refuses")
+            odd.append(f"{count} {'tool has' if count == 1 else 'tools have'} features that the API refuses")
         if self.noise:
-            odd.append("prints on stdout what is no message")
+            odd.append("writes non-protocol output to stdout")
         if self.stays:
-            odd.append("does not end with its stdin")
+            odd.append("keeps running after its stdin is closed")
         return "; ".join([*odd, *filter(None, [self.note])])
 
     @property
