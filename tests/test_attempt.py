@@ -11,7 +11,8 @@ from mcprun._util.run_stop import RunStop
 from mcprun.client.pool import ServerPool
 from mcprun.client.session import ServerSession
 from mcprun.engine.attempts import QueryExecutor
-from mcprun.engine.judge import GradingRequest
+from mcprun.engine.conversation import Attempt
+from mcprun.engine.judge import Judge
 from mcprun.engine.tool_loop import ToolLoop
 from mcprun.limits import Limits
 from mcprun.models.base import ModelReply, ModelRequest
@@ -38,9 +39,9 @@ class Model:
 class Slowly:
     """A judge that takes two seconds."""
 
-    async def grade(self, exam: GradingRequest) -> list[Check]:
+    async def grade(self, attempt: Attempt) -> list[Check]:
         await asyncio.sleep(2)
-        return [Check(check="judge", passed=True, rubric=exam.rubrics[0])]
+        return [Check(check="judge", passed=True, rubric=attempt.rubrics[0])]
 
 
 class Idle:
@@ -65,6 +66,19 @@ class Slow:
         await asyncio.sleep(1)
 
 
+def executor(loop: ToolLoop, judge: Judge | None = None) -> QueryExecutor:
+    """Make an executor whose servers are `Slow`."""
+    return QueryExecutor(
+        loop=loop,
+        judge=judge,
+        servers=cast("ServerPool", Slow()),
+        allow_tool_errors=False,
+        fail_diverged=False,
+        show=ValueFormatter(str),
+        run_stop=RunStop(),
+    )
+
+
 def test_a_query_is_not_charged_for_its_server() -> None:
     """Starting a server, waiting for one and stopping it are waiting, as a rate limit is: `max_seconds` bounds the rest."""
 
@@ -74,7 +88,7 @@ def test_a_query_is_not_charged_for_its_server() -> None:
 
     events: list[Event] = []
     loop = ToolLoop(model=Model(), limits=Limits(), system=None, emit=events.append)
-    attempts = QueryExecutor(loop, None, cast("ServerPool", Slow()), False, False, ValueFormatter(str), RunStop())
+    attempts = executor(loop)
     enough, too_few = virtual_time.run(tried(0.8)), virtual_time.run(tried(0.4))
     assert enough.verdict == "passed"
     assert [check.message for check in too_few.checks if not check.passed] == ["expected at most 0.4 seconds, got 0.5"]
@@ -89,7 +103,7 @@ def test_a_query_is_not_charged_for_its_judge() -> None:
         return await attempts.run(parse_query({"prompt": "go", "timeout": seconds, "expect": expect}))
 
     loop = ToolLoop(model=Model(), limits=Limits(), system=None, emit=lambda _: None)
-    attempts = QueryExecutor(loop, Slowly(), cast("ServerPool", Slow()), False, False, ValueFormatter(str), RunStop())
+    attempts = executor(loop, Slowly())
     assert virtual_time.run(tried(3)).verdict == "passed"
     late = virtual_time.run(tried(1))
     assert late.error

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from mcprun import compare_runs
+from mcprun._util.deadline import Deadline
 from mcprun._util.run_stop import RunStop
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.chat.session import _line_of
 from mcprun.engine.attempts import QueryExecutor
-from mcprun.engine.conversation import Conversation
+from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.ray.messages import EventBuffer
 from mcprun.engine.recorder import Recorder
 from mcprun.engine.run import RunPlan, _isolated
@@ -82,17 +83,18 @@ async def test_what_can_not_be_judged_is_an_error_of_its_query_alone() -> None:
     loop = cast("ToolLoop", SimpleNamespace(emit=heard.append, model=SimpleNamespace(name="script"), system=None))
     nothing: Any = None
     attempts = QueryExecutor(
-        loop,
+        loop=loop,
         judge=None,
         servers=nothing,
         allow_tool_errors=False,
         fail_diverged=False,
         show=ValueFormatter(broken_show),
-        ending=RunStop(),
+        run_stop=RunStop(),
     )
     query = parse_query({"id": "q", "prompt": "x", "expect": {"text": {"equals": "a"}}})
+    attempt = Attempt(query, AttemptRef("q"), Conversation(model="script", stop="end_turn"), Deadline(1))
     with pytest.raises(QueryError) as raised:
-        await attempts._check(query, AttemptRef("q"), Conversation(model="script", stop="end_turn"), 0.0)
+        await attempts._check(attempt, 0.0)
     told = "the checks could not be evaluated: OverflowError: int too large to convert to float"
     assert (raised.value.kind, str(raised.value)) == ("fault", told)
     (warning,) = heard

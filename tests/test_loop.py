@@ -12,7 +12,7 @@ import pytest
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.client.session import ServerSession, ToolResult
-from mcprun.engine.conversation import Conversation
+from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.tool_loop import ToolLoop
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.limits import Limits
@@ -71,7 +71,8 @@ async def converse(model: Said, answer: Callable[[JsonObject], Any], **query: An
     loop = ToolLoop(model=model, limits=Limits(), system=None, emit=events.append)
     parsed = parse_query(query if "prompts" in query else {"prompt": "go", **query})
     async with Deadline(60) as deadline:
-        await loop.converse(parsed, cast("ServerSession", Answers(answer)), AttemptRef("q"), conversation, deadline)
+        attempt = Attempt(parsed, AttemptRef("q"), conversation, deadline)
+        await loop.converse(attempt, cast("ServerSession", Answers(answer)))
     return conversation, events
 
 
@@ -132,7 +133,7 @@ async def test_what_was_answered_before_the_server_died_is_kept() -> None:
     loop = ToolLoop(model=model, limits=Limits(), system=None, emit=events.append)
     server = cast("ServerSession", Answers(answer))
     with pytest.raises(QueryError) as told:
-        await loop.converse(parse_query("go"), server, AttemptRef("q"), conversation, Deadline(60))
+        await loop.converse(Attempt(parse_query("go"), AttemptRef("q"), conversation, Deadline(60)), server)
     assert told.value.kind is ErrorKind.SERVER_DIED
     assert [(call.input["n"], call.is_error) for call in conversation.calls] == [(0, True)]
     assert [event.problem for event in events if isinstance(event, ToolCall)] == [None, "server_died"]

@@ -72,7 +72,13 @@ async def open_chat(
                     hear=person.hear,
                 )
                 attempts = QueryExecutor(
-                    loop, None, servers, allow_tool_errors=False, fail_diverged=False, show=show, ending=ending
+                    loop=loop,
+                    judge=None,
+                    servers=servers,
+                    allow_tool_errors=False,
+                    fail_diverged=False,
+                    show=show,
+                    run_stop=ending,
                 )
                 chat = ChatSession(plan, recorder, attempts, Approval(ask, person, plan.redactor), ending)
                 try:

@@ -10,9 +10,7 @@ import asyncio
 import hashlib
 import io
 import time
-import traceback
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,17 +24,17 @@ from mcprun.chat.approval import Approval
 from mcprun.chat.repair import Checkpoint, close_interrupted_turn
 from mcprun.chat.save import query_from_conversation
 from mcprun.client.session import described
-from mcprun.engine.attempts import QueryExecutor
-from mcprun.engine.conversation import Conversation
+from mcprun.engine.attempts import QueryExecutor, leased
+from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.recorder import Recorder
 from mcprun.engine.run import RunPlan
 from mcprun.engine.tool_loop import ANSWERED
-from mcprun.errors import ErrorKind, QueryError, RunError, describe
+from mcprun.errors import ErrorKind, QueryError, RunError
 from mcprun.prompts.file import PromptsFile, QueryFilter, read_prompts
 from mcprun.prompts.query import Query, parse_query
 from mcprun.prompts.source import as_file
 from mcprun.runs.directory import mark_latest
-from mcprun.runs.events import AttemptRef, ExchangeEnd, QueryEnd, ToolCall, WarningEvent
+from mcprun.runs.events import AttemptRef, ExchangeEnd, QueryEnd, ToolCall
 from mcprun.runs.run_record import RunRecord, ServerRecord
 from mcprun.runs.transcript import Transcript
 from mcprun.tools.results import STOPPED
@@ -89,7 +87,7 @@ class ChatSession:
         self._server = attempts.servers.first
         self._lines: dict[str, JsonObject] = {}
         self._failed: set[str] = set()
-        self._exchange: asyncio.Task[tuple[bool, QueryError | RunError | None]] | None = None
+        self._exchange: asyncio.Task[QueryError | RunError | None] | None = None
         self._talk = self._next()
 
     @property
@@ -151,8 +149,8 @@ class ChatSession:
             task, self._exchange = self._exchange, None
             task.cancel()
             await asyncio.wait({task})
-        is_stopped, error = task.result() if not task.cancelled() else (True, None)
-        stop = "stopped" if is_stopped else str(error.kind) if error else talk.conversation.stop
+        error = None if task.cancelled() else task.result()
+        stop = "stopped" if task.cancelled() else str(error.kind) if error else talk.conversation.stop
         is_kept = close_interrupted_turn(
             talk.conversation, start, error_text=_missing_result(error), why=_why(stop, error)
         )
@@ -176,44 +174,25 @@ class ChatSession:
     def _next(self) -> _Talk:
         return _Talk(f"{NAME}-{len(self._lines) + 1}", Conversation(model=self._attempts.loop.model.name))
 
-    async def _answer(self, text: str, talk: _Talk) -> tuple[bool, QueryError | RunError | None]:
-        """Run the tool loop. Return whether the user stopped it, and the error that ended it, if any."""
-        limits, conversation = self._plan.limits, talk.conversation
-        deadline = Deadline(limits.query_seconds)
+    async def _answer(self, text: str, talk: _Talk) -> QueryError | RunError | None:
+        """Send a message and run the tool loop. Return the error that ended it, if any."""
+        query = _query(talk.id, [*talk.user_messages, text])
+        deadline = Deadline(self._plan.limits.query_seconds)
+        attempt = Attempt(query, AttemptRef(talk.id), talk.conversation, deadline)
+        return await self._attempts.error_of(attempt, self._converse(attempt, text))
+
+    async def _converse(self, attempt: Attempt, text: str) -> None:
+        limits, conversation = self._plan.limits, attempt.conversation
 
         async def approve(call: ToolCall) -> str:
-            return await self._approval.given(call, self._server.tools.listed, deadline)
+            return await self._approval.given(call, self._server.tools.listed, attempt.deadline)
 
         # The limits of a query apply to each answer here: a chat may be long.
         max_turns, max_calls = len(conversation.turns) + limits.max_turns, len(conversation.calls) + limits.max_calls
-        loop = replace(
-            self._attempts.loop,
-            limits=replace(limits, max_turns=max_turns, max_calls=max_calls),
-            approve=approve,
-        )
-        query = _query(talk.id, [*talk.user_messages, text])
-        try:
-            async with AsyncExitStack() as stack:
-                with conversation.waiting_for("a server"):
-                    self._server = await stack.enter_async_context(self._attempts.servers.lease(alone=True))
-                async with deadline:
-                    await loop.converse(query, self._server, AttemptRef(talk.id), conversation, deadline, [text])
-        except (QueryError, RunError) as error:
-            return False, error
-        except TimeoutError:
-            message = (
-                f"no complete reply within {deadline.seconds:g} s (--query-timeout); waiting for {conversation.pending}"
-            )
-            return False, QueryError(ErrorKind.QUERY_TIMEOUT, message)
-        except asyncio.CancelledError:
-            return True, None
-        except Exception as error:  # noqa: BLE001  a bug in one answer must not end the chat
-            message = f"internal error in mcprun: {describe(error)}"
-            self._recorder.emit(
-                WarningEvent(where=AttemptRef(talk.id), message=message, traceback=traceback.format_exc())
-            )
-            return False, QueryError(ErrorKind.FAULT, message)
-        return False, None
+        limits = replace(limits, max_turns=max_turns, max_calls=max_calls)
+        loop = replace(self._attempts.loop, limits=limits, approve=approve)
+        async with leased(attempt, self._attempts.servers.lease(alone=True)) as self._server:
+            await loop.converse(attempt, self._server, [text])
 
     def _save(self, talk: _Talk, text: str, error: QueryError | RunError | None) -> None:
         """Make the transcript of the conversation so far, and write all files to disk."""
@@ -248,7 +227,7 @@ class ChatSession:
                 conversation.checks = self._attempts.checks(query, conversation, seconds)
             except Exception as fault:  # noqa: BLE001  one answer must not end the chat
                 error = self._attempts.fault("the checks could not be evaluated", fault, AttemptRef(query.id))
-        return self._attempts.transcript(query, 1, 1, conversation, error)
+        return self._attempts.transcript(query, AttemptRef(query.id), conversation, error)
 
 
 def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from mcprun._util.deadline import Deadline
 from mcprun._util.run_stop import RunStop
 from mcprun.checks.evaluate import ENDED, Outcome, check_all
 from mcprun.client.pool import ServerPool
-from mcprun.engine.conversation import Conversation
-from mcprun.engine.judge import GradingRequest, Judge
+from mcprun.client.session import ServerSession
+from mcprun.engine.conversation import Attempt, Conversation
+from mcprun.engine.judge import Judge
 from mcprun.engine.skipped import stop_reason_for
 from mcprun.engine.tool_loop import ToolLoop
 from mcprun.errors import ErrorKind, QueryError, RunError, describe
@@ -26,7 +28,7 @@ MAX_ATTEMPTS = 3
 """Attempts at a query whose server dies: one on a shared server, one alone, and one more in case of a coincidence."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueryExecutor:
     """Runs queries. Holds what all attempts of a run share."""
 
@@ -36,7 +38,7 @@ class QueryExecutor:
     allow_tool_errors: bool
     fail_diverged: bool
     show: ValueFormatter
-    ending: RunStop
+    run_stop: RunStop
 
     async def run(self, query: Query, repeat: int = 1) -> Transcript:
         """Run a query and return the transcript of its last attempt.
@@ -48,85 +50,92 @@ class QueryExecutor:
         number = 1
         while True:
             conversation = Conversation(model=self.loop.model.name)
-            error = await self._attempt(query, AttemptRef(query.id, repeat, number), conversation)
+            deadline = Deadline(query.timeout or self.loop.limits.query_seconds)
+            attempt = Attempt(query, AttemptRef(query.id, repeat, number), conversation, deadline)
+            error = await self._try(attempt)
             died = isinstance(error, QueryError) and error.kind is ErrorKind.SERVER_DIED
             if not died or number == MAX_ATTEMPTS:
-                return self.transcript(query, repeat, number, conversation, error)
+                return self.transcript(query, attempt.where, conversation, error)
             number += 1
 
-    async def _attempt(
-        self, query: Query, where: AttemptRef, conversation: Conversation
-    ) -> QueryError | RunError | None:
+    async def _try(self, attempt: Attempt) -> QueryError | RunError | None:
         """Make one attempt and emit `AttemptEnd`. Return its error, or `None`; nothing is raised."""
-        deadline, time = Deadline(query.timeout or self.loop.limits.query_seconds), asyncio.get_running_loop().time
+        time = asyncio.get_running_loop().time
         started = time()
-        error = await self._converse(query, where, conversation, deadline)
+        error = await self.error_of(attempt, self._converse(attempt))
         seconds = time() - started
         if error:
-            conversation.stop = stop_reason_for(error.kind)
+            attempt.conversation.stop = stop_reason_for(error.kind)
         self.loop.emit(
             AttemptEnd(
-                where=where,
+                where=attempt.where,
                 seconds=seconds,
-                waited=seconds - deadline.worked,
-                stop=conversation.stop,
+                waited=seconds - attempt.deadline.worked,
+                stop=attempt.conversation.stop,
                 error=f"{error.kind}: {error}" if error else None,
             )
         )
         return error
 
-    async def _converse(
-        self, query: Query, where: AttemptRef, conversation: Conversation, deadline: Deadline
-    ) -> QueryError | RunError | None:
-        """Run the tool loop, the judge and the checks. Return a `QueryError`, a `RunError`, or `None` on success."""
+    async def _converse(self, attempt: Attempt) -> None:
+        """Run the tool loop, the judge and the checks."""
+        alone = attempt.where.attempt > 1 or self._needs_exclusive_server(attempt)
+        async with leased(attempt, self.servers.lease(alone=alone, where=attempt.where)) as server:
+            await self.loop.converse(attempt, server)
+            seconds = attempt.deadline.worked
+            await self._grade(attempt)
+        await self._check(attempt, seconds)
+
+    async def error_of(self, attempt: Attempt, work: Awaitable[None]) -> QueryError | RunError | None:
+        """Await the `work` of an attempt. Return the error that ended it, or `None`. An error of the run ends the run.
+
+        Raises `CancelledError` only if the run does not end.
+        """
+        conversation = attempt.conversation
         try:
-            async with AsyncExitStack() as stack:
-                with conversation.waiting_for("a server"):
-                    alone = where.attempt > 1 or self._needs_exclusive_server(query, where)
-                    server = await stack.enter_async_context(self.servers.lease(alone=alone, where=where))
-                async with deadline:
-                    await self.loop.converse(query, server, where, conversation, deadline)
-                    seconds = deadline.worked
-                    await self._grade(query, where, conversation, deadline)
-            await self._check(query, where, conversation, seconds)
+            await work
         except QueryError as error:
             if error.kind is ErrorKind.REQUEST_TIMEOUT:
                 return QueryError(error.kind, f"{error}; waiting for {conversation.pending}")
             return error
         except TimeoutError:
-            message = f"the query did not finish within {deadline.seconds:g} s (--query-timeout or its `timeout`)"
+            message = (
+                f"the query did not finish within {attempt.deadline.seconds:g} s (--query-timeout or its `timeout`)"
+            )
             return QueryError(ErrorKind.QUERY_TIMEOUT, f"{message}; waiting for {conversation.pending}")
         except RunError as error:
             # Replies already paid for are used: once the budget is spent, other queries run until their next request.
-            (self.ending.stop if error.kind is ErrorKind.BUDGET else self.ending.end)(error)
+            (self.run_stop.stop if error.kind is ErrorKind.BUDGET else self.run_stop.end)(error)
             return error
         except asyncio.CancelledError:
-            if not self.ending.reason:
+            if not self.run_stop.reason:
                 raise
-            return _interrupted(self.ending.reason, conversation)
+            return _interrupted(self.run_stop.reason, conversation)
         except Exception as error:  # noqa: BLE001  a fault in one query must not affect the others
-            return self.fault("internal error in mcprun", error, where)
+            return self.fault("internal error in mcprun", error, attempt.where)
         return None
 
-    def _needs_exclusive_server(self, query: Query, where: AttemptRef) -> bool:
+    def _needs_exclusive_server(self, attempt: Attempt) -> bool:
         """Return whether a query has its own answers and a shared server's requests could not be attributed to it."""
-        return not self.servers.tells_whose and self.loop.answers.are_own(query, where)
+        return not self.servers.tells_whose and self.loop.answers.are_own(attempt.query, attempt.where)
 
-    async def _grade(self, query: Query, where: AttemptRef, conversation: Conversation, deadline: Deadline) -> None:
+    async def _grade(self, attempt: Attempt) -> None:
         """Grade a conversation by its query's rubrics. One that did not end by itself fails without being graded."""
-        if self.judge and query.expect.judge and conversation.stop in ENDED:
+        conversation = attempt.conversation
+        if self.judge and attempt.rubrics and conversation.stop in ENDED:
             with conversation.waiting_for("the judge"):
-                conversation.judged += await self.judge.grade(GradingRequest(query, where, conversation, deadline))
+                conversation.judged += await self.judge.grade(attempt)
 
-    async def _check(self, query: Query, where: AttemptRef, conversation: Conversation, seconds: float) -> None:
-        """Evaluate the checks and store them in `conversation`. Raises `QueryError` if that times out or fails."""
+    async def _check(self, attempt: Attempt, seconds: float) -> None:
+        """Evaluate the checks and store them in the conversation. Raises `QueryError` if that times out or fails."""
+        conversation = attempt.conversation
         try:
             with conversation.waiting_for("the checks"):
-                conversation.checks = await evaluated(lambda: self.checks(query, conversation, seconds))
+                conversation.checks = await evaluated(lambda: self.checks(attempt.query, conversation, seconds))
         except QueryError:
             raise
         except Exception as error:
-            raise self.fault("the checks could not be evaluated", error, where) from error
+            raise self.fault("the checks could not be evaluated", error, attempt.where) from error
 
     def checks(self, query: Query, conversation: Conversation, seconds: float) -> list[Check]:
         """Evaluate the query's `expect` on a conversation and return its checks.
@@ -148,12 +157,7 @@ class QueryExecutor:
         return check_all(query.expect, outcome, self.show, allow_tool_errors=self.allow_tool_errors)
 
     def transcript(
-        self,
-        query: Query,
-        repeat: int,
-        attempts: int,
-        conversation: Conversation,
-        error: QueryError | RunError | None,
+        self, query: Query, where: AttemptRef, conversation: Conversation, error: QueryError | RunError | None
     ) -> Transcript:
         """Return the transcript of a conversation that was checked, or that ended with `error`."""
         checks: list[Check] = []
@@ -167,7 +171,7 @@ class QueryExecutor:
                 checks.append(Check(check="diverged", passed=False, message="; ".join(divergences)))
         return Transcript(
             id=query.id,
-            repeat=repeat,
+            repeat=where.repeat,
             verdict=_verdict(checks, error),
             stop=conversation.stop,
             prompt=query.said,
@@ -180,7 +184,7 @@ class QueryExecutor:
             text=conversation.text,
             checks=checks,
             turns=conversation.turns,
-            attempts=attempts,
+            attempts=where.attempt,
             usage=_total_usage(conversation),
             error=ErrorInfo(kind=error.kind, message=str(error)) if error else None,
         )
@@ -190,6 +194,16 @@ class QueryExecutor:
         message = f"{what}: {describe(error)}"
         self.loop.emit(WarningEvent(where=where, message=message, traceback="".join(traceback.format_exception(error))))
         return QueryError(ErrorKind.FAULT, message)
+
+
+@asynccontextmanager
+async def leased(attempt: Attempt, lease: AbstractAsyncContextManager[ServerSession]) -> AsyncIterator[ServerSession]:
+    """Wait for the server of an attempt, then limit the context to the attempt's deadline. Yield the server."""
+    async with AsyncExitStack() as stack:
+        with attempt.conversation.waiting_for("a server"):
+            server = await stack.enter_async_context(lease)
+        await stack.enter_async_context(attempt.deadline)
+        yield server
 
 
 def _interrupted(reason: RunError, conversation: Conversation) -> RunError:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.client.session import ToolResult
 from mcprun.models.base import ModelReply
-from mcprun.runs.events import ToolCall
+from mcprun.prompts.query import Query
+from mcprun.runs.events import AttemptRef, ToolCall
 from mcprun.runs.transcript import Asked, Call, Check, Given, Turn
 
 
@@ -20,6 +23,25 @@ class PendingTurn:
 
     calls: tuple[ToolCall, ...]
     answers: dict[int, ToolResult] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a conversation begins.
+
+    Attributes:
+        user_messages: The contents of the user's messages, to be sent in turn.
+        history: The messages before the first of them, from the server's prompt.
+        given: How many messages came from the server's prompt or resources; `None` if the query takes none.
+        divergence: How these differ from the recording; empty if they do not.
+        malformed: The parts of the server's prompt or resources that could not be read, in words.
+    """
+
+    user_messages: Sequence[str | list[Any]]
+    history: Sequence[JsonObject] = ()
+    given: Given | None = None
+    divergence: str = ""
+    malformed: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -89,9 +111,34 @@ class Conversation:
         yield
         del self._pending[what]
 
+    def begin(self, opening: Opening) -> None:
+        """Append what precedes the user's first message."""
+        self.messages += opening.history
+        self.given, self.given_divergence = opening.given, opening.divergence
+        self.malformed += opening.malformed
+
+    def say(self, content: str | list[Any]) -> None:
+        """Append a message of the user."""
+        self.messages.append({"role": "user", "content": content})
+
     def add(self, reply: ModelReply) -> None:
         """Append the model's next turn."""
         self.model = reply.model
         self.messages.append({"role": "assistant", "content": reply.content})
         self.turns.append(Turn(stop_reason=reply.stop_reason, usage=reply.usage))
         self.stop = reply.stop_reason
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt at a query: its place in the run, the conversation that it fills, and its deadline."""
+
+    query: Query
+    where: AttemptRef
+    conversation: Conversation
+    deadline: Deadline
+
+    @property
+    def rubrics(self) -> Sequence[str]:
+        """The rubrics that the conversation is graded by, in order."""
+        return self.query.expect.judge or ()

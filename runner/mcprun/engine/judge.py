@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mcprun._util.deadline import Deadline
 from mcprun.analysis.diff.scrub import Scrubber
-from mcprun.engine.conversation import Conversation
+from mcprun.engine.conversation import Attempt
 from mcprun.engine.grading import INSTRUCTIONS, SCHEMA, case, verdict
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
 from mcprun.limits import Limits
@@ -20,8 +19,7 @@ from mcprun.models.budget import Budget
 from mcprun.models.rate_limit import AdaptiveLimiter
 from mcprun.models.replay import ReplayModel
 from mcprun.models.select import SelectedModel
-from mcprun.prompts.query import Query
-from mcprun.runs.events import AttemptRef, Emit, JudgeCall
+from mcprun.runs.events import Emit, JudgeCall
 from mcprun.runs.transcript import Check
 from mcprun.tools.format import ValueFormatter
 from mcprun.tools.toolset import ToolSet
@@ -30,25 +28,10 @@ _TRIES = 2
 """Requests for one verdict: a judge whose answer is not a verdict is asked once more."""
 
 
-@dataclass(frozen=True, slots=True)
-class GradingRequest:
-    """A conversation to grade, the attempt it belongs to, and the deadline of that attempt."""
-
-    query: Query
-    where: AttemptRef
-    conversation: Conversation
-    deadline: Deadline
-
-    @property
-    def rubrics(self) -> Sequence[str]:
-        """The rubrics of the query, in order."""
-        return self.query.expect.judge or ()
-
-
 class Judge(Protocol):
     """Grades conversations."""
 
-    async def grade(self, exam: GradingRequest) -> list[Check]:
+    async def grade(self, attempt: Attempt) -> list[Check]:
         """Grade an ended conversation by the rubrics of its query, and return one `Check` per rubric, in their order.
 
         Raises `QueryError` if this conversation can't be graded, `RunError` if none could be.
@@ -66,22 +49,22 @@ class ModelJudge:
     show: ValueFormatter
     emit: Emit
 
-    async def grade(self, exam: GradingRequest) -> list[Check]:
+    async def grade(self, attempt: Attempt) -> list[Check]:
         """Ask the model about each rubric in turn; see `Judge.grade`."""
-        return [await self._check(exam, rubric) for rubric in exam.rubrics]
+        return [await self._check(attempt, rubric) for rubric in attempt.rubrics]
 
-    async def _check(self, exam: GradingRequest, rubric: str) -> Check:
+    async def _check(self, attempt: Attempt, rubric: str) -> Check:
         request = ModelRequest(
-            query=exam.query,
-            where=exam.where,
-            turn=len(exam.conversation.turns),
-            messages=[{"role": "user", "content": case(rubric, exam.conversation)}],
+            query=attempt.query,
+            where=attempt.where,
+            turn=len(attempt.conversation.turns),
+            messages=[{"role": "user", "content": case(rubric, attempt.conversation)}],
             calls=(),
             tools=ToolSet(),
             system=INSTRUCTIONS,
             model=self.name,
             max_tokens=self.max_tokens,
-            deadline=exam.deadline,
+            deadline=attempt.deadline,
             schema=SCHEMA,
         )
         for _ in range(_TRIES):
@@ -122,22 +105,22 @@ class RecordedJudge:
 
     recording: ReplayModel
 
-    async def grade(self, exam: GradingRequest) -> list[Check]:
+    async def grade(self, attempt: Attempt) -> list[Check]:
         """Return the recorded check of each rubric.
 
         Raises `QueryError` (`not_recorded`) for a rubric that was not graded in the recording. Also raises it for a
         conversation that diverged, since the recorded checks are those of a different one.
         """
-        if where := next(iter(exam.conversation.diverged), None):
+        if where := next(iter(attempt.conversation.diverged), None):
             message = f"{where} diverged from the graded recording; grade it again with --judge-model MODEL"
             raise QueryError(ErrorKind.NOT_RECORDED, message)
-        recorded = self.recording.recorded(exam.query, exam.where)
+        recorded = self.recording.recorded(attempt.query, attempt.where)
         known = {check.rubric: check for check in recorded.checks if check.rubric}
-        for rubric in exam.rubrics:
+        for rubric in attempt.rubrics:
             if rubric not in known:
                 message = f"a rubric of {recorded.id} was not graded in the recording"
                 raise QueryError(ErrorKind.NOT_RECORDED, f"{message}; grade it with --judge-model MODEL")
-        return [known[rubric] for rubric in exam.rubrics]
+        return [known[rubric] for rubric in attempt.rubrics]
 
 
 @asynccontextmanager

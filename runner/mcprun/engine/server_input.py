@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import mcp_types
 
@@ -19,9 +18,8 @@ from mcprun.client.session import TIMEOUT, RequestFailed, ServerSession
 from mcprun.engine.opening_blocks import opening, prompt_messages, resource_blocks
 from mcprun.engine.server_requests import QueryRequestHandler
 from mcprun.errors import ErrorKind, QueryError
-from mcprun.prompts.query import Query
 from mcprun.prompts.server_input import ServerPrompt
-from mcprun.runs.events import AttemptRef, Emit, PromptGet, ResourceRead
+from mcprun.runs.events import Emit, PromptGet, ResourceRead
 from mcprun.runs.warn_once import Warn, drop_warning
 from mcprun.tools.format import ValueFormatter
 
@@ -31,23 +29,20 @@ _MAX_ERROR_CHARS = 500
 
 @dataclass(frozen=True, slots=True)
 class ServerInputLoader:
-    """Loads the opening messages of one conversation.
+    """Loads the opening messages of the attempt that `handler` belongs to.
 
-    `clock` returns the deadline of a request. `waiting_for` marks the request in flight as pending. The `asker` answers
-    requests of the server, such as elicitation, until it returns the result. `malformed` collects the problems of
-    results that could be read only in part.
+    The `handler` answers requests of the server, such as elicitation, until it returns the result. `clock` returns the
+    deadline of a request. `malformed` collects the problems of results that could be read only in part.
     """
 
     server: ServerSession
-    where: AttemptRef
-    asker: QueryRequestHandler
+    handler: QueryRequestHandler
     emit: Emit
     clock: Callable[[], Deadline]
-    waiting_for: Callable[[str], AbstractContextManager[None]]
-    malformed: list[str]
     warn: Warn = drop_warning
+    malformed: list[str] = field(default_factory=list, init=False)
 
-    async def open(self, query: Query) -> list[JsonObject]:
+    async def load(self) -> list[JsonObject]:
         """Return the opening messages of a conversation, in the format of the Messages API. The last one is the user's.
 
         Resources come first, in the order of the query, then the messages of the server's prompt, then the user's own.
@@ -56,6 +51,7 @@ class ServerInputLoader:
             QueryError: `server_died`, `request_timeout`, or `prompts` if the server does not have a prompt or resource,
                 refuses it, or returns content that can't begin a conversation.
         """
+        query = self.handler.attempt.query
         blocks = [block for uri in query.resources or () for block in await self._read(uri)]
         given = await self._get(query.server_prompt) if query.server_prompt else []
         try:
@@ -66,7 +62,7 @@ class ServerInputLoader:
     async def _get(self, asked: ServerPrompt) -> list[JsonObject]:
         """Request the server's prompt and return its messages."""
         event = PromptGet(
-            where=self.where,
+            where=self.handler.where,
             prompt=asked.name,
             arguments=asked.arguments,
             server=self.server.number,
@@ -86,7 +82,9 @@ class ServerInputLoader:
 
     async def _read(self, uri: str) -> list[JsonObject]:
         """Read a resource and return its content blocks."""
-        event = ResourceRead(where=self.where, uri=uri, server=self.server.number, log_offset=self.server.log_offset)
+        event = ResourceRead(
+            where=self.handler.where, uri=uri, server=self.server.number, log_offset=self.server.log_offset
+        )
         request = mcp_types.ReadResourceRequest(params=mcp_types.ReadResourceRequestParams(uri=uri))
         try:
             reading = await self._ask(event, request, "resources", _resource(uri), read_resource)
@@ -116,18 +114,18 @@ class ServerInputLoader:
     ) -> Reading:
         """Send a request, read its result, and emit an event.
 
-        Raises `RequestFailed` if the server returns no result, and `QueryError` as `open` does.
+        Raises `RequestFailed` if the server returns no result, and `QueryError` as `load` does.
         """
         if not self.server.has(capability):
             raise _refused(f"the query uses {what}, but the server does not support {capability}")
-        started = time.monotonic()
-        caller = PendingCall(self.asker, 0, None, self.clock(), self.asker.deadline)
+        started, attempt = time.monotonic(), self.handler.attempt
+        caller = PendingCall(self.handler, 0, None, self.clock(), attempt.deadline)
 
         def emit_end(problem: str | None = None, error: str | None = None) -> None:
             self.emit(replace(event, seconds=time.monotonic() - started, problem=problem, error=error))
 
         try:
-            with self.waiting_for(what):
+            with attempt.conversation.waiting_for(what):
                 result = await self.server.request(request, what, caller.clock.seconds, caller)
         except RequestFailed as error:
             emit_end(error.problem, error.error)
@@ -145,8 +143,8 @@ class ServerInputLoader:
 
     def _raise_failure(self) -> None:
         """Raise the failure of sampling or elicitation during a request, however the server handled the refusal."""
-        if self.asker.failure:
-            raise self.asker.failure
+        if self.handler.failure:
+            raise self.handler.failure
 
     async def _why_no_prompt(self, asked: ServerPrompt, error: RequestFailed) -> str:
         """Return why `prompts/get` failed, with what `prompts/list` shows about the prompt."""

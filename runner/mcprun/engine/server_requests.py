@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from mcp_types import INVALID_PARAMS
 
-from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.client.elicitation import ScriptedAnswers, answer_by_policy
 from mcprun.client.request_owner import ClientFeatures, ClientResponse, PendingCall
+from mcprun.engine.conversation import Attempt
 from mcprun.errors import DeniedError, ErrorKind, QueryError, RunError
 from mcprun.evaluation.bounded import EvaluationError, evaluated
 from mcprun.limits import Limits
@@ -18,7 +18,7 @@ from mcprun.models.replay import ReplayModel
 from mcprun.models.script import ScriptModel
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptRef
-from mcprun.runs.transcript import Asked, Turn
+from mcprun.runs.transcript import Asked
 from mcprun.tools.sampling import messages_of, problem_of, result_of
 from mcprun.tools.toolset import ToolSet
 
@@ -42,15 +42,13 @@ class Answers:
                 return bool(_recorded(self.model, query, where))
         return False
 
-    def asker(self, query: Query, where: AttemptRef, deadline: Deadline, turns: list[Turn]) -> QueryRequestHandler:
-        """Return a request handler for one attempt. `turns` is the list that its conversation appends to."""
-        recorded = _recorded(self.model, query, where) if isinstance(self.model, ReplayModel) else []
+    def handler_for(self, attempt: Attempt) -> QueryRequestHandler:
+        """Return a request handler for one attempt."""
+        query = attempt.query
+        recorded = _recorded(self.model, query, attempt.where) if isinstance(self.model, ReplayModel) else []
         return QueryRequestHandler(
             answers=self,
-            query=query,
-            where=where,
-            deadline=deadline,
-            turns=turns,
+            attempt=attempt,
             recorded=recorded,
             script=None if query.elicit is None else ScriptedAnswers(query.elicit),
             texts=list(query.sampling or ()),
@@ -66,10 +64,7 @@ class QueryRequestHandler:
     """
 
     answers: Answers
-    query: Query
-    where: AttemptRef
-    deadline: Deadline
-    turns: list[Turn]
+    attempt: Attempt
     recorded: list[Asked]
     script: ScriptedAnswers | None
     texts: list[str]
@@ -77,6 +72,11 @@ class QueryRequestHandler:
     unmet: list[str] = field(default_factory=list)
     failure: QueryError | RunError | None = None
     _sampled: int = 0
+
+    @property
+    def where(self) -> AttemptRef:
+        """The query, repeat and attempt."""
+        return self.attempt.where
 
     async def answer(
         self, kind: str, request: JsonObject, caller: PendingCall | None, *, is_sure: bool
@@ -86,7 +86,7 @@ class QueryRequestHandler:
         A request that may belong to another query (not `is_sure`) is recorded only if the model answered it. Any other
         answer does not depend on the query, and a transcript must not depend on which queries run at the same time.
         """
-        turn, position = max(len(self.turns) - 1, 0), len(self.asked)
+        turn, position = max(len(self.attempt.conversation.turns) - 1, 0), len(self.asked)
         response = await (self._elicit(request) if kind == "elicitation" else self._sample(request))
         if is_sure or response.model:
             asked = Asked.model_validate(
@@ -143,7 +143,7 @@ class QueryRequestHandler:
         if self.texts:
             text = {"type": "text", "text": self.texts.pop(0)}
             return ClientResponse(result=result_of([text], model, "end_turn"))
-        if self.query.sampling is None:
+        if self.attempt.query.sampling is None:
             return ClientResponse(reason="the query has no `sampling`")
         reason = "the query has no `sampling` text left"
         self.unmet.append(f"refused a sampling request: {reason}")
@@ -151,25 +151,25 @@ class QueryRequestHandler:
 
     async def _sample_model(self, request: JsonObject) -> ClientResponse:
         """Answer with the run's model, or refuse if it fails. Set `failure` unless the API rejected its content."""
-        limits = self.answers.limits
+        attempt, limits = self.attempt, self.answers.limits
         model_request = ModelRequest(
-            query=self.query,
-            where=self.where,
-            turn=len(self.turns),
+            query=attempt.query,
+            where=attempt.where,
+            turn=len(attempt.conversation.turns),
             messages=messages_of(request),
             calls=(),
             tools=ToolSet(),
             system=request.get("systemPrompt"),
-            model=self.query.model,
+            model=attempt.query.model,
             max_tokens=max(1, min(request["maxTokens"], limits.max_tokens)),
-            deadline=self.deadline,
+            deadline=attempt.deadline,
         )
         try:
             reply = await self.answers.model.reply(model_request)
         except (QueryError, RunError) as error:
             if isinstance(error, RunError | DeniedError) or error.kind is not ErrorKind.API_REFUSED:
                 self.failure = error
-            return ClientResponse(reason=f"{error.kind}: {error}", model=self.query.model or self.answers.model.name)
+            return ClientResponse(reason=f"{error.kind}: {error}", model=attempt.query.model or self.answers.model.name)
         return ClientResponse(
             result=result_of(reply.content, reply.model, reply.stop_reason),
             usage=reply.usage,

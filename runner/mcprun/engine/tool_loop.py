@@ -19,7 +19,7 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.tasks import gather_or_cancel
 from mcprun.client.request_owner import ClientFeatures, PendingCall
 from mcprun.client.session import ServerSession, ToolResult
-from mcprun.engine.conversation import Conversation, PendingTurn
+from mcprun.engine.conversation import Attempt, Conversation, Opening, PendingTurn
 from mcprun.engine.server_input import ServerInputLoader
 from mcprun.engine.server_requests import Answers, QueryRequestHandler
 from mcprun.errors import ErrorKind, QueryError, RequestError
@@ -103,71 +103,55 @@ class ToolLoop:
         return self.gate.passed(deadline) if self.gate else nullcontext()
 
     async def converse(
-        self,
-        query: Query,
-        server: ServerSession,
-        where: AttemptRef,
-        conversation: Conversation,
-        deadline: Deadline,
-        messages: Sequence[str | list[Any]] | None = None,
+        self, attempt: Attempt, server: ServerSession, messages: Sequence[str | list[Any]] | None = None
     ) -> None:
         """Send a query's user messages in turn, running the loop after each until the model ends its turn.
 
-        Stops early if a turn ends otherwise, such as by a limit. `deadline` is paused while a model request is waiting.
-
-        Args:
-            query: The query.
-            server: The session with its server.
-            where: The query, repeat and attempt that events refer to.
-            conversation: The conversation to fill.
-            deadline: The deadline of the attempt.
-            messages: The user messages to send. By default, those of the query.
+        Stops early if a turn ends otherwise, such as by a limit. The attempt's deadline is paused while a model request
+        is waiting. `messages` are the user messages to send; by default, those of the query.
 
         Raises:
             QueryError: The model or the server can't continue this query.
             RunError: No query could continue.
         """
-        tools = server.tools.only(self.permit).only(ToolFilter(allow=tuple(query.tools or ())))
-        handler = self.answers.asker(query, where, deadline, conversation.turns)
-        exchange = _Exchange(self, query, server, where, conversation, deadline, tools, handler)
+        tools = server.tools.only(self.permit).only(ToolFilter(allow=tuple(attempt.query.tools or ())))
+        handler, conversation = self.answers.handler_for(attempt), attempt.conversation
+        exchange = _Exchange(self, attempt, server, tools, handler)
         before, unmet = conversation.asked, conversation.unmet
         try:
             with server.attend(handler):
-                if messages is None:
-                    async with self.passed(deadline):
-                        messages = await self._user_messages(query, server, where, conversation, handler)
-                for content in messages:
-                    conversation.messages.append({"role": "user", "content": content})
+                opening = await self._open(server, handler) if messages is None else Opening(messages)
+                conversation.begin(opening)
+                if opening.divergence and self.stop_diverged:
+                    conversation.say(opening.user_messages[0])
+                    conversation.stop = "diverged"
+                    return
+                for content in opening.user_messages:
+                    conversation.say(content)
                     await exchange.run()
                     if conversation.stop not in ANSWERED:
                         return
         finally:
             conversation.asked, conversation.unmet = [*before, *handler.in_order()], [*unmet, *handler.unmet]
 
-    async def _user_messages(
-        self,
-        query: Query,
-        server: ServerSession,
-        where: AttemptRef,
-        conversation: Conversation,
-        asker: QueryRequestHandler,
-    ) -> list[str | list[Any]]:
-        """Return the user messages to send. Those that precede them, from the server, are added to `conversation`."""
-        if not query.takes_from_server:
-            return query.user_messages
-        waits, malformed = conversation.waiting_for, conversation.malformed
-        loader = ServerInputLoader(server, where, asker, self.emit, self.clock, waits, malformed, self.warn)
-        given = await loader.open(query)
+    async def _open(self, server: ServerSession, handler: QueryRequestHandler) -> Opening:
+        """Return how the conversation begins, with the prompt and resources that the query takes from the server."""
+        attempt = handler.attempt
+        query, where = attempt.query, attempt.where
+        async with self.passed(attempt.deadline):
+            if not query.takes_from_server:
+                return Opening(query.user_messages)
+            loader = ServerInputLoader(server, handler, self.emit, self.clock, self.warn)
+            given = await loader.load()
         divergence = self.given_divergence(query, where, given) if self.given_divergence else ""
-        conversation.given = Given(messages=len(given), diverged=bool(divergence))
-        conversation.given_divergence = divergence
-        if divergence and self.stop_diverged:
-            conversation.messages += given
-            conversation.stop = "diverged"
-            return []
-        *before, last = given
-        conversation.messages += before
-        return [last["content"], *query.user_messages[1:]]
+        *history, first = given
+        return Opening(
+            [first["content"], *query.user_messages[1:]],
+            history,
+            Given(messages=len(given), diverged=bool(divergence)),
+            divergence,
+            loader.malformed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,18 +159,20 @@ class _Exchange:
     """One conversation with one server. `tools` do not change during it."""
 
     loop: ToolLoop
-    query: Query
+    attempt: Attempt
     server: ServerSession
-    where: AttemptRef
-    conversation: Conversation
-    deadline: Deadline
     tools: ToolSet
-    asker: QueryRequestHandler
+    handler: QueryRequestHandler
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation of the attempt."""
+        return self.attempt.conversation
 
     async def run(self) -> None:
         """Run turns until the model ends its turn, a limit is reached, or a call diverged under `stop_diverged`."""
         conversation = self.conversation
-        max_turns = self.query.max_turns or self.loop.limits.max_turns
+        max_turns = self.attempt.query.max_turns or self.loop.limits.max_turns
         while len(conversation.turns) < max_turns:
             reply = await self._reply()
             conversation.add(reply)
@@ -195,7 +181,7 @@ class _Exchange:
                 conversation.stop = "max_calls"
                 return
             if uses and reply.stop_reason in _CALLING:
-                conversation.messages.append({"role": "user", "content": await self._call_when_admitted(uses)})
+                conversation.say(await self._call_when_admitted(uses))
                 if self.loop.stop_diverged and any(call.diverged for call in conversation.calls):
                     conversation.stop = "diverged"
                     return
@@ -205,21 +191,21 @@ class _Exchange:
 
     async def _reply(self) -> ModelReply:
         """Request the model's next turn and emit a `ModelCall`."""
-        turn = len(self.conversation.turns)
+        query, turn = self.attempt.query, len(self.conversation.turns)
         request = ModelRequest(
-            query=self.query,
-            where=self.where,
+            query=query,
+            where=self.attempt.where,
             turn=turn,
             messages=self.conversation.messages,
             calls=self.conversation.calls,
             tools=self.tools,
-            system=self.query.system or self.loop.system,
-            model=self.query.model,
-            max_tokens=self.query.max_tokens or self.loop.limits.max_tokens,
-            deadline=self.deadline,
+            system=query.system or self.loop.system,
+            model=query.model,
+            max_tokens=query.max_tokens or self.loop.limits.max_tokens,
+            deadline=self.attempt.deadline,
             hear=self.loop.hear,
         )
-        event = ModelCall(where=self.where, turn=turn, model=self.query.model or self.loop.model.name)
+        event = ModelCall(where=request.where, turn=turn, model=query.model or self.loop.model.name)
         started = time.monotonic()
         try:
             with self.conversation.waiting_for(f"the model's turn {turn}"):
@@ -250,7 +236,7 @@ class _Exchange:
 
     async def _call_when_admitted(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
         """Wait at the gate, then run a turn's calls. Return what `_run_calls` does."""
-        async with self.loop.passed(self.deadline):
+        async with self.loop.passed(self.attempt.deadline):
             return await self._run_calls(uses)
 
     async def _run_calls(self, uses: Sequence[JsonObject]) -> list[JsonObject]:
@@ -258,7 +244,7 @@ class _Exchange:
         asked = [self.tools.from_api(use["name"], use.get("input") or {}) for use in uses]
         events = [
             ToolCall(
-                where=self.where,
+                where=self.attempt.where,
                 turn=len(self.conversation.turns) - 1,
                 call=number,
                 tool=tool,
@@ -287,7 +273,8 @@ class _Exchange:
 
     def _compared(self, call: Call, event: ToolCall) -> Call:
         """Return a call, marked as `diverged` if it differs from the recorded one."""
-        if self.loop.divergence and (divergence := self.loop.divergence(self.query, self.where, event.call, call)):
+        attempt, differs = self.attempt, self.loop.divergence
+        if differs and (divergence := differs(attempt.query, attempt.where, event.call, call)):
             self.conversation.divergences[event.call] = divergence
             return call.model_copy(update={"diverged": True})
         return call
@@ -296,7 +283,7 @@ class _Exchange:
         """Make one call, emit its event, and store the result in `answers` by the number of the call."""
         refused = await self._rejection(event)
         started = time.monotonic()
-        caller = PendingCall(self.asker, event.turn or 0, event.call, self.loop.clock(), self.deadline)
+        caller = PendingCall(self.handler, event.turn or 0, event.call, self.loop.clock(), self.attempt.deadline)
         try:
             with self.conversation.waiting_for(f"{event.tool}, call {event.call}"):
                 answer = refused or await self.server.call(
@@ -327,8 +314,8 @@ class _Exchange:
                 error=answer.error,
             )
         )
-        if self.asker.failure:  # ends the query, however the server handled the refusal
-            raise self.asker.failure
+        if self.handler.failure:  # ends the query, however the server handled the refusal
+            raise self.handler.failure
 
     async def _rejection(self, event: ToolCall) -> ToolResult | None:
         """Return the error result of a call that must not be sent: not permitted, or rejected by `approve`."""
@@ -340,7 +327,7 @@ class _Exchange:
 
     def _permits(self, tool: str) -> bool:
         """Return whether the run's `permit` and the query's `tools` allow a tool."""
-        is_limited = self.loop.permit or self.query.tools
+        is_limited = self.loop.permit or self.attempt.query.tools
         return not is_limited or tool in self.tools.names.values()
 
 

@@ -113,7 +113,13 @@ async def workplace(
             warn=warn,
         )
         attempts = QueryExecutor(
-            loop, judge, servers, setup.allow_tool_errors, setup.on_divergence != "continue", show, ending
+            loop=loop,
+            judge=judge,
+            servers=servers,
+            allow_tool_errors=setup.allow_tool_errors,
+            fail_diverged=setup.on_divergence != "continue",
+            show=show,
+            run_stop=ending,
         )
         yield QueryRunner(described(servers.first), attempts.run)
 
