@@ -16,20 +16,23 @@ from mcprun._util.run_stop import RunStop
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.analysis.diff.transcripts import CompareOptions
 from mcprun.chat.session import _line_of
+from mcprun.client.target import HttpTarget
 from mcprun.engine.attempts import QueryExecutor
 from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.ray.messages import EventBuffer
 from mcprun.engine.recorder import Recorder
-from mcprun.engine.run import RunPlan, _isolated
+from mcprun.engine.run import QueryRunner, _isolated
 from mcprun.engine.tool_loop import ToolLoop
-from mcprun.engine.worker import QueryRunner
+from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, QueryError, RunError
+from mcprun.models.credentials import Credentials
+from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query, parse_query
 from mcprun.report.isolated import shown
 from mcprun.runs.events import AttemptRef, Event, QueryEnd, ToolCall, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.run import Run
-from mcprun.runs.run_record import ModelRecord, PromptsRecord, RunRecord, ServerRecord
+from mcprun.runs.run_record import ModelRecord, PromptsRecord, RunRecord
 from mcprun.runs.transcript import Transcript
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry.export import Outlet
@@ -296,21 +299,21 @@ def test_numbers_that_can_not_be_calculated_with_fail_their_own_call(tmp_path: P
 
 async def test_what_is_raised_around_a_query_is_its_error() -> None:
     """Outside of its attempts, too; what ends the run on purpose still does."""
-    plan = cast("RunPlan", SimpleNamespace(system=None, model=SimpleNamespace(record=RECORD.model)))
+    config = WorkerConfig(target=HttpTarget("http://h/mcp"), model=SelectedModel(RECORD.model, Credentials()))
     query = parse_query({"id": "q", "prompt": "x"})
 
     def place(error: Exception) -> QueryRunner:
         async def run(_: Query, __: int) -> Transcript:
             raise error
 
-        return QueryRunner(ServerRecord(protocol="x", tools=[]), run)
+        return cast("QueryRunner", SimpleNamespace(run=run))
 
-    one = await _isolated(plan, place(KeyError("content")), query, 2)
+    one = await _isolated(config, place(KeyError("content")), query, 2)
     assert (one.id, one.repeat, one.verdict, one.error and one.error.message) == (
         "q", 2, "error", "internal error in mcprun: KeyError: 'content'"
     )  # fmt: skip
     with pytest.raises(RunError, match="over"):
-        await _isolated(plan, place(RunError(ErrorKind.BUDGET, "over")), query, 1)
+        await _isolated(config, place(RunError(ErrorKind.BUDGET, "over")), query, 1)
 
 
 def test_a_chat_keeps_what_can_not_be_written_as_a_script() -> None:

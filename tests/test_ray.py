@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from mcprun._util.run_stop import RunStop
 from mcprun.client.target import HttpTarget
 from mcprun.engine.ray.messages import WorkerMessage
+from mcprun.engine.run_context import RunContext
 from mcprun.engine.skipped import skipped_transcript
 from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, RunError
@@ -26,7 +28,7 @@ from mcprun.models.access_policy import RunAccess
 from mcprun.models.credentials import Credentials
 from mcprun.models.select import choose
 from mcprun.prompts.query import Query
-from mcprun.runs.events import Event, ModelCall
+from mcprun.runs.events import Emit, Event, ModelCall
 from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import Usage
 from tests.support.cli import QUICKSTART, RAW, Result, clean_environment, run_mcprun, script, write_jsonl
@@ -174,16 +176,26 @@ class StandIn:
         return WorkerMessage((), done, None)
 
 
+def context(emit: Emit, limits: Limits) -> RunContext:
+    """Make what a run shares, with nothing that is needed to run a query."""
+    choice, run_stop = choose("script", Credentials(), all_scripted=True), RunStop()
+    return RunContext(
+        config=WorkerConfig(target=HttpTarget("http://h/mcp"), model=choice, limits=limits),
+        log=cast("Any", None),
+        emit=emit,
+        run_stop=run_stop,
+        access=RunAccess(run_stop),
+    )
+
+
 @pytest.mark.parametrize(("dead", "takes", "is_lost"), [(5, False, False), (2, True, False), (3, True, True)])
 async def test_a_try_counts_once_an_actor_has_taken_the_query(dead: int, takes: bool, is_lost: bool) -> None:
     """However many were dead before; what kills the third that has taken it is an error."""
-    from mcprun.engine.ray.run import _Crew
+    from mcprun.engine.ray.run import ActorPool
 
-    choice = choose("script", Credentials(), all_scripted=True)
-    setup = WorkerConfig(target=HttpTarget("http://h/mcp"), model=choice, limits=Limits(restarts=9))
-    crew = _Crew(setup, 0, cast("Any", None), lambda _: None, RunStop(), RunAccess(RunStop()))
-    crew._hands = cast("Any", [StandIn(dead, takes=takes)])
-    done = await crew.run(Query(id="a", prompt="?"), 1)
+    pool = ActorPool(context(lambda _: None, limits=Limits(restarts=9)), 0)
+    pool._slots = cast("Any", [StandIn(dead, takes=takes)])
+    done = await pool.run(Query(id="a", prompt="?"), 1)
     assert done.error
     assert is_lost == ("3 times in a row" in done.error.message)
 
@@ -262,17 +274,17 @@ def test_a_budget_is_of_the_whole_run() -> None:
     from mcprun.engine.ray.run import counted
 
     told: list[Event] = []
-    ending = RunStop()
-    ending.is_busy = True
     usage = Usage(input_tokens=5, output_tokens=5)
-    emit = counted(told.append, Limits(budget_tokens=30), "claude", ending, iter([BilledReply("m", usage)]))
+    run = replace(context(told.append, Limits(budget_tokens=30)), billed_replies=[BilledReply("m", usage)])
+    run.run_stop.is_busy = True
+    emit = counted(run)
     reply = ModelCall(model="m", stop_reason="end_turn", usage=usage)
     emit(reply)
     emit(ModelCall(model="m", error="api_error: none"))
-    assert ending.reason is None
+    assert run.run_stop.reason is None
     emit(reply)
-    assert ending.reason
-    assert str(ending.reason) == "the run has spent 30 of 30 tokens (--budget-tokens)"
+    assert run.run_stop.reason
+    assert str(run.run_stop.reason) == "the run has spent 30 of 30 tokens (--budget-tokens)"
     assert len(told) == 3
 
 

@@ -77,14 +77,14 @@ class ChatSession:
     """A live chat, which answers one message at a time. `stop` may be called meanwhile."""
 
     def __init__(
-        self, plan: RunPlan, recorder: Recorder, attempts: QueryExecutor, approval: Approval, ending: RunStop
+        self, plan: RunPlan, recorder: Recorder, executor: QueryExecutor, approval: Approval, run_stop: RunStop
     ) -> None:
         self._plan = plan
         self._recorder = recorder
-        self._attempts = attempts
+        self._executor = executor
         self._approval = approval
-        self._ending = ending
-        self._server = attempts.servers.first
+        self._run_stop = run_stop
+        self._server = executor.servers.first
         self._lines: dict[str, JsonObject] = {}
         self._failed: set[str] = set()
         self._exchange: asyncio.Task[QueryError | RunError | None] | None = None
@@ -158,8 +158,8 @@ class ChatSession:
             talk.user_messages.append(text)
         talk.seconds += time.monotonic() - began
         self._save(talk, text, error)
-        if self._ending.reason:
-            raise self._ending.reason
+        if self._run_stop.reason:
+            raise self._run_stop.reason
         if isinstance(error, RunError):
             raise error
         return Answered(stop, is_kept, error)
@@ -172,14 +172,14 @@ class ChatSession:
             self._talk = self._next()
 
     def _next(self) -> _Talk:
-        return _Talk(f"{NAME}-{len(self._lines) + 1}", Conversation(model=self._attempts.loop.model.name))
+        return _Talk(f"{NAME}-{len(self._lines) + 1}", Conversation(model=self._executor.loop.model.name))
 
     async def _answer(self, text: str, talk: _Talk) -> QueryError | RunError | None:
         """Send a message and run the tool loop. Return the error that ended it, if any."""
         query = _query(talk.id, [*talk.user_messages, text])
         deadline = Deadline(self._plan.limits.query_seconds)
         attempt = Attempt(query, AttemptRef(talk.id), talk.conversation, deadline)
-        return await self._attempts.error_of(attempt, self._converse(attempt, text))
+        return await self._executor.error_of(attempt, self._converse(attempt, text))
 
     async def _converse(self, attempt: Attempt, text: str) -> None:
         limits, conversation = self._plan.limits, attempt.conversation
@@ -190,8 +190,8 @@ class ChatSession:
         # The limits of a query apply to each answer here: a chat may be long.
         max_turns, max_calls = len(conversation.turns) + limits.max_turns, len(conversation.calls) + limits.max_calls
         limits = replace(limits, max_turns=max_turns, max_calls=max_calls)
-        loop = replace(self._attempts.loop, limits=limits, approve=approve)
-        async with leased(attempt, self._attempts.servers.lease(alone=True)) as self._server:
+        loop = replace(self._executor.loop, limits=limits, approve=approve)
+        async with leased(attempt, self._executor.servers.lease(alone=True)) as self._server:
             await loop.converse(attempt, self._server, [text])
 
     def _save(self, talk: _Talk, text: str, error: QueryError | RunError | None) -> None:
@@ -224,10 +224,10 @@ class ChatSession:
         """Check a conversation and return its transcript. A chat's expectations hold no patterns, so this is fast."""
         if not error:
             try:
-                conversation.checks = self._attempts.checks(query, conversation, seconds)
+                conversation.checks = self._executor.checks(query, conversation, seconds)
             except Exception as fault:  # noqa: BLE001  one answer must not end the chat
-                error = self._attempts.fault("the checks could not be evaluated", fault, AttemptRef(query.id))
-        return self._attempts.transcript(query, AttemptRef(query.id), conversation, error)
+                error = self._executor.fault("the checks could not be evaluated", fault, AttemptRef(query.id))
+        return self._executor.transcript(query, AttemptRef(query.id), conversation, error)
 
 
 def prompts_of(lines: Iterable[JsonObject]) -> PromptsFile:

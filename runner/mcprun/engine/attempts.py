@@ -12,7 +12,7 @@ from mcprun._util.deadline import Deadline
 from mcprun._util.run_stop import RunStop
 from mcprun.checks.evaluate import ENDED, Outcome, check_all
 from mcprun.client.pool import ServerPool
-from mcprun.client.session import ServerSession
+from mcprun.client.session import ServerSession, described
 from mcprun.engine.conversation import Attempt, Conversation
 from mcprun.engine.judge import Judge
 from mcprun.engine.skipped import stop_reason_for
@@ -21,6 +21,7 @@ from mcprun.errors import ErrorKind, QueryError, RunError, describe
 from mcprun.evaluation.bounded import evaluated
 from mcprun.prompts.query import Query
 from mcprun.runs.events import AttemptEnd, AttemptRef, WarningEvent
+from mcprun.runs.run_record import ServerRecord
 from mcprun.runs.transcript import Check, ErrorInfo, Transcript, Usage, Verdict
 from mcprun.tools.format import ValueFormatter
 
@@ -39,6 +40,11 @@ class QueryExecutor:
     fail_diverged: bool
     show: ValueFormatter
     run_stop: RunStop
+
+    @property
+    def server(self) -> ServerRecord:
+        """The server that the queries use."""
+        return described(self.servers.first)
 
     async def run(self, query: Query, repeat: int = 1) -> Transcript:
         """Run a query and return the transcript of its last attempt.

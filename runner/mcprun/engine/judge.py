@@ -8,15 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.engine.conversation import Attempt
 from mcprun.engine.grading import INSTRUCTIONS, SCHEMA, case, verdict
 from mcprun.errors import ErrorKind, QueryError, RequestError, RunError
-from mcprun.limits import Limits
-from mcprun.models.access_policy import JUDGE_CLIENT, Access
+from mcprun.models.access_policy import JUDGE_CLIENT
 from mcprun.models.base import Model, ModelReply, ModelRequest
-from mcprun.models.budget import Budget
-from mcprun.models.rate_limit import AdaptiveLimiter
+from mcprun.models.context import ModelContext
 from mcprun.models.replay import ReplayModel
 from mcprun.models.select import SelectedModel
 from mcprun.runs.events import Emit, JudgeCall
@@ -124,28 +121,10 @@ class RecordedJudge:
 
 
 @asynccontextmanager
-async def open_judge(
-    choice: SelectedModel | None,
-    model: Model,
-    limits: Limits,
-    emit: Emit,
-    show: ValueFormatter,
-    budget: Budget,
-    throttle: AdaptiveLimiter | None = None,
-    *,
-    access: Access,
-) -> AsyncIterator[Judge | None]:
+async def open_judge(choice: SelectedModel | None, model: Model, context: ModelContext) -> AsyncIterator[Judge | None]:
     """Open the judge of a run and yield it, or `None` if the run has none. Close it when the context exits.
 
-    Args:
-        choice: The judge's model, if there is a judge.
-        model: The run's own model. A judge from the same provider uses the same client.
-        limits: The limits of the run.
-        emit: Receives the events.
-        show: Formats values in messages.
-        budget: The budget of the run, which pays for the judge too.
-        throttle: A rate limiter to share with other requests. By default, the judge makes its own.
-        access: Decides what a refusal of the judge's credentials means.
+    `choice` is the judge's model. `model` is the run's own, whose client a judge from the same provider uses.
     """
     if choice is None:
         yield None
@@ -153,10 +132,11 @@ async def open_judge(
         assert isinstance(model, ReplayModel)  # noqa: S101  checked by `choose_judge`
         yield RecordedJudge(model)
     elif choice.shares_client:
-        yield ModelJudge(model, choice.api_name, limits.max_tokens, show, emit)
+        yield _model_judge(choice, model, context)
     else:
-        opening = choice.open(
-            limits, emit, Scrubber(), show, budget, throttle=throttle, access=access, client=JUDGE_CLIENT
-        )
-        async with opening as own:
-            yield ModelJudge(own, choice.api_name, limits.max_tokens, show, emit)
+        async with choice.open(context, JUDGE_CLIENT) as own:
+            yield _model_judge(choice, own, context)
+
+
+def _model_judge(choice: SelectedModel, model: Model, context: ModelContext) -> ModelJudge:
+    return ModelJudge(model, choice.api_name, context.limits.max_tokens, context.formatter, context.emit)

@@ -15,8 +15,8 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.run_stop import RunStop
 from mcprun._version import __version__
 from mcprun.engine.skipped import unrecordable
+from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, RunError, UsageError, describe
-from mcprun.limits import Limits
 from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
 from mcprun.runs.directory import mark_latest, remove_run
@@ -24,7 +24,7 @@ from mcprun.runs.events import Event, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.repeats import summarize_repeats
 from mcprun.runs.run import Run, latest_run
-from mcprun.runs.run_record import ModelRecord, PromptsRecord, RepeatsRecord, RunRecord, ServerRecord
+from mcprun.runs.run_record import PromptsRecord, RepeatsRecord, RunRecord, ServerRecord
 from mcprun.runs.transcript import ErrorInfo, Transcript, Verdict
 from mcprun.runs.writer import RunWriter, now
 from mcprun.telemetry import NoTelemetry, Telemetry
@@ -34,7 +34,7 @@ from mcprun.tools.toolset import changes
 class Recorder:
     """Writes the run directory of one run and passes its events to `watch`.
 
-    A failed write ends the run through `ending`. With `is_latest`, `outputs/latest` names the run once it has begun.
+    A failed write ends the run through `run_stop`. With `is_latest`, `outputs/latest` names the run once it has begun.
     `telemetry` receives the events too, and maps a query to its trace id.
     """
 
@@ -44,7 +44,7 @@ class Recorder:
         record: RunRecord,
         redactor: Redactor,
         watch: Callable[[Event], None],
-        ending: RunStop,
+        run_stop: RunStop,
         *,
         is_latest: bool = True,
         telemetry: Telemetry | None = None,
@@ -54,7 +54,7 @@ class Recorder:
         self._redactor = redactor
         self._telemetry = telemetry or NoTelemetry()
         self._watchers = [self._telemetry.handle, watch]
-        self._ending = ending
+        self._run_stop = run_stop
         self._started = time.monotonic()
         self._is_latest = is_latest
         self._latest = latest_run() if is_latest else None
@@ -62,7 +62,7 @@ class Recorder:
     @property
     def reason(self) -> RunError | None:
         """Why the run ends early, with secrets redacted, or `None`."""
-        error, clean = self._ending.reason, self._redactor.text
+        error, clean = self._run_stop.reason, self._redactor.text
         return RunError(error.kind, clean(str(error)), stderr=clean(error.stderr)) if error else None
 
     def begin(self, prompts: PromptsFile) -> None:
@@ -91,7 +91,7 @@ class Recorder:
             self.journal.write_prompts(prompts.source)
             self.journal.write_record(self.record)
         except OSError as error:
-            self._ending.end(_write_error(self.journal.path, error))
+            self._run_stop.end(_write_error(self.journal.path, error))
 
     def emit(self, event: Event) -> None:
         """Redact an event, write it to the journal, and publish it to the watchers.
@@ -119,7 +119,7 @@ class Recorder:
         try:
             self.journal.handle(event, self._telemetry.trace_id(event.where) if event.where else None)
         except OSError as error:
-            self._ending.end(_write_error(self.journal.path, error))
+            self._run_stop.end(_write_error(self.journal.path, error))
 
     def answered(self, about: ServerRecord) -> None:
         """Record the server. Emit a warning if its tools differ from those that an earlier process recorded."""
@@ -130,7 +130,7 @@ class Recorder:
         try:
             self.journal.write_record(self.record)
         except OSError as error:
-            self._ending.end(_write_error(self.journal.path, error))
+            self._run_stop.end(_write_error(self.journal.path, error))
 
     def finish(
         self,
@@ -154,7 +154,7 @@ class Recorder:
                         journal.keep(self._redactor.value(untried(query, repeat, reason)))
             counts = journal.tally.counts()
             again = [key for key in pending if key in journal]
-            again += [(self._redactor.text(query), repeat) for query, repeat in sorted(self._ending.again)]
+            again += [(self._redactor.text(query), repeat) for query, repeat in sorted(self._run_stop.again)]
             is_done = counts.done == prompts.runs and not old and not again
             self.record = self.record.model_copy(
                 update={
@@ -172,7 +172,7 @@ class Recorder:
             journal.close(prompts.keys(), self.record)
         except OSError as error:
             journal.release()
-            self._ending.stop(_write_error(journal.path, error))
+            self._run_stop.stop(_write_error(journal.path, error))
 
     def discard(self) -> None:
         """Remove the directory of a run that was refused before any query was run."""
@@ -203,13 +203,8 @@ class Recorder:
         return any(self._redactor.text(text) is not text for text in texts)
 
 
-def head(
-    prompts: PromptsFile,
-    model: ModelRecord,
-    judge: ModelRecord | None,
-    limits: Limits,
-    arguments: JsonObject,
-    earlier: RunRecord | None,
+def initial_record(
+    prompts: PromptsFile, config: WorkerConfig, arguments: JsonObject, earlier: RunRecord | None = None
 ) -> RunRecord:
     """Return the initial `run.json` of a run, or of one that resumes what an `earlier` process left."""
     versions = {"mcprun": __version__, "python": platform.python_version()}
@@ -222,9 +217,9 @@ def head(
         arguments=arguments,
         folder=str(Path.cwd()),
         prompts=_prompts_record(prompts),
-        model=model,
-        judge=judge,
-        limits=asdict(limits),
+        model=config.model.record,
+        judge=config.judge.record if config.judge else None,
+        limits=asdict(config.limits),
         versions=versions,
         server=earlier.server if earlier else None,
         again=earlier.again if earlier else [],

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from mcprun._util.gc_tuning import gc_paused, gc_tuned_for_run
 from mcprun._util.json_value import JsonObject
@@ -17,31 +17,41 @@ from mcprun.client.sdk_logging import sdk_logs
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import InProcessTarget, warnings_of
 from mcprun.client.transports.process import PrestartedServer
-from mcprun.engine.recorder import Recorder, head
+from mcprun.engine.recorder import Recorder, initial_record
 from mcprun.engine.resume import Resume
-from mcprun.engine.skipped import faulted, skipped_transcript
+from mcprun.engine.run_context import RunContext
 from mcprun.engine.worker_config import WorkerConfig
-from mcprun.errors import ErrorKind, McprunError, RunError, UsageError, describe
+from mcprun.errors import ErrorKind, McprunError, RunError, UsageError
 from mcprun.evaluation import bounded
 from mcprun.limits import MAX_LOG_BYTES
-from mcprun.models.access_policy import Access, RunAccess
+from mcprun.models.access_policy import RunAccess
 from mcprun.models.message_batches.queue import ActiveQueryCount, BatchContext
 from mcprun.prompts.file import PromptsFile
 from mcprun.prompts.query import Query
 from mcprun.runs.directory import new_directory
-from mcprun.runs.events import AttemptRef, Emit, Event, QueryEnd, RunStart, WarningEvent
-from mcprun.runs.run_record import RunRecord
+from mcprun.runs.events import AttemptRef, Event, QueryEnd, RunStart, WarningEvent
+from mcprun.runs.run_record import RunRecord, ServerRecord
 from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import Transcript
 from mcprun.runs.writer import RunWriter
 from mcprun.telemetry import NoTelemetry, Telemetry, open_telemetry
-from mcprun.tools.toolset import unmatched
-
-if TYPE_CHECKING:
-    from mcprun.engine.worker import QueryRunner
+from mcprun.tools.toolset import ToolSet, unmatched
 
 Take = Callable[[], Awaitable[tuple[Query, int] | None]]
 """Wait for the next query to run and return it with its repeat number, or `None` if there are no more."""
+
+
+class QueryRunner(Protocol):
+    """Runs queries, in this process (`QueryExecutor`) or on Ray."""
+
+    @property
+    def server(self) -> ServerRecord:
+        """The server that the queries use."""
+        ...
+
+    async def run(self, query: Query, repeat: int) -> Transcript:
+        """Run a query and return its transcript. An error that affects every query ends the run."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +93,12 @@ class RunResult:
 async def execute(
     plan: RunPlan,
     watch: Callable[[Event], None] = lambda _: None,
-    ending: RunStop | None = None,
+    run_stop: RunStop | None = None,
     take: Take | None = None,
 ) -> RunResult:
     """Run every selected query, write the run directory, and pass each event to `watch`.
 
-    The caller can end the run early through `ending`. With `take`, queries come from that function, one per call,
+    The caller can end the run early through `run_stop`. With `take`, queries come from that function, one per call,
     instead of from the prompts file. A run that can't continue returns a `RunResult` with its error; the queries
     finished before it are on disk. If cancelled, mark the run as interrupted and re-raise.
 
@@ -96,34 +106,18 @@ async def execute(
         UsageError: The run directory can't be written, the run can't be resumed, or the server does not have the tool
             that `--tool-choice` names.
     """
-    ending = ending or RunStop()
-    model, run_timeout = plan.model.record, plan.limits.run_seconds
-    earlier = plan.resume.run.record if plan.resume else None
-    judge = plan.judge.record if plan.judge else None
-    record = head(plan.prompts, model, judge, plan.limits, plan.arguments, earlier)
-    telemetry = open_telemetry(model, plan.redactor.text) if plan.otel else NoTelemetry()
+    run_stop = run_stop or RunStop()
+    record = initial_record(plan.prompts, plan, plan.arguments, plan.resume.run.record if plan.resume else None)
+    telemetry = open_telemetry(plan.model.record, plan.redactor.text) if plan.otel else NoTelemetry()
     recorder = Recorder(
-        _journal(plan), record, plan.redactor, watch, ending, is_latest=plan.is_latest, telemetry=telemetry
+        _journal(plan), record, plan.redactor, watch, run_stop, is_latest=plan.is_latest, telemetry=telemetry
     )
     recorder.begin(plan.prompts)
     is_refused = False
     try:
-        recorder.emit(
-            RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
-        )
-        for warning in (*plan.prompts.warnings, *warnings_of(plan.target)):
-            recorder.emit(WarningEvent(message=warning))
-        too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run did not finish within {run_timeout:g} s (--run-timeout)")
-        with sdk_logs(recorder.emit, plan.redactor):
-            async with telemetry.running(recorder.emit):
-                is_shared = isinstance(plan.target, InProcessTarget)
-                with ending.within(run_timeout, too_long), gc_tuned_for_run(is_shared=is_shared):
-                    await ending.over(asyncio.create_task(_work(plan, recorder, ending, take, telemetry)))
-        if not ending.reason and len(recorder.journal) < plan.prompts.runs:
-            missing = plan.prompts.runs - len(recorder.journal)
-            raise RunError(ErrorKind.FAULT, f"internal error in mcprun: queries lost: {missing}")
+        await _Execution(plan, recorder, run_stop, telemetry).run(take)
     except RunError as error:
-        ending.stop(error)
+        run_stop.stop(error)
     except UsageError:
         is_refused = True
         raise
@@ -131,97 +125,133 @@ async def execute(
         for warning in plan.scrubber.warnings():
             recorder.emit(WarningEvent(message=warning))
         # Also when cancelled, so that finished queries are kept in order and the totals match them.
-        recorder.finish(
-            plan.prompts,
-            lambda query, repeat, why: skipped_transcript(query, repeat, why, system=plan.system, model=model.name),
-            plan.pass_rate,
-        )
+        recorder.finish(plan.prompts, plan.skipped, plan.pass_rate)
         bounded.close()
         if is_refused and not plan.resume:
             recorder.discard()
     return RunResult(recorder.journal.path, recorder.record, recorder.reason if recorder.record.error else None)
 
 
-async def _work(plan: RunPlan, recorder: Recorder, ending: RunStop, take: Take | None, telemetry: Telemetry) -> None:
-    """Start the servers and run the queries in concurrent workers. Raises `RunError` if the run can't continue."""
-    limits, journal, emit = plan.limits, recorder.journal, recorder.emit
-    if len(journal) == plan.prompts.runs:
-        return
-    active = ActiveQueryCount(min(limits.in_flight(is_batched=plan.model.is_batched), plan.prompts.runs))
-    async with _open_runner(plan, recorder, ending, active, telemetry) as runner:
-        recorder.answered(runner.about)
-        plan.check_tool_choice(runner.about.tools)
-        for message in unmatched(plan.permit, plan.prompts.patterns, runner.about.tools):
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    """The execution of a run, between the first and the last write to its directory."""
+
+    plan: RunPlan
+    recorder: Recorder
+    run_stop: RunStop
+    telemetry: Telemetry
+
+    async def run(self, take: Take | None) -> None:
+        """Run the queries within `--run-timeout`. Raises `RunError` if the run can't continue, or lost a query."""
+        plan, recorder, run_stop, seconds = self.plan, self.recorder, self.run_stop, self.plan.limits.run_seconds
+        model = plan.model.record
+        recorder.emit(
+            RunStart(queries=plan.prompts.runs, done=len(recorder.journal), model=model.name, chosen=model.chosen)
+        )
+        for warning in (*plan.prompts.warnings, *warnings_of(plan.target)):
+            recorder.emit(WarningEvent(message=warning))
+        too_long = RunError(ErrorKind.RUN_TIMEOUT, f"the run did not finish within {seconds:g} s (--run-timeout)")
+        async with AsyncExitStack() as stack:
+            stack.enter_context(sdk_logs(recorder.emit, plan.redactor))
+            await stack.enter_async_context(self.telemetry.running(recorder.emit))
+            stack.enter_context(run_stop.within(seconds, too_long))
+            stack.enter_context(gc_tuned_for_run(is_shared=isinstance(plan.target, InProcessTarget)))
+            await run_stop.over(asyncio.create_task(self._run_queries(take)))
+        if not run_stop.reason and len(recorder.journal) < plan.prompts.runs:
+            missing = plan.prompts.runs - len(recorder.journal)
+            raise RunError(ErrorKind.FAULT, f"internal error in mcprun: queries lost: {missing}")
+
+    async def _run_queries(self, take: Take | None) -> None:
+        """Start the servers and run the queries in concurrent workers. Raises `RunError` if the run can't continue."""
+        plan, journal = self.plan, self.recorder.journal
+        if len(journal) == plan.prompts.runs:
+            return
+        concurrency = plan.limits.in_flight(is_batched=plan.model.is_batched)
+        active = ActiveQueryCount(min(concurrency, plan.prompts.runs))
+        async with AsyncExitStack() as stack:
+            runner = await self._open_runner(stack, active)
+            self._check_server(runner.server)
+            take = take or _pending_queries(plan.prompts, journal, self.run_stop)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(active.queries):
+                        group.create_task(self._work(runner, take)).add_done_callback(active.land)
+            except ExceptionGroup as errors:
+                raise _preferred_error(errors) from errors
+
+    async def _open_runner(self, stack: AsyncExitStack, active: ActiveQueryCount) -> QueryRunner:
+        """Open a runner in this process, where the server starts while the SDKs are imported, or on Ray.
+
+        The SDKs are imported here and not at the top of the module, so that usage errors are reported without delay.
+        """
+        plan, context = self.plan, self._context(active)
+        if plan.ray is not None:
+            with gc_paused():
+                from mcprun.engine.ray.run import run_on_ray
+
+            return await stack.enter_async_context(run_on_ray(context, plan.ray, plan.ray_actors))
+        prestarted = await stack.enter_async_context(PrestartedServer(plan.target, context.log))
+        with gc_paused():
+            from mcprun.engine.worker import open_worker
+
+        return await stack.enter_async_context(open_worker(context, prestarted))
+
+    def _context(self, active: ActiveQueryCount) -> RunContext:
+        plan, journal, run_stop = self.plan, self.recorder.journal, self.run_stop
+        was_granted = plan.model.record.is_asked and journal.tally.turns > 0
+        earlier = plan.resume.run if plan.resume else None
+        return RunContext(
+            config=plan,
+            log=ServerLog(journal.log, plan.redactor, MAX_LOG_BYTES),
+            emit=self.recorder.emit,
+            run_stop=run_stop,
+            access=RunAccess(run_stop, was_granted=was_granted),
+            billed_replies=_billed_replies(plan),
+            batch_context=BatchContext(active, run_stop, earlier, self.telemetry),
+        )
+
+    def _check_server(self, server: ServerRecord) -> None:
+        """Record the server. Warn of tools that can't be used. Raises `UsageError` if `--tool-choice` names one."""
+        plan, emit = self.plan, self.recorder.emit
+        if plan.permit and not ToolSet.of(server.tools).only(plan.permit).names:
+            emit(
+                WarningEvent(
+                    message="no tools left: --allow-tool, --deny-tool and --read-only exclude all of the server's tools"
+                )
+            )
+        self.recorder.answered(server)
+        plan.check_tool_choice(server.tools)
+        for message in unmatched(plan.permit, plan.prompts.patterns, server.tools):
             emit(WarningEvent(message=message))
-        take = take or _pending_queries(plan.prompts, journal, ending)
 
-        async def work() -> None:
-            ending.is_busy = True
-            while taken := await take():  # all workers share one iterator, so each query runs once
-                await asyncio.sleep(0)  # lets signals and deadlines in between queries that never await I/O
-                query, repeat = taken
-                _stop_at(limits.max_failures, journal.tally.failures, ending)
-                if ending.reason:
-                    return
-                started = time.monotonic()
-                with telemetry.query(query.id, repeat):
-                    transcript = await _isolated(plan, runner, query, repeat)
-                    where = AttemptRef(query.id, repeat, transcript.attempts)
-                    emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(active.queries):
-                    group.create_task(work()).add_done_callback(active.land)
-        except ExceptionGroup as errors:
-            raise _preferred_error(errors) from errors
+    async def _work(self, runner: QueryRunner, take: Take) -> None:
+        """Run queries, one at a time, until there are no more or the run ends."""
+        plan, recorder, run_stop = self.plan, self.recorder, self.run_stop
+        run_stop.is_busy = True
+        while taken := await take():  # all workers share one iterator, so each query runs once
+            await asyncio.sleep(0)  # lets signals and deadlines in between queries that never await I/O
+            query, repeat = taken
+            _stop_at(plan.limits.max_failures, recorder.journal.tally.failures, run_stop)
+            if run_stop.reason:
+                return
+            started = time.monotonic()
+            with self.telemetry.query(query.id, repeat):
+                transcript = await _isolated(plan, runner, query, repeat)
+                where = AttemptRef(query.id, repeat, transcript.attempts)
+                recorder.emit(QueryEnd(where=where, seconds=time.monotonic() - started, transcript=transcript))
 
 
-async def _isolated(plan: RunPlan, runner: QueryRunner, query: Query, repeat: int) -> Transcript:
+async def _isolated(config: WorkerConfig, runner: QueryRunner, query: Query, repeat: int) -> Transcript:
     """Run a query. An unexpected exception outside its attempts becomes the error of this query alone."""
     try:
         return await runner.run(query, repeat)
     except McprunError:
         raise
     except Exception as error:  # noqa: BLE001  a fault in one query must not affect the others
-        message = f"internal error in mcprun: {describe(error)}"
-        return faulted(query, repeat, message, system=plan.system, model=plan.model.record.name)
+        return config.faulted(query, repeat, error)
 
 
-def _open_runner(
-    plan: RunPlan, recorder: Recorder, ending: RunStop, active: ActiveQueryCount, telemetry: Telemetry
-) -> AbstractAsyncContextManager[QueryRunner]:
-    """Return the context manager of a runner in this process, or on Ray.
-
-    The SDKs are imported here and not at the top of the module, so that usage errors are reported without the delay.
-    """
-    log = ServerLog(recorder.journal.log, plan.redactor, MAX_LOG_BYTES)
-    was_granted = plan.model.record.is_asked and recorder.journal.tally.turns > 0
-    access = RunAccess(ending, was_granted=was_granted)
-    if plan.ray is None:
-        batches = BatchContext(active, ending, plan.resume.run if plan.resume else None, telemetry)
-        return _open_local_runner(plan, log, recorder.emit, ending, batches, access)
-    with gc_paused():
-        from mcprun.engine.ray.run import run_on_ray
-
-    return run_on_ray(plan, plan.ray, plan.ray_actors, log, recorder.emit, ending, access, _billed_replies(plan))
-
-
-@asynccontextmanager
-async def _open_local_runner(
-    plan: RunPlan, log: ServerLog, emit: Emit, ending: RunStop, batches: BatchContext, access: Access
-) -> AsyncIterator[QueryRunner]:
-    """Open a runner in this process. The server starts while the SDKs are imported."""
-    async with PrestartedServer(plan.target, log) as ahead:
-        with gc_paused():
-            from mcprun.engine.worker import workplace
-
-        opening = workplace(plan, log, emit, ending, _billed_replies(plan), waves=batches, access=access, ahead=ahead)
-        async with opening as runner:
-            yield runner
-
-
-def _pending_queries(prompts: PromptsFile, journal: RunWriter, ending: RunStop) -> Take:
+def _pending_queries(prompts: PromptsFile, journal: RunWriter, run_stop: RunStop) -> Take:
     """Return a `Take` of the queries not yet done, in file order. It stops the run if the file has changed."""
     remaining = prompts.left(journal)
 
@@ -229,7 +259,7 @@ def _pending_queries(prompts: PromptsFile, journal: RunWriter, ending: RunStop) 
         try:
             return next(remaining, None)
         except UsageError as error:
-            ending.stop(RunError(ErrorKind.PROMPTS, str(error)))
+            run_stop.stop(RunError(ErrorKind.PROMPTS, str(error)))
             return None
 
     return take
@@ -242,11 +272,11 @@ def _billed_replies(plan: RunPlan) -> Iterator[BilledReply]:
     return plan.resume.run.replies() if plan.resume and has_budget and is_paid else iter(())
 
 
-def _stop_at(max_failures: int | None, failures: int, ending: RunStop) -> None:
+def _stop_at(max_failures: int | None, failures: int, run_stop: RunStop) -> None:
     """Stop the run once `max_failures` queries did not pass."""
     if max_failures is not None and failures >= max_failures:
         message = f"queries that did not pass: {failures:,} (--max-failures {max_failures:,})"
-        ending.stop(RunError(ErrorKind.BUDGET, message))
+        run_stop.stop(RunError(ErrorKind.BUDGET, message))
 
 
 def _journal(plan: RunPlan) -> RunWriter:

@@ -30,12 +30,6 @@ def skipped_transcript(query: Query, repeat: int, reason: RunError, *, system: s
     )
 
 
-def faulted(query: Query, repeat: int, message: str, *, system: str | None, model: str) -> Transcript:
-    """Return the transcript of a query that ended in an unexpected exception outside any attempt."""
-    nothing = skipped_transcript(query, repeat, RunError(ErrorKind.FAULT, message), system=system, model=model)
-    return emptied(nothing, message)
-
-
 def emptied(transcript: Transcript, message: str) -> Transcript:
     """Return a transcript with its conversation removed, the verdict `error`, and an error of kind `fault`."""
     return Transcript(

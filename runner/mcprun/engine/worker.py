@@ -1,141 +1,112 @@
-"""Open the servers, the model and the judge of a run, and return what runs queries with them.
+"""Open the servers, the model and the judge of a run, and yield what runs queries with them.
 
 A run does this once in its own process or, with `--ray`, once in each actor (`engine/ray/run.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 
 from mcprun._util.deadline import Gate
 from mcprun._util.gc_tuning import gc_paused
 from mcprun._util.json_value import JsonObject
-from mcprun._util.run_stop import RunStop
 from mcprun._util.tasks import background_task
 from mcprun.client.connector import Connector
 from mcprun.client.pool import ServerPool
-from mcprun.client.server_log import ServerLog
-from mcprun.client.session import described
 from mcprun.client.transports.process import PrestartedServer
 from mcprun.engine.attempts import QueryExecutor
 from mcprun.engine.judge import open_judge
+from mcprun.engine.run_context import RunContext
 from mcprun.engine.tool_loop import Divergence, GivenDivergence, ToolLoop
-from mcprun.engine.worker_config import WorkerConfig
-from mcprun.models.access_policy import Access
 from mcprun.models.base import Model
 from mcprun.models.budget import Budget
-from mcprun.models.message_batches.queue import BatchContext
-from mcprun.models.rate_limit import AdaptiveLimiter
+from mcprun.models.context import ModelContext
 from mcprun.models.replay import ReplayModel
 from mcprun.prompts.query import Query
-from mcprun.runs.events import AttemptRef, Emit, WarningEvent
+from mcprun.runs.events import AttemptRef
 from mcprun.runs.redaction import Redactor
-from mcprun.runs.run_record import ServerRecord
-from mcprun.runs.totals import BilledReply
-from mcprun.runs.transcript import Said, Transcript
+from mcprun.runs.transcript import Said
 from mcprun.runs.warn_once import WarnOnce
 from mcprun.tools.format import ValueFormatter
 
 
-@dataclass(frozen=True, slots=True)
-class QueryRunner:
-    """The server that the queries use (`about`), and a function that runs a repeat of a query (`QueryExecutor.run`)."""
-
-    about: ServerRecord
-    run: Callable[[Query, int], Awaitable[Transcript]]
-
-
 @asynccontextmanager
-async def workplace(
-    setup: WorkerConfig,
-    log: ServerLog,
-    emit: Emit,
-    ending: RunStop,
-    earlier: Iterable[BilledReply] = (),
-    *,
-    waves: BatchContext | None = None,
-    throttle: AdaptiveLimiter | None = None,
-    access: Access,
-    ahead: PrestartedServer | None = None,
-) -> AsyncIterator[QueryRunner]:
+async def open_worker(context: RunContext, prestarted: PrestartedServer | None = None) -> AsyncIterator[QueryExecutor]:
     """Start the servers and open the model and the judge. Shut them down when the context exits.
 
-    Args:
-        setup: What to run the queries with.
-        log: Receives the servers' stderr.
-        emit: Receives the events.
-        ending: Ends the run early.
-        earlier: The replies that earlier processes of the run were billed for.
-        waves: What Message Batches need to know of the run.
-        throttle: The rate limiter of requests to the model and the judge. By default, they make their own.
-        access: Decides what a refusal of credentials by the API means.
-        ahead: The first server, if it has been started already.
-
-    Raises:
-        RunError: A server can't be started, or the model can't be opened.
+    `prestarted` is the first server, if it has been started already. Raises `RunError` if a server can't be started, or
+    the model can't be opened.
     """
-    limits, show, warn = setup.limits, ValueFormatter(setup.redactor.text), WarnOnce(emit)
-    connector = connector_of(setup, log, emit, ahead)
+    config = context.config
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         with gc_paused():  # the clients of the SDKs import many modules when created
-            await enter(background_task(setup.model.load()))  # about as long as a server takes to start
-            pool = ServerPool(
-                connector, size=setup.servers, fresh=setup.fresh_server, restarts=limits.restarts, emit=emit
-            )
-            servers = await enter(pool)
-            budget = Budget.begun(limits, emit, setup.model.record.kind, earlier)
-            opening = setup.model.open(
-                limits, emit, setup.scrubber, show, budget, waves=waves, throttle=throttle, warn=warn, access=access
-            )
-            model = await enter(opening)
-            judge = await enter(open_judge(setup.judge, model, limits, emit, show, budget, throttle, access=access))
-        if setup.permit and not servers.first.tools.only(setup.permit).names:
-            emit(
-                WarningEvent(
-                    message="no tools left: --allow-tool, --deny-tool and --read-only exclude all of the server's tools"
-                )
-            )
-        loop = ToolLoop(
-            model=model,
-            limits=limits,
-            system=setup.system,
-            emit=emit,
-            permit=setup.permit,
-            offers=setup.offers,
-            divergence=_call_divergence(model, setup.redactor),
-            given_divergence=_given_divergence(model, setup.redactor),
-            stop_diverged=setup.on_divergence == "stop",
-            gate=Gate(limits.concurrency) if setup.model.is_batched else None,
-            approve=model.approve if isinstance(model, ReplayModel) else None,
-            warn=warn,
-        )
-        attempts = QueryExecutor(
-            loop=loop,
+            await enter(background_task(config.model.load()))  # about as long as a server takes to start
+            servers = await enter(_server_pool(context, prestarted))
+            model_context = _model_context(context)
+            model = await enter(config.model.open(model_context))
+            judge = await enter(open_judge(config.judge, model, model_context))
+        yield QueryExecutor(
+            loop=_tool_loop(context, model_context, model),
             judge=judge,
             servers=servers,
-            allow_tool_errors=setup.allow_tool_errors,
-            fail_diverged=setup.on_divergence != "continue",
-            show=show,
-            run_stop=ending,
+            allow_tool_errors=config.allow_tool_errors,
+            fail_diverged=config.on_divergence != "continue",
+            show=model_context.formatter,
+            run_stop=context.run_stop,
         )
-        yield QueryRunner(described(servers.first), attempts.run)
 
 
-def connector_of(setup: WorkerConfig, log: ServerLog, emit: Emit, ahead: PrestartedServer | None = None) -> Connector:
-    """Return a connector for servers. `log` receives their stderr. `ahead` is a first one that was started already."""
-    return Connector(
-        setup.target,
-        log=log,
-        seconds=setup.limits.connect_seconds,
-        most=setup.limits.max_result_bytes,
-        most_seconds=setup.limits.most_call_seconds,
+def _server_pool(context: RunContext, prestarted: PrestartedServer | None) -> ServerPool:
+    config, limits = context.config, context.config.limits
+    connector = Connector(
+        config.target,
+        log=context.log,
+        seconds=limits.connect_seconds,
+        most=limits.max_result_bytes,
+        most_seconds=limits.most_call_seconds,
+        emit=context.emit,
+        protocol=config.protocol,
+        offers=config.offers,
+        ahead=prestarted,
+    )
+    return ServerPool(
+        connector, size=config.servers, fresh=config.fresh_server, restarts=limits.restarts, emit=context.emit
+    )
+
+
+def _model_context(context: RunContext) -> ModelContext:
+    """Return what the model and the judge share, with a budget that earlier replies are charged to."""
+    config, emit = context.config, context.emit
+    return ModelContext(
+        limits=config.limits,
         emit=emit,
-        protocol=setup.protocol,
-        offers=setup.offers,
-        ahead=ahead,
+        warn=WarnOnce(emit),
+        budget=Budget.begun(config.limits, emit, config.model.record.kind, context.billed_replies),
+        access=context.access,
+        formatter=ValueFormatter(config.redactor.text),
+        scrubber=config.scrubber,
+        limiter=context.limiter,
+        batch_context=context.batch_context,
+    )
+
+
+def _tool_loop(context: RunContext, model_context: ModelContext, model: Model) -> ToolLoop:
+    config = context.config
+    return ToolLoop(
+        model=model,
+        limits=config.limits,
+        system=config.system,
+        emit=context.emit,
+        permit=config.permit,
+        offers=config.offers,
+        divergence=_call_divergence(model, config.redactor),
+        given_divergence=_given_divergence(model, config.redactor),
+        stop_diverged=config.on_divergence == "stop",
+        gate=Gate(config.limits.concurrency) if config.model.is_batched else None,
+        approve=model.approve if isinstance(model, ReplayModel) else None,
+        warn=model_context.warn,
     )
 
 

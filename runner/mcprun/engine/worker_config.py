@@ -11,10 +11,13 @@ from mcprun._util.json_value import JsonObject
 from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.client.request_owner import ClientFeatures
 from mcprun.client.target import Target
-from mcprun.errors import UsageError
+from mcprun.engine.skipped import emptied, skipped_transcript
+from mcprun.errors import ErrorKind, RunError, UsageError, describe
 from mcprun.limits import AUTO, Limits
 from mcprun.models.select import SelectedModel
+from mcprun.prompts.query import Query
 from mcprun.runs.redaction import Redactor
+from mcprun.runs.transcript import Transcript
 from mcprun.tools.toolset import ToolFilter, ToolSet
 
 
@@ -40,6 +43,15 @@ class WorkerConfig:
     redactor: Redactor = field(default_factory=Redactor)
     scrubber: Scrubber = field(default_factory=Scrubber)
     on_divergence: Literal["continue", "fail", "stop"] = "continue"
+
+    def skipped(self, query: Query, repeat: int, reason: RunError) -> Transcript:
+        """Return the transcript of a query that was not run."""
+        return skipped_transcript(query, repeat, reason, system=self.system, model=self.model.record.name)
+
+    def faulted(self, query: Query, repeat: int, error: BaseException) -> Transcript:
+        """Return the transcript of a query that ended in an unexpected exception outside any attempt."""
+        message = f"internal error in mcprun: {describe(error)}"
+        return emptied(self.skipped(query, repeat, RunError(ErrorKind.FAULT, message)), message)
 
     def check_tool_choice(self, listed: Sequence[JsonObject]) -> None:
         """Raise `UsageError` if `--tool-choice` names a tool that the model may not use.

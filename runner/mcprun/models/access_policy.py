@@ -69,8 +69,8 @@ class RunAccess:
     `was_granted` is set if an earlier process of the run had a success, perhaps with other credentials.
     """
 
-    def __init__(self, ending: RunStop, *, was_granted: bool = False) -> None:
-        self._ending = ending
+    def __init__(self, run_stop: RunStop, *, was_granted: bool = False) -> None:
+        self._run_stop = run_stop
         self._was_granted = was_granted
         self._granted: set[str] = set()
         self._refused: defaultdict[Source, dict[str, list[AttemptRef]]] = defaultdict(dict)
@@ -93,7 +93,7 @@ class RunAccess:
         """
         source, where = refusal.source, refusal.where
         if self._is_ended:
-            self._ending.run_again(where.query, where.repeat)
+            self._run_stop.run_again(where.query, where.repeat)
             return None
         if not self._is_granted(refusal):
             return RunError(ErrorKind.API_REFUSED, refusal.message)
@@ -102,9 +102,9 @@ class RunAccess:
         if len(row) >= MAX_REFUSALS:
             self._is_ended = True
             for one in (one for some in row.values() for one in some):
-                self._ending.run_again(one.query, one.repeat)
+                self._run_stop.run_again(one.query, one.repeat)
             message = f"the API refused {len(row)} queries in a row"
-            self._ending.stop(RunError(ErrorKind.API_REFUSED, f"{message}; the last refusal: {refusal.message}"))
+            self._run_stop.stop(RunError(ErrorKind.API_REFUSED, f"{message}; the last refusal: {refusal.message}"))
         return None
 
     def _is_granted(self, refusal: Refusal) -> bool:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import anthropic
 
-from mcprun.models.providers import Cloud
+from mcprun.models.providers import Endpoint
 
 Client = anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
 """The client for Foundry is a subclass of `AsyncAnthropic`."""
@@ -20,19 +20,21 @@ _CLIENTS = {
 
 
 @asynccontextmanager
-async def open_client(
-    api_key: str | None, auth_token: str | None, base_url: str | None, cloud: Cloud | None, seconds: float
-) -> AsyncIterator[Client]:
+async def open_client(endpoint: Endpoint, seconds: float) -> AsyncIterator[Client]:
     """Open a client, and close its connections on exit. Each request is limited to `seconds`.
 
-    A `cloud` has its own key and URL. The SDK's retries are off, since `models/retry.py` is the only retry layer.
+    The SDK's retries are off, since `models/retry.py` is the only retry layer.
     """
     client: Client
-    if cloud:
+    if cloud := endpoint.cloud:
         client = _CLIENTS[cloud.kind](max_retries=0, timeout=seconds, **cloud.settings)
     else:
         client = anthropic.AsyncAnthropic(
-            api_key=api_key, auth_token=auth_token, base_url=base_url, max_retries=0, timeout=seconds
+            api_key=endpoint.api_key,
+            auth_token=endpoint.auth_token,
+            base_url=endpoint.base_url,
+            max_retries=0,
+            timeout=seconds,
         )
     async with client:
         yield client

@@ -35,6 +35,16 @@ class Cloud:
     refusals: tuple[type[Exception], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where requests go: the URL of a Messages API and its credentials, or a `cloud`, which has its own."""
+
+    api_key: str | None = field(default=None, repr=False)
+    auth_token: str | None = field(default=None, repr=False)
+    base_url: str | None = None
+    cloud: Cloud | None = None
+
+
 def split(spec: str) -> tuple[str | None, str]:
     """Split `bedrock:NAME` into provider and model name. The provider is None if the name has no such prefix."""
     kind, mark, name = spec.partition(":")

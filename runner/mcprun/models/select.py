@@ -8,21 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 
-from mcprun.analysis.diff.scrub import Scrubber
 from mcprun.errors import NoJudgeError, UsageError
-from mcprun.limits import Limits
-from mcprun.models.access_policy import RUN_CLIENT, Access
+from mcprun.models.access_policy import RUN_CLIENT
 from mcprun.models.base import Model, ModelSettings
-from mcprun.models.budget import Budget
+from mcprun.models.context import ModelContext
 from mcprun.models.credentials import Credentials
-from mcprun.models.message_batches.queue import BatchContext
-from mcprun.models.providers import KINDS, split
-from mcprun.models.rate_limit import AdaptiveLimiter
-from mcprun.runs.events import Emit
+from mcprun.models.providers import KINDS, Endpoint, split
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import ModelRecord
-from mcprun.runs.warn_once import Warn
-from mcprun.tools.format import ValueFormatter
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 """The Claude model that is used if none is named."""
@@ -58,35 +51,20 @@ class SelectedModel:
         if self.record.is_asked:
             await asyncio.to_thread(importlib.import_module, "mcprun.models.claude")
 
-    @asynccontextmanager
-    async def open(
-        self,
-        limits: Limits,
-        emit: Emit,
-        scrubber: Scrubber,
-        show: ValueFormatter,
-        budget: Budget,
-        *,
-        waves: BatchContext | None = None,
-        throttle: AdaptiveLimiter | None = None,
-        warn: Warn | None = None,
-        access: Access,
-        client: str = RUN_CLIENT,
-    ) -> AsyncIterator[Model]:
-        """Open the model. Claude comes with its budget and retries.
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where requests to the model go."""
+        account = self.account
+        return Endpoint(
+            api_key=account.api_key,
+            auth_token=None if account.api_key else account.auth_token,
+            base_url=self.base_url or account.base_url,
+            cloud=account.clouds.get(self.record.kind),
+        )
 
-        Args:
-            limits: The limits of the run, including those of retries.
-            emit: Called with the events of retries and batches.
-            scrubber: Removes what a replay ignores when it compares results.
-            show: Formats values for a replay's descriptions of differences.
-            budget: The budget that replies are charged to, shared by a run's model and its judge.
-            waves: What Message Batches need from the run.
-            throttle: A rate limiter that others share; by default, the model gets its own.
-            warn: Emits the first warning of each kind.
-            access: Judges refusals of the credentials.
-            client: The client that the credentials belong to.
-        """
+    @asynccontextmanager
+    async def open(self, context: ModelContext, client: str = RUN_CLIENT) -> AsyncIterator[Model]:
+        """Open the model. Claude comes with its budget and retries. `client` names who the credentials belong to."""
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
 
@@ -95,27 +73,13 @@ class SelectedModel:
             from mcprun.models.replay import ReplayModel
 
             with closing(self.recording) as run:
-                yield ReplayModel(run, scrubber, show, limits.concurrency)
+                yield ReplayModel(run, context.scrubber, context.formatter, context.limits.concurrency)
         else:
             await self.load()
             from mcprun.models.claude import open_claude
 
-            async with open_claude(
-                self.api_name,
-                api_key=self.account.api_key,
-                auth_token=None if self.account.api_key else self.account.auth_token,
-                base_url=self.base_url or self.account.base_url,
-                cloud=self.account.clouds.get(self.record.kind),
-                manner=self.manner,
-                limits=limits,
-                emit=emit,
-                budget=budget,
-                waves=waves if self.is_batched else None,
-                throttle=throttle,
-                warn=warn,
-                access=access,
-                client_name=client,
-            ) as model:
+            context = context if self.is_batched else replace(context, batch_context=None)
+            async with open_claude(self.api_name, self.endpoint, self.manner, context, client) as model:
                 yield model
 
 

@@ -38,7 +38,7 @@ class ActorSlot:
     def __init__(
         self,
         number: int,
-        setup: WorkerConfig,
+        config: WorkerConfig,
         inbox: EventMerger,
         emit: Emit,
         throttled: Callable[[ActorSlot, float], None],
@@ -48,7 +48,7 @@ class ActorSlot:
         self.actor: Any = None
         self.about: ServerRecord | None = None
         self.held = 0
-        self._setup = setup
+        self._config = config
         self._emit = emit
         self._throttled = throttled
         self._where = ""
@@ -67,9 +67,9 @@ class ActorSlot:
             if self.actor and self.about:
                 return
             self._where = ""
-            max_calls = self._setup.limits.concurrency + _EXTRA_CALLS
+            max_calls = self._config.limits.concurrency + _EXTRA_CALLS
             actor_class = _Actor.options(max_concurrency=max_calls, max_restarts=0, scheduling_strategy="SPREAD")
-            self.actor = actor_class.remote(self._setup, str(Path.cwd()))
+            self.actor = actor_class.remote(self._config, str(Path.cwd()))
             opened: WorkerReady = await self.actor.open.remote()
             node = await self.actor.node.remote()
             self._where = f" (process {opened.pid} on {node})"

@@ -14,62 +14,38 @@ from typing import Any
 
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from mcprun._util.run_stop import RunStop
 from mcprun._util.tasks import gather_or_cancel, wait_uninterrupted
-from mcprun.client.server_log import ServerLog
 from mcprun.engine.attempts import MAX_ATTEMPTS
 from mcprun.engine.ray.actor import CLOSE_SECONDS, ActorSlot
 from mcprun.engine.ray.cluster import connect_cluster
 from mcprun.engine.ray.messages import EventMerger, WorkerMessage, ended_by
-from mcprun.engine.skipped import faulted, skipped_transcript
-from mcprun.engine.worker import QueryRunner
+from mcprun.engine.run_context import RunContext
 from mcprun.engine.worker_config import WorkerConfig
-from mcprun.errors import ErrorKind, RunError, describe
-from mcprun.limits import Limits
-from mcprun.models.access_policy import Access, Refusal, Source
+from mcprun.errors import ErrorKind, RunError
+from mcprun.models.access_policy import Refusal, Source
 from mcprun.models.budget import Budget
 from mcprun.models.select import SelectedModel
 from mcprun.prompts.query import Query
 from mcprun.runs.events import Emit, Event, JudgeCall, ModelCall, ServerRequest, WarningEvent
 from mcprun.runs.run_record import ServerRecord
-from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import ErrorInfo, Transcript, Usage, Verdict
 from mcprun.tools.toolset import changes
 
 
 @asynccontextmanager
-async def run_on_ray(
-    setup: WorkerConfig,
-    address: str,
-    actors: int | None,
-    log: ServerLog,
-    emit: Emit,
-    ending: RunStop,
-    access: Access,
-    earlier: Iterable[BilledReply],
-) -> AsyncIterator[QueryRunner]:
-    """Start the actors and yield a runner that spreads queries over them. Shut them down when the context exits.
+async def run_on_ray(context: RunContext, address: str, actors: int | None = None) -> AsyncIterator[ActorPool]:
+    """Start the actors and yield the pool that spreads queries over them. Shut them down when the context exits.
 
-    Args:
-        setup: What to run the queries with.
-        address: The address of the Ray cluster.
-        actors: The number of actors, at most the limit `concurrency`. By default, one per CPU of the cluster.
-        log: Receives the servers' stderr as it arrives.
-        emit: Receives the events.
-        ending: Ends the run early.
-        access: Decides what a refusal of credentials by the API means.
-        earlier: The replies that earlier processes of the run were billed for.
-
-    Raises:
-        RunError: The cluster, an actor or a server can't be started.
+    `address` is that of the Ray cluster. `actors` is their number, at most the limit `concurrency`; by default, one per
+    CPU of the cluster. Raises `RunError` if the cluster, an actor or a server can't be started.
     """
-    limits = setup.limits
-    emit = counted(emit, limits, setup.model.record.kind, ending, earlier)
+    limits = context.config.limits
+    context = replace(context, emit=counted(context))
     async with connect_cluster(address, limits.connect_seconds) as cpus:
-        of = min(actors or cpus, limits.concurrency)
-        pool = _Crew(setup, of, log, emit, ending, access)
+        pool = ActorPool(context, min(actors or cpus, limits.concurrency))
         try:
-            yield QueryRunner(await pool.open(), pool.run)
+            await pool.open()
+            yield pool
         finally:
             await pool.close()
 
@@ -81,38 +57,45 @@ class _LostError(Exception):
         self.was_taken = was_taken
 
 
-class _Crew:
-    """The actors of a run."""
+class ActorPool:
+    """The actors of a run, `of` in number. `server` is the server as the first actor has it, once they are open."""
 
-    def __init__(
-        self, setup: WorkerConfig, of: int, log: ServerLog, emit: Emit, ending: RunStop, access: Access
-    ) -> None:
-        self._setup = setup
+    server: ServerRecord
+
+    def __init__(self, context: RunContext, of: int) -> None:
+        config, emit = context.config, context.emit
+        self._config = config
         self._emit = emit
-        self._ending = ending
-        self._access = access
+        self._run_stop = context.run_stop
+        self._access = context.access
         self._refused: dict[tuple[str, int], RunError] = {}
         self._deaths = 0
         self._starting: set[asyncio.Task[None]] = set()
         self._retry_lock = asyncio.Lock()
         known: set[str] = set()
-        self._hands = [
-            ActorSlot(number, part(setup, number, of), EventMerger(number, of, log, emit, known), emit, self._throttled)
+        self._slots = [
+            ActorSlot(
+                number,
+                part(config, number, of),
+                EventMerger(number, of, context.log, emit, known),
+                emit,
+                self._throttled,
+            )
             for number in range(1, of + 1)
         ]
 
-    async def open(self) -> ServerRecord:
-        """Start all actors and their servers. Return the server as the first actor has it.
+    async def open(self) -> None:
+        """Start all actors and their servers.
 
         Emits a warning if the tools differ between nodes. Raises `RunError` if an actor or server can't be started.
         """
-        await gather_or_cancel(self._ready(slot) for slot in self._hands)
-        first, *others = [slot.about for slot in self._hands if slot.about]
+        await gather_or_cancel(self._ready(slot) for slot in self._slots)
+        first, *others = [slot.about for slot in self._slots if slot.about]
         for other in others:
             if other.tools != first.tools:
                 diff = changes(first.tools, other.tools)
                 self._emit(WarningEvent(message=f"the server's tools differ between nodes: {diff}"))
-        return first
+        self.server = first
 
     async def run(self, query: Query, repeat: int) -> Transcript:
         """Run a query on an actor; see `QueryExecutor.run`. If the actor dies, retry on another.
@@ -130,32 +113,32 @@ class _Crew:
                     except _LostError as lost:
                         tries += lost.was_taken
                         is_again = True
-                if self._ending.reason:
-                    return self._skipped(query, repeat, self._ending.reason)
+                if self._run_stop.reason:
+                    return self._config.skipped(query, repeat, self._run_stop.reason)
             error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran the query died {MAX_ATTEMPTS} times in a row")
-            skipped = self._skipped(query, repeat, error)
+            skipped = self._config.skipped(query, repeat, error)
             info = ErrorInfo(kind=error.kind, message=str(error))
             return skipped.model_copy(update={"verdict": Verdict.ERROR, "attempts": MAX_ATTEMPTS, "error": info})
         except RunError as error:
-            self._ending.end(error)
-            return self._skipped(query, repeat, error)
+            self._run_stop.end(error)
+            return self._config.skipped(query, repeat, error)
         except (asyncio.CancelledError, TimeoutError):
-            if not self._ending.reason:
+            if not self._run_stop.reason:
                 raise
-            return self._skipped(query, repeat, self._ending.reason)
+            return self._config.skipped(query, repeat, self._run_stop.reason)
 
     async def close(self) -> None:
         """Shut down all actors with their servers."""
         for starting in self._starting:
             starting.cancel()
         cancelled = await wait_uninterrupted(self._starting)
-        cancelled = await wait_uninterrupted([asyncio.ensure_future(slot.close()) for slot in self._hands]) or cancelled
+        cancelled = await wait_uninterrupted([asyncio.ensure_future(slot.close()) for slot in self._slots]) or cancelled
         if cancelled:
             raise cancelled
 
     async def _run_once(self, query: Query, repeat: int) -> Transcript:
         """Run a query on the actor with the fewest queries. Raises `_LostError` if the actor dies."""
-        slot = min(self._hands, key=lambda slot: (slot.about is None, slot.held))
+        slot = min(self._slots, key=lambda slot: (slot.about is None, slot.held))
         slot.held += 1
         was_taken = False
         try:
@@ -168,16 +151,14 @@ class _Crew:
             self._handle_death(slot, actor, error)
             raise _LostError(was_taken=was_taken) from None
         except RayTaskError as error:  # raised by the query on a live actor
-            message = f"internal error in mcprun: {describe(error.cause)}"
-            setup = self._setup
-            return faulted(query, repeat, message, system=setup.system, model=setup.model.record.name)
+            return self._config.faulted(query, repeat, error.cause)
         except RayError as error:
             raise RunError(ErrorKind.FAULT, f"Ray could not run {query.id}: {error}") from None
         finally:
             slot.held -= 1
         slot.inbox.take(result.told)
         if ended := result.error:
-            self._ending.end(ended)
+            self._run_stop.end(ended)
         if result.transcript is None:
             raise RunError(ErrorKind.FAULT, f"internal error in mcprun: an actor returned no transcript of {query.id}")
         self._replay_access(result.access)
@@ -193,14 +174,14 @@ class _Crew:
                 self._access.granted(note)
             elif ended := self._access.refused(note):
                 self._refused[note.where.query, note.where.repeat] = ended
-                self._ending.end(ended)
+                self._run_stop.end(ended)
 
     async def _result(self, actor: Any, answer: Any) -> WorkerMessage:
         """Wait for the result of a query. If the run ends first, make the actor return its unfinished queries."""
         try:
             message: WorkerMessage = await answer
         except asyncio.CancelledError:
-            if not (reason := self._ending.reason):
+            if not (reason := self._run_stop.reason):
                 raise
             actor.end.remote(*ended_by(reason))
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -230,7 +211,7 @@ class _Crew:
         )
         slot.dismiss()
         self._deaths += 1
-        if self._deaths > (restarts := self._setup.limits.restarts):
+        if self._deaths > (restarts := self._config.limits.restarts):
             message = f"more actors died than --restarts {restarts} allows: {_first_line(error)}"
             raise RunError(ErrorKind.SERVER_DIED, message)
         starting = asyncio.create_task(self._restart(slot))
@@ -242,33 +223,30 @@ class _Crew:
         try:
             await self._ready(slot)
         except RunError as error:
-            self._ending.end(error)
+            self._run_stop.end(error)
 
     def _throttled(self, by: ActorSlot, seconds: float) -> None:
         """Pause the other actors when the API throttles one, for the same number of seconds."""
-        for slot in self._hands:
+        for slot in self._slots:
             if slot is not by and slot.actor:
                 slot.actor.hold.remote(seconds)
 
-    def _skipped(self, query: Query, repeat: int, reason: RunError) -> Transcript:
-        return skipped_transcript(query, repeat, reason, system=self._setup.system, model=self._setup.model.record.name)
 
-
-def part(setup: WorkerConfig, number: int, of: int) -> WorkerConfig:
+def part(config: WorkerConfig, number: int, of: int) -> WorkerConfig:
     """Return the configuration of actor `number` of `of`, counted from 1, with its share of concurrency and servers.
 
     Each actor has at least one server. The budget is left out, since the process that writes the run counts it. Of the
     environment, only the necessary values are sent.
     """
-    limits = setup.limits
+    limits = config.limits
     own = replace(limits, concurrency=_share(limits.concurrency, number, of), budget_tokens=None, budget_usd=None)
-    values = {field.name: getattr(setup, field.name) for field in fields(WorkerConfig)}  # a `RunPlan` has more
+    values = {field.name: getattr(config, field.name) for field in fields(WorkerConfig)}  # a `RunPlan` has more
     return replace(
         WorkerConfig(**values),
         limits=own,
-        servers=max(1, _share(setup.servers, number, of)),
-        model=_without_environment(setup.model),
-        judge=_without_environment(setup.judge) if setup.judge else None,
+        servers=max(1, _share(config.servers, number, of)),
+        model=_without_environment(config.model),
+        judge=_without_environment(config.judge) if config.judge else None,
     )
 
 
@@ -280,8 +258,9 @@ def _share(whole: int, number: int, of: int) -> int:
     return whole // of + (number <= whole % of)
 
 
-def counted(emit: Emit, limits: Limits, kind: str, ending: RunStop, earlier: Iterable[BilledReply]) -> Emit:
+def counted(context: RunContext) -> Emit:
     """Return an `emit` that also counts what events cost, and stops the run once its budget is spent."""
+    emit, limits, kind = context.emit, context.config.limits, context.config.model.record.kind
     if limits.budget_tokens is None and limits.budget_usd is None:
         return emit
     budget = Budget(limits.budget_tokens, limits.budget_usd, emit)
@@ -291,9 +270,9 @@ def counted(emit: Emit, limits: Limits, kind: str, ending: RunStop, earlier: Ite
         try:
             budget.check()
         except RunError as error:
-            ending.stop(error)
+            context.run_stop.stop(error)
 
-    for paid in earlier:
+    for paid in context.billed_replies:
         spend(paid.model, paid.usage, is_batched=paid.is_batched)
 
     def emit_and_count(event: Event) -> None:

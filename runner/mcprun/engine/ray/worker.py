@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from mcprun._util.gc_tuning import gc_tuned_for_run
 from mcprun._util.run_stop import RunStop
 from mcprun.client.sdk_logging import sdk_logs
+from mcprun.engine.attempts import QueryExecutor
 from mcprun.engine.ray.messages import EventBuffer, WorkerMessage
-from mcprun.engine.worker import QueryRunner, workplace
+from mcprun.engine.run_context import RunContext
+from mcprun.engine.worker import open_worker
 from mcprun.engine.worker_config import WorkerConfig
 from mcprun.errors import ErrorKind, RunError
 from mcprun.models.access_policy import AccessLog
@@ -33,29 +36,29 @@ class WorkerReady:
 
 
 class RemoteWorker:
-    """Runs queries with a `setup` in the working directory `folder`, which must have the same content on each node."""
+    """Runs queries with a `config` in the working directory `folder`, which must have the same content on each node."""
 
-    def __init__(self, setup: WorkerConfig, folder: str) -> None:
-        self._setup = setup
+    def __init__(self, config: WorkerConfig, folder: str) -> None:
+        self._config = config
         self._folder = folder
-        self._outbox = EventBuffer(setup.redactor)
-        self._ending = RunStop()
+        self._outbox = EventBuffer(config.redactor)
+        self._run_stop = RunStop()
         self._access = AccessLog()
         self._running: set[asyncio.Task[Transcript]] = set()
 
     async def open(self) -> WorkerReady:
         """Start the servers. A `RunError` is returned in the message."""
         self._throttle_pauses: asyncio.Queue[float] = asyncio.Queue()
-        self._throttle = AdaptiveLimiter(self._setup.limits.concurrency, self._throttle_pauses.put_nowait)
+        self._limiter = AdaptiveLimiter(self._config.limits.concurrency, self._throttle_pauses.put_nowait)
         self._closing = asyncio.Event()
-        self._ending.is_busy = True  # a worker ends with its queries, which the run waits for
-        ready: asyncio.Future[QueryRunner] = asyncio.get_running_loop().create_future()
+        self._run_stop.is_busy = True  # a worker ends with its queries, which the run waits for
+        ready: asyncio.Future[QueryExecutor] = asyncio.get_running_loop().create_future()
         # The task that opens the runner must also close it, and each remote call runs in a task of its own.
         self._lifetime = asyncio.create_task(self._serve(ready))
         about, ended = None, None
         try:
-            self._runner = await ready
-            about = self._runner.about
+            self._executor = await ready
+            about = self._executor.server
         except RunError as error:
             ended = error
         return WorkerReady(os.getpid(), about, self._outbox.pack(error=ended))
@@ -65,13 +68,13 @@ class RemoteWorker:
 
     async def run(self, query: Query, repeat: int) -> WorkerMessage:
         """Run a query and return a message with its transcript."""
-        task = asyncio.ensure_future(self._runner.run(query, repeat))
+        task = asyncio.ensure_future(self._executor.run(query, repeat))
         self._running.add(task)
         try:
             transcript = await task
         finally:
             self._running.discard(task)
-        return self._outbox.pack(transcript, self._ending.reason, self._access.take())
+        return self._outbox.pack(transcript, self._run_stop.reason, self._access.take())
 
     async def throttled(self) -> float:
         """Wait until the API throttles this worker. Return the seconds for which all workers must pause."""
@@ -79,11 +82,11 @@ class RemoteWorker:
 
     async def hold(self, seconds: float) -> None:
         """Pause model requests for `seconds`, since the API throttled another worker."""
-        self._throttle.obey(seconds)
+        self._limiter.obey(seconds)
 
     async def end(self, kind: ErrorKind, message: str, stderr: str) -> None:
         """Cancel the queries in flight because the run ends. Each `run` returns what it has so far."""
-        self._ending.stop(RunError(kind, message, stderr=stderr))
+        self._run_stop.stop(RunError(kind, message, stderr=stderr))
         for task in self._running:
             task.cancel()
 
@@ -93,23 +96,30 @@ class RemoteWorker:
         await asyncio.wait({self._lifetime})
         return self._outbox.pack()
 
-    async def _serve(self, ready: asyncio.Future[QueryRunner]) -> None:
+    async def _serve(self, ready: asyncio.Future[QueryExecutor]) -> None:
         """Hold the servers and the model open until `close` is called. Set `ready` to the runner or to an error."""
-        setup, emit = self._setup, self._outbox.emit
+        context = RunContext(
+            config=self._config,
+            log=self._outbox.log,
+            emit=self._outbox.emit,
+            run_stop=self._run_stop,
+            access=self._access,
+            limiter=self._limiter,
+        )
         try:
-            with sdk_logs(emit, setup.redactor):
-                try:
-                    os.chdir(self._folder)
-                except OSError as error:
-                    message = f"the working directory {self._folder} is not available on every node: {error.strerror}"
-                    raise RunError(ErrorKind.SERVER_START, message) from None
-                opening = workplace(
-                    setup, self._outbox.log, emit, self._ending, throttle=self._throttle, access=self._access
-                )
-                with gc_tuned_for_run():
-                    async with opening as runner:
-                        ready.set_result(runner)
-                        await self._closing.wait()
+            async with AsyncExitStack() as stack:
+                stack.enter_context(sdk_logs(context.emit, self._config.redactor))
+                self._enter_folder()
+                stack.enter_context(gc_tuned_for_run())
+                ready.set_result(await stack.enter_async_context(open_worker(context)))
+                await self._closing.wait()
         except Exception as error:  # noqa: BLE001  passed to `open`
             if not ready.done():
                 ready.set_exception(error)
+
+    def _enter_folder(self) -> None:
+        try:
+            os.chdir(self._folder)
+        except OSError as error:
+            message = f"the working directory {self._folder} is not available on every node: {error.strerror}"
+            raise RunError(ErrorKind.SERVER_START, message) from None

@@ -44,17 +44,22 @@ class BatchModel:
     """
 
     def __init__(
-        self, model: AnthropicModel, client: anthropic.AsyncAnthropic, waves: BatchContext, limits: Limits, emit: Emit
+        self,
+        model: AnthropicModel,
+        client: anthropic.AsyncAnthropic,
+        context: BatchContext,
+        limits: Limits,
+        emit: Emit,
     ) -> None:
         self.name = model.name
         self._model = model
         self._batches = BatchesClient(client, model.name, limits.request_seconds, limits.batch_poll, emit)
-        self._ending = waves.ending
-        self._telemetry = waves.telemetry
+        self._run_stop = context.run_stop
+        self._telemetry = context.telemetry
         self._context = copy_context()  # the run's: a task would inherit the context of the query that starts it
         self._emit = emit
-        self._kept = SubmittedRequests(waves.earlier)
-        self._room = BatchQueue(waves.flight, limits.batch_wait, self._send)
+        self._kept = SubmittedRequests(context.earlier)
+        self._room = BatchQueue(context.active, limits.batch_wait, self._send)
         seconds = limits.request_seconds
         self._earlier = BatchRecovery(
             self._kept, self._batches, self._room, model.name, seconds, emit, telemetry=self._telemetry
@@ -79,7 +84,7 @@ class BatchModel:
         await asyncio.gather(*left, return_exceptions=True)
         await self._earlier.close()
         pending = self._earlier.pending | self._pending
-        is_abandoned = bool(pending) and await self._ending.abandoned()
+        is_abandoned = bool(pending) and await self._run_stop.abandoned()
         for batch, requests in pending.items():
             await self._leave(batch, requests, is_cancelled=is_abandoned)
 

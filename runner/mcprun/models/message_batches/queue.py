@@ -43,13 +43,13 @@ class ActiveQueryCount:
 
 @dataclass(frozen=True, slots=True)
 class BatchContext:
-    """What batches need from the run: its queries in flight, how it ends, and its `earlier` part, if any.
+    """What batches need from the run: its `active` queries, how it ends, and its `earlier` part, if any.
 
     `telemetry` traces batches.
     """
 
-    flight: ActiveQueryCount
-    ending: RunStop
+    active: ActiveQueryCount
+    run_stop: RunStop
     earlier: Run | None = None
     telemetry: Telemetry = field(default_factory=NoTelemetry)
 
