@@ -16,52 +16,9 @@ _YOUNG, _SHARED = 100_000, 5_000
 """New objects after which a collection starts (Python's own threshold: 700). Hardly any of mcprun's objects are part of
 a cycle, but an SDK's server in this process creates cycles with its calls."""
 
-
-class _Thresholds:
-    """The collector thresholds of all active runs in this process. The last run restores the original ones.
-
-    Runs may be in different threads, hence the lock.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._required: list[int] = []
-        self._before = gc.get_threshold()
-
-    def enter(self, max_objects: int) -> None:
-        """Start collections after `max_objects` new objects, or sooner if another run requires it."""
-        with self._lock:
-            if not self._required:
-                self._before = gc.get_threshold()
-                gc.freeze()
-            self._required.append(max_objects)
-            self._set()
-
-    def leave(self, max_objects: int) -> None:
-        """Remove the threshold of a run."""
-        with self._lock:
-            self._required.remove(max_objects)
-            if self._required:
-                self._set()
-            else:
-                gc.set_threshold(*self._before)
-                gc.unfreeze()
-
-    def freeze(self) -> None:
-        """Freeze the objects that exist by now, so that collections skip them.
-
-        Do nothing while other runs are active: if there always is one, those objects would never be freed.
-        """
-        with self._lock:
-            if len(self._required) <= 1:
-                gc.freeze()
-
-    def _set(self) -> None:
-        young, *older = self._before
-        gc.set_threshold(max(min(self._required), young) if young else 0, *older)
-
-
-_runs = _Thresholds()
+_lock = threading.Lock()  # runs may be in different threads
+_active: list[int] = []  # the threshold of each active run
+_original = list(gc.get_threshold())  # the thresholds before the first of them
 
 
 @contextmanager
@@ -75,7 +32,9 @@ def gc_paused() -> Iterator[None]:
     gc.disable()
     try:
         yield
-        _runs.freeze()
+        with _lock:
+            if len(_active) <= 1:  # if there always is another run, what is frozen would never be freed
+                gc.freeze()
     finally:
         if was_on:
             gc.enable()
@@ -88,12 +47,27 @@ def gc_tuned_for_run(*, is_shared: bool = False) -> Iterator[None]:
     Collections are more frequent if the process `is_shared` with a server. Of concurrent runs, the first freezes the
     objects and the last undoes it.
     """
-    max_objects = _SHARED if is_shared else _YOUNG
-    _runs.enter(max_objects)
+    threshold = _SHARED if is_shared else _YOUNG
+    with _lock:
+        if not _active:
+            _original[:] = gc.get_threshold()
+            gc.freeze()
+        _active.append(threshold)
+        _set_threshold()
     try:
         yield
     finally:
-        _runs.leave(max_objects)
+        with _lock:
+            _active.remove(threshold)
+            _set_threshold()
+            if not _active:
+                gc.unfreeze()
+
+
+def _set_threshold() -> None:
+    """Use the lowest threshold of the active runs, at least the original one. 0 means that the collector is off."""
+    young, *older = _original
+    gc.set_threshold(max(min(_active, default=0), young) if young else 0, *older)
 
 
 def leave_all_at_exit() -> None:
