@@ -171,7 +171,7 @@ def test_an_actor_sends_what_it_can() -> None:
     parcel = outbox.pack(transcript("q", call("t", structured=nested(DEEPER)), prompt="secret-1234"))
     assert parcel.transcript
     assert (parcel.transcript.verdict, parcel.transcript.prompt) == ("error", "")
-    assert [type(event) for event in parcel.told] == [WarningEvent]
+    assert [type(event) for event in parcel.events] == [WarningEvent]
 
 
 def end(recorder: Recorder, one: Transcript) -> None:

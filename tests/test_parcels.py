@@ -91,9 +91,9 @@ def test_a_parcel_holds_no_secret_and_survives_its_journey() -> None:
     redactor.learn(["tok-learned"])
     outbox.emit(call(1, 0, "sk-secret tok-learned"))
     parcel = outbox.pack(error=RunError(ErrorKind.BAD_TOOLS, "bad", stderr="words"))
-    assert parcel.told == (b"the key is [redacted]\n", call(1, 0, "[redacted] [redacted]"))
+    assert parcel.events == (b"the key is [redacted]\n", call(1, 0, "[redacted] [redacted]"))
     arrived = pickle.loads(pickle.dumps(parcel))
     assert arrived == parcel
     error = arrived.error
     assert (error.kind, str(error), error.stderr) == (ErrorKind.BAD_TOOLS, "bad", "words")
-    assert outbox.pack().told == ()
+    assert outbox.pack().events == ()

@@ -147,7 +147,7 @@ class StandIn:
     """A hand whose actor is dead, which shows only when it is called, so many times; then it answers."""
 
     def __init__(self, dead: int, *, takes: bool = False) -> None:
-        self.number, self.held, self.about, self.told = 1, 0, "there", ()
+        self.number, self.in_flight, self.server, self.events = 1, 0, "there", ()
         self.actor = self.run = self.inbox = self
         self.take: Any = self
         self._dead, self._takes = dead, takes

@@ -499,7 +499,7 @@ def test_no_read_parts_a_secret(parts: list[str], long: list[int], data: st.Data
                 left = left[size:]
 
     asyncio.run(say(text.encode()))
-    assert b"".join(outbox.pack().told).decode() == redactor.text(text)  # type: ignore[arg-type]  # all is text
+    assert b"".join(outbox.pack().events).decode() == redactor.text(text)  # type: ignore[arg-type]  # all is text
 
 
 @pytest.mark.parametrize("pattern", [r"card-\d{4}", r"card-\d+", "card-.*?;", "(?s)card-.*?;", r"\S+"])

@@ -31,7 +31,7 @@ _EXTRA_CALLS = 16
 class ActorSlot:
     """Holds one actor, and its replacement if it dies.
 
-    `held` is the number of queries in flight on it. `about` is the server it uses, or `None` until it is ready.
+    `in_flight` is the number of queries on it. `server` is the server it uses, or `None` until it is ready.
     `throttled` is called with the seconds of the pause when the API throttles the actor.
     """
 
@@ -46,8 +46,8 @@ class ActorSlot:
         self.number = number
         self.inbox = inbox
         self.actor: Any = None
-        self.about: ServerRecord | None = None
-        self.held = 0
+        self.server: ServerRecord | None = None
+        self.in_flight = 0
         self._config = config
         self._emit = emit
         self._throttled = throttled
@@ -64,7 +64,7 @@ class ActorSlot:
         Raises `RunError` if its servers can't be started, `RayError` if the actor died.
         """
         async with self._lock:
-            if self.actor and self.about:
+            if self.actor and self.server:
                 return
             self._where = ""
             max_calls = self._config.limits.concurrency + _EXTRA_CALLS
@@ -74,15 +74,15 @@ class ActorSlot:
             node = await self.actor.node.remote()
             self._where = f" (process {opened.pid} on {node})"
             self._emit(ActorStart(actor=self.number, pid=opened.pid, node=node))
-            self.inbox.take(opened.parcel.told)
-            if error := opened.parcel.error:
+            self.inbox.take(opened.message.events)
+            if error := opened.message.error:
                 raise error
-            self.about = opened.about
+            self.server = opened.server
             self._listening = asyncio.create_task(self._watch_throttling(self.actor))
 
     def dismiss(self) -> None:
         """Kill the actor, if there is one. It may be alive although it can't be reached, and must not continue."""
-        actor, self.actor, self.about = self.actor, None, None
+        actor, self.actor, self.server = self.actor, None, None
         self.inbox.renew()
         if self._listening:
             self._listening.cancel()
@@ -92,11 +92,11 @@ class ActorSlot:
     async def close(self) -> None:
         """Shut down the servers and the actor. The actor is killed even if it does not answer or this is cancelled."""
         try:
-            if self.actor and self.about:
+            if self.actor and self.server:
                 with suppress(RayError, TimeoutError):
                     async with asyncio.timeout(CLOSE_SECONDS):
                         message: WorkerMessage = await self.actor.close.remote()
-                    self.inbox.take(message.told)
+                    self.inbox.take(message.events)
         finally:
             self.dismiss()
 

@@ -32,13 +32,13 @@ class WorkerMessage:
     """Everything that happened in a worker since its last message.
 
     Attributes:
-        told: Events, and the servers' stderr as bytes between them, in order.
+        events: Events, and the servers' stderr as bytes between them, in order.
         transcript: The transcript of the query that was run, if the message is the result of one.
         ended: Why the run can't continue, if it can't: the kind, message and stderr of a `RunError`.
         access: The successes and refusals of requests to the model.
     """
 
-    told: tuple[Event | bytes, ...]
+    events: tuple[Event | bytes, ...]
     transcript: Transcript | None = None
     ended: tuple[ErrorKind, str, str] | None = None
     access: tuple[Source | Refusal, ...] = ()
@@ -102,9 +102,9 @@ class EventMerger:
         self._servers = self._before = 0
         self._offsets = OffsetMap()
 
-    def take(self, told: tuple[Event | bytes, ...]) -> None:
+    def take(self, events: tuple[Event | bytes, ...]) -> None:
         """Write the servers' stderr to the log, and emit the events."""
-        for item in told:
+        for item in events:
             if isinstance(item, bytes):
                 self._offsets.add(self._log.offset, len(item))
                 self._log.write(item.decode("utf-8", "replace"))

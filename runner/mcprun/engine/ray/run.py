@@ -90,7 +90,7 @@ class ActorPool:
         Emits a warning if the tools differ between nodes. Raises `RunError` if an actor or server can't be started.
         """
         await gather_or_cancel(self._ready(slot) for slot in self._slots)
-        first, *others = [slot.about for slot in self._slots if slot.about]
+        first, *others = [slot.server for slot in self._slots if slot.server]
         for other in others:
             if other.tools != first.tools:
                 diff = changes(first.tools, other.tools)
@@ -104,21 +104,8 @@ class ActorPool:
         ends in an error without affecting others. Only attempts that a live actor has accepted count towards
         `MAX_ATTEMPTS`: if several actors die at once, Ray reports some deaths late.
         """
-        tries, is_again = 0, False
         try:
-            while tries < MAX_ATTEMPTS:
-                async with self._retry_lock if is_again else nullcontext():
-                    try:
-                        return await self._run_once(query, repeat)
-                    except _LostError as lost:
-                        tries += lost.was_taken
-                        is_again = True
-                if self._run_stop.reason:
-                    return self._config.skipped(query, repeat, self._run_stop.reason)
-            error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran the query died {MAX_ATTEMPTS} times in a row")
-            skipped = self._config.skipped(query, repeat, error)
-            info = ErrorInfo(kind=error.kind, message=str(error))
-            return skipped.model_copy(update={"verdict": Verdict.ERROR, "attempts": MAX_ATTEMPTS, "error": info})
+            return await self._run_with_retries(query, repeat)
         except RunError as error:
             self._run_stop.end(error)
             return self._config.skipped(query, repeat, error)
@@ -126,6 +113,22 @@ class ActorPool:
             if not self._run_stop.reason:
                 raise
             return self._config.skipped(query, repeat, self._run_stop.reason)
+
+    async def _run_with_retries(self, query: Query, repeat: int) -> Transcript:
+        tries, is_again = 0, False
+        while tries < MAX_ATTEMPTS:
+            try:
+                async with self._retry_lock if is_again else nullcontext():
+                    return await self._run_once(query, repeat)
+            except _LostError as lost:
+                tries += lost.was_taken
+                is_again = True
+            if self._run_stop.reason:
+                return self._config.skipped(query, repeat, self._run_stop.reason)
+        error = RunError(ErrorKind.SERVER_DIED, f"the actor that ran the query died {MAX_ATTEMPTS} times in a row")
+        skipped = self._config.skipped(query, repeat, error)
+        info = ErrorInfo(kind=error.kind, message=str(error))
+        return skipped.model_copy(update={"verdict": Verdict.ERROR, "attempts": MAX_ATTEMPTS, "error": info})
 
     async def close(self) -> None:
         """Shut down all actors with their servers."""
@@ -138,8 +141,8 @@ class ActorPool:
 
     async def _run_once(self, query: Query, repeat: int) -> Transcript:
         """Run a query on the actor with the fewest queries. Raises `_LostError` if the actor dies."""
-        slot = min(self._slots, key=lambda slot: (slot.about is None, slot.held))
-        slot.held += 1
+        slot = min(self._slots, key=lambda slot: (slot.server is None, slot.in_flight))
+        slot.in_flight += 1
         was_taken = False
         try:
             await self._ready(slot)
@@ -155,8 +158,8 @@ class ActorPool:
         except RayError as error:
             raise RunError(ErrorKind.FAULT, f"Ray could not run {query.id}: {error}") from None
         finally:
-            slot.held -= 1
-        slot.inbox.take(result.told)
+            slot.in_flight -= 1
+        slot.inbox.take(result.events)
         if ended := result.error:
             self._run_stop.end(ended)
         if result.transcript is None:
@@ -206,9 +209,8 @@ class ActorPool:
         """
         if actor is not slot.actor or actor is None:
             return
-        self._emit(
-            WarningEvent(message=f"{slot} died; retrying its queries in flight ({slot.held}): {_first_line(error)}")
-        )
+        message = f"{slot} died; retrying its queries in flight ({slot.in_flight}): {_first_line(error)}"
+        self._emit(WarningEvent(message=message))
         slot.dismiss()
         self._deaths += 1
         if self._deaths > (restarts := self._config.limits.restarts):

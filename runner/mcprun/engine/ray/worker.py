@@ -31,8 +31,8 @@ class WorkerReady:
     """A worker after start-up: its process id, its server (`None` if it failed to start), and its first message."""
 
     pid: int
-    about: ServerRecord | None
-    parcel: WorkerMessage
+    server: ServerRecord | None
+    message: WorkerMessage
 
 
 class RemoteWorker:
@@ -55,13 +55,13 @@ class RemoteWorker:
         ready: asyncio.Future[QueryExecutor] = asyncio.get_running_loop().create_future()
         # The task that opens the runner must also close it, and each remote call runs in a task of its own.
         self._lifetime = asyncio.create_task(self._serve(ready))
-        about, ended = None, None
+        server, ended = None, None
         try:
             self._executor = await ready
-            about = self._executor.server
+            server = self._executor.server
         except RunError as error:
             ended = error
-        return WorkerReady(os.getpid(), about, self._outbox.pack(error=ended))
+        return WorkerReady(os.getpid(), server, self._outbox.pack(error=ended))
 
     async def take(self) -> None:
         """Acknowledge that this process is alive and may be sent a query."""
