@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import subprocess
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from mcprun._util.run_stop import RunStop
 from mcprun.client.target import HttpTarget
 from mcprun.engine.ray.messages import WorkerMessage
+from mcprun.engine.ray.worker import RemoteWorker
 from mcprun.engine.run_context import RunContext
 from mcprun.engine.skipped import skipped_transcript
 from mcprun.engine.worker_config import WorkerConfig
@@ -30,7 +33,7 @@ from mcprun.models.select import choose
 from mcprun.prompts.query import Query
 from mcprun.runs.events import Emit, Event, ModelCall
 from mcprun.runs.totals import BilledReply
-from mcprun.runs.transcript import Usage
+from mcprun.runs.transcript import Transcript, Usage
 from tests.support.cli import QUICKSTART, RAW, Result, clean_environment, run_mcprun, script, write_jsonl
 from tests.support.loopback import free_port
 from tests.support.messages_api import Body, MessagesApi, error, text
@@ -198,6 +201,22 @@ async def test_a_try_counts_once_an_actor_has_taken_the_query(dead: int, takes: 
     done = await pool.run(Query(id="a", prompt="?"), 1)
     assert done.error
     assert is_lost == ("3 times in a row" in done.error.message)
+
+
+async def test_a_query_that_is_cancelled_before_its_first_step_is_skipped() -> None:
+    """An actor may get a query and the end of the run in one step of its event loop."""
+
+    async def run(_: Query, __: int) -> Transcript:
+        raise AssertionError
+
+    worker = RemoteWorker(context(lambda _: None, Limits()).config, ".")
+    worker._executor = cast("Any", SimpleNamespace(run=run))
+    running = asyncio.create_task(worker.run(Query(id="a", prompt="?"), 1))
+    await asyncio.sleep(0)
+    await worker.end(ErrorKind.SERVER_DIED, "an actor died", "")
+    message = await running
+    assert message.transcript
+    assert message.transcript.verdict == "skipped"
 
 
 def test_a_run_whose_actor_may_not_die_is_resumed(folder: Path, address: str) -> None:

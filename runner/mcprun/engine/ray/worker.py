@@ -72,6 +72,10 @@ class RemoteWorker:
         self._running.add(task)
         try:
             transcript = await task
+        except asyncio.CancelledError:
+            if not self._run_stop.reason:
+                raise
+            transcript = self._config.skipped(query, repeat, self._run_stop.reason)  # cancelled before its first step
         finally:
             self._running.discard(task)
         return self._outbox.pack(transcript, self._run_stop.reason, self._access.take())
