@@ -64,7 +64,7 @@ class SelectedModel:
 
     @asynccontextmanager
     async def open(self, context: ModelContext, client: str = RUN_CLIENT) -> AsyncIterator[Model]:
-        """Open the model. Claude comes with its budget and retries. `client` names who the credentials belong to."""
+        """Open the model. Claude comes with its budget and retries. `client` is the holder of the credentials."""
         if self.record.kind == "script":
             from mcprun.models.script import ScriptModel
 
