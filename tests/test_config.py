@@ -12,6 +12,7 @@ import click
 import pytest
 
 from mcprun.cli import main
+from mcprun.cli.argument_sources import COMMAND_LINE, Arguments, Origin, Source, merge
 from mcprun.cli.arguments import options_of
 from mcprun.cli.config_command import ConfigurableCommand
 from mcprun.config.project import Config, Setting, environment, setting, variable_of
@@ -103,7 +104,7 @@ def resolved(*args: str, file: str = "", env: dict[str, str] | None = None, comm
     files = [Config(Path("mcprun.toml"), {key.replace("-", "_"): value for key, value in tomllib.loads(file).items()})]
     made = main.commands[command]
     context = made.make_context(command, [*args], click.Context(main), variables=env or {}, files=files)
-    return context.params
+    return dict(context.obj.values)
 
 
 def test_precedence_is_one_function() -> None:
@@ -183,7 +184,7 @@ def test_an_option_does_away_with_its_opposite_of_a_weaker_source(
     for command in commands:
         made = main.commands[command]
         context = made.make_context(command, [*args, *["s.py"][: command == "chat"]], variables=env, files=[config])
-        options = options_of(context)
+        options = options_of(context.obj.values)
         assert (options.limits.retries if name == "retries" else getattr(options, name)) == expected
 
 
@@ -202,7 +203,7 @@ def test_a_mistyped_variable_is_refused(name: str, told: str) -> None:
     """As the file's keys are, by each command that reads any; its value is not repeated, and an empty one is not set."""
     for command in ("batch", "tools", "diff", "login"):
         with pytest.raises(UsageError) as raised:
-            resolved(env={name: "s3cret"}, command=command)
+            resolved(*["run"][: command == "diff"], env={name: "s3cret"}, command=command)
         assert told in str(raised.value)
         assert "s3cret" not in str(raised.value)
     resolved(env={name: " ", "MCPRUN_TOKEN_STORE": "x", "_MCPRUN_COMPLETE": "y", "MCPRUNNER": "z"})
@@ -280,6 +281,63 @@ def test_a_run_goes_on_as_it_was_begun(project: Path) -> None:
     done = run_mcprun("batch", "--resume", "run", "--show-config", cwd=project, env={"MCPRUN_CONCURRENCY": "9"})
     assert told(done)["concurrency"] == ("2", "run")
     assert run_mcprun("batch", "--resume", "run", cwd=project, env={"MCPRUN_CONCURRENCY": "9"}).code == 0
+
+
+RECORDED = Origin(Source.RUN, "outputs/run")
+
+
+def merged(given: dict[str, Any], recorded: dict[str, Any], **defaults: Any) -> Arguments:
+    """Merge the arguments of a command line with those of a run."""
+    line = Arguments({**defaults, **given}, dict.fromkeys(given, COMMAND_LINE))
+    return merge(line, Arguments(recorded, dict.fromkeys(recorded, RECORDED)))
+
+
+def test_given_arguments_take_precedence_over_recorded_ones_and_these_over_defaults() -> None:
+    found = merged({"limit": 3}, {"limit": 2, "concurrency": 4}, concurrency=8, servers=1)
+    assert found.values == {"limit": 3, "concurrency": 4, "servers": 1}
+    assert (found.source("limit"), found.origin("concurrency"), found.source("servers")) == (
+        Source.COMMAND_LINE,
+        RECORDED,
+        Source.DEFAULT,
+    )
+
+
+def test_a_given_option_resets_a_recorded_one_that_contradicts_it() -> None:
+    found = merged({"retries": 3}, {"no_retry": True})
+    assert (found.values["no_retry"], found.source("no_retry")) == (False, Source.DEFAULT)
+    assert merged({}, {"retries": 3, "no_retry": True}).values == {"retries": 3, "no_retry": True}
+    assert merged({"servers": 1}, {"fresh_server": True}).values["fresh_server"] is True
+
+
+@pytest.mark.parametrize(
+    ("given", "recorded", "expected", "lost"),
+    [
+        ((), ("a", "b"), ("a", "b"), ()),
+        (("c",), ("a",), ("a", "c"), ()),
+        (("c",), ("a", "[redacted]"), ("a", "c"), ()),
+        (
+            ("c",),
+            ("a", "[redacted]", "[redacted]"),
+            ("a", "c"),
+            ("2 --redact patterns of this run contain secrets and were not recorded: pass all of them again, not 1",),
+        ),
+    ],
+)
+def test_redact_patterns_are_combined(
+    given: tuple[str, ...], recorded: tuple[str, ...], expected: tuple[str, ...], lost: tuple[str, ...]
+) -> None:
+    found = merged({"redact": given} if given else {}, {"redact": recorded}, redact=())
+    assert (found.values["redact"], found.lost) == (expected, lost)
+
+
+def test_recorded_values_that_are_redacted_must_be_given_again() -> None:
+    recorded = {"server": "http://[redacted]@host/", "token": "[redacted]", "server_args": ("--key", "[redacted]")}
+    assert merged({}, recorded).lost == (
+        "SERVER (after PROMPTS) of this run contains a secret and was not recorded: pass it again",
+        "the server's arguments in this run contain a secret and were not recorded: pass them again",
+        "--token of this run contains a secret and was not recorded: pass it again",
+    )
+    assert merged({name: "x" for name in recorded}, recorded).lost == ()
 
 
 def test_patterns_of_secrets_add_up(project: Path) -> None:

@@ -49,7 +49,7 @@ def by_command(name: str, *args: str, variables: dict[str, str] | None = None, f
     files = [] if file is None else [Config(FILE, {KEYS[name]: file})]
     try:
         context = batch.make_context("batch", [*args, "p.jsonl", "s.py"], variables=variables or {}, files=files)
-        found = options_of(context)
+        found = options_of(context.obj.values)
     except UsageError as error:
         return "error", str(error)
     except click.UsageError as error:

@@ -286,7 +286,10 @@ def test_a_pattern_that_is_the_secret_is_not_kept(mcprun: Forks, tmp_path: Path)
     done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--redact", "hunter2", "--out", "run", cwd=tmp_path)
     assert (done.code, "hunter2" in everything(tmp_path, done)) == (0, False)
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
-    assert (again.code, "--redact of this run was not kept as it was" in again.stderr) == (2, True)
+    assert (
+        again.code,
+        "--redact of this run contains a secret and was not recorded: pass it again" in again.stderr,
+    ) == (2, True)
     assert mcprun.run("batch", "--resume", "run", "--redact", "hunter2", cwd=tmp_path).code == 0
 
 
@@ -552,8 +555,8 @@ def test_a_value_that_is_redacted_is_not_kept(mcprun: Forks, tmp_path: Path) -> 
     assert done.record["arguments"]["redact"] == [REDACTED, r"sk-\w+", REDACTED]
     again = ("batch", "--resume", "run", "--limit", "2")
     for some, told in (
-        ((), "--redact of this run was not kept"),
-        (flags[:2], "2 --redact patterns of this run were not kept"),
+        ((), "--redact of this run contains a secret and was not recorded"),
+        (flags[:2], "2 --redact patterns of this run contain secrets and were not recorded"),
     ):
         done = mcprun.run(*again, *some, cwd=tmp_path)
         assert (done.code, told in done.stderr, "s3cr3t" in done.stderr) == (2, True, False)

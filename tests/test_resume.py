@@ -389,7 +389,7 @@ def test_arguments_with_secrets_must_be_given_again(mcprun: Forks, tmp_path: Pat
     (whole.run / "run.json").write_text(json.dumps(record))
     again = mcprun.run("batch", "--resume", "whole", cwd=tmp_path)
     assert again.code == 2
-    told = "SERVER (behind PROMPTS) of this run was not kept as it was, since it holds a secret: give it again"
+    told = "SERVER (after PROMPTS) of this run contains a secret and was not recorded: pass it again"
     assert told in again.stderr
     same(mcprun.run("batch", "--resume", "whole", "p.jsonl", RAW, cwd=tmp_path), whole)
 
@@ -457,7 +457,7 @@ def test_redaction_is_not_lost_on_the_way(mcprun: Forks, tmp_path: Path) -> None
     flags = ("--redact", "hunter2-[a-z]*", "--limit", "1", "--out", "itself")
     assert mcprun.run("batch", "p.jsonl", RAW, *flags, cwd=tmp_path).code == 0
     again = mcprun.run("batch", "--resume", "itself", "--limit", "2", cwd=tmp_path)
-    assert (again.code, "--redact of this run was not kept as it was" in again.stderr) == (2, True)
+    assert (again.code, "--redact of this run contains a secret and was not recorded" in again.stderr) == (2, True)
 
 
 def test_from_another_folder(mcprun: Forks, tmp_path: Path, half: Path, whole: Result) -> None:

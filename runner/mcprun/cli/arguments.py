@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from mcprun._util.command_line import path_exists
+from mcprun._util.json_value import JsonObject
 from mcprun._util.url_secrets import without_secrets
-from mcprun.cli.config_command import SERVER_ARGS
-from mcprun.cli.options import run as run_options
+from mcprun.cli.argument_sources import Arguments, Source
+from mcprun.cli.config_command import SERVER_ARGS, require
 from mcprun.cli.options.auth import SECRETS
 from mcprun.client.oauth_client import as_kept
 from mcprun.client.server_argument import SERVER_FILES
@@ -38,46 +39,46 @@ _JSONL = ".jsonl"
 _NAMED = 10
 """Maximum number of prompts files that a message names."""
 
-_SAME = tuple(field.name for field in fields(Options) if field.name not in ("limits", "headers", "server_args"))
+_SAME = tuple(field.name for field in fields(Options) if field.name not in ("limits", "headers"))
 """Options with the same name as their flag."""
 
 _LIMITS = {field.name: KEYS[field.name] for field in fields(Limits)}
 """The flag of each limit."""
 
 
-def plan_from_context(ctx: click.Context) -> RunPlan:
+def plan_from_arguments(arguments: Arguments) -> RunPlan:
     """Build the plan of `mcprun batch` from its arguments and the files they name.
 
     Raises `UsageError`, or click's own.
     """
     try:
-        return _plan(ctx)
+        return _plan(arguments)
     except UsageError as error:
-        begun_in = ctx.params["resume"].record.folder if ctx.params["resume"] else None
+        run = arguments.values["resume"]
+        begun_in = run.record.folder if run else None
         if begun_in and Path(begun_in) != Path.cwd():
             raise UsageError(f"{error} (the run was begun in {begun_in})") from None
         raise
 
 
-def _plan(ctx: click.Context) -> RunPlan:
-    given = ctx.params
-    _take_up(ctx)
-    _check(ctx)
-    if ctx.get_parameter_source("prompts") is ParameterSource.DEFAULT_MAP and not given["resume"]:
-        given["prompts"] = _the_only(given["prompts"], ctx.obj.names["prompts"])
-    server_args = ctx.meta.get(run_options.WithServerArgs.KEY, ())
+def _plan(arguments: Arguments) -> RunPlan:
+    _check(arguments)
+    if arguments.source("prompts") in (Source.ENVIRONMENT, Source.FILE):
+        pattern, origin = arguments.values["prompts"], arguments.origin("prompts")
+        arguments = arguments.having("prompts", _the_only(pattern, origin.name))
+    given = arguments.values
     resume = Resume(given["resume"], given["retry_errors"], given["force"]) if given["resume"] else None
     plan = make_plan(
         given["prompts"],
         given["server"],
-        options_of(ctx),
+        options_of(given),
         resume=resume,
-        kept=_kept(ctx, resume) if resume else None,
+        kept=_kept(arguments, resume) if resume else None,
     )
     model = plan.model
-    if resume and ctx.get_parameter_source("model") is ParameterSource.DEFAULT_MAP:
+    if resume and arguments.source("model") is Source.RUN:
         model = replace(model, record=resume.run.record.model)
-    return replace(plan, model=model, arguments=arguments_of(ctx, server_args))
+    return replace(plan, model=model, arguments=as_recorded(arguments))
 
 
 def _the_only(pattern: str, source: str) -> str:
@@ -91,61 +92,30 @@ def _the_only(pattern: str, source: str) -> str:
     return found[0]
 
 
-def options_of(ctx: click.Context) -> Options:
+def options_of(given: Mapping[str, Any]) -> Options:
     """Return the options of a command that uses a model, as in the Python API. Options it lacks have defaults."""
-    given = ctx.params
     return Options(
-        limits=_limits(given),
-        headers=given["header"],
-        server_args=ctx.meta.get(run_options.WithServerArgs.KEY, ()),
-        **{name: given[name] for name in _SAME if name in given},
+        limits=_limits(given), headers=given["header"], **{name: given[name] for name in _SAME if name in given}
     )
 
 
-def _limits(given: dict[str, Any]) -> Limits:
+def _limits(given: Mapping[str, Any]) -> Limits:
     known = {name: given[flag] for name, flag in _LIMITS.items() if flag in given}
     return Limits(**known | ({"retries": 0} if given["no_retry"] else {}))
 
 
-def _take_up(ctx: click.Context) -> None:
-    """Combine the recorded arguments of a resumed run with those given now.
-
-    A value that was not recorded because it is a secret must be given again. A flag given now replaces a recorded one
-    that contradicts it, but redaction patterns are only ever added.
-    """
-    given, recorded = ctx.params, {
-        name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
-    }  # fmt: skip
-    for name in sorted(recorded - {"env", "header"}):
-        if REDACTED in str(given[name]):
-            param = next(param for param in ctx.command.params if param.name == name)
-            flag = param.opts[0] if isinstance(param, click.Option) else "SERVER (behind PROMPTS)"
-            raise UsageError(f"{flag} of this run was not kept as it was, since it holds a secret: give it again")
-    if ctx.get_parameter_source("redact") is ParameterSource.COMMANDLINE:
-        before = (ctx.default_map or {}).get("redact", ())  # from the resumed run or the project
-        kept = [pattern for pattern in before if REDACTED not in pattern]
-        if len(before) - len(kept) > len(given["redact"]):
-            raise UsageError(
-                f"{len(before) - len(kept)} --redact patterns of this run were not kept as they were, since they hold"
-                f" secrets: give all of them again, not {len(given['redact'])}"
-            )
-        given["redact"] = (*kept, *given["redact"])
-    if any(REDACTED in arg for arg in ctx.meta.get(run_options.WithServerArgs.KEY, ())):
-        raise UsageError("the server's arguments were not kept as they were, since they hold a secret: give them again")
-
-
-def _check(ctx: click.Context) -> None:
+def _check(arguments: Arguments) -> None:
     """Raise a usage error for missing arguments and contradictory flags."""
-    given = ctx.params
+    if arguments.lost:
+        raise UsageError(arguments.lost[0])
+    given = arguments.values
     if given["resume"] and given["prompts"] is None:
         raise UsageError(_why_not_resumed(given["resume"]))
-    for name in ("prompts", "server"):
-        if given[name] is None:
-            raise click.UsageError(f"Missing argument '{name.upper()}'. A project may set it: {name} in mcprun.toml.")
+    require(arguments, "prompts", "server")
     _check_order(given["prompts"], given["server"])
-    if given["batch_api"] and ctx.get_parameter_source("max_sampling") is ParameterSource.COMMANDLINE:
+    if given["batch_api"] and arguments.is_given("max_sampling"):
         raise click.UsageError("--max-sampling lets servers ask the model, and with --batch-api none could wait for it")
-    if given["resume"] and ctx.get_parameter_source("out") is ParameterSource.COMMANDLINE:
+    if given["resume"] and arguments.is_given("out"):
         raise click.UsageError("--resume goes on in the run's own folder: --out can't give it another")
     if not given["resume"] and (given["retry_errors"] or given["force"]):
         raise click.UsageError("--retry-errors and --force go with --resume RUN")
@@ -172,14 +142,14 @@ def _check_order(prompts: str, server: str) -> None:
         raise UsageError(f"{prompts} is a server's file: PROMPTS comes before SERVER, and is JSONL")
 
 
-def _kept(ctx: click.Context, resume: Resume) -> Path | None:
+def _kept(arguments: Arguments, resume: Resume) -> Path | None:
     """Return the prompts that a resumed run has kept, if they came on stdin and no others are given now."""
-    if ctx.get_parameter_source("prompts") is not ParameterSource.DEFAULT_MAP:
+    if arguments.source("prompts") is not Source.RUN:
         return None
     kept = resume.run.prompts
     if kept.exists():
         return kept
-    if ctx.params["prompts"] == "-":
+    if arguments.values["prompts"] == "-":
         raise UsageError("the prompts came on stdin and were not kept, since they hold secrets: give them again, as -")
     return None
 
@@ -201,17 +171,19 @@ def without_secret(name: str, value: Any) -> Any:
     return without_secrets(value) if isinstance(value, str) and "://" in value else value
 
 
-def arguments_of(ctx: click.Context, server_args: tuple[str, ...]) -> dict[str, Any]:
+def as_recorded(arguments: Arguments) -> JsonObject:
     """Return the arguments that `run.json` records: no defaults, and no secrets in URLs or other values."""
-    written: dict[str, Any] = {
+    written: JsonObject = {
         name: list(value) if isinstance(value, tuple) else value
-        for name, value in ctx.params.items()
-        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT and name not in _NOT_KEPT
+        for name, value in arguments.values.items()
+        if name in arguments.origins and name not in _NOT_KEPT
     }
+    if not written.get(SERVER_ARGS.name, True):
+        del written[SERVER_ARGS.name]
     if "env" in written:  # a value that is in the environment can be read again on resume
         written["env"] = [
             name if os.environ.get(name) == value else f"{name}={REDACTED}" for name, value in written["env"].items()
         ]
     for name in {"header", "redact", "server", "base_url", *SECRETS} & written.keys():
         written[name] = without_secret(name, written[name])
-    return {**written, "server_args": list(server_args)} if server_args else written
+    return written

@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from mcprun._util.command_line import split_words
+from mcprun.cli.argument_sources import COMBINED, COMMAND_LINE, Arguments, Origin, Source, merge
 from mcprun.cli.options import run as run_options
 from mcprun.cli.usage_errors import DiscreetCommand
 from mcprun.config.option_table import KINDS
 from mcprun.errors import UsageError
-from mcprun.limits import RETRIES
 from mcprun.option_kinds import Headers, Listed, Variables, checked
 
 if TYPE_CHECKING:
     from mcprun.config.project import Config
+    from mcprun.runs.run import Run
 
 SERVER_ARGS = click.Option(["--server-args"], multiple=True)
 """A placeholder for the arguments after `--`, which are not an option but may be set like one."""
 
-_ADDED = "redact"
-"""The option whose values are combined from all sources."""
-
 _NEVER = frozenset({"resume", "retry_errors", "force", "show_config", "help"})
 """Options that apply to one invocation, and that a project can't set."""
-
-
-_OPPOSITES: tuple[tuple[str, Callable[[Any], bool], str, Any], ...] = (
-    ("retries", lambda _: True, "no_retry", False),
-    ("no_retry", lambda value: bool(value), "retries", RETRIES),
-    ("servers", lambda value: value > 1, "fresh_server", False),
-    ("fresh_server", lambda value: bool(value), "servers", 1),
-)
-"""An option, a predicate for its values that contradict another option, that option, and its default."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Sources of values that were not given on the command line: a file or a variable's name, by parameter.
-
-    `in_file` holds the parameters set by the project's file.
-    """
-
-    names: dict[str, str] = field(default_factory=dict)
-    in_file: set[str] = field(default_factory=set)
-    server_args: list[str] = field(default_factory=list)
 
 
 class ConfigurableCommand(DiscreetCommand):
@@ -69,42 +46,47 @@ class ConfigurableCommand(DiscreetCommand):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Read the configuration, unless a shell completes or only help is requested.
+        """Parse the command line, and merge it with the resumed run or the configuration: `ctx.obj` is `Arguments`.
 
         `variables` and `files` are passed by callers that have already read the environment and the project's files.
         """
         variables: Mapping[str, str] | None = extra.pop("variables", None)
         files: Sequence[Config] | None = extra.pop("files", None)
-        if not {"-h", "--help"} & {*args} and not extra.get("resilient_parsing"):
+        ctx = super().make_context(info_name, args, parent, **extra)
+        if not ctx.resilient_parsing:
             from mcprun.config.project import environment, find_config
 
             variables = environment() if variables is None else variables
-            files = [find_config()] if files is None else files
-            sources = Sources()
-            extra["default_map"] = self._set(parent, sources, variables, files)
-            extra["obj"] = sources
-        return super().make_context(info_name, args, parent, **extra)
+            configured = self._configured(parent, variables, [find_config()] if files is None else files)
+            ctx.obj = self._merged(ctx, configured)
+        return ctx
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line. An error in a value from another source names that source."""
-        try:
-            rest = super().parse_args(ctx, args)
-            _settle(ctx)
-            return rest
-        except click.BadParameter as error:
-            name = error.param.name if error.param else None
-            if not (isinstance(ctx.obj, Sources) and name in ctx.obj.names and _is_set(ctx, name)):
-                raise
-            message = f"{error.message.rstrip('.')} (set by {ctx.obj.names[name]})."
-            raise click.BadParameter(message, ctx, error.param) from None
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command with the merged arguments."""
+        assert self.callback is not None  # noqa: S101
+        return ctx.invoke(self.callback, **ctx.obj.values)
 
-    def _set(
-        self, parent: click.Context | None, sources: Sources, variables: Mapping[str, str], files: Sequence[Config]
-    ) -> dict[str, Any]:
+    def _merged(self, ctx: click.Context, configured: Arguments) -> Arguments:
+        run = ctx.params.get("resume")
+        recorded = _recorded(run) if run else configured
+        given = _given(ctx)
+        params = {param.name: param for param in self.params} | {SERVER_ARGS.name: SERVER_ARGS}
+        values = {
+            name: _converted(ctx, params[name], value, recorded.origins[name])
+            for name, value in recorded.values.items()
+            if name in params and (name == COMBINED or not given.is_given(name))
+        }
+        return merge(given, replace(recorded, values=values))
+
+    def _configured(
+        self, parent: click.Context | None, variables: Mapping[str, str], files: Sequence[Config]
+    ) -> Arguments:
+        """Return what the environment and the files set, as text or in the form of command-line values."""
         from mcprun.config.project import check_names, setting, written
 
         check_names(_known(parent) or self.settable(), variables, files)
         values: dict[str, Any] = {}
+        origins: dict[str, Origin] = {}
         for key, param in self.settable().items():
             found = setting(key, variables, files)
             if found is None:
@@ -112,91 +94,60 @@ class ConfigurableCommand(DiscreetCommand):
             name = param.name or key
             if found.is_variable:
                 values[name] = _split(found.value, param, found.source)
-                if key == _ADDED and (in_file := setting(key, {}, files)):  # the file's patterns always apply
+                if key == COMBINED and (in_file := setting(key, {}, files)):
                     values[name] += _fitting(in_file.value, key, param, f"{in_file.source}: {written(key)}")
             else:
                 values[name] = _fitting(found.value, key, param, f"{found.source}: {written(key)}")
-                sources.in_file.add(name)
-            sources.names[name] = found.source
-        return values
+            origins[name] = Origin(Source.ENVIRONMENT if found.is_variable else Source.FILE, found.source)
+        return Arguments(values, origins)
 
 
 class ServerCommand(ConfigurableCommand, run_options.WithServerArgs):
     """A command that starts a server, whose arguments may be set as well: `server-args`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line, and use the configured server arguments if none are given."""
-        is_on_line = "--" in args
-        rest = super().parse_args(ctx, args)
-        if isinstance(ctx.obj, Sources) and ctx.obj.server_args:
-            ctx.meta.setdefault(self.KEY, tuple(ctx.obj.server_args))
-        is_set = bool(ctx.meta.get(self.KEY))
-        source = ParameterSource.COMMANDLINE if is_on_line else ParameterSource.DEFAULT_MAP if is_set else None
-        ctx.set_parameter_source(SERVER_ARGS.name or "", source or ParameterSource.DEFAULT)
-        return rest
-
-    def _set(
-        self, parent: click.Context | None, sources: Sources, variables: Mapping[str, str], files: Sequence[Config]
-    ) -> dict[str, Any]:
-        values = super()._set(parent, sources, variables, files)
-        sources.server_args.extend(values.pop("server_args", []))
-        return values
 
     def settable(self) -> dict[str, click.Parameter]:
         """Return the parameters that may be set, including the server's arguments."""
         return {**super().settable(), "server_args": SERVER_ARGS}
 
 
-def _is_set(ctx: click.Context, name: str) -> bool:
-    """Return whether a parameter's value is not from the command line, but set by the project or a resumed run."""
-    return ctx.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
+def require(arguments: Arguments, *names: str) -> None:
+    """Raise `click.UsageError` if an argument is neither on the command line nor configured."""
+    for name in names:
+        if arguments.values[name] is None:
+            raise click.UsageError(f"Missing argument '{name.upper()}'. A project may set it: {name} in mcprun.toml.")
 
 
-def _settle(ctx: click.Context) -> None:
-    """Reset an option to its default if one from a stronger source contradicts it.
-
-    The command line is the strongest source, then the environment, then the project's file. A resumed run ranks like
-    the project's file.
-    """
-    given = ctx.params
-
-    def rank(name: str) -> int:
-        if is_given(ctx, name):
-            return 0
-        is_file = given.get("resume") is not None or is_in_file(ctx, name)
-        return 3 if not _is_set(ctx, name) else 2 if is_file else 1
-
-    for one, is_meant, other, default in _OPPOSITES:
-        if one in given and other in given and rank(one) < rank(other) < 3 and is_meant(given[one]):
-            given[other] = default
-            ctx.set_parameter_source(other, ParameterSource.DEFAULT)
-
-
-def is_given(ctx: click.Context, name: str) -> bool:
-    """Return whether a parameter's value, or `server_args`, is from the command line."""
-    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
-def is_in_file(ctx: click.Context, name: str) -> bool:
-    """Return whether a parameter's value, or `server_args`, is set by the project's file."""
-    return _is_set(ctx, name) and isinstance(ctx.obj, Sources) and name in ctx.obj.in_file
-
-
-def shown(ctx: click.Context) -> Iterable[tuple[str, Any, str]]:
-    """Yield each parameter's key, value and source for `--show-config`. Secrets are not redacted here."""
-    assert isinstance(ctx.command, ConfigurableCommand)  # noqa: S101
-    resumed = ctx.params.get("resume")
-    for key, param in ctx.command.settable().items():
+def shown(command: ConfigurableCommand, arguments: Arguments) -> Iterable[tuple[str, Any, str]]:
+    """Yield each parameter's key, value and origin for `--show-config`. Secrets are not redacted here."""
+    for key, param in command.settable().items():
         name = param.name or key
-        value = ctx.meta.get(ServerCommand.KEY, ()) if param is SERVER_ARGS else ctx.params[name]
-        match ctx.get_parameter_source(name):
-            case ParameterSource.COMMANDLINE:
-                source = "command line"
-            case ParameterSource.DEFAULT_MAP:
-                source = str(resumed.path) if resumed else ctx.obj.names[name]
-            case _:
-                source = "default"
-        yield key, value, source
+        yield key, arguments.values[name], arguments.origin(name).name
+
+
+def _given(ctx: click.Context) -> Arguments:
+    """Return the values of the command line, and the defaults of the others."""
+    names = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    values = dict(ctx.params)
+    if isinstance(ctx.command, ServerCommand):
+        values["server_args"] = ctx.meta.get(ServerCommand.KEY, ())
+        names |= {"server_args"} if ServerCommand.KEY in ctx.meta else set()
+    return Arguments(values, dict.fromkeys(names, COMMAND_LINE))
+
+
+def _recorded(run: Run) -> Arguments:
+    """Return the arguments that a run has recorded."""
+    values = {**run.record.arguments, "model": run.record.model.name}
+    return Arguments(values, dict.fromkeys(values, Origin(Source.RUN, str(run.path))))
+
+
+def _converted(ctx: click.Context, param: click.Parameter, value: Any, origin: Origin) -> Any:
+    """Convert a value like one of the command line. Raises `click.BadParameter`, which names the origin."""
+    try:
+        found = param.type_cast_value(ctx, value)
+        return param.callback(ctx, param, found) if param.callback else found
+    except click.BadParameter as error:
+        where = "" if origin.source is Source.RUN else f" (set by {origin.name})"
+        raise click.BadParameter(f"{error.message.rstrip('.')}{where}.", ctx, param) from None
 
 
 def _known(parent: click.Context | None) -> dict[str, click.Parameter]:

@@ -19,8 +19,7 @@ from mcprun.prompts.patterns import fits
 from mcprun.report.workflow_commands import for_log
 
 if TYPE_CHECKING:
-    import click
-
+    from mcprun.cli.argument_sources import Arguments
     from mcprun.config.project import Config, Setting
     from mcprun.engine.plan import AnyServer, Options
     from mcprun.engine.run import RunPlan
@@ -117,9 +116,9 @@ class Settings:
         """Return the plan that `mcprun batch` would make with these flags. Raises `UsageError`."""
         from dataclasses import replace
 
-        from mcprun.cli.arguments import plan_from_context
+        from mcprun.cli.arguments import plan_from_arguments
 
-        plan = plan_from_context(self._context(prompts, *split(self.server or "-"), flags=flags))
+        plan = plan_from_arguments(self._arguments(prompts, *split(self.server or "-"), flags=flags))
         return replace(plan, servers=1)  # queries run one at a time, so more are of no use
 
     def options(self, server: AnyServer) -> Options:
@@ -131,12 +130,12 @@ class Settings:
         from mcprun.cli.arguments import options_of
         from mcprun.engine.plan import unreached
 
-        found = options_of(self._context("-", "-"))
+        found = options_of(self._arguments("-", "-").values)
         return found if isinstance(server, str | os.PathLike) else unreached(found)
 
-    def _context(
+    def _arguments(
         self, prompts: str, server: str, server_args: Sequence[str] = (), flags: Sequence[str] = ()
-    ) -> click.Context:
+    ) -> Arguments:
         import click
 
         from mcprun.cli.commands.batch import batch
@@ -148,9 +147,11 @@ class Settings:
         left_out = (*_OF_ONE_RUN, "prompts")  # a list of patterns, not a file
         files = [Config(one.path, {k: v for k, v in one.values.items() if k not in left_out}) for one in self.files]
         try:
-            return batch.make_context("pytest", args, variables=self._variables(), files=files)
+            context = batch.make_context("pytest", args, variables=self._variables(), files=files)
         except click.ClickException as error:
             raise UsageError(error.format_message()) from None
+        found: Arguments = context.obj
+        return found
 
     @staticmethod
     def _variables() -> dict[str, str]:

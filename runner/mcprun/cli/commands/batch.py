@@ -18,6 +18,7 @@ from mcprun.cli.options.types import option_type
 
 if TYPE_CHECKING:
     from mcprun.analysis.diff.runs import QueryDiff
+    from mcprun.cli.argument_sources import Arguments
     from mcprun.engine.run import RunPlan
     from mcprun.report.console import Console
     from mcprun.report.data import BaselineData
@@ -124,13 +125,13 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     set), else from mcprun.toml, or [tool.mcprun] in pyproject.toml, of this folder or one above it.
     """
     if given["show_config"]:
-        _show_config(ctx)
+        _show_config(ctx.obj)
         return
     with gc_paused():
         import asyncio
 
         from mcprun._util.run_stop import RunStop
-        from mcprun.cli.arguments import plan_from_context
+        from mcprun.cli.arguments import plan_from_arguments
         from mcprun.cli.reports import Reports
         from mcprun.cli.signals import Signals
         from mcprun.engine.run import execute
@@ -138,7 +139,7 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
         from mcprun.report.console import Console
         from mcprun.runs.run import Run
 
-        plan = plan_from_context(ctx)
+        plan = plan_from_arguments(ctx.obj)
         baseline = _baseline(given["baseline"]) if given["baseline"] else None
         reports = Reports.of(given)
         console = Console(quiet=given["quiet"], is_taken=reports.take_stdout)
@@ -163,13 +164,13 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
     ctx.exit(code)
 
 
-def _show_config(ctx: click.Context) -> None:
+def _show_config(arguments: Arguments) -> None:
     import json
 
     from mcprun.cli.arguments import without_secret
     from mcprun.cli.config_command import shown
 
-    rows = [(key, json.dumps(without_secret(key, value)), source) for key, value, source in shown(ctx)]
+    rows = [(key, json.dumps(without_secret(key, value)), source) for key, value, source in shown(batch, arguments)]
     wide = [max(len(row[at]) for row in rows) for at in (0, 1)]
     for key, value, source in rows:
         click.echo(f"{key.replace('_', '-'):<{wide[0]}}  {value:<{min(wide[1], 40)}}  {source}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mcprun.cli.config_command import ServerCommand
+from mcprun.cli.config_command import ServerCommand, require
 from mcprun.cli.options import model as model_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options import server as server_options
@@ -85,13 +85,14 @@ def chat(ctx: click.Context, /, **given: Any) -> None:
 
     from mcprun.chat.session_plan import make_chat_plan
     from mcprun.chat.terminal.app import ChatApp
-    from mcprun.cli.arguments import arguments_of, options_of
+    from mcprun.cli.arguments import as_recorded, options_of
     from mcprun.report.console import Console
     from mcprun.runs.run import Run
 
+    require(ctx.obj, "server")
     console = Console()
-    arguments = arguments_of(ctx, ctx.meta.get(run_options.WithServerArgs.KEY, ()))
-    talking = ChatApp(make_chat_plan(given["server"], options_of(ctx), arguments), given["ask"], console)
+    plan = make_chat_plan(given["server"], options_of(given), as_recorded(ctx.obj))
+    talking = ChatApp(plan, given["ask"], console)
     chat, last, error = asyncio.run(talking.talk())
     if error:
         console.run_error(error)

@@ -93,9 +93,8 @@ def login(ctx: click.Context, /, **given: Any) -> None:
         raise click.UsageError("Missing argument 'SERVER'.")
     target, redactor = reach(given["server"], Options(headers=given["header"]), Credentials.find())
     target = _reachable(target)
-    is_given = ctx.get_parameter_source("oauth_client_secret") is click.core.ParameterSource.COMMANDLINE
     client = _client(target, given, redactor)
-    if is_given and not client.client_id:
+    if ctx.obj.is_given("oauth_client_secret") and not client.client_id:
         raise click.UsageError("--oauth-client-secret goes with --oauth-client-id")
     manner = LoginMethod(
         opens_browser=not given["no_browser"],

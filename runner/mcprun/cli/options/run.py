@@ -13,7 +13,7 @@ from mcprun.cli.options.types import option_type
 from mcprun.cli.usage_errors import DiscreetCommand
 
 PROMPTS = click.argument("prompts", metavar="PROMPTS", shell_complete=files)
-SERVER = click.argument("server", metavar="SERVER", shell_complete=files)
+SERVER = click.argument("server", metavar="SERVER", required=False, shell_complete=files)
 
 
 def _pairs(_: click.Context, __: click.Parameter, given: tuple[tuple[str, str], ...]) -> dict[str, str]:
@@ -93,24 +93,18 @@ class WithServerArgs(DiscreetCommand):
         return [*super().collect_usage_pieces(ctx), "[-- SERVER_ARGS...]"]
 
 
-def _take_up(ctx: click.Context, _: click.Parameter, run: str | None) -> Any:
-    """Read the run to resume, and use its arguments as defaults for those not given now."""
-    if run is None:
-        return None
+def _read_run(_: click.Context, __: click.Parameter, run: str | None) -> Any:
+    """Read the run to resume."""
     from mcprun.runs.run import Run
 
-    found = Run.read_record(run)
-    recorded = found.record.arguments
-    ctx.default_map = {**recorded, "model": found.record.model.name}
-    ctx.meta.setdefault(WithServerArgs.KEY, tuple(recorded.get("server_args", ())))
-    return found
+    return None if run is None else Run.read_record(run)
 
 
 RESUME = click.option(
     "--resume",
     metavar="RUN",
     is_eager=True,
-    callback=_take_up,
+    callback=_read_run,
     shell_complete=runs,
     help="Go on with a run that was interrupted or killed, with the arguments it was begun with; those given now"
     " come first.",

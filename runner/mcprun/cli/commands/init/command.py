@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mcprun._util.operating_system import relative_path
-from mcprun.cli.config_command import ServerCommand, is_given, is_in_file
+from mcprun.cli.argument_sources import Source
+from mcprun.cli.config_command import ServerCommand, require
 from mcprun.cli.options import run as run_options
 from mcprun.errors import ExitCode, UsageError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mcprun._util.json_value import JsonObject
+    from mcprun.cli.argument_sources import Arguments
     from mcprun.cli.commands.init.github_workflow import Next
     from mcprun.client.target import Target
     from mcprun.engine.plan import Options
@@ -89,6 +91,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.report.console import Console
     from mcprun.report.write import write_bytes
 
+    require(ctx.obj, "server")
     prompts: Path = given["prompts"]
     here = Path.cwd()
     root = root_of(here)
@@ -101,7 +104,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
         env=given["env"],
         headers=given["header"],
         redact=given["redact"],
-        server_args=ctx.meta.get(run_options.WithServerArgs.KEY, ()),
+        server_args=given["server_args"],
         limits=Limits(
             connect_seconds=given["connect_timeout"],
             call_seconds=given["call_timeout"],
@@ -109,7 +112,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
         ),
     )
     target, redactor = reach(given["server"], asked, Credentials.find())
-    commands = _commands(ctx, str(prompts), given["server"], asked, redactor)
+    commands = _commands(ctx.obj, str(prompts), asked, redactor)
     text = workflow(commands.there, installs_of(here), here.relative_to(root).as_posix()) if file else ""
     console = Console(quiet=True)
     try:
@@ -130,11 +133,12 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     console.lines(written(server, first, prompts, file, commands, is_tried=given["wants_trial"]))
 
 
-def _commands(ctx: click.Context, prompts: str, server: str, asked: Options, redactor: Redactor) -> Next:
+def _commands(arguments: Arguments, prompts: str, asked: Options, redactor: Redactor) -> Next:
     """Return the commands to run next, without secrets and without what is already set here or in the project."""
     from mcprun._util.url_secrets import without_secrets
     from mcprun.cli.commands.init.github_workflow import Commands, Next
 
+    server = arguments.values["server"]
     is_url = server.lower().startswith(("http://", "https://"))
     name, *args = map(redactor.text, (without_secrets(server) if is_url else server, *asked.server_args))
     found = {"server_args": args, "env": list(asked.env), "header": list(asked.headers)}
@@ -142,10 +146,10 @@ def _commands(ctx: click.Context, prompts: str, server: str, asked: Options, red
     def with_these(wanted: Iterable[str]) -> Commands:
         return Commands(prompts, name, *(values if key in wanted else [] for key, values in found.items()))
 
-    here = with_these([key for key in found if is_given(ctx, key)])
+    here = with_these([key for key in found if arguments.is_given(key)])
     values = [*(asked.env.values() if here.env else ()), *(asked.headers.values() if here.headers else ())]
     unset = [name for name, value in zip(here.secrets, values, strict=True) if os.environ.get(name) != value]
-    return Next(here, with_these([key for key in found if not is_in_file(ctx, key)]), unset)
+    return Next(here, with_these([key for key in found if arguments.source(key) is not Source.FILE]), unset)
 
 
 def _seen(progress: ProgressReporter) -> Callable[[Event], None]:
