@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -11,6 +13,40 @@ from mcprun.cli.config_command import ConfigurableCommand
 from mcprun.cli.options import report as report_options
 from mcprun.cli.options import run as run_options
 from mcprun.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from mcprun.analysis.diff.transcripts import CompareOptions
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The parameters of the command."""
+
+    base: str
+    head: str
+    text: bool
+    usage: bool
+    ignore: tuple[str, ...]
+    scrub: tuple[str, ...]
+    alpha: float
+    only: tuple[str, ...]
+    as_json: bool
+    as_markdown: bool
+    html: Path | None
+
+    @property
+    def form(self) -> Literal["json", "markdown", "text"]:
+        """The format to print."""
+        return "json" if self.as_json else "markdown" if self.as_markdown else "text"
+
+    def compare_options(self) -> CompareOptions:
+        """Return what is compared and what is ignored."""
+        from mcprun.analysis.diff.scrub import Scrubber
+        from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, CompareOptions
+
+        more = {name for name, is_wanted in (("text", self.text), ("usage", self.usage)) if is_wanted}
+        aspects = (frozenset(self.only) or DEFAULT_ASPECTS) | more
+        return CompareOptions(aspects, Scrubber.of(self.scrub, self.ignore))
 
 
 @click.command(cls=ConfigurableCommand, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
@@ -33,20 +69,7 @@ from mcprun.errors import ExitCode, UsageError
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a job's summary or a comment.")
 @report_options.HTML
 @click.pass_context
-def diff(
-    ctx: click.Context,
-    base: str,
-    head: str,
-    text: bool,
-    usage: bool,
-    ignore: tuple[str, ...],
-    scrub: tuple[str, ...],
-    alpha: float,
-    only: tuple[str, ...],
-    as_json: bool,
-    as_markdown: bool,
-    html: Path | None,
-) -> None:
+def diff(ctx: click.Context, /, **given: Any) -> None:
     """Compare two runs, query by query: the verdict, the calls that were made, and what came back.
 
     BASE and HEAD are runs (folders, names under outputs/, latest) or transcripts.jsonl files; HEAD is the latest run
@@ -64,35 +87,37 @@ def diff(
 
     Exits with 0 when nothing differs, with 1 when something does, with 2 when they can't be compared.
     """
+    ctx.exit(ExitCode.FAILED if _compare(_Asked(**given)) else ExitCode.PASSED)
+
+
+def _compare(asked: _Asked) -> bool:
+    """Compare two runs, print and write the differences, and return whether there are any."""
     from mcprun.analysis.diff.runs import RunDiff
-    from mcprun.analysis.diff.scrub import Scrubber
-    from mcprun.analysis.diff.transcripts import DEFAULT_ASPECTS, CompareOptions
     from mcprun.report.console import Console
     from mcprun.runs.transcript_files import open_transcripts, repeated
 
-    if as_json and as_markdown:
-        raise click.UsageError("--json and --markdown: choose one")
+    if asked.as_json and asked.as_markdown:
+        raise click.UsageError("--json and --markdown can't be combined")
     console = Console()
-    more = {name for name, is_wanted in (("text", text), ("usage", usage)) if is_wanted}
-    lens = CompareOptions((frozenset(only) or DEFAULT_ASPECTS) | more, Scrubber.of(scrub, ignore))
-    form = "json" if as_json else "markdown" if as_markdown else "text"
-    with open_transcripts(base) as before, open_transcripts(head) as after:
+    lens = asked.compare_options()
+    with open_transcripts(asked.base) as before, open_transcripts(asked.head) as after:
         if before.is_same(after):
             raise UsageError(
-                f"BASE ({base}) and HEAD ({head}) are the same run: give another one as BASE, such as a baseline or an"
-                " earlier folder of outputs/"
+                f"BASE ({asked.base}) and HEAD ({asked.head}) are the same run: give another one as BASE, such as a"
+                " baseline or an earlier folder of outputs/"
             )
-        comparison = RunDiff(lens, repeated=repeated(before, after), alpha=alpha)
+        comparison = RunDiff(lens, repeated=repeated(before, after), alpha=asked.alpha)
         tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)
-        if html:
+        if asked.html:
             from mcprun.report.html.diff_page import Differing, write_diff
 
             differing = Differing(tools)
             diffs = differing.noting(diffs)
-        console.differences(diffs, tools, comparison.tally, form)
-        if html:
-            size = write_diff(html, differing, comparison, (base, before.run), (head, after.run))
-            click.echo(f"{html}: {size / 1000:,.1f} kB", err=True)
+        console.differences(diffs, tools, comparison.tally, asked.form)
+        if asked.html:
+            runs = (asked.base, before.run), (asked.head, after.run)
+            size = write_diff(asked.html, differing, comparison, *runs)
+            click.echo(f"{asked.html}: {size / 1000:,.1f} kB", err=True)
     for warning in lens.scrubber.warnings():
         console.warning(warning)
-    ctx.exit(ExitCode.FAILED if comparison.tally.differ else ExitCode.PASSED)
+    return comparison.tally.differ

@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mcprun.cli.config_command import ServerCommand
+from mcprun.cli.config_command import ServerCommand, require
 from mcprun.cli.options import auth as auth_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options import server as server_options
 from mcprun.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from mcprun.engine.plan import Options
     from mcprun.report.console import Console
     from mcprun.runs.run_record import ServerRecord
     from mcprun.tools.changes import ToolChange
     from mcprun.tools.lint import Finding
     from mcprun.tools.snapshot import Catalog
     from mcprun.tools.toolset import ToolSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What to do with the tools of a server: the parameters of the command, except those for reaching the server."""
+
+    server: str
+    wants_all: bool
+    snapshot: Path | None
+    against: str | None
+    wants_lint: bool
+    strict: bool
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a server offers. `changes` and `findings` are None if they were not requested."""
+
+    server: ServerRecord
+    tools: ToolSet
+    catalog: Catalog | None
+    changes: list[ToolChange] | None
+    findings: list[Finding] | None
+
+    def is_bad(self, *, strict: bool) -> bool:
+        """Return whether a change is breaking or a finding is an error; with `strict`, whether there are any."""
+        is_bad = [change.breaking for change in self.changes or ()]
+        is_bad += [finding.severity == "error" for finding in self.findings or ()]
+        return bool(is_bad) if strict else any(is_bad)
 
 
 _SET = (
@@ -73,100 +106,95 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     Exits with 0 when all is well, with 1 on a breaking change or an error of --lint, with 2 when there is nothing to
     compare with, with 3 when the server does not start, or does not give a list that --all asks for.
     """
-    from mcprun.cli.signals import run_to_end
-    from mcprun.client.inspect import list_all
-    from mcprun.engine.plan import Options, offers_of, reach
     from mcprun.errors import ErrorKind, RunError
-    from mcprun.limits import Limits
-    from mcprun.models.credentials import Credentials
     from mcprun.report.console import Console
-    from mcprun.tools.catalog_changes import compare_catalogs
-    from mcprun.tools.changes import compare_tools
-    from mcprun.tools.lint import lint
-    from mcprun.tools.snapshot import read_kept, write_snapshot
-    from mcprun.tools.toolset import ToolSet
 
-    snapshot: Path | None = given["snapshot"]
-    if snapshot and not snapshot.parent.is_dir():
-        raise UsageError(f"there is no folder {snapshot.parent} to write {snapshot.name} to")
-    asked = Options(
-        env=given["env"],
-        headers=given["header"],
-        **{name: given[name] for name in auth_options.NAMES},
-        env_files=given["env_files"],
-        cwd=given["cwd"],
-        python=given["python"],
-        protocol=given["protocol"],
-        roots=given["roots"],
-        limits=Limits(max_sampling=given["max_sampling"]),
-        redact=given["redact"],
-        server_args=ctx.meta.get(run_options.WithServerArgs.KEY, ()),
-    )
-    target, redactor = reach(given["server"], asked, Credentials.find())
-    before = redactor.value(read_kept(given["against"])) if given["against"] else None
-    lists_all = given["wants_all"] or bool(before and before.catalog)
+    require(ctx.obj, "server")
+    asked = _Asked(**{field.name: given[field.name] for field in fields(_Asked)})
+    if asked.snapshot and not asked.snapshot.parent.is_dir():
+        raise UsageError(f"there is no folder {asked.snapshot.parent} to write {asked.snapshot.name} to")
     console = Console(quiet=True)
     try:
-        with console.progress() as progress:
-            listing = list_all(
-                target,
-                redactor,
-                given["connect_timeout"],
-                progress.handle,
-                asked.protocol,
-                offers_of(asked),
-                lists_all=lists_all,
-                warns_malformed=not given["wants_lint"],  # lint findings report them
-            )
-            server, catalog = run_to_end(listing)
+        found = _inspect(asked, _options(given), console)
     except RunError as error:
         console.run_error(error)
         ctx.exit(ExitCode.ERROR)
-    failed = list(catalog.failed.values()) if catalog else []
-    if snapshot and failed:
-        failed.append(f"{snapshot} is not written: a list that could not be had would read as empty")
-        snapshot = None
-    elif snapshot:
-        write_snapshot(snapshot, server, catalog)
+    failed = list(found.catalog.failed.values()) if found.catalog else []
+    if asked.snapshot and failed:
+        failed.append(f"{asked.snapshot} was not written: a list that failed would look like an empty one")
+    elif asked.snapshot:
+        from mcprun.tools.snapshot import write_snapshot
+
+        write_snapshot(asked.snapshot, found.server, found.catalog)
+    _print(found, asked, console)
+    for message in failed:
+        console.run_error(RunError(ErrorKind.BAD_TOOLS, message))
+    is_bad = found.is_bad(strict=asked.strict)
+    ctx.exit(ExitCode.FAILED if is_bad else ExitCode.ERROR if failed else ExitCode.PASSED)
+
+
+def _options(given: Mapping[str, Any]) -> Options:
+    """Return the options for starting or connecting to the server."""
+    from mcprun.engine.plan import Options
+    from mcprun.limits import Limits
+
+    same = (*auth_options.NAMES, "env", "env_files", "cwd", "python", "protocol", "roots", "redact", "server_args")
+    limits = Limits(max_sampling=given["max_sampling"], connect_seconds=given["connect_timeout"])
+    return Options(headers=given["header"], limits=limits, **{name: given[name] for name in same})
+
+
+def _inspect(asked: _Asked, options: Options, console: Console) -> _Found:
+    """List what a server offers, and compare and lint it as requested. Raises `RunError` if it can't be listed."""
+    from mcprun.cli.signals import run_to_end
+    from mcprun.client.inspect import list_all
+    from mcprun.engine.plan import offers_of, reach
+    from mcprun.models.credentials import Credentials
+    from mcprun.tools.catalog_changes import compare_catalogs
+    from mcprun.tools.changes import compare_tools
+    from mcprun.tools.lint import lint
+    from mcprun.tools.snapshot import read_kept
+    from mcprun.tools.toolset import ToolSet
+
+    target, redactor = reach(asked.server, options, Credentials.find())
+    before = redactor.value(read_kept(asked.against)) if asked.against else None
+    with console.progress() as progress:
+        listing = list_all(
+            target,
+            redactor,
+            options.limits.connect_seconds,
+            progress.handle,
+            options.protocol,
+            offers_of(options),
+            lists_all=asked.wants_all or bool(before and before.catalog),
+            warns_malformed=not asked.wants_lint,  # lint findings report them
+        )
+        server, catalog = run_to_end(listing)
     tools = ToolSet.of(server.tools, server.malformed)
     changes = compare_tools(before.tools, server.tools) if before else None
     if before and before.catalog and catalog and changes is not None:
         changes += compare_catalogs(before.catalog, catalog)
-    findings = lint(tools) if given["wants_lint"] else None
-    _tell(console, server, tools, catalog, changes, findings, snapshot, as_json=given["as_json"])
-    for message in failed:
-        console.run_error(RunError(ErrorKind.BAD_TOOLS, message))
-    bad = [*(change.breaking for change in changes or ()), *(one.severity == "error" for one in findings or ())]
-    is_bad = any(bad) or (given["strict"] and bad)
-    ctx.exit(ExitCode.FAILED if is_bad else ExitCode.ERROR if failed else ExitCode.PASSED)
+    return _Found(server, tools, catalog, changes, lint(tools) if asked.wants_lint else None)
 
 
-def _tell(
-    console: Console,
-    server: ServerRecord,
-    tools: ToolSet,
-    catalog: Catalog | None,
-    changes: list[ToolChange] | None,
-    findings: list[Finding] | None,
-    snapshot: Path | None,
-    *,
-    as_json: bool,
-) -> None:
+def _print(found: _Found, asked: _Asked, console: Console) -> None:
     """Print what was requested, or the list of tools if nothing was."""
     from mcprun.report import catalog as catalog_report
     from mcprun.report import tools as tool_report
 
-    if as_json:
-        console.json(tool_report.as_json(server, tools, catalog, changes, findings))
+    tools, catalog = found.tools, found.catalog
+    is_whole = not (catalog and catalog.failed)
+    if asked.as_json:
+        console.json(tool_report.as_json(found.server, tools, catalog, found.changes, found.findings))
         return
-    if changes is None and findings is None and snapshot is None:
-        console.lines(tool_report.listed(server, tools, console.width))
+    is_written = asked.snapshot is not None and is_whole
+    if found.changes is None and found.findings is None and not is_written:
+        console.lines(tool_report.listed(found.server, tools, console.width))
         if catalog:
             console.lines(catalog_report.listed(catalog, console.width))
-    if findings is not None:
-        console.lines(tool_report.found(findings, tools))
-    if changes is not None:
-        console.lines(tool_report.changed(changes, is_whole=not (catalog and catalog.failed)))
-    if snapshot is not None:
+    if found.findings is not None:
+        console.lines(tool_report.found(found.findings, tools))
+    if found.changes is not None:
+        console.lines(tool_report.changed(found.changes, is_whole=is_whole))
+    if is_written:
         more = f", {catalog_report.counted(catalog)}" if catalog else ""
-        console.lines([tool_report.totals(tools, f"{snapshot}: ", more)])
+        console.lines([tool_report.totals(tools, f"{asked.snapshot}: ", more)])
