@@ -394,7 +394,7 @@ def test_a_keyring_holds_the_secrets(server: Guarded) -> None:
         )  # fmt: skip
 
     done = mcprun("login", server.url)
-    assert (done.returncode, "; the tokens are in the plain ring\n" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "; the tokens are stored in the plain ring\n" in done.stdout) == (0, True), done.stderr
     assert server.kept == [{"url": server.url, "client": "", "held by": "the plain ring"}]
     assert mcprun("tools", server.url).returncode == 0
     assert mcprun("logout", server.url).returncode == 0
@@ -432,7 +432,7 @@ class Ring(KeyringBackend):
 def test_a_keyring_that_holds_nothing_is_passed_over(server: Guarded, backend: str) -> None:
     """One that forgets, one that refuses, and one that is not there: the tokens are in the file, and it is said."""
     done = log_in(server, env={**server.env, "PYTHON_KEYRING_BACKEND": backend})
-    assert (done.code, f"; the tokens are in {server.store}{os.sep}" in done.stdout) == (0, True)
+    assert (done.code, f"; the tokens are stored in {server.store}{os.sep}" in done.stdout) == (0, True)
     assert batch(server, env={**server.env, "PYTHON_KEYRING_BACKEND": backend}).code == 0
 
 

@@ -392,7 +392,7 @@ def test_an_interrupt_leaves_the_batch_alone(tmp_path: Path) -> None:
         _, stderr = process.communicate()
         (batch,) = api.batches.all
         assert (process.returncode, batch.status) == (130, "in_progress")
-        assert "Stopping: batches that are pending stay so. Ctrl-C again, within 3 s, cancels them." in stderr
+        assert "Stopping: pending batches continue at the API. Press Ctrl-C again within 3 s to cancel them." in stderr
         assert f"batch {batch.id} (5 requests) is still pending: use --resume to fetch its results" in stderr
         assert "mcprun batch --resume run" in stderr
         end_all(api)
@@ -412,7 +412,7 @@ def test_a_second_interrupt_cancels_the_batch(tmp_path: Path) -> None:
         assert looked.wait(60)
         process.send_signal(signal.SIGINT)
         assert process.stderr
-        assert process.stderr.readline().startswith("Stopping: batches that are pending stay so.")
+        assert process.stderr.readline().startswith("Stopping: pending batches continue at the API.")
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate()
         other, batch = api.batches.all
@@ -495,7 +495,7 @@ def test_servers_may_not_ask_the_model(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", "p.jsonl", RAW, "--batch-api", "--max-sampling", "3", cwd=tmp_path)
     assert done.code == 2
-    assert "--max-sampling lets servers ask the model" in done.stderr
+    assert "--max-sampling can't be combined with --batch-api" in done.stderr
 
 
 def test_a_judge_waits_for_batches_as_well(tmp_path: Path) -> None:

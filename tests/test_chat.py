@@ -83,7 +83,7 @@ def test_nobody_goes_on_with_a_chat(tmp_path: Path) -> None:
     resumed = run_mcprun("batch", "--resume", "talk", cwd=tmp_path)
     assert (done.code, resumed.code) == (0, 2)
     assert resumed.stderr == (
-        "Error: talk is a chat, and only a person can go on with it; what was asked can be run again:"
+        "Error: talk is a chat, which can't be resumed; run its questions again with:"
         " mcprun batch talk/prompts.jsonl SERVER\n"
     )
     assert run_mcprun("batch", "talk/prompts.jsonl", RAW, cwd=tmp_path).verdicts == {"chat-1": "passed"}

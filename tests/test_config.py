@@ -67,13 +67,13 @@ def test_prompts_may_be_a_pattern(project: Path) -> None:
     write_jsonl(project / "tests" / "q.jsonl", script(("ok", {}), id="c"))
     several = run_mcprun("batch", cwd=project)
     assert (several.code, several.stdout) == (2, "")
-    told = "2 prompts files fit tests/*.jsonl, so name one of them: tests/p.jsonl, tests/q.jsonl"
-    assert several.stderr == f"Error: {told} (set by {project / 'mcprun.toml'})\n"
+    told = f"2 prompts files match tests/*.jsonl (set by {project / 'mcprun.toml'})"
+    assert several.stderr == f"Error: {told}: name one of tests/p.jsonl, tests/q.jsonl\n"
     assert run_mcprun("batch", "tests/q.jsonl", cwd=project).code == 0
     for file in (project / "tests").iterdir():
         file.unlink()
     none = run_mcprun("batch", cwd=project)
-    told = f"Error: no prompts file fits tests/*.jsonl (set by {project / 'mcprun.toml'})\n"
+    told = f"Error: no prompts file matches tests/*.jsonl (set by {project / 'mcprun.toml'})\n"
     assert (none.code, none.stderr) == (2, told)
 
 
@@ -191,12 +191,12 @@ def test_an_option_does_away_with_its_opposite_of_a_weaker_source(
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("MCPRUN_CONCURENCY", "the environment sets 'MCPRUN_CONCURENCY', which is no option; did you mean 'MCPRUN_CONCURRENCY'?"),
+        ("MCPRUN_CONCURENCY", "the environment sets the unknown option 'MCPRUN_CONCURENCY'; did you mean 'MCPRUN_CONCURRENCY'?"),
         ("MCPRUN_DENY_TOOLS", "did you mean 'MCPRUN_DENY_TOOL'?"),
         ("MCPRUN_FILTERS", "did you mean 'MCPRUN_FILTER'?"),
         ("MCPRUN_TOKEN_STOR", "did you mean 'MCPRUN_TOKEN_STORE'?"),
-        ("MCPRUN_RESUME", "the environment sets 'MCPRUN_RESUME', which is no option"),
-        ("MCPRUN_ZZZ", "the environment sets 'MCPRUN_ZZZ', which is no option"),
+        ("MCPRUN_RESUME", "the environment sets the unknown option 'MCPRUN_RESUME'"),
+        ("MCPRUN_ZZZ", "the environment sets the unknown option 'MCPRUN_ZZZ'"),
     ],
 )  # fmt: skip
 def test_a_mistyped_variable_is_refused(name: str, told: str) -> None:
@@ -214,7 +214,7 @@ def test_a_mistyped_variable_of_env_files_too(project: Path) -> None:
     write_config(project)
     (project / ".env").write_text("MCPRUN_FILTR=a\n")
     done = run_mcprun("batch", cwd=project)
-    told = "Error: the environment sets 'MCPRUN_FILTR', which is no option; did you mean 'MCPRUN_FILTER'?\n"
+    told = "Error: the environment sets the unknown option 'MCPRUN_FILTR'; did you mean 'MCPRUN_FILTER'?\n"
     assert (done.code, done.stdout, done.stderr) == (2, "", told)
     assert run_mcprun("batch", "--help", cwd=project).code == 0
     (project / ".env").write_text("MCPRUN_FILTER=a\n")
@@ -337,7 +337,7 @@ def test_recorded_values_that_are_redacted_must_be_given_again() -> None:
         "the server's arguments in this run contain a secret and were not recorded: pass them again",
         "--token of this run contains a secret and was not recorded: pass it again",
     )
-    assert merged({name: "x" for name in recorded}, recorded).lost == ()
+    assert merged(dict.fromkeys(recorded, "x"), recorded).lost == ()
 
 
 def test_patterns_of_secrets_add_up(project: Path) -> None:
@@ -362,9 +362,9 @@ def test_diff_ignores_what_the_project_ignores(project: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["concurency = 3"], "mcprun.toml sets 'concurency', which is no option; did you mean 'concurrency'?"),
-        (["zzz = 3"], "mcprun.toml sets 'zzz', which is no option\n"),
-        (["resume = 'latest'"], "sets 'resume', which is no option"),
+        (["concurency = 3"], "mcprun.toml sets the unknown option 'concurency'; did you mean 'concurrency'?"),
+        (["zzz = 3"], "mcprun.toml sets the unknown option 'zzz'\n"),
+        (["resume = 'latest'"], "sets the unknown option 'resume'"),
         (["concurrency = 0"], "mcprun.toml: concurrency must be a whole number from 1 to 10,000, not 0\n"),
         (["concurrency = true"], "concurrency must be a whole number from 1 to 10,000, not True"),
         (["allow-tool-errors = 1"], "allow-tool-errors must be true or false, not 1"),

@@ -669,9 +669,7 @@ def test_a_run_is_not_compared_with_itself(tmp_path: Path, good: Result, args: l
     done = run_mcprun("diff", *args, cwd=tmp_path)
     told = f"Error: BASE ({args[0]}) and HEAD ({args[-1] if args[1:] else 'latest'}) are the same run"
     assert (done.code, done.stdout) == (2, "")
-    assert done.stderr.startswith(
-        f"{told}: give another one as BASE, such as a baseline or an earlier folder of outputs/"
-    )
+    assert done.stderr.startswith(f"{told}: pass another BASE, such as a baseline or an earlier run in outputs/")
 
 
 def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
@@ -722,7 +720,7 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
         (["good", "good", "--alpha", "nan"], "must be a number above 0 and at most 1, not nan"),
         (["good", "good", "--ignore", "a["], "--ignore 'a[' is no path"),
         (["good", "good", "--scrub", "uuids"], "did you mean uuid? As a regular expression it is written (uuids)"),
-        (["good", "good", "--json", "--markdown"], "--json and --markdown: choose one"),
+        (["good", "good", "--json", "--markdown"], "--json and --markdown can't be combined"),
         (["good", "good", "--only", "nope"], "'nope' is not one of"),
     ],
 )

@@ -114,7 +114,7 @@ def test_outputs_that_can_not_be_set(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "p.jsonl", script())
     done = run_mcprun("batch", "p.jsonl", RAW, cwd=tmp_path, env={**ACTIONS, "GITHUB_OUTPUT": "."})
     assert done.code == 3
-    assert "Error: . is a folder, not a regular file. The run is kept: " in done.stderr
+    assert "Error: . is a folder, not a regular file. The run is saved; write its reports with: " in done.stderr
 
 
 @given(

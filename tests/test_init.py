@@ -48,9 +48,9 @@ def test_a_server_has_a_smoke_test_with_two_commands(tmp_path: Path) -> None:
     assert done.code == 0
     assert done.stdout.splitlines() == [
         "prompts.jsonl: 2 queries, for the tools of raw 0",
-        ".github/workflows/mcprun.yml: runs them on each push, in GitHub Actions",
+        ".github/workflows/mcprun.yml: runs them on each push in GitHub Actions",
         "! sorry  came back as an error: I can't",
-        "Each was tried twice: 2 pass. 1 query needs fixing, see metadata.todo.",
+        "Each was tried twice: 2 passed. 1 query needs fixing, see metadata.todo.",
         "Next:",
         "  mcprun batch prompts.jsonl server.py --fresh-server",
         "  mcprun bless latest baseline",
@@ -90,7 +90,7 @@ def test_no_tool_is_called_unless_that_is_asked_for(tmp_path: Path) -> None:
     )
     done = run_mcprun("init", "server.py", cwd=tmp_path)
     assert (done.code, (tmp_path / "called").exists()) == (0, False)
-    assert "No tool was called: the inputs are made up" in done.stdout
+    assert "No tool was called: the inputs are generated" in done.stdout
     assert run_mcprun("init", "server.py", "--try", "--force", cwd=tmp_path).code == 0
     assert (tmp_path / "called").read_text() == "xx"
 
@@ -111,12 +111,12 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
     """Either file: one message that names it, before the server is started, and nothing is written."""
     (tmp_path / "prompts.jsonl").write_text("mine")
     done = run_mcprun("init", RAW, "--", "exit", cwd=tmp_path)
-    assert (done.code, done.stderr) == (2, "Error: prompts.jsonl is there already: --force replaces it\n")
+    assert (done.code, done.stderr) == (2, "Error: prompts.jsonl already exists: use --force to replace it\n")
     assert not (tmp_path / ".github").exists()
     (tmp_path / WORKFLOW).parent.mkdir(parents=True)
     (tmp_path / WORKFLOW).symlink_to("nowhere")
     done = run_mcprun("init", SERVER, "--prompts", "new.jsonl", cwd=tmp_path)
-    assert (done.code, done.stderr) == (2, f"Error: {WORKFLOW} is there already: --force replaces it\n")
+    assert (done.code, done.stderr) == (2, f"Error: {WORKFLOW} already exists: use --force to replace it\n")
     assert not (tmp_path / "new.jsonl").exists()
     assert run_mcprun("init", SERVER, "--force", cwd=tmp_path).code == 0
     assert len(read_jsonl(tmp_path / "prompts.jsonl")) == 4
@@ -127,13 +127,13 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
     ("args", "code", "message"),
     [
         (["nope.py"], 2, "Error: there is no server file nope.py\n"),
-        ([RAW, "--tool", "nope"], 2, f"Error: no tool of {RAW} fits --tool; mcprun tools lists them\n"),
-        (["catalog.py", "--", "listed.json"], 2, "Error: catalog.py has no tools: there is nothing to write queries for\n"),
+        ([RAW, "--tool", "nope"], 2, f"Error: no tool of {RAW} matches --tool; list them with: mcprun tools\n"),
+        (["catalog.py", "--", "listed.json"], 2, "Error: catalog.py has no tools to write queries for\n"),
         ([RAW, "--prompts", "file/p.jsonl"], 2, "Error: can't write file/p.jsonl: "),
         ([RAW, "--prompts", "."], 2, "Usage: "),
         ([RAW, "--header", "A: b"], 2, "Error: --header goes with a URL, and "),
-        ([RAW, "--env", "A B=secret"], 2, "Error: what was given for the server can't stand in a workflow file: --no-workf"),
-        ([RAW, "--", "${{ secrets.A }}"], 2, "Error: what was given for the server can't stand in a workflow file: --no-w"),
+        ([RAW, "--env", "A B=secret"], 2, "Error: the server's arguments can't be written to a workflow file: use --no-workf"),
+        ([RAW, "--", "${{ secrets.A }}"], 2, "Error: the server's arguments can't be written to a workflow file: use --no-w"),
         ([RAW, "--", "exit"], 3, "Error: the server exited before it answered: "),
         ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not answer within 1 s"),
     ],
@@ -186,7 +186,7 @@ def test_what_says_that_it_destroys_is_left_out(tmp_path: Path) -> None:
     assert read_jsonl(tmp_path / "prompts.jsonl")[0]["tags"] == ["destructive"]
     only = run_mcprun("init", "--no-workflow", "--force", "--tool", "delete", *server, cwd=tmp_path)
     assert (only.code, only.stderr) == (
-        2, "Error: all tools that fit are left out: it says that it is destructive; --destructive takes it in\n"
+        2, "Error: all matching tools are left out: it says that it is destructive; --destructive takes it in\n"
     )  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def test_a_trial_foretells_what_the_first_run_brings(tmp_path: Path) -> None:
     assert done.code == 0
     assert "! sorry  came back as an error: I can't" in done.stdout.splitlines()
     assert "! die  did not pass: server_died: " in done.stdout
-    assert "Each was tried twice: 2 pass, 1 will not. 2 queries need fixing, see metadata.todo." in done.stdout
+    assert "Each was tried twice: 2 passed, 1 did not. 2 queries need fixing, see metadata.todo." in done.stdout
     ran = run_mcprun("batch", "prompts.jsonl", RAW, cwd=tmp_path)
     assert (ran.code, ran.verdicts) == (3, {"die": "error", "ok": "passed", "sorry": "passed"})
 
@@ -370,10 +370,10 @@ def test_what_was_given_is_asked_for_again(tmp_path: Path, known: str) -> None:
     (tmp_path / "server.py").write_text(PARTICULAR)
     given = ("--env", "LOG_LEVEL=debug" if known == "info" else "LOG_LEVEL")
     done = run_mcprun("init", "server.py", *given, "--", "--verbose", cwd=tmp_path, env={"LOG_LEVEL": known})
-    told = "Set LOG_LEVEL before, to what was given: no value is repeated here. What is no secret may stand in mcprun.toml."
+    told = "First set LOG_LEVEL to the given values, which are not repeated here. Values that are not secret can be set in mcprun.toml."
     assert (done.code, told in done.stdout.splitlines()) == (0, known == "info")
     assert (
-        ".github/workflows/mcprun.yml: runs them on each push, in GitHub Actions, with the repository's secret LOG_LEVEL"
+        ".github/workflows/mcprun.yml: runs them on each push in GitHub Actions, with the repository secret LOG_LEVEL"
         in done.stdout.splitlines()
     )
     assert "debug" not in done.stdout + (tmp_path / WORKFLOW).read_text()
@@ -460,7 +460,7 @@ def test_a_workflow_is_at_the_root_of_its_repository(tmp_path: Path) -> None:
     (folder / "server.py").write_bytes(RAW.read_bytes())
     (folder / "requirements.txt").touch()
     done = run_mcprun("init", "server.py", "--tool", "ok", cwd=folder)
-    told = f"../../{WORKFLOW}: runs them on each push, in GitHub Actions"
+    told = f"../../{WORKFLOW}: runs them on each push in GitHub Actions"
     assert (done.code, told in done.stdout.splitlines()) == (0, True)
     assert sorted(file.name for file in folder.iterdir()) == ["prompts.jsonl", "requirements.txt", "server.py"]
     (job,) = yaml.safe_load((tmp_path / WORKFLOW).read_text())["jobs"].values()
@@ -470,7 +470,7 @@ def test_a_workflow_is_at_the_root_of_its_repository(tmp_path: Path) -> None:
     assert run_mcprun(*list(mcprun_lines(tmp_path / WORKFLOW))[1], cwd=tmp_path / place).code == 0
     assert all((tmp_path / path).exists() for path in job["steps"][-1]["with"]["path"].splitlines())
     again = run_mcprun("init", "server.py", "--prompts", "new.jsonl", cwd=folder)
-    assert again.stderr == f"Error: ../../{WORKFLOW} is there already: --force replaces it\n"
+    assert again.stderr == f"Error: ../../{WORKFLOW} already exists: use --force to replace it\n"
     named = run_mcprun("init", "server.py", "--prompts", "new.jsonl", "--workflow", "own.yml", cwd=folder)
     (job,) = yaml.safe_load((folder / "own.yml").read_text())["jobs"].values()
     assert (named.code, job["defaults"]["run"]["working-directory"]) == (0, place)
@@ -493,7 +493,7 @@ def test_real_servers(tmp_path: Path, server: str, least: int, wrong: set[str]) 
     done = run_mcprun("init", server, "--try", cwd=tmp_path)
     queries = read_jsonl(tmp_path / "prompts.jsonl")
     assert (done.code, len(queries) >= least) == (0, True)
-    assert f"Each was tried twice: {len(queries)} pass." in done.stdout
+    assert f"Each was tried twice: {len(queries)} passed." in done.stdout
     noted = {query["id"] for query in queries if "metadata" in query}
     assert set(wrong) <= noted
     assert run_mcprun("validate", "prompts.jsonl", cwd=tmp_path).code == 0

@@ -247,7 +247,7 @@ def test_a_baseline_is_not_resumed(run: Path) -> None:
     done = run_mcprun("batch", "--resume", "baseline", cwd=run.parent)
     assert (done.code, done.stderr) == (
         2,
-        "Error: baseline is a baseline, which can't be resumed; replace it by a new run:"
+        "Error: baseline is a baseline, which can't be resumed; replace it with a new run:"
         " mcprun bless RUN baseline --force\n",
     )
 

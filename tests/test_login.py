@@ -85,7 +85,9 @@ def test_a_login_in_a_browser(server: Guarded) -> None:
     """The client is registered with the very URI that is listened on; later commands need nothing more."""
     done = log_in(server)
     assert done.code == 0, done.stderr
-    assert done.stdout.splitlines()[0].startswith(f"Logged in to {server.url}; the tokens are in {server.store}/")
+    assert done.stdout.splitlines()[0].startswith(
+        f"Logged in to {server.url}; the tokens are stored in {server.store}/"
+    )
     assert done.stdout.splitlines()[1:] == ["guarded 1.0.0 has 3 tools"]
     (registration,), (asked,), (token,) = map(server.asked, ("register", "authorize", "token"))
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback", asked["redirect_uri"])
@@ -220,25 +222,31 @@ def test_tokens_are_listed_and_forgotten(server: Guarded) -> None:
         return done.stdout.splitlines()
 
     assert said("login", "--list") == [server.url, f"{server.url}  (robot)"]
-    assert said("logout", server.url) == [f"Forgot {server.url}", f"Forgot {server.url} (robot)"]
-    assert said("logout", server.url) == said("logout", "--all") == ["There were no tokens."]
+    assert said("logout", server.url) == [
+        f"Deleted the tokens of {server.url}",
+        f"Deleted the tokens of {server.url} (robot)",
+    ]
+    assert said("logout", server.url) == said("logout", "--all") == ["No tokens are stored."]
     assert batch(server).code == 3
     assert log_in(server).code == 0
-    assert said("logout", "--all") == [f"Forgot {server.url}"]
+    assert said("logout", "--all") == [f"Deleted the tokens of {server.url}"]
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["login"], "Missing argument 'SERVER'."),
-        (["login", "npx something"], "npx something is started by mcprun: nobody logs in to it"),
-        (["login", "http://x", "--header", "Authorization: b"], "http://x is shown an Authorization header"),
+        (
+            ["login", "npx something"],
+            "npx something is a server that mcprun starts: only a server at a URL has a login",
+        ),
+        (["login", "http://x", "--header", "Authorization: b"], "http://x is configured with an Authorization header"),
         (
             ["login", "http://x", "--redirect-uri", "nowhere"],
             "--redirect-uri: expected an http:// or https:// URL with a host",
         ),
-        (["login", "http://x", "--oauth-client-secret", "a"], "--oauth-client-secret goes with --oauth-client-id"),
-        (["logout"], "give SERVER, or --all"),
+        (["login", "http://x", "--oauth-client-secret", "a"], "--oauth-client-secret requires --oauth-client-id"),
+        (["logout"], "pass either SERVER or --all"),
     ],
 )
 def test_what_can_not_be_meant(tmp_path: Path, args: list[str], message: str) -> None:

@@ -274,7 +274,7 @@ def test_prompts_of_stdin_with_secrets_are_not_kept(mcprun: Forks, tmp_path: Pat
     killed = mcprun.run("batch", "-", raw, "--redact", PATTERN, "--out", "run", cwd=tmp_path, input=lines, kill=7_500)
     assert killed.code < 0
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
-    assert (again.code, "give them again, as -" in again.stderr) == (2, True)
+    assert (again.code, "pass them again, as -" in again.stderr) == (2, True)
     again = mcprun.run("batch", "--resume", "run", "-", cwd=tmp_path, input=lines)
     assert (again.code, [one["prompt"] for one in again.transcripts]) == (0, [REDACTED, REDACTED])
     assert not re.search(PATTERN, everything(tmp_path, again))
@@ -307,7 +307,7 @@ def test_values_of_flags(mcprun: Forks, tmp_path: Path) -> None:
     assert "hunter2" not in found
     assert "from-outside" not in found
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path, env=env)
-    assert (again.code, "the value of A_TOKEN was not kept, since it is a secret: give it again" in again.stderr) == (
+    assert (again.code, "the value of A_TOKEN is a secret and was not recorded: pass it again" in again.stderr) == (
         2,
         True,
     )

@@ -105,7 +105,7 @@ def test_stdout_is_for_one_report_and_nothing_else(ran: Path) -> None:
     assert len(list(csv.reader(io.StringIO(done.stdout)))) == 7
     assert "transcripts.jsonl, trace.jsonl" in done.stderr
     both = run_mcprun("report", "--csv", "-", "--tap", "-", cwd=ran)
-    assert (both.code, "another report goes to stdout already" in both.stderr) == (2, True)
+    assert (both.code, "another report already goes to stdout" in both.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_report_that_can_not_be_written_loses_no_run(tmp_path: Path) -> None:
     done = run_mcprun("batch", *QUICKSTART, "--junit", "file/j.xml", "--tap", "t.tap", cwd=tmp_path)
     assert (done.code, done.record["state"], len(done.transcripts)) == (3, "finished", 6)
     assert done.stderr.splitlines()[-1].startswith("Error: can't write file/j.xml: ")
-    assert f"mcprun report {done.run.relative_to(tmp_path)} writes reports of it" in done.stderr
+    assert f"write its reports with: mcprun report {done.run.relative_to(tmp_path)}" in done.stderr
     assert (tmp_path / "t.tap").exists()
     write_jsonl(tmp_path / "p.jsonl", script(expect={"text": {"equals": "6"}}))
     assert run_mcprun("batch", "p.jsonl", RAW, "--junit", "file/j.xml", cwd=tmp_path).code == 1

@@ -366,8 +366,11 @@ def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, mcprun: Forks) -> Non
     [
         (["--resume", "nope"], "there is no run nope, nor outputs/nope"),
         (["--resume", "latest"], "there is no run yet in outputs/: mcprun batch makes one"),
-        (["--resume", "whole", "--out", "b"], "--resume goes on in the run's own folder: --out can't give it another"),
-        (["p.jsonl", RAW, "--retry-errors"], "--retry-errors and --force go with --resume RUN"),
+        (
+            ["--resume", "whole", "--out", "b"],
+            "--out can't be combined with --resume: a run continues in its own directory",
+        ),
+        (["p.jsonl", RAW, "--retry-errors"], "--retry-errors and --force require --resume RUN"),
         (
             ["p.jsonl", RAW, "--out", "whole"],
             "whole holds a run: give --out another name, or go on with it by --resume",
@@ -466,7 +469,7 @@ def test_from_another_folder(mcprun: Forks, tmp_path: Path, half: Path, whole: R
     other.mkdir()
     again = mcprun.run("batch", "--resume", half, cwd=other)
     assert again.code == 2
-    assert again.stderr == f"Error: there is no prompts file p.jsonl (the run was begun in {tmp_path})\n"
+    assert again.stderr == f"Error: there is no prompts file p.jsonl (the run was started in {tmp_path})\n"
     again = mcprun.run("batch", "--resume", half, tmp_path / "p.jsonl", cwd=other)
     assert (again.code, again.bytes) == (whole.code, whole.bytes)
 

@@ -433,7 +433,7 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
         (["server.py", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl server.py\n"),
         (["npx -y some-server", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'npx -y some-server'\n"),
         (["http://me:s3cret@x/mcp?k=v", "p.jsonl"], "Error: PROMPTS comes before SERVER: mcprun batch p.jsonl 'http://[redacted]@x/mcp?[redacted]'\n"),
-        (["server.py", "server.py"], "Error: server.py is a server's file: PROMPTS comes before SERVER, and is JSONL\n"),
+        (["server.py", "server.py"], "Error: server.py is a server file: PROMPTS, a JSONL file, comes before SERVER\n"),
         (["p.jsonl", "server.py", "--base-url", "http://[x"], "Error: --base-url needs an API key: "),
         *(
             (["p.jsonl", "server.py", flag, value], f"Error: Invalid value for '{flag}': ")
@@ -480,5 +480,5 @@ def test_a_variable_that_no_process_can_have(tmp_path: Path, value: str) -> None
 def test_a_command_line_without_quotes(tmp_path: Path, args: tuple[str, ...], is_told: bool) -> None:
     """Words and options that are none of ours may be a server's: then it is said how they get there."""
     done = run_mcprun(*args, cwd=tmp_path)
-    told = '. A server\'s command line goes in quotes ("npx -y some-server"), or its arguments behind --\n'
+    told = '. Quote a server\'s command line ("npx -y some-server"), or put its arguments after --\n'
     assert (done.code, done.stderr.endswith(told)) == (2, is_told)

@@ -60,7 +60,7 @@ def test_show_reads_a_conversation(ran: Path) -> None:
     ("args", "message"),
     [
         (("nope",), "Error: there is no run nope, nor outputs/nope\n"),
-        (("latest", "nope"), "has no query 'nope'; mcprun show latest lists them\n"),
+        (("latest", "nope"), "has no query 'nope'; list them with: mcprun show latest\n"),
     ],
 )
 def test_show_says_what_is_not_there(ran: Path, args: tuple[str, ...], message: str) -> None:

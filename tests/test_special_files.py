@@ -121,7 +121,7 @@ def test_reports_are_written_to_devices_and_pipes(run: Path, tmp_path: Path) -> 
     named = {"GITHUB_STEP_SUMMARY": "/dev/null", "GITHUB_OUTPUT": "/dev/null"}
     assert run_mcprun("report", "s1", "--github", cwd=tmp_path, env=named).code == 0
     twice = run_mcprun("report", "s1", "--csv", "-", "--junit", "/dev/stdout", cwd=tmp_path)
-    assert (twice.code, "another report goes to stdout already" in twice.stderr) == (2, True)
+    assert (twice.code, "another report already goes to stdout" in twice.stderr) == (2, True)
     full = run_mcprun("report", "s1", "--html", "/dev/full", cwd=tmp_path)
     assert (full.code, full.stderr) == (2, "Error: can't write /dev/full: No space left on device\n")
     for form in ("csv", "html"):

@@ -114,7 +114,7 @@ def test_a_list_that_fails_costs_no_other(
     assert f"Error: {method} failed: {why}" in done.stderr
     assert [len(said[one]) for one in ("prompts", "resources", "resource_templates") if one != name] == [1, 1]
     assert (compared.code, compared.stdout) == (3, "no changes in what could be listed\n")
-    assert "all.json is not written: a list that could not be had would read as empty" in compared.stderr
+    assert "all.json was not written: a list that failed would look like an empty one" in compared.stderr
     assert (tmp_path / "all.json").read_bytes() == kept
 
 

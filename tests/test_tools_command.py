@@ -209,7 +209,7 @@ def test_everything_as_json(tmp_path: Path) -> None:
         ([RAW, "--against", "abyss"], 2, "Error: abyss is no snapshot: it is nested more than 200 deep\n"),
         ([RAW, "--against", "bare"], 2, "Error: bare is no snapshot: protocol is missing\n"),
         ([RAW, "--against", "unnamed"], 2, "Error: unnamed is no snapshot: a tool has no name\n"),
-        ([RAW, "--snapshot", "no/such/a.json"], 2, "Error: there is no folder no/such to write a.json to\n"),
+        ([RAW, "--snapshot", "no/such/a.json"], 2, "Error: can't write no/such/a.json: there is no folder no/such\n"),
         ([RAW, "--header", "A: b"], 2, "Error: --header goes with a URL, and "),
         ([RAW, "--", "exit"], 3, "Error: the server exited before it answered: "),
         ([RAW, "--", "no-list"], 3, "Error: the server's tool list is invalid: tools is null, not a list"),

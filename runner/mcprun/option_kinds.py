@@ -281,7 +281,7 @@ def _shown(value: object) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= 80 else f"{value[:79]}…")
     if isinstance(value, int) and abs(value) > 10**18:  # repr() raises for more than 4,300 digits
-        return "one that is much larger" if value > 0 else "one that is much smaller"
+        return "a much larger one" if value > 0 else "a much smaller one"
     return repr(value) if isinstance(value, bool | int | float) else type_name(value)
 
 
@@ -303,7 +303,7 @@ def _items(value: object) -> Any:
 def _kept(name: str, value: object) -> str:
     """Return the value if it is a string, and not the redacted value of an earlier run."""
     if not isinstance(value, str):
-        raise ValueError(f"must have strings as values, and that of {name} is {type_name(value)}")
+        raise ValueError(f"must have strings as values, but {name} is {type_name(value)}")
     if REDACTED in value:
-        raise ValueError(f"the value of {name} was not kept, since it is a secret: give it again")
+        raise ValueError(f"the value of {name} is a secret and was not recorded: pass it again")
     return value

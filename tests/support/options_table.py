@@ -27,6 +27,8 @@ def _rows() -> Iterator[str]:
 
 
 def _default(param: click.Option) -> str:
+    if shown := re.search(r"\[default: ([^\]]*)\]$", param.help or ""):
+        return shown[1]
     if param.is_flag or param.multiple or not isinstance(param.default, int | float | str):
         return ""
     return param.default if isinstance(param.default, str) else f"{param.default:,.10g}"

@@ -55,23 +55,23 @@ class _Group(click.Group):
         except Exception:  # noqa: BLE001  Python would exit with 1, which means that a query failed
             import traceback
 
-            click.echo(f"{traceback.format_exc()}This is a bug in mcprun.", err=True)
+            click.echo(f"{traceback.format_exc()}This is an internal error in mcprun.", err=True)
             ctx.exit(ExitCode.ERROR)
 
 
 @click.group(
     cls=_Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 all passed; 1 something failed; 2 wrong usage or a bad prompts file, nothing was run;"
-    " 3 errors (a server that does not start, a refused key, queries that could not be completed) and no"
-    " failure; 129, 130 or 143 interrupted by SIGHUP (a closed terminal), Ctrl-C or SIGTERM.",
+    epilog="Exit codes: 0 all passed; 1 something failed; 2 wrong usage or an invalid prompts file, nothing was run;"
+    " 3 errors (the server did not start, the API refused the key, queries could not be completed) and no failure;"
+    " 129, 130 or 143 interrupted by SIGHUP (the terminal was closed), Ctrl-C or SIGTERM.",
 )
 @click.version_option(__version__, prog_name="mcprun")
 def main() -> None:
     """A batch runner and regression harness for MCP servers.
 
-    Runs queries from a JSONL file through the loop of model and tools against one MCP server, without anyone at
-    the keyboard, and writes transcripts and traces that two runs can be compared by.
+    Runs each query of a JSONL file in a model's tool-use loop against an MCP server, unattended, and records
+    transcripts and traces that can be replayed and compared.
     """
     leave_all_at_exit()
     drop_sdk_logs()

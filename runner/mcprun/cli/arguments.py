@@ -55,9 +55,9 @@ def plan_from_arguments(arguments: Arguments) -> RunPlan:
         return _plan(arguments)
     except UsageError as error:
         run = arguments.values["resume"]
-        begun_in = run.record.folder if run else None
-        if begun_in and Path(begun_in) != Path.cwd():
-            raise UsageError(f"{error} (the run was begun in {begun_in})") from None
+        folder = run.record.folder if run else None
+        if folder and Path(folder) != Path.cwd():
+            raise UsageError(f"{error} (the run was started in {folder})") from None
         raise
 
 
@@ -85,10 +85,10 @@ def _the_only(pattern: str, source: str) -> str:
     """Return the one prompts file that a project's pattern matches: pytest collects all matches, but a run has one."""
     found = files_of(pattern)
     if not found:
-        raise UsageError(f"no prompts file fits {pattern} (set by {source})")
+        raise UsageError(f"no prompts file matches {pattern} (set by {source})")
     if len(found) > 1:
         names = ", ".join([*found[:_NAMED], *(["…"] if found[_NAMED:] else [])])
-        raise UsageError(f"{len(found)} prompts files fit {pattern}, so name one of them: {names} (set by {source})")
+        raise UsageError(f"{len(found)} prompts files match {pattern} (set by {source}): name one of {names}")
     return found[0]
 
 
@@ -114,21 +114,22 @@ def _check(arguments: Arguments) -> None:
     require(arguments, "prompts", "server")
     _check_order(given["prompts"], given["server"])
     if given["batch_api"] and arguments.is_given("max_sampling"):
-        raise click.UsageError("--max-sampling lets servers ask the model, and with --batch-api none could wait for it")
+        raise click.UsageError("--max-sampling can't be combined with --batch-api: a server can't wait for a batch")
     if given["resume"] and arguments.is_given("out"):
-        raise click.UsageError("--resume goes on in the run's own folder: --out can't give it another")
+        raise click.UsageError("--out can't be combined with --resume: a run continues in its own directory")
     if not given["resume"] and (given["retry_errors"] or given["force"]):
-        raise click.UsageError("--retry-errors and --force go with --resume RUN")
+        raise click.UsageError("--retry-errors and --force require --resume RUN")
 
 
 def _why_not_resumed(run: Run) -> str:
     """Return why a run that names no prompts file can't be resumed, and what to do instead."""
     path = run.path
     if run.is_baseline:
-        return f"{path} is a baseline, which can't be resumed; replace it by a new run: mcprun bless RUN {path} --force"
+        return (
+            f"{path} is a baseline, which can't be resumed; replace it with a new run: mcprun bless RUN {path} --force"
+        )
     return (
-        f"{path} is a chat, and only a person can go on with it; what was asked can be run again:"
-        f" mcprun batch {path / PROMPTS} SERVER"
+        f"{path} is a chat, which can't be resumed; run its questions again with: mcprun batch {path / PROMPTS} SERVER"
     )
 
 
@@ -139,7 +140,7 @@ def _check_order(prompts: str, server: str) -> None:
         name = without_secrets(prompts) if "://" in prompts else prompts
         raise UsageError(f"PROMPTS comes before SERVER: mcprun batch {shlex.join([server, name])}")
     if prompts.lower().endswith(SERVER_FILES):
-        raise UsageError(f"{prompts} is a server's file: PROMPTS comes before SERVER, and is JSONL")
+        raise UsageError(f"{prompts} is a server file: PROMPTS, a JSONL file, comes before SERVER")
 
 
 def _kept(arguments: Arguments, resume: Resume) -> Path | None:
@@ -150,7 +151,9 @@ def _kept(arguments: Arguments, resume: Resume) -> Path | None:
     if kept.exists():
         return kept
     if arguments.values["prompts"] == "-":
-        raise UsageError("the prompts came on stdin and were not kept, since they hold secrets: give them again, as -")
+        raise UsageError(
+            "the prompts came from stdin and were not recorded because they contain secrets: pass them again, as -"
+        )
     return None
 
 

@@ -114,7 +114,7 @@ def require(arguments: Arguments, *names: str) -> None:
     """Raise `click.UsageError` if an argument is neither on the command line nor configured."""
     for name in names:
         if arguments.values[name] is None:
-            raise click.UsageError(f"Missing argument '{name.upper()}'. A project may set it: {name} in mcprun.toml.")
+            raise click.UsageError(f"Missing argument '{name.upper()}'. Pass it, or set {name} in mcprun.toml.")
 
 
 def shown(command: ConfigurableCommand, arguments: Arguments) -> Iterable[tuple[str, Any, str]]:

@@ -60,7 +60,7 @@ class Reports:
             except UsageError as error:
                 problems.append(str(error))
             except Exception as error:  # noqa: BLE001  one failed report must not cost the others
-                problems.append(f"a report can't be made: {describe(error)}")
+                problems.append(f"can't write a report: {describe(error)}")
         if problems:
             raise UsageError("; ".join(problems))
 
@@ -75,7 +75,9 @@ class Reports:
             writes.append(partial(add_outputs, run, outputs))
         problems = [problem for write in writes if (problem := _problem(write))]
         for problem in problems:
-            click.echo(f"Error: {problem}. The run is kept: mcprun report {run.path} writes reports of it", err=True)
+            click.echo(
+                f"Error: {problem}. The run is saved; write its reports with: mcprun report {run.path}", err=True
+            )
         return not problems
 
 

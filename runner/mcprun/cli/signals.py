@@ -82,20 +82,20 @@ class Signals:
             self._take_of_batches(reason, is_first=is_first)
         elif number == signal.SIGINT and is_first:
             self._ending.stop(reason)
-            self._note("Stopping: queries in flight may end, no other is started. Ctrl-C again cancels them.")
+            self._note("Stopping: waiting for queries in flight. Press Ctrl-C again to cancel them.")
         else:
             hurry()
             self._ending.end(reason)
-            self._note("Ending: queries in flight are cancelled, servers are closed.")
+            self._note("Cancelling queries in flight and shutting down servers.")
 
     def _take_of_batches(self, reason: RunError, *, is_first: bool) -> None:
         if is_first:
             self._ending.patience = BATCH_REGRET_SECONDS
             self._note(
-                "Stopping: batches that are pending stay so."
-                f" Ctrl-C again, within {BATCH_REGRET_SECONDS:g} s, cancels them."
+                "Stopping: pending batches continue at the API."
+                f" Press Ctrl-C again within {BATCH_REGRET_SECONDS:g} s to cancel them."
             )
         else:
             self._ending.abandon()
-            self._note("Stopping: batches that are pending are cancelled.")
+            self._note("Cancelling pending batches.")
         self._ending.end(reason)

@@ -18,11 +18,11 @@ class DiscreetCommand(click.Command):
             if begun is None:
                 raise
             raise click.UsageError(
-                f"No such option: {begun}…; a value follows {begun} after a space or =", ctx
+                f"No such option: {begun}…; put a space or = between {begun} and its value", ctx
             ) from None
         if ctx.args and not ctx.resilient_parsing:
-            words = "1 argument" if len(ctx.args) == 1 else f"{len(ctx.args)} arguments"
-            raise click.UsageError(f"Got {words} too many; quote values that hold spaces", ctx)
+            words = "1 unexpected argument" if len(ctx.args) == 1 else f"{len(ctx.args)} unexpected arguments"
+            raise click.UsageError(f"Got {words}; quote values that contain spaces", ctx)
         return rest
 
     def _flags(self) -> list[str]:

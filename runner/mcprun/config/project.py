@@ -68,11 +68,11 @@ def check_names(known: Iterable[str], variables: Mapping[str, str], files: Itera
     for file in files:
         for key in file.values:
             if key not in keys:
-                raise UsageError(f"{file.path} sets {written(key)!r}, which is no option{_hint(key, keys, written)}")
+                raise UsageError(f"{file.path} sets the unknown option {written(key)!r}{_hint(key, keys, written)}")
     keys.append(_key(TOKEN_STORE))
     for name, value in variables.items():
         if name.startswith(PREFIX) and value.strip() and _key(name) not in keys:
-            raise UsageError(f"the environment sets {name!r}, which is no option{_hint(_key(name), keys, variable_of)}")
+            raise UsageError(f"the environment sets the unknown option {name!r}{_hint(_key(name), keys, variable_of)}")
 
 
 def variable_of(key: str) -> str:

@@ -28,17 +28,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--mcp-server",
         metavar="SERVER",
-        help="The server that prompts files and mcp_run ask: a .py or .js file, a URL, FILE.json#name, or a command"
-        " line. What follows -- in it is handed to the server: 'server.py -- --verbose'.",
+        help="Server for prompts files and mcp_run: a .py or .js file, a URL, FILE.json#name, or a command line."
+        " Arguments after -- are passed to the server: 'server.py -- --verbose'.",
     )
     group.addoption(
         "--mcp-model",
         metavar="MODEL",
-        help="What answers: a model's API name, script, or replay:RUN.",
+        help="Model to use: an API name, script, or replay:RUN.",
     )
-    parser.addini("mcp_server", "The same as --mcp-server, as seen from the folder of the configuration.")
-    parser.addini("mcp_model", "The same as --mcp-model.")
-    parser.addini("mcp_prompts", "Patterns of prompts files that are collected.", type="args", default=[])
+    parser.addini("mcp_server", "Same as --mcp-server, relative to the folder of the configuration.")
+    parser.addini("mcp_model", "Same as --mcp-model.")
+    parser.addini("mcp_prompts", "Patterns of prompts files to collect.", type="args", default=[])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -50,7 +50,7 @@ class BackgroundRun:
         transcript = self._transcripts.get()
         if transcript is None:
             self._transcripts.put(None)  # for the next caller
-            raise self.result().error or _fault("has ended while it was asked")
+            raise self.result().error or _fault("ended unexpectedly")
         self._open -= 1
         self._done += 1
         return transcript
@@ -70,7 +70,7 @@ class BackgroundRun:
             self.interrupt()
             raise
         if not isinstance(self._outcome, RunResult):
-            raise self._outcome or _fault("came to no end")
+            raise self._outcome or _fault("has no result")
         return self._outcome
 
     def cancel(self) -> None:
@@ -99,7 +99,7 @@ class BackgroundRun:
             reason = RunError(ErrorKind.CANCELLED, "pytest was interrupted")
             self._soon(lambda: self._ending.end(reason))
         elif self._done < runs:
-            reason = RunError(ErrorKind.CANCELLED, f"pytest asked for {self._done:,} of the {runs:,} queries")
+            reason = RunError(ErrorKind.CANCELLED, f"pytest requested {self._done:,} of {runs:,} queries")
             self._soon(lambda: self._ending.stop(reason))
         self._soon(lambda: self._asked.put_nowait(None))
         return self.result()

@@ -39,7 +39,7 @@ _NO_JUDGE = (
     ' leave it ungraded: judge-model = "none" in mcprun.toml, or MCPRUN_JUDGE_MODEL=none'
 )
 
-_NO_SERVER = "there is no server to ask: give --mcp-server SERVER, or server under [tool.mcprun] in pyproject.toml"
+_NO_SERVER = "no server is set: pass --mcp-server SERVER, or set server under [tool.mcprun] in pyproject.toml"
 
 
 class PromptsCollector(pytest.File):

@@ -180,7 +180,7 @@ def split(server: str) -> tuple[str, tuple[str, ...]]:
         try:
             return before.strip(), tuple(split_words(after))
         except ValueError as error:
-            raise UsageError(f"can't split what follows -- in the server: {str(error).lower()}") from None
+            raise UsageError(f"can't parse the server's arguments after --: {str(error).lower()}") from None
     return server, ()
 
 

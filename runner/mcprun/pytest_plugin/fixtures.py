@@ -77,7 +77,7 @@ class McpRun:
 
         server = self._settings.server if server is None else server
         if server is None:
-            raise UsageError("there is no server to ask: name one, or give --mcp-server SERVER")
+            raise UsageError("no server is set: pass one to mcp_run, or use --mcp-server SERVER")
         if not isinstance(options, Options | None):
             raise UsageError(f"options must be an object of type mcprun.Options, not {type_name(options)}")
         chosen = replace(self._settings.options(server) if options is None else options, **more)

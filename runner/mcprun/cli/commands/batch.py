@@ -54,17 +54,17 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-tool-errors/--no-allow-tool-errors",
     default=False,
-    help="Do not fail a query because a tool call returned an error.",
+    help="Do not fail queries because a tool call returned an error.",
 )
 @run_options.CONCURRENCY
 @click.option(
     "--servers", type=option_type("servers"), default=1, show_default=True, metavar="N",
-    help="Server processes (or sessions) to spread the queries over.",
+    help="Number of server processes, or sessions, to distribute the queries over.",
 )  # fmt: skip
 @click.option(
     "--fresh-server/--no-fresh-server",
     default=False,
-    help="Start a new server for each query, so that none sees another's state.",
+    help="Start a new server for each query, so that queries share no state.",
 )
 @run_options.MAX_TURNS
 @run_options.MAX_CALLS
@@ -95,7 +95,8 @@ if TYPE_CHECKING:
 @click.option(
     "--otel/--no-otel",
     default=False,
-    help="Export OpenTelemetry spans over OTLP/HTTP, as the variables OTEL_* say.  [needs: pip install 'mcprun[otel]']",
+    help="Export OpenTelemetry spans over OTLP/HTTP, as configured by OTEL_* variables."
+    "  [requires: pip install 'mcprun[otel]']",
 )
 @run_options.RAY
 @run_options.RAY_ACTORS
@@ -103,14 +104,14 @@ if TYPE_CHECKING:
 @run_options.RETRY_ERRORS
 @run_options.FORCE
 @report_options.reports
-@click.option("--quiet/--no-quiet", "-q", default=False, help="Print nothing but what did not pass.")
-@click.option("--show-config", is_flag=True, help="Print each option's value and where it came from; run nothing.")
+@click.option("--quiet/--no-quiet", "-q", default=False, help="Print only what did not pass.")
+@click.option("--show-config", is_flag=True, help="Print the value and the source of each option, and run nothing.")
 @click.pass_context
 def batch(ctx: click.Context, /, **given: Any) -> None:
     """Run the queries of PROMPTS against SERVER, and write a run directory.
 
-    PROMPTS is a JSONL file, one query a line, or - for stdin. SERVER is a .py or .js file, an http(s) URL,
-    FILE.json#name (an MCP client's configuration), or a command line in quotes. What follows -- is handed
+    PROMPTS is a JSONL file with one query per line, or - for stdin. SERVER is a .py or .js file, an http(s) URL,
+    FILE.json#name (an MCP client's configuration), or a command line in quotes. Arguments after -- are passed
     to the server.
 
     \b
@@ -121,8 +122,8 @@ def batch(ctx: click.Context, /, **given: Any) -> None:
       mcprun batch prompts.jsonl server.py --model replay:baseline --baseline baseline
       mcprun batch --resume latest
 
-    Options that are not given are taken from MCPRUN_<OPTION> in the environment or .env (an empty variable is not
-    set), else from mcprun.toml, or [tool.mcprun] in pyproject.toml, of this folder or one above it.
+    Options are also read from MCPRUN_<OPTION> in the environment or .env (an empty variable is not set), and then from
+    the nearest mcprun.toml, or [tool.mcprun] in pyproject.toml, in this folder or above.
     """
     if given["show_config"]:
         _show_config(ctx.obj)

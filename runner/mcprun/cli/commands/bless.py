@@ -9,16 +9,18 @@ import click
 from mcprun.cli.completion import files, runs
 
 
-@click.command(short_help="Make a run the baseline, explicitly.")
+@click.command(short_help="Make a run the baseline.")
 @click.argument("run", metavar="RUN", shell_complete=runs)
 @click.argument("baseline", metavar="BASELINE", shell_complete=files)
-@click.option("--slim", is_flag=True, help="Keep what a comparison looks at, and nothing more; it can't be replayed.")
-@click.option("--force", is_flag=True, help="Accept a run that has errors, was not finished, or lacks queries.")
+@click.option("--slim", is_flag=True, help="Keep only what comparisons need; a slim baseline can't be replayed.")
+@click.option(
+    "--force", is_flag=True, help="Accept a run that has errors, is unfinished, or lacks queries of the baseline."
+)
 def bless(run: str, baseline: str, slim: bool, force: bool) -> None:
-    """Make RUN the BASELINE: a folder that holds its transcripts, small enough to be committed.
+    """Make RUN the BASELINE: a folder with its transcripts, small enough to commit.
 
-    What stands there is replaced, unless it holds queries that RUN does not (--force drops them). Nothing else ever
-    changes a baseline.
+    Replaces an existing baseline, unless that has queries which RUN lacks (use --force to drop them). No other
+    command changes a baseline.
 
     \b
       mcprun bless latest baseline

@@ -22,7 +22,7 @@ _SET = (
 """Options that a project may set."""
 
 
-@click.command(cls=ServerCommand, only=_SET, short_help="Talk to a server by hand; save what was asked as prompts.")
+@click.command(cls=ServerCommand, only=_SET, short_help="Chat with a model that uses a server's tools.")
 @run_options.SERVER
 @server_options.reaching
 @run_options.ELICIT
@@ -42,8 +42,7 @@ _SET = (
     type=click.Choice(["all", "marked", "none"]),
     default="marked",
     show_default=True,
-    help="Ask before a call is sent: before each, before those of tools that are marked as destructive"
-    " (destructiveHint), or never.",
+    help="Confirm before calling: all tools, those annotated as destructive (destructiveHint), or none.",
 )
 @run_options.OUT
 @run_options.MAX_TURNS
@@ -65,21 +64,20 @@ _SET = (
 @run_options.REDACT
 @click.pass_context
 def chat(ctx: click.Context, /, **given: Any) -> None:
-    """Talk to the model about SERVER, with its tools, and write a run like any other.
+    """Chat with a model that uses the tools of SERVER, and record the chat as a run.
 
     SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
-    line in quotes. What follows -- is handed to the server. Lines come from the terminal, or from a pipe.
+    line in quotes. Arguments after -- are passed to the server. Input is read from the terminal or a pipe.
 
     \b
       mcprun chat server.py
       mcprun chat server.py --read-only --system 'Be brief.'
       printf 'What is 2 + 3?\\nquit\\n' | mcprun chat server.py
 
-    What is typed is said to the model. /help lists what else can be typed: /tools, /save FILE, /new, quit. Ctrl-C stops
-    an answer. Each conversation is a query of the run; limits that are a query's hold for each answer here.
+    Type a message, or a command: /help lists them, such as /tools, /save FILE, /new and quit. Ctrl-C stops an answer.
+    Each conversation is one query of the run. The limits of a query apply to each answer.
 
-    Exits with 0 at the end, with 2 when nobody could answer, with 3 when the chat could not go on, or a conversation
-    got no answer but an error.
+    Exits with 0 at the end, with 2 if no model is available, with 3 if the chat or a conversation ended in an error.
     """
     import asyncio
 

@@ -52,8 +52,8 @@ class _Asked:
 @click.command(cls=ConfigurableCommand, only=("scrub", "ignore", "alpha"), short_help="Compare two runs.")
 @click.argument("base", metavar="BASE", shell_complete=runs)
 @click.argument("head", metavar="HEAD", default="latest", shell_complete=runs)
-@click.option("--text", is_flag=True, help="The model's last words count too.")
-@click.option("--usage", is_flag=True, help="Tokens and turns count too.")
+@click.option("--text", is_flag=True, help="Also compare the model's final text.")
+@click.option("--usage", is_flag=True, help="Also compare tokens and turns.")
 @run_options.IGNORE
 @run_options.SCRUB
 @run_options.ALPHA
@@ -61,31 +61,29 @@ class _Asked:
     "--only",
     multiple=True,
     type=click.Choice(["verdict", "calls", "results", "tools", "text", "usage"]),
-    help="Compare nothing else. May be given more than once.",
+    help="Compare only this aspect. Repeatable.",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print a JSON object a line: each query that differs, then totals."
-)
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a job's summary or a comment.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines: each query that differs, then the totals.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a CI job's summary or a comment.")
 @report_options.HTML
 @click.pass_context
 def diff(ctx: click.Context, /, **given: Any) -> None:
-    """Compare two runs, query by query: the verdict, the calls that were made, and what came back.
+    """Compare two runs, query by query: verdicts, tool calls and their results.
 
-    BASE and HEAD are runs (folders, names under outputs/, latest) or transcripts.jsonl files; HEAD is the latest run
-    where it is left out. Times, ids, tokens and the model's last words do not count unless asked for.
+    BASE and HEAD are runs (folders, names under outputs/, latest) or transcripts.jsonl files; HEAD defaults to the
+    latest run. Times, ids, tokens and the model's final text are not compared by default.
 
     \b
       mcprun diff outputs/2026-11-20-090000-prompts
       mcprun diff baseline latest --scrub uuid --scrub timestamp
       mcprun diff a b --ignore 'calls[*].result.updated_at'
 
-    A query that was run several times (--repeat) is compared as two samples: a change of its pass rate counts when
-    Fisher's exact test finds chance unlikely (--alpha), and a way to go that BASE never went is told as new.
+    Repeats of a query (--repeat) are compared as two samples: its pass rate has changed if Fisher's exact test finds
+    the difference significant (--alpha). A sequence of calls that BASE never made is reported as new.
 
-    Of the servers' tools, what changed is told as well; what breaks those who call them counts (see mcprun tools).
+    Changed tools are reported as well; only breaking changes count as a difference (see mcprun tools).
 
-    Exits with 0 when nothing differs, with 1 when something does, with 2 when they can't be compared.
+    Exits with 0 if nothing differs, with 1 if something does, with 2 if the runs can't be compared.
     """
     ctx.exit(ExitCode.FAILED if _compare(_Asked(**given)) else ExitCode.PASSED)
 
@@ -103,8 +101,8 @@ def _compare(asked: _Asked) -> bool:
     with open_transcripts(asked.base) as before, open_transcripts(asked.head) as after:
         if before.is_same(after):
             raise UsageError(
-                f"BASE ({asked.base}) and HEAD ({asked.head}) are the same run: give another one as BASE, such as a"
-                " baseline or an earlier folder of outputs/"
+                f"BASE ({asked.base}) and HEAD ({asked.head}) are the same run: pass another BASE, such as a"
+                " baseline or an earlier run in outputs/"
             )
         comparison = RunDiff(lens, repeated=repeated(before, after), alpha=asked.alpha)
         tools, diffs = comparison.tools(before.tools, after.tools), comparison.compare(before, after)

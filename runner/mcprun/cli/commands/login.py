@@ -23,7 +23,7 @@ _SECONDS = 300.0
 @click.command(
     cls=ConfigurableCommand,
     only=("oauth_client_id", "oauth_client_secret", "oauth_scope", "oauth_issuer", "header", "connect_timeout"),
-    short_help="Log in to a server at a URL once.",
+    short_help="Log in to a server at a URL.",
 )
 @click.argument("server", metavar="SERVER", required=False)
 @run_options.HEADER
@@ -34,32 +34,34 @@ _SECONDS = 300.0
 @click.option(
     "--client-metadata-url",
     metavar="URL",
-    help="The document that describes the client, for authorization servers that read such; else it is registered.",
+    help="URL of the client metadata document, for authorization servers that support one.",
 )
-@click.option("--no-browser", is_flag=True, help="Open no browser: the URL is printed, and the answer may be pasted.")
+@click.option(
+    "--no-browser",
+    is_flag=True,
+    help="Print the login URL instead of opening a browser; paste the URL it redirects to.",
+)
 @click.option(
     "--port", type=click.IntRange(1, 65535), metavar="N",
-    help="Listen for the answer on this port of 127.0.0.1.  [default: a free one]",
+    help="Port of 127.0.0.1 to listen on for the redirect.  [default: a free one]",
 )  # fmt: skip
 @click.option(
     "--redirect-uri",
     metavar="URI",
-    help="The redirect URI that was registered for the client.  [default: http://127.0.0.1:PORT/callback]",
+    help="Redirect URI that is registered for the client.  [default: http://127.0.0.1:PORT/callback]",
 )
 @click.option(
-    "--timeout", type=type_of(Amount(86_400, "seconds")), default=_SECONDS, show_default=True,
-    metavar="SECONDS", help="The whole login.",
+    "--timeout", type=type_of(Amount(86_400, "seconds")), default=_SECONDS, metavar="SECONDS",
+    help="Time limit for the login.  [default: 5 min]",
 )  # fmt: skip
-@click.option(
-    "--list", "wants_list", is_flag=True, help="List the servers that there are tokens for, and log in to none."
-)
+@click.option("--list", "wants_list", is_flag=True, help="List the servers with stored tokens, and exit.")
 @run_options.CONNECT_TIMEOUT
 @click.pass_context
 def login(ctx: click.Context, /, **given: Any) -> None:
-    """Log in to SERVER, an http(s) URL or FILE.json#name, in a browser, and keep the tokens for later runs.
+    """Log in to SERVER, an http(s) URL or FILE.json#name, in a browser, and store the tokens for later runs.
 
-    Later commands use and renew them by themselves; none of them opens a browser or waits for anybody. Without a client
-    id, mcprun is registered at the authorization server, or named by --client-metadata-url.
+    Other commands use and refresh the tokens; they never open a browser or prompt. Without a client id, mcprun
+    identifies itself by --client-metadata-url, or registers at the authorization server.
 
     \b
       mcprun login https://example.com/mcp
@@ -67,10 +69,10 @@ def login(ctx: click.Context, /, **given: Any) -> None:
       mcprun login mcp.json#name --redirect-uri http://localhost:8080/callback
       mcprun login --list
 
-    The browser is the one that BROWSER names, else the system's. The answer comes to a port of this machine; where the
-    browser is elsewhere, paste the URL that it ends up at.
+    The variable BROWSER selects the browser. It is redirected to a port of this machine; if the browser runs
+    elsewhere, paste the URL that it is redirected to.
 
-    Exits with 0 when the tokens are kept, with 2 for wrong usage, with 3 when the login comes to nothing.
+    Exits with 0 if the tokens are stored, with 2 for wrong usage, with 3 if the login fails.
     """
     from mcprun._util.url_secrets import without_secrets
     from mcprun.client.auth.token_store import TokenStore
@@ -95,7 +97,7 @@ def login(ctx: click.Context, /, **given: Any) -> None:
     target = _reachable(target)
     client = _client(target, given, redactor)
     if ctx.obj.is_given("oauth_client_secret") and not client.client_id:
-        raise click.UsageError("--oauth-client-secret goes with --oauth-client-id")
+        raise click.UsageError("--oauth-client-secret requires --oauth-client-id")
     manner = LoginMethod(
         opens_browser=not given["no_browser"],
         port=given["port"],
@@ -111,7 +113,7 @@ def login(ctx: click.Context, /, **given: Any) -> None:
     try:
         with sdk_logs(lambda _: None, redactor):
             where = run_to_end(log_in(target, client, manner, store=TokenStore.find(), redactor=redactor, tell=tell))
-        click.echo(f"Logged in to {target}; the tokens are in {where}")
+        click.echo(f"Logged in to {target}; the tokens are stored in {where}")
         found = run_to_end(list_server(target, redactor, given["connect_timeout"]))
     except RunError as error:
         console.run_error(RunError(error.kind, redactor.text(str(error)), stderr=error.stderr))
@@ -121,13 +123,13 @@ def login(ctx: click.Context, /, **given: Any) -> None:
     click.echo(f"{name} has {count} {'tool' if count == 1 else 'tools'}")
 
 
-@click.command(short_help="Forget the tokens of a server.")
+@click.command(short_help="Delete the tokens of a server.")
 @click.argument("server", metavar="[SERVER]", required=False)
-@click.option("--all", "wants_all", is_flag=True, help="Forget the tokens of all servers.")
+@click.option("--all", "wants_all", is_flag=True, help="Delete the tokens of all servers.")
 def logout(server: str | None, wants_all: bool) -> None:
-    """Forget the tokens for SERVER, those of clients included. They are not revoked: they end by themselves.
+    """Delete the stored tokens of SERVER, of all its clients. They are not revoked: they expire by themselves.
 
-    Exits with 0, also when there were none.
+    Exits with 0, even if there were none.
     """
     from mcprun._util.url_secrets import without_secrets
     from mcprun.client.auth.stored_token import Key
@@ -135,24 +137,24 @@ def logout(server: str | None, wants_all: bool) -> None:
     from mcprun.client.server_argument import parse_target
 
     if (server is None) != wants_all:
-        raise click.UsageError("give SERVER, or --all")
+        raise click.UsageError("pass either SERVER or --all")
     store = TokenStore.find()
     url = Key.of(_reachable(parse_target(server)).url).url if server else None
     found = [key for key in store.all() if url is None or key.url == url]
     for key in found:
         store.forget(key)
-        click.echo(f"Forgot {without_secrets(key.url)}" + (f" ({key.client})" if key.client else ""))
+        click.echo(f"Deleted the tokens of {without_secrets(key.url)}" + (f" ({key.client})" if key.client else ""))
     if not found:
-        click.echo("There were no tokens.")
+        click.echo("No tokens are stored.")
 
 
 def _reachable(target: Any) -> HttpTarget:
     from mcprun.client.target import HttpTarget, brings_authorization
 
     if not isinstance(target, HttpTarget):
-        raise UsageError(f"{target} is started by mcprun: nobody logs in to it")
+        raise UsageError(f"{target} is a server that mcprun starts: only a server at a URL has a login")
     if brings_authorization(target):
-        raise UsageError(f"{target} is shown an Authorization header: there is nothing to log in for")
+        raise UsageError(f"{target} is configured with an Authorization header, and needs no login")
     return target
 
 

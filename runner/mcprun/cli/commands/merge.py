@@ -11,25 +11,25 @@ from mcprun.cli.options import report as report_options
 from mcprun.cli.options import run as run_options
 
 
-@click.command(short_help="Make one run of its shards.")
+@click.command(short_help="Merge the shards of a run into one run.")
 @click.argument("shards", metavar="SHARD...", nargs=-1, required=True, shell_complete=runs)
 @run_options.OUT
-@click.option("--partial", is_flag=True, help="Do without missing shards, and take unfinished ones as they are.")
+@click.option("--partial", is_flag=True, help="Accept missing and unfinished shards.")
 @report_options.reports
 @click.pass_context
 def merge(ctx: click.Context, /, shards: tuple[str, ...], out: str | None, partial: bool, **given: Any) -> None:
-    """Make one run of the runs of all SHARDs, as if one machine had run all queries.
+    """Merge SHARDs into one run, as if one machine had run all queries.
 
-    Each SHARD is a run of batch --shard I/N: of the same prompts file, by the same model, against a server with the
-    same tools. They stay as they are. What is made of them is a run like any other, to report, diff, bless or replay.
+    Each SHARD is a run of batch --shard I/N, with the same prompts file, the same model, and a server with the same
+    tools. Shards are not changed. The result is a run like any other, to report, diff, bless or replay.
 
     \b
       mcprun batch prompts.jsonl server.py --shard 1/2 --out one
       mcprun batch prompts.jsonl server.py --shard 2/2 --out two
       mcprun merge one two --junit junit.xml
 
-    Exits as one batch of all queries would have: with 1 when something failed, with 3 when something could not be
-    tried or is missing, with 2 when they are not the shards of one run.
+    Exits like batch: with 1 if something failed, with 3 if something is missing or ended in an error, with 2 if these
+    are not the shards of one run.
     """
     from mcprun.cli.reports import Reports
     from mcprun.engine.merge import merge as merge_runs

@@ -10,14 +10,14 @@ from mcprun.cli.completion import runs
 from mcprun.cli.options import report as report_options
 
 
-@click.command(short_help="Write reports of a run, for CI and for people.")
+@click.command(short_help="Write reports of a run.")
 @click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
 @report_options.reports
 def report(run: str, **given: Any) -> None:
-    """Write reports of RUN: a run's folder, its name under outputs/, or latest, which is meant where it is left out.
+    """Write reports of RUN: a run's folder, its name under outputs/, or latest (the default).
 
-    Without an option, print the totals, as the end of batch does. The same options stand at batch, which writes the
-    reports when it is done, however it ends.
+    Without options, print the totals, like batch at its end. batch has the same options, and writes its reports
+    however the run ends.
 
     \b
       mcprun report

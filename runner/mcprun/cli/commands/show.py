@@ -8,13 +8,13 @@ from mcprun.cli.completion import queries, runs
 from mcprun.errors import UsageError
 
 
-@click.command(short_help="Read a run, or one conversation, in the terminal.")
+@click.command(short_help="Show a run, or one conversation.")
 @click.argument("run", metavar="[RUN]", default="latest", shell_complete=runs)
 @click.argument("query", metavar="[QUERY]", required=False, shell_complete=queries)
 def show(run: str, query: str | None) -> None:
-    """Read RUN in the terminal; with QUERY (an id), that one conversation.
+    """Show RUN in the terminal, or the conversation of one QUERY (an id).
 
-    RUN is a run's folder, its name under outputs/, or latest, which is meant where it is left out.
+    RUN is a run's folder, its name under outputs/, or latest (the default).
 
     \b
       mcprun show
@@ -30,6 +30,6 @@ def show(run: str, query: str | None) -> None:
         return
     places = [offset for (name, _), offset in found.index.items() if name == query]
     if not places:
-        raise UsageError(f"{found.path} has no query {query!r}; mcprun show {run} lists them")
+        raise UsageError(f"{found.path} has no query {query!r}; list them with: mcprun show {run}")
     for offset in places:
         console.conversation(found.at(offset))

@@ -64,32 +64,34 @@ _SET = (
 @click.command(cls=ServerCommand, only=_SET, short_help="List, lint and compare a server's tools.")
 @run_options.SERVER
 @server_options.reaching
-@click.option("--all", "wants_all", is_flag=True, help="List prompts, resources and templates of resources as well.")
+@click.option("--all", "wants_all", is_flag=True, help="Also list prompts, resources and resource templates.")
 @run_options.ROOT
 @run_options.MAX_SAMPLING
 @click.option(
     "--snapshot", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the tools to FILE, to be committed: it does not differ unless the tools do.",
+    help="Write the tools to FILE, to be committed; it changes only if the tools do.",
 )  # fmt: skip
-@click.option("--against", metavar="FILE|RUN", help="Say what changed since a snapshot, or since a run such as latest.")
+@click.option("--against", metavar="FILE|RUN", help="Report changes since a snapshot, or since a run such as latest.")
 @click.option(
-    "--lint", "wants_lint", is_flag=True, help="Say what the API would refuse, or a model would stumble over."
+    "--lint", "wants_lint", is_flag=True, help="Report what the API would reject, or a model would misunderstand."
 )
-@click.option("--strict", is_flag=True, help="Exit with 1 on any change or finding, and not only on the bad ones.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 on any change or finding, not only on breaking changes and errors."
+)
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print one JSON object: server, tools, what else, changes, findings.",
+    help="Print one JSON object: server, tools, other lists, changes, findings.",
 )
 @run_options.CONNECT_TIMEOUT
 @run_options.REDACT
 @click.pass_context
 def tools(ctx: click.Context, /, **given: Any) -> None:
-    """List the tools of SERVER with their inputs; compare them with what they were, and say what is wrong with them.
+    """List the tools of SERVER with their inputs, compare them with earlier ones, and lint them.
 
     SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
-    line in quotes. What follows -- is handed to the server. No model is asked, and no tool is called.
+    line in quotes. Arguments after -- are passed to the server. No model is used, and no tool is called.
 
     \b
       mcprun tools server.py
@@ -99,12 +101,12 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
       mcprun tools server.py --against latest --strict
       mcprun tools "npx -y @modelcontextprotocol/server-everything" --lint
 
-    Breaking is what calls or their readers may fail by: a tool or an argument that is gone, a new required argument,
-    an input that takes less, an output that promises less, an annotation that asks for more care, and what can't be
-    judged. Texts and everything else are harmless.
+    A change is breaking if it may break callers: a removed tool or argument, a new required argument, an input that
+    accepts less, an output that guarantees less, an annotation that calls for more care, or a change that can't be
+    classified. Changed descriptions and all others are harmless.
 
-    Exits with 0 when all is well, with 1 on a breaking change or an error of --lint, with 2 when there is nothing to
-    compare with, with 3 when the server does not start, or does not give a list that --all asks for.
+    Exits with 0 if there is nothing to report, with 1 on a breaking change or a --lint error, with 2 if there is
+    nothing to compare with, with 3 if the server does not start or fails to return a list.
     """
     from mcprun.errors import ErrorKind, RunError
     from mcprun.report.console import Console
@@ -112,7 +114,7 @@ def tools(ctx: click.Context, /, **given: Any) -> None:
     require(ctx.obj, "server")
     asked = _Asked(**{field.name: given[field.name] for field in fields(_Asked)})
     if asked.snapshot and not asked.snapshot.parent.is_dir():
-        raise UsageError(f"there is no folder {asked.snapshot.parent} to write {asked.snapshot.name} to")
+        raise UsageError(f"can't write {asked.snapshot}: there is no folder {asked.snapshot.parent}")
     console = Console(quiet=True)
     try:
         found = _inspect(asked, _options(given), console)

@@ -7,13 +7,14 @@ import click
 from mcprun.cli.options import run as run_options
 
 
-@click.command(short_help="Say what is wrong with a prompts file.")
+@click.command(short_help="Check a prompts file.")
 @run_options.PROMPTS
 def validate(prompts: str) -> None:
-    """Read PROMPTS and say what is wrong with it: every bad line, as FILE:LINE: field: what is wrong.
+    """Check PROMPTS without running it, and print each error as FILE:LINE: field: message.
 
-    Exits with 0 when the file is good, with 2 when it is not. What is probably misspelt in a JSON Schema is a warning.
-    Nothing is run.
+    Probable misspellings in a JSON Schema are warnings.
+
+    Exits with 0 if the file is valid, with 2 if it is not.
     """
     from mcprun.prompts.file import read_prompts
     from mcprun.report.text import many, visible

@@ -15,54 +15,54 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 SECRETS = ("token", "oauth_client_secret", "oauth_assertion")
 """Parameters whose values are kept out of all files and messages; each may be `env:NAME`."""
 
-_NOT_HERE = " Better in the environment ({variable}), or as env:NAME."
-
 CLIENT_ID = click.option(
     "--oauth-client-id",
     type=option_type("oauth_client_id"),
     metavar="ID",
-    help="The client's id, as it is registered at the authorization server.",
+    help="OAuth client id, as registered at the authorization server.",
 )
 CLIENT_SECRET = click.option(
     "--oauth-client-secret",
     type=option_type("oauth_client_secret"),
     metavar="SECRET|env:NAME",
-    help="Its secret." + _NOT_HERE.format(variable="MCPRUN_OAUTH_CLIENT_SECRET"),
+    help="OAuth client secret. Prefer MCPRUN_OAUTH_CLIENT_SECRET or env:NAME to a value here.",
 )
 SCOPE = click.option(
     "--oauth-scope",
     type=option_type("oauth_scope"),
     metavar="SCOPES",
-    help="Ask for these scopes, with spaces between them.  [default: those that the server asks for]",
+    help="OAuth scopes to request, separated by spaces.  [default: those that the server requires]",
 )
 ISSUER = click.option(
     "--oauth-issuer",
     type=option_type("oauth_issuer"),
     metavar="URL",
-    help="Ask this authorization server and no other.  [default: the one that the server names]",
+    help="Use only this authorization server.  [default: the one that the server names]",
 )
 _TOKEN = click.option(
     "--token",
     type=option_type("token"),
     metavar="TOKEN|env:NAME",
-    help="Show a server at a URL this bearer token." + _NOT_HERE.format(variable="MCPRUN_TOKEN"),
+    help="Bearer token for a server at a URL. Prefer MCPRUN_TOKEN or env:NAME to a value here.",
 )
 _PRIVATE_KEY = click.option(
     "--oauth-private-key",
     type=option_type("oauth_private_key"),
     metavar="FILE",
     shell_complete=files,
-    help="In place of a secret: the private key that the client signs with, in PEM (RFC 7523).",
+    help="PEM file with the OAuth client's private key, instead of a secret (RFC 7523).",
 )
 _ALGORITHM = click.option(
-    "--oauth-algorithm", type=option_type("oauth_algorithm"), help="What it signs with.  [default: what fits the key]"
+    "--oauth-algorithm",
+    type=option_type("oauth_algorithm"),
+    help="Signature algorithm for the private key.  [default: the one that fits the key]",
 )
 _ASSERTION = click.option(
     "--oauth-assertion",
     type=option_type("oauth_assertion"),
     metavar="JWT|env:NAME",
-    help="What an identity provider says of whom the client acts for (SEP-990)."
-    + _NOT_HERE.format(variable="MCPRUN_OAUTH_ASSERTION"),
+    help="Identity assertion of an identity provider (SEP-990). Prefer MCPRUN_OAUTH_ASSERTION or env:NAME to a value"
+    " here.",
 )
 
 NAMES = (

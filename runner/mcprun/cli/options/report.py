@@ -17,15 +17,15 @@ HTML = click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a page to be read in a browser: one file, which loads nothing from anywhere.",
+    help="Write an HTML report: one self-contained file.",
 )
 
 REPORT_FORMS = {
-    "html": "a page to be read in a browser: one file, which loads nothing from anywhere",
-    "junit": "JUnit XML, which CI systems read",
-    "markdown": "Markdown, for a job's summary or a comment",
-    "csv": "CSV, one row a query and repeat",
-    "tap": "TAP, version 14",
+    "html": "an HTML report: one self-contained file",
+    "junit": "JUnit XML, for CI systems",
+    "markdown": "a Markdown summary, for a CI job or a comment",
+    "csv": "CSV, one row per query and repeat",
+    "tap": "TAP version 14",
 }
 """Report formats: the name of each option, and what it writes."""
 
@@ -35,7 +35,7 @@ def _one_stdout(ctx: click.Context, param: click.Parameter, file: str | None) ->
     if file is not None:
         file = option_type(param.name or "").convert(file, param, ctx)
     if file in STDOUT and any(name in REPORT_FORMS and taken in STDOUT for name, taken in ctx.params.items()):
-        raise click.BadParameter("another report goes to stdout already")
+        raise click.BadParameter("another report already goes to stdout")
     return file
 
 
@@ -44,7 +44,7 @@ def reports(command: _Command) -> _Command:
     command = click.option(
         "--github/--no-github",
         default=None,
-        help="Write annotations, and a summary of the step, for GitHub Actions.  [default: on in its workflows]",
+        help="Write annotations and a step summary for GitHub Actions.  [default: on in GitHub Actions]",
     )(command)
     for form, what in reversed(REPORT_FORMS.items()):
         command = click.option(

@@ -9,7 +9,7 @@ import click
 
 from mcprun import limits
 from mcprun.cli.completion import files, runs
-from mcprun.cli.options.types import option_type
+from mcprun.cli.options.types import default_text, option_type
 from mcprun.cli.usage_errors import DiscreetCommand
 
 PROMPTS = click.argument("prompts", metavar="PROMPTS", shell_complete=files)
@@ -27,8 +27,8 @@ ENV = click.option(
     multiple=True,
     callback=_pairs,
     metavar="NAME[=VALUE]",
-    help="Set a variable in the server's environment; without a value, that of this environment. Its value is kept out"
-    " of all files and messages. May be given more than once.",
+    help="Set an environment variable of the server; NAME alone copies it from this environment. The value is"
+    " redacted. Repeatable.",
 )
 ENV_FILE = click.option(
     "--env-file",
@@ -37,24 +37,24 @@ ENV_FILE = click.option(
     multiple=True,
     metavar="FILE",
     shell_complete=files,
-    help="Set the variables that stand in a file, as .env is written; they are secrets like those of --env, which come"
-    " first. May be given more than once.",
+    help="Read environment variables of the server from a .env file; --env takes precedence. Their values are"
+    " redacted. Repeatable.",
 )
 CWD = click.option(
-    "--cwd", type=option_type("cwd"), metavar="DIR", help="Start the server in this folder.  [default: this one]"
+    "--cwd", type=option_type("cwd"), metavar="DIR", help="Working directory of the server.  [default: the current one]"
 )
 PYTHON = click.option(
     "--python",
     type=option_type("python"),
     metavar="PYTHON",
-    help="Start a .py server with this Python.  [default: the active virtual environment's, else mcprun's own]",
+    help="Python interpreter for .py servers.  [default: the active virtual environment's, else mcprun's own]",
 )
 PROTOCOL = click.option(
     "--protocol",
     type=option_type("protocol"),
     default=limits.AUTO,
     show_default=True,
-    help="Speak this protocol and no other: the one before 2026-07-28 (legacy), or that.",
+    help="Protocol version to speak: 2026-07-28, the one before (legacy), or the negotiated one (auto).",
 )
 HEADER = click.option(
     "--header",
@@ -62,12 +62,11 @@ HEADER = click.option(
     multiple=True,
     callback=_pairs,
     metavar="'NAME: VALUE'",
-    help="Send a header to a server at a URL. Its value is kept out of all files and messages. May be given more than"
-    " once.",
+    help="Send an HTTP header to a server at a URL. The value is redacted. Repeatable.",
 )
 
 
-_QUOTES = 'A server\'s command line goes in quotes ("npx -y some-server"), or its arguments behind --'
+_QUOTES = 'Quote a server\'s command line ("npx -y some-server"), or put its arguments after --'
 
 
 class WithServerArgs(DiscreetCommand):
@@ -106,39 +105,32 @@ RESUME = click.option(
     is_eager=True,
     callback=_read_run,
     shell_complete=runs,
-    help="Go on with a run that was interrupted or killed, with the arguments it was begun with; those given now"
-    " come first.",
+    help="Continue an interrupted run with its recorded arguments; arguments given now take precedence.",
 )
 RETRY_ERRORS = click.option(
-    "--retry-errors", is_flag=True, help="With --resume: try what ended in an error again as well."
+    "--retry-errors", is_flag=True, help="With --resume: also retry queries that ended in an error."
 )
 FORCE = click.option(
     "--force",
     is_flag=True,
-    help="With --resume: go on although the prompts, or rules such as --read-only, have changed, with what still"
-    " matches.",
+    help="With --resume: continue although prompts, or rules such as --read-only, have changed. Only results that"
+    " still apply are kept.",
 )
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _number(flag: str, default: float | None, metavar: str, what: str) -> Callable[[_Command], _Command]:
-    return click.option(
-        flag,
-        type=option_type(flag.removeprefix("--").replace("-", "_")),
-        default=default,
-        show_default=default is not None,
-        metavar=metavar,
-        help=what,
-    )
+def _seconds(flag: str, default: float, text: str) -> Callable[[_Command], _Command]:
+    return _number(flag, "SECONDS", default, f"{text}  [default: {default_text(default)}]")
 
 
-def _seconds(flag: str, default: float | None, what: str) -> Callable[[_Command], _Command]:
-    return _number(flag, default, "SECONDS", what)
+def _count(flag: str, default: int, text: str) -> Callable[[_Command], _Command]:
+    return _number(flag, "N", default, f"{text}  [default: {default:,}]")
 
 
-def _count(flag: str, default: int | None, what: str) -> Callable[[_Command], _Command]:
-    return _number(flag, default, "N", what)
+def _number(flag: str, metavar: str, default: float | None, text: str) -> Callable[[_Command], _Command]:
+    kind = option_type(flag.removeprefix("--").replace("-", "_"))
+    return click.option(flag, type=kind, default=default, metavar=metavar, help=text)
 
 
 ALLOW_TOOL = click.option(
@@ -146,36 +138,36 @@ ALLOW_TOOL = click.option(
     type=option_type("allow_tool"),
     multiple=True,
     metavar="PATTERN",
-    help="Let the model use tools whose names fit, and no others.",
+    help="Let the model use only tools whose names match, such as 'get_*'. Repeatable.",
 )
 DENY_TOOL = click.option(
     "--deny-tool",
     type=option_type("deny_tool"),
     multiple=True,
     metavar="PATTERN",
-    help="Do not let it use tools whose names fit, such as 'delete_*'.",
+    help="Keep the model from using tools whose names match, such as 'delete_*'. Repeatable.",
 )
 READ_ONLY = click.option(
     "--read-only/--no-read-only",
     default=False,
-    help="Let it use only tools whose server says that they change nothing (readOnlyHint).",
+    help="Let the model use only tools that are annotated as read-only (readOnlyHint).",
 )
 SYSTEM = click.option(
     "--system",
     type=option_type("system"),
     metavar="TEXT",
-    help="System prompt of queries that bring none of their own.",
+    help="System prompt of queries that have none.",
 )
-MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Most tokens of one reply, thinking included.")
-MAX_TURNS = _count("--max-turns", limits.MAX_TURNS, "Most turns of one query; at the limit it fails.")
-MAX_CALLS = _count("--max-calls", limits.MAX_CALLS, "Most tool calls of one query; at the limit it fails.")
+MAX_TOKENS = _count("--max-tokens", limits.MAX_TOKENS, "Maximum tokens per reply, including thinking.")
+MAX_TURNS = _count("--max-turns", limits.MAX_TURNS, "Maximum turns per query; a query that needs more fails.")
+MAX_CALLS = _count("--max-calls", limits.MAX_CALLS, "Maximum tool calls per query; a query that needs more fails.")
 ELICIT = click.option(
     "--elicit",
     type=option_type("elicit"),
     default="decline",
     show_default=True,
-    help="What servers are answered that ask the user for something: no, the defaults of their forms, or what stands in"
-    " the query. A query that has `elicit` answers by itself in any case.",
+    help="How to answer elicitation requests: decline, form defaults, or the query's `elicit`. A query with `elicit`"
+    " always uses its own answers.",
 )
 ROOT = click.option(
     "--root",
@@ -184,12 +176,13 @@ ROOT = click.option(
     multiple=True,
     metavar="DIR",
     shell_complete=files,
-    help="Tell servers that ask that they may work in this folder. May be given more than once.",
+    help="Directory to return for roots/list. Repeatable.",
 )
 LOG_LEVEL = click.option(
     "--log-level",
     type=option_type("log_level"),
-    help="Ask servers for log messages from this level on; they stand in the trace.  [default: what they send anyway]",
+    help="Minimum level of log messages to request from servers; they are recorded in the trace.  [default: the"
+    " server's own]",
 )
 MAX_SAMPLING = click.option(
     "--max-sampling",
@@ -197,30 +190,29 @@ MAX_SAMPLING = click.option(
     default=limits.MAX_SAMPLING,
     show_default=True,
     metavar="N",
-    help="Let servers ask the model up to N times a query. With 0 they are told that there is none.",
+    help="Maximum sampling requests per query; 0 disables sampling.",
 )
 MAX_RESULT_BYTES = click.option(
     "--max-result-bytes",
     type=option_type("max_result_bytes"),
     default=limits.MAX_RESULT_BYTES,
-    show_default=True,
     metavar="N",
-    help="Longest message that is taken from a server. A longer result is told to the model as an error.",
+    help="Maximum size of a server's message in bytes; a longer result becomes an error result.  [default: 10 MiB]",
 )
 MAX_FAILURES = click.option(
-    "--max-failures", type=option_type("max_failures"), metavar="N", help="Stop when N queries did not pass."
+    "--max-failures", type=option_type("max_failures"), metavar="N", help="Stop after N queries that did not pass."
 )
 BUDGET_TOKENS = click.option(
     "--budget-tokens",
     type=option_type("budget_tokens"),
     metavar="N",
-    help="Stop when the model has read and written N tokens, those in its cache included.",
+    help="Stop when the model has used N tokens, including cached ones.",
 )
 BUDGET_USD = click.option(
     "--budget-usd",
     type=option_type("budget_usd"),
     metavar="DOLLARS",
-    help="Stop when the model has cost so much.  [needs: pip install 'mcprun[prices]']",
+    help="Stop when the model has cost this many US dollars.  [requires: pip install 'mcprun[prices]']",
 )
 REDACT = click.option(
     "--redact",
@@ -228,43 +220,49 @@ REDACT = click.option(
     type=option_type("redact"),
     multiple=True,
     metavar="PATTERN",
-    help="Replace what fits a regular expression in all files and messages, as keys, headers and env values always"
-    " are. May be given more than once.",
+    help="Redact matches of a regular expression in all files and messages, like keys, headers and --env values."
+    " Repeatable.",
 )
-CONCURRENCY = _count("--concurrency", limits.CONCURRENCY, "Queries in flight at once.")
+CONCURRENCY = _count("--concurrency", limits.CONCURRENCY, "Maximum queries in flight.")
 BATCH_QUERIES = click.option(
     "--batch-queries",
     type=option_type("batch_queries"),
     metavar="N",
-    help="With --batch-api: queries in flight at once, while --concurrency bounds those that call tools."
-    "  [default: 2,000; with --fresh-server that of --concurrency]",
+    help="With --batch-api: maximum queries in flight; --concurrency limits those that call tools.  [default: 2,000,"
+    " or --concurrency with --fresh-server]",
 )
 BATCH_WAIT = _seconds(
-    "--batch-wait",
-    limits.BATCH_WAIT_SECONDS,
-    "With --batch-api: send a batch, though some queries are still at work, when none has joined it for so long.",
+    "--batch-wait", limits.BATCH_WAIT_SECONDS, "With --batch-api: send a batch after this time without a new request."
 )
-BATCH_POLL = _seconds("--batch-poll", limits.BATCH_POLL_SECONDS, "With --batch-api: longest wait between looks at it.")
-CONNECT_TIMEOUT = _seconds("--connect-timeout", limits.CONNECT_SECONDS, "Starting the server and listing its tools.")
-REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "One model request.")
+BATCH_POLL = _seconds(
+    "--batch-poll", limits.BATCH_POLL_SECONDS, "With --batch-api: maximum interval between polls of a batch."
+)
+CONNECT_TIMEOUT = _seconds(
+    "--connect-timeout", limits.CONNECT_SECONDS, "Time limit for starting a server and listing its tools."
+)
+REQUEST_TIMEOUT = _seconds("--request-timeout", limits.REQUEST_SECONDS, "Time limit for a model request.")
 CALL_TIMEOUT = _seconds(
-    "--call-timeout", limits.CALL_SECONDS, "One tool call; progress restarts it. The model is told when it is over."
+    "--call-timeout",
+    limits.CALL_SECONDS,
+    "Time limit for a tool call, restarted by progress. A call that exceeds it returns an error to the model.",
 )
 MAX_CALL_TIMEOUT = click.option(
     "--max-call-timeout",
     type=option_type("max_call_timeout"),
     metavar="SECONDS",
-    help="One tool call that reports progress, in all.  [default: 600, or --call-timeout if that is longer]",
+    help="Total time limit for a tool call that reports progress.  [default: 10 min, or --call-timeout if longer]",
 )
-QUERY_TIMEOUT = _seconds("--query-timeout", limits.QUERY_SECONDS, "One query, all turns and calls together.")
-RUN_TIMEOUT = _seconds("--run-timeout", limits.RUN_SECONDS, "The whole run, waiting included.")
+QUERY_TIMEOUT = _seconds(
+    "--query-timeout", limits.QUERY_SECONDS, "Time limit for a query, with all its turns and calls."
+)
+RUN_TIMEOUT = _seconds("--run-timeout", limits.RUN_SECONDS, "Time limit for the whole run, including waiting.")
 RESTARTS = click.option(
     "--restarts",
     type=option_type("restarts"),
     default=limits.RESTARTS,
     show_default=True,
     metavar="N",
-    help="Start a server that died again, up to N times in the whole run. The queries it took down are tried again.",
+    help="Maximum server restarts per run. Queries interrupted by a crash are retried.",
 )
 RETRIES = click.option(
     "--retries",
@@ -272,38 +270,39 @@ RETRIES = click.option(
     default=limits.RETRIES,
     show_default=True,
     metavar="N",
-    help="Ask the model again, up to N times, when the API throttles, fails or falls silent. No tool call is repeated.",
+    help="Maximum retries of a model request if the API throttles, fails or stops responding. Tool calls are not"
+    " retried.",
 )
-NO_RETRY = click.option("--no-retry/--retry", default=False, help="The same as --retries 0.")
-MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Longest wait before asking again.")
+NO_RETRY = click.option("--no-retry/--retry", default=False, help="Same as --retries 0.")
+MAX_RETRY_WAIT = _seconds("--max-retry-wait", limits.RETRY_WAIT_SECONDS, "Maximum wait before a retry.")
 
-REPEAT = _count("--repeat", 1, "Run each query N times; a query's own `repeat` comes first.")
+REPEAT = _count("--repeat", 1, "Run each query N times; a query's own `repeat` takes precedence.")
 PASS_RATE = click.option(
     "--pass-rate",
     type=option_type("pass_rate"),
     metavar="RATE",
-    help="With repeats: the share of a query's runs that must pass, such as 0.8; without it, all must.",
+    help="With repeats: share of a query's runs that must pass, such as 0.8.  [default: all must pass]",
 )
 BASELINE = click.option(
     "--baseline",
     type=option_type("baseline"),
     metavar="DIR",
-    help="Compare with this run when all is done, and exit with 1 when a query is gone or changed for anything but the"
-    " better. --scrub and --ignore say what does not count.",
+    help="Compare with this run at the end, and exit with 1 if a query is missing or regressed. --scrub and --ignore"
+    " exclude differences.",
 )
 IGNORE = click.option(
     "--ignore",
     type=option_type("ignore"),
     multiple=True,
     metavar="PATH",
-    help="Leave out what stands there, such as calls[*].result.updated_at.",
+    help="Ignore differences at a path, such as calls[*].result.updated_at. Repeatable.",
 )
 SCRUB = click.option(
     "--scrub",
     type=option_type("scrub"),
     multiple=True,
     metavar="NAME|REGEX",
-    help="Take for the same what differs only in this: uuid, timestamp, tmp, port, hash, or a regular expression.",
+    help="Ignore differences in uuid, timestamp, tmp, port, hash, or matches of a regular expression. Repeatable.",
 )
 ALPHA = click.option(
     "--alpha",
@@ -311,29 +310,29 @@ ALPHA = click.option(
     default=0.05,
     show_default=True,
     metavar="P",
-    help="With repeats: a change of a pass rate counts when chance brings it about less often than this.",
+    help="With repeats: significance level of a change in pass rate.",
 )
 ON_DIVERGENCE = click.option(
     "--on-divergence",
     type=option_type("on_divergence"),
     default="continue",
     show_default=True,
-    help="When a replayed call brings something else than was recorded: mark it and go on, fail the query, or stop it"
-    " there. --scrub and --ignore say what does not count.",
+    help="What to do when the result of a replayed call differs from the recording: mark the call and continue, fail"
+    " the query, or stop the query. --scrub and --ignore exclude differences.",
 )
 
 OUT = click.option(
     "--out",
     type=option_type("out"),
     metavar="DIR",
-    help="Folder of the run.  [default: outputs/<date>-<time>-<prompts>]",
+    help="Run directory.  [default: outputs/<date>-<time>-<prompts>]",
 )
-LIMIT = click.option("--limit", type=option_type("limit"), metavar="N", help="Run the first N selected queries only.")
+LIMIT = click.option("--limit", type=option_type("limit"), metavar="N", help="Run only the first N selected queries.")
 SHARD = click.option(
     "--shard",
     type=option_type("shard"),
     metavar="I/N",
-    help="Run the I-th of N parts of the selected queries, one on each machine; mcprun merge makes one run of them.",
+    help="Run the I-th of N parts of the selected queries; mcprun merge combines the parts.",
 )
 RAY = click.option(
     "--ray",
@@ -341,14 +340,14 @@ RAY = click.option(
     is_flag=False,
     flag_value="local",
     metavar="[ADDRESS]",
-    help="Spread the queries over the actors of a Ray cluster: of HOST:PORT, of the one that this machine belongs to"
-    " (auto), or of one that is started here (local, which may be left out).  [needs: pip install 'mcprun[ray]']",
+    help="Distribute the queries over a Ray cluster: HOST:PORT, the cluster of this machine (auto), or a new one"
+    " (local, the default ADDRESS).  [requires: pip install 'mcprun[ray]']",
 )
 RAY_ACTORS = click.option(
     "--ray-actors",
     type=option_type("ray_actors"),
     metavar="N",
-    help="With --ray: actors, among which --concurrency and --servers are divided.  [default: the cluster's CPUs]",
+    help="With --ray: number of actors, which share --concurrency and --servers.  [default: the cluster's CPUs]",
 )
 FILTER = click.option(
     "--filter",
@@ -356,6 +355,6 @@ FILTER = click.option(
     type=option_type("filter"),
     multiple=True,
     metavar="PATTERN",
-    help="Run queries whose id or a tag fits, such as 'add-*'; an exact id or tag wins over a pattern. May be given"
-    " more than once.",
+    help="Run queries whose id or a tag matches, such as 'add-*'; an exact id or tag takes precedence over a"
+    " pattern. Repeatable.",
 )

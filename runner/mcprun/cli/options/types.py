@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import click
 
 from mcprun.config.option_table import KINDS
-from mcprun.option_kinds import Amount, Kind, Listed, OneOf, Whole
+from mcprun.option_kinds import Kind, Listed, OneOf
 
 ParamType: TypeAlias = Any
 """A `click.ParamType`, which takes type arguments in newer versions of click only."""
@@ -20,15 +20,16 @@ def option_type(key: str) -> ParamType:
 
 def type_of(kind: Kind) -> ParamType:
     """Return the type of a kind; for a list, that of its items."""
-    match kind.item if isinstance(kind, Listed) else kind:
-        case Whole() as whole:
-            return _Whole(whole)
-        case Amount() as amount:
-            return _Amount(amount)
-        case OneOf() as one_of:
-            return _OneOf(one_of)
-        case other:
-            return _Other(other)
+    item = kind.item if isinstance(kind, Listed) else kind
+    return _OneOf(item) if isinstance(item, OneOf) else _Value(item)
+
+
+def default_text(value: float) -> str:
+    """Format a default in seconds for help, in the largest unit without a remainder: `30 s`, `10 min`, `7 days`."""
+    for unit, seconds in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if value >= seconds and value % seconds == 0:
+            return f"{value / seconds:g} {unit}"
+    return f"{value:g} s"
 
 
 def _converted(kind: Kind, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -37,28 +38,6 @@ def _converted(kind: Kind, value: Any, param: click.Parameter | None, ctx: click
         return kind.read(value) if isinstance(value, str) else kind.check(value)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from None
-
-
-class _Whole(click.IntRange):
-    """An integer, whose lower bound help shows."""
-
-    def __init__(self, kind: Whole) -> None:
-        super().__init__(min=kind.least)
-        self._kind = kind
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return _converted(self._kind, value, param, ctx)
-
-
-class _Amount(click.FloatRange):
-    """A number, whose lower bound help shows."""
-
-    def __init__(self, kind: Amount) -> None:
-        super().__init__(min=0, min_open=True)
-        self._kind = kind
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return _converted(self._kind, value, param, ctx)
 
 
 class _OneOf(click.Choice[str]):
@@ -72,8 +51,8 @@ class _OneOf(click.Choice[str]):
         return _converted(self._kind, value, param, ctx)
 
 
-class _Other(click.types.StringParamType):
-    """Texts, pairs and other kinds that help does not describe."""
+class _Value(click.types.StringParamType):
+    """A number, a text, a pair or any other kind that help describes by the option's metavar."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind

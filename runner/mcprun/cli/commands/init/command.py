@@ -30,41 +30,41 @@ if TYPE_CHECKING:
 @click.command(
     cls=ServerCommand,
     only=("server", "env", "header", "connect_timeout", "call_timeout", "max_call_timeout", "redact"),
-    short_help="Write a first prompts file from a server's tools.",
+    short_help="Generate a prompts file from a server's tools.",
 )
 @run_options.SERVER
 @run_options.ENV
 @run_options.HEADER
 @click.option(
     "--prompts", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), default="prompts.jsonl",
-    show_default=True, help="Where to write the queries.",
+    show_default=True, help="File to write the queries to.",
 )  # fmt: skip
 @click.option(
     "--workflow", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write a workflow for GitHub Actions, which runs the queries on each push."
+    help="File to write a GitHub Actions workflow to, which runs the queries on each push."
     "  [default: .github/workflows/mcprun.yml at the root of the repository]",
 )  # fmt: skip
 @click.option("--no-workflow", is_flag=True, help="Write no workflow.")
 @click.option(
     "--tool", "patterns", multiple=True, metavar="PATTERN",
-    help="Write queries for tools whose names fit only, such as 'read_*'. May be given more than once.",
+    help="Write queries only for tools whose names match, such as 'read_*'. Repeatable.",
 )  # fmt: skip
-@click.option("--destructive", is_flag=True, help="Write queries for tools that say they are destructive as well.")
+@click.option("--destructive", is_flag=True, help="Also write queries for tools that are annotated as destructive.")
 @click.option(
     "--try", "wants_trial", is_flag=True,
-    help="Call each tool twice, and let the queries permit what came back as an error, so that the first run is green.",
+    help="Call each tool twice, and allow the errors it returns, so that the first run passes.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace the files when they are there already.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 @run_options.CONNECT_TIMEOUT
 @run_options.CALL_TIMEOUT
 @run_options.MAX_CALL_TIMEOUT
 @run_options.REDACT
 @click.pass_context
 def init(ctx: click.Context, /, **given: Any) -> None:
-    """Write a first prompts file for SERVER: a query and its script for each tool, with an input made from its schema.
+    """Generate a prompts file for SERVER: for each tool a query and its script, with an input made from the schema.
 
     SERVER is a .py or .js file, an http(s) URL, FILE.json#name (an MCP client's configuration), or a command
-    line in quotes. What follows -- is handed to the server. No model is asked, and without --try no tool is called.
+    line in quotes. Arguments after -- are passed to the server. No model is used; tools are called only with --try.
 
     \b
       mcprun init server.py
@@ -72,11 +72,11 @@ def init(ctx: click.Context, /, **given: Any) -> None:
       mcprun init server.py --prompts tests/prompts.jsonl --no-workflow
       mcprun init "npx -y @modelcontextprotocol/server-everything" --tool 'get-*' --force
 
-    A tool that says it is destructive (annotations: destructiveHint) has no query, unless --destructive asks for it.
-    One that says nothing has a query, as most tools say nothing: look at what will be called before you run it.
+    Tools that are annotated as destructive (destructiveHint) are left out, unless --destructive is given. Tools
+    without annotations are included, because most have none: review the calls before you run them.
 
-    Exits with 0 when the files are written, with 2 when one is there already or there is no tool to write for, with 3
-    when the server does not start.
+    Exits with 0 if the files are written, with 2 if one exists already or no tool matches, with 3 if the server does
+    not start.
     """
     from mcprun.cli.commands.init.github_workflow import WORKFLOW, installs_of, root_of, workflow
     from mcprun.cli.commands.init.summary import written
@@ -99,7 +99,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     file: Path | None = None if given["no_workflow"] else found
     for path in filter(None, (prompts, file)):
         if os.path.lexists(path) and not given["force"]:
-            raise UsageError(f"{path} is there already: --force replaces it")
+            raise UsageError(f"{path} already exists: use --force to replace it")
     asked = Options(
         env=given["env"],
         headers=given["header"],
@@ -169,7 +169,7 @@ def _seen(progress: ProgressReporter) -> Callable[[Event], None]:
 def _nothing(target: Target, tools: Sequence[JsonObject], left_out: Mapping[str, str]) -> str:
     """Return why there is no query to write."""
     if not tools:
-        return f"{target} has no tools: there is nothing to write queries for"
+        return f"{target} has no tools to write queries for"
     if left_out:
-        return f"all tools that fit are left out: {next(iter(left_out.values()))}"
-    return f"no tool of {target} fits --tool; mcprun tools lists them"
+        return f"all matching tools are left out: {next(iter(left_out.values()))}"
+    return f"no tool of {target} matches --tool; list them with: mcprun tools"

@@ -34,18 +34,18 @@ def written(
     if workflow:
         secrets = commands.there.secrets
         known = (
-            f", with the repository's {'secret' if len(secrets) == 1 else 'secrets'} {visible(', '.join(secrets))}"
+            f", with the repository {'secret' if len(secrets) == 1 else 'secrets'} {visible(', '.join(secrets))}"
             if secrets
             else ""
         )
-        yield Text(f"{visible(str(workflow))}: runs them on each push, in GitHub Actions{known}", "bold")
+        yield Text(f"{visible(str(workflow))}: runs them on each push in GitHub Actions{known}", "bold")
     yield from _some("left out: ", "dim", first.left_out)
     yield from _some("! ", "yellow", first.notes)
     yield Text(_foretold(first, is_tried=is_tried))
     if commands.unset:
         yield Text(
-            f"Set {visible(', '.join(commands.unset))} before, to what was given: no value is repeated here."
-            " What is no secret may stand in mcprun.toml."
+            f"First set {visible(', '.join(commands.unset))} to the given values, which are not repeated here."
+            " Values that are not secret can be set in mcprun.toml."
         )
     yield Text("Next:")
     yield Text(f"  {visible(commands.here.batch())}", "cyan")
@@ -55,11 +55,9 @@ def written(
 def _foretold(first: FirstPrompts, *, is_tried: bool) -> str:
     """Return the expected result of the first run, as far as it is known."""
     if not is_tried:
-        return (
-            "No tool was called: the inputs are made up, and the first run shows which are no good (or --try, before)."
-        )
-    text = f"Each was tried twice: {len(first.queries) - len(first.red):,} pass"
-    text += f", {len(first.red):,} will not" if first.red else ""
+        return "No tool was called: the inputs are generated. The first run, or --try, shows which ones are rejected."
+    text = f"Each was tried twice: {len(first.queries) - len(first.red):,} passed"
+    text += f", {len(first.red):,} did not" if first.red else ""
     if not first.notes:
         return f"{text}."
     need = "needs" if len(first.notes) == 1 else "need"
