@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,20 @@ _NO_JUDGE = (
 _NO_SERVER = "no server is set: pass --mcp-server SERVER, or set server under [tool.mcprun] in pyproject.toml"
 
 
+@dataclass(frozen=True, slots=True)
+class QueryTest:
+    """A query with one of its repeats, or with all of them if a pass `rate` is set.
+
+    `name` includes the names of groups, `line` is that of the query in the prompts file, counted from 1.
+    """
+
+    name: str
+    query: Query
+    repeats: tuple[int, ...]
+    rate: float | None
+    line: int
+
+
 class PromptsCollector(pytest.File):
     """A prompts file and, while its items run, the run that they belong to.
 
@@ -69,29 +83,18 @@ class PromptsCollector(pytest.File):
         except UsageError as error:
             raise self.CollectError(for_log(visible(str(error)))) from None
         found: list[QueryItem | QueryGroup] = []
-        for name, query, repeats, rate, line in self._tests(plan):
-            groups, own_name = split(name)
+        for test in self._tests(plan):
+            groups, own_name = split(test.name)
             parent: PromptsCollector | QueryGroup = self
             children = found
             for group in groups:
                 parent = _group(parent, group, children)
                 children = parent.children
-            children.append(
-                QueryItem.from_parent(
-                    parent,
-                    name=own_name,
-                    file=self,
-                    query=query,
-                    repeats=repeats,
-                    rate=rate,
-                    line=line,
-                    whole_name=name,
-                )
-            )
+            children.append(QueryItem.from_parent(parent, name=own_name, file=self, test=test))
         return found
 
-    def _tests(self, plan: RunPlan) -> Iterator[tuple[str, Query, tuple[int, ...], float | None, int]]:
-        """Yield the name of each test, with its query, repeats, pass rate and line of the file."""
+    def _tests(self, plan: RunPlan) -> Iterator[QueryTest]:
+        """Yield the tests of the file."""
         prompts = plan.prompts
         names = NodeNames(prompts.digests)
         with prompts:
@@ -101,10 +104,10 @@ class PromptsCollector(pytest.File):
                 rate = prompts.pass_rates.get(query.id, plan.pass_rate)
                 line = lines.get(query.id, 1)
                 if rate is not None or len(repeats) == 1:
-                    yield names.of(query.id), query, repeats, rate, line
+                    yield QueryTest(names.of(query.id), query, repeats, rate, line)
                 else:
                     for repeat in repeats:
-                        yield names.of(query.id, repeat), query, (repeat,), rate, line
+                        yield QueryTest(names.of(query.id, repeat), query, (repeat,), rate, line)
 
     def setup(self) -> None:
         """Start a run of the selected items."""
@@ -167,36 +170,23 @@ class QueryGroup(pytest.Collector):
 
 
 class QueryItem(pytest.Item):
-    """A query with one of its repeats, or with all of them if a pass `rate` is set.
-
-    `whole_name` is the name including the names of its groups.
-    """
+    """The item of a `QueryTest`. Its own `name` excludes the names of its groups."""
 
     def __init__(
-        self,
-        *,
-        parent: pytest.Collector,
-        name: str,
-        file: PromptsCollector,
-        query: Query,
-        repeats: tuple[int, ...],
-        rate: float | None,
-        line: int,
-        whole_name: str,
-        **more: Any,
+        self, *, parent: pytest.Collector, name: str, file: PromptsCollector, test: QueryTest, **more: Any
     ) -> None:
         if hasattr(parent, "id"):  # pytest 9.2 would take the whole name for one part of the node id
             more = {"nodeid": f"{parent.nodeid}::{name}", **more}
         super().__init__(parent=parent, name=name, **more)
         self.file = file
-        self.query = query
-        self._heading = heading(whole_name)
-        self._repeats = repeats
-        self._rate = rate
-        self._line = line
+        self.query = query = test.query
+        self._heading = heading(test.name)
+        self._repeats = test.repeats
+        self._rate = test.rate
+        self._line = test.line
         self._is_good = False
         self._failure_text = ""
-        self.extra_keyword_matches.update((query.id, whole_name, *query.tags))
+        self.extra_keyword_matches.update((query.id, test.name, *query.tags))
         for tag in query.tags:
             if _MARKER.fullmatch(tag) and tag not in _OF_PYTEST:
                 marker = f"{tag}: a tag of a prompts file"

@@ -19,8 +19,8 @@ from mcprun.cli.completion import files, runs
 def bless(run: str, baseline: str, slim: bool, force: bool) -> None:
     """Make RUN the BASELINE: a folder with its transcripts, small enough to commit.
 
-    Replaces an existing baseline, unless that has queries which RUN lacks (use --force to drop them). No other
-    command changes a baseline.
+    Replaces an existing baseline, unless it has queries that RUN lacks (--force drops them). No other command
+    changes a baseline.
 
     \b
       mcprun bless latest baseline

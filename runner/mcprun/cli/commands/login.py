@@ -11,7 +11,7 @@ from mcprun.cli.options import auth as auth_options
 from mcprun.cli.options import run as run_options
 from mcprun.cli.options.types import type_of
 from mcprun.errors import ExitCode, UsageError
-from mcprun.option_kinds import Amount
+from mcprun.option_kinds import Amount, Whole
 
 if TYPE_CHECKING:
     from mcprun.client.target import HttpTarget
@@ -42,7 +42,7 @@ _SECONDS = 300.0
     help="Print the login URL instead of opening a browser; paste the URL it redirects to.",
 )
 @click.option(
-    "--port", type=click.IntRange(1, 65535), metavar="N",
+    "--port", type=type_of(Whole(1, 65_535)), metavar="N",
     help="Port of 127.0.0.1 to listen on for the redirect.  [default: a free one]",
 )  # fmt: skip
 @click.option(
@@ -69,8 +69,8 @@ def login(ctx: click.Context, /, **given: Any) -> None:
       mcprun login mcp.json#name --redirect-uri http://localhost:8080/callback
       mcprun login --list
 
-    The variable BROWSER selects the browser. It is redirected to a port of this machine; if the browser runs
-    elsewhere, paste the URL that it is redirected to.
+    The BROWSER variable selects the browser, which is redirected to a port of this machine. If it runs elsewhere,
+    paste the URL that it ends up at.
 
     Exits with 0 if the tokens are stored, with 2 for wrong usage, with 3 if the login fails.
     """
@@ -127,7 +127,7 @@ def login(ctx: click.Context, /, **given: Any) -> None:
 @click.argument("server", metavar="[SERVER]", required=False)
 @click.option("--all", "wants_all", is_flag=True, help="Delete the tokens of all servers.")
 def logout(server: str | None, wants_all: bool) -> None:
-    """Delete the stored tokens of SERVER, of all its clients. They are not revoked: they expire by themselves.
+    """Delete the stored tokens of SERVER, for all clients. They are not revoked, but expire by themselves.
 
     Exits with 0, even if there were none.
     """

@@ -79,7 +79,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     not start.
     """
     from mcprun.cli.commands.init.github_workflow import WORKFLOW, installs_of, root_of, workflow
-    from mcprun.cli.commands.init.summary import written
+    from mcprun.cli.commands.init.summary import Summary
     from mcprun.cli.commands.init.trial import tried
     from mcprun.cli.signals import run_to_end
     from mcprun.client.inspect import list_server
@@ -130,7 +130,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     write_bytes(prompts, first.lines)
     if file:
         write_bytes(file, text.encode())
-    console.lines(written(server, first, prompts, file, commands, is_tried=given["wants_trial"]))
+    console.lines(Summary(server, first, prompts, file, commands, given["wants_trial"]).lines())
 
 
 def _commands(arguments: Arguments, prompts: str, asked: Options, redactor: Redactor) -> Next:

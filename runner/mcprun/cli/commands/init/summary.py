@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
@@ -12,47 +13,50 @@ from mcprun.prompts.generate import FirstPrompts
 from mcprun.report.text import many, one_line, visible
 from mcprun.runs.run_record import ServerRecord
 
-_TOLD = 20
+_MAX_LISTED = 20
 """Maximum number of tools left out, and of queries that need fixing, that are listed."""
 
 _NAME, _REASON = 60, 400
 """Maximum number of characters shown of a name, and of a reason."""
 
 
-def written(
-    server: ServerRecord,
-    first: FirstPrompts,
-    prompts: Path,
-    workflow: Path | None,
-    commands: Next,
-    *,
-    is_tried: bool,
-) -> Iterator[Text]:
-    """Yield the summary, one line per item. `workflow` is `None` if none was written."""
-    name = one_line(" ".join(filter(None, (server.name, server.version))) or "a server without a name", _REASON)
-    yield Text(f"{visible(str(prompts))}: {many(len(first.queries), 'query')}, for the tools of {name}", "bold")
-    if workflow:
-        secrets = commands.there.secrets
-        known = (
-            f", with the repository {'secret' if len(secrets) == 1 else 'secrets'} {visible(', '.join(secrets))}"
-            if secrets
-            else ""
-        )
-        yield Text(f"{visible(str(workflow))}: runs them on each push in GitHub Actions{known}", "bold")
-    yield from _some("left out: ", "dim", first.left_out)
-    yield from _some("! ", "yellow", first.notes)
-    yield Text(_foretold(first, is_tried=is_tried))
-    if commands.unset:
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What `mcprun init` has written. `workflow` is None if none was written."""
+
+    server: ServerRecord
+    first: FirstPrompts
+    prompts: Path
+    workflow: Path | None
+    commands: Next
+    is_tried: bool
+
+    def lines(self) -> Iterator[Text]:
+        """Yield the summary, one line per item."""
+        server, first, commands = self.server, self.first, self.commands
+        name = one_line(" ".join(filter(None, (server.name, server.version))) or "a server without a name", _REASON)
         yield Text(
-            f"First set {visible(', '.join(commands.unset))} to the given values, which are not repeated here."
-            " Values that are not secret can be set in mcprun.toml."
+            f"{visible(str(self.prompts))}: {many(len(first.queries), 'query')}, for the tools of {name}", "bold"
         )
-    yield Text("Next:")
-    yield Text(f"  {visible(commands.here.batch())}", "cyan")
-    yield Text(f"  {visible(commands.here.bless)}", "cyan")
+        if self.workflow:
+            secrets = commands.there.secrets
+            noun = "secret" if len(secrets) == 1 else "secrets"
+            known = f", with the repository {noun} {visible(', '.join(secrets))}" if secrets else ""
+            yield Text(f"{visible(str(self.workflow))}: runs them on each push in GitHub Actions{known}", "bold")
+        yield from _some("left out: ", "dim", first.left_out)
+        yield from _some("! ", "yellow", first.notes)
+        yield Text(_outlook(first, is_tried=self.is_tried))
+        if commands.unset:
+            yield Text(
+                f"First set {visible(', '.join(commands.unset))} to the given values, which are not repeated here."
+                " Values that are not secret can be set in mcprun.toml."
+            )
+        yield Text("Next:")
+        yield Text(f"  {visible(commands.here.batch())}", "cyan")
+        yield Text(f"  {visible(commands.here.bless)}", "cyan")
 
 
-def _foretold(first: FirstPrompts, *, is_tried: bool) -> str:
+def _outlook(first: FirstPrompts, *, is_tried: bool) -> str:
     """Return the expected result of the first run, as far as it is known."""
     if not is_tried:
         return "No tool was called: the inputs are generated. The first run, or --try, shows which ones are rejected."
@@ -65,7 +69,7 @@ def _foretold(first: FirstPrompts, *, is_tried: bool) -> str:
 
 
 def _some(mark: str, style: str, reasons: Mapping[str, str]) -> Iterator[Text]:
-    for name, why in list(reasons.items())[:_TOLD]:
+    for name, why in list(reasons.items())[:_MAX_LISTED]:
         yield Text.assemble((mark, style), (one_line(name, _NAME) or '""', "bold"), "  ", one_line(why, _REASON))
-    if len(reasons) > _TOLD:
-        yield Text(f"{mark}… and {len(reasons) - _TOLD:,} more", style)
+    if len(reasons) > _MAX_LISTED:
+        yield Text(f"{mark}… and {len(reasons) - _MAX_LISTED:,} more", style)
