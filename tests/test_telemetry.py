@@ -271,7 +271,7 @@ def test_another_protocol_is_refused(mcprun: Forks, tmp_path: Path) -> None:
     done = mcprun.run("batch", *QUICKSTART, "--otel", cwd=tmp_path, env={"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
     assert (done.code, done.stderr) == (
         2,
-        "Error: --otel speaks http/protobuf, and OTEL_EXPORTER_OTLP_PROTOCOL is grpc\n",
+        "Error: --otel supports only http/protobuf, but OTEL_EXPORTER_OTLP_PROTOCOL is grpc\n",
     )
     assert not (tmp_path / "outputs").exists()
 

@@ -232,7 +232,7 @@ def exporting(clean: Callable[[str], str]) -> Exporting:
     for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
         if protocol := os.environ.get(name):
             if protocol != _OTLP:
-                raise UsageError(f"--otel speaks {_OTLP}, and {name} is {protocol}")
+                raise UsageError(f"--otel supports only {_OTLP}, but {name} is {protocol}")
             break
     outlet = None if _is_provided() else _outlet()
     if outlet:

@@ -75,8 +75,8 @@ class Spans:
             if self._outlet:
                 is_sent = await self._outlet.flush()
                 if self._outlet.lost or not is_sent:
-                    lost = f"{self._outlet.lost:,} spans were lost" if is_sent else "the collector does not answer"
-                    emit(WarningEvent(message=f"--otel: {lost}: {self._outlet.why}".removesuffix(": ")))
+                    problem = f"{self._outlet.lost:,} spans were lost" if is_sent else "the collector did not respond"
+                    emit(WarningEvent(message=f"--otel: {problem}: {self._outlet.why}".removesuffix(": ")))
 
     @contextmanager
     def query(self, query: str, repeat: int) -> Iterator[None]:
