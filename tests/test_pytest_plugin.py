@@ -150,7 +150,7 @@ def test_an_error_is_none_of_the_failures(suite: Suite) -> None:
         [
             "*ERROR at setup of dies*",
             "error: server_died: the server went away during die;*",
-            "The server's stderr ends:",
+            "Last lines of the server's stderr:",
             "  fatal: out of cheese",
             "  *exited with code 3*",
             "ERROR prompts.jsonl::dies - Failed: error: server_died: *",
@@ -170,7 +170,7 @@ def test_a_server_that_does_not_start(suite: Suite) -> None:
     done.assert_outcomes(errors=6)
     told = done.stdout.str().partition("short test summary")[0]  # which in CI has each message whole
     assert told.count("\nerror: server_start: the server exited before it answered: broken.py\n") == 6
-    assert told.count("The server's stderr ends:") == 1
+    assert told.count("Last lines of the server's stderr:") == 1
     assert "  no database" in told
     assert "During handling" not in told
 
@@ -214,7 +214,7 @@ def test_stopping_at_the_first_failure(suite: Suite, flags: tuple[str, ...]) -> 
     done.assert_outcomes(passed=1, failed=1)
     assert (suite.path / "calls").read_text().count("add") == 2
     assert (suite.ran, suite.record["state"]) == (["one", "two"], "interrupted")
-    assert suite.record["error"]["message"] == "pytest requested 2 of 3 queries"
+    assert suite.record["error"]["message"] == "pytest asked for 2 of the 3 queries"
     resumed = run_mcprun("batch", "--resume", "latest", cwd=suite.path)
     assert list(resumed.verdicts) == ["one", "two", "three"]
     assert (suite.path / "calls").read_text().count("add") == 3
@@ -351,7 +351,7 @@ def test_repeats_that_may_fail_are_one_test(suite: Suite) -> None:
     suite.prompts(*queries)
     done = suite.run("prompts.jsonl", *BARE, "-v")
     done.assert_outcomes(passed=1, failed=3)
-    done.stdout.fnmatch_lines(["0/2 passed, 0%; required: 50%"])
+    done.stdout.fnmatch_lines(["0/2 passed, 0%; required 50%"])
     done.stdout.fnmatch_lines(["FAILED prompts.jsonl::each[[]2[]] - *"])
     assert suite.ran == ["met", "met", "unmet", "unmet", "each", "each"]
 
@@ -388,7 +388,7 @@ def test_no_server(suite: Suite, args: tuple[str, ...]) -> None:
     """Who names a prompts file and no server is told what to give."""
     done = suite.run("quickstart.jsonl", *args)
     assert done.ret == (1 if args else 2)
-    done.stdout.fnmatch_lines(["no server is set: pass --mcp-server SERVER, or set server under *"])
+    done.stdout.fnmatch_lines(["there is no server to ask: give --mcp-server SERVER, or server under *"])
 
 
 def test_it_is_inert(suite: Suite) -> None:
@@ -550,7 +550,7 @@ def test_variables_come_before_files_and_after_flags(suite: Suite) -> None:
     ("file", "env", "told"),
     [
         ("call-timeout = nan\n", {}, "call-timeout must be a number of seconds above 0 and at most 31,622,400, not nan"),
-        ("", {"MCPRUN_RETRYS": "1"}, "the environment sets the unknown option 'MCPRUN_RETRYS'; did you mean 'MCPRUN_RETRIES'?"),
+        ("", {"MCPRUN_RETRYS": "1"}, "the environment sets 'MCPRUN_RETRYS', which is no option; did you mean 'MCPRUN_RETRIES'?"),
         ("server = 3\n", {}, "*mcprun.toml: server must be a string, not a whole number"),
     ],
 )  # fmt: skip
@@ -838,7 +838,7 @@ def test_no_server(mcp_run):
             "E       AssertionError: 0 of 1 query passed",
             "E       error: server_start: the server exited before it answered: broken.py",
             "E         no database",
-            "*no server is set: pass one to mcp_run, or use --mcp-server SERVER",
+            "*there is no server to ask: name one, or give --mcp-server SERVER",
         ]
     )
     assert "fixtures.py" not in done.stdout.str().split("test_no_server")[0]

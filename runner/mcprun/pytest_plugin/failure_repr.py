@@ -91,7 +91,7 @@ def _conversation(transcript: Transcript) -> str:
     console.print(laid_out(transcript))
     first, *lines = (line.rstrip() for line in file.getvalue().splitlines())
     left_out = len(lines) - _LINES
-    return "\n".join([first, *([f"… {left_out:,} earlier lines"] if left_out > 0 else []), *lines[-_LINES:]])
+    return "\n".join([first, *([f"… {left_out:,} earlier lines omitted"] if left_out > 0 else []), *lines[-_LINES:]])
 
 
 def end_of_log(path: Path, start: int = 0) -> str:
@@ -112,13 +112,13 @@ def _causes(transcript: Transcript) -> Iterable[str]:
 
 def _rate(transcripts: Sequence[Transcript], required: float) -> str:
     passed = sum(one.verdict is Verdict.PASSED for one in transcripts)
-    return f"{passed}/{len(transcripts)} passed, {passed / len(transcripts):.0%}; required: {required:.0%}"
+    return f"{passed}/{len(transcripts)} passed, {passed / len(transcripts):.0%}; required {required:.0%}"
 
 
 def _stderr(text: str) -> list[str]:
     """Return the end of the servers' stderr as a block of text, or nothing if it is empty."""
     lines = "\n".join(f"  {line}" for line in visible(text).splitlines())
-    return [f"The server's stderr ends:\n{lines}"] if text else []
+    return [f"Last lines of the server's stderr:\n{lines}"] if text else []
 
 
 def _shown_by(path: Path, *names: str) -> str:
