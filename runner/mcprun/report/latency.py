@@ -51,12 +51,12 @@ def latency(ordered: Sequence[float]) -> Latency:
     max_count = max(counts)
     bars = tuple(
         Bar(
-            low,
-            high,
-            count,
-            at * _BAR_WIDTH,
-            round(_BAR_HEIGHT * (1 - count / max_count), 2),
-            round(_BAR_HEIGHT * count / max_count, 2),
+            low=low,
+            high=high,
+            count=count,
+            x=at * _BAR_WIDTH,
+            y=round(_BAR_HEIGHT * (1 - count / max_count), 2),
+            height=round(_BAR_HEIGHT * count / max_count, 2),
         )
         for at, (low, high, count) in enumerate(zip(edges, edges[1:], counts, strict=False))
     )
