@@ -203,7 +203,7 @@ def test_there_are_never_more_than_are_shown(count: int) -> None:
     assert lines[0] == "::error title=mcprun::budget: spent"
     assert len(lines) == min(count + 1, SHOWN)
     if count >= SHOWN:
-        assert lines[-1] == f"::error title=mcprun::… and {count + 2 - SHOWN} more: the summary tells of them"
+        assert lines[-1] == f"::error title=mcprun::… and {count + 2 - SHOWN} more, listed in the step summary"
 
 
 @given(st.text() | st.just(EVIL), st.text(min_size=1) | st.just(EVIL))
@@ -335,7 +335,7 @@ def test_a_summary_that_is_full(tmp_path: Path) -> None:
     """What GitHub would refuse is not written: that is said, and green is not shown."""
     (tmp_path / "summary.md").write_bytes(b"x" * (SUMMARY_BYTES - 1000))
     done = run_mcprun("batch", *QUICKSTART, cwd=tmp_path, env=ACTIONS)
-    assert (done.code, "Error: there is no room left in summary.md" in done.stderr) == (3, True)
+    assert (done.code, "Error: can't add to the step summary summary.md: it is full" in done.stderr) == (3, True)
     assert (tmp_path / "summary.md").stat().st_size == SUMMARY_BYTES - 1000
 
 

@@ -223,7 +223,7 @@ def test_a_transcript_that_can_not_be_rendered_keeps_its_verdict() -> None:
             raise ZeroDivisionError("division by zero")
         return given.verdict, given.cause
 
-    reason = "this conversation can't be shown: ZeroDivisionError: division by zero"
+    reason = "cannot render this conversation: ZeroDivisionError: division by zero"
     assert shown(one, fails_by_calls) == ("failed", reason, "why it failed")
     assert shown(one, fails_by_cause) == ("failed", reason)
     assert shown(broken("q", "throttled", "why it failed"), fails_by_cause) == ("error", f"throttled: {reason}")

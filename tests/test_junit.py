@@ -170,7 +170,7 @@ def test_a_run_in_which_everything_fails_is_not_too_long() -> None:
     text = junit(facts(*(transcript(f"q{at}", Verdict.FAILED, said=f"why {at}") for at in range(600))))
     told = [failure.text or "" for failure in ET.fromstring(text).iter("failure")]
     assert (len(told), sum("call 0   add{a: 2}" in one for one in told)) == (600, 500)
-    assert told[-1] == "why 599\n\n(mcprun show reads the conversation)"
+    assert told[-1] == "why 599\n\n(run mcprun show to see the conversation)"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_repeats(mcprun: Forks, tmp_path: Path, jenkins: etree.XMLSchema, rate: 
     (suite,) = JUnitXml.fromfile(str(tmp_path / "j.xml"))
     excuses = [one.message for case in suite for one in case.result if isinstance(one, Skipped)]
     assert excuses == (
-        ["failed, but enough of this query's runs passed: call 0: now_and_then{} came back as an error: '1'"]
+        ["failed, but the query reached its required pass rate: call 0: now_and_then{} came back as an error: '1'"]
         if "skipped" in marks.values()
         else []
     )
@@ -214,7 +214,7 @@ def test_a_run_that_was_killed(mcprun: Forks, tmp_path: Path) -> None:
     assert killed.code == -signal.SIGKILL
     text = run_mcprun("report", "killed", "--junit", "-", cwd=tmp_path).stdout
     assert cases(text)["run"] == "error"
-    assert "the run is started, not finished" in text
+    assert "the run has not finished (state: started)" in text
 
 
 def test_regressions_against_a_baseline(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_all_passed() -> None:
     """There is no table of what did not pass, nothing folded, and no command."""
     text = markdown(facts(transcript("q")))
     assert text.startswith("<!-- mcprun:p -->\n### ✓ Passed: p, 1 passed\n")
-    assert not any(word in text for word in ("cause", "details", "```", "95 %"))
+    assert not any(word in text for word in ("Cause", "details", "```", "95% CI"))
 
 
 def test_repeats(mcprun: Forks, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_repeats(mcprun: Forks, tmp_path: Path) -> None:
     flaky(mcprun, tmp_path, "--repeat", "4", "--pass-rate", "0.75", "--markdown", "m.md")
     text = (tmp_path / "m.md").read_text()
     assert "### ✓ Passed: p, 7 passed, 1 failed\n" in text
-    assert "1 failed run of queries that reach the pass rate that was asked for: no failure." in text
+    assert "Not counted as failures: 1 failed repeat of queries that reached their required pass rate." in text
     assert "| <code>sometimes</code> | 3/4 | 75% | 30% to 95% | 75% | flaky |" in text
     assert "details" not in text
 
@@ -71,11 +71,13 @@ def test_repeats(mcprun: Forks, tmp_path: Path) -> None:
 def test_a_run_that_is_not_whole() -> None:
     """Why it ended stands at the top, and what differs from the baseline is shown."""
     error = ErrorInfo(kind=ErrorKind.BUDGET, message="the budget is *spent*")
-    against = BaselineData("base", 1, "1 changed, 2 same", ("~ add  passed", "      - 5", "      + 6"))
+    against = BaselineData("base", 1, "1 changed, 2 unchanged", ("~ add  passed", "      - 5", "      + 6"))
     text = markdown(facts(transcript("q", Verdict.SKIPPED), error=error, state="interrupted", against=against))
     assert "### ✗ Failed: p, 1 skipped" in text
-    assert "**The run is not whole.** <code>budget&#58; the budget is &#42;spent&#42;</code>" in text
-    assert "**1 regression** against the baseline <code>base</code>: 1 changed, 2 same.\n\n```diff\n~ add" in text
+    assert "**Incomplete run:** <code>budget&#58; the budget is &#42;spent&#42;</code>" in text
+    assert (
+        "**1 regression** compared with baseline <code>base</code>: 1 changed, 2 unchanged.\n\n```diff\n~ add" in text
+    )
 
 
 @given(st.integers(0, 120), st.integers(LEAST_BYTES, COMMENT_BYTES), st.sampled_from(["x", "`", "😀", "\n"]))
@@ -88,7 +90,7 @@ def test_no_run_is_too_long(count: int, most: int, letter: str) -> None:
     assert len(text.encode()) <= most
     folded = text.count("<details>")
     assert text.count("</details>") == folded
-    left_out = re.search(r"^([\d,]+) more that did not pass are not shown here", text, re.MULTILINE)
+    left_out = re.search(r"^Details of ([\d,]+) more quer(?:y|ies) that did not pass are omitted", text, re.MULTILINE)
     assert (int(left_out[1]) if left_out else 0) == count - folded
     rows = len(re.findall(r"^\| <code>q\d+</code> \| failed ", text, re.MULTILINE))
     more = re.search(r"^… and (\d+) more queries that did not pass\.$", text, re.MULTILINE)

@@ -63,7 +63,7 @@ class RunData:
             return f"{error.kind}: {error.message}"
         if self.record.state == "finished":
             return ""
-        return f"the run is {self.record.state}, not finished"
+        return f"the run has not finished (state: {self.record.state})"
 
     @property
     def regressions(self) -> int:
@@ -95,7 +95,7 @@ def gather(run: Run, against: BaselineData | None = None) -> RunData:
     Memory holds numbers for each query, and no transcript.
     """
     record = run.record
-    could_not = run.counts.error or record.error
+    has_error = run.counts.error or record.error
     return RunData(
         record=record,
         transcripts=run.transcripts,
@@ -107,7 +107,7 @@ def gather(run: Run, against: BaselineData | None = None) -> RunData:
             if event.get("event") == "query_end" and "query" in event and "seconds" in event
         },
         lines=lines_of(Path(record.folder or ".", record.prompts.file), record.prompts.sha256),
-        log=_end_of(run.path / LOG) if could_not else "",
+        log=_end_of(run.path / LOG) if has_error else "",
         against=against,
     )
 

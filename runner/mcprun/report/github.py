@@ -57,7 +57,7 @@ def _errors(facts: RunData, workspace: str) -> Iterator[_Note]:
     if facts.trouble:
         yield {"title": "mcprun"}, facts.trouble
     if facts.against and facts.regressions:
-        message = f"{many(facts.regressions, 'regression')} against {facts.against.name}: {facts.against.totals}"
+        message = f"{many(facts.regressions, 'regression')} compared with {facts.against.name}: {facts.against.totals}"
         yield {"title": "mcprun"}, message
     file = _file(facts, workspace)
     for transcript in facts.transcripts():
@@ -114,7 +114,7 @@ def _output(name: str, value: str) -> str:
 def _at_most(kind: str, notes: Iterator[_Note]) -> Iterator[str]:
     shown = list(islice(notes, SHOWN))
     if rest := sum(1 for _ in notes):
-        shown[-1] = {"title": "mcprun"}, f"… and {rest + 1:,} more: the summary tells of them"
+        shown[-1] = {"title": "mcprun"}, f"… and {rest + 1:,} more, listed in the step summary"
     for properties, message in shown:
         listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
         yield f"::{kind} {listed}::{_data(_short(message))}"

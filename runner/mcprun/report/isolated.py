@@ -23,7 +23,7 @@ def shown(transcript: Transcript, render: Callable[[Transcript], T]) -> T:
     try:
         return render(transcript)
     except Exception as error:  # noqa: BLE001  one transcript must not cost the others
-        reason = f"this conversation can't be shown: {describe(error)}"
+        reason = f"cannot render this conversation: {describe(error)}"
     nothing: dict[str, object] = {"messages": [], "given": None, "calls": [], "asked": [], "system": None}
     emptied = transcript.model_copy(update={**nothing, "prompt": reason, "text": reason})
     try:
@@ -40,7 +40,7 @@ def shown_diff(diff: QueryDiff, render: Callable[[QueryDiff], T]) -> T:
     try:
         return render(diff)
     except Exception as error:  # noqa: BLE001  one query must not cost the others
-        reason = f"the differences can't be shown: {describe(error)}"
+        reason = f"cannot render these differences: {describe(error)}"
         return render(replace(diff, changes=(Change("fault", after=reason),), variants=()))
 
 

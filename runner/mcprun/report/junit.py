@@ -17,7 +17,7 @@ from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, excerpt, kind
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
-from mcprun.report.text import one_line, visible
+from mcprun.report.text import many, one_line, visible
 from mcprun.runs.transcript import Transcript, Verdict
 
 _OWN = "mcprun"
@@ -26,7 +26,7 @@ _OWN = "mcprun"
 _MESSAGE = 500
 """Maximum number of characters of a `message` attribute; the element's text has all of it."""
 
-_TOLD = 500
+_WITH_CALLS = 500
 """Maximum number of failed queries whose calls are included, because parsers refuse files that are too large."""
 
 _NO_XML = re.compile("[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
@@ -71,7 +71,7 @@ def junit(facts: RunData) -> str:
 def _queries(facts: RunData) -> Iterator[ET.Element]:
     red = 0
     for transcript in facts.transcripts():
-        yield shown(transcript, partial(_query, facts=facts, with_calls=red < _TOLD))
+        yield shown(transcript, partial(_query, facts=facts, with_calls=red < _WITH_CALLS))
         red += facts.is_red(transcript)
 
 
@@ -81,13 +81,13 @@ def _query(transcript: Transcript, facts: RunData, *, with_calls: bool) -> ET.El
     messages = causes(transcript)
     first = one_line(messages[0], _MESSAGE) if messages else str(transcript.verdict)
     if facts.excuses(transcript):
-        _skip(case, f"failed, but enough of this query's runs passed: {first}")
+        _skip(case, f"failed, but the query reached its required pass rate: {first}")
     elif transcript.verdict is Verdict.SKIPPED:
         _skip(case, first)
     elif transcript.verdict is not Verdict.PASSED:
         tag = "failure" if transcript.verdict is Verdict.FAILED else "error"
         mark = ET.SubElement(case, tag, message=_text(first), type=_text(kind(transcript)))
-        calls = excerpt(transcript) if with_calls else ["(mcprun show reads the conversation)"]
+        calls = excerpt(transcript) if with_calls else ["(run mcprun show to see the conversation)"]
         mark.text = _text("\n".join([*messages, "", *calls]))
     return case
 
@@ -106,7 +106,7 @@ def _run(facts: RunData) -> Iterator[ET.Element]:
     if against := facts.against:
         case = _case("baseline", _OWN, 0.0)
         if against.regressions:
-            message = f"compared with {against.name}: {against.totals}"
+            message = f"{many(against.regressions, 'regression')} compared with {against.name}: {against.totals}"
             mark = ET.SubElement(case, "failure", message=_text(message), type="regression")
             mark.text = _text("\n".join(against.lines))
         yield case

@@ -18,7 +18,7 @@ from mcprun.report.data import RunData
 from mcprun.report.excerpt import causes, excerpt
 from mcprun.report.isolated import shown
 from mcprun.report.progress import named
-from mcprun.report.text import many, one_line, visible
+from mcprun.report.text import duration, many, one_line, visible
 from mcprun.runs.transcript import Transcript
 
 COMMENT_BYTES = 65_000
@@ -69,9 +69,9 @@ def markdown(facts: RunData, most: int = COMMENT_BYTES) -> str:
     if facts.against:
         page.add(*_against(facts))
     if red:
-        page.table(("query", "verdict", "cause"), red, count, "queries that did not pass")
+        page.table(("Query", "Verdict", "Cause"), red, count, "queries that did not pass")
     if repeated := [_repeats(facts, at) for at in range(min(len(facts.record.repeats), _ROWS))]:
-        names = ("query", "passed", "rate", "95 % interval", "asked for", "")
+        names = ("Query", "Passed", "Pass rate", "95% CI", "Required", "")
         page.table(names, repeated, len(facts.record.repeats), "repeated queries")
     page.add(*_foot(facts, ids))
     page.blocks(folded, count)
@@ -109,35 +109,36 @@ class _Page:
         while shown < len(blocks) and self.add(blocks[shown]):
             shown += 1
         if count > shown:
-            self.text += f"\n{count - shown:,} more that did not pass are not shown here: `mcprun show` reads them.\n"
+            omitted = many(count - shown, "more query")
+            self.text += f"\nDetails of {omitted} that did not pass are omitted. Run `mcprun show` to see them.\n"
 
 
 def _head(facts: RunData) -> Iterator[str]:
     counts, record = facts.counts, facts.record
     yield f"<!-- mcprun:{re.sub(r'[^A-Za-z0-9_.]+', '-', facts.stem)[:100]} -->"
     words = (f"{getattr(counts, name):,} {name}" for name in ("passed", "failed", "error", "skipped"))
-    totals = ", ".join(word for word in words if not word.startswith("0 ")) or "nothing was run"
+    totals = ", ".join(word for word in words if not word.startswith("0 ")) or "no queries ran"
     yield f"### {_MARKS[facts.code]}: {_plain(facts.stem, 100)}, {totals}"
     yield ""
     if facts.trouble:
-        yield f"**The run is not whole.** {_code(facts.trouble, 1000)}"
+        yield f"**Incomplete run:** {_code(facts.trouble, 1000)}"
         yield ""
-    excused = sum(one.failed for one in record.repeats if one.is_met)
-    if excused:
-        yield f"{many(excused, 'failed run')} of queries that reach the pass rate that was asked for: no failure."
+    if excused := sum(one.failed for one in record.repeats if one.is_met):
+        repeats = many(excused, "failed repeat")
+        yield f"Not counted as failures: {repeats} of queries that reached their required pass rate."
         yield ""
     tokens = f"{counts.usage.read:,} / {counts.usage.output_tokens:,}" if counts.usage else "none"
-    seconds = f"{record.seconds:,.1f}" if record.seconds is not None else "?"
-    yield _cells(("calls", "tool errors", "turns", "tokens in/out", "seconds"))
+    calls, errors, turns = (f"{count:,}" for count in (counts.calls, counts.tool_errors, counts.turns))
+    yield _cells(("Tool calls", "Tool errors", "Turns", "Tokens in/out", "Duration"))
     yield _cells("--:" for _ in range(5))
-    yield _cells((f"{counts.calls:,}", f"{counts.tool_errors:,}", f"{counts.turns:,}", tokens, seconds))
+    yield _cells((calls, errors, turns, tokens, duration(record.seconds)))
 
 
 def _against(facts: RunData) -> Iterator[str]:
     if against := facts.against:
-        worse = f"**{many(against.regressions, 'regression')}**" if against.regressions else "No regression"
+        regressions = f"**{many(against.regressions, 'regression')}**" if against.regressions else "No regressions"
         yield ""
-        yield f"{worse} against the baseline {_code(against.name, 200)}: {against.totals}."
+        yield f"{regressions} compared with baseline {_code(against.name, 200)}: {against.totals}."
         if against.lines:
             yield ""
             yield from _fenced(against.lines[:_ROWS], "diff")
@@ -146,7 +147,7 @@ def _against(facts: RunData) -> Iterator[str]:
 def _foot(facts: RunData, ids: list[str]) -> Iterator[str]:
     """Yield what ran, with versions, and the command that runs the first failed query again."""
     record, server = facts.record, facts.record.server
-    about = " ".join(filter(None, (server.name, server.version, f"({server.protocol})"))) if server else "not reached"
+    about = " ".join(filter(None, (server.name, server.version, f"({server.protocol})"))) if server else "not connected"
     values = {
         "prompts": record.prompts.file,
         "server": f"{record.arguments.get('server', '?')}: {about}",
@@ -178,8 +179,8 @@ def _row(transcript: Transcript) -> str:
 
 def _repeats(facts: RunData, at: int) -> str:
     one = facts.record.repeats[at]
-    asked = f"{one.required:.0%}" if one.required is not None else ""
-    rates = (f"{one.passed}/{one.runs}", f"{one.pass_rate:.0%}", f"{one.low:.0%} to {one.high:.0%}", asked)
+    required = f"{one.required:.0%}" if one.required is not None else ""
+    rates = (f"{one.passed}/{one.runs}", f"{one.pass_rate:.0%}", f"{one.low:.0%} to {one.high:.0%}", required)
     return _cells((_code(one.id, 100), *rates, "flaky" if one.flaky else ""))
 
 

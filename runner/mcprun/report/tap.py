@@ -43,7 +43,7 @@ def _query(transcript: Transcript, facts: RunData) -> _Point:
         return True, named(transcript), "", {}
     if transcript.verdict is Verdict.SKIPPED:
         return True, named(transcript), f" # SKIP {_escaped(one_line('; '.join(reasons), _REASON))}", {}
-    directive = " # TODO enough of this query's runs passed" if facts.excuses(transcript) else ""
+    directive = " # TODO the query reached its required pass rate" if facts.excuses(transcript) else ""
     details = {"verdict": str(transcript.verdict), "kind": kind(transcript), "message": reasons[0] if reasons else ""}
     return False, named(transcript), directive, {**details, "causes": reasons} if len(reasons) > 1 else {**details}
 

@@ -100,7 +100,7 @@ def add_summary(facts: RunData, name: str) -> None:
         refuse_special(path)
         room = SUMMARY_BYTES - (path.stat().st_size if path.exists() else 0)
         if room < LEAST_BYTES:
-            raise UsageError(f"there is no room left in {name}, the summary of this step")
+            raise UsageError(f"can't add to the step summary {name}: it is full ({SUMMARY_BYTES:,} bytes)")
         with path.open("a", encoding="utf-8", errors="replace") as summary:
             summary.write(markdown(facts, room))
     except OSError as error:
