@@ -141,7 +141,7 @@ def test_ends_of_lines_differ_side_by_side() -> None:
     """A line feed in place of a carriage return and one, and a last line without."""
     before, after = side_by_side("a\r\nb\n", "a\nb")
     assert before == [("a<U+000D>", True), ("b", True)]
-    assert after == [("a", True), ("b  (no line break at the end)", True)]
+    assert after == [("a", True), ("b  (no newline at the end)", True)]
 
 
 def test_all_reports_of_a_diff_show_code_points(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_repeats_are_one_row(tmp_path: Path) -> None:
         write_jsonl(tmp_path / f"{name}.jsonl", *made)
     assert run_mcprun("diff", "base.jsonl", "head.jsonl", "--html", "d.html", cwd=tmp_path).code == 1
     islands = _Markup((tmp_path / "d.html").read_text()).islands
-    told = "new in 2 runs, such as repeat 3: call 0 price{} result"
+    told = "new in 2 runs, for example repeat 3: call 0 price{} result"
     assert islands["data"]["rows"] == [["q", 1, "changed", "4/4", "4/4", 1, [told], 1]]
     (shown,) = islands["d-0"]["calls"]
     differing = [[line.strip() for line, differs in side if differs] for side in shown["result"]]
@@ -140,8 +140,8 @@ def test_a_baseline_has_a_report(tmp_path: Path) -> None:
     assert run_mcprun("bless", "latest", "baseline", "--slim", cwd=tmp_path).code == 0
     assert run_mcprun("report", "baseline", "--html", "b.html", cwd=tmp_path).code == 0
     text = (tmp_path / "b.html").read_text()
-    assert "Times are not known: this run has no trace." in text
-    assert [item["kind"] for item in _Markup(text).islands["c-0"]["items"]] == ["call", "said"]
+    assert "No durations: this run has no trace." in text
+    assert [item["kind"] for item in _Markup(text).islands["c-0"]["items"]] == ["call", "text"]
 
 
 def test_every_kind_of_content(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_conversations_are_bounded(tmp_path: Path) -> None:
     assert kept[:-1] == [f"c-{n}" for n in range(len(kept) - 1)]
     assert 1 < len(kept) < 8
     assert sum(row[-1] for row in page.islands["data"]["rows"]) == len(kept)
-    assert f"{len(kept)} of 21 conversations are in this file" in "".join(report(Run.read(str(run)), 3000))
+    assert f"Conversations in this file: {len(kept)} of 21." in "".join(report(Run.read(str(run)), 3000))
 
 
 def test_a_conversation_is_bounded() -> None:
@@ -240,7 +240,7 @@ def test_a_conversation_is_bounded() -> None:
     image = {"type": "image", "data": "A" * 400_000, "mimeType": "image/png"}
     items = dialogue(transcript("a", call("draw", *[image] * 4), text="end"))["items"]
     shown = [one["kind"] for one in items[2]["items"]]
-    assert shown == ["image", "image", "said", "said"]
+    assert shown == ["image", "image", "text", "text"]
     assert items[2]["items"][3]["text"] == "[image, image/png, 300,000 bytes, too large for this page]"
     assert items[-1]["text"] == "end"
 
@@ -249,7 +249,7 @@ def test_a_conversation_is_bounded() -> None:
 def test_an_image_is_base64_or_none(data: Any) -> None:
     """What is no base64 never comes near an image's address."""
     made = call("draw", {"type": "image", "data": data, "mimeType": "image/png"})
-    assert dialogue(transcript("a", made))["items"][2]["items"][0]["kind"] == "said"
+    assert dialogue(transcript("a", made))["items"][2]["items"][0]["kind"] == "text"
 
 
 # Times. --------------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def test_spans_begin_where_they_began() -> None:
         ("attempt", "", 0.0, 1.5, ""),
         ("model", "m", 0.0, 1.0, ""),
         ("wait", "", 0.2, 0.5, "throttled: slow down"),
-        ("call", "a", 1.0, 0.5, "came back as an error"),
+        ("call", "a", 1.0, 0.5, "returned an error"),
         ("call", "b", 1.2, 0.1, ""),
     ]
     assert (one.seconds, one.waited, one.log_offset) == (1.51, 0.5, 7)
@@ -357,26 +357,28 @@ def test_what_a_run_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     replies = [event("model_call", n, query="q", seconds=0.1, **told) for n in range(10)]
     write_run(tmp_path / "last", [one], **run)
     write_run(tmp_path / "all", [one], replies, **run)
-    assert '<dd class="number">?</dd><dd>not known without a trace</dd>' in "".join(
+    assert '<dd class="number">?</dd><dd>unknown: the run has no trace</dd>' in "".join(
         report(Run.read(str(tmp_path / "last")))
     )
-    assert '<dd class="number">$3.00</dd><dd>all attempts</dd>' in "".join(report(Run.read(str(tmp_path / "all"))))
+    assert '<dd class="number">$3.00</dd><dd>includes all attempts</dd>' in "".join(
+        report(Run.read(str(tmp_path / "all")))
+    )
     monkeypatch.setitem(sys.modules, "genai_prices", None)
     monkeypatch.delitem(sys.modules, "mcprun.models.prices")
     text = "".join(report(Run.read(str(tmp_path / "all"))))
-    assert "not known without pip install &#39;mcprun[prices]&#39;" in text
+    assert "unknown: needs pip install &#39;mcprun[prices]&#39;" in text
 
 
 def test_what_has_no_price() -> None:
     """An unknown model, and a reply whose tokens nobody told, leave the whole unknown."""
     known = BilledReply("claude-sonnet-4-5", Usage(input_tokens=1000))
-    assert cost([known]) == (0.003, "all attempts")
-    assert cost([known._replace(is_batched=True)]) == (0.0015, "all attempts")
+    assert cost([known]) == (0.003, "includes all attempts")
+    assert cost([known._replace(is_batched=True)]) == (0.0015, "includes all attempts")
     assert cost([known, BilledReply("nobody's", Usage(input_tokens=1))]) == (
         None,
-        "not known: nobody's has no known price",
+        "unknown: no price for nobody's",
     )
-    assert cost([known, BilledReply("claude-sonnet-4-5", None)]) == (None, "not known: a reply did not tell its tokens")
+    assert cost([known, BilledReply("claude-sonnet-4-5", None)]) == (None, "unknown: a reply has no token usage")
 
 
 # Side by side. -------------------------------------------------------------------------------------------
@@ -409,7 +411,7 @@ def test_what_differs_is_shown_wherever_it_stands() -> None:
     for values in (texts, [text.splitlines() for text in texts]):
         before, after = side_by_side(*values)
         assert len(before) == len(after) == 9
-        assert before[0][0].endswith(" lines that do not differ)")
+        assert before[0][0].endswith(" unchanged lines)")
         assert [line.strip(' ",') for line, differs in after if differs] == ["another line"]
         assert re.fullmatch(r"… \(49\d more lines\)", after[-1][0])
 
@@ -428,7 +430,11 @@ def test_a_run_that_is_not_whole_says_so(tmp_path: Path) -> None:
         prompts={"file": "p.jsonl", "sha256": "0", "queries": 3, "runs": 3}, log="x" * 5000 + "fatal: out of <cheese>",
     )  # fmt: skip
     text = "".join(report(Run.read(str(run))))
-    for told in ("This run is interrupted, not finished.", "budget: spent", "Not done: 2 queries of 3."):
+    for told in (
+        "This run has not finished (state: interrupted).",
+        "budget: spent",
+        "Incomplete: 2 of 3 queries did not finish.",
+    ):
         assert f'<p class="trouble">{told}</p>' in text
     (log,) = re.findall(r'<pre class="log">(.*?)</pre>', text, re.DOTALL)
     assert (len(log), log.endswith("xfatal: out of &lt;cheese&gt;")) == (2006, True)

@@ -145,7 +145,7 @@ def test_filters(page: Opened) -> None:
     assert ids(page)[:2] == ["basket", "dice (3)"]
     page.page.get_by_role("button", name="error 1", exact=True).click()
     assert ids(page)[:3] == ["basket", "poison", "dice (3)"]
-    assert page.texts(".status") == ["4 queries of 10"]
+    assert page.texts(".status") == ["4 queries (filtered from 10)"]
     page.page.get_by_role("button", name="flaky 3").click()
     assert ids(page) == ["dice (3)"]
     for name in ("failed 3", "error 1", "flaky 3"):
@@ -163,7 +163,7 @@ def test_search_looks_through_conversations(page: Opened) -> None:
         assert [name for name in ids(page) if name in ("apple", "basket", "poison")] == found
         page.page.keyboard.press("/")
     page.page.locator("#search").fill("nowhere to be found")
-    expect(page.page.locator(".status")).to_have_text("No query fits.")
+    expect(page.page.locator(".status")).to_have_text("No query matches.")
     page.page.locator("#search").press("Escape")
     assert len(ids(page)) == 10
 
@@ -174,7 +174,7 @@ def test_sorting(page: Opened) -> None:
     assert ids(page)[0] == "apple"
     page.page.get_by_role("button", name="tokens").click()
     assert ids(page)[0] == "apple"
-    page.page.get_by_role("button", name="time").click()
+    page.page.get_by_role("button", name="Duration").click()
     assert ids(page)[0] == "poison"
 
 
@@ -229,13 +229,13 @@ def test_a_conversation(page: Opened) -> None:
     """Who said what, thoughts apart, calls folded in one line, which opens to input and result."""
     open_query(page.page, "apple")
     assert page.texts(".held") == ["✓ ended"]
-    assert page.texts(".who") == ["system", "user", "thinks", "call 0", "model"]
+    assert page.texts(".who") == ["system", "user", "thinking", "call 0", "model"]
     summary = page.page.locator(".call summary")
     assert summary.inner_text().startswith('price{item: "apple"} → {"price": 0.5}')
     expect(page.page.locator(".labelled").first).to_be_hidden()
     summary.click()
     assert page.texts(".labelled pre") == ['{\n  "item": "apple"\n}', '{"price": 0.5}', '{\n  "price": 0.5\n}']
-    assert page.texts(".turn")[0].startswith("turn 0 · tool_use · 1,200 in, 80 out")
+    assert page.texts(".turn")[0].startswith("turn 0 · tool_use · 1,200 tokens in, 80 out")
     assert len(page.texts("#open .waterfall li")) == 3
 
 
@@ -253,7 +253,7 @@ def test_what_is_wrong_comes_first(page: Opened) -> None:
         "attempt 2",
         "attempt 3",
     ]
-    assert "1.8 s of it waiting" in page.texts("#open .waterfall .note")[0]
+    assert "including 1.8 s of waiting" in page.texts("#open .waterfall .note")[0]
 
 
 def test_images_are_shown(page: Opened) -> None:
@@ -282,7 +282,7 @@ def test_a_hostile_transcript_stays_text(browser: Browser, folder: Path, name: s
         kinds = "[...new Set([...document.querySelectorAll('*')].map(node => node.localName))].sort().join()"
         before = set(one.page.evaluate(kinds).split(","))
         open_query(one.page, next(text for text in ids(one) if text.startswith("evil")))
-        one.page.get_by_role("button", name="Unfold").click()
+        one.page.get_by_role("button", name="Expand all").click()
         text = one.page.locator("#open").inner_text()
         shown = EVIL.replace("\x1b", r"\x1b").replace("\x07", r"\x07").replace("\x9b", r"\x9b")
         for character in "\u202e\u2066\u2028":
@@ -369,23 +369,21 @@ def test_ten_thousand_queries(browser: Browser, large: Path) -> None:
     with opened(browser, large, viewport={"width": 1280, "height": 800}) as one:
         assert one.texts(".status") == ["1 to 100 of 10,000 queries"]
         assert one.page.locator("table.rows tbody tr").count() == 100
-        assert (
-            "of 10,000 conversations are in this file, those that did not pass first" in one.texts("#queries .note")[0]
-        )
+        assert "of 10,000. Queries that did not pass are included first." in one.texts("#queries .note")[0]
         one.page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert one.page.locator("table.rows tbody tr").count() == 2000
         one.page.evaluate("dispatchEvent(new Event('afterprint'))")
         one.page.get_by_role("button", name="Next").click()
         assert ids(one)[0] == "query-00100"
         one.page.get_by_role("button", name="failed 100").click()
-        assert one.texts(".status") == ["100 queries of 10,000"]
+        assert one.texts(".status") == ["100 queries (filtered from 10,000)"]
         one.page.locator("#search").fill("9999 was expected")
         one.page.locator("#search").press("Enter")
         assert ids(one) == ["query-09999"]
         one.page.keyboard.press("Enter")
         expect(one.page.locator("#open .part")).to_have_count(4)
         one.page.goto(f"{large.as_uri()}#q=query-09998")
-        assert "This conversation is not in the file" in one.page.locator("#open").inner_text()
+        assert "This conversation was omitted" in one.page.locator("#open").inner_text()
         assert one.complaints == []
 
 
@@ -430,5 +428,5 @@ def test_without_a_script(browser: Browser, folder: Path) -> None:
     with opened(browser, folder / "report.html", java_script_enabled=False) as one:
         text = one.page.locator("body").inner_text()
         assert "3 failed" in text
-        assert "shown by a script within this file, which is not allowed to run here" in text
+        assert "Enable JavaScript to see the queries" in text
         expect(one.page.locator("#queries")).to_be_hidden()

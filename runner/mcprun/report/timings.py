@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mcprun._util.json_value import JsonObject
@@ -61,10 +61,7 @@ class QueryTimes:
         """
         zero = min((span.start for span in self.spans), default=0.0)
         for span in sorted(self.spans, key=_place):
-            shifted = round(span.start - zero, 4)
-            yield Span(
-                span.kind, span.attempt, span.turn, span.call, span.label, shifted, round(span.seconds, 6), span.problem
-            )
+            yield replace(span, start=round(span.start - zero, 4), seconds=round(span.seconds, 6))
 
 
 @dataclass(slots=True)
@@ -155,4 +152,4 @@ def _span(event: JsonObject, seconds: float) -> Span:
 
 def _problem(event: JsonObject) -> str:
     problem = event.get("problem") or event.get("error")
-    return str(problem)[:200] if problem else "came back as an error" if event.get("is_error") else ""
+    return str(problem)[:200] if problem else "returned an error" if event.get("is_error") else ""

@@ -1,6 +1,6 @@
 """One query's transcript as bounded JSON values, for the page's script to draw. Pure.
 
-The script knows these kinds of items: `said` (`who`, `text`, `dim`), `image` (`who`, `mime`, `data` in base64), `turn`
+The script knows these kinds of items: `text` (`who`, `text`, `dim`), `image` (`who`, `mime`, `data` in base64), `turn`
 (`turn`, `stop`, `read`, `written`) and `call` (`call`, `title`, `brief`, `input`, `items`, `structured`, `is_error`,
 `diverged`).
 """
@@ -67,18 +67,18 @@ class _Room:
     def image(self, who: str, mime: Any, data: Any) -> JsonObject:
         """Return an image of a known type, valid base64 and limited size, else a text that describes it."""
         if not isinstance(mime, str) or not isinstance(data, str):
-            return _said(who, f"[image, {mime}]")
+            return _text_item(who, f"[image, {mime}]")
         is_shown = mime in IMAGE_TYPES and _BASE64.fullmatch(data)
         if not is_shown or len(data) > min(_IMAGE, self._left):
             why = "too large for this page" if is_shown else "not shown"
-            return _said(who, f"[image, {one_line(mime, 80)}, {len(data.rstrip('=')) * 3 // 4:,} bytes, {why}]")
+            return _text_item(who, f"[image, {one_line(mime, 80)}, {len(data.rstrip('=')) * 3 // 4:,} bytes, {why}]")
         self._left -= len(data)
         return {"kind": "image", "who": who, "mime": mime, "data": "".join(data.split())}
 
 
 def _items(transcript: Transcript, room: _Room) -> Iterator[JsonObject]:
     if transcript.system:
-        yield _said("system", room.text(transcript.system))
+        yield _text_item("system", room.text(transcript.system))
     calls = list(enumerate(transcript.calls))
     turn = 0
     for at, message in enumerate(transcript.messages):
@@ -97,7 +97,7 @@ def _items(transcript: Transcript, room: _Room) -> Iterator[JsonObject]:
     if len(transcript.messages) <= transcript.begins:
         yield from (_call(number, call, room) for number, call in calls)
         if transcript.text:
-            yield _said("model", room.text(transcript.text))
+            yield _text_item("model", room.text(transcript.text))
 
 
 def _turn(number: int, turns: list[Turn], room: _Room) -> Iterator[JsonObject]:
@@ -123,7 +123,7 @@ def _assistant(blocks: list[JsonObject], made: list[tuple[int, Call]], room: _Ro
             yield _call(*answered, room)
         else:
             title = f"{one_line(str(block.get('name')), 200)}{ValueFormatter().input(block.get('input') or {})}"
-            yield _said("model", f"{title}: no answer")
+            yield _text_item("model", f"{title}: no result")
 
 
 def _call(number: int, call: Call, room: _Room) -> JsonObject:
@@ -135,7 +135,7 @@ def _call(number: int, call: Call, room: _Room) -> JsonObject:
         "kind": "call",
         "call": number,
         "title": f"{one_line(call.tool, 200)}{one_line(ValueFormatter().input(call.input), 250)}",
-        "brief": one_line(summary, _BRIEF) or "(nothing)",
+        "brief": one_line(summary, _BRIEF) or "(empty)",
         "input": room.json(call.input),
         "items": items,
         "structured": None if call.structured is None else room.json(call.structured),
@@ -148,29 +148,31 @@ def _block(who: str, block: JsonObject, room: _Room) -> JsonObject:
     """Return an item for a content block of the Messages API."""
     match block:
         case {"type": "text", "text": str(text)}:
-            return _said(who, room.text(text))
+            return _text_item(who, room.text(text))
         case {"type": "thinking", "thinking": str(text)}:
-            return {**_said(who, room.text(text) or "(thinking)"), "dim": True}
+            return {**_text_item(who, room.text(text) or "(thinking)"), "dim": True}
         case {"type": "image", "source": {"type": "base64", "media_type": mime, "data": data}}:
             return room.image(who, mime, data)
-    return _said(who, room.text(f"[{block.get('type')}]"))
+    return _text_item(who, room.text(f"[{block.get('type')}]"))
 
 
 def _content(item: JsonObject, room: _Room) -> JsonObject:
     """Return an item for an MCP content block."""
     match item:
         case {"type": "text", "text": str(text)}:
-            return _said("", room.text(text))
+            return _text_item("", room.text(text))
         case {"type": "image", "data": data, "mimeType": mime}:
             return room.image("", mime, data)
         case {"type": "resource", "resource": {"uri": uri, "text": str(text)}}:
-            return _said("", room.text(f"[resource {uri}]\n{text}"))
+            return _text_item("", room.text(f"[resource {uri}]\n{text}"))
         case {"type": "resource", "resource": {"uri": uri}}:
-            return _said("", room.text(f"[resource {uri}, binary]"))
+            return _text_item("", room.text(f"[resource {uri}, binary]"))
         case {"type": "resource_link", "uri": uri}:
-            return _said("", room.text(f"[resource link {uri}]"))
-    return _said("", room.text(f"[{item.get('type')}{', ' + str(item['mimeType']) if 'mimeType' in item else ''}]"))
+            return _text_item("", room.text(f"[resource link {uri}]"))
+    return _text_item(
+        "", room.text(f"[{item.get('type')}{', ' + str(item['mimeType']) if 'mimeType' in item else ''}]")
+    )
 
 
-def _said(who: str, text: str) -> JsonObject:
-    return {"kind": "said", "who": who, "text": text}
+def _text_item(who: str, text: str) -> JsonObject:
+    return {"kind": "text", "who": who, "text": text}

@@ -33,10 +33,10 @@ from mcprun.tools.changes import ToolChange
 _SCRIPTS = ("dom.js", "table.js", "view.js", "sides.js", "diff.js")
 _STYLES = ("page.css", "conversation.css", "diff.css")
 
-_COLUMNS = ("id", "repeat", "how", "before", "after", "worse", "told", "kept")
+_COLUMNS = ("id", "repeat", "how", "before", "after", "worse", "changes", "kept")
 """The cells of a row, in order. `worse` is 1 for a regression; `kept` is 1 if the page holds the query's details."""
 
-_TOLD = 3
+_CHANGES = 3
 """Maximum number of changes listed in a query's row."""
 
 _WORDS = 160
@@ -75,7 +75,7 @@ class Differing:
         """Yield the query differences of a comparison unchanged, and record a row for each."""
         for diff in diffs:
             keys = [None if repeat is None else (diff.id, repeat) for repeat in diff.examples]
-            cells, notes = shown_diff(diff, _noted)
+            cells, notes = shown_diff(diff, _cells_and_notes)
             self.rows.append(_Row(cells, keys, notes))
             yield diff
 
@@ -132,7 +132,7 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
         try:
             one = island(f"d-{number}", beside(found[0], found[1], scrubber) | {"notes": row.notes})
         except Exception as error:  # noqa: BLE001  one query must not cost the others
-            fault = Change("fault", after=f"this query can't be shown: {describe(error)}")
+            fault = Change("fault", after=f"cannot render this query: {describe(error)}")
             one = island(f"d-{number}", beside(None, None, scrubber) | {"notes": [_note(fault)]})
         size = len(one.encode("utf-8", "backslashreplace"))
         is_kept = size <= left
@@ -141,21 +141,23 @@ def _islands(differing: Differing, sides: tuple[Side, Side], scrubber: Scrubber,
             yield one
         rows.append([*row.cells, int(is_kept)])
     kept = sum(bool(row[-1]) for row in rows)
-    note = f"{kept:,} of {many(len(rows), 'query')} are shown side by side in this file; mcprun diff tells the others."
+    note = (
+        f"Side-by-side views in this file: {kept:,} of {many(len(rows), 'query')}. Run mcprun diff to see the others."
+    )
     data = {"columns": _COLUMNS, "rows": rows, "names": [side.name for side in sides]}
     yield island("data", data | {"left_out": note if kept < len(rows) else ""})
 
 
-def _noted(diff: QueryDiff) -> tuple[list[object], list[JsonObject]]:
+def _cells_and_notes(diff: QueryDiff) -> tuple[list[object], list[JsonObject]]:
     """Return the cells of a query's row, and its changes other than those of calls."""
     return list(_cells(diff)), [_note(change) for change in diff.changes if change.call is None]
 
 
 def _cells(diff: QueryDiff) -> Iterator[object]:
-    changes = [one_line(_told(change), _WORDS) for change in diff.changes if change.what != "verdict"]
+    changes = [one_line(_change_title(change), _WORDS) for change in diff.changes if change.what != "verdict"]
     changes += [_variant(variant) for variant in diff.variants]
     changes += [chance(diff)] if diff.p is not None and diff.rates[0] != diff.rates[1] else []
-    more = [f"and {len(changes) - _TOLD:,} more"] if len(changes) > _TOLD else []
+    more = [f"… and {len(changes) - _CHANGES:,} more"] if len(changes) > _CHANGES else []
     rates = [f"{rate.passed:,}/{rate.runs:,}" if rate else None for rate in diff.rates]
     before, after = diff.verdicts if diff.repeat is not None else rates
     yield diff.id if len(diff.id) <= _NAME else f"{diff.id[:_NAME]}…"
@@ -164,16 +166,16 @@ def _cells(diff: QueryDiff) -> Iterator[object]:
     yield before
     yield after
     yield int(diff.is_regression)
-    yield [*changes[:_TOLD], *more]
+    yield [*changes[:_CHANGES], *more]
 
 
-def _told(change: Change) -> str:
+def _change_title(change: Change) -> str:
     return f"{title(change)}  result" if change.what == "result" else title(change)
 
 
 def _variant(variant: Variant) -> str:
-    changes = "; ".join(_told(change) for change in variant.changes)
-    return one_line(f"new in {many(variant.runs, 'run')}, such as repeat {variant.repeat}: {changes}", _WORDS)
+    changes = "; ".join(_change_title(change) for change in variant.changes)
+    return one_line(f"new in {many(variant.runs, 'run')}, for example repeat {variant.repeat}: {changes}", _WORDS)
 
 
 def _note(change: Change) -> JsonObject:

@@ -87,7 +87,7 @@ def overview(run: Run, timings: Timings, called: Mapping[str, tuple[int, int]]) 
     took = sorted(one.seconds for one in timings.queries.values() if one.seconds is not None)
     return Overview(
         title=PurePath(record.prompts.file).name,
-        subtitle=f"against {record.arguments.get('server', '?')}, {record.model.name}, {moment(record.started)}",
+        subtitle=f"Server: {record.arguments.get('server', '?')}, model: {record.model.name}, {moment(record.started)}",
         facts=tuple(_facts(run)),
         troubles=tuple(_troubles(record, counts, timings)),
         log=run.log(-_LOG_BYTES, _LOG_BYTES) if record.error else "",
@@ -115,77 +115,78 @@ def cost(replies: Iterable[BilledReply], kind: str = "claude") -> tuple[float | 
     try:
         from mcprun.models.prices import price
     except UsageError:
-        return None, "not known without pip install 'mcprun[prices]'"
+        return None, "unknown: needs pip install 'mcprun[prices]'"
     total = 0.0
     for reply in replies:
         if reply.usage is None:
-            return None, "not known: a reply did not tell its tokens"
+            return None, "unknown: a reply has no token usage"
         dollars = price(reply.model, reply.usage, kind)
         if dollars is None:
-            return None, f"not known: {one_line(reply.model, 80)} has no known price"
+            return None, f"unknown: no price for {one_line(reply.model, 80)}"
         total += dollars * (BATCH_SHARE if reply.is_batched else 1)
-    return total, "all attempts"
+    return total, "includes all attempts"
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str]]:
     record = run.record
     server = record.server
-    yield "run", str(run.path)
-    yield "server", str(record.arguments.get("server", "?"))
+    yield "Run directory", str(run.path)
+    yield "Server", str(record.arguments.get("server", "?"))
     if server:
         name = " ".join(part for part in (server.name, server.version) if part)
-        yield "answered", f"{name or 'no name'}, MCP {server.protocol}, {many(len(server.tools), 'tool')}"
-    yield "model", f"{record.model.name} ({record.model.chosen})"
-    yield "prompts", f"{record.prompts.file}, SHA-256 {record.prompts.sha256[:12]}"
-    yield "started", record.started
+        yield "Server info", f"{name or 'unnamed'}, MCP {server.protocol}, {many(len(server.tools), 'tool')}"
+    yield "Model", f"{record.model.name} ({record.model.chosen})"
+    yield "Prompts file", f"{record.prompts.file}, SHA-256 {record.prompts.sha256[:12]}"
+    yield "Started", record.started
     if record.versions:
-        yield "versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
+        yield "Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())
 
 
 def _troubles(record: RunRecord, counts: Counts, timings: Timings) -> Iterator[str]:
     """Yield what a reader must know before trusting the numbers."""
     if record.state != "finished":
-        yield f"This run is {record.state}, not finished."
+        yield f"This run has not finished (state: {record.state})."
     if record.error:
         yield f"{record.error.kind}: {record.error.message}"
-    if counts.done < record.prompts.runs:
-        yield f"Not done: {many(record.prompts.runs - counts.done, 'query')} of {record.prompts.runs:,}."
+    total = record.prompts.runs
+    if counts.done < total:
+        yield f"Incomplete: {total - counts.done:,} of {many(total, 'query')} did not finish."
     if restarts := timings.restarts:
-        yield f"The server went away and was started again: {many(restarts, 'time')}."
+        yield f"The server died and was restarted {many(restarts, 'time')}."
     warnings = record.server.warnings if record.server else []
     yield from warnings[:_WARNINGS]
     if len(warnings) > _WARNINGS:
-        yield f"… and {many(len(warnings) - _WARNINGS, 'more warning')}, in run.json"
+        yield f"… and {many(len(warnings) - _WARNINGS, 'more warning')} in run.json"
 
 
 def _tiles(run: Run, counts: Counts, took: Sequence[float], *, is_traced: bool) -> Iterator[Tile]:
     record = run.record
     if counts.done:
-        yield Tile("passed", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,}")
-    yield Tile("calls", f"{counts.calls:,}", f"{many(counts.tool_errors, 'tool error')}, {many(counts.turns, 'turn')}")
+        yield Tile("Pass rate", share(counts.passed, counts.done), f"{counts.passed:,} of {counts.done:,} passed")
+    yield Tile(
+        "Tool calls", f"{counts.calls:,}", f"{many(counts.tool_errors, 'tool error')}, {many(counts.turns, 'turn')}"
+    )
     if record.model.kind == "replay":
-        yield Tile(
-            "diverged", f"{counts.diverged:,}", "calls and prompts that brought something else than was recorded"
-        )
+        yield Tile("Diverged", f"{counts.diverged:,}", "calls and prompts that differ from the recording")
     if usage := counts.usage:
         recorded = "recorded, " if record.model.kind == "replay" else ""
-        yield Tile("tokens", f"{usage.total:,}", f"{recorded}{usage.read:,} in, {usage.output_tokens:,} out")
+        yield Tile("Tokens", f"{usage.total:,}", f"{recorded}{usage.read:,} in, {usage.output_tokens:,} out")
     else:
-        yield Tile("tokens", "none", "none were counted")
+        yield Tile("Tokens", "none", "no usage reported")
     yield _cost(run, is_traced=is_traced)
     if took:
-        yield Tile("a query", duration(quantile(took, 0.5)), f"median; 95 % within {duration(quantile(took, 0.95))}")
+        yield Tile("Query duration", duration(quantile(took, 0.5)), f"median; p95 {duration(quantile(took, 0.95))}")
     if record.seconds is not None:
-        speed = f"{counts.done / record.seconds:,.1f} queries a second" if record.seconds and counts.done else ""
-        yield Tile("the run", duration(record.seconds), speed)
+        throughput = f"{counts.done / record.seconds:,.1f} queries/s" if record.seconds and counts.done else ""
+        yield Tile("Run duration", duration(record.seconds), throughput)
 
 
 def _cost(run: Run, *, is_traced: bool) -> Tile:
     kind = run.record.model.kind
     if not run.record.model.is_asked:
-        return Tile("cost", "none", f"a {kind} asks no API")
-    dollars, why = cost(run.replies(), kind) if is_traced else (None, "not known without a trace")
-    return Tile("cost", "?" if dollars is None else f"${dollars:,.4f}" if dollars < 1 else f"${dollars:,.2f}", why)
+        return Tile("Cost", "none", f"{kind}: no API requests")
+    dollars, why = cost(run.replies(), kind) if is_traced else (None, "unknown: the run has no trace")
+    return Tile("Cost", "?" if dollars is None else f"${dollars:,.4f}" if dollars < 1 else f"${dollars:,.2f}", why)
 
 
 def _segments(counts: Counts) -> Iterator[Segment]:
@@ -206,4 +207,11 @@ def _tools(timings: Timings, called: Mapping[str, tuple[int, int]]) -> Iterator[
 
 def _tool(name: str, times: ToolTimes) -> ToolRow:
     ordered = sorted(times.seconds)
-    return ToolRow(name, len(ordered), times.errors, quantile(ordered, 0.5), quantile(ordered, 0.95), ordered[-1])
+    return ToolRow(
+        name,
+        calls=len(ordered),
+        errors=times.errors,
+        median=quantile(ordered, 0.5),
+        p95=quantile(ordered, 0.95),
+        longest=ordered[-1],
+    )

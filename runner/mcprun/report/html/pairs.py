@@ -51,7 +51,7 @@ def _side(transcript: JsonObject | None) -> JsonObject | None:
     error = transcript["error"]
     causes = [f"{error['kind']}: {error['message']}"] if error else []
     failed = [check for check in transcript.get("checks") or [] if not check.get("passed")]
-    causes += [f"{check.get('check')}: {check.get('message') or 'did not hold'}" for check in failed]
+    causes += [f"{check.get('check')}: {check.get('message') or 'failed'}" for check in failed]
     return {"verdict": transcript["verdict"], "stop": transcript["stop"], "causes": causes}
 
 

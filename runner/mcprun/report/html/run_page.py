@@ -19,7 +19,6 @@ from mcprun.report.html.overview import overview
 from mcprun.report.html.page import MOST_BYTES, island, page
 from mcprun.report.html.rows import Rows
 from mcprun.report.isolated import shown
-from mcprun.report.text import many
 from mcprun.report.timings import QueryTimes, Timings
 from mcprun.runs.run import Run
 from mcprun.runs.transcript import Transcript, Verdict
@@ -83,10 +82,10 @@ def _times(times: QueryTimes | None) -> JsonObject:
     return {"spans": spans, "dropped": times.dropped, "waited": round(times.waited, 3)}
 
 
-def _left_out(run: Run, kept: int, all_: int) -> str:
-    if kept == all_:
+def _left_out(run: Run, kept: int, total: int) -> str:
+    if kept == total:
         return ""
     return (
-        f"{kept:,} of {many(all_, 'conversation')} are in this file, those that did not pass first;"
-        f" mcprun show {run.path} ID reads the others."
+        f"Conversations in this file: {kept:,} of {total:,}. Queries that did not pass are included first."
+        f" Run mcprun show {run.path} ID to see the others."
     )

@@ -88,7 +88,7 @@ def _split(before: str, after: str) -> tuple[list[str], list[str]]:
     sides = [text.removesuffix("\n").split("\n") if text else [] for text in (before, after)]
     if before and after and before.endswith("\n") != after.endswith("\n"):
         side = sides[before.endswith("\n")]
-        side[-1] += "  (no line break at the end)"
+        side[-1] += "  (no newline at the end)"
     return sides[0], sides[1]
 
 
@@ -134,7 +134,7 @@ def _bounded(lines: Iterator[Line]) -> list[Line]:
     following = 0
     for at in places[:_LINES]:
         if at > following:
-            shown.append((f"… ({many(at - following, 'line')} that do not differ)", False))
+            shown.append((f"… ({many(at - following, 'unchanged line')})", False))
         shown.append((cut(read[at][0], _WIDTH), read[at][1]))
         following = at + 1
     if left := len(read) - following + sum(1 for _ in lines):

@@ -2,7 +2,7 @@
 
 const verdict = (name) => el('span', { class: `verdict ${name}` }, name);
 
-const text = (words, kind = '') => el('pre', { class: kind }, words);
+const text = (content, kind = '') => el('pre', { class: kind }, content);
 
 /** Draw an image. Its type was checked when the page was built, and the page's policy allows no other source. */
 const image = ({ mime, data }) => {
@@ -24,29 +24,29 @@ const callPart = (item) => {
   const content = item.items.map((one) => (one.kind === 'image' ? image(one) : text(one.text, item.is_error ? 'failed' : '')));
   const hasImage = item.items.some((one) => one.kind === 'image');
   return part(`call ${item.call}`, 'call', el('details', { open: item.is_error || hasImage }, line,
-    labelled('input', text(item.input)),
-    labelled(item.is_error ? 'error' : 'result', content.length ? content : text('(nothing)', 'dim')),
-    item.structured === null ? null : labelled('structured', text(item.structured))));
+    labelled('Input', text(item.input)),
+    labelled(item.is_error ? 'Error' : 'Result', content.length ? content : text('(empty)', 'dim')),
+    item.structured === null ? null : labelled('Structured', text(item.structured))));
 };
 
 const turnPart = (item, seconds) => {
-  const told = [`turn ${item.turn}`, item.stop, item.read === null ? null : `${grouped(item.read)} in, ${grouped(item.written)} out`,
+  const facts = [`turn ${item.turn}`, item.stop, item.read === null ? null : `${grouped(item.read)} tokens in, ${grouped(item.written)} out`,
     seconds === undefined ? null : time(seconds)];
-  return el('p', { class: 'turn' }, told.filter(Boolean).join(' · '));
+  return el('p', { class: 'turn' }, facts.filter(Boolean).join(' · '));
 };
 
 const itemPart = (item, seconds) => {
   if (item.kind === 'turn') return turnPart(item, seconds);
   if (item.kind === 'call') return callPart(item);
   if (item.kind === 'image') return part(item.who, item.who, image(item));
-  return part(item.dim ? 'thinks' : item.who, item.dim ? 'dim' : item.who, text(item.text));
+  return part(item.dim ? 'thinking' : item.who, item.dim ? 'dim' : item.who, text(item.text));
 };
 
 /** Draw the failed checks and the error, then the checks that passed on one line. */
 const findings = ({ error, checks }) => [
   error && el('div', { class: 'finding error' }, el('strong', {}, error.kind), text(error.message)),
   ...checks.filter(([, passed]) => !passed).map(([name, , message]) =>
-    el('div', { class: 'finding failed' }, el('strong', {}, `✗ ${name}`), text(message || 'did not hold'))),
+    el('div', { class: 'finding failed' }, el('strong', {}, `✗ ${name}`), text(message || 'failed'))),
   checks.some(([, passed]) => passed) && el('p', { class: 'held' },
     `✓ ${[...new Set(checks.filter(([, passed]) => passed).map(([name]) => name))].join(', ')}`),
 ];
@@ -64,8 +64,8 @@ const conversation = (row, value, run) => {
   const heading = el('h1', { tabindex: '-1' }, verdict(row.verdict), ' ', row.name);
   if (!value) {
     return [heading, row.cause && el('div', { class: `finding ${row.verdict}` }, text(row.cause)), text(row.prompt),
-      el('p', { class: 'note' }, 'This conversation is not in the file, which is bounded in size: ',
-        el('code', {}, `mcprun show ${run} ${row.id}`), ' reads it.')].filter(Boolean);
+      el('p', { class: 'note' }, 'This conversation was omitted to limit the size of this file. To see it, run ',
+        el('code', {}, `mcprun show ${run} ${row.id}`), '.')].filter(Boolean);
   }
   const facts = [value.model, `stop: ${value.stop}`, many(row.turns, 'turn'), many(row.calls, 'call'),
     row.tokens === null ? null : many(row.tokens, 'token'), row.seconds === null ? null : time(row.seconds),
@@ -76,9 +76,9 @@ const conversation = (row, value, run) => {
   return [
     el('div', { class: 'head' }, heading, el('p', { class: 'facts' }, facts.filter(Boolean).join(' · ')), findings(value)),
     el('div', { class: 'columns' },
-      el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'Nothing was said.')),
+      el('div', { class: 'items' }, items.length ? items : el('p', { class: 'note' }, 'No messages.')),
       el('aside', {},
-        el('section', {}, el('h2', {}, 'Times'), fall || el('p', { class: 'note' }, 'Not known: there is no trace of it.')),
-        value.log && el('details', { open: true }, el('summary', {}, 'server.log, from the last call with an error on'), text(value.log, 'log')))),
+        el('section', {}, el('h2', {}, 'Timeline'), fall || el('p', { class: 'note' }, 'Not available: the run has no trace of this query.')),
+        value.log && el('details', { open: true }, el('summary', {}, 'server.log since the last error'), text(value.log, 'log')))),
   ];
 };

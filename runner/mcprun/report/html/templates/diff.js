@@ -7,9 +7,9 @@ link(rows);
 
 const read = (row) => (row.kept ? island(`d-${row.number}`) : null);
 
-const said = (row) => {
-  row.said ??= [row.name, ...row.told, textOf(read(row))].join('\n').toLowerCase();
-  return row.said;
+const searchText = (row) => {
+  row.searchText ??= [row.name, ...row.changes, textOf(read(row))].join('\n').toLowerCase();
+  return row.searchText;
 };
 
 /** A repeated query has no verdict but the number of its runs that passed: `3/10`. */
@@ -19,10 +19,10 @@ const verdicts = ({ before, after }) =>
   before && after && before !== after ? [outcome(before), ' → ', outcome(after)] : outcome(after || before);
 
 const columns = [
-  { name: 'how', kind: 'verdict-cell', cell: (row) => el('span', { class: `how ${row.how}` }, row.how), sort: (row) => row.how },
-  { name: 'query', kind: 'name', cell: (row) => el('a', { href: row.link }, row.name), sort: (row) => row.name },
-  { name: 'verdict', kind: 'verdicts', cell: verdicts, sort: (row) => `${row.before} ${row.after}` },
-  { name: 'what changed', kind: 'asked', cell: (row) => row.told.map((one) => el('code', { class: 'cause' }, one)) },
+  { name: 'Change', kind: 'verdict-cell', cell: (row) => el('span', { class: `how ${row.how}` }, row.how), sort: (row) => row.how },
+  { name: 'Query', kind: 'name', cell: (row) => el('a', { href: row.link }, row.name), sort: (row) => row.name },
+  { name: 'Verdict', kind: 'verdicts', cell: verdicts, sort: (row) => `${row.before} ${row.after}` },
+  { name: 'Details', kind: 'asked', cell: (row) => row.changes.map((one) => el('code', { class: 'cause' }, one)) },
 ];
 const chips = [
   ...['changed', 'added', 'removed'].map((name) => ({ name, kind: `how ${name}`, group: 'how', test: (row) => row.how === name })),
@@ -33,6 +33,6 @@ if (rows.length) {
   const section = document.getElementById('queries');
   section.hidden = false;
   if (data.left_out) section.append(el('p', { class: 'note' }, data.left_out));
-  new View(new Table(section, { rows, columns, chips, said, noun: 'query' }), (row) => comparison(row, read(row), data.names));
+  new View(new Table(section, { rows, columns, chips, searchText, noun: 'query' }), (row) => comparison(row, read(row), data.names));
 }
 offerScheme();

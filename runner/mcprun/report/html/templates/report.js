@@ -10,10 +10,10 @@ link(rows);
 
 const read = (row) => (row.kept ? island(`c-${row.number}`) : null);
 
-const said = (row) => {
-  row.said ??= [row.name, row.prompt, row.cause, ...row.tools.map((tool) => data.tools[tool]), textOf(read(row))]
+const searchText = (row) => {
+  row.searchText ??= [row.name, row.prompt, row.cause, ...row.tools.map((tool) => data.tools[tool]), textOf(read(row))]
     .join('\n').toLowerCase();
-  return row.said;
+  return row.searchText;
 };
 
 const rate = ({ repeats }) => {
@@ -30,17 +30,17 @@ const calls = (row) => [
 
 const has = (name) => rows.some((row) => row[name] !== null);
 const columns = [
-  { name: 'verdict', kind: 'verdict-cell', cell: (row) => verdict(row.verdict), sort: (row) => row.verdict },
-  { name: 'query', kind: 'name', cell: (row) => [el('a', { href: row.link }, row.name), rate(row)], sort: (row) => row.name },
+  { name: 'Verdict', kind: 'verdict-cell', cell: (row) => verdict(row.verdict), sort: (row) => row.verdict },
+  { name: 'Query', kind: 'name', cell: (row) => [el('a', { href: row.link }, row.name), rate(row)], sort: (row) => row.name },
   {
-    name: 'asked', kind: 'asked',
+    name: 'Prompt', kind: 'asked',
     cell: (row) => [row.prompt, row.cause && el('span', { class: `cause ${row.verdict}` }, row.cause)],
   },
-  { name: 'turns', kind: 'number', cell: (row) => grouped(row.turns), sort: (row) => row.turns },
-  { name: 'calls', kind: 'number calls', cell: calls, sort: (row) => row.calls },
-  { name: 'tokens', kind: 'number', cell: (row) => (row.tokens === null ? '' : grouped(row.tokens)), sort: (row) => row.tokens },
-  { name: 'time', kind: 'number time', cell: (row) => time(row.seconds), sort: (row) => row.seconds },
-].filter(({ name }) => (name !== 'tokens' || has('tokens')) && (name !== 'time' || has('seconds')));
+  { name: 'Turns', kind: 'number', cell: (row) => grouped(row.turns), sort: (row) => row.turns },
+  { name: 'Tool calls', kind: 'number calls', cell: calls, sort: (row) => row.calls },
+  { name: 'Tokens', kind: 'number', cell: (row) => (row.tokens === null ? '' : grouped(row.tokens)), sort: (row) => row.tokens },
+  { name: 'Duration', kind: 'number time', cell: (row) => time(row.seconds), sort: (row) => row.seconds },
+].filter(({ name }) => (name !== 'Tokens' || has('tokens')) && (name !== 'Duration' || has('seconds')));
 
 const chips = [
   ...['passed', 'failed', 'error', 'skipped'].map((name) => ({ name, kind: name, group: 'verdict', test: (row) => row.verdict === name })),
@@ -54,13 +54,13 @@ const choices = data.tools.map((name, tool) => ({ name, test: (row) => row.tools
 if (data.slowest) {
   const row = rows[data.slowest.row];
   const panel = document.getElementById('slowest');
-  panel.append(el('h2', {}, 'The slowest query: ', el('a', { href: row.link }, row.name)), waterfall(data.slowest) || '');
+  panel.append(el('h2', {}, 'Slowest query: ', el('a', { href: row.link }, row.name)), waterfall(data.slowest) || '');
   panel.hidden = false;
 }
 if (rows.length) {
   const section = document.getElementById('queries');
   section.hidden = false;
-  const table = new Table(section, { rows, columns, chips, choices, choose: 'Any tool', said, noun: 'query' });
+  const table = new Table(section, { rows, columns, chips, choices, choose: 'Any tool', searchText, noun: 'query' });
   new View(table, (row) => conversation(row, read(row), data.run));
 }
 offerScheme();

@@ -11,7 +11,7 @@ const lines = (all, side) =>
       el('span', { class: 'sign' }, differs ? (side ? '+' : '-') : ' '), `${text}\n`)));
 
 /** Lay out two lists of lines side by side, with a note on a side that has none. */
-const both = (pair, absent = '(nothing)') =>
+const both = (pair, absent = '(none)') =>
   el('div', { class: 'sides' }, pair.map((all, side) =>
     el('div', { class: 'side' }, el('span', { class: 'label' }, SIDES[side]),
       all.length ? lines(all, side) : el('p', { class: 'note' }, absent))));
@@ -23,24 +23,24 @@ const callPair = ({ state, numbers, titles, input, result }) => {
   const summary = el('summary', {}, el('span', { class: 'note' }, `call ${number} `), el('code', {}, titles[1] || titles[0]),
     el('span', { class: `mark how ${state}` }, state));
   return el('details', { class: `pair ${state}`, open: state !== 'same' }, summary,
-    state === 'changed' && !differs(input) ? null : el('h3', {}, 'input'),
+    state === 'changed' && !differs(input) ? null : el('h3', {}, 'Input'),
     state === 'changed' && !differs(input) ? null : both(input),
-    el('h3', {}, 'result'), both(result));
+    el('h3', {}, 'Result'), both(result));
 };
 
 const sideHead = (side, at, name) =>
   el('div', { class: 'side' }, el('h2', {}, `${SIDES[at]}: ${name}`),
     side ? [el('p', {}, verdict(side.verdict), el('span', { class: 'note' }, ` stop: ${side.stop}`)),
       side.causes.map((cause) => el('div', { class: `finding ${side.verdict}` }, el('pre', {}, cause)))]
-      : el('p', { class: 'note' }, 'not there'));
+      : el('p', { class: 'note' }, 'not in this run'));
 
 /** Draw a query that differs. `value` is its island, or null if the page does not hold it. */
 const comparison = (row, value, names) => {
   const head = el('div', { class: 'head' },
     el('h1', { tabindex: '-1' }, row.name, el('span', { class: `mark how ${row.how}` }, row.how)));
   if (!value) {
-    return [head, el('ul', {}, row.told.map((one) => el('li', {}, one))),
-      el('p', { class: 'note' }, 'This query is not side by side in the file, which is bounded in size; mcprun diff tells it.')];
+    return [head, el('ul', {}, row.changes.map((one) => el('li', {}, one))),
+      el('p', { class: 'note' }, 'The side-by-side view was omitted to limit the size of this file. Run mcprun diff to see all differences.')];
   }
   const isSame = ({ state }) => state === 'same';
   return [
@@ -48,10 +48,10 @@ const comparison = (row, value, names) => {
     el('div', { class: 'sides both' }, value.sides.map((side, at) => sideHead(side, at, names[at]))),
     value.notes.filter(({ what }) => what !== 'verdict' && what !== 'text').map(({ what, sides }) => [el('h3', {}, what), both(sides)]),
     value.calls.length
-      ? [el('h2', { class: 'apart' }, 'Calls'), value.calls.every(isSame) ? el('p', { class: 'note' }, 'The same on both sides.') : null,
+      ? [el('h2', { class: 'apart' }, 'Tool calls'), value.calls.every(isSame) ? el('p', { class: 'note' }, 'No differences in tool calls.') : null,
         value.calls.map(callPair)]
-      : el('p', { class: 'note apart' }, 'No calls were made.'),
+      : el('p', { class: 'note apart' }, 'No tool calls.'),
     el('details', { class: 'pair', open: value.notes.some(({ what }) => what === 'text') },
-      el('summary', {}, 'The model’s last words'), both(value.text)),
+      el('summary', {}, 'Final text'), both(value.text)),
   ].flat(Infinity).filter(Boolean);
 };

@@ -8,11 +8,11 @@ const TYPING_MS = 150;
 /**
  * `rows` are objects with a `link`; `columns` have `name`, `cell` (row → children) and may have `sort` (row → value)
  * and `kind` (a class). `chips` have `name`, `kind` and `test` (row → boolean), those of one `group` are alternatives.
- * `choices` have `name` and `test`, under the label `choose`. `said` returns the text that a search covers.
+ * `choices` have `name` and `test`, under the label `choose`. `searchText` returns the text that a search covers.
  */
 class Table {
-  constructor(root, { rows, columns, chips, choices = [], choose = '', said, noun }) {
-    Object.assign(this, { rows, columns, noun, said });
+  constructor(root, { rows, columns, chips, choices = [], choose = '', searchText, noun }) {
+    Object.assign(this, { rows, columns, noun, searchText });
     this.shown = rows;
     this.page = 0;
     this.order = null;
@@ -25,7 +25,7 @@ class Table {
     this.status = el('p', { class: 'status', role: 'status' });
     this.body = el('tbody');
     this.heads = columns.map((column) => this.head(column));
-    this.back = el('button', { type: 'button', onclick: () => this.turn(-1) }, '← Back');
+    this.back = el('button', { type: 'button', onclick: () => this.turn(-1) }, '← Previous');
     this.on = el('button', { type: 'button', onclick: () => this.turn(1) }, 'Next →');
     this.pager = el('nav', { class: 'pager control', 'aria-label': 'Pages' }, this.back, this.on);
     root.append(
@@ -94,7 +94,7 @@ class Table {
     this.shown = this.rows.filter((row) =>
       groups.every((group) => pressed.some((chip) => chip.group === group && chip.test(row)))
       && (!this.choice || this.choice.test(row))
-      && (!words.length || words.every((word) => this.said(row).includes(word))));
+      && (!words.length || words.every((word) => this.searchText(row).includes(word))));
     if (this.order) this.shown.sort(this.order);
     this.page = 0;
     this.draw();
@@ -110,9 +110,9 @@ class Table {
   draw(from = this.page * PAGE, size = PAGE) {
     const rows = this.shown.slice(from, from + size);
     const all = this.shown.length;
-    const of = all < this.rows.length ? ` of ${grouped(this.rows.length)}` : '';
+    const filtered = all < this.rows.length ? ` (filtered from ${grouped(this.rows.length)})` : '';
     const which = all > rows.length ? `${grouped(from + 1)} to ${grouped(from + rows.length)} of ` : '';
-    this.status.textContent = all ? `${which}${many(all, this.noun)}${of}` : `No ${this.noun} fits.`;
+    this.status.textContent = all ? `${which}${many(all, this.noun)}${filtered}` : `No ${this.noun} matches.`;
     this.body.replaceChildren(...rows.map((row) => this.row(row)));
     this.pager.hidden = all <= PAGE;
     this.back.disabled = from === 0;

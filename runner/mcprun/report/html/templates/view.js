@@ -50,7 +50,7 @@ class View {
       at < 0 ? null : el('span', { class: 'note' }, `${grouped(at + 1)} of ${grouped(this.table.shown.length)}`),
       step('↑', 'Previous', -1),
       step('↓', 'Next', 1),
-      el('button', { type: 'button', onclick: () => this.unfold() }, 'Unfold'));
+      el('button', { type: 'button', onclick: () => this.unfold() }, 'Expand all'));
   }
 
   /** Open another row in place of this one, so that the browser's back button returns to the list. */

@@ -19,14 +19,14 @@ const waterfall = ({ spans, dropped = 0, waited = 0 }) => {
     const bar = el('span', { class: `span ${span.kind}${span.problem ? ' problem' : ''}` });
     bar.style.left = `${(100 * Math.max(0, span.start)) / end}%`;
     bar.style.width = `${(100 * span.seconds) / end}%`;
-    const told = `${spanName(span)}: ${time(span.seconds)}, from ${time(span.start)} on${span.problem ? `; ${span.problem}` : ''}`;
-    return el('li', { title: told },
+    const title = `${spanName(span)}: ${time(span.seconds)}, starts at ${time(span.start)}${span.problem ? `; ${span.problem}` : ''}`;
+    return el('li', { title },
       el('span', { class: `what ${span.kind}` }, spanName(span)),
       el('span', { class: 'track' }, bar),
       el('span', { class: 'number' }, time(span.seconds)));
   });
-  const notes = [`${time(end)} from begin to end`];
-  if (waited) notes.push(`${time(waited)} of it waiting`);
+  const notes = [`Total ${time(end)}`];
+  if (waited) notes.push(`including ${time(waited)} of waiting`);
   if (dropped) notes.push(`${many(dropped, 'more span')} in trace.jsonl`);
-  return el('div', { class: 'waterfall' }, el('ol', {}, rows), el('p', { class: 'note' }, `${notes.join('; ')}.`));
+  return el('div', { class: 'waterfall' }, el('ol', {}, rows), el('p', { class: 'note' }, `${notes.join(', ')}.`));
 };
