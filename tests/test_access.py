@@ -139,7 +139,7 @@ def test_three_queries_in_a_row_end_the_run_and_resume_runs_them_again(tmp_path:
     assert done.record["again"] == [["DROP 1", 1], ["DROP 2", 1], ["DROP 3", 1]]
     assert done.stderr.count(told) == 1
     assert done.transcripts[-1]["error"]["message"].startswith(f"not started: {told}")
-    assert done.stderr.rstrip().endswith("Go on with it: mcprun batch --resume run")
+    assert done.stderr.rstrip().endswith("Resume with: mcprun batch --resume run")
     suite = JUnitXml.fromfile(str(tmp_path / "junit.xml"))
     assert (suite.errors, suite.skipped, suite.failures) == (4 + 1, 2, 0)  # and the run itself
     again = ask(tmp_path, refusing("DROP 0"), "--resume")

@@ -46,7 +46,7 @@ def test_the_same_is_no_regression(tmp_path: Path, good: Result) -> None:
     before = {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir()}
     assert set(before) == {"run.json", "transcripts.jsonl"}
     done = compared(tmp_path, "shop.py", "--model", "replay:baseline")
-    assert (done.code, done.stdout.splitlines()[-1], done.bytes) == (0, "3 same", good.bytes)
+    assert (done.code, done.stdout.splitlines()[-1], done.bytes) == (0, "3 unchanged", good.bytes)
     assert compared(tmp_path, "shop_free_shipping.py").code == 1
     assert {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir()} == before
 
@@ -55,7 +55,7 @@ def test_a_regression(tmp_path: Path) -> None:
     """What changed is shown below the totals, and the exit code is 1, although all passed."""
     done = compared(tmp_path, "shop_free_shipping.py")
     assert (done.code, done.record["counts"]["passed"]) == (1, 3)
-    assert "      - shipping: 2.5\n      + shipping: 0.0\n1 changed, 2 same\n" in done.stdout
+    assert "      - shipping: 2.5\n      + shipping: 0.0\n1 changed, 2 unchanged\n" in done.stdout
     assert compared(tmp_path, "shop_free_shipping.py", "--ignore", "calls[*].result.shipping").code == 0
     assert compared(tmp_path, "shop_free_shipping.py", "--filter", "apple").code == 0
 
@@ -87,7 +87,7 @@ def test_a_slim_baseline(tmp_path: Path, recorded: Result) -> None:
     assert (told.code, told.stdout.startswith("slim: 3 transcripts of good, ")) == (0, True)
     sizes = {name: sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("slim", "baseline")}
     assert sizes["slim"] < sizes["baseline"]
-    assert run_mcprun("diff", "slim", "good", cwd=tmp_path).stdout == "3 same\n"
+    assert run_mcprun("diff", "slim", "good", cwd=tmp_path).stdout == "3 unchanged\n"
     assert run_mcprun("diff", "slim", "good", "--text", "--usage", cwd=tmp_path).code == 0
     assert str(recorded.run.parent).encode() not in (tmp_path / "slim" / "run.json").read_bytes()
 

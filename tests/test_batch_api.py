@@ -71,7 +71,7 @@ def test_all_that_wait_make_a_batch(tmp_path: Path) -> None:
     assert [event["counts"] for event in done.trace if event["event"] == "batch_ended"] == [
         {"succeeded": 5}, {"succeeded": 5}, {"succeeded": 2}
     ]  # fmt: skip
-    assert f"Waiting for the batch {sent[0]['batch']}: 5 requests" in done.stderr
+    assert f"Waiting for batch {sent[0]['batch']} (5 requests)" in done.stderr
 
 
 def untied(run: Result) -> bytes:
@@ -315,7 +315,7 @@ def test_waiting_for_a_batch_is_off_the_clock(tmp_path: Path) -> None:
     assert all(event["waited"] > 1.5 for event in done.trace if event["event"] == "attempt_end")
 
 
-WAITING, SEARCHING = "Waiting for the batch", "which may be one whose id is unknown"
+WAITING, SEARCHING = "Waiting for batch", "which may be one whose id is unknown"
 
 
 def started(folder: Path, api: MessagesApi, *flags: str, told: Sequence[str] = (WAITING,)) -> subprocess.Popen[str]:
@@ -518,5 +518,5 @@ def test_the_share_that_was_read_from_the_cache(tmp_path: Path) -> None:
     usage = done.record["counts"]["usage"]
     share = usage["cache_read_input_tokens"] / (sum(usage.values()) - usage["output_tokens"])
     for told in (done.stdout, shown.stdout):
-        assert " cache " in told
+        assert " cached input " in told
         assert f" {share:.0%} " in told

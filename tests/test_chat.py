@@ -250,7 +250,7 @@ def test_a_server_that_dies_is_told_and_started_again(tmp_path: Path) -> None:
     assert (
         "Error: server_died: the server went away during die; its stderr ends: fatal: the shelf is empty" in done.stderr
     )
-    assert "The server went away, and is started again; 19 restarts left" in done.stderr
+    assert "The server died; restarting it (19 restarts left)" in done.stderr
     assert shelf(tmp_path) == ["die", "look"]
     told = api.requests[1].body["messages"][2]["content"][0]
     assert (told["is_error"], told["content"][0]["text"]) == (True, "The server went away during this call.")
@@ -291,7 +291,7 @@ def test_only_what_nobody_has_heard_is_asked_for_again(tmp_path: Path) -> None:
         done = chat(tmp_path, api, "Hi\n", RAW, "--max-retry-wait", "0.01")
     assert (len(tried), done.code, done.verdicts) == (2, 3, {"chat-1": "error"})
     assert "one two" in done.stdout
-    assert "asking again in" in done.stderr
+    assert "retrying in" in done.stderr
 
 
 def test_a_refused_key_ends_the_chat(tmp_path: Path) -> None:
@@ -465,7 +465,7 @@ def test_what_the_server_asks_in_a_chat_is_answered_when_it_is_run_again(tmp_pat
         {"Wish.": [calls(("wish", {})), text("Noted.")], "More.": [calls(("wish", {})), text("So.")]}
     ) as api:
         done = chat(tmp_path, api, "Wish.\nMore.\n/save s\n", server, "--elicit", "defaults", *flags)
-    assert "The server asks for elicitation: Any wishes?; accept" in done.stderr
+    assert "Server request: elicitation: Any wishes?; response: accept" in done.stderr
     assert [call["structured"]["result"] for call in done.transcripts[0]["calls"]] == ["breakfast: True, floor: 2"] * 2
     assert len(done.transcripts[0]["asked"]) == 2
     for model in ("script", f"replay:{done.run}"):

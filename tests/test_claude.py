@@ -94,7 +94,7 @@ def test_a_run_with_claude_is_a_recording(tmp_path: Path) -> None:
     replay = run_mcprun("batch", "p.jsonl", KINDS, "--model", f"replay:{recorded.run}", cwd=tmp_path)
     assert replay.bytes == recorded.bytes
     assert replay.code == 1
-    assert "tokens in/out, recorded" in " ".join(replay.stdout.split())
+    assert "recorded tokens in/out" in " ".join(replay.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_an_api_that_nobody_reaches_ends_the_run(tmp_path: Path) -> None:
     assert (done.code, done.stderr.count("no connection to the API")) == (3, 1)
     assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "api_error")
     assert (len(done.verdicts), set(done.verdicts.values())) == (40, {"skipped"})
-    assert "Go on with it: mcprun batch --resume run" in done.stderr
+    assert "Resume with: mcprun batch --resume run" in done.stderr
     with MessagesApi(lambda _: text("ok")) as api:
         again = run_mcprun("batch", "--resume", "run", cwd=tmp_path, env={**env, "ANTHROPIC_BASE_URL": api.url})
     assert (again.code, set(again.verdicts.values())) == (0, {"passed"})

@@ -479,7 +479,7 @@ def laid_out(before: Any, after: Any) -> list[str]:
         ("a\n-- drop\nb", "a\nb", ["  a", "- -- drop", "  b"]),
         ("a\nb", "a\n++ add\nb", ["  a", "+ ++ add", "  b"]),
         ("a\n@@ -1 @@\nb", "a\nb", ["  a", "- @@ -1 @@", "  b"]),
-        ("a\nb", "a\nb\n", ["  a", "- b  (no line break at the end)", "+ b"]),
+        ("a\nb", "a\nb\n", ["  a", "- b  (no newline at the end)", "+ b"]),
         ("a\nb", "a\nc", ["  a", "- b", "+ c"]),
         ("a\nb\r\n", "a\nb\n", ["  a", "- b<U+000D>", "+ b"]),
         ("a\x0bb\nc", "a\nb\nc", ["- a<U+000B>b", "+ a", "+ b", "  c"]),
@@ -573,7 +573,7 @@ def test_no_markdown_is_too_long(count: int, length: int, letter: str, has_tools
     folded = text.count("<details>")
     assert text.count("</details>") == folded
     assert len(re.findall("(?m)^`{3,}", text)) == 2 * folded
-    more = re.search(r"^([\d,]+) more quer(?:y|ies) that differ are not shown here", text, re.MULTILINE)
+    more = re.search(r"^Omitted: ([\d,]+) more quer(?:y|ies) with differences", text, re.MULTILINE)
     assert folded - bool(tools) + (int(more[1]) if more else 0) == count
 
 
@@ -599,11 +599,11 @@ def test_a_changed_result(tmp_path: Path, good: Result) -> None:
             '    call 0  total{items: {"apple": 2, "milk": 1}}',
             "      - shipping: 2.5",
             "      + shipping: 0.0",
-            "1 changed, 2 same",
+            "1 changed, 2 unchanged",
         ],
     )
     ignored = run_mcprun("diff", "good", "free_shipping", "--ignore", "calls[*].result.shipping", cwd=tmp_path)
-    assert (ignored.code, ignored.stdout) == (0, "3 same\n")
+    assert (ignored.code, ignored.stdout) == (0, "3 unchanged\n")
     assert run_mcprun("diff", "good", "free_shipping", "--only", "verdict", cwd=tmp_path).code == 0
 
 
@@ -618,9 +618,9 @@ def test_a_renamed_tool(tmp_path: Path, good: Result) -> None:
             '    call 0  price{item: "apple"}',
             "      - 0.5",
             "      + error: Unknown tool: price",
-            "~ tools of the server",
+            "~ server tools",
             "    ✗ price  gone; looks like it was renamed to unit_price",
-            "1 changed, 2 same; 1 breaking change of the tools",
+            "1 changed, 2 unchanged; 1 breaking tool change",
         ],
     )
 
@@ -633,23 +633,23 @@ def test_tools_that_no_query_calls(tmp_path: Path, good: Result) -> None:
     total["description"] = "Sum up a basket."
     (tmp_path / "head" / "run.json").write_text(json.dumps(record))
     harmless = run_mcprun("diff", "good", "head", cwd=tmp_path)
-    assert (harmless.code, harmless.stdout.splitlines()[0]) == (0, "~ tools of the server")
+    assert (harmless.code, harmless.stdout.splitlines()[0]) == (0, "~ server tools")
     assert "    ~ total  description: " in harmless.stdout
     price["inputSchema"]["properties"]["item"]["maxLength"] = 5
     (tmp_path / "head" / "run.json").write_text(json.dumps(record))
     breaking = run_mcprun("diff", "good", "head", cwd=tmp_path)
     told = "    ✗ price  input.item: maxLength none → 5"
     assert (breaking.code, told in breaking.stdout.splitlines()) == (1, True)
-    assert breaking.stdout.endswith("3 same; 1 breaking change of the tools\n")
+    assert breaking.stdout.endswith("3 unchanged; 1 breaking tool change\n")
     tools, totals = map(json.loads, run_mcprun("diff", "good", "head", "--json", cwd=tmp_path).stdout.splitlines())
     assert [change["breaking"] for change in tools["tools"]] == [True, False]
     assert (totals["totals"]["breaking"], totals["totals"]["regressions"]) == (1, 1)
     page = run_mcprun("diff", "good", "head", "--markdown", cwd=tmp_path).stdout
-    assert "<code>~ tools of the server</code>" in page
+    assert "<code>~ server tools</code>" in page
     assert "✗ price  input.item: maxLength none → 5" in page
-    assert run_mcprun("diff", "good", "head", "--only", "verdict", cwd=tmp_path).stdout == "3 same\n"
+    assert run_mcprun("diff", "good", "head", "--only", "verdict", cwd=tmp_path).stdout == "3 unchanged\n"
     files = run_mcprun("diff", "good/transcripts.jsonl", "head", cwd=tmp_path)
-    assert (files.code, files.stdout) == (0, "3 same\n")
+    assert (files.code, files.stdout) == (0, "3 unchanged\n")
     args = ("batch", REGRESSION / "regression.jsonl", REGRESSION / "shop.py", "--model", "replay:good")
     assert run_mcprun(*args, "--baseline", "head", cwd=tmp_path).code == 0  # it takes more than the baseline does
     assert run_mcprun(*args, "--baseline", "good", cwd=tmp_path).code == 0
@@ -660,7 +660,7 @@ def test_the_same_run_and_files_of_it(tmp_path: Path, good: Result) -> None:
     shutil.copytree(good.run, tmp_path / "copy")
     for args in (["copy", "good"], ["copy"], ["copy/transcripts.jsonl", "latest"], ["good/transcripts.jsonl", "copy"]):
         done = run_mcprun("diff", *args, cwd=tmp_path)
-        assert (done.code, done.stdout) == (0, "3 same\n")
+        assert (done.code, done.stdout) == (0, "3 unchanged\n")
 
 
 @pytest.mark.parametrize("args", [["latest"], ["good"], ["good", "latest"], ["good", "good/transcripts.jsonl"]])
@@ -696,7 +696,7 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
         ("apple", "changed"), ("small-basket", "removed"), ("<b>new</b>", "added")
     ]  # fmt: skip
     told = run_mcprun("diff", "good", "bad.jsonl", "--markdown", cwd=tmp_path)
-    assert told.stdout.startswith("**The runs differ**: 1 changed, 1 added, 1 removed, 1 same.\n")
+    assert told.stdout.startswith("**The runs differ**: 1 changed, 1 added, 1 removed, 1 unchanged.\n")
     assert "<code>+ &lt;b&gt;new&lt;/b&gt;  passed  only in HEAD</code>" in told.stdout
     assert "````diff\n" in told.stdout
     assert "\x1b" not in told.stdout

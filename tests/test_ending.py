@@ -50,7 +50,7 @@ def test_the_deadline_of_a_run(mcprun: Forks, tmp_path: Path) -> None:
     assert (unstarted["messages"], unstarted["attempts"]) == ([], 0)
     assert (done.record["state"], done.record["error"]["kind"]) == ("interrupted", "run_timeout")
     assert done.stderr.count("Error: ") == 1
-    assert "Not done: 3 queries of 4." in done.stdout
+    assert "Incomplete: 3 of 4 queries did not finish." in done.stdout
     again = mcprun.run("batch", "--resume", "latest", "--run-timeout", "60", "--call-timeout", "0.1", cwd=tmp_path)
     assert again.verdicts == {"a": "passed", "b": "failed", "c": "passed", "d": "passed"}
 

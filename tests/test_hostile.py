@@ -141,7 +141,7 @@ def test_garbage_on_stdout_has_a_bound(mcprun: Forks, tmp_path: Path) -> None:
     """It is warned of once, the trace holds the first lines of it, and every query passes."""
     done = against(mcprun, tmp_path, "flood-lines", *(("ok", {}) for _ in range(5)))
     assert (done.code, set(done.verdicts.values())) == (0, {"passed"})
-    assert done.stderr.count("Warning: the server prints what is no message on stdout") == 1
+    assert done.stderr.count("Warning: the server wrote non-protocol output to stdout") == 1
     noise = [event for event in done.trace if event["event"] == "noise"]
     assert len(noise) == 100
     assert noise[0]["text"].startswith("[garbage] this is no message")
@@ -259,7 +259,7 @@ def test_a_server_that_goes_away_and_comes_back(mcprun: Forks, tmp_path: Path) -
         keeper.communicate(timeout=30)
     assert (done.code, done.verdicts) == (3, {"0": "passed", "1": "error", "2": "passed", "3": "passed"})
     assert done.transcripts[1]["error"]["kind"] == "server_died"
-    assert "The server went away, and is started again" in done.stderr
+    assert "The server died; restarting it" in done.stderr
 
 
 def test_a_server_that_stays_away(mcprun: Forks, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_server_that_stays_away(mcprun: Forks, tmp_path: Path) -> None:
     assert (done.code, done.verdicts) == (3, {"0": "passed", "1": "skipped", "2": "skipped"})
     assert "can't connect to" in done.stderr
     assert "mcprun batch --resume" in done.stderr
-    assert "The server went away, and is started again" in done.stderr
+    assert "The server died; restarting it" in done.stderr
 
 
 @pytest.mark.parametrize("tool", ["big", "big-sse"])

@@ -141,7 +141,7 @@ def test_nothing_left_to_do(mcprun: Forks, tmp_path: Path, whole: Result) -> Non
     same(again, whole)
     assert again.record["counts"] == record["counts"]
     assert again.record["server"] == record["server"]
-    assert "12 queries, 12 of them done already; model: script (there is no API key" in again.stderr
+    assert "12 queries, 12 already done; model: script (there is no API key" in again.stderr
     assert [event["event"] for event in resumed_part(again)] == ["run_start"]
 
 
@@ -174,7 +174,7 @@ def test_what_is_tried_again_is_not_lost_before(mcprun: Forks, tmp_path: Path) -
     again = mcprun.run("batch", "--resume", "run", "p.jsonl", "false", "--retry-errors", cwd=tmp_path)
     assert (again.code, again.bytes) == (3, before)
     assert (again.record["state"], again.record["counts"]) == ("interrupted", counts)
-    assert "Go on with it: mcprun batch --resume run" in again.stderr
+    assert "Resume with: mcprun batch --resume run" in again.stderr
     retried = mcprun.run("batch", "--resume", "run", "p.jsonl", RAW, "--retry-errors", "--", "harmless", cwd=tmp_path)
     assert (retried.code, set(retried.verdicts.values())) == (0, {"passed"})
     assert not (tmp_path / "run" / "retried.jsonl").exists()
@@ -354,7 +354,7 @@ def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, mcprun: Forks) -> Non
     first.terminate()
     said = first.communicate(timeout=60)[1]
     assert first.returncode == 128 + signal.SIGTERM
-    resume = said.splitlines()[-1].removeprefix("Go on with it: mcprun ").split()
+    resume = said.splitlines()[-1].removeprefix("Resume with: mcprun ").split()
     assert resume[:2] == ["batch", "--resume"]
     again = mcprun.run(*resume, "--call-timeout", "0.1", cwd=tmp_path)
     anew = mcprun.run("batch", prompts, RAW, "--call-timeout", "0.1", cwd=tmp_path)

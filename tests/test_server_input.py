@@ -285,7 +285,7 @@ def test_a_changed_prompt_is_told(tmp_path: Path, base: Path) -> None:
         "- messages[0].content[0].text: Write briefly about owls, in a dry tone, in a quiet room.",
         "+ messages[0].content[0].text: Write briefly about owls, in a dry tone, in a loud room.",
         "~ rules passed", "prompt", "messages[0].content[0].text:", "[resource library://rules]", "- Be quiet.", "+ Be loud.",
-        "2 changed, 1 same",
+        "2 changed, 1 unchanged",
     ]  # fmt: skip
     run_mcprun("bless", base, "slim", "--slim", cwd=tmp_path)
     for run in (base, "slim"):
@@ -304,7 +304,7 @@ def test_repeats_with_a_changed_prompt_go_another_way(tmp_path: Path) -> None:
     for out, word in (("base", "quiet"), ("head", "loud")):
         run_mcprun("batch", prompts, LIBRARY, "--repeat", "2", "--out", out, "--", word, cwd=tmp_path)
     told = squeezed(run_mcprun("diff", "base", "head", cwd=tmp_path).stdout)
-    assert told[:3] == ["~ q 2/2 passed", "new in 2 of 2 runs, such as repeat 1", "prompt"]
+    assert told[:3] == ["~ q 2/2 passed", "new in 2 of 2 runs, for example repeat 1", "prompt"]
 
 
 @pytest.mark.parametrize(("policy", "turns"), [("fail", 1), ("stop", 0)])

@@ -407,10 +407,7 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
     prompts = write_jsonl(tmp_path / "p.jsonl", script(("ok", {})))
     done = run_mcprun("batch", prompts, RAW, "--", "noise", cwd=tmp_path)
     assert done.code == 0
-    assert (
-        "Warning: the server prints what is no message on stdout, which is the protocol's (stderr is free): Server is"
-        in done.stderr
-    )
+    assert "Warning: the server wrote non-protocol output to stdout; log to stderr instead: Server is" in done.stderr
     assert "Server is listening!" in next(event["text"] for event in done.trace if event["event"] == "noise")
 
 

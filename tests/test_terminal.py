@@ -61,7 +61,7 @@ def test_progress_is_live_on_a_terminal(tmp_path: Path) -> None:
     assert "\x1b[31mfailed " in written
     assert "passed good" not in written  # on a terminal only trouble gets a line
     erased = written.rindex("\x1b[2K")  # the bar's line is cleared before the totals are printed
-    assert "seconds" in written[erased:]
+    assert "duration" in written[erased:]
 
 
 def test_no_color_is_obeyed(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_an_interrupt_lets_queries_in_flight_end(tmp_path: Path) -> None:
     assert (done.code, done.record["state"]) == (130, "interrupted")
     assert [transcript["prompt"] for transcript in done.transcripts] == ["first", "second", "third"]
     assert done.record["counts"]["passed"] == 3
-    assert "Not done: 1 query of 4." in done.stdout
+    assert "Incomplete: 1 of 4 queries did not finish." in done.stdout
     assert '<error message="cancelled: interrupted by SIGINT" type="cancelled">' in (tmp_path / "j.xml").read_text()
     assert f"mcprun batch --resume outputs/{done.run.name}" in done.stderr
 

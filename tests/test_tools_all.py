@@ -113,7 +113,7 @@ def test_a_list_that_fails_costs_no_other(
     assert (done.code, said[name], list(said["failed"])) == (3, None, [name])
     assert f"Error: {method} failed: {why}" in done.stderr
     assert [len(said[one]) for one in ("prompts", "resources", "resource_templates") if one != name] == [1, 1]
-    assert (compared.code, compared.stdout) == (3, "no changes in what could be listed\n")
+    assert (compared.code, compared.stdout) == (3, "no changes (incomplete: a list could not be read)\n")
     assert "all.json was not written: a list that failed would look like an empty one" in compared.stderr
     assert (tmp_path / "all.json").read_bytes() == kept
 
@@ -191,7 +191,7 @@ def test_what_is_gone_or_new_is_told(tmp_path: Path) -> None:
             "✗ resource library://gone  gone; looks like it was renamed to library://archive",
             "~ prompt song  new",
             "~ resource template library://books/{number}  new",
-            "2 breaking, 2 harmless changes",
+            "2 breaking changes, 2 non-breaking",
         ],
     )
     run_mcprun("tools", LIBRARY, "--snapshot", "tools.json", cwd=tmp_path)

@@ -120,7 +120,7 @@ def test_a_renamed_tool_is_breaking(tmp_path: Path) -> None:
         done = run_mcprun("tools", RENAMED, "--against", against, cwd=tmp_path)
         assert (done.code, done.stdout.splitlines()) == (
             1,
-            ["✗ price  gone; looks like it was renamed to unit_price", "1 breaking, 0 harmless changes"],
+            ["✗ price  gone; looks like it was renamed to unit_price", "1 breaking change, 0 non-breaking"],
         )
         assert run_mcprun("tools", SHOP, "--against", against, "--strict", cwd=tmp_path).code == 0
 
@@ -138,15 +138,15 @@ def test_harmless_changes_fail_only_when_strict(tmp_path: Path) -> None:
         return done.code, done.stdout.splitlines()
 
     harmless = '~ a  description: "Old words." → "New words."'
-    assert compared() == (0, [harmless, "0 breaking, 1 harmless changes"])
-    assert compared("--strict") == (1, [harmless, "0 breaking, 1 harmless changes"])
+    assert compared() == (0, [harmless, "0 breaking changes, 1 non-breaking"])
+    assert compared("--strict") == (1, [harmless, "0 breaking changes, 1 non-breaking"])
     needs = {"type": "object", "properties": {"x": {"type": "null"}}, "required": ["x"]}
     (tmp_path / "listed.json").write_text(
         json.dumps([{**tool, "description": "New words."}, {**other, "inputSchema": needs}])
     )
     assert compared() == (
         1,
-        ['✗ b  input.x: new required argument {"type": "null"}', harmless, "1 breaking, 1 harmless changes"],
+        ['✗ b  input.x: new required argument {"type": "null"}', harmless, "1 breaking change, 1 non-breaking"],
     )
 
 
@@ -234,7 +234,7 @@ def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], 
 def test_a_server_that_does_not_start_is_quoted(tmp_path: Path) -> None:
     """The end of its stderr stands below the message."""
     done = run_mcprun("tools", RAW, "--", "exit", cwd=tmp_path)
-    assert done.stderr.splitlines()[1:3] == ["The server's stderr ends:", "  fatal: DATABASE_URL is not set"]
+    assert done.stderr.splitlines()[1:3] == ["Last lines of the server's stderr:", "  fatal: DATABASE_URL is not set"]
 
 
 def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
@@ -242,8 +242,7 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
     done = run_mcprun("tools", RAW, "--", "noise", cwd=tmp_path)
     assert done.code == 0
     assert done.stderr == (
-        "Warning: the server prints what is no message on stdout, which is the protocol's (stderr is free):"
-        " Server is listening!\n"
+        "Warning: the server wrote non-protocol output to stdout; log to stderr instead: Server is listening!\n"
     )
 
 

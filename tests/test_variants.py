@@ -85,9 +85,12 @@ def test_a_rate_that_may_be_chance(tmp_path: Path) -> None:
     diffs, comparison = compared(good, bad)
     assert (diffs, comparison.tally.same, comparison.tally.chance) == ([], 1, 1)
     sure = run_mcprun("diff", good, bad, cwd=tmp_path)
-    assert (sure.code, sure.stdout) == (0, "1 same (1 with another pass rate, which may be chance)\n")
+    assert (sure.code, sure.stdout) == (
+        0,
+        "1 unchanged (1 with a different pass rate, not statistically significant)\n",
+    )
     bold = run_mcprun("diff", good, bad, "--alpha", "0.5", cwd=tmp_path)
-    assert (bold.code, bold.stdout) == (1, "~ q  10/10 → 8/10 passed, p = 0.47\n1 changed, 0 same\n")
+    assert (bold.code, bold.stdout) == (1, "~ q  10/10 → 8/10 passed, p = 0.47\n1 changed, 0 unchanged\n")
 
 
 def test_too_few_runs_to_tell(tmp_path: Path) -> None:
@@ -116,7 +119,7 @@ def test_what_could_not_be_tried(tmp_path: Path) -> None:
     assert compared(good, mixed)[1].tally.regressions == 1
     fewer = run(tmp_path, "fewer", PASSED)
     done = run_mcprun("diff", good, fewer, cwd=tmp_path)
-    assert (done.code, done.stdout) == (0, "1 same (1 with fewer runs than BASE has)\n")
+    assert (done.code, done.stdout) == (0, "1 unchanged (1 with fewer repeats than in BASE)\n")
 
 
 def test_a_way_that_was_never_gone(tmp_path: Path) -> None:
@@ -138,11 +141,11 @@ def test_a_way_that_was_never_gone(tmp_path: Path) -> None:
         1,
         [
             "~ q  4/4 passed",
-            "    new in 2 of 4 runs, such as repeat 2",
+            "    new in 2 of 4 runs, for example repeat 2",
             "    call 1  b{}",
             "      - 2",
             "      + 3",
-            "1 changed, 0 same",
+            "1 changed, 0 unchanged",
         ],
     )
     assert json.loads(run_mcprun("diff", base, head, "--json", cwd=tmp_path).stdout.splitlines()[0])["variants"]
@@ -229,6 +232,6 @@ def test_a_flaky_server_against_itself(mcprun: Forks, tmp_path: Path, flaky: Res
     (tmp_path / "calls").write_text("x")
     done = mcprun.run(*args, *flags, "--pass-rate", "0.1", cwd=tmp_path)
     assert [one["verdict"] for one in done.transcripts] != [one["verdict"] for one in flaky.transcripts][:8]
-    assert (done.code, done.stdout.splitlines()[-1]) == (0, "1 same")
+    assert (done.code, done.stdout.splitlines()[-1]) == (0, "1 unchanged")
     worse = mcprun.run(*args, cwd=tmp_path)
-    assert (worse.code, "    new in 1 of 8 runs, such as repeat 1" in worse.stdout.splitlines()) == (1, True)
+    assert (worse.code, "    new in 1 of 8 runs, for example repeat 1" in worse.stdout.splitlines()) == (1, True)

@@ -41,7 +41,7 @@ def install(python: Path, wheel: Path, checkout: Path, folder: Path) -> Environm
     expect_six_passed(here / "outputs" / "latest")
     _expect(installed.run("mcprun", "show", "latest", "two-questions", cwd=here), "divide{a: 15, b: 2}")
     installed.run("mcprun", "bless", "latest", "baseline", cwd=here)
-    _expect(installed.run("mcprun", "diff", "baseline", "latest", cwd=here), "6 same")
+    _expect(installed.run("mcprun", "diff", "baseline", "latest", cwd=here), "6 unchanged")
     files = re.findall(r"^ +(--[a-z-]+) FILE\b", installed.run("mcprun", "report", "--help", cwd=here), re.MULTILINE)
     installed.run("mcprun", "report", *(part for flag in files for part in (flag, f"report{flag}")), cwd=here)
     for flag in files:

@@ -40,10 +40,11 @@ class ChatPrinter(ProgressReporter):
         if isinstance(event, ToolCall):
             self.called(event)
         elif isinstance(event, ServerRequest):
-            outcome = event.reason or event.answer or "answered"
-            self.note(f"The server asks for {event.kind}{f': {event.message}' if event.message else ''}; {outcome}")
+            response = event.reason or event.answer or "sent"
+            message = f": {event.message}" if event.message else ""
+            self.note(f"Server request: {event.kind}{message}; response: {response}")
         elif isinstance(event, Retry):
-            self.note(f"{event.error}; asking again in {duration(event.wait)}")
+            self.note(f"{event.error}; retrying in {duration(event.wait)}")
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
         """Print nothing: each reply was printed as it arrived."""
@@ -69,9 +70,9 @@ class ChatPrinter(ProgressReporter):
         """Print one line of the conversation, made of pairs of text and style."""
         self._put(lambda: self._out.print(Text.assemble(*parts), soft_wrap=True))
 
-    def note(self, words: str) -> None:
+    def note(self, message: str) -> None:
         """Print a note to stderr that is not part of the conversation."""
-        self._put(lambda: self.console.print(Text(one_line(words, _NOTE), "yellow"), soft_wrap=True))
+        self._put(lambda: self.console.print(Text(one_line(message, _NOTE), "yellow"), soft_wrap=True))
 
     def finish(self) -> None:
         """End the current line if it is still open."""

@@ -22,7 +22,7 @@ from mcprun.report.diff import as_json, lines, summary, tool_lines
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.isolated import shown, shown_diff
 from mcprun.report.progress import STYLES, LiveWatcher, PlainWatcher, ProgressReporter, named
-from mcprun.report.text import many, one_line, visible
+from mcprun.report.text import duration, many, one_line, visible
 from mcprun.runs.run import Run
 from mcprun.runs.run_record import RunRecord
 from mcprun.runs.totals import cached_share
@@ -99,7 +99,7 @@ class Console:
             return
         self._err.print(Text.assemble(("Error: ", "bold red"), visible(str(error))), soft_wrap=True)
         if error.stderr:
-            self._err.print(Text("The server's stderr ends:", "dim"))
+            self._err.print(Text("Last lines of the server's stderr:", "dim"))
             lines = visible(error.stderr).splitlines()
             self._err.print(Text("\n".join(f"  {line}" for line in lines)), soft_wrap=True)
 
@@ -113,13 +113,14 @@ class Console:
             return
         for warning in run.record.server.warnings if run.record.server else []:
             self.warning(warning)
-        done, all_ = run.counts.done, run.record.prompts.runs
+        done, total = run.counts.done, run.record.prompts.runs
         if done:
             self._out.print(totals(run, self._out))
         for line in repeats(run.record):
             self._out.print(line, soft_wrap=True)
-        if done < all_:
-            self._out.print(Text(f"Not done: {many(all_ - done, 'query')} of {all_}.", "yellow"), soft_wrap=True)
+        if done < total:
+            missing = f"Incomplete: {total - done:,} of {many(total, 'query')} did not finish."
+            self._out.print(Text(missing, "yellow"), soft_wrap=True)
         self.files(run)
 
     def files(self, run: Run) -> None:
@@ -128,15 +129,16 @@ class Console:
 
     def how_to_resume(self, run: Run) -> None:
         """Print the command that resumes an unfinished run, even if quiet."""
-        self._err.print(Text(f"Go on with it: mcprun batch --resume {shlex.quote(str(run.path))}"), soft_wrap=True)
+        self._err.print(Text(f"Resume with: mcprun batch --resume {shlex.quote(str(run.path))}"), soft_wrap=True)
 
     def run(self, run: Run) -> None:
         """Print a whole run: a heading, one row per query, the totals, and the repeated queries."""
         record = run.record
-        head = f"{run.path}: {record.prompts.file} against {record.arguments.get('server', '?')}, {record.model.name}"
-        self._out.print(Text(visible(head), "bold"), soft_wrap=True)
+        server = record.arguments.get("server", "?")
+        heading = f"{run.path}  prompts: {record.prompts.file}, server: {server}, model: {record.model.name}"
+        self._out.print(Text(visible(heading), "bold"), soft_wrap=True)
         if record.state != "finished":
-            self._out.print(Text(f"This run is {record.state}, not finished.", "yellow"))
+            self._out.print(Text(f"This run has not finished (state: {record.state}).", "yellow"))
         if record.error:
             problem = f"{record.error.kind}: {record.error.message}"
             self._out.print(Text(visible(problem), "yellow"), soft_wrap=True)
@@ -193,23 +195,23 @@ def _row(transcript: Transcript, width: int) -> Text:
 
 
 def repeats(record: RunRecord) -> Iterator[Text]:
-    """Summarise each repeated query: pass rate with its interval, pass@k, pass^k, and errors.
+    """Summarise each repeated query: pass rate with its confidence interval, pass@k, pass^k, and errors.
 
     Queries below their required rate come first, then flaky ones.
     """
     ordered = sorted(record.repeats, key=lambda one: (one.required is None or one.is_met, not one.flaky))
     for one in ordered[:_REPEATS]:
         unmet = one.required is not None and not one.is_met
-        notes = [f"asked for {one.required:.0%}"] if one.required is not None else []
+        notes = [f"required {one.required:.0%}"] if one.required is not None else []
         notes += ["flaky"] if one.flaky else []
         notes += [many(one.error, "error")] if one.error else []
-        rate = f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%} ({one.low:.0%} to {one.high:.0%})"
+        rate = f"{one.passed}/{one.runs} passed, {one.pass_rate:.0%} (95% CI {one.low:.0%} to {one.high:.0%})"
         k = len(one.pass_at)
         chances = f"pass@{k} {one.pass_at[-1]:.2f}, pass^{k} {one.pass_hat[-1]:.2f}"
         style = "red" if unmet else "yellow" if one.flaky or one.error else "dim"
         yield Text(f"{visible(one.id)}  {', '.join([rate, chances, *notes])}", style)
     if len(ordered) > _REPEATS:
-        yield Text(f"… and {many(len(ordered) - _REPEATS, 'more query')}, in run.json", "dim")
+        yield Text(f"… and {many(len(ordered) - _REPEATS, 'more query')} in run.json", "dim")
 
 
 def totals(run: Run, console: RichConsole) -> Table:
@@ -239,9 +241,9 @@ def _cells(run: Run) -> Iterator[tuple[str, str, str]]:
         yield "diverged", f"{counts.diverged:,}", "yellow" if counts.diverged else "dim"
     yield "turns", f"{counts.turns:,}", ""
     if usage := counts.usage:
-        recorded = ", recorded" if record.model.kind == "replay" else ""
-        yield f"tokens in/out{recorded}", f"{usage.read:,} / {usage.output_tokens:,}", ""
-        yield "cache", f"{cached_share(usage):.0%}", ""
+        recorded = "recorded " if record.model.kind == "replay" else ""
+        yield f"{recorded}tokens in/out", f"{usage.read:,} / {usage.output_tokens:,}", ""
+        yield "cached input", f"{cached_share(usage):.0%}", ""
     else:
         yield "tokens", "none", "dim"
-    yield "seconds", f"{record.seconds:,.1f}" if record.seconds is not None else "?", ""
+    yield "duration", duration(record.seconds), ""

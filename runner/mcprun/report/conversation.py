@@ -27,7 +27,7 @@ Line = tuple[str, Text]
 def conversation(transcript: Transcript) -> Iterator[Line]:
     """Yield a transcript's lines: messages in order, each call with its result, then checks and the error."""
     if transcript.system:
-        yield _said("system", transcript.system)
+        yield _line("system", transcript.system)
     turn = 0
     for at, message in enumerate(transcript.messages):
         if at < transcript.begins:
@@ -41,17 +41,17 @@ def conversation(transcript: Transcript) -> Iterator[Line]:
         else:
             yield from _user(message["content"])
     if not transcript.error and transcript.stop not in ENDED:
-        yield _said("stop", transcript.stop)
+        yield _line("stop", transcript.stop)
     for check in transcript.checks:
         if check.rubric and check.passed:
-            yield _said("judge", f"✓ {check.rubric}: {check.message}", "green")
-    if held := [check.check for check in transcript.checks if check.passed and not check.rubric]:
-        yield _said("checks", "✓ " + ", ".join(dict.fromkeys(held)), "green")
+            yield _line("judge", f"✓ {check.rubric}: {check.message}", "green")
+    if passed := [check.check for check in transcript.checks if check.passed and not check.rubric]:
+        yield _line("checks", "✓ " + ", ".join(dict.fromkeys(passed)), "green")
     for check in transcript.checks:
         if not check.passed:
-            yield _said("check", f"✗ {check.check}: {check.message}", "red")
+            yield _line("check", f"✗ {check.check}: {check.message}", "red")
     if transcript.error:
-        yield _said("error", f"{transcript.error.kind}: {transcript.error.message}", "yellow")
+        yield _line("error", f"{transcript.error.kind}: {transcript.error.message}", "yellow")
 
 
 def laid_out(transcript: Transcript) -> Table:
@@ -91,7 +91,7 @@ def _user(content: str | list[JsonObject], who: str = "user") -> Iterator[Line]:
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     for block in blocks:
         if block.get("type") != "tool_result":
-            yield _said(who, _block(block))
+            yield _line(who, _block(block))
 
 
 def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Iterator[Line]:
@@ -99,7 +99,7 @@ def _assistant(content: list[JsonObject], turn: int, calls: list[Call]) -> Itera
     made = iter([(number, call) for number, call in enumerate(calls) if call.turn == turn])
     for block in content:
         if block.get("type") != "tool_use":
-            yield _said("model", _block(block), "dim" if block.get("type") == "thinking" else "")
+            yield _line("model", _block(block), "dim" if block.get("type") == "thinking" else "")
             continue
         number, call = next(made, ("", None))
         tool, given = (call.tool, call.input) if call else (block["name"], block.get("input") or {})
@@ -112,14 +112,16 @@ def _asked(asked: Asked) -> Iterator[Line]:
     request, answer = asked.request, asked.answer
     if asked.kind == "elicitation":
         question = " ".join(str(request[key]) for key in ("message", "url") if key in request)
-        given = answer["action"] if answer else "no answer"
+        response = answer["action"] if answer else "no response"
         if answer and answer.get("content") is not None:
-            given += f" {ValueFormatter().input(answer['content'])}"
+            response += f" {ValueFormatter().input(answer['content'])}"
     else:
         question = "\n".join(_words(message["content"]) for message in request.get("messages", ()))
-        given = _words(answer["content"]) if answer else "no answer"
-    yield _said("server ?" if asked.call is None else f"call {asked.call} ?", question)
-    yield _said("→", f"{given} ({asked.reason})" if asked.reason else given, "yellow" if asked.reason else "")
+        response = _words(answer["content"]) if answer else "no response"
+    during = "" if asked.call is None else f" during call {asked.call}"
+    yield _line("request", f"{asked.kind}{during}: {question}")
+    reason, style = (f" ({asked.reason})", "yellow") if asked.reason else ("", "")
+    yield _line("response", response + reason, style)
 
 
 def _words(content: JsonObject | list[JsonObject]) -> str:
@@ -129,11 +131,11 @@ def _words(content: JsonObject | list[JsonObject]) -> str:
 
 def _result(call: Call | None) -> Line:
     if call is None:
-        return _said("", "no answer", "yellow")
+        return _line("", "no result", "yellow")
     text = "\n".join(_content(item) for item in call.content)
     if not text and call.structured is not None:
         text = json.dumps(call.structured, ensure_ascii=False)
-    return _said("error" if call.is_error else "→", text or "(nothing)", "red" if call.is_error else "")
+    return _line("error" if call.is_error else "→", text or "(empty)", "red" if call.is_error else "")
 
 
 def _block(block: JsonObject) -> str:
@@ -163,5 +165,5 @@ def _content(item: JsonObject) -> str:
     return f"[{item.get('type')}{', ' + str(item['mimeType']) if 'mimeType' in item else ''}]"
 
 
-def _said(who: str, what: str, style: str = "") -> Line:
+def _line(who: str, what: str, style: str = "") -> Line:
     return who, Text(visible(cut(what, _SHOWN)), style)

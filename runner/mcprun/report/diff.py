@@ -59,10 +59,10 @@ def lines(diff: QueryDiff) -> Iterator[Line]:
     yield from _changes(diff.changes)
     for variant in diff.variants[:_VARIANTS]:
         runs = diff.rates[1].runs if diff.rates[1] else 0
-        yield ((f"    new in {variant.runs:,} of {many(runs, 'run')}, such as repeat {variant.repeat}", "yellow"),)
+        yield ((f"    new in {variant.runs:,} of {many(runs, 'run')}, for example repeat {variant.repeat}", "yellow"),)
         yield from _changes(variant.changes)
     if (left := len(diff.variants) - _VARIANTS) > 0:
-        yield ((f"    … and {many(left, 'more variant')} that BASE never had", "dim"),)
+        yield ((f"    … and {many(left, 'more variant')} not in BASE", "dim"),)
 
 
 def _id(diff: QueryDiff) -> str:
@@ -186,18 +186,18 @@ def as_json(value: QueryDiff | JsonObject) -> str:
 
 
 def summary(tally: DiffSummary) -> str:
-    """Return the totals as text: `2 changed, 1 added, 117 same`."""
-    counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "same": tally.same}
-    text = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "same")
-    text += f" ({tally.chance:,} with another pass rate, which may be chance)" if tally.chance else ""
-    text += f" ({tally.fewer:,} with fewer runs than BASE has)" if tally.fewer else ""
-    return f"{text}; {many(tally.breaking, 'breaking change')} of the tools" if tally.breaking else text
+    """Return the totals as text: `2 changed, 1 added, 117 unchanged`."""
+    counts = {"changed": tally.changed, "added": tally.added, "removed": tally.removed, "unchanged": tally.same}
+    text = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count or word == "unchanged")
+    text += f" ({tally.chance:,} with a different pass rate, not statistically significant)" if tally.chance else ""
+    text += f" ({tally.fewer:,} with fewer repeats than in BASE)" if tally.fewer else ""
+    return f"{text}; {many(tally.breaking, 'breaking tool change')}" if tally.breaking else text
 
 
 def tool_lines(tools: Sequence[ToolChange]) -> Iterator[Line]:
     """Lay out the changes of the server's tools, breaking ones first."""
     if tools:
-        yield ("~ ", "yellow"), ("tools of the server", "bold")
+        yield ("~ ", "yellow"), ("server tools", "bold")
     for change in sorted(tools, key=lambda change: not change.breaking):
         mark, style = ("✗", "red") if change.breaking else ("~", "dim")
         text = f"{one_line(revealed_name(change.tool), _NAME)}  {one_line(change.message, _SHOWN)}"
@@ -212,10 +212,10 @@ def _shallow(value: Any) -> JsonObject:
 def _text_lines(before: str, after: str) -> Iterator[Pair]:
     """Compare two texts line by line, line endings included.
 
-    A missing line break at the end is noted if only one text lacks it.
+    A missing newline at the end is noted if only one text lacks it.
     """
     one, other = with_ends(before), with_ends(after)
-    note = "  (no line break at the end)" if before.endswith("\n") != after.endswith("\n") else ""
+    note = "  (no newline at the end)" if before.endswith("\n") != after.endswith("\n") else ""
 
     def shown(line: str, text: str) -> str:
         return _short(text.removesuffix("\n")) + ("" if line.endswith("\n") else note)

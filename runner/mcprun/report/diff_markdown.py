@@ -33,7 +33,7 @@ def markdown(
 
     Yields blocks of whole lines. `tally` must be complete.
     """
-    head = f"**The runs {'differ' if tally.differ else 'are the same'}**: {summary(tally)}."
+    head = f"**{'The runs differ' if tally.differ else 'No differences'}**: {summary(tally)}."
     yield head
     left = most - _NOTES_BYTES - _size(head)
     of_tools = _block(list(tool_lines(tools)), left) if tools else ""
@@ -49,7 +49,7 @@ def markdown(
     if of_tools:
         yield of_tools
     if left_out:
-        yield f"\n{many(left_out, 'more query')} that differ are not shown here: `mcprun diff` tells them."
+        yield f"\nOmitted: {many(left_out, 'more query')} with differences. Run `mcprun diff` to see all of them."
 
 
 def _diff_block(diff: QueryDiff, room: int) -> str:

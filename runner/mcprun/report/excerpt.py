@@ -38,4 +38,4 @@ def excerpt(transcript: Transcript) -> list[str]:
         if who not in ("system", "check", "checks")
     ]
     left_out = len(shown) - _LINES
-    return [f"… {left_out:,} lines before", *shown[-_LINES:]] if left_out > 0 else shown
+    return [f"… {left_out:,} earlier lines omitted", *shown[-_LINES:]] if left_out > 0 else shown

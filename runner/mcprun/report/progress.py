@@ -56,7 +56,7 @@ class ProgressReporter:
     def handle(self, event: Event) -> None:
         """Handle one event of the run."""
         if isinstance(event, RunStart):
-            self._more = " (see trace.jsonl)"
+            self._more = " (details in trace.jsonl)"
             self.total = event.queries - event.done
             self.begun(event)
         elif isinstance(event, QueryEnd):
@@ -70,7 +70,7 @@ class ProgressReporter:
             self.restarted(event)
         elif isinstance(event, Noise | SdkLog) and event.name not in self._warned:
             self._warned.add(event.name)
-            self.note(f"Warning: {_told(event)}{self._more}")
+            self.note(f"Warning: {_warning(event)}{self._more}")
 
     def begun(self, event: RunStart) -> None:
         """Handle the start or resumption of the run."""
@@ -82,8 +82,8 @@ class ProgressReporter:
         """Report a server restart if it is the server's first, or if it comes after a noticeable wait."""
         if event.name not in self._warned or event.wait >= _LONG_SECONDS:
             self._warned.add(event.name)
-            when = f" in {event.wait:.0f} s" if event.wait >= _LONG_SECONDS else ""
-            self.note(f"The server went away, and is started again{when}; {many(event.left, 'restart')} left")
+            delay = f" in {event.wait:.0f} s" if event.wait >= _LONG_SECONDS else ""
+            self.note(f"The server died; restarting it{delay} ({many(event.left, 'restart')} left)")
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
         """Report a finished query. Skipped queries are reported in one message when the run ends."""
@@ -104,31 +104,31 @@ class ProgressReporter:
         if transcript.verdict is not Verdict.PASSED:
             self.console.print(Text(f"        {one_line(transcript.cause, 1000)}"), soft_wrap=True)
 
-    def note(self, words: str) -> None:
+    def note(self, message: str) -> None:
         """Print a note that belongs to no query."""
-        self.console.print(Text(words, "yellow"), soft_wrap=True)
+        self.console.print(Text(message, "yellow"), soft_wrap=True)
 
     def so_far(self) -> str:
         """Return the verdicts so far: `118 passed, 2 failed`."""
         return ", ".join(f"{self.verdicts[verdict]} {verdict}" for verdict in Verdict if self.verdicts[verdict])
 
 
-class _TellingWatcher(ProgressReporter):
+class _AnnouncingReporter(ProgressReporter):
     """Prints what the run is about to do."""
 
     def begun(self, event: RunStart) -> None:
         """Print the number of queries and the model."""
-        done = f", {event.done:,} of them done already" if event.done else ""
-        words = f"{many(event.queries, 'query')}{done}; model: {event.model} ({event.chosen})"
-        self.console.print(Text(visible(words), "dim"), soft_wrap=True)
+        done = f", {event.done:,} already done" if event.done else ""
+        message = f"{many(event.queries, 'query')}{done}; model: {event.model} ({event.chosen})"
+        self.console.print(Text(visible(message), "dim"), soft_wrap=True)
 
     def sent(self, event: BatchSent) -> None:
         """Print the batch id, which also identifies the batch at the API."""
-        words = f"Waiting for the batch {event.batch}: {many(event.size, 'request')}"
-        self.console.print(Text(visible(words), "dim"), soft_wrap=True)
+        message = f"Waiting for batch {event.batch} ({many(event.size, 'request')})"
+        self.console.print(Text(visible(message), "dim"), soft_wrap=True)
 
 
-class PlainWatcher(_TellingWatcher):
+class PlainWatcher(_AnnouncingReporter):
     """Prints plain lines, for logs."""
 
     def ended(self, transcript: Transcript, seconds: float) -> None:
@@ -143,7 +143,7 @@ class PlainWatcher(_TellingWatcher):
             self.console.print(f"{done}/{self.total}: {self.so_far()}, {elapsed:.0f} s", soft_wrap=True)
 
 
-class LiveWatcher(_TellingWatcher):
+class LiveWatcher(_AnnouncingReporter):
     """Shows a live progress line, with failures above it."""
 
     def __init__(self, console: Console) -> None:
@@ -178,9 +178,9 @@ class LiveWatcher(_TellingWatcher):
         self._progress.update(self._task, advance=1, description=self.so_far())
 
 
-def _told(event: Noise | SdkLog) -> str:
-    """Return a warning that tells a server's author what the server does wrong."""
+def _warning(event: Noise | SdkLog) -> str:
+    """Return a warning for the author of the server."""
     if isinstance(event, Noise):
-        shown = one_line(event.text, 150)
-        return f"the server prints what is no message on stdout, which is the protocol's (stderr is free): {shown}"
+        output = one_line(event.text, 150)
+        return f"the server wrote non-protocol output to stdout; log to stderr instead: {output}"
     return one_line(event.message, 200)

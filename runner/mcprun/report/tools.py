@@ -73,19 +73,20 @@ def changed(changes: Sequence[ToolChange], *, is_whole: bool = True) -> Iterator
         mark, style = ("✗", "red") if change.breaking else ("~", "yellow")
         yield _line(mark, style, change.tool, change.message)
     breaking = sum(change.breaking for change in changes)
-    words = f"{breaking:,} breaking, {len(changes) - breaking:,} harmless changes" if changes else "no changes"
-    words += "" if is_whole else " in what could be listed"
-    yield Text(words, "bold red" if breaking else "bold" if changes or not is_whole else "green")
+    counts = f"{many(breaking, 'breaking change')}, {len(changes) - breaking:,} non-breaking"
+    message = counts if changes else "no changes"
+    message += "" if is_whole else " (incomplete: a list could not be read)"
+    yield Text(message, "bold red" if breaking else "bold" if changes or not is_whole else "green")
 
 
 def found(findings: Sequence[Finding], tools: ToolSet) -> Iterator[Text]:
     """Lay out findings, one per line, then a summary."""
     for one in findings:
         mark, style = ("✗", "red") if one.severity == "error" else ("!", "yellow")
-        yield _line(mark, style, one.tool or "(all)", one.message)
+        yield _line(mark, style, one.tool or "(all tools)", one.message)
     errors = sum(one.severity == "error" for one in findings)
-    words = f"{many(errors, 'error')}, {many(len(findings) - errors, 'warning')} in {_counted(tools)}"
-    yield Text(words, "bold red" if errors else "bold" if findings else "green")
+    message = f"{many(errors, 'error')}, {many(len(findings) - errors, 'warning')} in {_counted(tools)}"
+    yield Text(message, "bold red" if errors else "bold" if findings else "green")
 
 
 def as_json(
@@ -150,7 +151,7 @@ def type_words(root: Any, schema: Any) -> str:
 
 
 def _about(server: ServerRecord) -> str:
-    name = " ".join(filter(None, (server.name, server.version))) or "a server without a name"
+    name = " ".join(filter(None, (server.name, server.version))) or "unnamed server"
     return one_line(f"{name}, protocol {server.protocol}", _DESCRIPTION)
 
 
