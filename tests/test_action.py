@@ -81,7 +81,7 @@ def test_the_action_takes_arguments_and_gives_the_exit_code(tmp_path: Path) -> N
     }
     code, outputs, log = run_action(tmp_path, **more)
     assert (code, outputs["exit-code"], outputs["passed"]) == (1, "1", "1")
-    assert "::error title=mcprun::1 regression against base: 1 changed" in log
+    assert "::error title=mcprun::1 regression compared with base: 1 changed" in log
 
 
 def test_the_outputs_are_those_of_this_run(tmp_path: Path) -> None:

@@ -588,7 +588,7 @@ def test_show_tells_who_asked_what(tmp_path: Path) -> None:
     asking(tmp_path, booking("room", GUEST) | {"id": "q"}, era="2026-07-28")
     lines = squeezed(run_mcprun("show", "latest", "q", cwd=tmp_path).stdout)
     at = lines.index("request elicitation during call 0: Who sleeps in room?")
-    assert lines[at - 1 : at + 2] == ["→ Ann, 3 nights", lines[at], '→ accept {name: "Ann", nights: 3}']
+    assert lines[at - 1 : at + 2] == ["→ Ann, 3 nights", lines[at], 'response accept {name: "Ann", nights: 3}']
 
 
 def test_tools_and_batch_offer_the_same(tmp_path: Path) -> None:
