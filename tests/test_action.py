@@ -93,7 +93,7 @@ def test_the_outputs_are_those_of_this_run(tmp_path: Path) -> None:
     assert (code, outputs) == (1, {"run": "same", **counts})
     code, outputs, log = run_action(tmp_path / "second", tmp_path, **given)
     assert (code, outputs) == (2, {"exit-code": "2"})
-    assert "Error: same holds a run: " in log
+    assert "Error: same already holds a run: " in log
     args = "--no-github --out else\\ where --html h.html"
     code, outputs, log = run_action(tmp_path / "third", tmp_path, **given, args=args, html="page.html")
     assert (code, outputs, "::error" in log) == (1, {"run": "else where", **counts}, False)
@@ -130,7 +130,7 @@ def test_no_folder_sets_another_output(tmp_path: Path, out: str) -> None:
         ({"server": "--help"}, "the input server begins with a dash; put options into args"),
         ({"server": ""}, "the input server is empty"),
         ({"prompts": ""}, "the input prompts is empty"),
-        ({"prompts": "--help"}, "there is no prompts file ./--help; in . there are p.jsonl"),
+        ({"prompts": "--help"}, "there is no prompts file ./--help; . contains p.jsonl"),
     ],
 )
 def test_inputs_that_run_nothing_are_wrong_usage(tmp_path: Path, given: dict[str, str], words: str) -> None:

@@ -288,7 +288,7 @@ def test_a_lens_that_would_compare_nothing() -> None:
     """An aspect that is not known, or a string in place of a list, is refused."""
     wrong: list[tuple[Any, str]] = [
         (lambda: mcprun.CompareOptions(cast("Any", "calls")), "aspects must be a set of strings, not a string"),
-        (lambda: mcprun.CompareOptions(frozenset({"verdit"})), "and 'verdit' is not one of them"),
+        (lambda: mcprun.CompareOptions(frozenset({"verdit"})), "not 'verdit'"),
         (
             lambda: mcprun.CompareOptions(scrubber=cast("Any", ["uuid"])),
             "scrubber must be an object of type mcprun.Scrubber",

@@ -99,7 +99,7 @@ def test_a_query_answers_by_itself(tmp_path: Path, era: str) -> None:
     [
         ("decline", "elicitation was decline", "nobody: decline", None),
         ("defaults", "breakfast: True, floor: 2", "nobody: decline", "'name' is required and without a default"),
-        ("script", "elicitation was decline", "nobody: decline", "the query has no answer for it"),
+        ("script", "elicitation was decline", "nobody: decline", "the query has no answer for this request"),
     ],
 )
 def test_those_without_answers_follow_the_flag(
@@ -117,11 +117,11 @@ def test_those_without_answers_follow_the_flag(
 @pytest.mark.parametrize("era", ERAS)
 def test_an_answer_that_can_t_be_given_fails_the_query(tmp_path: Path, era: str) -> None:
     """It is declined, and never sent, and the user sees why."""
-    misfit = "the query's answer does not fit what is asked for:"
+    misfit = "the query's answer does not match the requested schema:"
     cases: dict[str, tuple[Any, str]] = {
         "small": ({"name": "Ann", "nights": 0}, f"{misfit} nights: 0 is less than the minimum of 1"),
         "nameless": ({"nights": 2}, f"{misfit} 'name' is a required property"),
-        "unasked": ({"match": "never", "action": "accept"}, "the query has no answer left for it"),
+        "unasked": ({"match": "never", "action": "accept"}, "the query has no answer left for this request"),
     }
     done = asking(tmp_path, *(booking(name, answer) for name, (answer, _) in cases.items()), era=era, flags=ALONE)
     assert (done.code, results(done)) == (1, dict.fromkeys(cases, "nobody: decline"))
@@ -558,8 +558,8 @@ def test_tools_that_change_are_seen_by_the_next_query(tmp_path: Path, era: str) 
     ]
     assert offered == [("first", False)] * 3 + [("second", True)] * 2
     assert [one["calls"][-1]["is_error"] for one in done.transcripts] == [False, False]
-    assert [event.get("changes") for event in events(done, "tools_changed")] == [None, "new: grown"]
-    assert "Warning: the server has changed its tools, for the queries that begin now: new: grown" in done.stderr
+    assert [event.get("changes") for event in events(done, "tools_changed")] == [None, "added: grown"]
+    assert "Warning: the server has changed its tools, for the queries that begin now: added: grown" in done.stderr
     assert "grown" not in [tool["name"] for tool in done.record["server"]["tools"]]
 
 

@@ -99,10 +99,13 @@ def test_what_is_not_blessed(tmp_path: Path, good: Result) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("precious")
     for args, message in (
-        (["dead", "baseline"], "dead has errors: a baseline is a run that was whole; give --force"),
-        (["good", "mine"], "mine is there already and is no run"),
-        (["good", "good"], "good is the run itself"),
-        (["nope", "baseline"], "there is no run nope"),
+        (["dead", "baseline"], "dead has errors, and a baseline must be a complete run without errors; use --force"),
+        (["good", "mine"], "mine exists and is not a run"),
+        (
+            ["good", "good"],
+            "good is the run itself: choose another folder for the baseline",
+        ),
+        (["nope", "baseline"], "there is no run at nope"),
     ):
         refused = run_mcprun("bless", *args, cwd=tmp_path)
         assert (refused.code, message in refused.stderr) == (2, True)
@@ -116,7 +119,7 @@ def test_a_baseline_loses_no_query_by_accident(tmp_path: Path, good: Result) -> 
     before = (tmp_path / "baseline" / "transcripts.jsonl").read_bytes()
     assert compared(tmp_path, "shop.py", "--limit", "1", "--out", "some").code == 0
     refused = run_mcprun("bless", "some", "baseline", cwd=tmp_path)
-    told = "some lacks 2 of the queries that baseline holds ('small-basket', 'big-basket'), and what a baseline"
+    told = "some lacks 2 of the queries in baseline ('small-basket', 'big-basket'), and queries"
     assert (refused.code, told in refused.stderr) == (2, True)
     assert (tmp_path / "baseline" / "transcripts.jsonl").read_bytes() == before
     assert run_mcprun("bless", "some", "first", cwd=tmp_path).code == 0
@@ -133,7 +136,7 @@ def test_a_damaged_baseline_is_told_of_before_anything_is_run(tmp_path: Path) ->
     before = runs(tmp_path)
     done = compared(tmp_path, "shop.py")
     assert (done.code, runs(tmp_path)) == (2, before)
-    assert done.stderr.startswith("Error: baseline/transcripts.jsonl holds a line that is no transcript: ")
+    assert done.stderr.startswith("Error: baseline/transcripts.jsonl has a line that is not a transcript: ")
 
 
 def test_a_damaged_recording_is_told_of_before_anything_is_run(tmp_path: Path, good: Result) -> None:
@@ -143,7 +146,7 @@ def test_a_damaged_recording_is_told_of_before_anything_is_run(tmp_path: Path, g
     before = runs(tmp_path)
     done = run_mcprun("batch", PROMPTS, REGRESSION / "shop.py", "--model", "replay:recorded", cwd=tmp_path)
     assert (done.code, runs(tmp_path)) == (2, before)
-    assert done.stderr.startswith("Error: recorded/transcripts.jsonl holds a line that is no transcript: ")
+    assert done.stderr.startswith("Error: recorded/transcripts.jsonl has a line that is not a transcript: ")
 
 
 def runs(folder: Path) -> set[Path]:
@@ -158,7 +161,7 @@ def test_many_queries_that_would_be_lost(tmp_path: Path) -> None:
         assert run_mcprun("batch", prompts, RAW, "--out", name, *flags, cwd=tmp_path).code == 0
     assert run_mcprun("bless", "all", "nine", cwd=tmp_path).code == 0
     refused = run_mcprun("bless", "one", "nine", cwd=tmp_path)
-    told = "lacks 8 of the queries that nine holds ('q1', 'q2', 'q3', 'q4', 'q5' and 3 more), and"
+    told = "lacks 8 of the queries in nine ('q1', 'q2', 'q3', 'q4', 'q5' and 3 more), and"
     assert (refused.code, told in refused.stderr) == (2, True)
 
 
@@ -196,7 +199,7 @@ def test_what_can_not_be_written_leaves_nothing(tmp_path: Path) -> None:
     with (tmp_path / "good" / "transcripts.jsonl").open("a") as file:
         file.write("{}\n")
     refused = run_mcprun("bless", "good", "baseline", "--force", cwd=tmp_path)
-    assert (refused.code, "holds a line that is no transcript" in refused.stderr) == (2, True)
+    assert (refused.code, "has a line that is not a transcript" in refused.stderr) == (2, True)
     assert {file.name: file.read_bytes() for file in (tmp_path / "baseline").iterdir()} == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["baseline", "good", "outputs"]
 

@@ -135,7 +135,7 @@ def test_run_json_tells_what_was_asked_and_what_answered(tmp_path: Path) -> None
         (
             script(("fails", {"why": "x"})),
             1,
-            "call 0: fails{why: \"x\"} came back as an error: 'Error executing tool fails'",
+            "call 0: fails{why: \"x\"} returned an error: 'Error executing tool fails'",
         ),
         (script(("fails", {"why": "x"}), expect={"tool_errors": "allow"}), 0, ""),
         (
@@ -293,7 +293,7 @@ def test_odd_tools_are_mapped_and_what_cannot_be_sent_is_named(tmp_path: Path) -
         "'broken' is left out",
         "'plain' is listed twice",
         "'either': the schema's",
-        "'keys': the API is sent the property key",
+        "'keys': the property key",
     ):
         assert named in warnings
     assert "Warning: tool 'broken' is left out" in odd.stderr

@@ -278,7 +278,7 @@ def test_redaction_that_takes_too_long_hides_the_whole_text(monkeypatch: pytest.
     secret = {"t": SLOW, "u": "sk-123 is mine", "v": ["fine"]}
     assert redactor.value(secret) == {"t": "[redacted]", "u": "[redacted] is mine", "v": ["fine"]}
     assert [
-        f"--redact {slow(1001)!r} takes too long to match; such texts are redacted whole"
+        f"--redact {slow(1001)!r} took too long to match; the texts concerned are redacted as a whole"
     ] == redactor.take_warnings()
     assert redactor.take_warnings() == []
     for _ in range(12):
@@ -288,7 +288,7 @@ def test_redaction_that_takes_too_long_hides_the_whole_text(monkeypatch: pytest.
 
 def test_scrubbing_that_takes_too_long_leaves_the_value_and_warns(tmp_path: Path) -> None:
     """So does each command that compares runs, once for each pattern."""
-    warning = f"Warning: --scrub {slow(1)!r} took longer than 1 s to match; those values were left as they are"
+    warning = f"Warning: --scrub {slow(1)!r} took longer than 1 s to match; the values concerned were left unchanged"
     scrubs = ("--scrub", slow(1), "--scrub", "uuid")
     for out in ("one", "two"):
         offer(tmp_path, says=SLOW + out)

@@ -65,7 +65,7 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
             "end_turn",
             [call("ok"), call("a", is_error=True, text="no\nway", x=1)],
             False,
-            ["call 1: a{x: 1} came back as an error: 'no way'"],
+            ["call 1: a{x: 1} returned an error: 'no way'"],
         ),
         ({"text": {"contains": ["5", "6"]}}, "end_turn", [], False, ["expected text with '6', got 'It is 5.'"]),
         (
@@ -89,7 +89,7 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
             "end_turn",
             [],
             False,
-            ["expected text that fits '\\\\d{2}', got 'It is 5.'"],
+            ["expected text matching '\\\\d{2}', got 'It is 5.'"],
         ),
         (
             {"text": {"json_schema": {"type": "object"}}},
@@ -97,7 +97,7 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
             [],
             False,
             [
-                "expected JSON that fits the schema, got 'It is 5.':"
+                "expected JSON that matches the schema, got 'It is 5.':"
                 " it is not JSON: Expecting value: line 1 column 1 (char 0)"
             ],
         ),
@@ -106,7 +106,7 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
             "end_turn",
             [call("ls"), call("rm_all", x=1)],
             False,
-            ["call 1: expected no call of rm_*, got rm_all{x: 1}"],
+            ["call 1: expected no call to rm_*, got rm_all{x: 1}"],
         ),
         ({"never": ["x", "y"]}, "end_turn", [call("xy")], False, []),
         ({"calls": []}, "end_turn", [], False, []),
@@ -128,14 +128,14 @@ def test_calls_in_order(wanted: list[ExpectedCall], made: list[Call], message: s
             "end_turn",
             [call("a", is_error=True), call("a", is_error=True, text="again")],
             False,
-            ["call 1: a{} came back as an error: 'again'"],
+            ["call 1: a{} returned an error: 'again'"],
         ),
         (
             {"calls": [{"tool": "a", "is_error": False}]},
             "end_turn",
             [call("a", is_error=True, text="no")],
             True,
-            ["call 0: expected no error of a{}, got 'no'"],
+            ["call 0: expected no error from a{}, got 'no'"],
         ),
     ],
 )
@@ -179,7 +179,7 @@ def test_tokens_that_nobody_counted_do_not_hold() -> None:
     """A script has no tokens: an expectation of them fails, and says why."""
     checks = check_all(Expect(max_output_tokens=5), Outcome(stop="end_turn", calls=[], text=""), ValueFormatter())
     assert [check.message for check in checks if not check.passed] == [
-        "expected at most 5 output tokens, and nobody counted them"
+        "expected at most 5 output tokens, but the model reported none"
     ]
 
 
@@ -198,7 +198,7 @@ def test_tokens_that_nobody_counted_do_not_hold() -> None:
         ({"tool": "a", "result": {"$regex": "^5"}}, call("a", text="5 apples"), ""),
         ({"tool": "a", "result": None}, call("a", text="null"), ""),
         ({"tool": "a", "result": 6}, call("a", text="5"), "expected 6 as the result of a{}, got '5'"),
-        ({"tool": "a", "is_error": True}, call("a", text="fine"), "expected an error of a{}, got 'fine'"),
+        ({"tool": "a", "is_error": True}, call("a", text="fine"), "expected an error from a{}, got 'fine'"),
     ],
 )
 def test_one_call(wanted: dict[str, Any], made: Call, message: str) -> None:

@@ -91,8 +91,8 @@ def of_text(**expected: Any) -> Callable[[str], str]:
         (of_text(contains="b "), "a b", "expected text with 'b<U+0020>', got 'a b'"),
         (of_text(contains="zero"), "ze\u200bro", "expected text with 'zero', got 'ze<U+200B>ro'"),
         (of_text(contains="one"), "two", "expected text with 'one', got 'two'"),
-        (of_text(regex="^\u00e9"), "e\u0301", "expected text that fits '^\u00e9', got 'e\u0301'"),
-        (of_text(regex="\u00e9"), "e\u0301", "expected text that fits '<U+00E9>', got 'e<U+0301>'"),
+        (of_text(regex="^\u00e9"), "e\u0301", "expected text matching '^\u00e9', got 'e\u0301'"),
+        (of_text(regex="\u00e9"), "e\u0301", "expected text matching '<U+00E9>', got 'e<U+0301>'"),
     ],
 )
 def test_messages_of_text_checks(check: Callable[[str], str], got: str, message: str) -> None:

@@ -540,7 +540,7 @@ def test_names_stand_on_one_line() -> None:
     odd = "a\n\x1b[2Jb"
     changed = (Change("result", 1, 2, 0, odd, {odd: 1}), Change("call_added", None, {odd: 1}, 1, odd))
     told = ["".join(text for text, _ in line) for line in lines_of(QueryDiff(odd, 1, "changed", changes=changed))]
-    tools = [ToolChange(odd, "tool_renamed", True, f"gone; looks like it was renamed to {odd}")]
+    tools = [ToolChange(odd, "tool_renamed", True, f"removed, probably renamed to {odd}")]
     told += ["".join(text for text, _ in line) for line in tool_lines(tools)]
     assert all(line.isprintable() for line in told)
     assert told[:2] == ["~ a \\x1b[2Jb  ", "    call 0  a \\x1b[2Jb{a \\x1b[2Jb: 1}"]
@@ -619,7 +619,7 @@ def test_a_renamed_tool(tmp_path: Path, good: Result) -> None:
             "      - 0.5",
             "      + error: Unknown tool: price",
             "~ server tools",
-            "    ✗ price  gone; looks like it was renamed to unit_price",
+            "    ✗ price  removed, probably renamed to unit_price",
             "1 changed, 2 unchanged; 1 breaking tool change",
         ],
     )
@@ -705,21 +705,21 @@ def test_forms_for_programs(tmp_path: Path, good: Result) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["nope", "good"], "there is no run nope"),
-        (["good", "odd.jsonl"], "Error: HEAD holds a line that is no transcript: it has no 'repeat'"),
-        (["list.jsonl", "good"], "Error: BASE holds a line that is no transcript: it is no object"),
-        (["good", "p.txt"], "Error: HEAD holds a line that is no transcript: it is not JSON: Expecting value"),
-        (["good", "calls.jsonl"], "HEAD holds a line that is no transcript: its 'calls' is not what it should be"),
-        (["good", "call.jsonl"], "HEAD holds a line that is no transcript: one of its 'calls' is none"),
-        (["good", "error.jsonl"], "HEAD holds a line that is no transcript: its 'error' is not what it should be"),
-        (["id.jsonl", "good"], "BASE holds a line that is no transcript: its 'id' is not what it should be"),
-        (["p.txt", "good"], "BASE holds a line that is no transcript: it is not JSON"),
-        (["deep.txt", "good"], "BASE holds a line that is no transcript: it is nested too deeply"),
-        (["empty.jsonl", "none.jsonl"], "neither BASE nor HEAD holds a transcript"),
-        (["twice.jsonl", "good"], "BASE holds 'q', repeat 1, twice"),
+        (["nope", "good"], "there is no run at nope"),
+        (["good", "odd.jsonl"], "Error: HEAD has a line that is not a transcript: it has no 'repeat'"),
+        (["list.jsonl", "good"], "Error: BASE has a line that is not a transcript: it is not an object"),
+        (["good", "p.txt"], "Error: HEAD has a line that is not a transcript: it is not JSON: Expecting value"),
+        (["good", "calls.jsonl"], "HEAD has a line that is not a transcript: its 'calls' has the wrong type"),
+        (["good", "call.jsonl"], "HEAD has a line that is not a transcript: one of its 'calls' is not a call"),
+        (["good", "error.jsonl"], "HEAD has a line that is not a transcript: its 'error' has the wrong type"),
+        (["id.jsonl", "good"], "BASE has a line that is not a transcript: its 'id' has the wrong type"),
+        (["p.txt", "good"], "BASE has a line that is not a transcript: it is not JSON"),
+        (["deep.txt", "good"], "BASE has a line that is not a transcript: it is nested too deeply"),
+        (["empty.jsonl", "none.jsonl"], "neither BASE nor HEAD has a transcript"),
+        (["twice.jsonl", "good"], "BASE has two transcripts of 'q', repeat 1"),
         (["good", "good", "--alpha", "nan"], "must be a number above 0 and at most 1, not nan"),
-        (["good", "good", "--ignore", "a["], "--ignore 'a[' is no path"),
-        (["good", "good", "--scrub", "uuids"], "did you mean uuid? As a regular expression it is written (uuids)"),
+        (["good", "good", "--ignore", "a["], "--ignore 'a[' is not a path"),
+        (["good", "good", "--scrub", "uuids"], "did you mean uuid? To use it as a regular expression, write (uuids)"),
         (["good", "good", "--json", "--markdown"], "--json and --markdown can't be combined"),
         (["good", "good", "--only", "nope"], "'nope' is not one of"),
     ],

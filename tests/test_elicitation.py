@@ -59,10 +59,10 @@ def can_be_sent(value: Any) -> bool:
 @pytest.mark.parametrize(
     ("schema", "problem"),
     [
-        ({"properties": {"a": {"type": "strnig", "default": 1}}}, "the schema is none"),
-        ({"properties": {"a": {"$ref": "http://127.0.0.1:9/x", "default": 1}}}, "the schema can't be followed"),
-        ({"properties": {"a": {"$ref": "#/nowhere", "default": 1}}}, "the schema can't be followed"),
-        ({"properties": {"a": {"default": {"b": 1}}}}, "the default of 'a' is nothing that a form can hold"),
+        ({"properties": {"a": {"type": "strnig", "default": 1}}}, "the schema is not valid"),
+        ({"properties": {"a": {"$ref": "http://127.0.0.1:9/x", "default": 1}}}, "the schema can't be evaluated"),
+        ({"properties": {"a": {"$ref": "#/nowhere", "default": 1}}}, "the schema can't be evaluated"),
+        ({"properties": {"a": {"default": {"b": 1}}}}, "the default of 'a' is not a value that a form can hold"),
     ],
 )
 def test_schemas_that_are_none(schema: dict[str, Any], problem: str) -> None:
@@ -118,4 +118,4 @@ def test_each_answer_serves_once_and_in_order(patterns: list[str | None], messag
             left.remove(fitting[0])
             assert (result, reason) == ({"action": "accept", "content": {"n": fitting[0][0]}}, None)
         else:
-            assert (result, reason) == ({"action": "decline"}, "the query has no answer left for it")
+            assert (result, reason) == ({"action": "decline"}, "the query has no answer left for this request")

@@ -138,7 +138,7 @@ def test_an_output_folder_that_can_not_be_written(mcprun: Forks, tmp_path: Path)
     write_jsonl(tmp_path / "p.jsonl", named("a", "ok"))
     (tmp_path / "file").touch()
     done = mcprun.run("batch", "p.jsonl", RAW, "--out", "file/run", cwd=tmp_path)
-    assert (done.code, done.stderr) == (2, "Error: can't make the run's folder file/run: Not a directory\n")
+    assert (done.code, done.stderr) == (2, "Error: can't create the run's folder file/run: Not a directory\n")
     done = mcprun.run("batch", "p.jsonl", RAW, "--out", "/proc/self/fd", cwd=tmp_path)
     assert done.code == 2
     if os.geteuid():  # whoever is root may write anywhere

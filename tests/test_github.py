@@ -61,7 +61,7 @@ def test_it_turns_on_by_itself(tmp_path: Path) -> None:
         (
             "error",
             {"title": "failed: a,b: 100%0A", "file": "sub/p.jsonl", "line": "2"},
-            "call 0: expected no call of ok, got ok{}\nexpected text with '6', got 'Done.'",
+            "call 0: expected no call to ok, got ok{}\nexpected text with '6', got 'Done.'",
         )
     ]
     assert (cwd / "summary.md").read_bytes() == (cwd / "m.md").read_bytes()

@@ -94,7 +94,7 @@ def test_a_comparison_is_one_file(tmp_path: Path) -> None:
     assert re.fullmatch(r"diff\.html: \d+\.\d kB\n", done.stderr)
     text = (tmp_path / "diff.html").read_text()
     page = _Markup(text)
-    assert "✗ price  gone; looks like it was renamed to unit_price" in text
+    assert "✗ price  removed, probably renamed to unit_price" in text
     assert page.islands["data"]["rows"] == [
         ["apple", 1, "changed", "passed", "failed", 1, ['call 0 price{item: "apple"} result'], 1]
     ]
@@ -102,7 +102,7 @@ def test_a_comparison_is_one_file(tmp_path: Path) -> None:
     assert (made["state"], made["titles"]) == ("changed", ['price{item: "apple"}'] * 2)
     assert made["result"] == [[["0.5", True]], [["error: Unknown tool: price", True]]]
     assert page.islands["d-0"]["sides"][1]["causes"] == [
-        "tool_errors: call 0: price{item: \"apple\"} came back as an error: 'Unknown tool: price'"
+        "tool_errors: call 0: price{item: \"apple\"} returned an error: 'Unknown tool: price'"
     ]
 
 
@@ -160,9 +160,9 @@ def test_every_kind_of_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["report", "nope", "--html", "r.html"], "there is no run nope"),
+        (["report", "nope", "--html", "r.html"], "there is no run at nope"),
         (["report", "run", "--html", "run/run.json/r.html"], "can't write run/run.json/r.html: "),
-        (["report", "torn", "--html", "r.html"], "torn/trace.jsonl holds a line that is no event"),
+        (["report", "torn", "--html", "r.html"], "torn/trace.jsonl has a line that is not an event"),
         (["diff", "torn", "run", "--html", "no/d.html"], "can't write no/d.html: No such file or directory"),
     ],
 )
@@ -312,7 +312,7 @@ def test_a_damaged_trace_is_one_message(tmp_path: Path, line: str) -> None:
     with (run / "trace.jsonl").open("a") as stream:
         stream.write("\n")
     done = run_mcprun("report", "run", "--html", "r.html", cwd=tmp_path)
-    assert (done.code, done.stderr) == (2, "Error: run/trace.jsonl holds a line that is no event\n")
+    assert (done.code, done.stderr) == (2, "Error: run/trace.jsonl has a line that is not an event\n")
 
 
 @given(st.lists(seconds, min_size=1, max_size=50).map(sorted))

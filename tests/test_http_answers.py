@@ -149,7 +149,7 @@ def test_every_response_to_a_call_is_that_calls_answer(tmp_path: Path, era: str)
     words = {event["tool"]: event["error"] for event in named(done, "tool_call") if event.get("error")}
     assert words == {name: told[name].split(": ", 1)[-1] if name.startswith("rpc-") else told[name] for name in words}
     assert words.keys() == {*SAID, "rpc-400", "rpc-500", "rpc-data-500", "rpc-text-500", "rpc-empty-422"}
-    halves = [event for event in named(done, "warning") if "half of a surrogate pair" in event["message"]]
+    halves = [event for event in named(done, "warning") if "lone surrogate" in event["message"]]
     assert len(halves) == 1
     assert done.verdicts == {"q0": "failed", "q1": "passed"}
     calls = {name.split(" ", 1)[1]: count for name, count in counted(done, 1).items() if name.startswith("tools/call ")}

@@ -49,7 +49,7 @@ def test_a_server_has_a_smoke_test_with_two_commands(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "prompts.jsonl: 2 queries, for the tools of raw 0",
         ".github/workflows/mcprun.yml: runs them on each push in GitHub Actions",
-        "! sorry  came back as an error: I can't",
+        "! sorry  returned an error: I can't",
         "Each was tried twice: 2 passed. 1 query needs fixing, see metadata.todo.",
         "Next:",
         "  mcprun batch prompts.jsonl server.py --fresh-server",
@@ -160,7 +160,7 @@ def test_what_runs_only_as_a_task_is_left_out(tmp_path: Path) -> None:
     tool = {"name": "slow", "inputSchema": of(), "execution": {"taskSupport": "required"}}
     server = catalog(tmp_path, tool, hinted("look", readOnly=True))
     done = run_mcprun("init", "--no-workflow", *server, cwd=tmp_path)
-    why = "it can only be run as a task, which mcprun does not do"
+    why = "it can only be called as a task, which mcprun does not support"
     assert (done.code, f"left out: slow  {why}" in done.stdout.splitlines()) == (0, True)
     run = run_mcprun("batch", "prompts.jsonl", *server, cwd=tmp_path)
     assert run.record["server"]["warnings"] == [f"tool 'slow' is left out: {why}"]
@@ -172,7 +172,7 @@ def test_what_says_that_it_destroys_is_left_out(tmp_path: Path) -> None:
         tmp_path, hinted("delete", destructive=True), hinted("look", readOnly=True, destructive=True),
         hinted("plain"), hinted("put", readOnly=False, destructive=False),
     )  # fmt: skip
-    left = "left out: delete  it says that it is destructive; --destructive takes it in"
+    left = "left out: delete  its annotations say that it is destructive; include it with --destructive"
     done = run_mcprun("init", "--no-workflow", *server, cwd=tmp_path)
     assert (done.code, left in done.stdout.splitlines()) == (0, True)
     queries = read_jsonl(tmp_path / "prompts.jsonl")
@@ -186,7 +186,7 @@ def test_what_says_that_it_destroys_is_left_out(tmp_path: Path) -> None:
     assert read_jsonl(tmp_path / "prompts.jsonl")[0]["tags"] == ["destructive"]
     only = run_mcprun("init", "--no-workflow", "--force", "--tool", "delete", *server, cwd=tmp_path)
     assert (only.code, only.stderr) == (
-        2, "Error: all matching tools are left out: it says that it is destructive; --destructive takes it in\n"
+        2, "Error: all matching tools are left out: its annotations say that it is destructive; include it with --destructive\n"
     )  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def test_a_trial_foretells_what_the_first_run_brings(tmp_path: Path) -> None:
     tools = ["--tool", "ok", "--tool", "sorry", "--tool", "die"]
     done = run_mcprun("init", RAW, "--try", "--no-workflow", *tools, cwd=tmp_path)
     assert done.code == 0
-    assert "! sorry  came back as an error: I can't" in done.stdout.splitlines()
+    assert "! sorry  returned an error: I can't" in done.stdout.splitlines()
     assert "! die  did not pass: server_died: " in done.stdout
     assert "Each was tried twice: 2 passed, 1 did not. 2 queries need fixing, see metadata.todo." in done.stdout
     ran = run_mcprun("batch", "prompts.jsonl", RAW, cwd=tmp_path)
@@ -210,7 +210,7 @@ def test_a_trial_is_seen_going_on(tmp_path: Path) -> None:
     tries = sorted(line.partition("  2 turns")[0] for line in lines if not line.startswith(" "))
     assert (done.code, first) == (0, "4 queries; model: script (asked for)")
     assert tries == ["failed  hang", "failed  hang (2)", "passed  ok", "passed  ok (2)"]
-    assert "! hang  came back as an error: No answer from hang within 0.2 s." in done.stdout.splitlines()
+    assert "! hang  returned an error: No answer from hang within 0.2 s." in done.stdout.splitlines()
     silent = run_mcprun("init", RAW, "--no-workflow", "--force", *tools, cwd=tmp_path)
     assert (silent.code, silent.stderr) == (0, "")
 
@@ -271,7 +271,7 @@ def test_a_hostile_server_does_no_harm(tmp_path: Path) -> None:
     assert not any(character in done.stdout + done.stderr for character in "\x1b\x07\u202e")
     assert len(done.stdout) < 5000
     assert "is left out: name is empty" in done.stderr
-    assert "! tool-2  no input was found: the schema is not valid at $.properties.a.type: 'strnig'" in done.stdout
+    assert "! tool-2  no valid input was found: the schema is not valid at $.properties.a.type: 'strnig'" in done.stdout
     valid = run_mcprun("validate", "prompts.jsonl", cwd=tmp_path)
     assert (valid.code, valid.stdout) == (0, "prompts.jsonl: 508 queries, all with a script\n")
     raw = (tmp_path / "prompts.jsonl").read_text()

@@ -18,7 +18,9 @@ from tests.support.runs import event, failed, transcript, write_run
 TRANSCRIPTS, RECORD, QUERIES = "transcripts.jsonl", "run.json", "queries.jsonl"
 
 
-NEWER = r"was written by a newer version of mcprun \(it has schema 99, and this one reads up to 1\): upgrade mcprun$"
+NEWER = (
+    r"was written by a newer version of mcprun \(its schema is 99, and this version reads up to 1\): upgrade mcprun$"
+)
 
 
 @pytest.fixture
@@ -97,25 +99,25 @@ def no_counts(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
-        (lambda path: write_lines(path), "run.json counts 3 transcripts, and the file holds 0 whole lines"),
-        (tear_last, "run.json counts 3 transcripts, and the file holds 2 whole lines"),
-        (tear_middle, f"{TRANSCRIPTS} holds a line that is no transcript"),
-        (join_middle, f"{TRANSCRIPTS} holds a line that is no transcript"),
-        (add_torn, "it ends in a torn line"),
-        (repeat_line, "lines 1 and 4 both hold 'a', repeat 1"),
-        (replace_line, "lines 1 and 3 both hold 'a', repeat 1"),
-        (stray_line, "line 3 holds 'z', which is not a query of the run"),
-        (change_verdict, "run.json counts 2 that passed, and the file holds 1"),
-        (no_counts, "run.json says that the run has ended, and holds no counts"),
+        (lambda path: write_lines(path), "run.json counts 3 transcripts, but the file has 0 complete lines"),
+        (tear_last, "run.json counts 3 transcripts, but the file has 2 complete lines"),
+        (tear_middle, f"{TRANSCRIPTS} has a line that is not a transcript"),
+        (join_middle, f"{TRANSCRIPTS} has a line that is not a transcript"),
+        (add_torn, "its last line is incomplete"),
+        (repeat_line, "lines 1 and 4 are both 'a', repeat 1"),
+        (replace_line, "lines 1 and 3 are both 'a', repeat 1"),
+        (stray_line, "line 3 is 'z', which is not a query of the run"),
+        (change_verdict, "run.json counts 2 that passed, but the file has 1"),
+        (no_counts, "run.json says that the run has ended, but has no counts"),
         (folder_in_place, f"{TRANSCRIPTS} is a folder, not a regular file"),
         (lambda path: (path / TRANSCRIPTS).unlink(), f"{TRANSCRIPTS}: No such file"),
         (
             lambda path: (path / QUERIES).write_bytes(b""),
-            f"{QUERIES} is damaged: run.json counts 3 queries, and it holds 0",
+            f"{QUERIES} is damaged: run.json counts 3 queries, but this file has 0",
         ),
         (lambda path: (path / RECORD).write_bytes(b""), f"can't read .*{RECORD}"),
         (lambda path: (path / RECORD).write_bytes(b'{"schema": 1'), f"can't read .*{RECORD}"),
-        (lambda path: (path / RECORD).unlink(), f"is no run: it has no {RECORD}"),
+        (lambda path: (path / RECORD).unlink(), f"is not a run: it has no {RECORD}"),
         (lambda path: edit_record(path, state="done"), f"{RECORD}: state is 'done', not 'started', "),
         (
             lambda path: edit_record(path, counts={"passed": "x"}),
@@ -133,7 +135,7 @@ def no_counts(path: Path) -> None:
             f"{RECORD} was written by a newer version",
         ),
         (lambda path: edit_line(path, schema=99), f"{TRANSCRIPTS} {NEWER}"),
-        (lambda path: edit_line(path, calls=3), f"{TRANSCRIPTS} holds a line .*: calls is a number, not a list$"),
+        (lambda path: edit_line(path, calls=3), f"{TRANSCRIPTS} has a line .*: calls is a number, not a list$"),
         (lambda path: write_jsonl(path / QUERIES, {"id": "a"}), f"can't read .*{QUERIES}: digest is missing$"),
     ],
 )
@@ -161,7 +163,7 @@ def test_a_file_of_transcripts_is_compared_whole_or_not_at_all(run: Path) -> Non
     shutil.copy(run / TRANSCRIPTS, alone)
     assert compare_runs(run, alone).tally.same == 3
     alone.write_bytes(alone.read_bytes()[:-30])
-    with pytest.raises(UsageError, match=r"alone\.jsonl is damaged: it ends in a torn line"):
+    with pytest.raises(UsageError, match=r"alone\.jsonl is damaged: its last line is incomplete"):
         compare_runs(run, alone)
 
 
@@ -180,7 +182,7 @@ def test_a_damaged_trace_is_one_message(run: Path, line: str) -> None:
     """All that reads it names it."""
     good = json.dumps(event("run_start", 0, queries=1, done=0, model="script", chosen="x"))
     (run / "trace.jsonl").write_text(f"{good}\n{line}\n")
-    with pytest.raises(UsageError, match=r"trace\.jsonl holds a line that is no event"):
+    with pytest.raises(UsageError, match=r"trace\.jsonl has a line that is not an event"):
         list(Run.read(str(run)).events())
 
 
@@ -221,9 +223,9 @@ def test_all_that_reads_a_run_refuses_a_damaged_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("has_queries", "arguments", "remedy"),
     [
-        (True, {"prompts": "p.jsonl", "server": "s.py"}, "mcprun batch --resume run repairs it"),
-        (True, {"server": "s.py"}, "what was asked can be run again: mcprun batch run/prompts.jsonl SERVER"),
-        (False, {"server": "s.py"}, "restore the baseline, or replace it: mcprun bless RUN run --force"),
+        (True, {"prompts": "p.jsonl", "server": "s.py"}, "repair it with mcprun batch --resume run"),
+        (True, {"server": "s.py"}, "to run its prompts again, use mcprun batch run/prompts.jsonl SERVER"),
+        (False, {"server": "s.py"}, "restore the baseline, or replace it with mcprun bless RUN run --force"),
     ],
     ids=["run", "chat", "baseline"],
 )
@@ -238,7 +240,7 @@ def test_what_is_damaged_says_how_to_get_it_back(
     tear_last(run)
     with pytest.raises(UsageError) as raised:
         Run.read("run")
-    assert str(raised.value).endswith(f"the file holds 2 whole lines; {remedy}")
+    assert str(raised.value).endswith(f"the file has 2 complete lines; {remedy}")
 
 
 def test_a_baseline_is_not_resumed(run: Path) -> None:

@@ -138,7 +138,7 @@ def test_patterns_that_cant_be_read_are_skipped_and_named(pattern: str) -> None:
     """They are nobody's failure: the rest of the schema is checked."""
     validator = SchemaValidator({"pattern": pattern, "maxLength": 3}, SEARCHES["ecma"])
     assert validator.outcome("xyz").problem is None
-    assert validator.outcome("xyz").unread == (f"the pattern {pattern!r} can't be read, and is not checked",)
+    assert validator.outcome("xyz").unread == (f"the pattern {pattern!r} can't be parsed and is not checked",)
     assert str(validator.outcome("wxyz").problem) == "at $: 'wxyz' is too long"
     closed = SchemaValidator({"patternProperties": {pattern: True}, "additionalProperties": False}, SEARCHES["ecma"])
     assert closed.outcome({"a": 1}).problem is None
@@ -208,8 +208,8 @@ def test_what_is_not_a_schema_is_told_with_its_place() -> None:
         ({"required": ["total"]}, {"rows": 1}, "at $: 'total' is a required property"),
         ({"type": "array"}, {"a": [*range(9999)]}, "at $: an object of 1 key does not match 'type': \"array\""),
         ({"type": "string"}, [*range(9999)], "at $: a list of 9,999 items does not match 'type': \"string\""),
-        ({"maxLength": 3}, "x" * 9999, "at $: a text of 9,999 characters does not match 'maxLength': 3"),
-        ({"enum": ["x" * 99] * 99}, "y", "at $: a text of 1 character does not match 'enum': a list of 99 items"),
+        ({"maxLength": 3}, "x" * 9999, "at $: a string of 9,999 characters does not match 'maxLength': 3"),
+        ({"enum": ["x" * 99] * 99}, "y", "at $: a string of 1 character does not match 'enum': a list of 99 items"),
         ({"maximum": 1}, 10**4000, "at $: a number does not match 'maximum': 1"),
         ({"const": {"k": "x" * 999}}, None, "at $: null does not match 'const': an object of 1 key"),
         (

@@ -91,7 +91,7 @@ def test_what_a_reader_finds_in_a_mixed_run(tmp_path: Path) -> None:
     assert fails.time == pytest.approx(seconds["fails"], abs=0.001)
     (failure,), (error,) = fails.result, kills.result
     assert isinstance(failure, Failure)
-    assert (failure.type, failure.message) == ("never", "call 0: expected no call of ok, got ok{}")
+    assert (failure.type, failure.message) == ("never", "call 0: expected no call to ok, got ok{}")
     assert failure.text.splitlines()[1:] == [
         "expected text with '6', got 'Done.'", "", "user     Do it.", "call 0   ok{}", '→        ["ok", {}]', "model    Done.",
     ]  # fmt: skip
@@ -191,7 +191,7 @@ def test_repeats(mcprun: Forks, tmp_path: Path, jenkins: etree.XMLSchema, rate: 
     (suite,) = JUnitXml.fromfile(str(tmp_path / "j.xml"))
     excuses = [one.message for case in suite for one in case.result if isinstance(one, Skipped)]
     assert excuses == (
-        ["failed, but the query reached its required pass rate: call 0: now_and_then{} came back as an error: '1'"]
+        ["failed, but the query reached its required pass rate: call 0: now_and_then{} returned an error: '1'"]
         if "skipped" in marks.values()
         else []
     )

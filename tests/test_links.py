@@ -56,7 +56,7 @@ def test_each_is_refused_before_anything_is_written(tmp_path: Path, name: str, k
     victim.write_text("mine")
     out.mkdir()
     place(kind, out / name, victim)
-    told = rf"{name} is (a (hard )?link|a folder|a pipe), and a run is only written to files of its own: remove it"
+    told = rf"{name} is (a (hard )?link|a folder|a pipe), and mcprun writes a run only to regular files of its own: remove it"
     with pytest.raises(UsageError, match=told):
         new_directory("p", str(out))
     with pytest.raises(UsageError, match=told):

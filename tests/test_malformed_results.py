@@ -226,7 +226,7 @@ def test_a_result_that_breaks_its_output_schema_is_sent_with_a_reason_and_a_path
     reasons = {
         "lacks": "$: 'total' is a required property",
         "long": "$.rows: a list of 600 items does not match 'maxItems': 500",
-        "deep": "$.rows[1].(a key of 999 characters): a text of 999 characters does not match 'enum': a list of 99 items",
+        "deep": "$.rows[1].(a key of 999 characters): a string of 999 characters does not match 'enum': a list of 99 items",
     }
     for one in done.transcripts:
         texts = [FINE["text"], broken + reasons[one["id"]]]

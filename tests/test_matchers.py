@@ -144,10 +144,10 @@ def test_matchers(matcher: Any, good: list[Any], bad: list[Any]) -> None:
     ("matcher", "message"),
     [
         ({"$any": False}, "$any must be true"),
-        ({"$regex": "("}, "$regex is no regular expression: missing ), unterminated subpattern at position 0"),
+        ({"$regex": "("}, "$regex is not a valid regular expression: missing ), unterminated subpattern at position 0"),
         ({"$regex": 5}, "$regex must be text"),
-        ({"$oneof": []}, "$oneof must be a list that is not empty"),
-        ({"$oneof": "C"}, "$oneof must be a list that is not empty"),
+        ({"$oneof": []}, "$oneof must be a non-empty list"),
+        ({"$oneof": "C"}, "$oneof must be a non-empty list"),
         ({"$oneof": [{"$regex": 5}]}, "$regex must be text"),
         (
             {"$type": "int"},
@@ -158,11 +158,11 @@ def test_matchers(matcher: Any, good: list[Any], bad: list[Any]) -> None:
             "$type must be one of string, integer, number, boolean, object, array, null, or a list of them",
         ),
         ({"$approx": "3"}, "$approx must be a number"),
-        ({"$approx": 3, "within": -1}, "within must be a number that is not below 0"),
-        ({"$any": True, "$type": "string"}, "$any and $type can't stand in one matcher"),
-        ({"$any": True, "within": 1}, "no matcher has the key 'within'; there are $any, $regex"),
+        ({"$approx": 3, "within": -1}, "within must be a number of at least 0"),
+        ({"$any": True, "$type": "string"}, "$any and $type can't be combined in one matcher"),
+        ({"$any": True, "within": 1}, "'within' is not a matcher key; the keys are $any, $regex"),
         ({"$optional": 1}, "$optional must be true or false"),
-        ({"a": [{"b": {"$nope": 1}}]}, "no matcher has the key '$nope'; there are $any, $regex"),
+        ({"a": [{"b": {"$nope": 1}}]}, "'$nope' is not a matcher key; the keys are $any, $regex"),
     ],
 )
 def test_matchers_that_are_none(matcher: Any, message: str) -> None:

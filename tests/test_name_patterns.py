@@ -98,4 +98,4 @@ def test_what_must_never_be_called_is_named_or_fits(tmp_path: Path) -> None:
     call = {"tool": "x[1]", "input": {}}
     query = {**script(id="q"), "script": [{"calls": [call]}, {"text": "."}], "expect": {"never": ["x[1]"]}}
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", query), QUICKSTART[1], cwd=tmp_path)
-    assert (done.code, "expected no call of x[1], got x[1]" in done.stderr) == (1, True)
+    assert (done.code, "expected no call to x[1], got x[1]" in done.stderr) == (1, True)

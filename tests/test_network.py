@@ -30,15 +30,15 @@ def problem(environ: Mapping[str, str], *, is_api: bool = True) -> str:
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ("ftp://h:1", "'ftp://h:1', and a proxy's scheme is one of http, https, socks5, socks5h"),
-        ("socks4://h:1", "'socks4://h:1', and a proxy's scheme is one of"),
+        ("ftp://h:1", "'ftp://h:1', but the scheme of a proxy must be one of http, https, socks5, socks5h"),
+        ("socks4://h:1", "'socks4://h:1', but the scheme of a proxy must be one of"),
         ("http://h:99999", "'http://h:99999', which is not a URL (Port out of range 0-65535)"),
         ("http://h:x", "which is not a URL (Port could not be cast"),
         ("http://[::1", "which is not a URL (Invalid IPv6 URL)"),
-        ("http://", "which names no host"),
-        ("h:0", "which names no port"),
-        ("http://h 1", "which holds a space or a control character"),
-        ("ftp://user:hunter22@h:1", "'ftp://[redacted]@h:1', and"),
+        ("http://", "which has no host"),
+        ("h:0", "which has no port"),
+        ("http://h 1", "which contains a space or a control character"),
+        ("ftp://user:hunter22@h:1", "'ftp://[redacted]@h:1', but"),
     ],
 )
 def test_a_proxy_that_no_client_takes_is_named(name: str, value: str, why: str) -> None:
@@ -77,7 +77,7 @@ def test_a_proxy_that_is_not_used_does_not_matter(environ: dict[str, str]) -> No
 def test_a_host_that_the_client_of_the_api_cannot_read_is_named(host: str) -> None:
     """Other clients pass over such a host, so that it matters only where the API is asked."""
     environ = {"ALL_PROXY": "http://h:1", "no_proxy": f"a.example,{host}"}
-    assert problem(environ).startswith(f"no_proxy holds {host!r}, which the client of the API can't read (")
+    assert problem(environ).startswith(f"no_proxy has {host!r}, which the API client can't parse (")
     assert problem(environ, is_api=False) == ""
 
 
@@ -96,8 +96,7 @@ def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         f"SSL_CERT_FILE names {missing}, which can't be read (No such file or directory): {remedy}"
     )
     assert (
-        problem({"SSL_CERT_FILE": bad})
-        == f"SSL_CERT_FILE names {bad}, which holds no certificate in PEM form: {remedy}"
+        problem({"SSL_CERT_FILE": bad}) == f"SSL_CERT_FILE names {bad}, which has no certificate in PEM form: {remedy}"
     )
     assert problem({"SSL_CERT_FILE": folder}).startswith(f"SSL_CERT_FILE names {folder}, a folder: {remedy}")
     assert problem({"SSL_CERT_DIR": missing}).startswith(f"SSL_CERT_DIR names {missing}, which is not a folder")

@@ -44,7 +44,7 @@ def test_every_bad_line_is_named_in_one_go(tmp_path: Path) -> None:
     assert done.stderr.splitlines() == [
         "p.jsonl:3: line: not UTF-8: byte 0xff at position 1",
         "p.jsonl:4: prompt: must be a string or a list of content blocks, not the number 1",
-        "p.jsonl:5: id: 'one' is already the id of line 1",
+        "p.jsonl:5: id: 'one' is already used on line 1",
         "p.jsonl:6: line: not JSON: Expecting property name enclosed in double quotes, at column 2",
         "p.jsonl:7: metadata.x: NaN is not JSON",
         "p.jsonl:8: prompt: the key 'prompt' appears twice in one object",
@@ -70,10 +70,10 @@ def test_a_good_file_is_said_to_be_good(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.jsonl", b"", "empty.jsonl:1: line: the file holds no query"),
-        ("blank.jsonl", b"\n \n", "blank.jsonl:1: line: the file holds no query"),
-        ("folder", None, "folder is a folder; give a prompts file (JSONL, one query a line)"),
-        ("missing.jsonl", None, "there is no prompts file missing.jsonl; in . there are there.jsonl"),
+        ("empty.jsonl", b"", "empty.jsonl:1: line: the file has no queries"),
+        ("blank.jsonl", b"\n \n", "blank.jsonl:1: line: the file has no queries"),
+        ("folder", None, "folder is a folder; expected a prompts file (JSONL, one query per line)"),
+        ("missing.jsonl", None, "there is no prompts file missing.jsonl; . contains there.jsonl"),
     ],
 )
 def test_a_file_without_queries(
@@ -108,7 +108,7 @@ def test_an_id_that_looks_made_is_still_the_users(tmp_path: Path) -> None:
     file.write_text('{"id": "x", "prompt": "a"}\n{"custom_id": "x", "prompt": "b"}\n')
     with pytest.raises(PromptsError) as told:
         read_prompts(str(file))
-    assert told.value.problems == (f"{file}:2: id: 'x' is already the id of line 1",)
+    assert told.value.problems == (f"{file}:2: id: 'x' is already used on line 1",)
 
 
 @given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=8), st.integers(1, 10))
@@ -152,7 +152,7 @@ def test_a_file_that_changes_while_it_is_run_is_noticed(tmp_path: Path, after: s
     with read_prompts(str(file)) as found:
         queries = found.queries()
         file.write_text(after)
-        with pytest.raises(UsageError, match="was changed while it was being run"):
+        with pytest.raises(UsageError, match="changed during the run"):
             list(queries)
 
 
@@ -189,7 +189,7 @@ def test_prompts_that_change_while_they_are_run_are_noticed(tmp_path: Path) -> N
     with read_prompts(str(file)) as found:
         with file.open("r+b") as stream:
             stream.write(file.read_bytes().replace(b"as it was", b"otherwise"))
-        with pytest.raises(UsageError, match="was changed while it was being run"):
+        with pytest.raises(UsageError, match="changed during the run"):
             list(found.queries())
 
 

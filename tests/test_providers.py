@@ -257,7 +257,10 @@ def test_a_query_names_a_model_of_the_same_provider(tmp_path: Path) -> None:
     assert done.code == 0
     assert {one.path for one in api.requests} == {"/model/m/invoke", "/model/us.anthropic.claude-haiku-5-5/invoke"}
     done = ask(tmp_path, "bedrock:m", env=env, queries=({"prompt": "Two", "model": "vertex:m"},))
-    assert (done.code, "model: must name a model alone: its provider is chosen for the whole run" in done.stderr) == (
+    assert (
+        done.code,
+        "model: must be a model name without a provider: that can only be set for the whole run" in done.stderr,
+    ) == (
         2,
         True,
     )

@@ -655,7 +655,7 @@ def test_a_folder_that_nobody_may_write(suite: Suite) -> None:
     done = suite.run("quickstart.jsonl", *SERVER)
     assert done.ret == 1
     done.assert_outcomes(errors=6)
-    assert done.stdout.str().count("\ncan't make the run's folder ") == 6
+    assert done.stdout.str().count("\ncan't create the run's folder ") == 6
 
 
 def test_a_tag_is_a_name_and_nothing_else(suite: Suite) -> None:

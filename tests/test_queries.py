@@ -76,7 +76,7 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
     [
         (3, [("line", "must be an object or a string, not the number 3")]),
         (None, [("line", "must be an object or a string, not null")]),
-        ([1], [("line", "must be an object or a string, not a list: write one query a line")]),
+        ([1], [("line", "must be an object or a string, not a list: write one query per line")]),
         ({}, [("prompt", "is missing")]),
         ("  ", [("prompt", "must not be empty")]),
         ({"prompt": []}, [("prompt", "must not be an empty list")]),
@@ -86,7 +86,7 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
             [("prompt", "block 0 must be an object whose type is one of text, image, document")],
         ),
         ({"prompt": [{"type": "text", "text": ""}]}, [("prompt", "block 0 has no text")]),
-        ({"prompt": "x", "prompts": ["y"]}, [("prompts", "says the same as 'prompt', which is there too: keep one")]),
+        ({"prompt": "x", "prompts": ["y"]}, [("prompts", "has the same meaning as 'prompt', which is set too: keep one")]),
         ({"prompts": ["x", ""]}, [("prompts[1]", "must not be empty")]),
         ({"prompt": "x", "id": ""}, [("id", "must be printable and not empty")]),
         ({"prompt": "x", "id": "a\nb"}, [("id", "must be printable and not empty")]),
@@ -94,14 +94,14 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
         ({"prompt": "x", "id": True}, [("id", "must be a string, not true")]),
         (
             {"messages": [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}]},
-            [("messages[1]", "a message of role 'system' can't be played: the model speaks for itself")],
+            [("messages[1]", "the role 'system' is not supported here: the model writes its own messages")],
         ),
         (
             {"prompt": "x", "script": [{"calls": [{"tool": "a", "name": "b"}]}]},
-            [("script[0].calls[0].name", "unknown key; known are tool, input")],
+            [("script[0].calls[0].name", "unknown key; the known keys are tool, input")],
         ),
         ({"prompt": "x", "scrip": []}, [("scrip", "unknown key; did you mean 'script'?")]),
-        ({"prompt": "x", "zzz": 1}, [("zzz", "unknown key; put what is yours under 'metadata'")]),
+        ({"prompt": "x", "zzz": 1}, [("zzz", "unknown key; put keys of your own under 'metadata'")]),
         ({"prompt": "x", "repeat": 0}, [("repeat", "must be greater than or equal to 1")]),
         ({"resources": ["a:b"]}, [("prompt", "is missing")]),
         ({"prompt": "x", "resources": []}, [("resources", "must not be empty")]),
@@ -111,18 +111,18 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
         ({"server_prompt": {"name": "a", "arguments": {"n": 3}}}, [("server_prompt.arguments.n", "must be a string, not the number 3")]),
         ({"server_prompt": {"name": "a", "argument": {}}}, [("server_prompt.argument", "unknown key; did you mean 'arguments'?")]),
         ({"server_prompt": 3}, [("server_prompt", "must be an object, not the number 3")]),
-        ({"server_prompt": "a", "script": [{"text": "b"}, {"text": "c"}]}, [("script", "answers 2 of the user's messages, and there is 1: a turn without calls ends an answer")]),
+        ({"server_prompt": "a", "script": [{"text": "b"}, {"text": "c"}]}, [("script", "answers 2 user messages, but the query has 1: each turn without calls ends an answer")]),
         ({"prompt": "x", "elicit": {}}, [("elicit", "must be a list, not an object")]),
         ({"prompt": "x", "elicit": ["yes"]}, [("elicit[0].action", "must be 'accept', 'decline' or 'cancel'")]),
-        ({"prompt": "x", "elicit": [{"action": "decline", "content": {}}]}, [("elicit[0]", "has content, which goes with accept, and its action is decline")]),
-        ({"prompt": "x", "elicit": [{"a": {"b": 1}}]}, [("elicit[0]", "content.a must be text, a number, true, false, null or a list of texts")]),
-        ({"prompt": "x", "elicit": [{"action": "cancel", "match": "("}]}, [("elicit[0]", "match is no regular expression: missing ), unterminated subpattern at position 0")]),
+        ({"prompt": "x", "elicit": [{"action": "decline", "content": {}}]}, [("elicit[0]", "has content, which is allowed only with action accept, not decline")]),
+        ({"prompt": "x", "elicit": [{"a": {"b": 1}}]}, [("elicit[0]", "content.a must be a string, a number, true, false, null or a list of strings")]),
+        ({"prompt": "x", "elicit": [{"action": "cancel", "match": "("}]}, [("elicit[0]", "match is not a valid regular expression: missing ), unterminated subpattern at position 0")]),
         ({"prompt": "x", "elicit": [{"action": "accept", "contents": {}}]}, [("elicit[0].contents", "unknown key; did you mean 'content'?")]),
         ({"prompt": "x", "sampling": "a"}, [("sampling", "must be a list, not the string 'a'")]),
         ({"prompt": "x", "expect": {"judge": ""}}, [("expect.judge[0]", "must not be empty")]),
-        ({"prompt": "x", "expect": {"text": {"regex": "("}}}, [("expect.text.regex[0]", "is no regular expression: missing ), unterminated subpattern at position 0")]),
-        ({"prompt": "x", "expect": {"text": {}}}, [("expect.text", "expects nothing: say one of contains, not_contains, equals, regex, json_schema")]),
-        ({"prompt": "x", "expect": {"text": {"json_schema": {"type": "strnig"}}}}, [("expect.text.json_schema", "is no JSON Schema: at $.type: 'strnig' is not valid under any of the given schemas")]),
+        ({"prompt": "x", "expect": {"text": {"regex": "("}}}, [("expect.text.regex[0]", "is not a valid regular expression: missing ), unterminated subpattern at position 0")]),
+        ({"prompt": "x", "expect": {"text": {}}}, [("expect.text", "must have at least one of contains, not_contains, equals, regex, json_schema")]),
+        ({"prompt": "x", "expect": {"text": {"json_schema": {"type": "strnig"}}}}, [("expect.text.json_schema", "is not a valid JSON Schema: at $.type: 'strnig' is not valid under any of the given schemas")]),
         *(
             ({"prompt": "x", "expect": {key: None}}, [(f"expect.{key}", "must not be null: give a value, or leave the key out")])
             for key in Expect.model_fields
@@ -135,13 +135,13 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
             ({"prompt": "x", "expect": {"calls": [{"tool": "a", key: None}]}}, [(f"expect.calls[0].{key}", "must not be null: give a value, or leave the key out")])
             for key in ("input", "is_error", "exact_input")
         ),
-        ({"prompt": "x", "expect": {"match": "exact"}}, [("expect", "has a match, and no calls that it could be of")]),
+        ({"prompt": "x", "expect": {"match": "exact"}}, [("expect", "has match, which needs calls")]),
         ({"prompt": "x", "expect": {"max_calls": -1}}, [("expect.max_calls", "must be greater than or equal to 0")]),
         ({"prompt": "x", "expect": {"call": []}}, [("expect.call", "unknown key; did you mean 'calls'?")]),
         ({"prompt": "x", "expect": {"text": "5"}}, [("expect.text", "must be an object, not the string '5'")]),
         (
             {"prompt": "x", "expect": {"calls": [{"tool": "a", "input": {"b": [{"$regx": "a"}]}}]}},
-            [("expect.calls[0].input", "no matcher has the key '$regx'; there are $any, $regex, $oneof, $type, $approx, $equals, $optional")],
+            [("expect.calls[0].input", "'$regx' is not a matcher key; the keys are $any, $regex, $oneof, $type, $approx, $equals, $optional")],
         ),
         ({"prompt": "x", "max_tokens": "5"}, [("max_tokens", "must be an integer, not the string '5'")]),
         ({"prompt": "x", "max_turns": 0}, [("max_turns", "must be greater than or equal to 1")]),
@@ -154,18 +154,18 @@ def test_short_forms_mean_the_same(line: dict[str, Any]) -> None:
         ),
         (
             {"prompt": "x", "model": "script"},
-            [("model", "must name a model of the API: script and replay are chosen for the whole run")],
+            [("model", "must be a model name of the API: script and replay can only be set for the whole run")],
         ),
-        ({"query": "a", "prompt": "b"}, [("query", "says the same as 'prompt', which is there too: keep one")]),
+        ({"query": "a", "prompt": "b"}, [("query", "has the same meaning as 'prompt', which is set too: keep one")]),
         ({"question": ""}, [("question", "must not be empty")]),
         ({"messages": "hi"}, [("messages", 'must be a list of {"role": …, "content": …}'), ("prompt", "is missing")]),
         (
             {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
-            [("messages[1]", "a message of role 'assistant' can't be played: the model speaks for itself")],
+            [("messages[1]", "the role 'assistant' is not supported here: the model writes its own messages")],
         ),
         (
             {"prompt": "x", "params": {"temperature": 0}},
-            [("params.temperature", "not supported: of params, mcprun reads messages, model, max_tokens, system")],
+            [("params.temperature", "not supported; the supported params are messages, model, max_tokens, system")],
         ),
     ],
 )  # fmt: skip
@@ -177,11 +177,11 @@ def test_problems_name_the_field_and_what_is_wrong(value: Any, expected: list[tu
 @pytest.mark.parametrize(
     ("reference", "problem"),
     [
-        ({"$from": 1, "path": "/a"}, "$from must be the number of an earlier turn's call (1 come before), not the number 1"),
-        ({"$from": "0"}, "$from must be the number of an earlier turn's call (1 come before), not the string '0'"),
+        ({"$from": 1, "path": "/a"}, "$from must be the number of a call in an earlier turn (there are 1), not the number 1"),
+        ({"$from": "0"}, "$from must be the number of a call in an earlier turn (there are 1), not the string '0'"),
         ({"$from": 0, "path": "a"}, "path must be a JSON Pointer such as /structuredContent/id"),
-        ({"$from": 0, "match": "("}, "match is no regular expression: missing ), unterminated subpattern at position 0"),
-        ({"$from": 0, "paht": "/a"}, "$from takes path and match, not paht"),
+        ({"$from": 0, "match": "("}, "match is not a valid regular expression: missing ), unterminated subpattern at position 0"),
+        ({"$from": 0, "paht": "/a"}, "$from accepts only path and match, not paht"),
     ],
 )  # fmt: skip
 def test_references_are_checked_before_anything_runs(reference: dict[str, Any], problem: str) -> None:
@@ -215,7 +215,7 @@ def test_a_script_is_played_whole_and_answers_everything(prompts: int, script: l
 def test_a_reference_can_not_stand_for_a_whole_input() -> None:
     """An input is an object, which a part of a result may not be."""
     script = [{"calls": [{"tool": "a"}]}, {"calls": [{"tool": "b", "input": {"$from": 0}}]}]
-    told = "turn 1: $from can stand for a value of the input, not for all of it"
+    told = "turn 1: $from can replace a value in the input, not the whole input"
     assert problems({"prompt": "x", "script": script}) == [("script", told)]
 
 

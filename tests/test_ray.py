@@ -121,7 +121,7 @@ def test_an_actor_that_is_killed_costs_a_retry(folder: Path) -> None:
 
 
 def test_a_recording_is_played_back(folder: Path, address: str) -> None:
-    """A replay says the same as in one process; what an event says of `server.log` is so."""
+    """A replay has the same meaning as in one process; what an event says of `server.log` is so."""
     queries(folder, *(f"w{number}" for number in range(40)))
     batch(folder, "plain")
     done = on_ray(folder, address, "--model", "replay:plain", "--concurrency", "2", "--on-divergence", "fail")

@@ -85,7 +85,7 @@ def test_events_keep_their_ids() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("(", "--redact: expected a regular expression"), ("a*", "matches the empty text")]
+    ("pattern", "message"), [("(", "--redact: invalid regular expression"), ("a*", "matches the empty string")]
 )
 def test_patterns_that_can_not_be_meant(pattern: str, message: str) -> None:
     """A pattern that is none, and one that fits everywhere, are refused."""
@@ -574,7 +574,7 @@ def test_the_warning_of_a_slow_pattern_can_be_read(monkeypatch: pytest.MonkeyPat
     ):
         redactor = Redactor(["sk-secret-1"], ["hunter2", pattern])
         assert redactor.text("a" * 40 + "!") == REDACTED
-        told = f"--redact {shown!r} takes too long to match; such texts are redacted whole"
+        told = f"--redact {shown!r} took too long to match; the texts concerned are redacted as a whole"
         assert [told] == redactor.take_warnings()
 
 
@@ -582,6 +582,6 @@ def test_the_warning_of_a_slow_pattern_reaches_the_user(mcprun: Forks, tmp_path:
     """On the terminal and in the trace, also where the pattern matches every text."""
     write_jsonl(tmp_path / "p.jsonl", script(text="a" * 40 + "!", id="q"))
     done = mcprun.run("batch", "p.jsonl", SERVERS / "raw.py", "--redact", "^(a+)+$|(long|takes).*", cwd=tmp_path)
-    told = "--redact '^(a+)+$|(long|takes).*' takes too long to match; such texts are redacted whole"
+    told = "--redact '^(a+)+$|(long|takes).*' took too long to match; the texts concerned are redacted as a whole"
     assert f"Warning: {told}" in done.stderr
     assert [told] == [event["message"] for event in done.trace if event["event"] == "warning"]

@@ -111,7 +111,7 @@ def test_stdout_is_for_one_report_and_nothing_else(ran: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["nope", "--csv", "x"], "Error: there is no run nope, nor outputs/nope"),
+        (["nope", "--csv", "x"], "Error: there is no run at nope or outputs/nope"),
         (["--csv", "outputs"], "File 'outputs' is a directory"),
         (["--csv", "file/x.csv"], "Error: can't write file/x.csv: "),
     ],

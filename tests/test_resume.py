@@ -288,7 +288,7 @@ def test_a_digest_that_differs_is_found(mcprun: Forks, tmp_path: Path) -> None:
     (done.run / "queries.jsonl").write_text(f'{noted[0]}\n{{"id":"b","digest":"0000000000000000"}}\n')
     again = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert again.code == 3
-    assert "p.jsonl was changed while it was being run" in again.stderr
+    assert "p.jsonl changed during the run" in again.stderr
 
 
 def test_an_expected_null_that_is_added_is_a_change(mcprun: Forks, tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def test_scripts_are_asked_for_also_where_the_file_is_known(mcprun: Forks, tmp_p
     again = mcprun.run("batch", "--resume", "run", "--model", "script", cwd=tmp_path)
     assert again.code == 2
     assert again.stderr.splitlines() == [
-        f"bare.jsonl:{line}: script: is missing, and the model is script" for line in (1, 2)
+        f"bare.jsonl:{line}: script: is missing, but the model is script" for line in (1, 2)
     ]
 
 
@@ -332,7 +332,7 @@ def test_one_process_at_a_time(tmp_path: Path, mcprun: Forks) -> None:
     transcripts = (tmp_path / "run" / "transcripts.jsonl").read_bytes()
     second = mcprun.run("batch", "--resume", "run", cwd=tmp_path)
     assert second.code == 2
-    assert second.stderr.strip() == "Error: another mcprun is at work on run: wait until it has ended"
+    assert second.stderr.strip() == "Error: another mcprun process is writing run: wait until it has ended"
     assert (tmp_path / "run" / "transcripts.jsonl").read_bytes() == transcripts
     first.kill()
     first.communicate(timeout=60)
@@ -364,8 +364,8 @@ def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, mcprun: Forks) -> Non
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--resume", "nope"], "there is no run nope, nor outputs/nope"),
-        (["--resume", "latest"], "there is no run yet in outputs/: mcprun batch makes one"),
+        (["--resume", "nope"], "there is no run at nope or outputs/nope"),
+        (["--resume", "latest"], "there is no run in outputs/ yet: create one with mcprun batch"),
         (
             ["--resume", "whole", "--out", "b"],
             "--out can't be combined with --resume: a run continues in its own directory",
@@ -373,7 +373,7 @@ def test_a_run_that_is_interrupted_goes_on(tmp_path: Path, mcprun: Forks) -> Non
         (["p.jsonl", RAW, "--retry-errors"], "--retry-errors and --force require --resume RUN"),
         (
             ["p.jsonl", RAW, "--out", "whole"],
-            "whole holds a run: give --out another name, or go on with it by --resume",
+            "whole already holds a run: choose another --out, or continue it with --resume",
         ),
     ],
 )

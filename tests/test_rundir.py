@@ -127,17 +127,17 @@ def test_new_directories_never_share_a_name() -> None:
 
 def test_latest_names_the_last_run(here: Path) -> None:
     """`latest` follows its link; without one, and with a run that is none, it says so."""
-    with pytest.raises(UsageError, match=r"there is no run yet in outputs/: mcprun batch makes one"):
+    with pytest.raises(UsageError, match=r"there is no run in outputs/ yet: create one with mcprun batch"):
         Run.read("latest")
     path = new_directory("p", None)
     journal(path).close([], RECORD)
     mark_latest(path)
     assert Run.read("latest").path == path
     assert Run.read(path.name).path == path
-    with pytest.raises(UsageError, match=r"there is no run nope, nor outputs/nope"):
+    with pytest.raises(UsageError, match=r"there is no run at nope or outputs/nope"):
         Run.read("nope")
     (here / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"empty is no run: it has no run\.json"):
+    with pytest.raises(UsageError, match=r"empty is not a run: it has no run\.json"):
         Run.read("empty")
 
 
@@ -189,7 +189,7 @@ def test_a_damaged_trace_is_one_message(here: Path, line: str) -> None:
     writer = journal(new_directory("p", "run"))
     writer.release()
     (here / "run" / "trace.jsonl").write_text(line + "\n", encoding="latin-1")
-    with pytest.raises(UsageError, match=r"run/trace\.jsonl holds a line that is no event"):
+    with pytest.raises(UsageError, match=r"run/trace\.jsonl has a line that is not an event"):
         list(Run.read("run").events())
 
 

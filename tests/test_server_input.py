@@ -420,5 +420,5 @@ def test_arguments_that_can_not_be_sent(tmp_path: Path) -> None:
     asked = {"server_prompt": {"name": "brief", "arguments": {"topic": "\ud800"}}}
     queries = (query(**asked), {**query(prompt="Hello."), "id": "good"})
     done = run_mcprun("batch", write_jsonl(tmp_path / "p.jsonl", *queries), LIBRARY, cwd=tmp_path)
-    said = "server_prompt.arguments.topic: holds half of a surrogate pair, which UTF-8 cannot hold"
+    said = "server_prompt.arguments.topic: has a lone surrogate, which UTF-8 cannot encode"
     assert (done.code, done.stderr) == (2, f"{tmp_path / 'p.jsonl'}:1: {said}\n")

@@ -172,7 +172,7 @@ def test_missing_scripts_are_listed(tmp_path: Path) -> None:
     """`--model script` refuses a file in which a selected query has none, by line."""
     prompts = write_jsonl(tmp_path / "p.jsonl", script(), "Hello?")
     done = run_mcprun("batch", "p.jsonl", RAW, "--model", "script", cwd=tmp_path)
-    assert (done.code, done.stderr) == (2, "p.jsonl:2: script: is missing, and the model is script\n")
+    assert (done.code, done.stderr) == (2, "p.jsonl:2: script: is missing, but the model is script\n")
     chosen = run_mcprun("batch", prompts, RAW, "--model", "script", "--filter", "q", cwd=tmp_path)
     assert chosen.verdicts == {"q": "passed"}
 
@@ -205,7 +205,10 @@ def test_filter_and_limit(tmp_path: Path) -> None:
     assert ids("--filter", "even", "--limit", "2") == ["q0", "q2"]
     assert ids("--filter", "q[13]", "--filter", "q5") == ["q1", "q3", "q5"]
     nothing = run_mcprun("batch", "p.jsonl", RAW, "--filter", "odd", cwd=tmp_path)
-    assert (nothing.code, nothing.stderr) == (2, "Error: nothing to run: none of the queries in p.jsonl (6) fits odd\n")
+    assert (nothing.code, nothing.stderr) == (
+        2,
+        "Error: nothing to run: none of the 6 queries in p.jsonl matches odd\n",
+    )
 
 
 def test_prompts_from_stdin_are_kept(tmp_path: Path) -> None:

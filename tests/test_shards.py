@@ -261,7 +261,7 @@ def test_rules_are_options_with_their_own_defaults() -> None:
 def test_more_shards_than_queries(mcprun: Forks, folder: Path) -> None:
     """A run in which no query ran is never green."""
     done = mcprun.run("batch", "p.jsonl", "says.py", "--limit", "2", "--shard", "3/3", cwd=folder)
-    message = "nothing to run: fewer queries of p.jsonl are selected than there are shards (3/3)"
+    message = "nothing to run: p.jsonl has fewer selected queries than there are shards (3/3)"
     assert (done.code, done.stderr) == (2, f"Error: {message}\n")
 
 

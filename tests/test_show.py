@@ -59,7 +59,7 @@ def test_show_reads_a_conversation(ran: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("nope",), "Error: there is no run nope, nor outputs/nope\n"),
+        (("nope",), "Error: there is no run at nope or outputs/nope\n"),
         (("latest", "nope"), "has no query 'nope'; list them with: mcprun show latest\n"),
     ],
 )
@@ -100,7 +100,7 @@ def test_a_damaged_transcript_is_one_message(ran: Path) -> None:
     (run / "transcripts.jsonl").write_text(json.dumps({"id": 1}) + "\n")
     done = run_mcprun("show", "damaged", cwd=ran)
     assert done.code == 2
-    assert done.stderr.startswith("Error: damaged/transcripts.jsonl holds a line that is no transcript: ")
+    assert done.stderr.startswith("Error: damaged/transcripts.jsonl has a line that is not a transcript: ")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -168,7 +168,7 @@ def test_no_other_input_is_opened(tmp_path: Path, kind: str) -> None:
     place(kind, tmp_path / "file")
     with pytest.raises(UsageError, match=f"file is {kind}"):
         open_input(tmp_path / "file")
-    with pytest.raises(UsageError, match=f"SSL_CERT_FILE names .*file(,| is) {kind}"):
+    with pytest.raises(UsageError, match=f"SSL_CERT_FILE(:| names) .*file(,| is) {kind}"):
         check_network({"SSL_CERT_FILE": str(tmp_path / "file")})
 
 
@@ -186,6 +186,6 @@ def test_none_is_replaced(tmp_path: Path, kind: str) -> None:
 def test_what_belongs_to_the_system_is_not_replaced() -> None:
     """Even where the user may, and where stdout is a regular file at the moment."""
     for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/null", "/dev/new"):
-        with pytest.raises(UsageError, match=f"^{name} is no place for a new file"):
+        with pytest.raises(UsageError, match=f"^can.t create {name}: "):
             refuse_to_replace(Path(name))
     refuse_to_replace(Path("/dev/shm/new"))

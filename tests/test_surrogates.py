@@ -145,7 +145,7 @@ def test_a_query_with_half_a_pair_is_refused(line: Any, field: str) -> None:
     """The field is named, since the file is the user's own to correct."""
     with pytest.raises(InvalidQuery) as caught:
         parse_query(line)
-    assert caught.value.problems == [(field, "holds half of a surrogate pair, which UTF-8 cannot hold")]
+    assert caught.value.problems == [(field, "has a lone surrogate, which UTF-8 cannot encode")]
 
 
 def test_lint_reports_text_that_was_replaced() -> None:

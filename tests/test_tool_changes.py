@@ -62,7 +62,7 @@ ROOT = {"type": "object"}
     [
         (of(), of(b={"type": "null"}), False, False, '.b: new optional {noun} {{"type": "null"}}'),
         (of(), {**of(b=True), "required": ["b"]}, True, False, ".b: new required {noun} true"),
-        (of(b={}), of(), True, True, ".b: {noun} is gone"),
+        (of(b={}), of(), True, True, ".b: {noun} removed"),
         (of(b={}), {**of(b={}), "required": ["b"]}, True, False, ".b: {noun} is now required"),
         ({**of(b={}), "required": ["b"]}, of(b={}), False, True, ".b: {noun} is now optional"),
         (of(b={"type": "number"}), of(b={"type": "integer"}), True, False, ".b: type number → integer"),
@@ -71,10 +71,10 @@ ROOT = {"type": "object"}
         (of(b={"enum": ["C", "F"]}), of(b={"enum": ["C"]}), True, False, '.b: enum ["C", "F"] → ["C"]'),
         (of(b={"maximum": 5}), of(b={"maximum": 9}), False, True, ".b: maximum 5 → 9"),
         (of(b={"minLength": 1}), of(b={}), False, True, '.b: {{"minLength": 1}} → anything'),
-        (of(b={"pattern": "^a"}), of(b={"pattern": "^b"}), True, True, """.b: pattern "^a" → "^b" (can't be judged)"""),
+        (of(b={"pattern": "^a"}), of(b={"pattern": "^b"}), True, True, """.b: pattern "^a" → "^b" (compatibility unknown)"""),
         (ROOT, {**ROOT, "additionalProperties": False}, True, False, ": additionalProperties true → false"),
-        (of(b={"type": "string"}), of(b={"anyOf": [{"type": "string"}, {"type": "null"}]}), False, True, '.b: may now be {{"type": "null"}}'),
-        (of(b={"items": of(c={})}), of(b={"items": of()}), True, True, ".b[].c: property is gone"),
+        (of(b={"type": "string"}), of(b={"anyOf": [{"type": "string"}, {"type": "null"}]}), False, True, '.b: now allows {{"type": "null"}}'),
+        (of(b={"items": of(c={})}), of(b={"items": of()}), True, True, ".b[].c: property removed"),
         (of(b={"description": "x"}), of(b={"description": "y"}), False, False, ".b: description x → y"),
     ],
 )  # fmt: skip
@@ -111,7 +111,7 @@ def test_what_is_said_without_words_is_a_change_too() -> None:
     """A default that is written out, and what mcprun knows nothing about."""
     plain = tool()
     assert told(plain, plain | {"annotations": {"openWorldHint": True}}) == [
-        ("other", False, "written differently, with the same meaning")
+        ("other", False, "written differently, but with the same meaning")
     ]
     assert told(plain, plain | {"_meta": {"a": 1}}) == [("other", False, '_meta: none → {"a": 1}')]
     assert told(plain | {"title": "A"}, plain) == [("title", False, "title: A → none")]
@@ -137,8 +137,8 @@ def test_one_is_not_true(before: Any, after: Any, kinds: list[tuple[str, bool]])
 def test_an_output_schema_may_come_and_not_go() -> None:
     """Who reads relies on it."""
     plain, with_output = tool(), tool(outputSchema={"type": "object"})
-    assert told(plain, with_output) == [("output_schema_added", False, 'output: now has a schema, {"type": "object"}')]
-    assert told(with_output, plain) == [("output_schema_removed", True, "output: no schema any more")]
+    assert told(plain, with_output) == [("output_schema_added", False, 'output: schema added, {"type": "object"}')]
+    assert told(with_output, plain) == [("output_schema_removed", True, "output: schema removed")]
 
 
 def test_long_texts_are_shown_where_they_differ() -> None:
@@ -163,9 +163,7 @@ def test_tools_that_are_gone_new_or_renamed() -> None:
         "unit_price", {**of(a={"type": "string"}), "title": "unit_priceArguments"}, description="Tell a price."
     )
     assert compare_tools([price], [renamed]) == [
-        ToolChange(
-            "price", "tool_renamed", True, "gone; looks like it was renamed to unit_price", "price", "unit_price"
-        )
+        ToolChange("price", "tool_renamed", True, "removed, probably renamed to unit_price", "price", "unit_price")
     ]
     twins = [renamed, renamed | {"name": "cost"}]
     for other in ([renamed | {"inputSchema": of(b={})}], [renamed | {"name": "cost", "description": "Other."}], twins):

@@ -47,20 +47,20 @@ def test_what_the_api_refuses_is_an_error(listed: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     ("tool", "severity", "rule", "message"),
     [
-        ({**GOOD, "name": "a.b"}, "error", "renamed", "the API is sent the name 'a_b_"),
-        ({**GOOD, "inputSchema": {"type": "array"}}, "error", "left_out", "is left out: its input schema is of type 'array'"),
-        (argument({"description": "x"} | of(**{"a b": {"type": "null"}})), "error", "rewritten", "the API is sent the property key 'a_b_"),
+        ({**GOOD, "name": "a.b"}, "error", "renamed", "its name is sent to the API as 'a_b_"),
+        ({**GOOD, "inputSchema": {"type": "array"}}, "error", "left_out", "is left out: its input schema has type 'array'"),
+        (argument({"description": "x"} | of(**{"a b": {"type": "null"}})), "error", "rewritten", "the property key 'a b' is sent to the API as 'a_b_"),
         ({**GOOD, "inputSchema": {"required": ["a"]}}, "error", "rewritten", 'the schema is sent with "type": "object"'),
         (argument({"type": "null", "description": "x"}, oneOf=[{}]), "error", "rewritten", "the schema's top-level allOf, anyOf or oneOf"),
-        ({**GOOD, "execution": {"taskSupport": "required"}}, "warning", "task_only", "it can only be run as a task, which mcprun does not do"),
-        ({**GOOD, "description": " \n"}, "warning", "no_description", "it has no description: a model has only its name to go by"),
+        ({**GOOD, "execution": {"taskSupport": "required"}}, "warning", "task_only", "it can only be called as a task, which mcprun does not support"),
+        ({**GOOD, "description": " \n"}, "warning", "no_description", "it has no description, so a model knows only its name"),
         ({**GOOD, "description": "Add"}, "warning", "short_description", "its description only repeats its name"),
-        ({**GOOD, "description": "Sums  up."}, "warning", "short_description", "its description hardly says anything: 'Sums up.'"),
+        ({**GOOD, "description": "Sums  up."}, "warning", "short_description", "its description is too short to be useful: 'Sums up.'"),
         (argument({"type": "null"}), "warning", "argument_description", "arguments without a description: a"),
         (argument({"description": "x"}), "warning", "argument_type", "arguments without a type: a"),
-        ({**GOOD, "inputSchema": of(a={"type": "null", "description": "x"}, b={"type": "null", "description": "x"})}, "warning", "nothing_required", "it says of none of its arguments that they are required"),
+        ({**GOOD, "inputSchema": of(a={"type": "null", "description": "x"}, b={"type": "null", "description": "x"})}, "warning", "nothing_required", "none of its arguments is required"),
         ({**GOOD, "description": "x" * 7000}, "warning", "large", "its definition costs about 2,0"),
-        ({**GOOD, "annotations": {"readOnlyHint": True, "destructiveHint": True}}, "warning", "contradiction", "its annotations say that it is read-only, and that it is destructive"),
+        ({**GOOD, "annotations": {"readOnlyHint": True, "destructiveHint": True}}, "warning", "contradiction", "its annotations say both that it is read-only and that it is destructive"),
     ],
 )  # fmt: skip
 def test_each_rule_finds_what_it_is_for(tool: dict[str, Any], severity: str, rule: str, message: str) -> None:
@@ -91,7 +91,7 @@ def test_tools_side_by_side() -> None:
     """The same name and description twice, names that look alike, and more tools than a model can choose from."""
     assert found(GOOD, GOOD) == [("add", "error", "repeated")]
     assert lint(ToolSet.of([GOOD, {**GOOD, "name": "other"}])) == [
-        Finding(None, "same_description", "warning", "the same description stands at add, other")
+        Finding(None, "same_description", "warning", "the same description is used by add, other")
     ]
     many = [{**GOOD, "name": f"tool-{n}", "description": f"What the tool {n} does. {'x' * 1500}"} for n in range(60)]
     assert found(*many) == [(None, "warning", "many_tools"), (None, "warning", "many_tokens")]

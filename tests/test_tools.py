@@ -95,8 +95,8 @@ def test_rewriting_keeps_the_meaning(keywords: dict[str, Any], instance: dict[st
 @pytest.mark.parametrize(
     ("schema", "why"),
     [
-        ({"type": "array"}, "its input schema is of type 'array', and arguments are always an object"),
-        ("object", "its input schema is no object"),
+        ({"type": "array"}, "its input schema has type 'array', but arguments are always an object"),
+        ("object", "its input schema is not an object"),
         ({"type": "object", "not": nested(150)}, "its input schema is nested more than 100 deep"),
         (
             {"type": "object", "properties": {"a": {"type": "strnig"}}},
@@ -120,14 +120,16 @@ def test_what_runs_only_as_a_task_is_left_out() -> None:
     ]
     found = ToolSet.of([*listed, {"name": "silent", "inputSchema": schema, "execution": None}])
     assert [tool["name"] for tool in found.definitions] == ["forbidden", "optional", "silent"]
-    assert found.warnings == ("tool 'required' is left out: it can only be run as a task, which mcprun does not do",)
+    assert found.warnings == (
+        "tool 'required' is left out: it can only be called as a task, which mcprun does not support",
+    )
 
 
 def test_tools_are_sorted_and_the_second_of_a_name_is_left_out() -> None:
     """The order is the names', so that a cached prompt stays warm; a name stands once."""
     found = ToolSet.of({"name": name, "inputSchema": {"type": "object"}} for name in ("b", "a", "b"))
     assert [tool["name"] for tool in found.definitions] == ["a", "b"]
-    assert found.warnings == ("tool 'b' is listed twice; the second one is left out",)
+    assert found.warnings == ("tool 'b' is listed twice; the second entry is left out",)
 
 
 def test_names_that_would_clash_stay_apart() -> None:

@@ -187,10 +187,10 @@ def test_what_is_gone_or_new_is_told(tmp_path: Path) -> None:
     assert (done.code, done.stdout.splitlines()) == (
         1,
         [
-            "✗ prompt zoo  gone",
-            "✗ resource library://gone  gone; looks like it was renamed to library://archive",
-            "~ prompt song  new",
-            "~ resource template library://books/{number}  new",
+            "✗ prompt zoo  removed",
+            "✗ resource library://gone  removed, probably renamed to library://archive",
+            "~ prompt song  added",
+            "~ resource template library://books/{number}  added",
             "2 breaking changes, 2 non-breaking",
         ],
     )
@@ -207,7 +207,7 @@ def test_a_broken_snapshot_is_one_message(tmp_path: Path) -> None:
     ):
         (tmp_path / "a.json").write_text(json.dumps({"protocol": "x", "tools": [], **lists}))
         done = run_mcprun("tools", RAW, "--against", "a.json", cwd=tmp_path)
-        assert (done.code, done.stderr) == (2, f"Error: a.json is no snapshot: {message}\n")
+        assert (done.code, done.stderr) == (2, f"Error: a.json is not a snapshot: {message}\n")
 
 
 def test_arguments_of_prompts_are_compared() -> None:

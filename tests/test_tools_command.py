@@ -101,11 +101,11 @@ def test_a_snapshot_that_can_not_be_read_is_named_with_its_key(tmp_path: Path) -
     for change, told in (
         (
             {"schema": 2},
-            "old.json was written by a newer version of mcprun (it has schema 2, and this one reads up to 1)",
+            "old.json was written by a newer version of mcprun (its schema is 2, and this version reads up to 1)",
         ),
-        ({"schema": "1"}, "old.json is no snapshot: schema is text, not a whole number"),
-        ({"protocol": 7}, "old.json is no snapshot: protocol is a number, not text"),
-        ({"tools": {}}, "old.json is no snapshot: tools is an object, not a list"),
+        ({"schema": "1"}, "old.json is not a snapshot: schema is text, not a whole number"),
+        ({"protocol": 7}, "old.json is not a snapshot: protocol is a number, not text"),
+        ({"tools": {}}, "old.json is not a snapshot: tools is an object, not a list"),
     ):
         (tmp_path / "old.json").write_text(json.dumps({**snapshot, **change}))
         done = run_mcprun("tools", SHOP, "--against", "old.json", cwd=tmp_path)
@@ -120,7 +120,7 @@ def test_a_renamed_tool_is_breaking(tmp_path: Path) -> None:
         done = run_mcprun("tools", RENAMED, "--against", against, cwd=tmp_path)
         assert (done.code, done.stdout.splitlines()) == (
             1,
-            ["✗ price  gone; looks like it was renamed to unit_price", "1 breaking change, 0 non-breaking"],
+            ["✗ price  removed, probably renamed to unit_price", "1 breaking change, 0 non-breaking"],
         )
         assert run_mcprun("tools", SHOP, "--against", against, "--strict", cwd=tmp_path).code == 0
 
@@ -163,8 +163,8 @@ def test_lint_says_what_is_wrong(tmp_path: Path) -> None:
     """An error exits with 1; warnings do so when strict; a good server has neither."""
     odd = run_mcprun("tools", RAW, "--lint", "--", "odd", cwd=tmp_path)
     assert odd.code == 1
-    assert "✗ keys  the API is sent the property key 'user_id_9b55b418' for 'user id'" in odd.stdout
-    assert "✗ plain  is listed twice; the second one is left out" in odd.stdout
+    assert "✗ keys  the property key 'user id' is sent to the API as 'user_id_9b55b418'" in odd.stdout
+    assert "✗ plain  is listed twice; the second entry is left out" in odd.stdout
     assert odd.stdout.splitlines()[-1] == "8 errors, 14 warnings in 8 tools, about 243 tokens"
     shop = run_mcprun("tools", SHOP, "--lint", cwd=tmp_path)
     assert (shop.code, shop.stdout.splitlines()) == (
@@ -191,7 +191,7 @@ def test_everything_as_json(tmp_path: Path) -> None:
     assert told["changes"] == [
         {
             "tool": "price", "kind": "tool_renamed", "breaking": True,
-            "message": "gone; looks like it was renamed to unit_price", "before": "price", "after": "unit_price",
+            "message": "removed, probably renamed to unit_price", "before": "price", "after": "unit_price",
         }
     ]  # fmt: skip
     assert [finding["rule"] for finding in told["findings"]] == ["argument_description", "argument_description"]
@@ -201,14 +201,14 @@ def test_everything_as_json(tmp_path: Path) -> None:
     ("args", "code", "message"),
     [
         (["nope.py"], 2, "Error: there is no server file nope.py\n"),
-        ([RAW, "--against", "nope"], 2, "Error: there is no run nope, nor outputs/nope\n"),
-        ([RAW, "--against", "latest"], 2, "Error: there is no run yet in outputs/: mcprun batch makes one\n"),
-        ([RAW, "--against", "text"], 2, "Error: text is no snapshot: it is not JSON: "),
-        ([RAW, "--against", "list"], 2, "Error: list is no snapshot: it is a list, not an object"),
-        ([RAW, "--against", "deep"], 2, "Error: deep is no snapshot: it is nested more than 200 deep\n"),
-        ([RAW, "--against", "abyss"], 2, "Error: abyss is no snapshot: it is nested more than 200 deep\n"),
-        ([RAW, "--against", "bare"], 2, "Error: bare is no snapshot: protocol is missing\n"),
-        ([RAW, "--against", "unnamed"], 2, "Error: unnamed is no snapshot: a tool has no name\n"),
+        ([RAW, "--against", "nope"], 2, "Error: there is no run at nope or outputs/nope\n"),
+        ([RAW, "--against", "latest"], 2, "Error: there is no run in outputs/ yet: create one with mcprun batch\n"),
+        ([RAW, "--against", "text"], 2, "Error: text is not a snapshot: it is not JSON: "),
+        ([RAW, "--against", "list"], 2, "Error: list is not a snapshot: it is a list, not an object"),
+        ([RAW, "--against", "deep"], 2, "Error: deep is not a snapshot: it is nested more than 200 deep\n"),
+        ([RAW, "--against", "abyss"], 2, "Error: abyss is not a snapshot: it is nested more than 200 deep\n"),
+        ([RAW, "--against", "bare"], 2, "Error: bare is not a snapshot: protocol is missing\n"),
+        ([RAW, "--against", "unnamed"], 2, "Error: unnamed is not a snapshot: a tool has no name\n"),
         ([RAW, "--snapshot", "no/such/a.json"], 2, "Error: can't write no/such/a.json: there is no folder no/such\n"),
         ([RAW, "--header", "A: b"], 2, "Error: --header goes with a URL, and "),
         ([RAW, "--", "exit"], 3, "Error: the server exited before it answered: "),

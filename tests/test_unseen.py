@@ -32,7 +32,7 @@ from tests.support.cli import RAW, run_mcprun, script, write_jsonl
 def test_misspelt_keywords_are_found_where_there_are_schemas(schema: Any, told: list[tuple[str, str, str]]) -> None:
     """With what is probably meant; annotations and plain values are nobody's mistake."""
     expected = [
-        f"at {at}: {key!r} is not a keyword of JSON Schema, and checks nothing; did you mean {meant!r}?"
+        f"at {at}: {key!r} is not a JSON Schema keyword and has no effect; did you mean {meant!r}?"
         for at, key, meant in told
     ]
     assert list(misspelt(schema)) == expected
@@ -43,9 +43,9 @@ def test_patterns_that_fit_no_tool() -> None:
     permit = ToolFilter(allow=("read_*", "wirte_*"), deny=("delete_*",))
     patterns = {("expect.never", "delete_*"): "q", ("tools", "read_?ile"): "r"}
     assert list(unmatched(permit, patterns, [{"name": "read_file"}, {"name": "write_file"}])) == [
-        "--allow-tool: 'wirte_*' fits no tool of the server; mcprun tools lists them",
-        "--deny-tool: 'delete_*' fits no tool of the server; mcprun tools lists them",
-        "expect.never of query 'q': 'delete_*' fits no tool of the server; mcprun tools lists them",
+        "--allow-tool: 'wirte_*' matches no tool of the server; list them with mcprun tools",
+        "--deny-tool: 'delete_*' matches no tool of the server; list them with mcprun tools",
+        "expect.never of query 'q': 'delete_*' matches no tool of the server; list them with mcprun tools",
     ]
 
 
@@ -57,14 +57,14 @@ def test_commands_warn_of_both(tmp_path: Path) -> None:
     ]
     prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
     done = run_mcprun("validate", "p.jsonl", cwd=tmp_path)
-    told = "expect.text.json_schema: at $: 'requried' is not a keyword of JSON Schema, and checks nothing"
+    told = "expect.text.json_schema: at $: 'requried' is not a JSON Schema keyword and has no effect"
     warned = [f"Warning: p.jsonl:{line}: {told}; did you mean 'required'?" for line in (1, 2)]
     assert (done.code, done.stderr.splitlines()) == (0, warned)
     ran = run_mcprun("batch", "p.jsonl", RAW, "--deny-tool", "nope", cwd=tmp_path)
     assert ran.code == 0
     tools = [
-        "Warning: --deny-tool: 'nope' fits no tool of the server; mcprun tools lists them",
-        "Warning: expect.never of query 'a': 'dei*' fits no tool of the server; mcprun tools lists them",
+        "Warning: --deny-tool: 'nope' matches no tool of the server; list them with mcprun tools",
+        "Warning: expect.never of query 'a': 'dei*' matches no tool of the server; list them with mcprun tools",
     ]
     lines = [line for line in ran.stderr.splitlines() if line.startswith("Warning: ")]
     assert lines == [*warned, *tools]

@@ -127,8 +127,8 @@ def test_every_request_is_accepted(tmp_path: Path, flags: tuple[str, ...]) -> No
     assert [reply.status for reply in api.replies] == [200] * asked
     warnings = [event["message"] for event in done.trace if event["event"] == "warning"]
     assert len(warnings) == len(set(warnings))
-    assert sum("message of the server: half of a surrogate pair" in one for one in warnings) == 1
-    assert sum("reply of the model: half of a surrogate pair" in one for one in warnings) == 1
+    assert sum("message of the server: a lone surrogate" in one for one in warnings) == 1
+    assert sum("reply from the model: a lone surrogate" in one for one in warnings) == 1
     assert sum("the API accepts only JPEG" in one for one in warnings) == 1
     assert is_strict(done.run)
     kept = {one["id"]: one for one in done.transcripts}
@@ -194,9 +194,9 @@ def test_half_a_pair_over_http(tmp_path: Path) -> None:
     with over_http(tmp_path) as url, MessagesApi(answer) as api:
         done = ask(tmp_path, api, queries=QUERIES[4:6], server=url)
         listed = run_mcprun("tools", url, "--lint", "--snapshot", "s.json", cwd=tmp_path)
-    assert (done.code, done.stderr.count("a message of the server: half of a surrogate pair")) == (0, 1), done.stderr
+    assert (done.code, done.stderr.count("a message of the server: a lone surrogate")) == (0, 1), done.stderr
     assert done.transcripts[0]["calls"][0]["content"] == [said("a\ufffdb")]
-    assert "its definition holds U+FFFD: the server sent half of a surrogate pair" in " ".join(listed.stdout.split())
+    assert "its definition contains U+FFFD: the server sent a lone surrogate" in " ".join(listed.stdout.split())
     assert json.loads((tmp_path / "s.json").read_bytes().decode())["name"] == "given \ufffd"
 
 

@@ -56,7 +56,7 @@ class Numbers(MutableMapping[str, int]):
             self._grow()
 
     def __delitem__(self, name: str) -> None:
-        raise TypeError("names stay")
+        raise TypeError("names can't be deleted")
 
     def _name(self, place: int) -> bytes:
         return bytes(self._text[self._ends[place] : self._ends[place + 1]])

@@ -59,9 +59,9 @@ def _certificate_problems(environ: Mapping[str, str]) -> Iterator[str]:
             with Path(name).open("rb"):
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=name)
         except UsageError as error:
-            yield f"{_FILE} names {error}: {remedy}"
+            yield f"{_FILE}: {error}; {remedy}"
         except ssl.SSLError:
-            yield f"{_FILE} names {name}, which holds no certificate in PEM form: {remedy}"
+            yield f"{_FILE} names {name}, which has no certificate in PEM form: {remedy}"
         except IsADirectoryError:
             yield f"{_FILE} names {name}, a folder: {remedy} (a folder goes into {_FOLDER})"
         except (OSError, ValueError) as error:
@@ -75,7 +75,7 @@ def _certificate_problems(environ: Mapping[str, str]) -> Iterator[str]:
     if (environ.get(_FILE) or environ.get(_FOLDER)) and (name := environ.get(_KEY_LOG)):
         folder = Path(name).absolute().parent
         if Path(name).is_dir() or not os.access(name if Path(name).exists() else folder, os.W_OK):
-            yield f"{_KEY_LOG} names {name}, which can't be written: set it to a file that can, or unset it"
+            yield f"{_KEY_LOG} names {name}, which can't be written: set it to a writable file, or unset it"
 
 
 def _proxy_problems(environ: Mapping[str, str]) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _bypass_problems(environ: Mapping[str, str]) -> Iterator[str]:
             httpx2.Client(mounts={pattern: None}, verify=False, trust_env=False).close()
         except (httpx2.InvalidURL, ValueError) as error:
             yield (
-                f"{names['no_proxy']} holds {host!r}, which the client of the API can't read ({error}): write names and"
+                f"{names['no_proxy']} has {host!r}, which the API client can't parse ({error}): write names and"
                 " addresses without a port, IPv6 addresses without brackets and without a mask"
             )
 
@@ -144,16 +144,16 @@ def _proxy_problem(value: str) -> str | None:
     url = value if "://" in value else f"http://{value}"
     remedy = "set it to http://HOST:PORT"
     if any(not character.isprintable() or character.isspace() for character in url):
-        return f"is {shown!r}, which holds a space or a control character: {remedy}"
+        return f"is {shown!r}, which contains a space or a control character: {remedy}"
     try:
         parts = urlsplit(url)
         is_bad = parts.port == 0
     except ValueError as error:
         return f"is {shown!r}, which is not a URL ({error}): {remedy}"
     if parts.scheme not in _SCHEMES:
-        return f"is {shown!r}, and a proxy's scheme is one of {', '.join(_SCHEMES)}: {remedy}"
+        return f"is {shown!r}, but the scheme of a proxy must be one of {', '.join(_SCHEMES)}: {remedy}"
     if not parts.hostname or is_bad:
-        return f"is {shown!r}, which names no {'port' if is_bad else 'host'}: {remedy}"
+        return f"is {shown!r}, which has no {'port' if is_bad else 'host'}: {remedy}"
     if parts.scheme.startswith("socks") and not _is_installed("socksio"):
         return f"is {shown!r}, a SOCKS proxy, which needs the package socksio: pip install 'mcprun[socks]'"
     return None

@@ -47,7 +47,7 @@ def refuse_to_replace(path: Path) -> None:
     """
     folder = Path(os.path.realpath(path.parent))
     if any(folder.is_relative_to(place) for place in _DEVICES) and not folder.is_relative_to(_SHARED_MEMORY):
-        raise UsageError(f"{path} is no place for a new file")
+        raise UsageError(f"can't create {path}: {folder} is a system folder")
     refuse_special(path)
 
 

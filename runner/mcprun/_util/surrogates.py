@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 REPLACEMENT = "\ufffd"
 
-WARNING = "half of a surrogate pair, which UTF-8 cannot hold, was replaced by U+FFFD"
+WARNING = "a lone surrogate, which UTF-8 cannot encode, was replaced with U+FFFD"
 
 _HALF = re.compile("[\ud800-\udfff]")
 

@@ -135,7 +135,7 @@ def mismatch(wanted: ExpectedCall, call: Call, show: ValueFormatter) -> str:
         return f"expected {expected}{exactly}, got {got}"
     if wanted.is_error is not None and wanted.is_error is not call.is_error:
         ends = {True: "an error", False: "no error"}
-        return f"expected {ends[wanted.is_error]} of {show.call(call)}, got {show.result(call)}"
+        return f"expected {ends[wanted.is_error]} from {show.call(call)}, got {show.result(call)}"
     if wanted.expects_result and not _comes_back(wanted, call):
         why = _ambiguity(result_text(call.content))
         expected, got = show.expected_result(wanted.result, call)

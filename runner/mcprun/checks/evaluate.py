@@ -83,7 +83,7 @@ def check_tool_errors(calls: Sequence[Call], wanted: set[int], show: ValueFormat
     """Check that no call returned an error, except those whose numbers are in `wanted`."""
     wrong = [(number, call) for number, call in enumerate(calls) if call.is_error and number not in wanted]
     message = "; ".join(
-        f"call {number}: {show.call(call)} came back as an error: {show.result(call)}" for number, call in wrong
+        f"call {number}: {show.call(call)} returned an error: {show.result(call)}" for number, call in wrong
     )
     return _check("tool_errors", not wrong, message)
 
@@ -111,7 +111,7 @@ def check_never(patterns: Sequence[str], calls: Sequence[Call], show: ValueForma
     """Check that no tool was called whose name matches one of the patterns."""
     for number, call in enumerate(calls):
         if pattern := next((pattern for pattern in patterns if fits(call.tool, (pattern,))), None):
-            return _check("never", False, f"call {number}: expected no call of {pattern}, got {show.call(call)}")
+            return _check("never", False, f"call {number}: expected no call to {pattern}, got {show.call(call)}")
     return _check("never", True)
 
 
@@ -129,10 +129,10 @@ def check_text(expected: ExpectedText, text: str, show: ValueFormatter) -> Itera
     for pattern in expected.regex or ():
         fits = bounded.search(pattern, text) is not None
         wanted, other = (show.text(pattern), "") if fits else show.part(pattern, text)
-        yield _check("text.regex", fits, f"expected text that fits {wanted}, got {other}")
+        yield _check("text.regex", fits, f"expected text matching {wanted}, got {other}")
     if expected.json_schema is not None:
         problem = _schema_problem(expected.json_schema, text)
-        yield _check("text.json_schema", not problem, f"expected JSON that fits the schema, {got}: {problem}")
+        yield _check("text.json_schema", not problem, f"expected JSON that matches the schema, {got}: {problem}")
 
 
 def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:
@@ -141,7 +141,7 @@ def check_limits(expect: Expect, outcome: Outcome) -> Iterator[Check]:
     yield from _at_most("max_turns", expect.max_turns, outcome.turns, "turns")
     yield from _at_most("max_seconds", expect.max_seconds, round(outcome.seconds, 3), "seconds")
     if expect.max_output_tokens is not None and outcome.output_tokens is None:
-        message = f"expected at most {expect.max_output_tokens:,} output tokens, and nobody counted them"
+        message = f"expected at most {expect.max_output_tokens:,} output tokens, but the model reported none"
         yield _check("max_output_tokens", False, message)
     else:
         yield from _at_most("max_output_tokens", expect.max_output_tokens, outcome.output_tokens or 0, "output tokens")

@@ -55,7 +55,7 @@ def _good_matchers(value: Any) -> Any:
 
 def _no_matcher(value: JsonObject) -> JsonObject:
     if matchers.is_matcher(value):
-        raise ValueError("a matcher can stand for a value of the input, not for all of it")
+        raise ValueError("a matcher can replace a value in the input, not the whole input")
     return value
 
 
@@ -63,7 +63,7 @@ def _pattern(value: str) -> str:
     try:
         compile_pattern(value)
     except ValueError as error:
-        raise ValueError(f"is no regular expression: {error}") from None
+        raise ValueError(f"is not a valid regular expression: {error}") from None
     return value
 
 
@@ -71,7 +71,7 @@ def _schema(value: JsonObject) -> JsonObject:
     try:
         check_users_schema(value)
     except ValueError as error:
-        raise ValueError(f"is no JSON Schema: {error}") from None
+        raise ValueError(f"is not a valid JSON Schema: {error}") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     return value
@@ -128,7 +128,7 @@ class ExpectedText(Expectation):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError(f"expects nothing: say one of {', '.join(type(self).model_fields)}")
+            raise ValueError(f"must have at least one of {', '.join(type(self).model_fields)}")
         return self
 
 
@@ -155,5 +155,5 @@ class Expect(Expectation):
     @model_validator(mode="after")
     def _match_has_calls(self) -> Self:
         if "match" in self.model_fields_set and self.calls is None:
-            raise ValueError("has a match, and no calls that it could be of")
+            raise ValueError("has match, which needs calls")
         return self

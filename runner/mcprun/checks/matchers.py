@@ -70,9 +70,9 @@ def problem(expected: Any) -> str | None:
     kinds = [key for key in expected if key in _PROBLEMS]
     known = {*kinds, "$optional"} | ({"within"} if "$approx" in expected else set())
     if unknown := [key for key in expected if key not in known]:
-        return f"no matcher has the key {unknown[0]!r}; there are {', '.join([*_PROBLEMS, '$optional'])}"
+        return f"{unknown[0]!r} is not a matcher key; the keys are {', '.join([*_PROBLEMS, '$optional'])}"
     if len(kinds) > 1:
-        return f"{kinds[0]} and {kinds[1]} can't stand in one matcher"
+        return f"{kinds[0]} and {kinds[1]} can't be combined in one matcher"
     if not isinstance(expected.get("$optional", True), bool):
         return "$optional must be true or false"
     return _PROBLEMS[kinds[0]](expected) if kinds else None
@@ -131,13 +131,13 @@ def _bad_regex(matcher: dict[str, Any]) -> str | None:
     except TypeError:
         return "$regex must be text"
     except ValueError as error:
-        return f"$regex is no regular expression: {error}"
+        return f"$regex is not a valid regular expression: {error}"
     return None
 
 
 def _bad_oneof(matcher: dict[str, Any]) -> str | None:
     values = matcher["$oneof"]
-    return problem(values) if isinstance(values, list) and values else "$oneof must be a list that is not empty"
+    return problem(values) if isinstance(values, list) and values else "$oneof must be a non-empty list"
 
 
 def _bad_type(matcher: dict[str, Any]) -> str | None:
@@ -152,7 +152,7 @@ def _bad_approx(matcher: dict[str, Any]) -> str | None:
     if not _is_finite(matcher["$approx"]):
         return "$approx must be a number"
     within = matcher.get("within", 0)
-    return None if _is_finite(within) and within >= 0 else "within must be a number that is not below 0"
+    return None if _is_finite(within) and within >= 0 else "within must be a number of at least 0"
 
 
 _PROBLEMS: Mapping[str, Callable[[dict[str, Any]], str | None]] = {

@@ -46,7 +46,7 @@ def misspelt(schema: Any) -> Iterator[str]:
             continue
         for key in one:
             if close := _meant(key):
-                what = f"{key!r} is not a keyword of JSON Schema, and checks nothing"
+                what = f"{key!r} is not a JSON Schema keyword and has no effect"
                 yield f"at {place}: {what}; did you mean {close!r}?"
         todo += reversed(list(_within(place, one)))
 

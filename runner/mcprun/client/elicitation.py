@@ -30,7 +30,11 @@ class ScriptedAnswers:
         left = tuple(self._left)
         found = await bounded.evaluated(lambda: next((one for one in left if one.fits(request["message"])), None))
         if found not in self._left:  # no answer, or a concurrent request took it
-            return (_DECLINED, "the query has no answer left for it") if found is None else await self.answer(request)
+            return (
+                (_DECLINED, "the query has no answer left for this request")
+                if found is None
+                else await self.answer(request)
+            )
         self._left.remove(found)
         return await bounded.evaluated(lambda: self._answer(found, request))
 
@@ -42,7 +46,7 @@ class ScriptedAnswers:
             return {"action": "accept"}, None
         content = found.content or {}
         if wrong := form_violation(content, request.get("requestedSchema", {})):
-            return _DECLINED, f"the query's answer does not fit what is asked for: {wrong}"
+            return _DECLINED, f"the query's answer does not match the requested schema: {wrong}"
         return {"action": "accept", "content": content}, None
 
 
@@ -54,7 +58,7 @@ def answer_by_policy(policy: str, request: JsonObject) -> tuple[JsonObject, str 
     accepted requests. Raises `EvaluationError` if a pattern of the form runs out of time.
     """
     if policy == "script":
-        return _DECLINED, "the query has no answer for it"
+        return _DECLINED, "the query has no answer for this request"
     if policy != "defaults":
         return _DECLINED, None
     if "url" in request:
@@ -72,9 +76,9 @@ def form_defaults(schema: JsonObject) -> JsonObject | str:
         return f"{', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} required and without a default"
     wrong = next((name for name, value in content.items() if not is_form_value(value)), None)
     if wrong is not None:
-        return f"the default of {wrong!r} is nothing that a form can hold"
+        return f"the default of {wrong!r} is not a value that a form can hold"
     problem = form_violation(content, schema)
-    return f"the defaults do not fit their own schema: {problem}" if problem else content
+    return f"the defaults do not match their own schema: {problem}" if problem else content
 
 
 def form_violation(content: JsonObject, schema: JsonObject) -> str | None:
@@ -87,7 +91,7 @@ def form_violation(content: JsonObject, schema: JsonObject) -> str | None:
         check_schema(schema)
         outcome = bounded.Schema(schema, "ecma").outcome(content)
     except InvalidSchemaError as bad:
-        return f"the schema is none: {bad.message}"
+        return f"the schema is not valid: {bad.message}"
     except RecursionError:
         return "the schema is nested too deeply"
     except bounded.EvaluationError as bad:
@@ -95,7 +99,7 @@ def form_violation(content: JsonObject, schema: JsonObject) -> str | None:
             raise
         return str(bad)
     if outcome.unresolved:
-        return f"the schema can't be followed: {outcome.unresolved[0]}"
+        return f"the schema can't be evaluated: {outcome.unresolved[0]}"
     if not (problem := outcome.problem):
         return None
     return problem.message if problem.path == "$" else f"{problem.path.removeprefix('$.')}: {problem.message}"

@@ -47,7 +47,7 @@ _INLINE_STEPS = 20_000
 _SHOWN = 200
 """Maximum characters of a pattern in a message."""
 
-_ADVICE = "; write it without repetitions within repetitions, such as (a+)+"
+_ADVICE = "; avoid nested repetitions such as (a+)+"
 
 T = TypeVar("T")
 
@@ -193,10 +193,10 @@ def _evaluate(name: str, arguments: tuple[Any, ...], *keys: str | bytes) -> Any:
     is_blocking = name in ("replace", "spans", "any_match")
     is_hurried = is_blocking and worker.is_hurried
     if is_hurried and worker.hurried_timeouts >= _MAX_LATER:
-        raise _out_of_time(keys[0], "", "was not tried, since the run is to stop")
+        raise _out_of_time(keys[0], "", "was not evaluated because the run is stopping")
     if times >= (1 if is_hurried else 1 + _MAX_LATER if is_blocking else MAX_TIMEOUTS):
         key = next(key for key in keys if _timeouts[key] == times)
-        raise _out_of_time(key, "", f"ran out of time {times} times before, and is not tried again")
+        raise _out_of_time(key, "", f"timed out {times} times before and is not evaluated again")
     is_brief = is_blocking and (times or is_hurried)
     return worker.do(name, arguments, keys, _LATER_SECONDS if is_brief else MATCH_SECONDS)
 
@@ -234,7 +234,7 @@ class _Worker:
                 return self._run_job(name, arguments, keys, timeout)
             except (EOFError, OSError) as error:
                 self._discard()
-                message = f"the process that evaluates patterns failed: {error or 'it ended by itself'}"
+                message = f"the process that evaluates patterns failed: {error or 'it exited unexpectedly'}"
                 raise EvaluationError(ErrorKind.FAULT, message) from None
 
     def kill(self) -> None:

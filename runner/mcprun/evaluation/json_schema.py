@@ -95,17 +95,17 @@ def check_users_schema(schema: Any) -> None:
     for part, resolver in _parts(schema):
         dialect = part.get("$schema")
         if isinstance(dialect, str) and dialect.rstrip("#") not in _DIALECTS:
-            raise ValueError(f"$schema {dialect!r} is unknown, and is not fetched")
+            raise ValueError(f"$schema {dialect!r} is not a known dialect, and mcprun does not fetch it")
         for keyword in ("$ref", "$dynamicRef"):
             reference = part.get(keyword)
             if isinstance(reference, str) and not _leads_to_schema(resolver, reference):
-                raise ValueError(f"{keyword} {reference!r} is not within the schema, and nothing is fetched")
+                raise ValueError(f"{keyword} {reference!r} does not resolve within the schema; mcprun fetches nothing")
         patterns = [part["pattern"]] if isinstance(part.get("pattern"), str) else []
         for pattern in [*patterns, *part.get("patternProperties", ())]:
             try:
                 compile_pattern(pattern)
             except ValueError as error:
-                raise ValueError(f"pattern {pattern!r} is not a regular expression: {error}") from None
+                raise ValueError(f"pattern {pattern!r} is not a valid regular expression: {error}") from None
 
 
 @dataclass(slots=True)
@@ -138,13 +138,13 @@ class SchemaValidator:
         except RecursionError:
             raise
         except Exception as error:  # noqa: BLE001  a reference to a value that is not a schema raises any exception
-            self._unresolvable(f"the schema can't be followed: {type(error).__name__}: {error}")
+            self._unresolvable(f"the schema can't be evaluated: {type(error).__name__}: {error}")
         return Outcome(problem, tuple(self._unread), tuple(self._unresolved))
 
     def _find(self, pattern: str, text: str) -> bool | None:
         found = self.search(pattern, text)
         if found is None and len(self._unread) < _MAX_NOTES:
-            self._unread[shortened(f"the pattern {pattern!r} can't be read, and is not checked")] = None
+            self._unread[shortened(f"the pattern {pattern!r} can't be parsed and is not checked")] = None
         return found
 
     def _unresolvable(self, note: str) -> None:

@@ -68,7 +68,7 @@ def keywords(finds: Search, note: Callable[[str], None]) -> dict[str, Any]:
             try:
                 yield from follow(validator, reference, instance, schema) or ()
             except Unresolvable:
-                note(f"{keyword} {reference!r} is not within the schema, and is not checked")
+                note(f"{keyword} {reference!r} does not resolve within the schema and is not checked")
 
         return reference
 

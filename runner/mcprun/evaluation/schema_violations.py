@@ -51,7 +51,7 @@ def _size(value: Any) -> str:
         case int() | float():
             return "a number"
         case str():
-            return f"a text of {_many(len(value), 'character')}"
+            return f"a string of {_many(len(value), 'character')}"
         case list():
             return f"a list of {_many(len(value), 'item')}"
     return f"an object of {_many(len(value), 'key')}"

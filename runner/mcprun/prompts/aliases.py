@@ -52,7 +52,7 @@ class Canonical:
         value = self.value.pop(alias)
         if name in self.value:
             other = self.written.get(name, name)
-            self.problems.append((alias, f"says the same as {other!r}, which is there too: keep one"))
+            self.problems.append((alias, f"has the same meaning as {other!r}, which is set too: keep one"))
             return
         self.value[name] = value
         self.written[name] = self.written.pop(alias, alias)
@@ -67,9 +67,9 @@ class Canonical:
             return
         for key, value in params.items():
             if key not in _PARAMS:
-                self.problems.append((f"params.{key}", "not supported: of params, mcprun reads " + ", ".join(_PARAMS)))
+                self.problems.append((f"params.{key}", "not supported; the supported params are " + ", ".join(_PARAMS)))
             elif key in self.value:
-                self.problems.append((f"params.{key}", f"says the same as {key!r}, which is there too: keep one"))
+                self.problems.append((f"params.{key}", f"has the same meaning as {key!r}, which is set too: keep one"))
             else:
                 self.value[key] = value
                 self.written[key] = f"params.{key}"
@@ -101,14 +101,14 @@ class Canonical:
                 self.problems.append(
                     (
                         f"{field}[{number}]",
-                        f"a message of role {role!r} can't be played: the model speaks for itself",
+                        f"the role {role!r} is not supported here: the model writes its own messages",
                     )
                 )
         if not prompts:
-            self.problems.append((field, "holds no user message"))
+            self.problems.append((field, "has no user message"))
         clash = next((key for key in ("prompt", "prompts") if key in self.value), None)
         if clash:
-            self.problems.append((field, f"says the same as {clash!r}, which is there too: keep one"))
+            self.problems.append((field, f"has the same meaning as {clash!r}, which is set too: keep one"))
         elif prompts:
             key = "prompt" if len(prompts) == 1 else "prompts"
             self.value[key] = prompts[0] if len(prompts) == 1 else prompts
@@ -129,7 +129,7 @@ class Canonical:
             if alias == "expected_tool_calls":
                 key, value = "calls", value["contains"]
             if key in expect:
-                self.problems.append((alias, f"says the same as 'expect.{key}', which is there too: keep one"))
+                self.problems.append((alias, f"has the same meaning as 'expect.{key}', which is set too: keep one"))
             else:
                 expect[key] = value
                 self.written["expect.calls" if key == "calls" else "expect.text.contains"] = alias

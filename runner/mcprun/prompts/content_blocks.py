@@ -40,10 +40,10 @@ def marks_problem(prompts: Iterable[Any]) -> str | None:
     """Return what is wrong with the `cache_control` marks of a query, which share one request; None if nothing is."""
     marks = [mark for prompt in prompts for mark in _marks(prompt)]
     if len(marks) > MAX_CACHE_MARKS:
-        return f"has {len(marks)} blocks with cache_control, and the API accepts {MAX_CACHE_MARKS}"
+        return f"has {len(marks)} blocks with cache_control, but the API accepts at most {MAX_CACHE_MARKS}"
     lives = [mark.get("ttl") or "5m" for mark in marks]
     if "5m" in lives and "1h" in lives[lives.index("5m") :]:
-        return "has cache_control with a ttl of 1h after one of 5m, which the API refuses: put the longer ones first"
+        return "has cache_control with a ttl of 1h after one of 5m, which the API rejects: put the longer ones first"
     return None
 
 

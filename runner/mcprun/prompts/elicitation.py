@@ -38,15 +38,15 @@ class ElicitAnswer(Part):
     @model_validator(mode="after")
     def _can_be_sent(self) -> Self:
         if self.content is not None and self.action != "accept":
-            raise ValueError(f"has content, which goes with accept, and its action is {self.action}")
+            raise ValueError(f"has content, which is allowed only with action accept, not {self.action}")
         for name, value in (self.content or {}).items():
             if not is_form_value(value):
-                raise ValueError(f"content.{name} must be text, a number, true, false, null or a list of texts")
+                raise ValueError(f"content.{name} must be a string, a number, true, false, null or a list of strings")
         if self.match is not None:
             try:
                 compile_pattern(self.match)
             except ValueError as error:
-                raise ValueError(f"match is no regular expression: {error}") from None
+                raise ValueError(f"match is not a valid regular expression: {error}") from None
         return self
 
     def fits(self, message: str) -> bool:

@@ -166,7 +166,7 @@ class PromptsFile:
                 yield query
 
     def _raise_changed(self) -> NoReturn:
-        raise UsageError(f"{_label(self.name)} was changed while it was being run: what is left of it is not run")
+        raise UsageError(f"{_label(self.name)} changed during the run: the remaining queries were not run")
 
 
 def read_prompts(
@@ -284,20 +284,20 @@ def _checked(
         judged += query.expect.judge is not None
         refused += [f"{_label(name)}:{line}: {field}: {problem}" for field, problem in demands(query)]
         if need_script and query.script is None:
-            problems.append(f"{_label(name)}:{line}: script: is missing, and the model is script")
+            problems.append(f"{_label(name)}:{line}: script: is missing, but the model is script")
     if names:  # a pattern may turn out to be a name on a later line, so the selection has to be redone
         spelt_out = select.spelt_out | names
         return _checked(name, source, replace(select, spelt_out=spelt_out), demands, need_script=need_script)
     if problems:
         raise PromptsError(problems)
     if not total:
-        raise PromptsError([f"{_label(name)}:1: line: the file holds no query"])
+        raise PromptsError([f"{_label(name)}:1: line: the file has no queries"])
     if not digests and select.shard:
         raise UsageError(
-            f"nothing to run: fewer queries of {_label(name)} are selected than there are shards ({select.shard})"
+            f"nothing to run: {_label(name)} has fewer selected queries than there are shards ({select.shard})"
         )
     if not digests:
-        raise UsageError(f"nothing to run: none of the queries in {_label(name)} ({total}) fits {select}")
+        raise UsageError(f"nothing to run: none of the {total} queries in {_label(name)} matches {select}")
     return PromptsFile(
         name=name,
         sha256=sha256_of(source),
@@ -348,7 +348,7 @@ def _queries(
             if same[query.id] > 1:  # the same prompt again: HASH-2, HASH-3, …
                 query = query.model_copy(update={"id": f"{query.id}-{same[query.id]}"})
         if not is_checked and query.id in lines:
-            problems.append(f"{_label(name)}:{line}: id: {query.id!r} is already the id of line {lines[query.id]}")
+            problems.append(f"{_label(name)}:{line}: id: {query.id!r} is already used on line {lines[query.id]}")
             continue
         if not is_checked:
             lines[query.id] = line

@@ -29,7 +29,7 @@ _NAME = 200
 _REASON = 300
 """Maximum characters of a reason in a note."""
 
-_MEND = "write an input that works, then take tool_errors out"
+_MEND = "write an input that works, then remove tool_errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def generate_prompts(
         elif is_task_only(tool):
             left_out[name] = TASK_ONLY
         elif _kind(tool) == "destructive" and not is_destructive_wanted:
-            left_out[name] = "it says that it is destructive; --destructive takes it in"
+            left_out[name] = "its annotations say that it is destructive; include it with --destructive"
         else:
             free = _free(_plain(name, _NAME) or "tool", queries)
             queries[free], why = _query(tool, free)
@@ -92,9 +92,9 @@ def mark_failures(first: FirstPrompts, transcripts: Iterable[Transcript]) -> Fir
         query = queries[transcript.id]
         wrong = next((call for call in transcript.calls if call.is_error), None)
         if wrong and transcript.error is None:
-            notes.setdefault(query["id"], f"came back as an error: {_plain(_words(wrong), _REASON)}")
+            notes.setdefault(query["id"], f"returned an error: {_plain(_words(wrong), _REASON)}")
             if "metadata" not in query:
-                queries[transcript.id] = _noted(query, f"the call came back as an error: {_MEND}")
+                queries[transcript.id] = _noted(query, f"the call returned an error: {_MEND}")
         elif transcript.cause:
             notes[query["id"]] = f"did not pass: {_plain(transcript.cause, _REASON)}"
             queries[transcript.id] = {**query, "metadata": {"todo": "find out why this query does not pass"}}
@@ -108,13 +108,13 @@ def _query(tool: JsonObject, name: str) -> tuple[JsonObject, str]:
     schema = tool.get("inputSchema")
     try:
         if not isinstance(schema, dict):
-            raise ValueError("its input schema is no object")
+            raise ValueError("its input schema is not an object")
         query = _with_input(tool, name, _example(tool["name"], schema, kind))
         parse_query(query)
     except ValueError as error:  # a schema without an example, or a query that would mean something else
         why = str(error)
     if why:
-        why = f"no input was found: {_plain(why, _REASON)}"
+        why = f"no valid input was found: {_plain(why, _REASON)}"
         query = _noted(_with_input(tool, name, {}), f"{why}; {_MEND}")
     return query | ({"tags": [kind]} if kind else {}), why
 

@@ -70,9 +70,9 @@ def _check_id(value: Any) -> Any:
 
 def _no_keyword(value: str) -> str:
     if value == "script" or value.startswith("replay:"):
-        raise ValueError("must name a model of the API: script and replay are chosen for the whole run")
+        raise ValueError("must be a model name of the API: script and replay can only be set for the whole run")
     if value.partition(":")[0] in PROVIDERS:
-        raise ValueError("must name a model alone: its provider is chosen for the whole run")
+        raise ValueError("must be a model name without a provider: that can only be set for the whole run")
     return value
 
 
@@ -134,7 +134,7 @@ class Query(Part):
         for number, turn in enumerate(script or []):
             for call in turn.calls:
                 if "$from" in call.input:
-                    raise ValueError(f"turn {number}: $from can stand for a value of the input, not for all of it")
+                    raise ValueError(f"turn {number}: $from can replace a value in the input, not the whole input")
                 for found in _objects(call.input):
                     if "$from" in found and (problem := _reference_problem(found, made)):
                         raise ValueError(f"turn {number}: {problem}")
@@ -150,8 +150,8 @@ class Query(Part):
         asked = len(self.user_messages) or 1
         if answers != asked:
             raise ValueError(
-                f"script: answers {answers} of the user's messages, and there {'is' if asked == 1 else 'are'} {asked}:"
-                " a turn without calls ends an answer"
+                f"script: answers {answers} user messages, but the query has {asked}:"
+                " each turn without calls ends an answer"
             )
         return self
 
@@ -160,7 +160,7 @@ class Query(Part):
         if self.prompt is None and self.prompts is None and self.server_prompt is None:
             raise ValueError("prompt: is missing")
         if self.prompt is not None and self.prompts is not None:
-            raise ValueError("prompts: says the same as 'prompt', which is there too: keep one")
+            raise ValueError("prompts: has the same meaning as 'prompt', which is set too: keep one")
         return self
 
     @model_validator(mode="after")
@@ -209,11 +209,11 @@ def parse_query(value: Any) -> Query:
     if isinstance(value, str):
         value = {"prompt": value}
     if isinstance(value, list):
-        raise InvalidQuery([("line", "must be an object or a string, not a list: write one query a line")])
+        raise InvalidQuery([("line", "must be an object or a string, not a list: write one query per line")])
     if not isinstance(value, dict):
         raise InvalidQuery([("line", f"must be an object or a string, not {_kind(value)}")])
     if not is_well_formed(value):
-        problem = "holds half of a surrogate pair, which UTF-8 cannot hold"
+        problem = "has a lone surrogate, which UTF-8 cannot encode"
         raise InvalidQuery([(_path(place, {}) or "line", problem) for place in halves_in(value)])
     line = aliases.Canonical(value)
     problems = list(line.problems)
@@ -279,7 +279,7 @@ def _unknown_key(location: tuple[str | int, ...]) -> str:
     if close:
         return f"unknown key; did you mean {close[0]!r}?"
     return "unknown key; " + (
-        "put what is yours under 'metadata'" if part is Query else f"known are {', '.join(known)}"
+        "put keys of your own under 'metadata'" if part is Query else f"the known keys are {', '.join(known)}"
     )
 
 
@@ -328,10 +328,10 @@ def _objects(value: Any, levels: int = _DEEPEST) -> Iterator[JsonObject]:
 def _reference_problem(reference: JsonObject, made: int) -> str | None:
     """Return what is wrong with a `{"$from": N, "path": …, "match": …}` after `made` earlier calls; None if valid."""
     if unknown := set(reference) - {"$from", "path", "match"}:
-        return f"$from takes path and match, not {', '.join(sorted(unknown))}"
+        return f"$from accepts only path and match, not {', '.join(sorted(unknown))}"
     number, path, match = reference["$from"], reference.get("path", ""), reference.get("match", "")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < made:
-        return f"$from must be the number of an earlier turn's call ({made} come before), not {_kind(number)}"
+        return f"$from must be the number of a call in an earlier turn (there are {made}), not {_kind(number)}"
     if not isinstance(path, str) or (path and not path.startswith("/")):
         return "path must be a JSON Pointer such as /structuredContent/id"
     if not isinstance(match, str):
@@ -339,5 +339,5 @@ def _reference_problem(reference: JsonObject, made: int) -> str | None:
     try:
         compile_pattern(match)
     except ValueError as error:
-        return f"match is no regular expression: {error}"
+        return f"match is not a valid regular expression: {error}"
     return None

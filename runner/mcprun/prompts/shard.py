@@ -31,7 +31,7 @@ class Shard:
         found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
         number, of = map(int, found.groups()) if found else (0, 0)
         if not 1 <= number <= of:
-            raise UsageError(f"--shard takes I/N, the I-th of N parts, such as 2/4, and not {text!r}")
+            raise UsageError(f"--shard must be I/N, the I-th of N parts, such as 2/4, not {text!r}")
         return cls(number, of)
 
     def __str__(self) -> str:

@@ -40,7 +40,7 @@ def open_source(name: str) -> tuple[IO[bytes], bool]:
         return _spool(sys.stdin.buffer), True
     path = Path(name)
     if path.is_dir():
-        raise UsageError(f"{name} is a folder; give a prompts file (JSONL, one query a line)")
+        raise UsageError(f"{name} is a folder; expected a prompts file (JSONL, one query per line)")
     try:
         source = open_input(path)
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def _spool(stream: IO[bytes]) -> IO[bytes]:
 def _nearby(path: Path) -> str:
     folder = path.parent
     found = sorted(file.name for file in folder.glob("*.jsonl")) if folder.is_dir() else []
-    return f"; in {folder} there are {', '.join(found[:5])}" if found else ""
+    return f"; {folder} contains {', '.join(found[:5])}" if found else ""
 
 
 def sha256_of(source: IO[bytes]) -> str:

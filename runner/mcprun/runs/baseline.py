@@ -51,20 +51,22 @@ def _check(run: Run, path: Path, *, force: bool) -> None:
     counts = run.record.counts
     if not force and (run.record.state != "finished" or counts is None or counts.error):
         what = "has errors" if run.record.state == "finished" else f"is {run.record.state}"
-        raise UsageError(f"{run.path} {what}: a baseline is a run that was whole; give --force to accept it as it is")
+        raise UsageError(
+            f"{run.path} {what}, and a baseline must be a complete run without errors; use --force to accept it"
+        )
     if not path.exists():
         return
     if not (path / RUN).exists():
-        raise UsageError(f"{path} is there already and is no run: a baseline needs a folder of its own")
+        raise UsageError(f"{path} exists and is not a run: a baseline needs a folder of its own")
     if path.samefile(run.path):
-        raise UsageError(f"{path} is the run itself")
+        raise UsageError(f"{path} is the run itself: choose another folder for the baseline")
     if not force:
         _check_old(path)
     if not force and (lost := _lost(run, path)):
         more = f" and {len(lost) - _LISTED:,} more" if len(lost) > _LISTED else ""
         raise UsageError(
-            f"{run.path} lacks {len(lost):,} of the queries that {path} holds ({', '.join(lost[:_LISTED])}{more}), and"
-            " what a baseline does not hold can't regress; bless a run of all queries, or give --force to drop them"
+            f"{run.path} lacks {len(lost):,} of the queries in {path} ({', '.join(lost[:_LISTED])}{more}), and"
+            " queries without a baseline can't regress; bless a run of all queries, or use --force to drop these"
         )
 
 
@@ -73,7 +75,7 @@ def _check_old(path: Path) -> None:
     try:
         Run.read(str(path))
     except UsageError as error:
-        raise UsageError(f"{error}; give --force to replace it by the new baseline") from None
+        raise UsageError(f"{error}; use --force to replace it with the new baseline") from None
 
 
 def _lost(run: Run, path: Path) -> list[str]:

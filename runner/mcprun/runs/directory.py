@@ -44,12 +44,14 @@ def new_directory(stem: str, out: str | None) -> Path:
             path.mkdir(parents=True, exist_ok=True)
             refuse_links(path)
             if (path / RUN).exists():
-                raise UsageError(f"{path} holds a run: give --out another name, or go on with it by --resume {path}")
+                raise UsageError(
+                    f"{path} already holds a run: choose another --out, or continue it with --resume {path}"
+                )
             transcripts = path / TRANSCRIPTS
             holds_more = any(file.name.removesuffix(".new") not in _BEFORE for file in path.iterdir())
             is_merge = (path / f"{RUN}.new").exists()  # killed between its last two steps
             if holds_more or (transcripts.exists() and transcripts.stat().st_size and not is_merge):
-                raise UsageError(f"{path} is not empty: a run needs a folder of its own, give --out another name")
+                raise UsageError(f"{path} is not empty: a run needs a folder of its own; choose another --out")
             return path
         base = OUTPUTS / f"{datetime.now():%Y-%m-%d-%H%M%S}-{stem}"
         for path in (base, *(base.with_name(f"{base.name}-{number}") for number in range(2, 1000))):
@@ -57,8 +59,8 @@ def new_directory(stem: str, out: str | None) -> Path:
                 path.mkdir(parents=True)
                 return path
     except OSError as error:
-        raise UsageError(f"can't make the run's folder {error.filename}: {error.strerror}") from None
-    raise UsageError(f"{base} and its numbered neighbours all exist already")
+        raise UsageError(f"can't create the run's folder {error.filename}: {error.strerror}") from None
+    raise UsageError(f"{base} and {base}-2 to {base}-999 already exist")
 
 
 _BEFORE = frozenset({RUN, TRACE, TRANSCRIPTS, LOG, QUERIES, PROMPTS})
@@ -76,9 +78,9 @@ def refuse_links(path: Path) -> None:
         found = file.lstat()
         kind, remedy = kind_of(found.st_mode), "remove it"
         if not kind and found.st_nlink > 1:  # writing would also change a copy of the run that was made with hard links
-            kind, remedy = "a hard link", "remove it, or put a copy in its place"
+            kind, remedy = "a hard link", "remove it, or replace it with a copy"
         if kind:
-            raise UsageError(f"{file} is {kind}, and a run is only written to files of its own: {remedy}")
+            raise UsageError(f"{file} is {kind}, and mcprun writes a run only to regular files of its own: {remedy}")
 
 
 def refuse_own(path: Path) -> None:

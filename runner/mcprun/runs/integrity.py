@@ -24,21 +24,21 @@ def damage(lines: Iterable[tuple[TranscriptSummary, bytes]], counts: Counts | No
     `ids` are the ids of the run's queries, if known. Memory use is about 45 bytes for each line.
     """
     if counts is None:
-        return "run.json says that the run has ended, and holds no counts"
+        return "run.json says that the run has ended, but has no counts"
     found = dict.fromkeys(Verdict, 0)
     seen = Numbers()
     for number, (line, _) in enumerate(lines, 1):
         name = repr(line.id)[:100]
         if ids is not None and line.id not in ids:
-            return f"line {number:,} holds {name}, which is not a query of the run"
+            return f"line {number:,} is {name}, which is not a query of the run"
         if (key := f"{line.repeat} {line.id}") in seen:
-            return f"lines {seen[key]:,} and {number:,} both hold {name}, repeat {line.repeat}"
+            return f"lines {seen[key]:,} and {number:,} are both {name}, repeat {line.repeat}"
         seen[key] = number
         found[line.verdict] += 1
     if len(seen) != counts.queries:
-        return f"run.json counts {counts.queries:,} transcripts, and the file holds {len(seen):,} whole lines"
+        return f"run.json counts {counts.queries:,} transcripts, but the file has {len(seen):,} complete lines"
     if wrong := next((verdict for verdict in Verdict if found[verdict] != getattr(counts, verdict)), None):
-        return f"run.json counts {getattr(counts, wrong):,} that {_ENDED[wrong]}, and the file holds {found[wrong]:,}"
+        return f"run.json counts {getattr(counts, wrong):,} that {_ENDED[wrong]}, but the file has {found[wrong]:,}"
     return ""
 
 

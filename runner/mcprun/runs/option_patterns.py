@@ -71,7 +71,7 @@ class RedactPatterns:
         if pattern not in self._late:
             self._late.add(pattern)
             self.warnings.append(
-                f"--redact {self._shown(pattern)!r} takes too long to match; such texts are redacted whole"
+                f"--redact {self._shown(pattern)!r} took too long to match; the texts concerned are redacted as a whole"
             )
 
     def _shown(self, pattern: str) -> str:
@@ -96,7 +96,7 @@ def scrubbed(pattern: str, replacement: str, text: str) -> str:
 def late_scrubs(patterns: Sequence[str]) -> list[str]:
     """Return a warning for each pattern of `--scrub` that has timed out in this process."""
     late = bounded.timed_out()
-    how = f"took longer than {bounded.MATCH_SECONDS:g} s to match; those values were left as they are"
+    how = f"took longer than {bounded.MATCH_SECONDS:g} s to match; the values concerned were left unchanged"
     return [f"--scrub {pattern!r} {how}" for pattern in patterns if late[pattern]]
 
 
@@ -111,11 +111,11 @@ def checked_pattern(flag: str, pattern: str) -> str:
     except ValueError as error:
         position = getattr(error.__context__, "pos", None)
         place = "" if position is None else f" at position {position}"
-        raise UsageError(f"{flag}: expected a regular expression; one is not valid{place}") from None
+        raise UsageError(f"{flag}: invalid regular expression{place}") from None
     except EvaluationError:
-        raise UsageError(f"{flag}: a regular expression takes too long to match the empty text") from None
+        raise UsageError(f"{flag}: a regular expression takes too long to match the empty string") from None
     if is_everywhere:
-        raise UsageError(f"{flag}: a regular expression matches the empty text, and so it would match everywhere")
+        raise UsageError(f"{flag}: a regular expression matches the empty string, so it would match everywhere")
     return pattern
 
 

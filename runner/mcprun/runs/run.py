@@ -76,7 +76,7 @@ class Run:
         try:
             record = _parsed_as(RunRecord, (path / RUN).read_bytes())
         except FileNotFoundError:
-            raise UsageError(f"{path} is no run: it has no {RUN}") from None
+            raise UsageError(f"{path} is not a run: it has no {RUN}") from None
         except OSError as error:
             raise UsageError(f"can't read {path / RUN}: {error.strerror}") from None
         except ValueError as error:
@@ -89,11 +89,11 @@ class Run:
             return
         file, has_queries = self.path / TRANSCRIPTS, (self.path / QUERIES).exists()
         if has_queries and len(self.digests) != (queries := self.record.prompts.queries):
-            held = f"run.json counts {queries:,} queries, and it holds {len(self.digests):,}"
+            held = f"run.json counts {queries:,} queries, but this file has {len(self.digests):,}"
             raise UsageError(f"{self.path / QUERIES} is damaged: {held}")
         found = damage(self.summaries(self.path), self.record.counts, self.digests if has_queries else None)
         if not found and is_torn(file):
-            found = "it ends in a torn line"
+            found = "its last line is incomplete"
         if found:
             raise UsageError(f"{file} is damaged: {found}; {self._remedy()}")
 
@@ -105,10 +105,10 @@ class Run:
     def _remedy(self) -> str:
         """Return advice on how to repair or replace the damaged folder."""
         if self.is_baseline:
-            return f"restore the baseline, or replace it: mcprun bless RUN {self.path} --force"
+            return f"restore the baseline, or replace it with mcprun bless RUN {self.path} --force"
         if "prompts" not in self.record.arguments:  # a chat
-            return f"what was asked can be run again: mcprun batch {self.prompts} SERVER"
-        return f"mcprun batch --resume {self.path} repairs it"
+            return f"to run its prompts again, use mcprun batch {self.prompts} SERVER"
+        return f"repair it with mcprun batch --resume {self.path}"
 
     @property
     def prompts(self) -> Path:
@@ -258,7 +258,7 @@ def _event(line: bytes, path: Path) -> JsonObject:
     except (ValueError, KeyError, TypeError, ArithmeticError):
         is_valid = False
     if not is_valid:
-        raise UsageError(f"{path} holds a line that is no event")
+        raise UsageError(f"{path} has a line that is not an event")
     return dict(event)
 
 
@@ -287,7 +287,7 @@ def _read_as(kind: type[_Read], line: bytes, path: Path) -> _Read:
     try:  # the slower parser accepts lone surrogates
         return kind.model_validate(parsed(line))
     except ValueError as error:
-        raise unreadable(path, error, f"{path} holds a line that is no transcript") from None
+        raise unreadable(path, error, f"{path} has a line that is not a transcript") from None
 
 
 def unreadable(path: Path, error: ValueError, what: str) -> UsageError:
@@ -295,7 +295,7 @@ def unreadable(path: Path, error: ValueError, what: str) -> UsageError:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         if first["loc"] == ("schema",) and first["type"] == "less_than_equal":
-            newer = f"it has schema {str(first['input'])[:_SHOWN]}, and this one reads up to {SCHEMA}"
+            newer = f"its schema is {str(first['input'])[:_SHOWN]}, and this version reads up to {SCHEMA}"
             return UsageError(f"{path} was written by a newer version of mcprun ({newer}): upgrade mcprun")
     return UsageError(f"{what}: {_reason(error)}")
 
@@ -319,11 +319,11 @@ def _find(name: str) -> Path:
         if path.name == LATEST and path.parent.name == OUTPUTS.name and path.is_file():  # see `mark_latest`
             return path.parent / path.read_text(encoding="utf-8").strip()
     if name == LATEST:
-        raise UsageError(f"there is no run yet in {OUTPUTS}/: mcprun batch makes one")
+        raise UsageError(f"there is no run in {OUTPUTS}/ yet: create one with mcprun batch")
     with suppress(OSError):
         if kind := kind_of(Path(name).stat().st_mode):
             raise UsageError(f"{name} is {kind}, not a run")
-    raise UsageError(f"there is no run {name}, nor {OUTPUTS / name}")
+    raise UsageError(f"there is no run at {name} or {OUTPUTS / name}")
 
 
 def _resolved(path: Path) -> Path:

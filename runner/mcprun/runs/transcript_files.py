@@ -64,7 +64,7 @@ def open_transcripts(name: str) -> Iterator[TranscriptLines]:
         Run.read(str(path.parent))  # refuse the file of a damaged run, like the run itself
     try:
         if not is_of_run and is_torn(path):
-            raise UsageError(f"{path} is damaged: it ends in a torn line")
+            raise UsageError(f"{path} is damaged: its last line is incomplete")
         stream = path.open("rb")
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}") from None

@@ -244,7 +244,7 @@ def _lock(stream: IO[bytes], path: Path) -> None:
     try:
         lock(stream.fileno())
     except BlockingIOError:
-        raise UsageError(f"another mcprun is at work on {path}: wait until it has ended") from None
+        raise UsageError(f"another mcprun process is writing {path}: wait until it has ended") from None
     except OSError:  # a file system without locks, or Windows
         return
 

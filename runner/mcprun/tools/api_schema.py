@@ -64,19 +64,19 @@ class InputSchema:
 def fit_to_api(schema: Any) -> InputSchema:
     """Return an input schema that the API accepts. Raises `ValueError` with the reason if there is none."""
     if not isinstance(schema, dict):
-        raise ValueError("its input schema is no object")
+        raise ValueError("its input schema is not an object")
     if levels(schema) > MOST_SCHEMA_DEPTH:
         raise ValueError(f"its input schema is nested more than {MOST_SCHEMA_DEPTH} deep")
     server = schema
     kind = schema.get("type", "object")
     if kind != "object" and not (isinstance(kind, list) and "object" in kind):
-        raise ValueError(f"its input schema is of type {kind!r}, and arguments are always an object")
+        raise ValueError(f"its input schema has type {kind!r}, but arguments are always an object")
     try:
         check_schema(schema)
     except InvalidSchemaError as error:
         raise ValueError(f"its input schema is not valid {error}") from None
     safe = {key: stand_in(key, _KEY_LENGTH, ".-") for key in property_keys(schema) if not _KEY.fullmatch(key)}
-    notes = [f"the API is sent the property key {sent!r} for {key!r}" for key, sent in safe.items()]
+    notes = [f"the property key {key!r} is sent to the API as {sent!r}" for key, sent in safe.items()]
     moved = _moved(schema)
     places = Places(schema) if safe or moved else None
     if places:
@@ -95,7 +95,7 @@ def check_output(schema: Any) -> None:
     if schema is None:
         return
     if not isinstance(schema, dict | bool):
-        raise ValueError("its output schema is no object")
+        raise ValueError("its output schema is not an object or a boolean")
     if levels(schema) > MOST_SCHEMA_DEPTH:
         raise ValueError(f"its output schema is nested more than {MOST_SCHEMA_DEPTH} deep")
     try:

@@ -80,12 +80,12 @@ def compare_tools(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> 
     changes = [change for name in old.keys() & new.keys() for change in _changed(name, old[name], new[name])]
     for name in old.keys() - new.keys():
         if name in renamed:
-            message = f"gone; looks like it was renamed to {renamed[name]}"
+            message = f"removed, probably renamed to {renamed[name]}"
             changes.append(ToolChange(name, "tool_renamed", True, message, name, renamed[name]))
         else:
-            changes.append(ToolChange(name, "tool_removed", True, "gone", old[name], None))
+            changes.append(ToolChange(name, "tool_removed", True, "removed", old[name], None))
     changes += [
-        ToolChange(name, "tool_added", False, "new", None, new[name])
+        ToolChange(name, "tool_added", False, "added", None, new[name])
         for name in new.keys() - old.keys() - {*renamed.values()}
     ]
     return sorted(changes, key=lambda change: change.tool)
@@ -138,7 +138,7 @@ def _changed(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolC
     ]
     yield from found
     if not found:
-        yield ToolChange(name, "other", False, "written differently, with the same meaning", before, after)
+        yield ToolChange(name, "other", False, "written differently, but with the same meaning", before, after)
 
 
 def _texts(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolChange]:
@@ -156,9 +156,9 @@ def _output(name: str, before: JsonObject, after: JsonObject) -> Iterator[ToolCh
     if one is not None and other is not None:
         yield from _schemas(name, "output", one, other)
     elif one is not None:
-        yield ToolChange(name, "output_schema_removed", True, "output: no schema any more", one, None)
+        yield ToolChange(name, "output_schema_removed", True, "output: schema removed", one, None)
     elif other is not None:
-        yield ToolChange(name, "output_schema_added", False, f"output: now has a schema, {_shown(other)}", None, other)
+        yield ToolChange(name, "output_schema_added", False, f"output: schema added, {_shown(other)}", None, other)
 
 
 def _annotations(name: str, before: Any, after: Any) -> Iterator[ToolChange]:
@@ -187,16 +187,16 @@ def _words(side: str, change: SchemaChange) -> str:
         case SchemaChange("added", after=schema):
             return f"new optional {noun} {_shown(schema)}"
         case SchemaChange("removed"):
-            return f"{noun} is gone"
+            return f"{noun} removed"
         case SchemaChange("required", keyword="properties", after=schema):
             return f"new required {noun} {_shown(schema)}"
         case SchemaChange("required" | "optional" as kind):
             return f"{noun} is now {kind}"
         case SchemaChange(keyword="anyOf" | "oneOf", before=None, after=schema):
-            return f"may now be {_shown(schema)}"
+            return f"now allows {_shown(schema)}"
         case SchemaChange(keyword="anyOf" | "oneOf", before=schema, after=None):
-            return f"may no longer be {_shown(schema)}"
-    unclear = " (can't be judged)" if change.kind == "unclear" else ""
+            return f"no longer allows {_shown(schema)}"
+    unclear = " (compatibility unknown)" if change.kind == "unclear" else ""
     if change.keyword == "schema":
         return f"{_schema(change.before)} → {_schema(change.after)}{unclear}"
     return f"{_shown(change.keyword)} {_both(change.before, change.after)}{unclear}"

@@ -43,7 +43,7 @@ _SHORT_NAME, _LONG_NAME = 4, 128
 _MAX_NAMES = 5
 """Maximum number of names in one message."""
 
-_BROKEN_TEXT = "the server sent half of a surrogate pair, or text that is not UTF-8"
+_BROKEN_TEXT = "the server sent a lone surrogate, or text that is not UTF-8"
 
 _TYPED = frozenset({"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"})
 
@@ -104,29 +104,29 @@ def _of_one(tool: JsonObject) -> Iterator[tuple[str, str]]:
     if is_task_only(tool):
         yield "task_only", TASK_ONLY
     if REPLACEMENT in json.dumps(tool, ensure_ascii=False):
-        yield "replaced_text", f"its definition holds U+FFFD: {_BROKEN_TEXT}"
+        yield "replaced_text", f"its definition contains U+FFFD: {_BROKEN_TEXT}"
     yield from _description(tool)
     schema = tool.get("inputSchema")
     if isinstance(schema, dict):
         yield from _arguments(schema)
         if (count := levels(schema)) > DEEP:
-            yield "deep", f"its input schema is nested {count} deep"
+            yield "deep", f"its input schema is nested {count} levels deep"
     hints = tool.get("annotations")
     if isinstance(hints, dict) and hints.get("readOnlyHint") is True:
         if hints.get("destructiveHint") is True:
-            yield "contradiction", "its annotations say that it is read-only, and that it is destructive"
+            yield "contradiction", "its annotations say both that it is read-only and that it is destructive"
         if hints.get("idempotentHint") is False:
-            yield "contradiction", "its annotations say that it is read-only, and not idempotent"
+            yield "contradiction", "its annotations say both that it is read-only and that it is not idempotent"
 
 
 def _description(tool: JsonObject) -> Iterator[tuple[str, str]]:
     description = " ".join(str(tool.get("description") or "").split())
     if not description:
-        yield "no_description", "it has no description: a model has only its name to go by"
+        yield "no_description", "it has no description, so a model knows only its name"
     elif description.casefold() == str(tool["name"]).casefold():
         yield "short_description", "its description only repeats its name"
     elif len(description) < SHORT:
-        yield "short_description", f"its description hardly says anything: {description!r}"
+        yield "short_description", f"its description is too short to be useful: {description!r}"
 
 
 def _arguments(schema: JsonObject) -> Iterator[tuple[str, str]]:
@@ -139,7 +139,7 @@ def _arguments(schema: JsonObject) -> Iterator[tuple[str, str]]:
     if untyped := [name for name, one in arguments.items() if not one.keys() & _TYPED]:
         yield "argument_type", f"arguments without a type: {_some(untyped)}"
     if len(arguments) > 1 and "required" not in schema and not any("default" in one for one in arguments.values()):
-        yield "nothing_required", "it says of none of its arguments that they are required, nor what stands for them"
+        yield "nothing_required", "none of its arguments is required or has a default"
 
 
 def _followed(schema: JsonObject, argument: Any) -> Mapping[str, Any]:
@@ -155,15 +155,15 @@ def _together(tools: ToolSet, cost: int) -> Iterator[tuple[str, str]]:
     """Check all tools together; yield pairs of a rule and a message."""
     named = {str(tool["name"]): str(tool.get("description") or "").strip() for tool in tools.listed}
     if len(named) > MANY_TOOLS:
-        yield "many_tools", f"there are {len(named):,} tools: models choose badly among so many"
+        yield "many_tools", f"there are {len(named):,} tools: models choose less reliably among so many"
     if cost > MANY_TOKENS:
         yield "many_tokens", f"their definitions cost about {cost:,} tokens in each request"
     for alike in similar(named):
-        yield "similar_names", f"names that are easily mistaken for each other: {_some(list(alike))}"
+        yield "similar_names", f"easily confused names: {_some(list(alike))}"
     for description, count in Counter(filter(None, named.values())).items():
         if count > 1:
             names = [name for name, text in named.items() if text == description]
-            yield "same_description", f"the same description stands at {_some(names)}"
+            yield "same_description", f"the same description is used by {_some(names)}"
 
 
 def similar(names: Iterable[str]) -> list[tuple[str, ...]]:

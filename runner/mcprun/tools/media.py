@@ -73,7 +73,7 @@ class Unsendable:
     @property
     def warning(self) -> str:
         """The warning for the user."""
-        return f"the model is sent a description in place of content ({self.what}: {self.summary}): {self.reason}"
+        return f"the model receives a description in place of content ({self.what}: {self.summary}): {self.reason}"
 
 
 def media_block(data: str, declared: str, what: str) -> JsonObject | Unsendable:

@@ -44,7 +44,7 @@ class OutputSchemas:
         if self._raw.get(tool) is None:
             return "", ()
         if "structuredContent" not in result:
-            return "there is no structured content", ()
+            return "structuredContent is missing", ()
         if tool not in self._ready:
             self._ready[tool] = _ready(self._raw[tool])
         schema = self._ready[tool]
@@ -56,9 +56,7 @@ class OutputSchemas:
 
 def _ready(schema: Any) -> Schema | _Broken:
     if levels(schema) > MOST_SCHEMA_DEPTH:
-        return _Broken(
-            f"it is nested more than {MOST_SCHEMA_DEPTH} deep, and results are not checked", is_invalid=False
-        )
+        return _Broken(f"it is nested more than {MOST_SCHEMA_DEPTH} deep, so results are not checked", is_invalid=False)
     try:
         check_schema(schema)
     except InvalidSchemaError as error:

@@ -18,8 +18,8 @@ def problem_of(request: JsonObject) -> str | None:
         return "sampling with tools is not supported"
     messages = messages_of(request)
     if not messages:
-        return "there is nothing in the messages to answer"
-    return None if messages[0]["role"] == "user" else "the first message must be the user's"
+        return "the messages have no content to answer"
+    return None if messages[0]["role"] == "user" else "the first message must have the role user"
 
 
 def messages_of(request: JsonObject) -> list[JsonObject]:

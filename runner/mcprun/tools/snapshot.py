@@ -89,9 +89,9 @@ def read_kept(name: str) -> Snapshot:
         tools = in_order(_Snapshot.model_validate(found).tools)
         return Snapshot(tools, sorted_catalog(_catalog(found)) if KEYS.keys() & found.keys() else None)
     except ValidationError as error:
-        raise unreadable(path, error, f"{path} is no snapshot") from None
+        raise unreadable(path, error, f"{path} is not a snapshot") from None
     except ValueError as error:
-        raise UsageError(f"{path} is no snapshot: {error}") from None
+        raise UsageError(f"{path} is not a snapshot: {error}") from None
 
 
 def _catalog(found: JsonObject) -> Catalog:

@@ -20,7 +20,7 @@ from mcprun.tools.api_schema import InputSchema, check_output, fit_to_api, stand
 _NAME_LENGTH = 128
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
-TASK_ONLY = "it can only be run as a task, which mcprun does not do"
+TASK_ONLY = "it can only be called as a task, which mcprun does not support"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class ToolSet:
         for tool in tools:
             name = tool["name"]
             if name in seen:
-                notes.append(Note(name, "repeated", "is listed twice; the second one is left out"))
+                notes.append(Note(name, "repeated", "is listed twice; the second entry is left out"))
                 continue
             seen.add(name)
             if is_task_only(tool):
@@ -103,7 +103,7 @@ class ToolSet:
             sent = name
             if not _NAME.fullmatch(name):
                 sent = stand_in(name, _NAME_LENGTH, "-")
-                notes.append(Note(name, "renamed", f"the API is sent the name {sent!r}"))
+                notes.append(Note(name, "renamed", f"its name is sent to the API as {sent!r}"))
             notes += [Note(name, "rewritten", note) for note in schema.notes]
             names[sent], schemas[name] = name, schema
             definition: JsonObject = {"name": sent, "input_schema": schema.api}
@@ -157,7 +157,7 @@ def unmatched(
     for (where, pattern), query in given.items():
         if not any(fits(name, (pattern,)) for name in names):
             of = f" of query {query!r}" if query else ""
-            yield f"{where}{of}: {pattern!r} fits no tool of the server; mcprun tools lists them"
+            yield f"{where}{of}: {pattern!r} matches no tool of the server; list them with mcprun tools"
 
 
 def is_task_only(tool: JsonObject) -> bool:
@@ -167,11 +167,11 @@ def is_task_only(tool: JsonObject) -> bool:
 
 
 def changes(before: Iterable[JsonObject], after: Iterable[JsonObject]) -> str:
-    """Summarise how two lists of tools differ: `gone: a, b; new: c; changed: d`; empty if they are equal."""
+    """Summarise how two lists of tools differ: `removed: a, b; added: c; changed: d`; empty if they are equal."""
     old, new = ({tool["name"]: tool for tool in tools} for tools in (before, after))
     differences = {
-        "gone": [name for name in old if name not in new],
-        "new": [name for name in new if name not in old],
+        "removed": [name for name in old if name not in new],
+        "added": [name for name in new if name not in old],
         "changed": [name for name in old if name in new and not json_equal(old[name], new[name])],
     }
     return "; ".join(f"{how}: {', '.join(sorted(names))}" for how, names in differences.items() if names)

@@ -118,11 +118,11 @@ class RunDiff:
                 elif other := waiting[1 - side].pop((name, repeat), None):
                     yield from self._compared_pair(*((other, transcript) if side else (transcript, other)))
                 elif (name, repeat) in waiting[side]:
-                    raise UsageError(f"{('BASE', 'HEAD')[side]} holds {name!r}, repeat {repeat}, twice")
+                    raise UsageError(f"{('BASE', 'HEAD')[side]} has two transcripts of {name!r}, repeat {repeat}")
                 else:
                     waiting[side][name, repeat] = transcript
         if not is_begun:
-            raise UsageError("neither BASE nor HEAD holds a transcript: there is nothing to compare")
+            raise UsageError("nothing to compare: neither BASE nor HEAD has a transcript")
         for name, pair in samples.items():
             yield from self._compared_samples(name, *pair)
         for (name, repeat), transcript in waiting[0].items():
@@ -253,7 +253,7 @@ def check(lines: Iterable[bytes], name: str) -> None:
 
 
 def _read(line: bytes, side: str) -> JsonObject:
-    wrong = f"{side} holds a line that is no transcript"
+    wrong = f"{side} has a line that is not a transcript"
     try:
         transcript = read_json(line)
     except TooDeepError:
@@ -261,13 +261,13 @@ def _read(line: bytes, side: str) -> JsonObject:
     except ValueError as error:
         raise UsageError(f"{wrong}: it is not JSON: {error}") from None
     if not isinstance(transcript, dict):
-        raise UsageError(f"{wrong}: it is no object")
+        raise UsageError(f"{wrong}: it is not an object")
     if missing := [key for key in _READ if key not in transcript]:
         raise UsageError(f"{wrong}: it has no {missing[0]!r}")
     if odd := next((key for key, kind in _READ.items() if not isinstance(transcript[key], kind)), None):
-        raise UsageError(f"{wrong}: its {odd!r} is not what it should be")
+        raise UsageError(f"{wrong}: its {odd!r} has the wrong type")
     if not all(map(_is_call, transcript["calls"])):
-        raise UsageError(f"{wrong}: one of its 'calls' is none")
+        raise UsageError(f"{wrong}: one of its 'calls' is not a call")
     return transcript
 
 

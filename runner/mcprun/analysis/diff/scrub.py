@@ -137,7 +137,7 @@ def parse_path(text: str) -> tuple[Step, ...]:
     while at < len(path):
         found = _STEP.match(path, at)
         if not found:
-            raise UsageError(f"--ignore {text!r} is no path: write it like calls[*].result.updated_at")
+            raise UsageError(f"--ignore {text!r} is not a path: write it like calls[*].result.updated_at")
         index, quoted, name = found.groups()
         if index is not None:
             steps.append(int(index))
@@ -149,7 +149,7 @@ def parse_path(text: str) -> tuple[Step, ...]:
         if path[at : at + 1] == "." and at + 1 < len(path):
             at += 1
     if not steps:
-        raise UsageError("--ignore wants a path such as calls[*].result.updated_at")
+        raise UsageError("--ignore must be a path such as calls[*].result.updated_at")
     return tuple(steps)
 
 
@@ -171,5 +171,5 @@ def _pattern(scrub: str) -> tuple[re.Pattern[str] | str, str]:
         return re.compile(SCRUBS[scrub]), f"<{scrub}>"
     if _WORD.fullmatch(scrub) and (close := difflib.get_close_matches(scrub.lower(), SCRUBS, n=1, cutoff=_ALIKE)):
         known = f"--scrub {scrub!r} is not known; did you mean {close[0]}?"
-        raise UsageError(f"{known} As a regular expression it is written ({scrub})")
+        raise UsageError(f"{known} To use it as a regular expression, write ({scrub})")
     return checked_pattern("--scrub", scrub), "<scrubbed>"

@@ -73,7 +73,7 @@ class CompareOptions:
         if isinstance(self.aspects, str) or not isinstance(self.aspects, Iterable):
             raise UsageError(f"aspects must be a set of strings, not {type_name(self.aspects)}")
         if unknown := [one for one in self.aspects if one not in ASPECTS]:
-            raise UsageError(f"aspects must be some of {', '.join(ASPECTS)}, and {unknown[0]!r} is not one of them")
+            raise UsageError(f"aspects must be some of {', '.join(ASPECTS)}, not {unknown[0]!r}")
         object.__setattr__(self, "aspects", frozenset(self.aspects))
         if not isinstance(self.scrubber, Scrubber):
             raise UsageError(f"scrubber must be an object of type mcprun.Scrubber, not {type_name(self.scrubber)}")

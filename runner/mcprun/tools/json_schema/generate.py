@@ -55,11 +55,11 @@ def generate_value(schema: Any, *, tool: str = "", reads_only: bool = False) -> 
     except InvalidSchemaError as error:
         raise ValueError(f"the schema is not valid at {error.path}: {error.message[:200]}") from None
     if weight(schema) > _MAX_STEPS:
-        raise ValueError("the schema has too many alternatives to be tried")
+        raise ValueError("the schema has too many alternatives to try")
     maker = _Maker(schema, tool, reads_only=reads_only)
     for value in maker.values(schema):
         return value
-    raise ValueError(maker.reason or "none of the values that were tried fits the schema")
+    raise ValueError(maker.reason or "none of the values tried is valid against the schema")
 
 
 class _Maker:
