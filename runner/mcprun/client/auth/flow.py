@@ -12,6 +12,7 @@ import json
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -79,19 +80,38 @@ class _Memory:
         self.client = client_info
 
 
+@dataclass(frozen=True, slots=True)
+class ProtectedServer:
+    """The server that a token is for.
+
+    Args:
+        url: The server's endpoint.
+        protocol: The negotiated protocol version; None before the handshake.
+        learn: Called with the secrets of each response.
+    """
+
+    url: str
+    protocol: str | None
+    learn: Learn
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRedirect:
+    """The redirect that ends a login: its `uri`, and `ask`, which sends the user to a URL and awaits the result."""
+
+    uri: str
+    ask: Callable[[str], Awaitable[AuthorizationCodeResult]]
+
+
 async def by_machine(
-    url: str,
-    client: OAuthClient,
-    before: StoredToken | None,
-    challenge: httpx2.Response,
-    protocol: str | None,
-    learn: Learn,
+    server: ProtectedServer, client: OAuthClient, before: StoredToken | None, challenge: httpx2.Response
 ) -> StoredToken:
     """Get a token without user interaction, after a server refused a request with `challenge`.
 
     `challenge` is a 401, or a 403 for lack of a scope. `before` is the token that was refused, if there was one.
     Raises `OAuthFlowError` or `httpx2.HTTPError`.
     """
+    url = server.url
     tokens = OAuthToken(access_token=before.access_token, scope=before.scope) if before else None
     memory = _Memory(tokens)
     client_id, secret = client.client_id or "", client.client_secret or ""
@@ -100,7 +120,13 @@ async def by_machine(
         provider: OAuthClientProvider | IdentityAssertionOAuthProvider
         if client.assertion:
             provider = IdentityAssertionOAuthProvider(
-                url, memory, client_id, secret, client.issuer or "", _always(client.assertion), scope=client.scope
+                server.url,
+                memory,
+                client_id,
+                secret,
+                client.issuer or "",
+                _always(client.assertion),
+                scope=client.scope,
             )
         elif client.private_key:
             signed = SignedJWTParameters(
@@ -110,17 +136,22 @@ async def by_machine(
                 signing_algorithm=client.algorithm or "RS256",
             )
             provider = PrivateKeyJWTOAuthProvider(
-                url, memory, client_id, signed.create_assertion_provider(), scope=client.scope, issuer=client.issuer
+                server.url,
+                memory,
+                client_id,
+                signed.create_assertion_provider(),
+                scope=client.scope,
+                issuer=client.issuer,
             )
         else:
             provider = ClientCredentialsOAuthProvider(
                 url, memory, client_id, secret, scope=client.scope, issuer=client.issuer
             )
-    await _drive(provider, url, challenge_for(url, challenge, client.scope), protocol, learn)
+    await _drive(provider, server, challenge_for(url, challenge, client.scope))
     return _granted(provider, memory, tokens, asked=client.scope)
 
 
-async def refreshed(url: str, grant: StoredToken, protocol: str | None, learn: Learn) -> StoredToken | None:
+async def refreshed(server: ProtectedServer, grant: StoredToken) -> StoredToken | None:
     """Exchange a refresh token. Return None only if the authorization server refuses it (400 or 401).
 
     Raises `OAuthFlowError` for any other response without a token, and `httpx2.HTTPError` if there is no response: the
@@ -129,34 +160,31 @@ async def refreshed(url: str, grant: StoredToken, protocol: str | None, learn: L
     client = OAuthClientInformationFull.model_validate(grant.client)
     tokens = OAuthToken(access_token=grant.access_token, refresh_token=grant.refresh_token, scope=grant.scope)
     memory = _Memory(tokens, client)
-    provider = OAuthClientProvider(url, OAuthClientMetadata(redirect_uris=None), memory)
+    provider = OAuthClientProvider(server.url, OAuthClientMetadata(redirect_uris=None), memory)
     context = provider.context
     context.token_expiry_time = 1.0  # in the past: the SDK refreshes only expired tokens
     context.oauth_metadata = OAuthMetadata.model_validate(grant.server) if grant.server else None
     if grant.resource:
         context.protected_resource_metadata = ProtectedResourceMetadata.model_validate(grant.resource)
-    await _drive(provider, url, None, protocol, learn)
+    await _drive(provider, server, None)
     return _granted(provider, memory, tokens, asked=grant.asked) if context.current_tokens else None
 
 
 async def by_person(
-    url: str,
+    server: ProtectedServer,
     client: OAuthClient,
-    redirect_uri: str,
-    ask: Callable[[str], Awaitable[AuthorizationCodeResult]],
+    login: LoginRedirect,
     challenge: httpx2.Response | None,
-    protocol: str | None,
-    learn: Learn,
     *,
     metadata_url: str | None = None,
 ) -> StoredToken:
-    """Get tokens by an interactive login. `ask` sends the user to a URL, and returns the result of the redirect.
+    """Get tokens by an interactive login.
 
     A client that was registered by hand is used if there is one. Otherwise `metadata_url` identifies the client, if
     the authorization server supports client ID metadata documents. Otherwise a client is registered now. Raises
-    `OAuthFlowError`, `httpx2.HTTPError`, and what `ask` raises.
+    `OAuthFlowError`, `httpx2.HTTPError`, and what `login.ask` raises.
     """
-    uris = [AnyUrl(redirect_uri)]
+    uris = [AnyUrl(login.uri)]
     memory = _Memory(client=_registered(client, uris))
     sent_to = ""
 
@@ -169,11 +197,11 @@ async def by_person(
             raise OAuthFlowError(f"the server's authorization server is {found}, and not {client.issuer}")
 
     async def answer() -> AuthorizationCodeResult:
-        return await ask(sent_to)
+        return await login.ask(sent_to)
 
     asked = OAuthClientMetadata(redirect_uris=uris, client_name="mcprun")
-    provider = OAuthClientProvider(url, asked, memory, redirect, answer, client_metadata_url=metadata_url)
-    await _drive(provider, url, challenge_for(url, challenge, client.scope), protocol, learn)
+    provider = OAuthClientProvider(server.url, asked, memory, redirect, answer, client_metadata_url=metadata_url)
+    await _drive(provider, server, challenge_for(server.url, challenge, client.scope))
     return _granted(provider, memory, None, asked=client.scope)
 
 
@@ -202,17 +230,15 @@ def is_step_up(response: httpx2.Response) -> bool:
 
 async def _drive(
     provider: OAuthClientProvider | IdentityAssertionOAuthProvider,
-    url: str,
+    server: ProtectedServer,
     challenge: httpx2.Response | None,
-    protocol: str | None,
-    learn: Learn,
 ) -> None:
     """Send a provider's own requests until it is ready to send the request that needs the token.
 
     That request is never sent. `challenge` stands for its first response; without one, the flow ends when it is due.
     """
-    headers = {MCP_PROTOCOL_VERSION_HEADER: protocol} if protocol else {}
-    request = httpx2.Request("POST", url, headers=headers)
+    headers = {MCP_PROTOCOL_VERSION_HEADER: server.protocol} if server.protocol else {}
+    request = httpx2.Request("POST", server.url, headers=headers)
     async with _client() as client, aclosing(provider.async_auth_flow(request)) as flow:
         outgoing = await anext(flow)
         while outgoing is not request or challenge is not None:
@@ -222,7 +248,7 @@ async def _drive(
             else:
                 send = _send_token_request if _asks_for_token(outgoing) else httpx2.AsyncClient.send
                 answer = await send(client, outgoing)
-                learn(_secrets_of(answer))
+                server.learn(_secrets_of(answer))
                 _choose_method(provider, answer)
             try:
                 outgoing = await flow.asend(answer)

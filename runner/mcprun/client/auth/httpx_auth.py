@@ -119,19 +119,21 @@ class OAuthAuth(httpx2.Auth):
         self, before: StoredToken | None, protocol: str | None, response: httpx2.Response | None
     ) -> StoredToken | None:
         from mcprun.client.auth.flow import (  # slow to import, and rarely needed
+            ProtectedServer,
             by_machine,
             is_step_up,
             refreshed,
         )
 
-        learn, url, status = self._redactor.learn, self._key.url, response.status_code if response else _UNAUTHORIZED
+        server = ProtectedServer(self._key.url, protocol, self._redactor.learn)
+        status = response.status_code if response else _UNAUTHORIZED
         log_in = f"mcprun login {without_secrets(self._target.url)}"
         if response is not None and status == _FORBIDDEN and not is_step_up(response):
             self._refuse(f"it forbids the request ({status})")
             return None
         try:
             if self._client and response is not None:
-                return await by_machine(url, self._client, before, response, protocol, learn)
+                return await by_machine(server, self._client, before, response)
             if response is not None and is_step_up(response):
                 scopes = shlex.quote(_scopes(before, response))
                 self._refuse(f"it asks for more scopes than the login has: {log_in} --oauth-scope {scopes}")
@@ -140,7 +142,7 @@ class OAuthAuth(httpx2.Auth):
                 self._refuse(f"it wants authorization ({status}): {ways}")
             elif not (before.refresh_token and before.client) or before.refresh_token == self._refused:
                 self._refuse(f"it does not take the login any more ({status}): {log_in}")
-            elif renewed := await refreshed(url, before, protocol, learn):
+            elif renewed := await refreshed(server, before):
                 return renewed
             else:
                 self._refused = before.refresh_token

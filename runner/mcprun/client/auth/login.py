@@ -15,7 +15,7 @@ from mcp.client.auth import AuthorizationCodeResult, OAuthFlowError, OAuthRegist
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types import LATEST_PROTOCOL_VERSION
 
-from mcprun.client.auth.flow import by_person
+from mcprun.client.auth.flow import LoginRedirect, ProtectedServer, by_person
 from mcprun.client.auth.redirect import Redirects, listening, pasted
 from mcprun.client.auth.stored_token import Key
 from mcprun.client.auth.token_store import TokenStore
@@ -74,13 +74,12 @@ async def log_in(
             refusal = await _refusal(target)
             was_refused = refusal is not None
             grant = await by_person(
-                target.url,
+                ProtectedServer(target.url, LATEST_PROTOCOL_VERSION, redactor.learn),
                 client,
-                redirects.uri,
-                lambda url: _asked(url, redirects, tell, opens_browser=manner.opens_browser),
+                LoginRedirect(
+                    redirects.uri, lambda url: _asked(url, redirects, tell, opens_browser=manner.opens_browser)
+                ),
                 refusal,
-                LATEST_PROTOCOL_VERSION,
-                redactor.learn,
                 metadata_url=manner.metadata_url,
             )
     except TimeoutError:

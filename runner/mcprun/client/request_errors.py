@@ -1,0 +1,88 @@
+"""Classify why a request to a server has no usable result."""
+
+from __future__ import annotations
+
+import mcp_types
+from mcp import MCPError
+from pydantic import ValidationError
+
+from mcprun.client.input_required import RoundsError
+from mcprun.client.transports.framing import INVALID_ANSWER, MALFORMED_ERROR, error_text
+from mcprun.client.transports.http_failure import HttpFailure
+from mcprun.errors import ErrorKind, QueryError
+
+TIMEOUT = "timeout"
+"""The `problem` of a request or call that was not answered in time."""
+
+_CLOSED = (mcp_types.CONNECTION_CLOSED, "Connection closed")
+"""Code and message with which the SDK fails a pending request when its connection is lost.
+
+A server may send the same error itself.
+"""
+
+
+class RequestFailed(Exception):  # noqa: N818  an outcome that the caller reports, not an error of the program
+    """A request has no usable result, and the server is still up. `str()` describes the cause.
+
+    `problem` classifies the failure. `reply` is the JSON-RPC error that the SDK raised, if any; `error` is its text,
+    None unless the server itself sent one.
+    """
+
+    def __init__(
+        self, message: str, problem: str, reply: mcp_types.ErrorData | None = None, error: str | None = None
+    ) -> None:
+        self.problem = problem
+        self.reply = reply
+        self.error = error
+        super().__init__(message)
+
+
+class HttpError(Exception):
+    """A request was answered over HTTP without a result. `reply` is the JSON-RPC error that the SDK raised for it."""
+
+    def __init__(self, failure: HttpFailure, reply: mcp_types.ErrorData) -> None:
+        self.failure = failure
+        self.reply = reply
+        super().__init__(failure.message())
+
+
+FAILURES = (TimeoutError, HttpError, MCPError, ValidationError, RoundsError)
+"""The exceptions that `request_failure` classifies."""
+
+
+def request_failure(error: Exception, what: str, limit: str) -> RequestFailed | QueryError:
+    """Return the error to raise for one of `FAILURES`.
+
+    It is a `QueryError` (`session_lost`) if the server refused a new session too. `what` names the request, and `limit`
+    its time limit, such as `within 2 s`.
+    """
+    match error:
+        case HttpError(failure=failure) if failure.is_lost_session:
+            message = f"the server refused {what} in a new session as well: {failure.message()}"
+            return QueryError(ErrorKind.SESSION_LOST, message)
+        case HttpError(failure=failure):
+            words = failure.words if failure.is_json_rpc else None
+            return RequestFailed(failure.message(), failure.problem, error.reply, words)
+        case MCPError(code=code):
+            text = error_text(error.error)
+            if code == INVALID_ANSWER:
+                return RequestFailed(text, "invalid answer", error.error)
+            problem = "json-rpc error" if code == MALFORMED_ERROR else f"json-rpc error {code}"
+            return RequestFailed(text, problem, error.error, text)
+        case ValidationError():
+            return RequestFailed(f"the server sent an invalid result: {first_problem(error)}", "invalid result")
+        case RoundsError():
+            return RequestFailed(str(error), "input required")
+    return RequestFailed(f"no response from {what} {limit}", TIMEOUT)
+
+
+def is_closed(error: Exception) -> bool:
+    """Return whether an error is the one with which the SDK fails requests when the connection is lost."""
+    return isinstance(error, MCPError) and (error.code, error.message) == _CLOSED
+
+
+def first_problem(error: ValidationError) -> str:
+    """Describe the first validation error in a server's message, with the path of the field."""
+    detail = error.errors(include_url=False)[0]
+    path = ".".join(str(step) for step in detail["loc"])
+    return f"{path}: {detail['msg']}" if path else detail["msg"]
