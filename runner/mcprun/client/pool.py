@@ -86,7 +86,8 @@ class ServerPool:
             server.desk.askers.is_alone = alone
             await server.refresh()
             yield server
-            place.failures = 0 if not server.dead else place.failures
+            # Not after an error: a query that ended with one does not show that the restarted server works.
+            place.failures = place.failures if server.dead else 0
         finally:
             await self._give_back(place)
 

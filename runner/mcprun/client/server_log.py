@@ -18,10 +18,10 @@ from mcprun.client.pipe_reader import READ_BYTES, PipeReader, open_pipe
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.stream_redaction import LineRedactor
 
-_STDERR_BYTES = 4096
+_TAIL_CHARS = 4096
 """Characters at the end of a server's stderr that are shown with an error. The cause is usually there."""
 
-_LINE = 65_536
+_LINE_CHARS = 65_536
 """Maximum characters of a line. A longer one is written in pieces."""
 
 _HOW_IT_ENDED = re.compile(r"\[the server (?:exited with code|was killed by) [\w ]+\]\n", re.ASCII)
@@ -92,7 +92,7 @@ class ServerStderr:
     def __init__(self, log: ServerLog) -> None:
         self._log = log
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._lines = LineRedactor(log.redactor, _LINE)
+        self._lines = LineRedactor(log.redactor, _LINE_CHARS)
         self._end = ""
         self.writer = -1
         self._reader: PipeReader | None = None
@@ -162,4 +162,4 @@ class ServerStderr:
 
     def _keep(self, text: str) -> None:
         if text:
-            self._end = (self._end + self._log.write(text))[-_STDERR_BYTES:]
+            self._end = (self._end + self._log.write(text))[-_TAIL_CHARS:]
