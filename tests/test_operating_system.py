@@ -130,7 +130,7 @@ async def test_servers_are_started_by_the_sdk_too(tmp_path: Path, is_windows: bo
     script = f"import os, runpy, sys; print(os.getcwd(), os.environ['IT'], file=sys.stderr); runpy.run_path({str(RAW)!r}, run_name='__main__')"
     target = StdioTarget("it", sys.executable, ("-c", script), {"IT": "is set"}, str(tmp_path))
     with log.stderr() as stderr:
-        stdio = Stdio(target, stderr, 10_000, lambda _: None, lambda _: None)
+        stdio = Stdio(target, stderr, 10_000)
         opened: Any = stdio.open(is_windows=is_windows)
         async with asyncio.timeout(30), Client(opened, mode="legacy", cache=None) as client:
             tools = await client.list_tools()

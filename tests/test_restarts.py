@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mcprun.client.connector import Connector
+from mcprun.client.connector import ConnectOptions, Connector
 from mcprun.client.pool import ServerPool
 from mcprun.client.server_log import ServerLog
 from mcprun.client.target import StdioTarget
@@ -118,7 +118,7 @@ async def test_a_dead_server_is_closed_with_those_that_took_its_place(tmp_path: 
     """Also the one that was started to see whether it starts, when each query gets a new one."""
     target = StdioTarget("raw", sys.executable, (str(RAW), "withdraws"))
     log, events = ServerLog(tmp_path / "server.log", Redactor(), 1000), list[Event]()
-    connector = Connector(target, log=log, seconds=30.0, most=10_000, emit=events.append)
+    connector = Connector(target, log, events.append, ConnectOptions(timeout_s=30.0, max_bytes=10_000))
     async with ServerPool(connector, fresh=fresh, restarts=1, emit=events.append) as pool:
         await pool.first.call("die", {}, 30.0)
         while not pool.first.dead:  # noqa: ASYNC110  nothing tells of it until all of the server has ended
@@ -132,7 +132,7 @@ async def test_all_servers_are_waited_for_when_their_closing_is_cancelled(tmp_pa
     """The quick one does not leave the slow one to itself."""
     target = StdioTarget("raw", sys.executable, (str(RAW), "withdraws"))
     log, events = ServerLog(tmp_path / "server.log", Redactor(), 1000), list[Event]()
-    connector = Connector(target, log=log, seconds=30.0, most=10_000, emit=events.append)
+    connector = Connector(target, log, events.append, ConnectOptions(timeout_s=30.0, max_bytes=10_000))
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(ServerPool(connector, size=2, restarts=0, emit=events.append))
         await pool.first.call("die", {}, 30.0)
@@ -255,7 +255,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     log = ServerLog(tmp_path / "server.log", Redactor(), 1000)
     for steps in (0, 1, 2, 4):
         with log.stderr() as stderr:
-            stdio = Stdio(StdioTarget("sh", "sh", ("-c", daemons)), stderr, 1000, lambda _: None, lambda _: None)
+            stdio = Stdio(StdioTarget("sh", "sh", ("-c", daemons)), stderr, 1000)
 
             async def start(stdio: Stdio = stdio) -> None:
                 async with stdio.open():

@@ -21,7 +21,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from mcprun.client.traffic import Traffic
+from mcprun.client.traffic import Traffic, TrafficObserver
 from tests.support import virtual_time
 from tests.support.lines import Line
 
@@ -56,13 +56,12 @@ class Told:
 
     def traffic(self, probe_s: float | None = None) -> Traffic:
         """Make the traffic of a connection."""
-        return Traffic(
-            most=1000,
-            probe_s=probe_s,
+        observer = TrafficObserver(
             sending=self.sent.append,
             unprobed=self.unprobed.append,
             stray=lambda *told: self.strays.append(told),
         )
+        return Traffic(1000, probe_s, observer)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +310,7 @@ def test_a_list_of_tools_reports_progress(steps: list[float], took: list[float])
 
     async def main() -> None:
         serving = asyncio.create_task(serve())
-        traffic = Traffic(most=1000, progressed=lambda progress, _: progressed.append(progress))
+        traffic = Traffic(1000, observer=TrafficObserver(progressed=lambda progress, _: progressed.append(progress)))
         async with Client(traffic.watched(line.open(), lambda: None), mode="legacy", cache=None) as client:
             await client.list_tools()
             await serving

@@ -104,6 +104,9 @@ MAX_LOG_BYTES = 100 * 1024 * 1024
 MAX_NOISE = 100
 """Non-protocol lines on stdout, and warnings, that are recorded in one run's trace; the rest are counted."""
 
+MAX_TRACE_CHARS = 1000
+"""Characters of a server's message, log record or other output that are recorded in the trace."""
+
 MAX_ASKED = 100
 """Server requests, and log messages, that are recorded per query and outside queries; more requests are refused."""
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import mcp_types
-from mcp import MCPError
 from mcp.client.session import ClientRequestContext, IncomingMessage
 from mcp.shared.dispatcher import ProgressFnT
 from pydantic import ValidationError
@@ -27,14 +26,11 @@ from mcprun._util.tasks import retrieve
 from mcprun.client.elicitation import answer_by_policy
 from mcprun.client.request_owner import ActiveQueries, ClientFeatures, ClientResponse, PendingCall, RequestOwner
 from mcprun.evaluation.bounded import EvaluationError, evaluated
-from mcprun.limits import MAX_ASKED, MAX_PROGRESS
+from mcprun.limits import MAX_ASKED, MAX_PROGRESS, MAX_TRACE_CHARS
 from mcprun.runs.events import CallRetry, Emit, ServerLogged, ServerRequest, ToolProgress, ToolsChanged, WarningEvent
 from mcprun.tools.results import result_text
 
 T = TypeVar("T")
-
-_SHOWN = 1000
-"""Maximum characters of a server's message recorded in the trace."""
 
 
 class ClientCallbacks:
@@ -173,7 +169,7 @@ class ClientCallbacks:
         if self._nobodys[message] == 1:
             self._emit(WarningEvent(message=message))
 
-    def refused(self, caller: PendingCall | None, error: MCPError) -> None:
+    def refused(self, caller: PendingCall | None, error: mcp_types.ErrorData) -> None:
         """Emit an event for each URL that a refused call requires.
 
         MCP 2025-11-25, "URL Elicitation Required Error".
@@ -275,7 +271,7 @@ class ClientCallbacks:
         self.warn_once(message)
 
     def _shown(self, text: Any) -> str | None:
-        return None if text is None else self._clean(str(text))[:_SHOWN]
+        return None if text is None else self._clean(str(text))[:MAX_TRACE_CHARS]
 
 
 def _wire(params: mcp_types.ElicitRequestParams | mcp_types.CreateMessageRequestParams) -> JsonObject:

@@ -8,8 +8,9 @@ from typing import Any
 import mcp_types
 
 from mcprun._util.json_value import JsonObject
-from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES, ItemList, read_page
-from mcprun.client.session import RequestFailed, ServerSession, repeated
+from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES, ItemList, read_page, repeated
+from mcprun.client.request_errors import RequestFailed
+from mcprun.client.session import ServerSession
 from mcprun.limits import MAX_TOOL_PAGES
 
 _NAMED = 10
@@ -71,7 +72,8 @@ async def _pages(
         try:
             page = read_page(listed, await server.request(asked, what, timeout_s))
         except RequestFailed as error:
-            if error.code == mcp_types.METHOD_NOT_FOUND:  # many servers have resources but no resource templates
+            # Many servers have resources but no resource templates.
+            if error.reply and error.reply.code == mcp_types.METHOD_NOT_FOUND:
                 return found
             raise
         except ValueError as error:

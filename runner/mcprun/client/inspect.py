@@ -9,15 +9,15 @@ from pathlib import Path
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.client.catalog import list_prompts, list_resources, list_templates
-from mcprun.client.connector import Connector
+from mcprun.client.connector import ConnectOptions, Connector
 from mcprun.client.list_items import PROMPTS, RESOURCES, TEMPLATES
-from mcprun.client.request_owner import ClientFeatures
+from mcprun.client.request_errors import RequestFailed
 from mcprun.client.sdk_logging import sdk_logs
 from mcprun.client.server_log import ServerLog
-from mcprun.client.session import RequestFailed, ServerSession, described
+from mcprun.client.session import ServerSession, described
 from mcprun.client.target import Target, warnings_of
 from mcprun.errors import QueryError, RunError
-from mcprun.limits import AUTO, MAX_LOG_BYTES, MAX_RESULT_BYTES
+from mcprun.limits import MAX_LOG_BYTES
 from mcprun.runs.events import Event, WarningEvent
 from mcprun.runs.redaction import Redactor
 from mcprun.runs.run_record import ServerRecord
@@ -25,12 +25,7 @@ from mcprun.tools.snapshot import Catalog, in_order, sorted_catalog
 
 
 async def list_server(
-    target: Target,
-    redactor: Redactor,
-    seconds: float,
-    watch: Callable[[Event], None] = lambda _: None,
-    protocol: str = AUTO,
-    offers: ClientFeatures | None = None,
+    target: Target, redactor: Redactor, options: ConnectOptions, watch: Callable[[Event], None] = lambda _: None
 ) -> ServerRecord:
     """Connect to a server and return its record, redacted, with the tools sorted by name.
 
@@ -40,32 +35,28 @@ async def list_server(
     Args:
         target: The server to connect to.
         redactor: Redacts the record, the events and the errors.
-        seconds: Time limit for starting, negotiating and listing the tools together.
+        options: Limits, protocol and client features. The server's tools may depend on the features.
         watch: Called with each event.
-        protocol: The protocol to negotiate, as in `Connector`.
-        offers: The client features that the server may use. Its tools may depend on them.
 
     Raises:
         RunError: The connection failed (`server_start`, `connect_timeout`, `bad_tools`); holds the end of stderr.
     """
-    return (await list_all(target, redactor, seconds, watch, protocol, offers, lists_all=False))[0]
+    return (await list_all(target, redactor, options, watch, lists_all=False))[0]
 
 
 async def list_all(
     target: Target,
     redactor: Redactor,
-    seconds: float,
+    options: ConnectOptions,
     watch: Callable[[Event], None] = lambda _: None,
-    protocol: str = AUTO,
-    offers: ClientFeatures | None = None,
     *,
     lists_all: bool = True,
     warns_malformed: bool = True,
 ) -> tuple[ServerRecord, Catalog | None]:
     """Return a server's record as `list_server` does and, with `lists_all`, its prompts, resources and templates.
 
-    Each of those lists has its own time limit of `seconds`. A list that fails is named in `Catalog.failed`. The record
-    holds malformed tools; with `warns_malformed`, each of them is emitted as a warning as well.
+    Each of those lists has its own time limit of `options.timeout_s`. A list that fails is named in `Catalog.failed`.
+    The record holds malformed tools; with `warns_malformed`, each of them is emitted as a warning as well.
     """
 
     def emit(event: Event) -> None:
@@ -77,9 +68,7 @@ async def list_all(
     for warning in warnings_of(target):
         warn(warning)
     log = ServerLog(Path(os.devnull), redactor, MAX_LOG_BYTES)
-    connector = Connector(
-        target, log=log, seconds=seconds, most=MAX_RESULT_BYTES, emit=emit, protocol=protocol, offers=offers
-    )
+    connector = Connector(target, log, emit, options)
     try:
         with sdk_logs(emit, redactor):
             server = await connector.connect()
@@ -87,7 +76,7 @@ async def list_all(
                 for note in server.tools.notes:
                     if warns_malformed and note.rule in ("malformed", "ignored"):
                         warn(str(note))
-                found = await list_catalog(server, seconds, warn) if lists_all else None
+                found = await list_catalog(server, options.timeout_s, warn) if lists_all else None
             finally:
                 await server.close()
     except RunError as error:

@@ -46,6 +46,9 @@ TEMPLATES = ItemList(
 _SHOWN = 100
 """Maximum characters of a malformed value shown in a message."""
 
+_CURSOR = 80
+"""Maximum characters of a cursor shown in a message."""
+
 LISTS = {one.method: one for one in (TOOLS, PROMPTS, RESOURCES, TEMPLATES)}
 
 
@@ -86,6 +89,11 @@ def read_page(listed: ItemList, page: JsonObject, accept: Callable[[JsonObject],
         malformed.append(Malformed(item=f"{listed.key}[{len(page[listed.key])}]", rule="malformed", message=message))
         cursor = None
     return Page(items, malformed, cursor)
+
+
+def repeated(method: str, cursor: str | None) -> str:
+    """Describe an endless list: the server sent a cursor that it had sent before."""
+    return f"the server's {method} repeats the cursor {str(cursor)[:_CURSOR]!r}, so the list ends there"
 
 
 def _name(listed: ItemList, item: Any, index: int) -> str:

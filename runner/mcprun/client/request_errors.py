@@ -24,14 +24,25 @@ A server may send the same error itself.
 class RequestFailed(Exception):  # noqa: N818  an outcome that the caller reports, not an error of the program
     """A request has no usable result, and the server is still up. `str()` describes the cause.
 
-    `problem` classifies the failure. `reply` is the JSON-RPC error that the SDK raised, if any; `error` is its text,
-    None unless the server itself sent one.
+    Args:
+        message: The cause.
+        problem: Classifies the failure.
+        result_text: The text of the result of a failed tool call; `message` if omitted.
+        reply: The JSON-RPC error that the SDK raised, if any.
+        error: The text of that error, None unless the server itself sent it.
     """
 
     def __init__(
-        self, message: str, problem: str, reply: mcp_types.ErrorData | None = None, error: str | None = None
+        self,
+        message: str,
+        problem: str,
+        result_text: str | None = None,
+        *,
+        reply: mcp_types.ErrorData | None = None,
+        error: str | None = None,
     ) -> None:
         self.problem = problem
+        self.result_text = result_text or message
         self.reply = reply
         self.error = error
         super().__init__(message)
@@ -55,6 +66,8 @@ def request_failure(error: Exception, what: str, limit: str) -> RequestFailed | 
 
     It is a `QueryError` (`session_lost`) if the server refused a new session too. `what` names the request, and `limit`
     its time limit, such as `within 2 s`.
+
+    Recorded calls hold the `result_text` verbatim, and replays compare it: rewording one makes old recordings diverge.
     """
     match error:
         case HttpError(failure=failure) if failure.is_lost_session:
@@ -62,18 +75,21 @@ def request_failure(error: Exception, what: str, limit: str) -> RequestFailed | 
             return QueryError(ErrorKind.SESSION_LOST, message)
         case HttpError(failure=failure):
             words = failure.words if failure.is_json_rpc else None
-            return RequestFailed(failure.message(), failure.problem, error.reply, words)
+            return RequestFailed(failure.message(), failure.problem, reply=error.reply, error=words)
         case MCPError(code=code):
             text = error_text(error.error)
             if code == INVALID_ANSWER:
-                return RequestFailed(text, "invalid answer", error.error)
+                return RequestFailed(
+                    text, "invalid answer", f"No result of {what}: {error.message}.", reply=error.error
+                )
             problem = "json-rpc error" if code == MALFORMED_ERROR else f"json-rpc error {code}"
-            return RequestFailed(text, problem, error.error, text)
+            return RequestFailed(text, problem, reply=error.error, error=text)
         case ValidationError():
-            return RequestFailed(f"the server sent an invalid result: {first_problem(error)}", "invalid result")
+            why = f"server sent an invalid result: {first_problem(error)}"
+            return RequestFailed(f"the {why}", "invalid result", f"The {why}.")
         case RoundsError():
-            return RequestFailed(str(error), "input required")
-    return RequestFailed(f"no response from {what} {limit}", TIMEOUT)
+            return RequestFailed(str(error), "input required", f"No result of {what}: {error}.")
+    return RequestFailed(f"no response to {what} {limit}", TIMEOUT, f"No answer from {what} {limit}.")
 
 
 def is_closed(error: Exception) -> bool:

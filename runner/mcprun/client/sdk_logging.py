@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from mcprun.limits import MAX_NOISE
+from mcprun.limits import MAX_NOISE, MAX_TRACE_CHARS
 
 if TYPE_CHECKING:
     from mcprun.runs.events import Emit
@@ -25,9 +25,6 @@ _SHARED = ("client", "asyncio")
 
 _PACKAGES = (*_LOGGERS, "mcp_types", "mcprun")
 """Packages whose records and warnings count as an SDK's. mcprun is included because its tasks run SDK code."""
-
-_SHOWN = 1000
-"""Maximum characters of a log record in the trace."""
 
 
 @contextmanager
@@ -62,7 +59,7 @@ class _Run:
 
         self._count += 1
         if self._count <= MAX_NOISE:
-            self._emit(SdkLog(logger=logger, level=level, message=self._redactor.text(message)[:_SHOWN]))
+            self._emit(SdkLog(logger=logger, level=level, message=self._redactor.text(message)[:MAX_TRACE_CHARS]))
 
 
 class _Tap(logging.Handler):

@@ -12,19 +12,19 @@ import anyio
 import mcp_types
 from mcp import Client, MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun._util.surrogates import well_formed_json
 from mcprun.client.callbacks import ClientCallbacks
 from mcprun.client.connection import Connection
-from mcprun.client.input_required import RoundsError, asks_for_input, resolve_input_required
+from mcprun.client.input_required import Resend, resolve_input_required
 from mcprun.client.raw_results import as_sent
+from mcprun.client.request_errors import FAILURES, TIMEOUT, HttpError, RequestFailed, is_closed, request_failure
 from mcprun.client.request_owner import PendingCall, RequestHandler
 from mcprun.client.results import read_call
 from mcprun.client.server_log import ServerStderr
-from mcprun.client.transports.framing import INVALID_ANSWER, MALFORMED_ERROR, error_text
 from mcprun.client.transports.http_failure import HttpFailure, delivery
 from mcprun.errors import ErrorKind, QueryError
 from mcprun.evaluation.bounded import EvaluationError
@@ -37,53 +37,11 @@ from mcprun.tools.toolset import ToolSet
 _WIRE: Any = TypeAdapter(dict[str, Any])
 """Validates results as plain JSON objects in wire form, so that fields a newer server adds are kept unchanged."""
 
-
-_CLOSED = (mcp_types.CONNECTION_CLOSED, "Connection closed")
-"""Code and message with which the SDK fails a pending request when its connection is lost.
-
-A server may send the same error itself.
-"""
-
 _MAX_RETRY_AFTER_SECONDS = 60.0
 """Longest `retry-after`, in seconds, that mcprun honours before it sends a call once more."""
 
 _RETRIED = frozenset({429, 503})
 """HTTP statuses that invite a retry (RFC 6585, section 4; RFC 9110, section 15.6.4)."""
-
-
-_CURSOR = 80
-"""Maximum characters of a cursor shown in a message."""
-
-TIMEOUT = "timeout"
-"""The `problem` of a request or call that was not answered in time."""
-
-
-class RequestFailed(Exception):  # noqa: N818  an outcome that the caller reports, not an error of the program
-    """A request other than a tool call failed, and the server is still up. `str()` describes the cause.
-
-    `problem` classifies the failure. `code` and `error` are the code and the text of the server's JSON-RPC error; None
-    if it did not answer with one.
-    """
-
-    def __init__(self, message: str, problem: str, code: int | None = None, error: str | None = None) -> None:
-        self.problem = problem
-        self.code = code
-        self.error = error
-        super().__init__(message)
-
-
-class _HttpError(Exception):
-    """A request was answered over HTTP without a result. `error` is the JSON-RPC error that the SDK raised for it."""
-
-    def __init__(self, failure: HttpFailure, error: MCPError) -> None:
-        self.failure = failure
-        self.error = error
-        super().__init__(failure.message())
-
-    @property
-    def said(self) -> str | None:
-        """The text of the server's own JSON-RPC error; None if it did not answer with one."""
-        return self.failure.words if self.failure.is_json_rpc else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,34 +64,41 @@ class ToolResult:
         return bool(self.result.get("isError"))
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectedServer:
+    """A server after the handshake.
+
+    Args:
+        client: The connected SDK client.
+        link: The connection that the session runs over.
+        stderr: The server's stderr.
+        desk: The callbacks that handle the server's requests and notifications.
+    """
+
+    client: Client
+    link: Connection
+    stderr: ServerStderr
+    desk: ClientCallbacks
+
+
 class ServerSession:
     """A session with one live server.
 
     Args:
         number: Identifies the server within a run.
-        client: The connected SDK client.
+        peer: The server after the handshake.
         tools: The server's tools as last listed.
-        link: The connection that the session runs over.
-        stderr: The server's stderr.
-        desk: The callbacks that handle the server's requests and notifications.
         relist: Lists the server's tools again.
         most_seconds: The limit, in seconds, up to which progress extends a request that has no `caller`.
     """
 
     def __init__(
-        self,
-        number: int,
-        client: Client,
-        tools: ToolSet,
-        link: Connection,
-        stderr: ServerStderr,
-        desk: ClientCallbacks,
-        relist: Relist,
-        most_seconds: float = MAX_CALL_SECONDS,
+        self, number: int, peer: ConnectedServer, tools: ToolSet, relist: Relist, most_seconds: float = MAX_CALL_SECONDS
     ) -> None:
+        client = peer.client
         self.number = number
         self.tools = tools
-        self.desk = desk
+        self.desk = peer.desk
         self._relist = relist
         self._relisting = asyncio.Lock()
         self.protocol = client.protocol_version
@@ -142,8 +107,8 @@ class ServerSession:
         self.version = client.server_info.version if client.server_info else None
         self._session = client.session
         self._capabilities = client.server_capabilities
-        self._link = link
-        self._stderr = stderr
+        self._link = peer.link
+        self._stderr = peer.stderr
         self._outputs = OutputSchemas()
         self._outputs.update(tools)
         self._repeatable = _repeatable(tools)
@@ -188,36 +153,9 @@ class ServerSession:
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             more = {"input_responses": responses, "request_state": state} if responses or state else {}
             again = request.model_copy(update={"params": request.params.model_copy(update=more)})
-            progress = self.desk.progress(caller, clock)
-            return await self._delivered(self._session.send_request(again, _WIRE, progress_callback=progress))
+            return await self._delivered(again, caller, clock)
 
-        try:
-            with self.desk.askers.calling(caller):
-                async with clock:
-                    result = await send(None, None)
-                    result = (
-                        await resolve_input_required(self._session, result, send) if asks_for_input(result) else result
-                    )
-            return self.desk.finite(result, what)
-        except TimeoutError:
-            raise RequestFailed(f"no answer to {what} {clock.limit}", TIMEOUT) from None
-        except _HttpError as error:
-            words = self._http_words(error.failure, what)
-            raise RequestFailed(words, error.failure.problem, error.error.code, error.said) from None
-        except MCPError as error:
-            if self._is_lost(error):
-                raise await self._died(what) from None
-            raise RequestFailed(
-                error_text(error.error), problem_of(error), error.code, error_text(error.error)
-            ) from None
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            raise await self._died(what) from None
-        except ValidationError as error:
-            raise RequestFailed(
-                f"the server sent an invalid result: {first_problem(error)}", "invalid result"
-            ) from None
-        except RoundsError as error:
-            raise RequestFailed(str(error), "input required") from None
+        return self.desk.finite(await self._exchange(what, send, caller, clock), what)
 
     def attend(self, asker: RequestHandler) -> AbstractContextManager[None]:
         """Return a context during which a query handles the requests of this server."""
@@ -248,76 +186,69 @@ class ServerSession:
         if problem := unsendable(arguments):
             return ToolResult(error_result(f"The arguments can't be sent: {problem}."), "bad arguments")
         clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
-        try:
-            with self.desk.askers.calling(caller):
-                async with clock:
-                    result = await self._result(tool, arguments, caller, clock)
-        except TimeoutError:
-            return ToolResult(error_result(f"No answer from {tool} {clock.limit}."), TIMEOUT, cancelled=True)
-        except _HttpError as error:
-            self.desk.refused(caller, error.error)
-            words = self._http_words(error.failure, tool)
-            return ToolResult(error_result(words), error.failure.problem, error=error.said)
-        except MCPError as error:
-            if self._is_lost(error):
-                raise await self._died(tool) from None
-            if error.code == INVALID_ANSWER:
-                return ToolResult(error_result(f"No result of {tool}: {error.message}."), "invalid answer")
-            self.desk.refused(caller, error)
-            text = error_text(error.error)
-            return ToolResult(error_result(text), problem_of(error), error=text)
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            raise await self._died(tool) from None
-        except ValidationError as error:
-            return ToolResult(
-                error_result(f"The server sent an invalid result: {first_problem(error)}."), "invalid result"
-            )
-        except RoundsError as error:
-            return ToolResult(error_result(f"No result of {tool}: {error}."), "input required")
-        answer = await self._checked_answer(tool, result)
-        # After validation: the tool's output schema may accept NaN as a number.
-        return replace(answer, result=self.desk.finite(answer.result, tool))
-
-    async def _result(
-        self, tool: str, arguments: JsonObject, caller: PendingCall | None, clock: Deadline
-    ) -> JsonObject:
-        """Send a call and return its result.
-
-        The call is sent again each time that the server asks for input first, and once more if HTTP asks for a retry.
-        """
 
         async def send(responses: mcp_types.InputResponses | None, state: str | None) -> JsonObject:
             params = mcp_types.CallToolRequestParams(
                 name=tool, arguments=arguments, input_responses=responses, request_state=state
             )
-            request = mcp_types.CallToolRequest(params=params)
+            return await self._send_call(mcp_types.CallToolRequest(params=params), caller, clock)
 
-            async def sent() -> JsonObject:
-                progress = self.desk.progress(caller, clock)
-                return await self._delivered(self._session.send_request(request, _WIRE, progress_callback=progress))
+        try:
+            result = await self._exchange(tool, send, caller, clock)
+        except RequestFailed as failure:
+            if failure.reply:
+                self.desk.refused(caller, failure.reply)
+            is_late = failure.problem == TIMEOUT
+            result = error_result(failure.result_text)
+            return ToolResult(result, failure.problem, cancelled=is_late, error=failure.error)
+        answer = await self._checked_answer(tool, result)
+        # After validation: the tool's output schema may accept NaN as a number.
+        return replace(answer, result=self.desk.finite(answer.result, tool))
 
-            try:
-                return await sent()
-            except _HttpError as error:
-                wait = self._retry_after(tool, error.failure, clock)
-                if wait is None:
-                    raise
-                self.desk.retried(caller, tool, error.failure.problem, wait)
-            with caller.off_the_clock() if caller else nullcontext():
-                await asyncio.sleep(wait)
-            return await sent()
+    async def _exchange(self, what: str, send: Resend, caller: PendingCall | None, clock: Deadline) -> JsonObject:
+        """Send a request within the limit of `clock`, and again each time that the server asks for input first.
 
-        result = await send(None, None)
-        return await resolve_input_required(self._session, result, send) if asks_for_input(result) else result
+        Return the result. Raises `RequestFailed`, or `QueryError` (`server_died`, `session_lost`).
+        """
+        try:
+            with self.desk.askers.calling(caller):
+                async with clock:
+                    return await resolve_input_required(self._session, await send(None, None), send)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            raise await self._died(what) from None
+        except FAILURES as error:
+            # Only the transport knows whether the connection is over: a server may send the SDK's error itself.
+            if self._link.is_over and is_closed(error):
+                raise await self._died(what) from None
+            raise request_failure(error, what, clock.limit) from None
 
-    async def _delivered(self, sending: Awaitable[Any]) -> JsonObject:
-        """Return the result of a request in flight. Raises `_HttpError` if an HTTP response explains its absence."""
+    async def _send_call(
+        self, request: mcp_types.CallToolRequest, caller: PendingCall | None, clock: Deadline
+    ) -> JsonObject:
+        """Send a call and return its result. Send it once more if HTTP asks for a retry."""
+        tool = request.params.name
+        try:
+            return await self._delivered(request, caller, clock)
+        except HttpError as error:
+            wait = self._retry_after(tool, error.failure, clock)
+            if wait is None:
+                raise
+            self.desk.retried(caller, tool, error.failure.problem, wait)
+        with caller.off_the_clock() if caller else nullcontext():
+            await asyncio.sleep(wait)
+        return await self._delivered(request, caller, clock)
+
+    async def _delivered(
+        self, request: mcp_types.Request[Any, Any], caller: PendingCall | None, clock: Deadline
+    ) -> JsonObject:
+        """Send a request and return its result. Raises `HttpError` if an HTTP response explains its absence."""
+        progress = self.desk.progress(caller, clock)
         with delivery() as sent:
             try:
-                return self._raw(await sending)
+                return self._raw(await self._session.send_request(request, _WIRE, progress_callback=progress))
             except MCPError as error:
                 if sent.failure:
-                    raise _HttpError(sent.failure, error) from None
+                    raise HttpError(sent.failure, error.error) from None
                 raise
 
     def _retry_after(self, tool: str, failure: HttpFailure, clock: Deadline) -> float | None:
@@ -330,21 +261,7 @@ class ServerSession:
             return None
         return wait if tool in self._repeatable else None
 
-    def _http_words(self, failure: HttpFailure, what: str) -> str:
-        """Describe an HTTP failure. Raises `QueryError` (`session_lost`) if the server refused a new session too."""
-        if failure.is_lost_session:
-            message = f"the server refused {what} in a new session as well: {failure.message()}"
-            raise QueryError(ErrorKind.SESSION_LOST, message)
-        return failure.message()
-
-    def _is_lost(self, error: MCPError) -> bool:
-        """Return whether a request failed because the connection is over, which only the transport knows.
-
-        An error that the server sent just before its end counts as its answer.
-        """
-        return self._link.is_over and (error.code, error.message) == _CLOSED
-
-    async def _died(self, tool: str) -> QueryError:
+    async def _died(self, what: str) -> QueryError:
         """Return the error for a server that died during a call or request, with the end of its stderr.
 
         Often, stderr is the only place that names the cause.
@@ -353,7 +270,7 @@ class ServerSession:
         await self._link.gone()
         reason = self._link.reason
         stderr = self.last_words().removesuffix(f"[{reason}]").strip()
-        message = f"the server went away during {tool}"
+        message = f"the server went away during {what}"
         message += f": {reason}" if reason else ""
         message += f"; its stderr ends: {stderr}" if stderr else ""
         return QueryError(ErrorKind.SERVER_DIED, message)
@@ -413,22 +330,3 @@ def described(server: ServerSession) -> ServerRecord:
         ],
         warnings=list(server.tools.warnings),
     )
-
-
-def repeated(method: str, cursor: str | None) -> str:
-    """Describe an endless list: the server sent a cursor that it had sent before."""
-    return f"the server's {method} repeats the cursor {str(cursor)[:_CURSOR]!r}, so the list ends there"
-
-
-def problem_of(error: MCPError) -> str:
-    """Return the `problem` of a request that was answered with an error."""
-    if error.code == INVALID_ANSWER:
-        return "invalid answer"
-    return "json-rpc error" if error.code == MALFORMED_ERROR else f"json-rpc error {error.code}"
-
-
-def first_problem(error: ValidationError) -> str:
-    """Describe the first validation error in a server's message, with the path of the field."""
-    detail = error.errors(include_url=False)[0]
-    path = ".".join(str(step) for step in detail["loc"])
-    return f"{path}: {detail['msg']}" if path else detail["msg"]

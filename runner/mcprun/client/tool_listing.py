@@ -15,9 +15,9 @@ from mcprun._util.json_value import JsonObject
 from mcprun._util.shapes import problem
 from mcprun._util.surrogates import well_formed_json
 from mcprun.client.callbacks import ClientCallbacks
-from mcprun.client.list_items import Page
+from mcprun.client.list_items import Page, repeated
 from mcprun.client.raw_results import tools_page
-from mcprun.client.session import ServerSession, repeated
+from mcprun.client.session import ServerSession
 from mcprun.client.transports.framing import error_text
 from mcprun.errors import ErrorKind, RunError
 from mcprun.limits import MAX_TOOL_PAGES

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Self
 
 import mcp_types
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 
 from mcprun._util.tasks import retrieve
 from mcprun.client.transports.framing import error_text, read_message, unreadable
+from mcprun.limits import MAX_TRACE_CHARS
 
 PROBE = "server/discover"
 """The request that probes whether a server speaks a newer protocol (MCP 2026-07-28, "Discovery")."""
@@ -38,18 +40,12 @@ _TURN = 32
 _MOST_UNANSWERED = 500
 """Maximum unanswered requests from a server. Reading pauses until some have been answered."""
 
-_SHOWN = 1000
-"""Maximum characters of a message quoted in a warning."""
 
-
-class Traffic:
-    """The requests in flight on one connection, in both directions.
-
-    `last_error` is the error of the server's last message, if that was a JSON-RPC error.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficObserver:
+    """Callbacks of `Traffic`.
 
     Args:
-        most: Maximum size of a message, in bytes.
-        probe_s: Time limit of the probe for newer protocols, in seconds; None leaves it to the SDK.
         sending: Called with the method of each request before it is sent.
         unprobed: Called with the time limit of the probe if it was not answered in time.
         progressed: Called with the progress and the total of a `tools/list` each time the progress increases.
@@ -59,28 +55,33 @@ class Traffic:
         late: Called with the id of each cancelled request that is answered after all.
     """
 
+    sending: Callable[[str], None] = lambda _: None
+    unprobed: Callable[[float], None] = lambda _: None
+    progressed: Callable[[float, float | None], None] = lambda *_: None
+    stray: Callable[[str, bool], None] = lambda *_: None
+    gave_up: Callable[[RequestId], None] = lambda _: None
+    late: Callable[[RequestId], None] = lambda _: None
+
+
+class Traffic:
+    """The requests in flight on one connection, in both directions.
+
+    `last_error` is the error of the server's last message, if that was a JSON-RPC error.
+
+    Args:
+        max_bytes: Maximum size of a message.
+        probe_s: Time limit of the probe for newer protocols, in seconds; None leaves it to the SDK.
+        observer: Receives what happens.
+    """
+
     def __init__(
-        self,
-        *,
-        most: int,
-        probe_s: float | None = None,
-        sending: Callable[[str], None] = lambda _: None,
-        unprobed: Callable[[float], None] = lambda _: None,
-        progressed: Callable[[float, float | None], None] = lambda *_: None,
-        stray: Callable[[str, bool], None] = lambda *_: None,
-        gave_up: Callable[[RequestId], None] = lambda _: None,
-        late: Callable[[RequestId], None] = lambda _: None,
+        self, max_bytes: int, probe_s: float | None = None, observer: TrafficObserver = TrafficObserver()
     ) -> None:
         self.is_negotiating = probe_s is not None
-        self._most = most
+        self._max_bytes = max_bytes
         self._probe_s = probe_s
-        self._sending = sending
-        self._unprobed = unprobed
-        self._progressed = progressed
+        self._observer = observer
         self._highest: dict[RequestId, float] = {}
-        self._stray = stray
-        self._gave_up = gave_up
-        self._late = late
         self._waiting: dict[RequestId, str] = {}
         self._given_up: set[RequestId] = set()
         self._issued: set[RequestId] = set()
@@ -131,12 +132,12 @@ class Traffic:
                 meta = {**((message.params or {}).get("_meta") or {}), "progressToken": message.id}
                 message.params = {**(message.params or {}), "_meta": meta}
                 self._highest = {key: -math.inf}
-            self._sending(message.method)
+            self._observer.sending(message.method)
         elif isinstance(message, JSONRPCNotification) and message.method == _CANCELLED:
             key = coerce_request_id((message.params or {})["requestId"])
             if self._waiting.pop(key, None):
                 self._given_up.add(key)
-                self._gave_up(key)
+                self._observer.gave_up(key)
 
     def done(self, message: Any) -> None:
         """Record that a message was sent: a response settles the server's request."""
@@ -166,7 +167,7 @@ class Traffic:
 
     def _give_up_probe(self) -> None:
         self._stop_probe()
-        self._unprobed(self._probe_s or 0.0)
+        self._observer.unprobed(self._probe_s or 0.0)
 
     def received(self, item: SessionMessage | Exception) -> SessionMessage | Exception | None:
         """Record an incoming message and match it with its request. Return None if it must be dropped."""
@@ -174,7 +175,7 @@ class Traffic:
         if isinstance(item, ValidationError):
             return self._reread(item)
         if isinstance(item, ValueError):
-            self._stray(str(item), False)
+            self._observer.stray(str(item), False)
             return None
         if not isinstance(item, SessionMessage):
             return item
@@ -202,10 +203,10 @@ class Traffic:
             candidates = [one for one, method in self._waiting.items() if method != _LISTEN]
             described = _described(message, len(candidates) + len(self._given_up))
             if isinstance(key, int) or len(candidates) != 1 or self._given_up:
-                self._stray(described, False)
+                self._observer.stray(described, False)
                 return False
             if isinstance(message, JSONRPCResponse):
-                self._stray(described, True)
+                self._observer.stray(described, True)
             key = candidates[0]
         if key == self._probe_id:
             self._stop_probe()
@@ -214,7 +215,7 @@ class Traffic:
             self._waiting.pop(key, None)
             if key in self._given_up:
                 self._given_up.remove(key)
-                self._late(key)
+                self._observer.late(key)
             self._highest.pop(key, None)
         return True
 
@@ -224,7 +225,7 @@ class Traffic:
                 total = params.get("total")
                 if progress > self._highest.get(coerce_request_id(token), math.inf):
                     self._highest[coerce_request_id(token)] = progress
-                    self._progressed(progress, total if isinstance(total, int | float) else None)
+                    self._observer.progressed(progress, total if isinstance(total, int | float) else None)
 
     def _was_issued(self, key: RequestId | None) -> bool:
         return 0 < key <= self._last_id if isinstance(key, int) else key in self._issued
@@ -236,9 +237,9 @@ class Traffic:
         value = next(values, detail[0]["input"])
         data = (value if isinstance(value, str) else json.dumps(value)).encode("utf-8", "replace")
         try:
-            item = SessionMessage(read_message(data, self._most))
+            item = SessionMessage(read_message(data, self._max_bytes))
         except ValueError as problem:
-            self._stray(unreadable(problem, data), False)
+            self._observer.stray(unreadable(problem, data), False)
             return None
         taken = self.received(item)
         return taken if isinstance(taken, SessionMessage) else None
@@ -360,4 +361,4 @@ def _described(message: JSONRPCResponse | JSONRPCError, waiting: int) -> str:
     which = "without an id" if message.id is None else f"whose id ({json.dumps(message.id)[:40]}) is of no request"
     text = error_text(message.error) if isinstance(message, JSONRPCError) else json.dumps(message.result, default=str)
     count = {0: "no request was", 1: "one request was"}.get(waiting, f"{waiting} requests were")
-    return f"{what} {which} while {count} waiting: {text[:_SHOWN]}"
+    return f"{what} {which} while {count} waiting: {text[:MAX_TRACE_CHARS]}"

@@ -12,9 +12,10 @@ import mcp_types
 from mcprun._util.deadline import Deadline
 from mcprun._util.json_value import JsonObject
 from mcprun.client.catalog import list_prompts, list_resources, list_templates, names
+from mcprun.client.request_errors import TIMEOUT, RequestFailed
 from mcprun.client.request_owner import PendingCall
 from mcprun.client.results import Reading, note, read_prompt, read_resource
-from mcprun.client.session import TIMEOUT, RequestFailed, ServerSession
+from mcprun.client.session import ServerSession
 from mcprun.engine.opening_blocks import opening, prompt_messages, resource_blocks
 from mcprun.engine.server_requests import QueryRequestHandler
 from mcprun.errors import ErrorKind, QueryError

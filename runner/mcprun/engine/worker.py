@@ -12,7 +12,7 @@ from mcprun._util.deadline import Gate
 from mcprun._util.gc_tuning import gc_paused
 from mcprun._util.json_value import JsonObject
 from mcprun._util.tasks import background_task
-from mcprun.client.connector import Connector
+from mcprun.client.connector import ConnectOptions, Connector
 from mcprun.client.pool import ServerPool
 from mcprun.client.transports.process import PrestartedServer
 from mcprun.engine.attempts import QueryExecutor
@@ -60,17 +60,14 @@ async def open_worker(context: RunContext, prestarted: PrestartedServer | None =
 
 def _server_pool(context: RunContext, prestarted: PrestartedServer | None) -> ServerPool:
     config, limits = context.config, context.config.limits
-    connector = Connector(
-        config.target,
-        log=context.log,
-        seconds=limits.connect_seconds,
-        most=limits.max_result_bytes,
-        most_seconds=limits.most_call_seconds,
-        emit=context.emit,
+    options = ConnectOptions(
+        timeout_s=limits.connect_seconds,
         protocol=config.protocol,
-        offers=config.offers,
-        ahead=prestarted,
+        features=config.offers,
+        max_bytes=limits.max_result_bytes,
+        max_call_s=limits.most_call_seconds,
     )
+    connector = Connector(config.target, context.log, context.emit, options, prestarted)
     return ServerPool(
         connector, size=config.servers, fresh=config.fresh_server, restarts=limits.restarts, emit=context.emit
     )

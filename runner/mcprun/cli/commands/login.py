@@ -83,6 +83,7 @@ def login(ctx: click.Context, /, **given: Any) -> None:
         return
     from mcprun.cli.signals import run_to_end
     from mcprun.client.auth.login import LoginMethod, log_in
+    from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_server
     from mcprun.client.sdk_logging import sdk_logs
     from mcprun.engine.plan import Options, reach
@@ -114,7 +115,7 @@ def login(ctx: click.Context, /, **given: Any) -> None:
         with sdk_logs(lambda _: None, redactor):
             where = run_to_end(log_in(target, client, manner, store=TokenStore.find(), redactor=redactor, tell=tell))
         click.echo(f"Logged in to {target}; the tokens are stored in {where}")
-        found = run_to_end(list_server(target, redactor, given["connect_timeout"]))
+        found = run_to_end(list_server(target, redactor, ConnectOptions(timeout_s=given["connect_timeout"])))
     except RunError as error:
         console.run_error(RunError(error.kind, redactor.text(str(error)), stderr=error.stderr))
         ctx.exit(ExitCode.ERROR)

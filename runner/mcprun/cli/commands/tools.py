@@ -148,6 +148,7 @@ def _options(given: Mapping[str, Any]) -> Options:
 def _inspect(asked: _Asked, options: Options, console: Console) -> _Found:
     """List what a server offers, and compare and lint it as requested. Raises `RunError` if it can't be listed."""
     from mcprun.cli.signals import run_to_end
+    from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_all
     from mcprun.engine.plan import offers_of, reach
     from mcprun.models.credentials import Credentials
@@ -163,10 +164,10 @@ def _inspect(asked: _Asked, options: Options, console: Console) -> _Found:
         listing = list_all(
             target,
             redactor,
-            options.limits.connect_seconds,
+            ConnectOptions(
+                timeout_s=options.limits.connect_seconds, protocol=options.protocol, features=offers_of(options)
+            ),
             progress.handle,
-            options.protocol,
-            offers_of(options),
             lists_all=asked.wants_all or bool(before and before.catalog),
             warns_malformed=not asked.wants_lint,  # lint findings report them
         )

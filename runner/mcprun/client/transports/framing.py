@@ -34,8 +34,11 @@ _MAX_DATA = 20_000
 _QUOTED_BYTES = 1000
 """Bytes of an invalid message that are quoted."""
 
-_KEPT_BYTES = 512
-"""Bytes kept from each end of a line that is too long: enough for the keys before and after the result."""
+KEPT_BYTES = 512
+"""Bytes kept from each end of a line or event that is too long: enough for the keys before and after the result."""
+
+_ENDLESS = 20
+"""A line that exceeds the size limit this many times over is treated as endless, and the connection as unusable."""
 
 _ID = rb'"id"\s*:\s*(\d{1,18}|"[^"\\]{0,100}")\s*'
 _VERSION = rb'"jsonrpc"\s*:\s*"2\.0"\s*'
@@ -70,6 +73,11 @@ class LineSplitter:
         self._tail = b""
         self.pending = 0
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether the line that has not ended yet is far too long to wait for its end."""
+        return self.pending > _ENDLESS * self._max_bytes
+
     def feed(self, data: bytes) -> Iterator[bytes | LongLine]:
         """Add a chunk, and yield the lines that it completes, without their newlines."""
         *ends, rest = data.split(b"\n")
@@ -80,11 +88,11 @@ class LineSplitter:
 
     def _add(self, part: bytes) -> None:
         before, self.pending = self.pending, self.pending + len(part)
-        self._tail = (self._tail + part[-_KEPT_BYTES:])[-_KEPT_BYTES:]
+        self._tail = (self._tail + part[-KEPT_BYTES:])[-KEPT_BYTES:]
         if self.pending <= self._max_bytes:
             self._parts.append(part)
         elif before <= self._max_bytes:  # it has just become too long
-            self._parts = [b"".join([*self._parts, part])[:_KEPT_BYTES]]
+            self._parts = [b"".join([*self._parts, part])[:KEPT_BYTES]]
 
     def _finish_line(self) -> bytes | LongLine:
         line = b"".join(self._parts)
@@ -223,7 +231,7 @@ def _read_again(line: bytes, error: ValidationError, replaced: Callable[[], None
             replaced()
         value = parsed_leniently(repaired.decode("utf-8", "replace"))
     except ValueError:
-        return _instead(line[:_KEPT_BYTES], line[-_KEPT_BYTES:], f"the answer can't be read: {_first(error)}")
+        return _instead(line[:KEPT_BYTES], line[-KEPT_BYTES:], f"the answer can't be read: {_first(error)}")
     return read_value(value)
 
 

@@ -11,6 +11,11 @@ from mcprun.client.transports.bounded_body import WellFormed
 from mcprun.client.transports.http_body import has_events, is_compressed, media_type
 from mcprun.client.transports.http_failure import HttpFailure
 
+HTTP_SECONDS = 30.0
+"""Timeout for connecting, writing, and waiting for a free connection: the SDK's default. Reading has none: calls have
+deadlines.
+"""
+
 PING_SECONDS = 2.0
 """Time limit for the `ping` that distinguishes a lost session from a refused request."""
 

@@ -19,10 +19,11 @@ import mcp_types
 from mcp.shared.message import SessionMessage
 
 from mcprun._util.tasks import retrieve
-from mcprun.client.transports.framing import LineSplitter, LongLine, read_message, unreadable
+from mcprun.client.transports.framing import KEPT_BYTES, LineSplitter, LongLine, read_message, unreadable
 from mcprun.client.transports.http_body import failure_of, is_compressed, media_type, read_body
 from mcprun.client.transports.http_failure import HttpFailure, current_delivery
 from mcprun.client.transports.http_reports import (
+    HTTP_SECONDS,
     PING,
     PING_ID,
     PING_SECONDS,
@@ -32,19 +33,10 @@ from mcprun.client.transports.http_reports import (
     well_formed_bodies,
 )
 
-HTTP_SECONDS = 30.0
-"""Timeout for connecting, writing, and waiting for a free connection. Reading has none: calls have deadlines."""
-
 _RESPONSE_BYTES, _RESPONSE_SECONDS = 64 * 1024, 5.0
 """Limits for reading the response to a POST: the JSON-RPC response arrives as an event."""
 
 _MAX_REDIRECTS = 5
-
-_KEPT_BYTES = 512
-"""Bytes kept from each end of an event that is too long: enough to find the id of the request that it answers."""
-
-_ENDLESS = 20
-"""A line that exceeds the size limit this many times over is treated as endless."""
 
 _NEGOTIATION = frozenset({"server/discover", "initialize"})
 """Requests sent before there is a session that could be lost: many servers refuse `server/discover`."""
@@ -221,7 +213,7 @@ async def events_of(response: httpx2.Response, max_bytes: int) -> AsyncIterator[
                 event = _Event(max_bytes)
             else:
                 event.add(line)
-        if lines.pending > _ENDLESS * max_bytes:
+        if lines.is_endless:
             raise ValueError(f"the server sent {lines.pending:,} bytes of events without the end of a line")
 
 
@@ -240,7 +232,7 @@ class _Event:
     def data(self) -> bytes | LongLine:
         """The data, or both ends of it if it is too long."""
         is_long = self._length > self._max_bytes
-        return LongLine(self._data[:_KEPT_BYTES], self._tail, self._length) if is_long else self._data
+        return LongLine(self._data[:KEPT_BYTES], self._tail, self._length) if is_long else self._data
 
     def add(self, line: bytes | LongLine) -> None:
         """Parse a line, and add its field to the event."""
@@ -253,10 +245,10 @@ class _Event:
             self._data += b"\n" + value if self.has_data else value
             self._length += len(value) if isinstance(line, bytes) else line.length
             tail = value if isinstance(line, bytes) else line.tail.removesuffix(b"\r")
-            self._tail = (self._tail + tail)[-_KEPT_BYTES:]
+            self._tail = (self._tail + tail)[-KEPT_BYTES:]
             self.has_data = True
             if self._length > self._max_bytes:
-                self._data = self._data[:_KEPT_BYTES]
+                self._data = self._data[:KEPT_BYTES]
 
 
 def _endpoint(url: httpx2.URL, data: bytes | LongLine) -> str:

@@ -20,9 +20,6 @@ from mcprun._util.json_io import dumps
 from mcprun.client.transports.framing import LineSplitter, LongLine, read_message
 from mcprun.client.transports.process import READ_BYTES
 
-_ENDLESS = 20
-"""A line that exceeds the size limit this many times over is treated as endless, and the connection as unusable."""
-
 _BATCH_LINES = 100
 """Lines that are read in a row before the event loop runs timers and other tasks."""
 
@@ -109,7 +106,7 @@ class StdoutReader(_Stream):
                 await asyncio.sleep(0)
             return
         self._unread = None
-        if self._lines.pending > _ENDLESS * self._max_bytes:
+        if self._lines.is_endless:
             self._endless(self._lines.pending)
             self._is_over = True
 

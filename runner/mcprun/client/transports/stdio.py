@@ -31,26 +31,37 @@ _HANGING_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
+class StdioReports:
+    """Callbacks of the transport.
+
+    Args:
+        noise: Called with each line on stdout that is not a message.
+        hung_up: Called with the reason when a server closes stdin or stdout but keeps running.
+        replaced: Called for each message in which half of a surrogate pair was replaced.
+    """
+
+    noise: Callable[[str], None] = lambda _: None
+    hung_up: Callable[[str], None] = lambda _: None
+    replaced: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
 class Stdio:
     """How to start a server and connect to it.
 
     Args:
         target: The command and its environment.
         stderr: The server's stderr, whose context the caller has entered.
-        most: The size limit of a message in bytes.
-        noise: Called with each line on stdout that is not a message.
-        hung_up: Called with the reason when a server closes stdin or stdout but keeps running.
+        max_bytes: The size limit of a message.
+        reports: Callbacks for what the server does wrong.
         ahead: A server for this target that may have been started already.
-        replaced: Called for each message in which half of a surrogate pair was replaced.
     """
 
     target: StdioTarget
     stderr: ServerStderr
-    most: int
-    noise: Callable[[str], None]
-    hung_up: Callable[[str], None]
+    max_bytes: int
+    reports: StdioReports = StdioReports()
     ahead: PrestartedServer | None = None
-    replaced: Callable[[], None] = lambda: None
 
     def open(self, *, is_windows: bool = IS_WINDOWS) -> AbstractAsyncContextManager[tuple[Any, Any]]:
         """Return a context manager that starts the server, yields its message streams, and shuts it down.
@@ -82,7 +93,9 @@ class Stdio:
         self.stderr.hand_over()
         # Nothing is awaited from here to the `try`: a cancellation in between would leak the process.
         assert process.stdin and process.stdout  # noqa: S101, PT018  `start` asks for the pipes
-        incoming = StdoutReader(process.stdout, self.most, self._report_noise, self._report_endless_line, self.replaced)
+        incoming = StdoutReader(
+            process.stdout, self.max_bytes, self._report_noise, self._report_endless_line, self.reports.replaced
+        )
         timers: list[asyncio.TimerHandle] = []
 
         def on_stdin_closed() -> None:
@@ -126,12 +139,12 @@ class Stdio:
     def _report_hang_up(self, stream: str) -> None:
         reason = f"the server closed its {stream} but kept running"
         self.stderr.note(reason)
-        self.hung_up(reason)
+        self.reports.hung_up(reason)
 
     def _report_noise(self, line: bytes, why: str) -> None:
         text = line.decode("utf-8", "replace").strip()
         if text:
-            self.noise(f"{why}: {text}" if text.startswith("{") else text)
+            self.reports.noise(f"{why}: {text}" if text.startswith("{") else text)
 
     def _report_endless_line(self, length: int) -> None:
         self.stderr.note(f"the server printed {length:,} bytes on stdout without a line's end")

@@ -10,10 +10,7 @@ import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
 from mcprun.client.transports.http_client import HttpClient
-from mcprun.client.transports.http_reports import Reports, well_formed_bodies
-
-HTTP_SECONDS = 30.0
-"""Timeout for connecting, writing, and waiting for a free connection: the SDK's default."""
+from mcprun.client.transports.http_reports import HTTP_SECONDS, Reports, well_formed_bodies
 
 _DELETE_SECONDS = 2.0
 """Timeout of the DELETE that ends a session: it is optional (MCP, "Session Management"), and must not delay mcprun."""

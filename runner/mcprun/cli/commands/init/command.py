@@ -82,6 +82,7 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     from mcprun.cli.commands.init.summary import Summary
     from mcprun.cli.commands.init.trial import tried
     from mcprun.cli.signals import run_to_end
+    from mcprun.client.connector import ConnectOptions
     from mcprun.client.inspect import list_server
     from mcprun.engine.plan import Options, reach
     from mcprun.errors import RunError
@@ -117,7 +118,8 @@ def init(ctx: click.Context, /, **given: Any) -> None:
     console = Console(quiet=True)
     try:
         with console.progress() as progress:
-            server = run_to_end(list_server(target, redactor, given["connect_timeout"], progress.handle))
+            options = ConnectOptions(timeout_s=given["connect_timeout"])
+            server = run_to_end(list_server(target, redactor, options, progress.handle))
         first = generate_prompts(server.tools, given["patterns"], is_destructive_wanted=given["destructive"])
         if not first.queries:
             raise UsageError(_nothing(target, server.tools, first.left_out))
