@@ -179,7 +179,7 @@ def test_what_is_nobodys_is_told_so(tmp_path: Path) -> None:
     assert results(done) == {"Ann": "Ann: decline", "Bob": "Bob: decline"}
     assert ["query" in event for event in events(done, "asked")] == [False, False]
     assert ["asked" in one for one in done.transcripts] == [False, False]
-    assert done.stderr.count("the server asks its user for something, which is declined") == 1
+    assert done.stderr.count("the server sent an elicitation request, which was declined") == 1
 
 
 @pytest.fixture
@@ -301,7 +301,7 @@ def test_a_query_is_asked_although_another_one_gave_a_call_up(tmp_path: Path, ho
     assert [done.verdicts[name] for name in ("one", "two")] == ["passed"] * 2
     if how != "late":
         assert len(events(done, "server_start")) == 2
-        assert "a call was given up" in done.stderr
+        assert "a call was cancelled" in done.stderr
     assert events(done, "server_restart") == []
 
 
@@ -445,7 +445,7 @@ def test_a_calls_clock_stands_still_while_its_server_waits() -> None:
         assert isinstance(told[-1], ServerRequest)
         return caller.clock.waited, told[-1].reason
 
-    assert virtual_time.run(main()) == (50, "the query was over first")
+    assert virtual_time.run(main()) == (50, "the query ended first")
 
 
 def test_pauses_overlap_and_outlast() -> None:
@@ -559,7 +559,7 @@ def test_tools_that_change_are_seen_by_the_next_query(tmp_path: Path, era: str) 
     assert offered == [("first", False)] * 3 + [("second", True)] * 2
     assert [one["calls"][-1]["is_error"] for one in done.transcripts] == [False, False]
     assert [event.get("changes") for event in events(done, "tools_changed")] == [None, "added: grown"]
-    assert "Warning: the server has changed its tools, for the queries that begin now: added: grown" in done.stderr
+    assert "Warning: the server's tools changed, effective for queries that start now: added: grown" in done.stderr
     assert "grown" not in [tool["name"] for tool in done.record["server"]["tools"]]
 
 
@@ -637,7 +637,7 @@ def test_server_everything(tmp_path: Path, transport: str) -> None:
     assert tmp_path.as_uri() in said["roots"]
     asked = {one["id"]: one["asked"][0] for one in done.transcripts if "asked" in one}
     assert [event["reason"] for event in events(done, "asked") if event.get("query") == "refused"] == [
-        "the call was refused until somebody has been there"
+        "the server refuses the call until this URL has been visited"
     ]
     assert asked["url"]["request"]["url"] == "https://a.example/pay"
     assert {name: one["kind"] for name, one in asked.items()} == {

@@ -82,7 +82,7 @@ def test_a_token_is_shown_as_it_is(server: Guarded) -> None:
         assert done.record["arguments"]["token"] == f"env:{next(iter(variables))}"
     wrong = batch(server, "--token", "wrong-token")
     assert (wrong.code, "wrong-token" in wrong.stderr + (wrong.run / "run.json").read_text()) == (3, False)
-    assert wrong.stderr.endswith("it refuses the authorization that it was given (401)\n")
+    assert wrong.stderr.endswith("the server rejected the credentials (401)\n")
 
 
 @pytest.mark.parametrize(
@@ -90,19 +90,22 @@ def test_a_token_is_shown_as_it_is(server: Guarded) -> None:
     [
         (["http://x", "--token", "a", "--header", "Authorization: b"], "choose one: --token, --oauth-client-id, or an"),
         (["http://u:p@x", "--token", "a"], "choose one: "),
-        (["server.py", "--token", "a"], "--token and --oauth options go with a URL, and server.py is started"),
+        (["server.py", "--token", "a"], "--token and the --oauth options apply only to URLs; server.py is a command"),
         (["http://x", "--token", "env:NOT_SET"], "--token: env:NAME names a variable that is not set"),
-        (["http://x", "--oauth-client-id", "a"], "--oauth-client-id goes with --oauth-client-secret or"),
-        (["http://x", "--oauth-client-secret", "a"], "--oauth-client-id goes with --oauth-client-secret or"),
+        (["http://x", "--oauth-client-id", "a"], "--oauth-client-id requires --oauth-client-secret or"),
+        (["http://x", "--oauth-client-secret", "a"], "--oauth-client-id requires --oauth-client-secret or"),
         (
             ["http://x", "--oauth-client-id", "a", "--oauth-private-key", "none.pem"],
             "--oauth-private-key: can't read the file: No such file",
         ),
-        (["http://x", "--oauth-client-id", "a", "--oauth-private-key", "server.py"], "server.py is no private key in"),
-        (["http://x", "--oauth-algorithm", "ES256"], "--oauth-algorithm goes with --oauth-private-key"),
+        (
+            ["http://x", "--oauth-client-id", "a", "--oauth-private-key", "server.py"],
+            "server.py is not a PEM private key",
+        ),
+        (["http://x", "--oauth-algorithm", "ES256"], "--oauth-algorithm requires --oauth-private-key"),
         (
             ["http://x", "--oauth-client-id", "a", "--oauth-client-secret", "b", "--oauth-assertion", "c"],
-            "--oauth-assertion goes with --oauth-client-secret and --oauth-issuer",
+            "--oauth-assertion requires --oauth-client-secret and --oauth-issuer",
         ),
     ],
 )
@@ -288,7 +291,7 @@ def test_a_token_endpoint_that_keeps_failing_is_named_with_its_status(server: Gu
     assert log_in(server).code == 0
     server.revoke("access")
     done = batch(server)
-    assert (done.code, "the token endpoint answered 404 Not Found" in done.stderr) == (3, True)
+    assert (done.code, "the token endpoint returned 404 Not Found" in done.stderr) == (3, True)
     assert "mcprun login" not in done.stderr
 
 
@@ -361,7 +364,7 @@ def test_a_store_that_takes_nothing_ends_no_run(server: Guarded) -> None:
     done = as_robot(server)
     assert (done.code, done.verdicts) == (0, {"q": "passed"})
     (warning,) = [event["message"] for event in done.trace if event["event"] == "warning"]
-    assert warning.startswith(f"can't keep tokens in {server.store}: ")
+    assert warning.startswith(f"can't store tokens in {server.store}: ")
     assert log_in(server).code == 2
 
 

@@ -227,7 +227,7 @@ def test_a_server_that_dies_is_an_error_and_never_a_pass(tmp_path: Path) -> None
     last_words = "fatal: out of cheese\n[the server exited with code 3]"
     assert done.transcripts[0]["error"] == {
         "kind": "server_died",
-        "message": f"the server went away during die; its stderr ends: {last_words}",
+        "message": f"the connection to the server was lost during die; its stderr ends: {last_words}",
     }
     assert done.transcripts[0]["attempts"] == 3
     assert (done.run / "server.log").read_text().startswith(last_words)

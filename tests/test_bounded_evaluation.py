@@ -83,7 +83,7 @@ PLACES: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
     "requestedSchema": (lambda n: asking(n, {"content": {"a": SLOW}}), "elicitation '"),
     "outputSchema": (
         lambda n: script((f"out{n}", {})) | {"id": f"q{n}"},
-        "the result of out{0} could not be validated by its output schema: the pattern '^(?:x{0}|(a+)+)$' of the",
+        "the result of out{0} could not be validated against its output schema: the pattern '^(?:x{0}|(a+)+)$' of the",
     ),
 }
 """How to make a query that is held up there, by a pattern with a number in it, and what its error begins with."""

@@ -248,7 +248,8 @@ def test_a_server_that_dies_is_told_and_started_again(tmp_path: Path) -> None:
         done = chat(tmp_path, api, "Die.\nLook.\n", SHELF, "--", "calls")
     assert done.code == 0
     assert (
-        "Error: server_died: the server went away during die; its stderr ends: fatal: the shelf is empty" in done.stderr
+        "Error: server_died: the connection to the server was lost during die; its stderr ends: fatal: the shelf is empty"
+        in done.stderr
     )
     assert "The server died; restarting it (19 restarts left)" in done.stderr
     assert shelf(tmp_path) == ["die", "look"]

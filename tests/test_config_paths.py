@@ -127,4 +127,4 @@ def test_the_run_uses_them(tmp_path: Path) -> None:
     assert '["../a.env", "../b.env"]' in shown
     (tmp_path / "mcprun.toml").write_text("\n".join([*lines[:2], 'python = "bin/nope"']))
     wrong = run_mcprun("batch", cwd=tmp_path / "within")
-    assert (wrong.code, wrong.stderr) == (2, "Error: there is no Python ../bin/nope\n")
+    assert (wrong.code, wrong.stderr) == (2, "Error: --python: not found: ../bin/nope\n")

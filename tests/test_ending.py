@@ -93,7 +93,7 @@ def test_the_restarts_of_a_run(mcprun: Forks, tmp_path: Path) -> None:
     assert done.verdicts == {"a": "passed", "b": "error", "c": "skipped", "d": "skipped"}
     assert done.record["error"]["kind"] == "server_died"
     assert [one["error"]["kind"] for one in done.transcripts[1:]] == ["server_died"] * 3
-    assert "restarted 3 times, which is all that --restarts allows" in done.stderr
+    assert "after 3 restarts, the limit set by --restarts" in done.stderr
     assert "mcprun batch --resume outputs/" in done.stderr
     again = mcprun.run("batch", "--resume", "latest", "--restarts", "9", cwd=tmp_path)
     assert again.verdicts == {"a": "passed", "b": "error", "c": "error", "d": "passed"}

@@ -49,7 +49,7 @@ def test_a_flood_that_never_ends_a_line_is_a_lost_connection(mcprun: Forks, tmp_
     """What has no end is read no further."""
     done = against(mcprun, tmp_path, "endless", "--max-result-bytes", "1024", "--restarts", "0")
     assert done.verdicts == {"flood": "error", "calm": "passed"}
-    assert "without a line's end" in done.transcripts[0]["error"]["message"]
+    assert "without a newline" in done.transcripts[0]["error"]["message"]
 
 
 @pytest.mark.parametrize("what", ["pings", "messages"])
@@ -65,7 +65,7 @@ def test_a_flood_before_the_first_answer_is_a_time_out(mcprun: Forks, tmp_path: 
     """The message names the request that is waited for."""
     done = against(mcprun, tmp_path, "pings", "--connect-timeout", "2", when="initialize")
     assert done.code == 3
-    assert "the server did not answer within 2 s, waiting for its answer to initialize" in done.stderr
+    assert "the server did not respond within 2 s, waiting for its response to initialize" in done.stderr
 
 
 @pytest.mark.parametrize(("what", "stream"), [("stdout", "stdout"), ("stdin", "stdin"), ("both", "stdout")])
@@ -81,7 +81,7 @@ def test_a_server_that_hangs_up_and_keeps_running_is_lost(
     assert (done.code, done.transcripts[0]["error"]["kind"]) == (3, "server_died")
     assert f"[{said}]" in (done.run / "server.log").read_text()
     if what == "stdout":
-        assert done.transcripts[0]["error"]["message"] == f"the server went away during flood: {said}"
+        assert done.transcripts[0]["error"]["message"] == f"the connection to the server was lost during flood: {said}"
 
 
 def test_a_server_that_hangs_up_before_it_answers(mcprun: Forks, tmp_path: Path) -> None:
@@ -89,5 +89,6 @@ def test_a_server_that_hangs_up_before_it_answers(mcprun: Forks, tmp_path: Path)
     done = against(mcprun, tmp_path, "stdout", when="initialize")
     assert done.code == 3
     assert (
-        "Error: the server went away before it answered: the server closed its stdout but kept running (" in done.stderr
+        "Error: the connection was lost before the server responded: the server closed its stdout but kept running ("
+        in done.stderr
     )

@@ -102,7 +102,7 @@ def test_an_answer_to_another_request_is_a_time_out(mcprun: Forks, tmp_path: Pat
     done = against(mcprun, tmp_path, "ids", ("wrong-id", {}), flags=("--call-timeout", "0.5"))
     assert (done.code, done.verdicts) == (1, {"0": "failed", "good": "passed"})
     assert told(done)[0] == "No answer from wrong-id within 0.5 s."
-    warning = "the server sent a result whose id (987654321) is of no request while one request was waiting"
+    warning = "the server sent a result whose id (987654321) matches no request while one request was pending"
     assert warning in done.stderr
     assert [warning] == [event["text"][: len(warning)] for event in done.trace if event["event"] == "stray_answer"]
 
@@ -111,7 +111,7 @@ def test_an_answer_without_an_id_is_for_the_only_request(mcprun: Forks, tmp_path
     """The result is used; since other clients would wait for it in vain, there is a warning."""
     done = against(mcprun, tmp_path, "ids", ("null-id", {}), flags=("--call-timeout", "5"))
     assert (done.code, done.verdicts) == (0, {"0": "passed", "good": "passed"})
-    assert "the server sent a result without an id while one request was waiting" in done.stderr
+    assert "the server sent a result without an id while one request was pending" in done.stderr
 
 
 def test_a_big_result_is_taken_when_it_is_allowed(mcprun: Forks, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_line_without_an_end(mcprun: Forks, tmp_path: Path) -> None:
     assert (done.code, done.verdicts) == (3, {"0": "error", "good": "passed"})
     error = done.transcripts[0]["error"]
     assert error["kind"] == "server_died"
-    assert re.search(r"\[the server printed 2\d,\d{3},\d{3} bytes on stdout without a line's end\]", error["message"])
+    assert re.search(r"\[the server wrote 2\d,\d{3},\d{3} bytes to stdout without a newline\]", error["message"])
 
 
 def test_garbage_on_stdout_has_a_bound(mcprun: Forks, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_stderr_has_a_bound(tmp_path: Path) -> None:
     assert words[-1] == "line 49\n"
     text = (tmp_path / "server.log").read_text()
     assert text.startswith("line 0\n")
-    assert text.endswith("[the servers said more than server.log may hold; the rest is not kept]\n")
+    assert text.endswith("[server.log reached its size limit; further output is not recorded]\n")
     assert len(text) < 200
 
 

@@ -307,7 +307,7 @@ def test_a_call_that_no_session_is_good_for_is_an_error(tmp_path: Path) -> None:
     assert done.verdicts == {"q0": "error", "q1": "passed"}
     assert done.transcripts[0]["error"] == {
         "kind": "session_lost",
-        "message": "the server refused never in a new session as well: HTTP 404 Not Found: never heard of it",
+        "message": "the server refused never in a new session too: HTTP 404 Not Found: never heard of it",
     }
     count = counted(done, 1)
     assert (done.code, count["tools/call never"], count["initialize"]) == (3, 2, 2)
@@ -348,7 +348,10 @@ def test_a_connection_that_is_reset_before_the_response_is_lost(tmp_path: Path) 
         done = batch(tmp_path, url, script(("resets", {})), script(("ok", {})), flags=("--concurrency", "1"))
     assert done.verdicts == {"q0": "error", "q1": "passed"}
     error = done.transcripts[0]["error"]
-    assert (error["kind"], error["message"].startswith("the server went away during resets: ReadError")) == (
+    assert (
+        error["kind"],
+        error["message"].startswith("the connection to the server was lost during resets: ReadError"),
+    ) == (
         "server_died",
         True,
     )
@@ -450,7 +453,7 @@ def test_an_sse_session_that_is_lost_is_a_lost_connection(tmp_path: Path) -> Non
             tmp_path, url, script(("never", {})), script(("ok", {}), ("counts", {})), flags=("--concurrency", "1")
         )
     assert done.verdicts == {"q0": "error", "q1": "passed"}
-    told = "the server went away during never: the server lost the session: HTTP 404 Not Found: never heard of it"
+    told = "the connection to the server was lost during never: the server lost the session: HTTP 404 Not Found: never heard of it"
     assert done.transcripts[0]["error"] == {"kind": "server_died", "message": told}
 
 
@@ -501,4 +504,4 @@ def test_a_json_rpc_error_is_the_requests_own_whatever_it_says(tmp_path: Path, e
 def test_a_refusal_to_connect_is_no_exit(tmp_path: Path, era: str, method: str) -> None:
     """Whatever the error says, it is told as the server's own."""
     done = run_mcprun("tools", str(SERVERS / "last_words.py"), "--", era, method, cwd=tmp_path)
-    assert (done.code, "Error: the server refused to connect: Connection closed (" in done.stderr) == (3, True)
+    assert (done.code, "Error: the server refused the connection: Connection closed (" in done.stderr) == (3, True)

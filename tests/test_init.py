@@ -126,16 +126,16 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["nope.py"], 2, "Error: there is no server file nope.py\n"),
+        (["nope.py"], 2, "Error: server file not found: nope.py\n"),
         ([RAW, "--tool", "nope"], 2, f"Error: no tool of {RAW} matches --tool; list them with: mcprun tools\n"),
         (["catalog.py", "--", "listed.json"], 2, "Error: catalog.py has no tools to write queries for\n"),
         ([RAW, "--prompts", "file/p.jsonl"], 2, "Error: can't write file/p.jsonl: "),
         ([RAW, "--prompts", "."], 2, "Usage: "),
-        ([RAW, "--header", "A: b"], 2, "Error: --header goes with a URL, and "),
+        ([RAW, "--header", "A: b"], 2, "Error: --header applies only to a URL; "),
         ([RAW, "--env", "A B=secret"], 2, "Error: the server's arguments can't be written to a workflow file: use --no-workf"),
         ([RAW, "--", "${{ secrets.A }}"], 2, "Error: the server's arguments can't be written to a workflow file: use --no-w"),
-        ([RAW, "--", "exit"], 3, "Error: the server exited before it answered: "),
-        ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not answer within 1 s"),
+        ([RAW, "--", "exit"], 3, "Error: the server exited before it responded: "),
+        ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not respond within 1 s"),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], code: int, message: str) -> None:

@@ -122,7 +122,7 @@ def test_the_port_takes_no_answer_but_that_of_this_login(server: Guarded) -> Non
         assert [status_of(stranger) for stranger in strangers] == [400, 400, 404, 400]
         with urllib.request.urlopen(answer) as page:
             assert page.headers["content-security-policy"] == "default-src 'none'"
-            assert b"You are logged in, and may close this page." in page.read()
+            assert b"You are logged in. You may close this page." in page.read()
         assert command.wait(60) == 0
 
 
@@ -154,7 +154,7 @@ def test_a_client_that_a_document_describes(server: Guarded) -> None:
     assert log_in(server, "--client-metadata-url", "https://example.com/client.json").code == 0
     assert server.asked("authorize")[0]["client_id"] == "https://example.com/client.json"
     done = log_in(server)
-    assert (done.code, "if it registers no clients by itself, give --oauth-client-id" in done.stderr) == (3, True)
+    assert (done.code, "if it does not support client registration, pass --oauth-client-id" in done.stderr) == (3, True)
     wrong = log_in(server, "--client-metadata-url", "http://example.com/client.json")
     assert (wrong.code, "must be a valid HTTPS URL" in wrong.stderr) == (2, True)
 
@@ -187,7 +187,7 @@ def test_a_login_that_is_refused(server: Guarded) -> None:
     """The reason is told, with what would colour the terminal made visible."""
     done = log_in(server)
     assert done.code == 3
-    assert done.stderr.endswith("the authorization server answers access_denied: not \\x1b[31mtoday\n")
+    assert done.stderr.endswith("the authorization server returned access_denied: not \\x1b[31mtoday\n")
     assert server.kept == []
 
 
@@ -196,7 +196,7 @@ def test_a_login_that_nobody_does(server: Guarded) -> None:
     done = log_in(server, "--no-browser", "--timeout", "0.5")
     assert (done.code, done.stderr.splitlines()[-1]) == (
         3,
-        f"Error: nobody has logged in to {server.url} within 0.5 s, the --timeout",
+        f"Error: no login to {server.url} within 0.5 s (--timeout)",
     )
 
 
@@ -272,7 +272,7 @@ def test_what_an_answer_says() -> None:
     answer = answer_of("code=a%2Bb&state=s&iss=https%3A%2F%2Fx", "s")
     assert answer
     assert (answer.code, answer.state, answer.iss) == ("a+b", "s", "https://x")
-    with pytest.raises(OAuthFlowError, match="answers access_denied: no"):
+    with pytest.raises(OAuthFlowError, match="returned access_denied: no"):
         answer_of("error=access_denied&error_description=no&state=s", "s")
 
 

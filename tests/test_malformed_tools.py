@@ -135,7 +135,7 @@ def test_a_tool_that_becomes_malformed_is_told(tmp_path: Path) -> None:
     done = played(tmp_path, file, "stdio", *queries, flags=["--concurrency", "1"])
     assert (done.code, done.verdicts) == (0, {"first": "passed", "fine": "passed"})
     warnings = [event["message"] for event in done.trace if event["event"] == "warning"]
-    assert "the server has changed its tools, for the queries that begin now: removed: bad" in warnings
+    assert "the server's tools changed, effective for queries that start now: removed: bad" in warnings
     assert "tool 'bad' is left out: inputSchema is null, not an object" in warnings
 
 

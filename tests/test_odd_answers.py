@@ -114,8 +114,8 @@ def test_a_result_is_for_the_only_call(done: Result) -> None:
     assert [done.verdicts[name] for name in names] == ["passed"] * len(names)
     strays = [event["text"] for event in done.trace if event["event"] == "stray_answer"]
     assert len(strays) == 3
-    assert all("it was taken for the answer to that request" in stray for stray in strays)
-    assert done.stderr.count("it was taken for the answer") == 1
+    assert all("mcprun used it as the response to that request" in stray for stray in strays)
+    assert done.stderr.count("mcprun used it as the response") == 1
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -131,7 +131,7 @@ def test_an_error_that_may_be_for_either_call_is_recorded(tmp_path: Path, era: s
         "x",
     ]
     (event,) = (event for event in done.trace if event["event"] == "stray_answer")
-    words = "the server sent an error without an id while 2 requests were waiting: [redacted] is down (data: "
+    words = "the server sent an error without an id while 2 requests were pending: [redacted] is down (data: "
     assert event["text"].startswith(words)
     assert len(event["text"]) < 1200
     assert f"Warning: {words}" in done.stderr
@@ -140,9 +140,9 @@ def test_an_error_that_may_be_for_either_call_is_recorded(tmp_path: Path, era: s
 @pytest.mark.parametrize(
     ("era", "method", "message"),
     [
-        ("legacy", "initialize", f"the server refused to connect: {SAID}"),
-        ("legacy", "tools/list", f"the server refused to connect: {SAID}"),
-        ("modern", "tools/list", f"the server refused to connect: {SAID}"),
+        ("legacy", "initialize", f"the server refused the connection: {SAID}"),
+        ("legacy", "tools/list", f"the server refused the connection: {SAID}"),
+        ("modern", "tools/list", f"the server refused the connection: {SAID}"),
     ],
 )
 def test_an_error_on_the_way_to_the_first_call_is_told(tmp_path: Path, era: str, method: str, message: str) -> None:
@@ -205,7 +205,7 @@ def test_a_server_that_does_not_answer_the_probe(tmp_path: Path, transport: str)
     flags = ("--model", "script", "--connect-timeout", "9", "--fresh-server")
     with reached("legacy", transport, env) as server:
         done = run_mcprun("batch", "p.jsonl", *flags, *server, cwd=tmp_path, env=env)
-    warning = "the server did not answer server/discover within 3 s, so it was sent initialize as an older server"
+    warning = "the server did not answer server/discover within 3 s, so mcprun fell back to initialize"
     assert (done.code, done.verdicts) == (0, {"a": "passed", "b": "passed"})
     assert [event["message"][: len(warning)] for event in done.trace if event["event"] == "warning"] == [warning]
     assert len([event for event in done.trace if event["event"] == "server_start"]) == 2
@@ -214,8 +214,8 @@ def test_a_server_that_does_not_answer_the_probe(tmp_path: Path, transport: str)
 @pytest.mark.parametrize(
     ("silent", "waiting"),
     [
-        (["server/discover", "initialize"], "its answer to initialize (nor did it answer server/discover)"),
-        (["initialize"], "its answer to initialize"),
+        (["server/discover", "initialize"], "its response to initialize (server/discover was not answered either)"),
+        (["initialize"], "its response to initialize"),
         (["tools/list"], "its tools"),
     ],
 )
@@ -226,4 +226,4 @@ def test_the_request_that_is_waited_for_is_named(tmp_path: Path, silent: list[st
         "tools", SERVER, "--env", "ANSWERS", "--connect-timeout", "3", "--", "legacy", cwd=tmp_path, env=env
     )
     assert done.code == 3
-    assert f"the server did not answer within 3 s, waiting for {waiting}: " in done.stderr
+    assert f"the server did not respond within 3 s, waiting for {waiting}: " in done.stderr

@@ -77,7 +77,7 @@ def test_results_that_ask_for_input_are_read(tmp_path: Path, transport: str) -> 
         assert f"given {MARK}" in json.dumps(found[name]["messages"][0], ensure_ascii=False)
     for what in ("elicitation/create", "sampling/createMessage", 'prompt "p"', 'resource "x:r"'):
         assert sum(f"({what}): {WARNING}" in line for line in done.stderr.splitlines()) == 1
-        assert sum(f"({what}) holds NaN" in line for line in done.stderr.splitlines()) == 1
+        assert sum(f"({what}) contains NaN" in line for line in done.stderr.splitlines()) == 1
     assert done.stderr.count("a lone surrogate") == 1
 
 
@@ -92,4 +92,4 @@ def test_requests_of_older_servers_are_read(tmp_path: Path) -> None:
     done = run_mcprun("batch", "p.jsonl", server, "--elicit", "script", cwd=tmp_path)
     assert done.verdicts == {"a": "passed", "b": "passed"}
     check_asked(done.transcripts[0]["asked"][0]["request"])
-    assert (done.stderr.count("holds NaN"), done.stderr.count("a lone surrogate")) == (1, 1)
+    assert (done.stderr.count("contains NaN"), done.stderr.count("a lone surrogate")) == (1, 1)

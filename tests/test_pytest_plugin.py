@@ -149,7 +149,7 @@ def test_an_error_is_none_of_the_failures(suite: Suite) -> None:
     done.stdout.fnmatch_lines(
         [
             "*ERROR at setup of dies*",
-            "error: server_died: the server went away during die;*",
+            "error: server_died: the connection to the server was lost during die;*",
             "Last lines of the server's stderr:",
             "  fatal: out of cheese",
             "  *exited with code 3*",
@@ -169,7 +169,7 @@ def test_a_server_that_does_not_start(suite: Suite) -> None:
     assert done.ret == 1
     done.assert_outcomes(errors=6)
     told = done.stdout.str().partition("short test summary")[0]  # which in CI has each message whole
-    assert told.count("\nerror: server_start: the server exited before it answered: broken.py\n") == 6
+    assert told.count("\nerror: server_start: the server exited before it responded: broken.py\n") == 6
     assert told.count("Last lines of the server's stderr:") == 1
     assert "  no database" in told
     assert "During handling" not in told
@@ -800,7 +800,7 @@ def test_its_own(mcp_run):
 
 @pytest.mark.parametrize("more", [{"env": {"A": "b"}}, {"options": mcprun.Options(env={"A": "b"})}])
 def test_given(mcp_run, more):
-    with pytest.raises(mcprun.UsageError, match="adder .in this process. shares this process: it takes neither"):
+    with pytest.raises(mcprun.UsageError, match="adder .in this process. runs in this process and accepts neither"):
         mcp_run([ADD], server, **more)
 """,
     )
@@ -836,7 +836,7 @@ def test_no_server(mcp_run):
             "E       model    5",
             "test_it.py:*: AssertionError",
             "E       AssertionError: 0 of 1 query passed",
-            "E       error: server_start: the server exited before it answered: broken.py",
+            "E       error: server_start: the server exited before it responded: broken.py",
             "E         no database",
             "*there is no server to ask: name one, or give --mcp-server SERVER",
         ]

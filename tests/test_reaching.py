@@ -125,7 +125,7 @@ def test_the_protocol_may_be_chosen(tmp_path: Path, protocol: str, spoken: str) 
 def test_a_protocol_that_a_server_does_not_speak(tmp_path: Path, prompts: Path) -> None:
     """Asked for, it is not given up for another one."""
     done = run_mcprun("batch", prompts, RAW, "--protocol", "2026-07-28", "--connect-timeout", "5", cwd=tmp_path)
-    told = "Error: the server speaks 2025-11-25, and --protocol asks for 2026-07-28"
+    told = "Error: the server negotiated 2025-11-25, but --protocol requires 2026-07-28"
     assert (done.code, told in done.stderr) == (3, True)
 
 
@@ -197,26 +197,26 @@ def test_a_command_that_is_not_in_the_folder_it_is_started_in(two_folders: Path,
     """It is not found, though it is there as seen from here; nor is a server file that is only there."""
     (two_folders / "sub" / "serve.py").touch()
     for server, message in [
-        ("./here.sh --flag", "Error: there is no server file ./here.sh in sub\n"),
-        ("serve.py", "Error: there is no server file serve.py\n"),
+        ("./here.sh --flag", "Error: server file not found: ./here.sh in sub\n"),
+        ("serve.py", "Error: server file not found: serve.py\n"),
     ]:
         done = run_mcprun("batch", prompts, server, "--cwd", "sub", cwd=two_folders)
         assert (done.code, done.stderr) == (2, message)
     entry = {"command": "./here.sh", "cwd": "sub"}
     (two_folders / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry}}))
     done = run_mcprun("batch", prompts, "mcp.json", cwd=two_folders)
-    assert (done.code, done.stderr.splitlines()[-1]) == (3, "Error: command not found: ./here.sh, seen from sub")
+    assert (done.code, done.stderr.splitlines()[-1]) == (3, "Error: command not found: ./here.sh, relative to sub")
 
 
 @pytest.mark.parametrize(
     ("server", "flags", "message"),
     [
-        ("./nope --flag", ("--cwd", "nowhere"), "there is no folder nowhere for the server to be started in"),
+        ("./nope --flag", ("--cwd", "nowhere"), "the server's working directory does not exist: nowhere"),
         (ENVIRONMENT, ("--env-file", "nope.env"), "can't read nope.env: No such file or directory"),
-        (ENVIRONMENT, ("--cwd", "nowhere"), "there is no folder nowhere for the server to be started in"),
-        (ENVIRONMENT, ("--python", "no-such-python"), "there is no Python no-such-python"),
-        ("cat x", ("--python", sys.executable), "--python goes with a .py file, and cat x is none"),
-        ("http://127.0.0.1:9/", ("--cwd", os.sep), "--python and --cwd go with a server that is started"),
+        (ENVIRONMENT, ("--cwd", "nowhere"), "the server's working directory does not exist: nowhere"),
+        (ENVIRONMENT, ("--python", "no-such-python"), "--python: not found: no-such-python"),
+        ("cat x", ("--python", sys.executable), "--python applies only to a .py file; for cat x, pass a command line"),
+        ("http://127.0.0.1:9/", ("--cwd", os.sep), "--python and --cwd apply only to a server that mcprun starts"),
     ],
 )
 def test_what_can_not_be_meant(

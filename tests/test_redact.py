@@ -329,8 +329,8 @@ def test_a_variable_that_is_no_utf8(mcprun: Forks, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((SERVERS / "raw.py", "--header", "A: b"), "--header goes with a URL"),
-        (("http://127.0.0.1:1/mcp", "--env", "A=b"), "--env goes with a server that is started"),
+        ((SERVERS / "raw.py", "--header", "A: b"), "--header applies only to a URL"),
+        (("http://127.0.0.1:1/mcp", "--env", "A=b"), "--env applies only to a server that mcprun starts"),
         (
             (SERVERS / "raw.py", "--env", "NOT_SET"),
             "'--env': expected NAME=VALUE, or the NAME of a variable that is set",

@@ -55,7 +55,7 @@ def test_the_budget_of_restarts_ends_the_run(tmp_path: Path) -> None:
     prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
     done = run_mcprun("batch", prompts, RAW, "--restarts", "4", "--concurrency", "1", cwd=tmp_path)
     assert done.code == 3
-    assert "the server died again after it was restarted 4 times, which is all that --restarts allows" in done.stderr
+    assert "the server died again after 4 restarts, the limit set by --restarts" in done.stderr
     assert "passed" not in done.verdicts.values()
     assert done.record["error"]["kind"] == "server_died"
 

@@ -65,16 +65,16 @@ def test_a_file_that_is_there_is_a_configuration(here: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("server", "message"),
     [
-        ("mpc.json", "there is no server file mpc.json; did you mean mcp.json?"),
-        ("mpc.json#x", "there is no server file mpc.json; did you mean mcp.json?"),
-        ("'no such.json'", "there is no server file no such.json"),
-        (r"C:\dir\server.py", r"there is no server file C:\dir\server.py"),
-        ("C:/dir/server.py", "there is no server file C:/dir/server.py"),
-        (r"\\share\x\server.py", r"there is no server file \\share\x\server.py"),
-        (r"C:\dir\mcp.json#x", r"there is no server file C:\dir\mcp.json"),
-        ('"C:\\my dir\\server.js"', r"there is no server file C:\my dir\server.js"),
-        ("python 's3cret", "can't read SERVER as a command line: no closing quotation"),
-        ("''", "SERVER names no command; give a server file, a command line, a URL or FILE.json#name"),
+        ("mpc.json", "server file not found: mpc.json; did you mean mcp.json?"),
+        ("mpc.json#x", "server file not found: mpc.json; did you mean mcp.json?"),
+        ("'no such.json'", "server file not found: no such.json"),
+        (r"C:\dir\server.py", r"server file not found: C:\dir\server.py"),
+        ("C:/dir/server.py", "server file not found: C:/dir/server.py"),
+        (r"\\share\x\server.py", r"server file not found: \\share\x\server.py"),
+        (r"C:\dir\mcp.json#x", r"server file not found: C:\dir\mcp.json"),
+        ('"C:\\my dir\\server.js"', r"server file not found: C:\my dir\server.js"),
+        ("python 's3cret", "SERVER is not a valid command line: no closing quotation"),
+        ("''", "SERVER contains no command; pass a server file, a command line, a URL or FILE.json#name"),
     ],
 )
 def test_a_file_that_is_not_there_is_named(here: Path, server: str, message: str) -> None:

@@ -248,7 +248,7 @@ def test_a_dead_server_takes_no_other_query_down(tmp_path: Path) -> None:
     first = done.transcripts[0]
     assert (first["attempts"], first["turns"], first["stop"], first["error"]["kind"]) == (3, [], "error", "server_died")
     assert first["error"]["message"].startswith(
-        'the server went away during prompt "deadly"; its stderr ends: fatal: the roof fell in'
+        'the connection to the server was lost during prompt "deadly"; its stderr ends: fatal: the roof fell in'
     )
 
 

@@ -31,9 +31,9 @@ if sys.platform == "win32":
 @pytest.mark.parametrize(
     ("server", "code", "message"),
     [
-        ("nope.py", 2, "Error: there is no server file nope.py\n"),
-        ("./dir/nope", 2, "Error: there is no server file ./dir/nope\n"),
-        ("servers.json", 2, "Error: there is no server file servers.json\n"),
+        ("nope.py", 2, "Error: server file not found: nope.py\n"),
+        ("./dir/nope", 2, "Error: server file not found: ./dir/nope\n"),
+        ("servers.json", 2, "Error: server file not found: servers.json\n"),
         ("no-such-command --flag", 3, "Error: command not found: no-such-command\n"),
         (
             "http://127.0.0.1:9/mcp",
@@ -54,9 +54,9 @@ def test_a_server_that_is_not_there(tmp_path: Path, server: str, code: int, mess
     [
         ("exit", "the server exited before it answered", "fatal: DATABASE_URL is not set"),
         ("traceback", "the server exited before it answered", "RuntimeError: fatal: can't even start"),
-        ("mute", "the server did not answer within 2 s", "thinking about it"),
+        ("mute", "the server did not respond within 2 s", "thinking about it"),
         ("no-list", "the server's tool list is invalid: tools is null, not a list", ""),
-        ("endless", "the server's tool list does not end: 100 pages were read", ""),
+        ("endless", "the server's tool list has more than 100 pages", ""),
     ],
 )
 def test_a_server_that_does_not_start(tmp_path: Path, mode: str, message: str, stderr: str) -> None:
@@ -146,7 +146,10 @@ def test_environment_and_folder_of_a_configuration(tmp_path: Path) -> None:
     assert "s3cret" not in log
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": entry | {"cwd": "nowhere"}}}))
     lost = run_mcprun("batch", prompts, "mcp.json", cwd=tmp_path)
-    assert (lost.code, lost.stderr.splitlines()[-1]) == (3, "Error: the server's working folder is not there: nowhere")
+    assert (lost.code, lost.stderr.splitlines()[-1]) == (
+        3,
+        "Error: the server's working directory does not exist: nowhere",
+    )
 
 
 def test_no_model_names_the_three_ways_on(tmp_path: Path) -> None:
@@ -284,7 +287,7 @@ def test_a_client_configuration(tmp_path: Path) -> None:
         run_mcprun("batch", prompts, name, cwd=tmp_path).stderr for name in ("mcp.json", "mcp.json#x", "mcp.json#other")
     ]
     assert messages == [
-        "Error: mcp.json has 2 servers: choose one, such as mcp.json#raw\n",
+        "Error: mcp.json has 2 servers; select one, such as mcp.json#raw\n",
         "Error: mcp.json has no server 'x'; it has raw, other\n",
         "Error: mcp.json: mcpServers.other.args[0]: ${UNSET_VARIABLE} needs the environment variable UNSET_VARIABLE, which is not set\n",
     ]
@@ -420,11 +423,11 @@ def test_noise_on_stdout_is_told(tmp_path: Path) -> None:
         (["p.jsonl", "localhost:8765/mcp"], "Error: SERVER looks like a URL: write http://localhost:8765/mcp\n"),
         (["p.jsonl", "http://[::1"], "Error: http://[::1 is not an http:// or https:// URL with a host\n"),
         (["p.jsonl", "http://token@[::1"], "Error: [redacted] is not an http:// or https:// URL with a host\n"),
-        (["p.jsonl", "http://[::1", "--", "a"], "Error: http://[::1 runs already: it can't be given the arguments behind --\n"),
-        (["p.jsonl", ""], "Error: SERVER is empty; give a server file, a command line, a URL or FILE.json#name\n"),
-        (["p.jsonl", "server.py --x"], "Error: the server's arguments go behind --: server.py -- ARGUMENTS\n"),
-        (["p.jsonl", "server.ts"], "Error: don't know how to run server.ts: give a command line such as \"npx tsx server.ts\"\n"),
-        (["p.jsonl", "."], "Error: . is a folder; give a server file, a command line, a URL or FILE.json#name\n"),
+        (["p.jsonl", "http://[::1", "--", "a"], "Error: http://[::1 is a URL; arguments after -- apply only to a server that mcprun starts\n"),
+        (["p.jsonl", ""], "Error: SERVER is empty; pass a server file, a command line, a URL or FILE.json#name\n"),
+        (["p.jsonl", "server.py --x"], "Error: pass the server's arguments after --: server.py -- ARGUMENTS\n"),
+        (["p.jsonl", "server.ts"], "Error: cannot run server.ts; pass a command line such as \"npx tsx server.ts\"\n"),
+        (["p.jsonl", "."], "Error: . is a folder; pass a server file, a command line, a URL or FILE.json#name\n"),
         (["p.jsonl", "mcp.json"], "Error: mcp.json: servers.it.args[0]: ${input:key} can't be resolved: mcprun never prompts; write ${env:NAME}, and set that variable\n"),
         (["p.jsonl", "broken.json"], "Error: broken.json:1:13: not valid JSON: extra data\n"),
         (["p.jsonl", "server.py", "--model", "replay:"], "Error: --model replay: names no run; use --model replay:RUN, such as replay:latest\n"),

@@ -71,7 +71,7 @@ def test_a_list_without_end_is_an_error(tmp_path: Path) -> None:
     assert (done.code, squeezed(done.stdout)[-3:]) == (
         3, ["prompts: not listed", "resources: not listed", "resource templates: not listed"],
     )  # fmt: skip
-    assert "Error: prompts/list failed: the list of prompts does not end: 100 pages were read" in done.stderr
+    assert "Error: prompts/list failed: the list of prompts has more than 100 pages" in done.stderr
 
 
 PROMPT = {"name": "p", "arguments": [{"name": "a"}]}

@@ -200,7 +200,7 @@ def test_everything_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["nope.py"], 2, "Error: there is no server file nope.py\n"),
+        (["nope.py"], 2, "Error: server file not found: nope.py\n"),
         ([RAW, "--against", "nope"], 2, "Error: there is no run at nope or outputs/nope\n"),
         ([RAW, "--against", "latest"], 2, "Error: there is no run in outputs/ yet: create one with mcprun batch\n"),
         ([RAW, "--against", "text"], 2, "Error: text is not a snapshot: it is not JSON: "),
@@ -210,10 +210,10 @@ def test_everything_as_json(tmp_path: Path) -> None:
         ([RAW, "--against", "bare"], 2, "Error: bare is not a snapshot: protocol is missing\n"),
         ([RAW, "--against", "unnamed"], 2, "Error: unnamed is not a snapshot: a tool has no name\n"),
         ([RAW, "--snapshot", "no/such/a.json"], 2, "Error: can't write no/such/a.json: there is no folder no/such\n"),
-        ([RAW, "--header", "A: b"], 2, "Error: --header goes with a URL, and "),
-        ([RAW, "--", "exit"], 3, "Error: the server exited before it answered: "),
+        ([RAW, "--header", "A: b"], 2, "Error: --header applies only to a URL; "),
+        ([RAW, "--", "exit"], 3, "Error: the server exited before it responded: "),
         ([RAW, "--", "no-list"], 3, "Error: the server's tool list is invalid: tools is null, not a list"),
-        ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not answer within 1 s"),
+        ([RAW, "--connect-timeout", "1", "--", "mute"], 3, "Error: the server did not respond within 1 s"),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_one_message(tmp_path: Path, args: list[str | Path], code: int, message: str) -> None:

@@ -102,7 +102,7 @@ def test_a_request_that_was_answered_is_no_candidate() -> None:
     item = traffic.received(SessionMessage(result(None, a=1)))
     assert isinstance(item, SessionMessage)
     assert item.message == result(2, a=1)
-    assert told.strays == [('a result without an id while one request was waiting: {"a": 1}', True)]
+    assert told.strays == [('a result without an id while one request was pending: {"a": 1}', True)]
 
 
 async def test_a_request_that_could_not_be_sent_waits_for_nothing() -> None:

@@ -113,8 +113,8 @@ class ClientCallbacks:
             self.warn_once(f"the server's message ({what}): {LONG_INTEGER}")
         if holds_odd_number(approximated(value)):
             self.warn_once(
-                f"the server's message ({what}) holds NaN or an infinite number, which is not JSON (RFC 8259):"
-                ' it is recorded as text, such as "NaN"'
+                f"the server's message ({what}) contains NaN or Infinity, which is not valid JSON (RFC 8259);"
+                ' recorded as text, such as "NaN"'
             )
         return cast("T", finite(value))
 
@@ -184,7 +184,7 @@ class ClientCallbacks:
                     kind="elicitation",
                     message=self._shown(asked.message),
                     url=self._shown(asked.url),
-                    reason="the call was refused until somebody has been there",
+                    reason="the server refuses the call until this URL has been visited",
                 )
                 self._tell(RequestOwner(caller.asker, caller, is_sure=True), event)
 
@@ -226,9 +226,9 @@ class ClientCallbacks:
                 except EvaluationError as error:
                     result, reason = {"action": "decline"}, str(error)
                 return ClientResponse(result=result, reason=reason)
-            return ClientResponse(reason="it can't be told which query it is for")
+            return ClientResponse(reason="it cannot be attributed to a query")
         if not self._has_room(owner, "requests"):
-            return ClientResponse(reason=f"a query is asked {MAX_ASKED} times at most")
+            return ClientResponse(reason=f"the query has already received {MAX_ASKED} requests, the maximum")
         answering = asyncio.ensure_future(
             owner.asker.answer(kind, request, owner.caller, is_sure=owner.is_sure),
         )
@@ -241,7 +241,7 @@ class ClientCallbacks:
                 await asyncio.wait({answering})
             finally:
                 answering.cancel()
-        return ClientResponse(reason="the query was over first") if answering.cancelled() else answering.result()
+        return ClientResponse(reason="the query ended first") if answering.cancelled() else answering.result()
 
     def _tell(self, owner: RequestOwner, event: ServerRequest | ServerLogged) -> None:
         """Emit an event with its owner, unless that owner already has `MAX_ASKED` events of the same name."""
@@ -260,11 +260,11 @@ class ClientCallbacks:
     def _warn(self, kind: str, owner: RequestOwner, response: ClientResponse) -> None:
         """Warn once per run about an answer that the user may not expect."""
         if kind == "elicitation" and self._offers.elicit == "decline" and not owner.is_sure and not response.reason:
-            message = "the server asks its user for something, which is declined: see --elicit, and the trace"
+            message = "the server sent an elicitation request, which was declined; see --elicit and the trace"
         elif owner.asker is None:
             message = (
-                f"a server asks something ({kind}) and it can't be told for which query: it gets no query's answer;"
-                " with --fresh-server each query has a server of its own"
+                f"a server's {kind} request cannot be attributed to a query, so no scripted answer was used;"
+                " --fresh-server starts a server for each query"
             )
         else:
             return

@@ -88,4 +88,4 @@ async def _pages(
         if not cursor or cursor in seen:
             return found
         seen.add(cursor)
-    raise RequestFailed(f"{what} does not end: {MAX_TOOL_PAGES} pages were read", "endless list")
+    raise RequestFailed(f"{what} has more than {MAX_TOOL_PAGES} pages", "endless list")

@@ -89,7 +89,7 @@ class Entry:
         """Return a hint that a key of the entry may be a misspelling of one of `keys`; empty if none is close."""
         others = [name for name in self.values if name not in keys]
         pairs = [(key, close) for key in keys for close in difflib.get_close_matches(key, others, n=1)]
-        return f"; did you mean {pairs[0][0]} by {pairs[0][1]!r}?" if pairs else ""
+        return f"; did you mean {pairs[0][0]} instead of {pairs[0][1]!r}?" if pairs else ""
 
     def _text(self, value: Any, where: str) -> str:
         if not isinstance(value, str):

@@ -113,7 +113,7 @@ def read_server(
     entry = Entry.of(listed.entry, f"{file}: {listed.path}", known, is_opencode=listed.is_opencode)
     is_disabled = entry.flag("disabled", False) or not entry.flag("enabled", True)
     target = _target(entry, f"{file}#{name}", args)
-    disabled = [f"{entry.where} is disabled there ({listed.disabled_by}), and is used all the same"]
+    disabled = [f"{entry.where} is disabled ({listed.disabled_by}), but used because it was selected by name"]
     return replace(target, warnings=(*(disabled if is_disabled else ()), *_warnings(entry, target)))
 
 
@@ -128,7 +128,7 @@ def _target(entry: Entry, where: str, args: Sequence[str]) -> StdioTarget | Http
     if urls and kind != "stdio":
         return _http(entry, urls[0], where, args, is_sse=kind == "sse")
     if kind in ("http", "sse"):
-        raise UsageError(f"{entry.where} has no url, and its type is {kind}{entry.close_to('url')}")
+        raise UsageError(f"{entry.where} has type {kind} but no url{entry.close_to('url')}")
     if not command or not command[0].strip():
         hint = entry.close_to("command", "url") or _by_extension(entry)
         raise UsageError(f"{entry.where} has neither a command nor a url{hint}")
@@ -136,7 +136,7 @@ def _target(entry: Entry, where: str, args: Sequence[str]) -> StdioTarget | Http
     program, *rest = command
     first, *more = program.split()
     if more and not {"/", "\\"} & {*first} and not shutil.which(program):
-        raise UsageError(f"{entry.at('command')} is a whole command line: put its arguments into args")
+        raise UsageError(f"{entry.at('command')} is a complete command line; move its arguments to args")
     return StdioTarget(where, entry.at_home(program), (*rest, *entry.words("args"), *args), env, entry.path("cwd"))
 
 
@@ -158,10 +158,11 @@ def _from_file(entry: Entry) -> dict[str, str]:
 
 def _http(entry: Entry, key: str, where: str, args: Sequence[str], *, is_sse: bool) -> HttpTarget:
     if args:
-        raise UsageError(f"{where} runs already: it can't be given the arguments behind --")
+        raise UsageError(f"{where} is a URL; arguments after -- apply only to a server that mcprun starts")
     if "headersHelper" in entry.values:
         raise UsageError(
-            f"{entry.at('headersHelper')} is not run; give the URL itself, and what it prints as --header 'NAME: VALUE'"
+            f"{entry.at('headersHelper')} is not supported; pass the URL as SERVER, and what it prints with"
+            " --header 'NAME: VALUE'"
         )
     target = http_target(entry.text(key) or "", entry.at(key), entry.texts("headers"), sse=is_sse)
     return replace(target, registered=registered(entry.expanded(("oauth", "auth")), entry.where))
@@ -175,7 +176,7 @@ def _kind(entry: Entry) -> str | None:
         return None
     kind = _KINDS.get(value.lower().replace("-", "").replace("_", ""))
     if kind is None:
-        raise UsageError(f"{entry.at(key)} is {value!r}; mcprun knows stdio, http and sse")
+        raise UsageError(f"{entry.at(key)} is {value!r}; expected stdio, http or sse")
     return kind
 
 
@@ -197,7 +198,7 @@ def _warnings(entry: Entry, target: StdioTarget | HttpTarget) -> Iterator[str]:
     for key in ("env", "environment", "headers"):
         for name, value in (entry.values.get(key) or {}).items():
             if isinstance(value, str) and _SHELL_VARIABLE.fullmatch(value):
-                yield f"{entry.at(key)}.{name} looks like a shell's variable and is passed on as it is; write ${{NAME}}"
+                yield f"{entry.at(key)}.{name} looks like a shell variable, which is not expanded; write ${{NAME}}"
 
 
 def _only(file: Path, servers: Mapping[str, _Listed]) -> str:
@@ -206,8 +207,8 @@ def _only(file: Path, servers: Mapping[str, _Listed]) -> str:
     if len(enabled) == 1:
         return enabled[0]
     if not enabled:
-        raise UsageError(f"every server in {file} is disabled; name the one to use all the same: {', '.join(servers)}")
-    raise UsageError(f"{file} has {len(enabled)} servers: choose one, such as {file}#{enabled[0]}")
+        raise UsageError(f"every server in {file} is disabled; select one by name: {', '.join(servers)}")
+    raise UsageError(f"{file} has {len(enabled)} servers; select one, such as {file}#{enabled[0]}")
 
 
 def _servers(file: Path, known: Surroundings) -> dict[str, _Listed]:

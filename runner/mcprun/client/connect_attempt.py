@@ -93,7 +93,7 @@ class ConnectAttempt:
 
     def sending(self, method: str) -> None:
         """Record the method of the request that mcprun is waiting for."""
-        self.step = "its tools" if method == "tools/list" else f"its answer to {method}"
+        self.step = "its tools" if method == "tools/list" else f"its response to {method}"
 
     def not_probed(self, seconds: float) -> None:
         """Record that the server did not answer the probe within `seconds`."""

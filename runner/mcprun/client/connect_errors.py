@@ -18,7 +18,7 @@ from mcprun.client.transports.framing import error_text
 from mcprun.errors import ErrorKind, RunError
 
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
-_REFUSED = "it refuses the authorization that it was given (401)"
+_REFUSED = "the server rejected the credentials (401)"
 
 
 def connect_error(error: Exception, attempt: ConnectAttempt, refusal: str) -> RunError:
@@ -35,24 +35,24 @@ def connect_error(error: Exception, attempt: ConnectAttempt, refusal: str) -> Ru
             message = f"can't connect to {target}: {refusal}{reply}"
         case TimeoutError():
             kind = ErrorKind.CONNECT_TIMEOUT
-            also = " (nor did it answer server/discover)" if attempt.unprobed else ""
-            message = f"the server did not answer {attempt.clock.limit}, waiting for {attempt.step}{also}: {target}"
+            also = " (server/discover was not answered either)" if attempt.unprobed else ""
+            message = f"the server did not respond {attempt.clock.limit}, waiting for {attempt.step}{also}: {target}"
         case FileNotFoundError() if isinstance(target, StdioTarget):
             if target.cwd and not Path(target.cwd).is_dir():
-                message = f"the server's working folder is not there: {target.cwd}"
+                message = f"the server's working directory does not exist: {target.cwd}"
             else:
-                place = f", seen from {target.cwd}" if target.cwd and has_folder(target.command) else ""
+                place = f", relative to {target.cwd}" if target.cwd and has_folder(target.command) else ""
                 message = f"command not found: {target.command}{place}"
         case PermissionError() if isinstance(target, StdioTarget):
-            message = f"not allowed to run {target.command}"
+            message = f"no permission to run {target.command}"
         case MCPError() if error.code == mcp_types.CONNECTION_CLOSED and not attempt.is_own_error(error):
-            message = f"the server exited before it answered: {target}"
+            message = f"the server exited before it responded: {target}"
             if attempt.link.reason:
-                message = f"the server went away before it answered: {attempt.link.reason} ({target})"
+                message = f"the connection was lost before the server responded: {attempt.link.reason} ({target})"
         case httpx2.HTTPStatusError() if attempt.delivery.failure:
-            message = f"the server refused to connect: {attempt.delivery.failure.message()} ({target})"
+            message = f"the server refused the connection: {attempt.delivery.failure.message()} ({target})"
         case MCPError():
-            message = f"the server refused to connect: {error_text(error.error)} ({target}){_hint(attempt, target)}"
+            message = f"the server refused the connection: {error_text(error.error)} ({target}){_hint(attempt, target)}"
         case ValidationError():
             message = f"the server's handshake is invalid: {first_problem(error)} ({target})"
         case _:

@@ -45,7 +45,9 @@ class ConnectionEvents:
         def emit(description: str, is_taken: bool) -> None:
             message = f"the server sent {description}"
             if is_taken:
-                message += "; it was taken for the answer to that request, which other clients may still wait for"
+                message += (
+                    "; mcprun used it as the response to that request, but other clients may keep waiting for one"
+                )
             if self._count("stray") <= MAX_NOISE:
                 self._emit(StrayAnswer(server=number, text=message))
             if self._count(f"stray {is_taken}") == 1:

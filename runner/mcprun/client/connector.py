@@ -183,7 +183,7 @@ class Connector:
             is_modern = client.protocol_version in MODERN_PROTOCOL_VERSIONS
             if self._options.protocol == MODERN and not is_modern:
                 message = (
-                    f"the server speaks {client.protocol_version}, and --protocol asks for {MODERN}: {self._target}"
+                    f"the server negotiated {client.protocol_version}, but --protocol requires {MODERN}: {self._target}"
                 )
                 raise RunError(ErrorKind.SERVER_START, message)
             attempt.has_agreed = True
@@ -261,9 +261,7 @@ class Connector:
             before, self._listed = self._tools, listed
             self._tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
             if before and (diff := changes(before.listed, self._tools.listed)):
-                self._emit(
-                    WarningEvent(message=f"the server's tools are not what they were before it was restarted: {diff}")
-                )
+                self._emit(WarningEvent(message=f"the server's tools changed when it was restarted: {diff}"))
         return self._tools
 
     def _remember(self, target: Target, client: Client) -> None:
@@ -285,6 +283,6 @@ class Connector:
 def _unprobed(timeout_s: float) -> str:
     """Return the warning that a server did not answer the probe, with the fallback and how to skip the wait."""
     return (
-        f"the server did not answer server/discover within {timeout_s:.3g} s, so it was sent initialize as an older"
-        " server; --protocol legacy saves the wait"
+        f"the server did not answer server/discover within {timeout_s:.3g} s, so mcprun fell back to"
+        " initialize, as for an older server; --protocol legacy skips the wait"
     )

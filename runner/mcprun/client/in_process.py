@@ -70,7 +70,7 @@ def _check(result: HandlerResult, method: str) -> None:
     try:
         json.dumps(result, default=str)
     except ValueError as error:
-        message = f"the server's handler of {method} returned what can't be written as JSON: {error}"
+        message = f"the server's handler of {method} returned a value that cannot be written as JSON: {error}"
         raise MCPError(code=INTERNAL_ERROR, message=message[:_SHOWN]) from error
     except RecursionError:
         return  # nesting is bounded where results are read

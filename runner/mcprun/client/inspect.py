@@ -107,7 +107,7 @@ async def list_catalog(server: ServerSession, seconds: float, warn: Callable[[st
             async with clock:
                 lists[name] = await read(server, seconds, warn)
         except TimeoutError:
-            failed[name] = f"{listed.method} failed: it was not done {clock.limit}"
+            failed[name] = f"{listed.method} failed: not complete {clock.limit}"
         except (RequestFailed, QueryError) as error:
             failed[name] = f"{listed.method} failed: {error}"
         finally:

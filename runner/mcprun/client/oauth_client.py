@@ -69,7 +69,7 @@ def given_value(option: str, text: str | None, variables: Mapping[str, str]) -> 
             raise UsageError(f"{option}: env:NAME names a variable that is not set")
         return variables[name].strip()
     if REDACTED in text:
-        raise UsageError(f"{option} of this run was not kept, since it is a secret: give it again")
+        raise UsageError(f"{option} was not recorded in this run because it is a secret; pass it again")
     return text
 
 
@@ -107,19 +107,19 @@ def client_from_options(
     )
     if client == OAuthClient():
         if algorithm:
-            raise UsageError("--oauth-algorithm goes with --oauth-private-key")
+            raise UsageError("--oauth-algorithm requires --oauth-private-key")
         return None
     if not client.client_id or not client.is_machine:
         raise UsageError(
-            "--oauth-client-id goes with --oauth-client-secret or --oauth-private-key, and the other --oauth options"
-            " go with them; to log in as a person once: mcprun login URL"
+            "--oauth-client-id requires --oauth-client-secret or --oauth-private-key, and the other --oauth options"
+            " require both; to log in interactively, run mcprun login URL"
         )
     if client.private_key is not None and (client.client_secret or client.assertion):
-        raise UsageError("--oauth-private-key stands for a secret: choose one of them")
+        raise UsageError("--oauth-private-key cannot be combined with --oauth-client-secret or --oauth-assertion")
     if client.assertion and not (client.client_secret and client.issuer):
-        raise UsageError("--oauth-assertion goes with --oauth-client-secret and --oauth-issuer (SEP-990)")
+        raise UsageError("--oauth-assertion requires --oauth-client-secret and --oauth-issuer (SEP-990)")
     if algorithm and client.private_key is None:
-        raise UsageError("--oauth-algorithm goes with --oauth-private-key")
+        raise UsageError("--oauth-algorithm requires --oauth-private-key")
     return _signing(client, algorithm, private_key or "") if client.private_key is not None else client
 
 
@@ -138,21 +138,21 @@ def registered(entry: Mapping[str, Any], where: str) -> OAuthClient | None:
     if isinstance(scopes, list):
         scopes = " ".join(map(str, scopes))
     if not all(value is None or isinstance(value, str) for value in (*texts.values(), scopes)):
-        raise UsageError(f"{where}: the client's id, its secret and its scopes must be text")
+        raise UsageError(f"{where}: client ID, secret and scopes must be strings")
     if port is not None and not (isinstance(port, int) and 0 < port < 65536):
-        raise UsageError(f"{where}: callbackPort must be a port")
+        raise UsageError(f"{where}: callbackPort must be a port number from 1 to 65535")
     return OAuthClient(client_id=texts["clientid"], client_secret=texts["clientsecret"], scope=scopes, port=port)
 
 
 def _read_key(file: str) -> str:
     if "\n" in file or "-----BEGIN" in file:
-        raise UsageError("--oauth-private-key: expected the name of a file, got a key")
+        raise UsageError("--oauth-private-key: expected a file name, got a key")
     try:
         return read_text(Path(file), "ascii")
     except OSError as error:
         raise UsageError(f"--oauth-private-key: can't read the file: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{file} is no private key in PEM") from None
+        raise UsageError(f"{file} is not a PEM private key") from None
 
 
 def _signing(client: OAuthClient, algorithm: str | None, file: str) -> OAuthClient:
@@ -170,5 +170,5 @@ def _signing(client: OAuthClient, algorithm: str | None, file: str) -> OAuthClie
         except (ValueError, TypeError, jwt.PyJWTError):
             continue
         return replace(client, algorithm=name)
-    wrong = f"does not sign with {algorithm}" if algorithm else "is no private key in PEM, without a passphrase"
+    wrong = f"cannot sign with {algorithm}" if algorithm else "is not a PEM private key without a passphrase"
     raise UsageError(f"{file} {wrong}")

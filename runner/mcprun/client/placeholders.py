@@ -64,7 +64,7 @@ def expand(text: str, known: Surroundings) -> str:
     while (start := text.find("${", at)) >= 0:
         end = _closing(text, start + 2)
         if end < 0:
-            raise UsageError(f"a placeholder is not closed: ${{{_head(text[start + 2 :])}")
+            raise UsageError(f"unclosed placeholder: ${{{_head(text[start + 2 :])}")
         parts += text[at:start], _value(text[start + 2 : end], known)
         at = end + 1
     return "".join((*parts, text[at:]))
@@ -105,18 +105,18 @@ def _value(body: str, known: Surroundings, form: str = "${%s}") -> str:
     if body in folders:
         return folders[body]
     if body in _EDITOR:
-        raise UsageError(f"{named} is known to an editor only; write the value, or ${{env:NAME}}")
+        raise UsageError(f"{named} is available only in an editor; write the value or ${{env:NAME}}")
     scope, colon, rest = body.partition(":")
     if colon and scope in folders and not rest.startswith("-"):
         if rest == known.folder.name:
             return folders[scope]
-        raise UsageError(f"{named} names a folder of a workspace; mcprun knows only {known.folder}: write the path")
+        raise UsageError(f"{named} names a workspace folder, but mcprun knows only {known.folder}; write the path")
     if colon and scope in _HINTS and not rest.startswith("-"):
         raise UsageError(f"{named} can't be resolved: {_HINTS[scope]}")
     is_scoped = scope == "env" and bool(colon) and not rest.startswith("-")
     name, has_default, default = (rest if is_scoped else body).partition(":-")
     if not (name if is_scoped else _NAME.fullmatch(name)):
-        raise UsageError(f"{named} is an unknown placeholder; write the value, or ${{env:NAME}}")
+        raise UsageError(f"{named} is an unknown placeholder; write the value or ${{env:NAME}}")
     if name in known.variables:
         return known.variables[name]
     if has_default:

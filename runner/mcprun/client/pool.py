@@ -157,8 +157,8 @@ class ServerPool:
         server, place.server = place.server, None
         assert server  # noqa: S101  checked by the caller
         server.desk.warn_once(
-            "a call was given up, and the server may still ask for something on its behalf: a query that it could be"
-            " taken for gets a new server"
+            "a call was cancelled, but the server may still send requests on its behalf; a query to which they could be"
+            " attributed gets a new server"
         )
         await server.close()
         with suppress(RunError):  # `_alive` tries again, with back-off
@@ -171,8 +171,8 @@ class ServerPool:
     def _spent(self) -> str:
         if not self._restarts:
             return "the server died, and --restarts allows no restart"
-        times = "once" if self._restarts == 1 else f"{self._restarts} times"
-        return f"the server died again after it was restarted {times}, which is all that --restarts allows"
+        times = "1 restart" if self._restarts == 1 else f"{self._restarts} restarts"
+        return f"the server died again after {times}, the limit set by --restarts"
 
     @asynccontextmanager
     async def _fresh_server(self) -> AsyncIterator[ServerSession]:

@@ -71,7 +71,7 @@ def request_failure(error: Exception, what: str, limit: str) -> RequestFailed | 
     """
     match error:
         case HttpError(failure=failure) if failure.is_lost_session:
-            message = f"the server refused {what} in a new session as well: {failure.message()}"
+            message = f"the server refused {what} in a new session too: {failure.message()}"
             return QueryError(ErrorKind.SESSION_LOST, message)
         case HttpError(failure=failure):
             words = failure.words if failure.is_json_rpc else None

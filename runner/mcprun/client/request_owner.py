@@ -25,7 +25,7 @@ REFUSED = -1
 """The JSON-RPC error code for a request that the user rejects (MCP, "Sampling", "Error Handling")."""
 
 REFUSAL = "nobody answers this here"
-"""The error message for a refused request. It is always the same, because the server may repeat it in its results."""
+"""The error message for a refused request. It never changes: a server may repeat it in results, which are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ CONFIG_FILES = (".json", ".jsonc")
 
 _NAMED_FILES = (*SERVER_FILES, *CONFIG_FILES)
 
-_FORMS = "give a server file, a command line, a URL or FILE.json#name"
+_FORMS = "pass a server file, a command line, a URL or FILE.json#name"
 
 
 def parse_target(
@@ -46,19 +46,21 @@ def parse_target(
     """
     server = server.strip()
     if cwd is not None and not Path(cwd).is_dir():
-        raise UsageError(f"there is no folder {cwd} for the server to be started in")
+        raise UsageError(f"the server's working directory does not exist: {cwd}")
     if not server:
         raise UsageError(f"SERVER is empty; {_FORMS}")
     if server.lower().startswith(("http://", "https://")):
         if args:
-            raise UsageError(f"{without_secrets(server)} runs already: it can't be given the arguments behind --")
+            raise UsageError(
+                f"{without_secrets(server)} is a URL; arguments after -- apply only to a server that mcprun starts"
+            )
         return http_target(server, without_secrets(server))
     words = _words(server, is_windows=is_windows)
     for text in (server, *words) if len(words) == 1 else (server,):
         if found := _config_file(text, is_word=len(words) == 1):
             file, name = found
             if not path_exists(file):
-                raise UsageError(f"there is no server file {file}{_nearby(file)}")
+                raise UsageError(f"server file not found: {file}{_nearby(file)}")
             return read_server(file, name, args)
         if text and path_exists(Path(text)):
             if Path(text).is_dir():
@@ -95,7 +97,7 @@ def _words(server: str, *, is_windows: bool) -> list[str]:
     except ValueError as error:
         if any(path_exists(Path(file)) for file, _ in _splits(server)):
             return [server]
-        raise UsageError(f"can't read SERVER as a command line: {str(error).lower()}") from None
+        raise UsageError(f"SERVER is not a valid command line: {str(error).lower()}") from None
 
 
 def _file(server: str, args: tuple[str, ...]) -> StdioTarget:
@@ -109,7 +111,7 @@ def _file(server: str, args: tuple[str, ...]) -> StdioTarget:
     hint = (
         'a command line such as "npx tsx server.ts"' if suffix in (".ts", ".mts") else "a command line that starts it"
     )
-    raise UsageError(f"don't know how to run {server}: give {hint}")
+    raise UsageError(f"cannot run {server}; pass {hint}")
 
 
 def _python() -> str:
@@ -125,7 +127,7 @@ def _python() -> str:
 def _command_line(server: str, words: list[str], args: Sequence[str], cwd: str | None) -> StdioTarget:
     first = words[0] if words else ""
     if not first:
-        raise UsageError(f"SERVER names no command; {_FORMS}")
+        raise UsageError(f"SERVER contains no command; {_FORMS}")
     is_file = len(words) == 1 and first.lower().endswith(_NAMED_FILES)
     folder = "" if is_file or cwd is None else cwd
     if re.match(r"(?:[^\s/]*@)?[\w.-]+:\d+([/?#]|$)", first):
@@ -133,12 +135,12 @@ def _command_line(server: str, words: list[str], args: Sequence[str], cwd: str |
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", first):
         raise UsageError("SERVER looks like a URL: it must begin with http:// or https://")
     if re.match(r"[A-Za-z_]\w*=", first):
-        raise UsageError("SERVER begins with a variable: pass it with --env NAME=VALUE")
+        raise UsageError("SERVER starts with a variable; pass it with --env NAME=VALUE")
     if (is_file or has_folder(first)) and not path_exists(Path(folder, first)):
         place = f" in {folder}" if folder else ""
-        raise UsageError(f"there is no server file {first}{place}{_nearby(Path(folder, first))}")
+        raise UsageError(f"server file not found: {first}{place}{_nearby(Path(folder, first))}")
     if len(words) > 1 and Path(first).is_file() and Path(first).suffix in SERVER_FILES:
-        raise UsageError(f"the server's arguments go behind --: {first} -- ARGUMENTS")
+        raise UsageError(f"pass the server's arguments after --: {first} -- ARGUMENTS")
     return StdioTarget(server, first, (*words[1:], *args))
 
 

@@ -58,9 +58,7 @@ class ServerLog:
         data = well_formed(text).encode()
         if self._left > 0:
             if len(data) > self._left:
-                data = (
-                    data[: self._left] + b"\n[the servers said more than server.log may hold; the rest is not kept]\n"
-                )
+                data = data[: self._left] + b"\n[server.log reached its size limit; further output is not recorded]\n"
             self._left -= len(data)
             # On a full disk, errors still show the end of stderr. The run reports what can't be written.
             try:

@@ -146,7 +146,7 @@ class ServerSession:
         there is no valid result, `QueryError` (`server_died`) if the server is gone.
         """
         if problem := unsendable(request.params.model_dump(by_alias=True)):
-            raise RequestFailed(f"it can't be sent: {problem}", "bad arguments")
+            raise RequestFailed(f"the request cannot be sent: {problem}", "bad arguments")
 
         clock = caller.clock if caller else Deadline(seconds, self.most_seconds)
 
@@ -270,7 +270,7 @@ class ServerSession:
         await self._link.gone()
         reason = self._link.reason
         stderr = self.last_words().removesuffix(f"[{reason}]").strip()
-        message = f"the server went away during {what}"
+        message = f"the connection to the server was lost during {what}"
         message += f": {reason}" if reason else ""
         message += f"; its stderr ends: {stderr}" if stderr else ""
         return QueryError(ErrorKind.SERVER_DIED, message)
@@ -294,7 +294,7 @@ class ServerSession:
             problem, notes = await self._outputs.problem(tool, result)
         except EvaluationError as error:
             raise QueryError(
-                error.kind, f"the result of {tool} could not be validated by its output schema: {error}"
+                error.kind, f"the result of {tool} could not be validated against its output schema: {error}"
             ) from None
         for note in notes:
             self.desk.warn_once(f"the output schema of {tool}: {note}")

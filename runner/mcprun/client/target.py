@@ -105,9 +105,9 @@ def authorized(target: Target, *, token: str | None, client: OAuthClient | None)
     if token is None and client is None:
         return target
     if not isinstance(target, HttpTarget):
-        raise UsageError(f"--token and --oauth options go with a URL, and {target} is started: give it --env")
+        raise UsageError(f"--token and the --oauth options apply only to URLs; {target} is a command, so use --env")
     if (token and client) or brings_authorization(target):
-        raise UsageError("choose one: --token, --oauth-client-id, or an Authorization header")
+        raise UsageError("--token, --oauth-client-id and an Authorization header cannot be combined")
     if token:
         return replace(target, headers={**target.headers, "Authorization": f"Bearer {token}"})
     return replace(target, client=client)
@@ -122,13 +122,13 @@ def started_otherwise(target: Target, *, python: str | None, cwd: str | None) ->
     if python is None and cwd is None:
         return target
     if not isinstance(target, StdioTarget):
-        raise UsageError(f"--python and --cwd go with a server that is started, and {target} runs already")
+        raise UsageError(f"--python and --cwd apply only to a server that mcprun starts; {target} is already running")
     is_file = target.args[:1] == (target.label,)
     if python is not None:
         if not is_file or not target.label.lower().endswith(".py"):
-            raise UsageError(f"--python goes with a .py file, and {target} is none: give a command line")
+            raise UsageError(f"--python applies only to a .py file; for {target}, pass a command line")
         if shutil.which(python) is None:
-            raise UsageError(f"there is no Python {python}")
+            raise UsageError(f"--python: not found: {python}")
         target = replace(target, command=from_here(python))
     if cwd is not None:
         file = (str(Path(target.label).absolute()),) if is_file else target.args[:1]
@@ -144,7 +144,7 @@ def variables_of(file: str) -> dict[str, str]:
         found = dotenv_values(stream=io.StringIO(read_text(Path(file)), newline=None))
     except OSError as error:
         if "=" in file:
-            raise UsageError("--env-file: expected the name of a file; for NAME=VALUE there is --env") from None
+            raise UsageError("--env-file: expected a file name; for NAME=VALUE, use --env") from None
         raise UsageError(f"can't read {file}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"can't read {file}: it is not UTF-8") from None
@@ -158,14 +158,16 @@ def with_more(target: Target, *, env: Mapping[str, str], headers: Mapping[str, s
     """
     if isinstance(target, InProcessTarget):
         if env or headers:
-            raise UsageError(f"{target} shares this process: it takes neither variables nor headers")
+            raise UsageError(f"{target} runs in this process and accepts neither variables nor headers")
         return target
     if isinstance(target, StdioTarget):
         if headers:
-            raise UsageError(f"--header goes with a URL, and {target} is started: give it --env")
+            raise UsageError(f"--header applies only to a URL; {target} is a command, so use --env")
         return replace(target, env={**target.env, **env})
     if env:
-        raise UsageError(f"--env goes with a server that is started, and {target} runs already: give it --header")
+        raise UsageError(
+            f"--env applies only to a server that mcprun starts; {target} is already running, so use --header"
+        )
     return replace(target, headers={**target.headers, **headers})
 
 

@@ -64,7 +64,7 @@ async def list_tools(client: Client, warn: Callable[[str], None]) -> ListedTools
             seen.add(cursor)
     except ValidationError as error:
         raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list is invalid: {problem(error)}") from None
-    raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list does not end: {MAX_TOOL_PAGES} pages were read")
+    raise RunError(ErrorKind.BAD_TOOLS, f"the server's tool list has more than {MAX_TOOL_PAGES} pages")
 
 
 def _malformed(page: Page | None, kept: set[str]) -> list[Malformed]:
@@ -87,15 +87,13 @@ async def relisted(client: Client, server: ServerSession, seconds: float, emit: 
             listed = (await list_tools(client, server.desk.warn_once)).finite(server.desk)
     except _FAILURES as error:
         why = error_text(error.error) if isinstance(error, MCPError) else str(error) or type(error).__name__
-        emit(
-            WarningEvent(message=f"the server says that its tools have changed, and they can't be listed again: {why}")
-        )
+        emit(WarningEvent(message=f"the server reported that its tools changed, but listing them failed: {why}"))
         return None
     tools = await asyncio.to_thread(ToolSet.of, listed.tools, listed.malformed)
     diff = changes(server.tools.listed, tools.listed)
     emit(ToolsChanged(server=server.number, changes=diff or "none"))
     if diff:
-        emit(WarningEvent(message=f"the server has changed its tools, for the queries that begin now: {diff}"))
+        emit(WarningEvent(message=f"the server's tools changed, effective for queries that start now: {diff}"))
     for warning in tools.warnings:
         if warning not in server.tools.warnings:
             emit(WarningEvent(message=warning))

@@ -358,7 +358,7 @@ class _Outgoing(_Stream):
 def _described(message: JSONRPCResponse | JSONRPCError, waiting: int) -> str:
     """Describe a response that matches no request, with the server's own text."""
     what = "an error" if isinstance(message, JSONRPCError) else "a result"
-    which = "without an id" if message.id is None else f"whose id ({json.dumps(message.id)[:40]}) is of no request"
+    which = "without an id" if message.id is None else f"whose id ({json.dumps(message.id)[:40]}) matches no request"
     text = error_text(message.error) if isinstance(message, JSONRPCError) else json.dumps(message.result, default=str)
     count = {0: "no request was", 1: "one request was"}.get(waiting, f"{waiting} requests were")
-    return f"{what} {which} while {count} waiting: {text[:MAX_TRACE_CHARS]}"
+    return f"{what} {which} while {count} pending: {text[:MAX_TRACE_CHARS]}"

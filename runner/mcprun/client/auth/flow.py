@@ -194,7 +194,7 @@ async def by_person(
         metadata = provider.context.oauth_metadata
         if client.issuer and not (metadata and issuers_match(str(metadata.issuer), client.issuer)):
             found = str(metadata.issuer) if metadata else "none"
-            raise OAuthFlowError(f"the server's authorization server is {found}, and not {client.issuer}")
+            raise OAuthFlowError(f"the server's authorization server is {found}, expected {client.issuer}")
 
     async def answer() -> AuthorizationCodeResult:
         return await login.ask(sent_to)
@@ -277,7 +277,7 @@ async def _send_token_request(client: httpx2.AsyncClient, request: httpx2.Reques
     )
     response: httpx2.Response = await retrying(client.send, request)
     if not (response.is_success or response.status_code in _REFUSALS):
-        raise OAuthFlowError(f"the token endpoint answered {response.status_code} {response.reason_phrase}".rstrip())
+        raise OAuthFlowError(f"the token endpoint returned {response.status_code} {response.reason_phrase}".rstrip())
     return response
 
 
@@ -333,7 +333,7 @@ def _granted(
     """Build the token to store from a provider's results. Raises `OAuthFlowError` if there is no new token."""
     tokens = memory.tokens
     if tokens is None or tokens is before:
-        raise OAuthFlowError("no token was given")
+        raise OAuthFlowError("the authorization server returned no token")
     context = provider.context if isinstance(provider, OAuthClientProvider) else None
     client = context.client_info if context else None
     server = context.oauth_metadata if context else None

@@ -70,7 +70,10 @@ class OAuthAuth(httpx2.Auth):
                 return  # the sender gets the refusal: an exception would end the connection
 
     def _refuse(self, problem: str) -> None:
-        """Record why a request stays refused, for the connection and for the request itself."""
+        """Record why a request stays refused, for the connection and for the request itself.
+
+        The text becomes part of a failed call's result, which replays compare with the recorded one.
+        """
         self.problem = current_delivery().cause = problem
 
     async def _held(self, request: httpx2.Request) -> StoredToken | None:
@@ -161,7 +164,7 @@ class OAuthAuth(httpx2.Auth):
         try:
             self._store.write(self._key, grant)
         except UsageError as error:
-            self._emit(WarningEvent(message=f"{error}; they are good for this run only"))
+            self._emit(WarningEvent(message=f"{error}; they are used for this run only"))
 
     def _take(self, grant: StoredToken | None) -> None:
         if grant:

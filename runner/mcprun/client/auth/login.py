@@ -83,12 +83,12 @@ async def log_in(
                 metadata_url=manner.metadata_url,
             )
     except TimeoutError:
-        message = f"nobody has logged in to {target} within {manner.seconds:g} s, the --timeout"
+        message = f"no login to {target} within {manner.seconds:g} s (--timeout)"
         raise RunError(ErrorKind.CONNECT_TIMEOUT, message) from None
     except OAuthRegistrationError as error:
         if not was_refused:
-            raise RunError(ErrorKind.SERVER_START, f"{target} asks for no authorization") from None
-        hint = "if it registers no clients by itself, give --oauth-client-id"
+            raise RunError(ErrorKind.SERVER_START, f"{target} does not require authorization") from None
+        hint = "if it does not support client registration, pass --oauth-client-id"
         raise RunError(ErrorKind.SERVER_START, f"can't log in to {target}: {str(error)[:_SHOWN]} ({hint})") from None
     except (OAuthFlowError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
         reason = str(error)[:_SHOWN] or type(error).__name__
@@ -156,12 +156,12 @@ async def _browse(url: str, redirects: Redirects, tell: Callable[[str], None]) -
     # Some browsers block `webbrowser.open` until they are closed, so it runs in a daemon thread.
     threading.Thread(target=open_browser, name="browser", daemon=True).start()
     if not await opened:
-        tell("No browser could be opened.")
+        tell("Could not open a browser.")
         await _paste(redirects, tell)
 
 
 async def _paste(redirects: Redirects, tell: Callable[[str], None]) -> None:
-    tell("If the browser is on another machine, paste the URL here that it ends up at.")
+    tell("If the browser runs on another machine, paste here the URL that it was redirected to.")
     async for line in pasted():
         if wrong := redirects.take(line):
             tell(f"Try again: {wrong}.")

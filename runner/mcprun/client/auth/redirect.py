@@ -20,9 +20,9 @@ _MAX_BYTES = 16_384
 _TIMEOUT_S = 10.0
 """Time limit for the request of a browser that has connected."""
 
-_DONE = "You are logged in, and may close this page."
-_REFUSED = "You are not logged in; the terminal says why. You may close this page."
-_UNEXPECTED = "This is not the answer that was waited for."
+_DONE = "You are logged in. You may close this page."
+_REFUSED = "The login failed; see the terminal. You may close this page."
+_UNEXPECTED = "This is not the expected redirect."
 
 _HEAD = """HTTP/1.1 {status}\r
 Content-Type: text/html; charset=utf-8\r
@@ -45,7 +45,7 @@ def answer_of(query: str, state: str) -> AuthorizationCodeResult | None:
         return None
     if error := found.get("error"):
         why = found.get("error_description")
-        raise OAuthFlowError(f"the authorization server answers {error}" + (f": {why}" if why else ""))
+        raise OAuthFlowError(f"the authorization server returned {error}" + (f": {why}" if why else ""))
     if not found.get("code"):
         return None
     return AuthorizationCodeResult(code=found["code"], state=state, iss=found.get("iss"))
@@ -73,7 +73,7 @@ class Redirects:
         except ValueError as error:  # such as "http://[", an unclosed IPv6 address
             return f"it is not a URL: {error}"
         page, _ = self._taken(query)
-        return None if page != _UNEXPECTED else "it is not the URL that this login was answered with"
+        return None if page != _UNEXPECTED else "it is not the redirect URL of this login"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one HTTP request from a browser."""

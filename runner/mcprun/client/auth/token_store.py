@@ -67,7 +67,7 @@ class TokenStore:
                 return held_by
             self._replace(key, {**head, "grant": json.loads(text)})
         except OSError as error:
-            raise UsageError(f"can't keep tokens in {self._folder}: {error.strerror}") from None
+            raise UsageError(f"can't store tokens in {self._folder}: {error.strerror}") from None
         return str(self._file(key))
 
     def forget(self, key: Key) -> bool:

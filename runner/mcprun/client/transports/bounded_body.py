@@ -38,7 +38,7 @@ class BoundedStream(httpx2.AsyncByteStream):
         async for part in self._body:
             length += len(part)
             if not self._max_bytes:
-                raise httpx2.StreamError("it is compressed, and nobody asked for that")
+                raise httpx2.StreamError("it is compressed, which mcprun does not accept")
             if length > self._max_bytes:
                 raise httpx2.StreamError(f"it has more than the {self._max_bytes:,} bytes that {self._allowed}")
             yield part

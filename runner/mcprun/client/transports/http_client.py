@@ -238,7 +238,7 @@ class HttpClient(httpx2.AsyncClient):
             raise LostSessionError(sent.failure.message())
         protocol, was = result.get("protocolVersion"), request.headers.get("mcp-protocol-version")
         if was and protocol != was:
-            raise LostSessionError(f"it speaks {protocol} now, and {was} before")
+            raise LostSessionError(f"it now negotiates {protocol}, previously {was}")
         for method, content in self._opening.items():
             if method != "initialize":
                 await (await super().send(self._like(request, content, session, was), stream=True)).aclose()

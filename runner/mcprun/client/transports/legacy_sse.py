@@ -176,7 +176,7 @@ async def _read(
     response: httpx2.Response, max_bytes: int, incoming: _Incoming, endpoint: asyncio.Future[str], reports: Reports
 ) -> None:
     """Read the event stream until it ends: queue the messages, and set the endpoint."""
-    reason = "the stream of events ended"
+    reason = "the event stream ended"
     try:
         async for name, data in events_of(response, max_bytes):
             if name == b"endpoint" and not endpoint.done():
@@ -214,7 +214,7 @@ async def events_of(response: httpx2.Response, max_bytes: int) -> AsyncIterator[
             else:
                 event.add(line)
         if lines.is_endless:
-            raise ValueError(f"the server sent {lines.pending:,} bytes of events without the end of a line")
+            raise ValueError(f"the server sent {lines.pending:,} bytes of events without a newline")
 
 
 class _Event:

@@ -147,7 +147,7 @@ class Stdio:
             self.reports.noise(f"{why}: {text}" if text.startswith("{") else text)
 
     def _report_endless_line(self, length: int) -> None:
-        self.stderr.note(f"the server printed {length:,} bytes on stdout without a line's end")
+        self.stderr.note(f"the server wrote {length:,} bytes to stdout without a newline")
 
 
 async def _drain(stdout: asyncio.StreamReader) -> None:
