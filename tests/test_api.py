@@ -259,7 +259,7 @@ async def test_wrong_usage(
         (b"p.jsonl", RAW, SCRIPT, "prompts must be the name of a file or a list of queries, not bytes"),
         ([ADD], None, SCRIPT, "server must be a file, a URL, a command line, or a server of the MCP SDK, not None"),
         ([ADD], [RAW], SCRIPT, "server must be a file, a URL, a command line, or a server of the MCP SDK, not a list"),
-        ([ADD], "", SCRIPT, "SERVER is empty; give a server file"),
+        ([ADD], "", SCRIPT, "SERVER is empty; pass a server file"),
         ([ADD], RAW, {"model": "script"}, "options must be an object of type mcprun.Options, not a table"),
         ([ADD], RAW, {}, "options must be an object of type mcprun.Options, not a table"),
         ([ADD], RAW, mcprun.Options(servers=2, fresh_server=True), "--servers and --fresh-server cannot be combined"),

@@ -336,7 +336,7 @@ def test_a_server_that_opens_no_new_session_has_died(tmp_path: Path) -> None:
         "the server lost the session (HTTP 400) and opened no new one: HTTP 503 Service Unavailable: no sessions today"
     )
     assert reason in named(done, "attempt_end")[1]["error"]
-    assert "refused to connect: HTTP 503 Service Unavailable: no sessions today" in done.stderr
+    assert "refused the connection: HTTP 503 Service Unavailable: no sessions today" in done.stderr
 
 
 # Lost connections, and what is sent besides calls. --------------------------------------------------------
@@ -361,13 +361,13 @@ def test_a_connection_that_is_reset_before_the_response_is_lost(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("era", "flaw", "told"),
     [
-        ("sessions", "initialize", "refused to connect: HTTP 500 Internal Server Error: the words of 500 ("),
-        ("sessions", "initialize=cut-length", "refused to connect: HTTP 200 OK, but the response was cut off after 40 bytes ("),
-        ("stateless", "initialize=html-200", f"refused to connect: HTTP 200 OK, but the response is text/html, {JSON}: 502"),
-        ("sessions", "tools/list=page-2", "refused to connect: HTTP 500 Internal Server Error: the words of 500 ("),
-        ("modern", "tools/list=cut-chunk", "refused to connect: HTTP 200 OK, but the response was cut off after 40 bytes ("),
-        ("stateless", "tools/list=null-id", "refused to connect: database is down ("),
-        ("sessions", "tools/list=empty-200", "refused to connect: HTTP 200 OK, but the response is empty ("),
+        ("sessions", "initialize", "refused the connection: HTTP 500 Internal Server Error: the words of 500 ("),
+        ("sessions", "initialize=cut-length", "refused the connection: HTTP 200 OK, but the response was cut off after 40 bytes ("),
+        ("stateless", "initialize=html-200", f"refused the connection: HTTP 200 OK, but the response is text/html, {JSON}: 502"),
+        ("sessions", "tools/list=page-2", "refused the connection: HTTP 500 Internal Server Error: the words of 500 ("),
+        ("modern", "tools/list=cut-chunk", "refused the connection: HTTP 200 OK, but the response was cut off after 40 bytes ("),
+        ("stateless", "tools/list=null-id", "refused the connection: database is down ("),
+        ("sessions", "tools/list=empty-200", "refused the connection: HTTP 200 OK, but the response is empty ("),
     ],
 )  # fmt: skip
 def test_what_keeps_mcprun_from_connecting_is_told_in_the_servers_words(

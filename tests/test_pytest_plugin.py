@@ -601,7 +601,7 @@ def test_the_fixtures_arguments_are_checked(suite: Suite) -> None:
     ({"limits": mcprun.Limits(query_seconds=float("nan"))}, "limits.query_seconds must be a number of seconds"),
     ({"options": {"repeat": 2}}, "options must be an object of type mcprun.Options, not a table"),
     ({"options": {}}, "options must be an object of type mcprun.Options, not a table"),
-    ({"server": ""}, "SERVER is empty; give a server file"),
+    ({"server": ""}, "SERVER is empty; pass a server file"),
 ])
 def test_wrong(mcp_run, more, told):
     with pytest.raises(mcprun.UsageError, match=told):

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from mcprun.client.connect_attempt import Candidate, candidates
+from mcprun.client.target import HttpTarget, StdioTarget
+from mcprun.limits import AUTO, LEGACY, MODERN
 from tests.support.cli import QUICKSTART, RAW, SERVERS, run_mcprun, script, write_jsonl
 from tests.test_servers import http_server
 
@@ -24,6 +27,26 @@ ENVIRONMENT = SERVERS / "environment.py"
 def prompts(tmp_path: Path) -> Path:
     """A query that calls nothing."""
     return write_jsonl(tmp_path / "p.jsonl", script())
+
+
+COMMAND, POSTED, STREAMED = StdioTarget("x", "x"), HttpTarget("http://x"), HttpTarget("http://x", transport="sse")
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked", "older"),
+    [
+        (AUTO, AUTO, {COMMAND.command: COMMAND, POSTED.url: STREAMED}),
+        (LEGACY, AUTO, {POSTED.url: STREAMED}),
+        (LEGACY, LEGACY, {POSTED.url: STREAMED}),
+        (AUTO, MODERN, {}),
+        (MODERN, AUTO, {POSTED.url: STREAMED}),
+    ],
+)
+def test_an_older_server_is_tried_for_second(mode: str, asked: str, older: dict[str, StdioTarget | HttpTarget]) -> None:
+    """Without the probe, or with SSE, unless the protocol is known or the user asked for the newest."""
+    for name, target in (("x", COMMAND), ("http://x", POSTED), ("", STREAMED)):
+        second = [Candidate(older[name], LEGACY)] if name in older else []
+        assert candidates(target, mode, asked) == [Candidate(target, mode), *second]
 
 
 @pytest.mark.parametrize("http_server", [("sse",)], indirect=True)
@@ -44,7 +67,7 @@ def test_what_is_neither_is_told_as_it_was(tmp_path: Path, prompts: Path, http_s
     """A wrong path is refused by both, and the first refusal is told."""
     done = run_mcprun("batch", prompts, f"http://127.0.0.1:{http_server}/wrong", cwd=tmp_path)
     assert (done.code, done.stderr.count("Error: ")) == (3, 1)
-    assert "refused to connect: HTTP 404 Not Found (" in done.stderr
+    assert "refused the connection: HTTP 404 Not Found (" in done.stderr
 
 
 @pytest.mark.parametrize("http_server", [("streamable-http",)], indirect=True)
@@ -75,13 +98,13 @@ def test_a_url_without_its_path(tmp_path: Path, http_server: int) -> None:
             b"\x1b[2J" + b"x" * 10_000,
             "it forbids the request (403): \\x1b[2J" + "x" * 996 + "\n",
         ),
-        (410, "text/html", b"<html><p>Moved <b>on</b>", "refused to connect: HTTP 410 Gone: Moved on ("),
-        (503, "text/plain", b"", "refused to connect: HTTP 503 Service Unavailable ("),
+        (410, "text/html", b"<html><p>Moved <b>on</b>", "refused the connection: HTTP 410 Gone: Moved on ("),
+        (503, "text/plain", b"", "refused the connection: HTTP 503 Service Unavailable ("),
         (
             400,
             "application/json",
             b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"No key"}}',
-            "refused to connect: No key (",
+            "refused the connection: No key (",
         ),
     ],
 )

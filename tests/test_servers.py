@@ -52,8 +52,8 @@ def test_a_server_that_is_not_there(tmp_path: Path, server: str, code: int, mess
 @pytest.mark.parametrize(
     ("mode", "message", "stderr"),
     [
-        ("exit", "the server exited before it answered", "fatal: DATABASE_URL is not set"),
-        ("traceback", "the server exited before it answered", "RuntimeError: fatal: can't even start"),
+        ("exit", "the server exited before it responded", "fatal: DATABASE_URL is not set"),
+        ("traceback", "the server exited before it responded", "RuntimeError: fatal: can't even start"),
         ("mute", "the server did not respond within 2 s", "thinking about it"),
         ("no-list", "the server's tool list is invalid: tools is null, not a list", ""),
         ("endless", "the server's tool list has more than 100 pages", ""),
