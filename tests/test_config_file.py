@@ -225,7 +225,7 @@ OF_ZED = (
         ({"context_servers": {"it": {"source": "extension", "settings": {}}}}, "", f"mcp.json: context_servers.it {OF_ZED}"),
         ({"context_servers": {"it": {"settings": {"url": "s3cret"}}}}, "", f"mcp.json: context_servers.it {OF_ZED}"),
         ({"mcpServers": {"it": {"type": "sse", "command": "x"}}}, "", "mcp.json: mcpServers.it has type sse but no url"),
-        ({"mcpServers": {"it": {"type": "ws", "url": "ws://x"}}}, "", "mcp.json: mcpServers.it.type is 'ws'; mcprun knows stdio, http and sse"),
+        ({"mcpServers": {"it": {"type": "ws", "url": "ws://x"}}}, "", "mcp.json: mcpServers.it.type is 'ws'; expected stdio, http or sse"),
         ({"mcpServers": {"it": {"command": "x", "url": "http://x"}}}, "", "mcp.json: mcpServers.it has both command and url: remove one, or set type"),
         ({"mcpServers": {"it": {"httpUrl": "http://x", "url": "http://x"}}}, "", "mcp.json: mcpServers.it has both url and httpUrl: remove one"),
         ({"it": ENTRY}, "", 'mcp.json has no servers: put them into "mcpServers": {"NAME": {…}}'),
