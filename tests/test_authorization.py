@@ -92,7 +92,7 @@ def test_a_token_is_shown_as_it_is(server: Guarded) -> None:
             ["http://x", "--token", "a", "--header", "Authorization: b"],
             "--token, --oauth-client-id and an Authorization header cannot be combined",
         ),
-        (["http://u:p@x", "--token", "a"], "cannot be combined"),
+        (["http://u:p@x", "--token", "a"], "--token, --oauth-client-id and an"),
         (["server.py", "--token", "a"], "--token and the --oauth options apply only to URLs; server.py is a command"),
         (["http://x", "--token", "env:NOT_SET"], "--token: env:NAME names a variable that is not set"),
         (["http://x", "--oauth-client-id", "a"], "--oauth-client-id requires --oauth-client-secret or"),

@@ -348,6 +348,6 @@ def test_numbers_that_json_has_no_form_for_are_recorded_as_text(mcprun: Forks, t
         {"n": "NaN"},
     ]
     warned = [line for line in done.stderr.splitlines() if "which is not valid JSON" in line]
-    assert sorted(line.split(" holds ")[0] for line in warned) == [
+    assert sorted(line.split(" contains ")[0] for line in warned) == [
         "Warning: the server's message (infinite)", "Warning: the server's message (nan)"
     ]  # fmt: skip
