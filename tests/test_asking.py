@@ -23,7 +23,7 @@ from tests.support import npm, virtual_time
 from tests.support.cli import SERVERS, Result, clean_environment, run_mcprun, script, squeezed, write_jsonl
 from tests.support.messages_api import MessagesApi, calls, error, message, prompt_of, scripted, text
 
-ASKING = SERVERS / "asking.py"
+ASKING, ASKING_SDK = SERVERS / "asking.py", SERVERS / "asking_sdk.py"
 ERAS = ("2026-07-28", "legacy")
 
 ALONE = ("--concurrency", "1")
@@ -38,10 +38,17 @@ def booking(name: str, *elicit: Any, tool: str = "book", **more: Any) -> dict[st
     return script((tool, {"room": name}), id=name, expect={"tool_errors": "allow"}, **own, **more)
 
 
-def asking(tmp_path: Path, *queries: dict[str, Any], era: str, flags: tuple[str, ...] = (), **more: Any) -> Result:
+def asking(
+    tmp_path: Path,
+    *queries: dict[str, Any],
+    era: str,
+    flags: tuple[str, ...] = (),
+    server: Path = ASKING,
+    env: dict[str, str] | None = None,
+) -> Result:
     """Run queries against the server that asks."""
     prompts = write_jsonl(tmp_path / "p.jsonl", *queries)
-    return run_mcprun("batch", prompts, ASKING, "--protocol", era, *flags, cwd=tmp_path, **more)
+    return run_mcprun("batch", prompts, server, "--protocol", era, *flags, cwd=tmp_path, env=env)
 
 
 def results(done: Result) -> dict[str, str]:
@@ -66,7 +73,8 @@ def test_an_answer_that_can_not_be_sent_is_refused_with_its_line(tmp_path: Path)
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_query_answers_by_itself(tmp_path: Path, era: str) -> None:
+@pytest.mark.parametrize("server", [ASKING, ASKING_SDK], ids=["stdlib", "sdk"])
+def test_a_query_answers_by_itself(tmp_path: Path, server: Path, era: str) -> None:
     """Forms are accepted with what the query says, declined or cancelled, whatever `--elicit` says."""
     queries = [
         booking("accepts", GUEST),
@@ -77,7 +85,7 @@ def test_a_query_answers_by_itself(tmp_path: Path, era: str) -> None:
         ),
         booking("nobody"),
     ]
-    done = asking(tmp_path, *queries, era=era, flags=("--elicit", "defaults"))
+    done = asking(tmp_path, *queries, era=era, flags=("--elicit", "defaults"), server=server)
     assert results(done) == {
         "accepts": "Ann, 3 nights",
         "declines": "nobody: decline",
@@ -186,7 +194,7 @@ def test_what_is_nobodys_is_told_so(tmp_path: Path) -> None:
 def over_http() -> Iterator[str]:
     """Start the server that asks over Streamable HTTP; give its URL."""
     with subprocess.Popen(
-        [sys.executable, ASKING, "http"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment()
+        [sys.executable, ASKING_SDK, "http"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean_environment()
     ) as process:
         assert process.stdout
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/mcp"

@@ -1,196 +1,189 @@
 """A server that asks and tells: forms, URLs, samples, roots, progress, log messages, new tools. Both eras are spoken.
 
-With an argument it speaks Streamable HTTP, on a free port that it prints on stdout.
+It has the tools of `asking_sdk.py`, and starts sooner.
 """
 
-import asyncio
-import socket
 import sys
-import warnings
-from collections import Counter
-from typing import Annotated
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
 
-import mcp_types as types
-import uvicorn
-from mcp.server import MCPServer
-from mcp.server.elicitation import AcceptedElicitation, CancelledElicitation, DeclinedElicitation
-from mcp.server.mcpserver import Context, Elicit, ListRoots, Resolve, Sample
-from pydantic import BaseModel, Field
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-warnings.simplefilter("ignore")  # of logging, which is deprecated and all the same in use
+from tests.servers.stdlib_server import Ask, Context, JsonObject, ProtocolError, RetryError, StdlibServer, ToolError
 
-server = MCPServer("asking", version="1.0.0")
+Asking = Generator[Ask | None, JsonObject, str]
 
+server = StdlibServer("asking", version="1.0.0")
 
-class Guest(BaseModel):
-    """One field has a default, the other has none."""
-
-    name: str
-    nights: int = Field(default=1, ge=1)
-
-
-class Wishes(BaseModel):
-    """All fields have defaults."""
-
-    breakfast: bool = True
-    floor: int = 2
-
-
-Booked = AcceptedElicitation[Guest] | DeclinedElicitation | CancelledElicitation
-
-
-def told(booked: Booked) -> str:
-    if isinstance(booked, AcceptedElicitation):
-        return f"{booked.data.name}, {booked.data.nights} nights"
-    return f"nobody: {booked.action}"
+GUEST: JsonObject = {
+    "type": "object",
+    "properties": {
+        "name": {"title": "Name", "type": "string"},
+        "nights": {"default": 1, "minimum": 1, "title": "Nights", "type": "integer"},
+    },
+    "required": ["name"],
+}
+WISHES: JsonObject = {
+    "type": "object",
+    "properties": {
+        "breakfast": {"default": True, "title": "Breakfast", "type": "boolean"},
+        "floor": {"default": 2, "title": "Floor", "type": "integer"},
+    },
+}
+TITLES = {
+    "Guest": {"title": "Guest", "description": "One field has a default, the other has none."},
+    "Wishes": {"title": "Wishes", "description": "All fields have defaults."},
+}
 
 
-async def guest(room: str) -> Elicit[Guest]:
-    return Elicit(f"Who sleeps in {room}?", Guest)
+def form(key: str, message: str, schema: JsonObject, name: str) -> Ask:
+    """The SDK names the form's class in the legacy era alone."""
+    params = {"mode": "form", "message": message, "requestedSchema": schema}
+    return Ask(f"__main__:{key}", "elicitation/create", params, requestedSchema={**schema, **TITLES[name]})
+
+
+def required(ctx: Context, resolver: str, capability: str, words: str = "", **part: Any) -> None:
+    """Refuse a client that can't answer."""
+    if capability not in ctx.capabilities:
+        message = (
+            f"Client did not declare the {words or capability} capability required by resolver '__main__:{resolver}'"
+        )
+        raise ProtocolError(-32021, message, requiredCapabilities={capability: part})
+
+
+def told(answer: JsonObject) -> str:
+    if answer["action"] == "accept":
+        return f"{answer['content']['name']}, {answer['content'].get('nights', 1)} nights"
+    return f"nobody: {answer['action']}"
+
+
+def guest(ctx: Context, message: str, key: str = "guest") -> Asking:
+    required(ctx, key, "elicitation", "form elicitation", form={})
+    return told((yield form(key, message, GUEST, "Guest")))
 
 
 @server.tool()
-async def book(room: str, guest: Annotated[Booked, Resolve(guest)]) -> str:
+def book(room: str, ctx: Context) -> Asking:
     """Book a room for whoever the user names."""
-    return told(guest)
+    return (yield from guest(ctx, f"Who sleeps in {room}?"))
 
 
 @server.tool()
-async def book_two(room: str, guest: Annotated[Booked, Resolve(guest)], ctx: Context) -> str:
+def book_two(room: str, ctx: Context) -> Asking:
     """Book a room, and the one beside it; in the old way alone, since the new one asks by its resolvers."""
-    return f"{told(guest)}; {told(await ctx.elicit('Who sleeps beside?', Guest))}"
-
-
-async def wishes() -> Elicit[Wishes]:
-    return Elicit("Any wishes?", Wishes)
+    first = yield from guest(ctx, f"Who sleeps in {room}?")
+    return f"{first}; {(yield from guest(ctx, 'Who sleeps beside?', 'beside'))}"
 
 
 @server.tool()
-async def wish(wishes: Annotated[Wishes, Resolve(wishes)]) -> str:
+def wish(ctx: Context) -> Asking:
     """Ask for wishes, all of which have defaults."""
-    return f"breakfast: {wishes.breakfast}, floor: {wishes.floor}"
+    required(ctx, "wishes", "elicitation", "form elicitation", form={})
+    answer = yield form("wishes", "Any wishes?", WISHES, "Wishes")
+    if answer["action"] != "accept":
+        raise ToolError(f"Resolver for parameter 'wishes' could not resolve: elicitation was {answer['action']}")
+    content = {"breakfast": True, "floor": 2, **answer["content"]}
+    return f"breakfast: {content['breakfast']}, floor: {content['floor']}"
 
 
 @server.tool()
-async def pay(ctx: Context) -> str | types.InputRequiredResult:
+def pay() -> Asking:
     """Send the user to a URL."""
-    message, url = "Please pay.", "https://pay.example/\x1b[2J?bill=1"
-    if ctx.protocol_version != "2026-07-28":
-        return (await ctx.elicit_url(message, url, "bill-1")).action
-    if ctx.input_responses is None:
-        request = types.ElicitRequest(params=types.ElicitRequestURLParams(message=message, url=url))
-        return types.InputRequiredResult(input_requests={"pay": request}, request_state="asked")
-    (answer,) = ctx.input_responses.values()
-    return answer.action if isinstance(answer, types.ElicitResult) else "?"
+    url = {"mode": "url", "message": "Please pay.", "url": "https://pay.example/\x1b[2J?bill=1"}
+    answer = yield Ask("pay", "elicitation/create", url, elicitationId="bill-1")
+    return str(answer["action"])
 
 
 @server.tool()
-async def nag(ctx: Context) -> str | types.InputRequiredResult:
+def nag(ctx: Context) -> Asking:
     """Ask again and again, whatever the answer is; in the new way alone."""
-    request = types.ElicitRequest(params=types.ElicitRequestURLParams(message="Again!", url="https://a.example"))
-    return types.InputRequiredResult(input_requests={"again": request}, request_state="again")
+    ctx.answers.clear()
+    yield Ask("again", "elicitation/create", {"mode": "url", "message": "Again!", "url": "https://a.example"})
+    return "never"
 
 
-async def later(ctx: Context) -> str | types.InputRequiredResult:
+@server.tool()
+def later(ctx: Context) -> str:
     """Ask for nothing but another try, three times; in the new way alone."""
-    tries = int(ctx.request_state or 0)
-    return f"after {tries} tries" if tries == 3 else types.InputRequiredResult(request_state=str(tries + 1))
-
-
-server.add_tool(later)
-
-
-async def thought(question: str) -> Sample:
-    message = types.SamplingMessage(role="user", content=types.TextContent(type="text", text=question))
-    return Sample([message], max_tokens=50, system_prompt="Be short.")
+    if not ctx.is_modern:
+        raise ProtocolError(-32603, "Handler returned an invalid result")
+    tries = int(ctx.state or 0)
+    if tries < 3:
+        raise RetryError(tries + 1)
+    return f"after {tries} tries"
 
 
 @server.tool()
-async def ponder(question: str, thought: Annotated[types.CreateMessageResult, Resolve(thought)]) -> str:
+def ponder(question: str, ctx: Context) -> Asking:
     """Ask the model."""
-    assert isinstance(thought.content, types.TextContent)
-    return f"{thought.model}: {thought.content.text} ({thought.stop_reason})"
-
-
-async def places() -> ListRoots:
-    return ListRoots()
+    required(ctx, "thought", "sampling")
+    asked = {"messages": [{"role": "user", "content": {"type": "text", "text": question}}], "maxTokens": 50}
+    answer = yield Ask("__main__:thought", "sampling/createMessage", {**asked, "systemPrompt": "Be short."})
+    return f"{answer['model']}: {answer['content']['text']} ({answer['stopReason']})"
 
 
 @server.tool()
-async def where(places: Annotated[types.ListRootsResult, Resolve(places)]) -> str:
+def where(ctx: Context) -> Asking:
     """Ask for the roots."""
-    return ", ".join(f"{root.name} {root.uri}" for root in places.roots)
+    required(ctx, "places", "roots")
+    answer = yield Ask("__main__:places", "roots/list")
+    return ", ".join(f"{root['name']} {root['uri']}" for root in answer["roots"])
 
 
 @server.tool()
-async def count(to: int, ctx: Context) -> str:
+def count(to: int, ctx: Context) -> str:
     """Tell of progress, and write to the log."""
     for number in range(1, to + 1):
-        await ctx.report_progress(number, to, f"step {number}")
-    await ctx.warning({"counted": to}, logger_name="counter")
-    await ctx.debug("done")
+        ctx.progress(number, to, f"step {number}")
+    ctx.log("warning", {"counted": to}, logger="counter")
+    ctx.log("debug", "done")
     return str(to)
 
 
 @server.tool()
-async def grow(name: str, ctx: Context) -> str:
+def grow(name: str, ctx: Context) -> str:
     """Add a tool, and tell everybody."""
     server.add_tool(lambda: "grown", name=name, description="Grown.")
-    if ctx.protocol_version == "2026-07-28":
-        await ctx.notify_tools_changed()
-    else:
-        await ctx.session.send_tool_list_changed()
+    ctx.tools_changed()
     return name
 
 
 @server.tool()
-async def stall() -> str:
+def stall() -> Asking:
     """Never answer; tell on stderr when nobody wants an answer any more."""
     try:
-        await asyncio.Event().wait()
-    except asyncio.CancelledError:
+        while True:
+            yield None
+    except GeneratorExit:
         print("stall was cancelled", file=sys.stderr, flush=True)
         raise
-    return "never"
 
 
-_MET: Counter[str] = Counter()
-_MEETING = asyncio.Event()
+MET: set[str] = set()
 
 
-async def met(name: str) -> Elicit[Guest]:
+def met(name: str) -> Generator[Ask | None, JsonObject, None]:
     """Ask only when somebody else is about to ask as well."""
-    _MET[name] += 1
-    if len(_MET) > 1:
-        _MEETING.set()
-    await _MEETING.wait()
-    return Elicit("Who is there?", Guest)
+    MET.add(name)
+    while len(MET) < 2:
+        yield None
 
 
 @server.tool()
-async def meet(name: str, guest: Annotated[Booked, Resolve(met)]) -> str:
+def meet(name: str, ctx: Context) -> Asking:
     """Wait until two calls with different names are there, and ask for both at the same time."""
-    return f"{name}: {told(guest)}"
+    yield from met(name)
+    return f"{name}: {(yield from guest(ctx, 'Who is there?', 'met'))}"
 
 
 @server.tool()
-async def drop_in(name: str, ctx: Context) -> str:
+def drop_in(name: str) -> Asking:
     """Do the same in the old way, by a request that names no call."""
-    await met(name)
-    answer = await ctx.session.elicit_form("Who is there?", Guest.model_json_schema())
-    return f"{name}: {(answer.content or {}).get('name', answer.action)}"
+    yield from met(name)
+    answer = yield form("met", "Who is there?", GUEST, "Guest")
+    return f"{name}: {(answer.get('content') or {}).get('name', answer['action'])}"
 
 
-async def main() -> None:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()  # before its port is told: who comes sooner than the server waits for it
-    print(listener.getsockname()[1], flush=True)
-    app = server.streamable_http_app()
-    await uvicorn.Server(uvicorn.Config(app, log_level="warning")).serve(sockets=[listener])
-
-
-if len(sys.argv) > 1:
-    asyncio.run(main())
-else:
+if __name__ == "__main__":
     server.run()

@@ -1,19 +1,25 @@
 """A server whose tools answer with every kind of MCP content, and with every kind of trouble."""
 
-import asyncio
-import base64
+import sys
+from collections.abc import Generator
+from pathlib import Path
 
-import mcp_types as types
-from mcp.server import MCPServer
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-PNG = base64.b64encode(
+from tests.servers.stdlib_server import Ask, JsonObject, StdlibServer, encoded
+
+PNG = encoded(
     bytes.fromhex(
         "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
         "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
     )
-).decode()
+)
 
-server = MCPServer("kinds", version="2.0.0")
+server = StdlibServer("kinds", version="2.0.0")
+
+
+def resource(uri: str, mime_type: str, **body: str) -> list[JsonObject]:
+    return [{"type": "resource", "resource": {"uri": uri, "mimeType": mime_type, **body}}]
 
 
 @server.tool()
@@ -23,53 +29,46 @@ def echo(text: str) -> str:
 
 
 @server.tool()
-def image() -> types.ImageContent:
+def image() -> list[JsonObject]:
     """Give a PNG."""
-    return types.ImageContent(type="image", data=PNG, mime_type="image/png")
+    return [{"type": "image", "data": PNG, "mimeType": "image/png"}]
 
 
 @server.tool()
-def drawing() -> types.ImageContent:
+def drawing() -> list[JsonObject]:
     """Give an image of a type that the API does not take."""
-    drawn = base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'/>").decode()
-    return types.ImageContent(type="image", data=drawn, mime_type="image/svg+xml")
+    drawn = encoded(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    return [{"type": "image", "data": drawn, "mimeType": "image/svg+xml"}]
 
 
 @server.tool()
-def audio() -> types.AudioContent:
+def audio() -> list[JsonObject]:
     """Give a sound."""
-    return types.AudioContent(type="audio", data=PNG, mime_type="audio/wav")
+    return [{"type": "audio", "data": PNG, "mimeType": "audio/wav"}]
 
 
 @server.tool()
-def link() -> types.ResourceLink:
+def link() -> list[JsonObject]:
     """Give a link to a resource."""
-    return types.ResourceLink(type="resource_link", uri="demo://readme", name="readme", mime_type="text/markdown")
+    return [{"type": "resource_link", "uri": "demo://readme", "name": "readme", "mimeType": "text/markdown"}]
 
 
 @server.tool()
-def embedded_text() -> types.EmbeddedResource:
+def embedded_text() -> list[JsonObject]:
     """Give a text resource."""
-    contents = types.TextResourceContents(uri="demo://readme", mime_type="text/markdown", text="# Read me")
-    return types.EmbeddedResource(type="resource", resource=contents)
+    return resource("demo://readme", "text/markdown", text="# Read me")
 
 
 @server.tool()
-def embedded_pdf() -> types.EmbeddedResource:
+def embedded_pdf() -> list[JsonObject]:
     """Give a PDF as a blob."""
-    contents = types.BlobResourceContents(
-        uri="demo://paper", mime_type="application/pdf", blob=base64.b64encode(b"%PDF-1.4 demo").decode()
-    )
-    return types.EmbeddedResource(type="resource", resource=contents)
+    return resource("demo://paper", "application/pdf", blob=encoded(b"%PDF-1.4 demo"))
 
 
 @server.tool()
-def embedded_blob() -> types.EmbeddedResource:
+def embedded_blob() -> list[JsonObject]:
     """Give bytes that nobody can show."""
-    contents = types.BlobResourceContents(
-        uri="demo://bytes", mime_type="application/x-thing", blob=base64.b64encode(b"\0\1").decode()
-    )
-    return types.EmbeddedResource(type="resource", resource=contents)
+    return resource("demo://bytes", "application/x-thing", blob=encoded(b"\0\1"))
 
 
 @server.tool()
@@ -79,9 +78,9 @@ def structured(name: str) -> dict[str, str]:
 
 
 @server.tool()
-def empty() -> types.CallToolResult:
+def empty() -> list[JsonObject]:
     """Give no content at all."""
-    return types.CallToolResult(content=[])
+    return []
 
 
 @server.tool()
@@ -91,10 +90,10 @@ def fails(why: str) -> str:
 
 
 @server.tool()
-async def hangs() -> str:
+def hangs() -> Generator[Ask | None, object, str]:
     """Never answer."""
-    await asyncio.Event().wait()
-    return "never"
+    while True:
+        yield None
 
 
 if __name__ == "__main__":

@@ -6,21 +6,22 @@ WORD, which is `quiet` when it is not given, stands in what it gives: two words 
 import base64
 import os
 import sys
+from collections.abc import Generator
+from pathlib import Path
 
-import mcp_types as types
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.prompts.base import AssistantMessage, Message, UserMessage
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.servers.stdlib_server import Ask, Context, JsonObject, StdlibServer, assistant, encoded, user
 
 WORD = sys.argv[1] if len(sys.argv) > 1 else "quiet"
-PNG = base64.b64encode(
+PNG = encoded(
     bytes.fromhex(
         "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
         "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
     )
-).decode()
+)
 
-server = MCPServer("library", version="1.0.0")
+server = StdlibServer("library", version="1.0.0")
 
 
 @server.tool()
@@ -39,69 +40,64 @@ def brief(topic: str, tone: str = "dry") -> str:
 
 
 @server.prompt()
-def lesson() -> list[Message]:
+def lesson() -> list[JsonObject]:
     """Ask as a teacher and a pupil do."""
     return [
-        UserMessage("What is 2 + 2?"),
-        AssistantMessage("4."),
-        AssistantMessage("That was easy."),
-        UserMessage("Now a harder one."),
-        UserMessage("What is 7 * 8?"),
+        user("What is 2 + 2?"),
+        assistant("4."),
+        assistant("That was easy."),
+        user("Now a harder one."),
+        user("What is 7 * 8?"),
     ]
 
 
 @server.prompt()
-def illustrated() -> list[Message]:
+def illustrated() -> list[JsonObject]:
     """Show a picture, a text and a link."""
-    text = types.TextResourceContents(uri="library://rules", mime_type="text/plain", text="No talking.")
+    text = {"uri": "library://rules", "mimeType": "text/plain", "text": "No talking."}
     return [
-        UserMessage(types.ImageContent(type="image", data=PNG, mime_type="image/png")),
-        UserMessage(types.EmbeddedResource(type="resource", resource=text)),
-        UserMessage(types.ResourceLink(type="resource_link", uri="library://map", name="map")),
+        user({"type": "image", "data": PNG, "mimeType": "image/png"}),
+        user({"type": "resource", "resource": text}),
+        user({"type": "resource_link", "uri": "library://map", "name": "map"}),
     ]
 
 
 @server.prompt()
-def monologue() -> list[Message]:
+def monologue() -> list[JsonObject]:
     """Let only the assistant speak."""
-    return [AssistantMessage("I begin.")]
+    return [assistant("I begin.")]
 
 
 @server.prompt()
-def unfinished() -> list[Message]:
+def unfinished() -> list[JsonObject]:
     """Let the assistant have the last word."""
-    return [UserMessage("Hello."), AssistantMessage("Hello, what would you like?")]
+    return [user("Hello."), assistant("Hello, what would you like?")]
 
 
 @server.prompt()
-def painting() -> list[Message]:
+def painting() -> list[JsonObject]:
     """Let the assistant show a picture, which it can't."""
-    return [UserMessage("Paint."), AssistantMessage(types.ImageContent(type="image", data=PNG, mime_type="image/png"))]
+    return [user("Paint."), assistant({"type": "image", "data": PNG, "mimeType": "image/png"})]
 
 
 @server.prompt()
-def song() -> list[Message]:
+def song() -> list[JsonObject]:
     """Give a sound, which the API does not take."""
-    return [UserMessage(types.AudioContent(type="audio", data=PNG, mime_type="audio/wav"))]
+    return [user({"type": "audio", "data": PNG, "mimeType": "audio/wav"})]
 
 
 @server.prompt()
-def silence() -> list[Message]:
+def silence() -> list[JsonObject]:
     """Say nothing."""
-    return [UserMessage("")]
+    return [user("")]
 
 
 @server.prompt()
-async def ticket(ctx: Context) -> str | types.InputRequiredResult:
+def ticket(ctx: Context) -> Generator[Ask, JsonObject, str]:
     """Ask the user to go to a URL first, in the way of either era."""
-    message, url = "Please pay.", "https://pay.example/"
-    if ctx.protocol_version != "2026-07-28":
-        return f"The ticket: {(await ctx.elicit_url(message, url, 'bill-1')).action}."
-    if ctx.input_responses is None:
-        request = types.ElicitRequest(params=types.ElicitRequestURLParams(message=message, url=url))
-        return types.InputRequiredResult(input_requests={"pay": request}, request_state="asked")
-    (answer,) = ctx.input_responses.values()
-    return f"The ticket: {answer.action if isinstance(answer, types.ElicitResult) else '?'}."
+    url = {"mode": "url", "message": "Please pay.", "url": "https://pay.example/"}
+    answer = yield Ask("pay", "elicitation/create", url, elicitationId="bill-1")
+    return f"The ticket: {answer['action']}."
 
 
 @server.prompt()
