@@ -14,13 +14,12 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from mcprun.evaluation import bounded
+from tests.support.examples import load_profile
 from tests.support.forks import Forks
 
-settings.register_profile("shared machine", deadline=None)
-settings.load_profile("shared machine")
+load_profile()
 
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_SECONDS = 10.0

@@ -17,6 +17,7 @@ from mcprun.checks.expect import ExpectedCall
 from mcprun.evaluation.bounded import evaluated
 from mcprun.runs.transcript import Call
 from mcprun.tools.format import ValueFormatter
+from tests.support.examples import examples
 
 MANY = 10_000
 
@@ -60,7 +61,7 @@ def test_an_assignment_ends() -> None:
 
 
 @given(st.lists(st.tuples(sizes, st.sets(st.integers(0, 3))), max_size=4), st.lists(sizes, min_size=4, max_size=4))
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 def test_as_much_as_possible_is_assigned(demands: list[tuple[int, set[int]]], supplies: list[int]) -> None:
     """No more can be met than what a cut allows, and that much is met (max-flow min-cut)."""
     edges = [sorted(fitting) for _, fitting in demands]
@@ -102,7 +103,7 @@ calls = st.lists(
 
 
 @given(expectations, calls)
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 def test_any_order_is_what_trying_all_orders_finds(lines: list[dict[str, Any]], made_calls: list[Call]) -> None:
     """Whatever is expected: values, matchers, results; the first expected call that is too many is named."""
     expected = [wanted(**line) for line in lines]

@@ -31,6 +31,7 @@ from mcprun.report.diff_markdown import markdown
 from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.tools.changes import ToolChange
 from tests.support.cli import Result, run_mcprun, write_jsonl
+from tests.support.examples import examples
 from tests.support.shop import REGRESSION, good, recorded
 from tests.test_queries import JSON
 
@@ -388,7 +389,7 @@ def test_what_is_ignored_may_be_anything() -> None:
 
 
 @given(JSON, JSON, st.integers(0, 2**32), JSON)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_an_ignored_field_never_shows(one: Any, other: Any, seed: int, value: Any) -> None:
     """Whatever stands at an ignored path, the rest compares as if it were not there."""
     base = transcript(calls=[call("a", structured={"keep": one, "volatile": value})])
@@ -401,7 +402,7 @@ def test_an_ignored_field_never_shows(one: Any, other: Any, seed: int, value: An
 
 
 @given(JSON, st.sampled_from(sorted(SCRUBS)), st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_what_is_scrubbed_never_shows_and_the_rest_does(value: Any, name: str, data: st.DataObject) -> None:
     """By name and by pattern, wherever it stands in whatever values; a second difference beside it shows."""
     one, other = (data.draw(st.sampled_from(EXAMPLES[name][:2])) for _ in range(2))
@@ -562,7 +563,7 @@ def test_many_lines_of_one_value_are_counted() -> None:
 
 
 @given(st.integers(0, 60), st.integers(0, 400), st.sampled_from(["x", "`", "😀", "\n", "&<>"]), st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_no_markdown_is_too_long(count: int, length: int, letter: str, has_tools: bool) -> None:
     """Whatever differs, a comment takes it; what is left out is counted, and all that is opened is closed."""
     changed = [Change("result", [letter * 300] * length, [letter * 301] * length, 0, letter * 300, {letter * 300: 1})]

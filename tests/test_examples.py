@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mcprun.tools.json_schema.generate import generate_value
 from mcprun.tools.json_schema.generate_scalars import made_for, numbers, strings
+from tests.support.examples import examples
 from tests.test_schema_changes import of, wholes
 
 UUID = "00000000-0000-4000-8000-000000000000"
@@ -33,7 +34,7 @@ def made(schema: Any, **how: Any) -> Any:
 
 
 @given(wholes)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_an_example_is_valid_and_does_not_vary(schema: Any) -> None:
     """Whatever the schema, what is made fits it, and is made again; where nothing is, that is a `ValueError`."""
     try:
@@ -70,7 +71,7 @@ satisfiable = st.recursive(
 
 
 @given(satisfiable)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_servers_write_has_an_example(schema: Any) -> None:
     """Bounds, lists, objects and alternatives, one within the other: a value is always found."""
     made(schema)

@@ -16,6 +16,7 @@ from mcprun.report.data import BaselineData, RunData
 from mcprun.report.markdown import COMMENT_BYTES, LEAST_BYTES, markdown
 from mcprun.runs.transcript import ErrorInfo, Verdict
 from tests.support.cli import RAW, run_mcprun, script, write_jsonl
+from tests.support.examples import examples
 from tests.support.facts import EVIL, facts, runs, transcript
 from tests.support.forks import Forks
 from tests.test_repeats import flaky
@@ -81,7 +82,7 @@ def test_a_run_that_is_not_whole() -> None:
 
 
 @given(st.integers(0, 120), st.integers(LEAST_BYTES, COMMENT_BYTES), st.sampled_from(["x", "`", "😀", "\n"]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @example(13, 18_933, "`")
 def test_no_run_is_too_long(count: int, most: int, letter: str) -> None:
     """Whatever failed and whatever was said, the text keeps within its bytes, and counts what it leaves out."""

@@ -24,6 +24,7 @@ from mcprun.engine.plan import Options
 from mcprun.errors import UsageError
 from mcprun.limits import Limits
 from mcprun.option_kinds import Amount, Headers, Kind, Listed, OneOf, Switch, Text, Thinking, Variables, Whole
+from tests.support.examples import examples
 
 FIELDS = {**limits.KINDS, **{name: kind for name, kind in OPTIONS.items() if name != "server_args"}}
 """Each field of `Limits` and `Options` that has a flag."""
@@ -127,7 +128,7 @@ def entries(draw: st.DrawFn) -> tuple[str, Any]:
     return name, draw(values(FIELDS[name]))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(entries())
 def test_an_option_is_the_same_however_it_is_set(entry: tuple[str, Any]) -> None:
     """The effect, or the reason why there is none, does not depend on where a value comes from."""

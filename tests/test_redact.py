@@ -28,6 +28,7 @@ from mcprun.runs.spelt_patterns import shown_pattern, spells_out
 from mcprun.runs.stream_redaction import LineRedactor
 from tests.support.cli import RAW, SERVERS, Result, script, write_jsonl
 from tests.support.clouds_api import BareApi, FoundryApi
+from tests.support.examples import examples
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, MessagesApi, error, scripted, text
 
@@ -486,7 +487,7 @@ def test_no_cut_parts_a_secret(secrets: set[str], parts: list[str], most: int, d
 
 
 @given(pieces, st.lists(st.integers(0, 3), max_size=12), st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_no_read_parts_a_secret(parts: list[str], long: list[int], data: st.DataObject) -> None:
     """The same of a server's stderr: bytes, of which a read may end within a character, and lines of any length."""
     redactor = Redactor(PARTS)

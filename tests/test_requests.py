@@ -31,6 +31,7 @@ from mcprun.tools.results import tool_result
 from mcprun.tools.sampling import messages_of, problem_of
 from mcprun.tools.toolset import ToolSet
 from tests.support.any_content import anything, data, given_content, mimes, results
+from tests.support.examples import examples
 from tests.support.messages_rules import mark, refusal
 from tests.support.pictures import jpeg, png
 
@@ -300,7 +301,7 @@ replies = st.tuples(
 turns = st.lists(st.tuples(replies, st.lists(results, min_size=2, max_size=2), prompts), max_size=4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(prompts, turns, st.none() | anything, st.sampled_from(MODES))
 def test_the_api_accepts_every_request(first: Any, said_: list[Any], system: str | None, mode: Caching) -> None:
     """At each turn of any conversation the body is one that the stand-in for the API does not refuse."""

@@ -14,6 +14,7 @@ from referencing.exceptions import Unresolvable
 
 from mcprun.tools.json_schema.changes import compare_schemas
 from mcprun.tools.json_schema.keywords import SchemaChange
+from tests.support.examples import examples
 
 HARMLESS_TO_SEND = {"added", "optional", "widened", "text"}
 HARMLESS_TO_READ = {"added", "required", "narrowed", "text"}
@@ -161,7 +162,7 @@ pairs = edited() | st.tuples(wholes, wholes)
 
 @pytest.mark.slow
 @given(pairs, st.lists(values, min_size=5, max_size=40))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_what_is_harmless_refuses_nothing(pair: tuple[Any, Any], instances: list[Any]) -> None:
     """What the old schema takes, the new one takes, unless a change is told that breaks those who send."""
     before, after = pair

@@ -15,6 +15,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from mcprun.tools.api_schema import fit_to_api, stand_in
+from tests.support.examples import examples
 from tests.support.messages_rules import PROPERTY_KEY, refusal
 
 VALUES = {"const", "default", "enum", "examples", "required", "dependentRequired"}
@@ -128,7 +129,7 @@ def resolved(document: dict[str, Any]) -> dict[str, str]:
     }
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(referring())
 def test_every_reference_of_a_sent_schema_resolves(schema: dict[str, Any]) -> None:
     """It points to the schema that it pointed to before, and the API takes what is sent."""
@@ -139,7 +140,7 @@ def test_every_reference_of_a_sent_schema_resolves(schema: dict[str, Any]) -> No
     assert resolved(schema) == resolved(sent)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(referring(), st.data())
 def test_arguments_come_back_with_the_servers_keys(schema: dict[str, Any], data: st.DataObject) -> None:
     """Whatever schema declares a key, at any depth and by any reference, the model says its stand-in."""

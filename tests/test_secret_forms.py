@@ -20,6 +20,7 @@ from mcprun.runs.events import AttemptRef, ToolCall
 from mcprun.runs.redaction import LEAST, Redactor
 from mcprun.runs.stream_redaction import StreamRedactor
 from mcprun.runs.transcript import Call, Transcript, Verdict
+from tests.support.examples import examples
 
 SECRET = "it's a \"p&ss\\w<rd>/é+100%=~`$(x)\n\t\U0001f600!"
 """Characters that each of the encoders below writes differently."""
@@ -104,7 +105,7 @@ def test_a_secret_may_begin_and_end_with_what_is_escaped(encoder: str, edge: str
     assert found.replace("\\", "").replace(edge, "") == f"«{REDACTED}»"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.binary(max_size=7), st.text(min_size=LEAST, max_size=60), st.binary(max_size=4), st.booleans())
 @example(b"user:", "x?>x?>x?>~~~", b"", False)
 @example(b"", SECRET * 4, b"", True)
@@ -180,7 +181,7 @@ pieces = st.lists(
 WHOLE = Redactor([SECRET])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(pieces, st.data())
 def test_no_cut_parts_an_encoded_secret(parts: list[str], data: st.DataObject) -> None:
     """Whatever comes in which pieces, what is shown piece by piece is what the whole is redacted to."""
