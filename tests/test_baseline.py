@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mcprun.runs.run import Run
-from tests.support.cli import RAW, Result, run_mcprun, script, write_jsonl
+from tests.support.cli import EXAMPLE_SERVERS, RAW, Result, run_mcprun, script, write_jsonl
 from tests.support.forks import Forks
 from tests.support.shop import REGRESSION, good, recorded
 
@@ -38,7 +38,7 @@ def kept(baseline: Path, good: Result, tmp_path: Path) -> None:
 
 def compared(folder: Path, version: str, *flags: str) -> Result:
     """Run a version of the shop, and compare."""
-    return run_mcprun("batch", PROMPTS, REGRESSION / version, "--baseline", "baseline", *flags, cwd=folder)
+    return run_mcprun("batch", PROMPTS, EXAMPLE_SERVERS / version, "--baseline", "baseline", *flags, cwd=folder)
 
 
 def test_the_same_is_no_regression(tmp_path: Path, good: Result) -> None:
@@ -64,7 +64,7 @@ def test_a_query_that_is_gone(tmp_path: Path) -> None:
     """A prompts file that lost a query is a regression; a run of some of them is not."""
     lines = PROMPTS.read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "fewer.jsonl").write_text("".join(lines[:2]), encoding="utf-8")
-    fewer = run_mcprun("batch", "fewer.jsonl", REGRESSION / "shop.py", "--baseline", "baseline", cwd=tmp_path)
+    fewer = run_mcprun("batch", "fewer.jsonl", EXAMPLE_SERVERS / "shop.py", "--baseline", "baseline", cwd=tmp_path)
     assert (fewer.code, "- big-basket  passed  only in BASE" in fewer.stdout) == (1, True)
     assert compared(tmp_path, "shop.py", "--limit", "2").code == 0
 
@@ -144,7 +144,7 @@ def test_a_damaged_recording_is_told_of_before_anything_is_run(tmp_path: Path, g
     file = shutil.copytree(good.run, tmp_path / "recorded") / "transcripts.jsonl"
     file.write_bytes(file.read_bytes().replace(b'"turns"', b'"tunrs"', 1))
     before = runs(tmp_path)
-    done = run_mcprun("batch", PROMPTS, REGRESSION / "shop.py", "--model", "replay:recorded", cwd=tmp_path)
+    done = run_mcprun("batch", PROMPTS, EXAMPLE_SERVERS / "shop.py", "--model", "replay:recorded", cwd=tmp_path)
     assert (done.code, runs(tmp_path)) == (2, before)
     assert done.stderr.startswith("Error: recorded/transcripts.jsonl has a line that is not a transcript: ")
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.chats import KEY, SHELF, answering, environment, say, started, until
 from tests.support.cli import (
+    PROMPTS,
     QUICKSTART,
     RAW,
     ROOT,
@@ -480,7 +481,7 @@ def test_the_readmes_example(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## By hand")[2]
     (shown, commands) = (re.findall(rf"```{kind}\n(.*?)```", readme, re.DOTALL)[0] for kind in ("text", "sh"))
     typed = "".join(f"{line[2:]}\n" for line in shown.splitlines() if line.startswith("> "))
-    shutil.copy(QUICK, tmp_path / "server.py")
+    shutil.copy(PROMPTS / "quickstart.py", tmp_path / "server.py")
     begin, again = (shlex.split(line)[1:] for line in commands.splitlines())
     answer = [calls(("add", {"a": 2, "b": 3}), text="Let me add that up."), text("It is 5.")]
     with answering({"What is 2 + 3?": answer}) as api:

@@ -17,7 +17,7 @@ from mcprun.cli.arguments import options_of
 from mcprun.cli.config_command import ConfigurableCommand
 from mcprun.config.project import Config, Setting, environment, setting, variable_of
 from mcprun.errors import UsageError
-from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, write_jsonl
+from tests.support.cli import QUICKSTART, RAW, Result, run_mcprun, script, stdlib_server, write_jsonl
 from tests.test_diff import call, transcript
 
 
@@ -259,7 +259,7 @@ def test_tables_and_arguments_reach_the_server(tmp_path: Path) -> None:
     """Variables are a table, what follows `--` is a list; both are as if they had been given."""
     server = tmp_path / "server.py"
     server.write_text(
-        "import os, sys\nfrom mcp.server import MCPServer\nserver = MCPServer('x')\n"
+        f"{stdlib_server('')}import os\nserver = StdlibServer('x')\n"
         "@server.tool()\ndef told() -> str:\n    return f'{sys.argv[1:]} {os.environ[\"COLOUR\"]}'\nserver.run()\n"
     )
     write_jsonl(

@@ -30,7 +30,7 @@ from mcprun.report.diff import told as told_of
 from mcprun.report.diff_markdown import markdown
 from mcprun.report.markdown import COMMENT_BYTES
 from mcprun.tools.changes import ToolChange
-from tests.support.cli import Result, run_mcprun, write_jsonl
+from tests.support.cli import EXAMPLE_SERVERS, Result, run_mcprun, write_jsonl
 from tests.support.examples import examples
 from tests.support.shop import REGRESSION, good, recorded
 from tests.test_queries import JSON
@@ -583,7 +583,7 @@ def test_no_markdown_is_too_long(count: int, length: int, letter: str, has_tools
 
 def replayed(folder: Path, version: str) -> Result:
     """Replay the good run against another version of the shop."""
-    server = REGRESSION / f"shop_{version}.py"
+    server = EXAMPLE_SERVERS / f"shop_{version}.py"
     return run_mcprun(
         "batch", REGRESSION / "regression.jsonl", server, "--model", "replay:good", "--out", version, cwd=folder
     )
@@ -651,7 +651,7 @@ def test_tools_that_no_query_calls(tmp_path: Path, good: Result) -> None:
     assert run_mcprun("diff", "good", "head", "--only", "verdict", cwd=tmp_path).stdout == "3 unchanged\n"
     files = run_mcprun("diff", "good/transcripts.jsonl", "head", cwd=tmp_path)
     assert (files.code, files.stdout) == (0, "3 unchanged\n")
-    args = ("batch", REGRESSION / "regression.jsonl", REGRESSION / "shop.py", "--model", "replay:good")
+    args = ("batch", REGRESSION / "regression.jsonl", EXAMPLE_SERVERS / "shop.py", "--model", "replay:good")
     assert run_mcprun(*args, "--baseline", "head", cwd=tmp_path).code == 0  # it takes more than the baseline does
     assert run_mcprun(*args, "--baseline", "good", cwd=tmp_path).code == 0
 

@@ -26,7 +26,7 @@ from mcprun.runs.run import Run
 from mcprun.runs.totals import BilledReply
 from mcprun.runs.transcript import Usage
 from tests.servers.kinds import PNG
-from tests.support.cli import QUICKSTART, ROOT, SERVERS, run_mcprun, script, write_jsonl
+from tests.support.cli import EXAMPLE_SERVERS, QUICKSTART, ROOT, SERVERS, run_mcprun, script, write_jsonl
 from tests.support.runs import call, event, failed, trace_of, transcript, write_run
 from tests.test_queries import JSON
 
@@ -86,7 +86,7 @@ def test_a_report_is_one_file(tmp_path: Path) -> None:
 def test_a_comparison_is_one_file(tmp_path: Path) -> None:
     """The terminal shows what it always does, and the page holds what differs, side by side."""
     for version, out, model in (("shop", "good", "script"), ("shop_renamed", "head", "replay:good")):
-        args = (REGRESSION / "regression.jsonl", REGRESSION / f"{version}.py", "--model", model, "--out", out)
+        args = (REGRESSION / "regression.jsonl", EXAMPLE_SERVERS / f"{version}.py", "--model", model, "--out", out)
         run_mcprun("batch", *args, cwd=tmp_path)
     plain = run_mcprun("diff", "good", "head", cwd=tmp_path)
     done = run_mcprun("diff", "good", "head", "--html", "diff.html", cwd=tmp_path)

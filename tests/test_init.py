@@ -19,7 +19,7 @@ from mcprun.errors import UsageError
 from mcprun.prompts.generate import generate_prompts
 from mcprun.prompts.query import parse_query
 from tests.support import npm
-from tests.support.cli import QUICKSTART, RAW, clean_environment, read_jsonl, run_mcprun
+from tests.support.cli import QUICKSTART, RAW, clean_environment, read_jsonl, run_mcprun, stdlib_server
 from tests.test_queries import JSON
 from tests.test_schema_changes import of, wholes
 from tests.test_tools_command import catalog
@@ -85,7 +85,7 @@ def test_the_queries(tmp_path: Path) -> None:
 def test_no_tool_is_called_unless_that_is_asked_for(tmp_path: Path) -> None:
     """Only `--try` calls tools; what is not tried is told, and the first run shows it."""
     (tmp_path / "server.py").write_text(
-        "from mcp.server import MCPServer\nserver = MCPServer('s')\n\n@server.tool()\ndef mark() -> None:\n"
+        f"{stdlib_server('')}server = StdlibServer('s')\n\n@server.tool()\ndef mark() -> None:\n"
         "    open('called', 'a').write('x')\n\nserver.run()\n"
     )
     done = run_mcprun("init", "server.py", cwd=tmp_path)
@@ -95,12 +95,31 @@ def test_no_tool_is_called_unless_that_is_asked_for(tmp_path: Path) -> None:
     assert (tmp_path / "called").read_text() == "xx"
 
 
+LOST = stdlib_server("""
+import os
+from tests.servers.stdlib_server import ToolError
+server = StdlibServer("lost")
+
+@server.tool()
+def show(path: str) -> str:
+    raise ToolError(f"there is no {path} in {os.getcwd()}")
+
+@server.tool()
+def status() -> str:
+    return show("status")
+
+server.run()
+""")
+
+
 def test_the_same_server_gives_the_same_bytes(tmp_path: Path) -> None:
     """Tried or not, here or elsewhere: what errors say stays out of the file."""
     for number in "ab":
         folder = tmp_path / number
         folder.mkdir()
-        assert run_mcprun("init", "mcp-server-git", "--try", "--tool", "git_s*", cwd=folder).code == 0
+        (folder / "server.py").write_text(LOST)
+        done = run_mcprun("init", "server.py", "--try", cwd=folder)
+        assert (done.code, done.stdout.count(str(folder))) == (0, 2)
     files = [tmp_path / number / "prompts.jsonl" for number in "ab"]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert [query["expect"]["tool_errors"] for query in read_jsonl(files[0])] == ["allow", "allow"]
@@ -215,10 +234,9 @@ def test_a_trial_is_seen_going_on(tmp_path: Path) -> None:
     assert (silent.code, silent.stderr) == (0, "")
 
 
-STATEFUL = """
+STATEFUL = stdlib_server("""
 import pathlib
-from mcp.server import MCPServer
-server = MCPServer("stateful")
+server = StdlibServer("stateful")
 seen = []
 
 @server.tool()
@@ -234,7 +252,7 @@ def once() -> None:
     pathlib.Path("made").mkdir()
 
 server.run()
-"""
+""")
 
 
 def test_what_works_only_sometimes_is_found_out(tmp_path: Path) -> None:
@@ -325,10 +343,9 @@ def test_secrets_stay_names(tmp_path: Path) -> None:
     assert "--env API_KEY -- listed.json" in step["run"]
 
 
-PARTICULAR = """
-import os, sys
-from mcp.server import MCPServer
-server = MCPServer("particular")
+PARTICULAR = stdlib_server("""
+import os
+server = StdlibServer("particular")
 
 @server.tool()
 def told() -> str:
@@ -337,7 +354,7 @@ def told() -> str:
 if (sys.argv[1:], os.environ.get("LOG_LEVEL")) != (["--verbose"], "debug"):
     sys.exit("not started as it must be")
 server.run()
-"""
+""")
 """A server that starts with one argument and one variable, and not without them."""
 
 

@@ -25,7 +25,7 @@ from mcprun._util.long_integers import (
 )
 from mcprun.client.transports.framing import read_message
 from tests.support.as_told import ERAS, TRANSPORTS, calling, played, told
-from tests.support.cli import QUICKSTART, RAW, run_mcprun, script, write_jsonl
+from tests.support.cli import PROMPTS, RAW, run_mcprun, script, write_jsonl
 from tests.support.messages_api import Answer, HttpReply, MessagesApi, message, text
 
 LONG = "9" * 5000
@@ -84,8 +84,6 @@ def test_a_server_may_send_one_anywhere(tmp_path: Path, transport: str, era: str
 def test_a_model_may_send_one(tmp_path: Path) -> None:
     """In the input of a call; a stream is read as a whole reply is."""
     write_jsonl(tmp_path / "p.jsonl", {"id": "q", "prompt": "add"})
-    prompts, server = QUICKSTART
-    del prompts
     use = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {"a": NUMBER, "b": 1}}
     usage = {"input_tokens": 1, "output_tokens": 1}
     head = {
@@ -101,7 +99,7 @@ def test_a_model_may_send_one(tmp_path: Path) -> None:
     ]
     with MessagesApi(lambda _: answers.pop(0)) as api:
         env = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": api.url}
-        done = run_mcprun("batch", "p.jsonl", server, "--no-retry", cwd=tmp_path, env=env)
+        done = run_mcprun("batch", "p.jsonl", PROMPTS / "quickstart.py", "--no-retry", cwd=tmp_path, env=env)
     (transcript,) = done.transcripts
     assert (transcript["verdict"], transcript["error"]) == ("failed", None)
     assert transcript["calls"][0]["input"] == {"a": LONG, "b": 1}

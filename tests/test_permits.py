@@ -11,17 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcprun.tools.toolset import ToolFilter, ToolSet
-from tests.support.cli import Result, run_mcprun, script, write_jsonl
+from tests.support.cli import Result, run_mcprun, script, stdlib_server, write_jsonl
 from tests.support.messages_api import MessagesApi, calls, scripted, text
 
-SERVER = """
-from mcp.server import MCPServer
-from mcp_types import ToolAnnotations
-server = MCPServer("files")
+SERVER = stdlib_server("""
+server = StdlibServer("files")
 for name, hints in (("read_file", {"readOnlyHint": True}), ("stat", {"readOnlyHint": True}), ("write_file", {}), ("delete_file", {"destructiveHint": True})):
-    server.add_tool(lambda: "done", name=name, annotations=ToolAnnotations.model_validate(hints))
+    server.add_tool(lambda: "done", name=name, annotations=hints)
 server.run()
-"""
+""")
 NAMES = ("delete_file", "read_file", "stat", "write_file")
 
 

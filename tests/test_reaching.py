@@ -172,7 +172,7 @@ def test_variables_of_files(tmp_path: Path, prompts: Path) -> None:
 def test_another_folder_and_another_python(tmp_path: Path, prompts: Path) -> None:
     """The server's own file and the Python are seen from here, and the folder is where it works."""
     (tmp_path / "data").mkdir()
-    (tmp_path / "here.py").write_text(ENVIRONMENT.read_text())
+    (tmp_path / "here.py").write_text(f"import runpy\nrunpy.run_path({str(ENVIRONMENT)!r})\n")
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\necho "the named one" >&2\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)

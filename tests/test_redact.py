@@ -26,7 +26,7 @@ from mcprun.runs.events import AttemptRef, ToolCall
 from mcprun.runs.redaction import LEAST, Redactor
 from mcprun.runs.spelt_patterns import shown_pattern, spells_out
 from mcprun.runs.stream_redaction import LineRedactor
-from tests.support.cli import RAW, SERVERS, Result, script, write_jsonl
+from tests.support.cli import RAW, SERVERS, Result, script, stdlib_server, write_jsonl
 from tests.support.clouds_api import BareApi, FoundryApi
 from tests.support.examples import examples
 from tests.support.forks import Forks
@@ -517,14 +517,13 @@ def test_no_cut_parts_what_fits_a_pattern(pattern: str) -> None:
     assert "1234" not in written + redactor.text(lines.end())
 
 
-BAR = """
+BAR = stdlib_server("""
 import os, sys
-from mcp.server import MCPServer
 for _ in range(150):
     sys.stderr.write("." * 970 + os.environ["TOKEN"] + "." * 7)
     sys.stderr.flush()
-MCPServer("bar").run()
-"""
+StdlibServer("bar").run()
+""")
 
 
 SPELT_OUT = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import SERVERS, Result, run_mcprun, script, write_jsonl
+from tests.support.cli import EXAMPLE_SERVERS, SERVERS, Result, run_mcprun, script, stdlib_server, write_jsonl
 from tests.support.shop import REGRESSION, good, recorded
 
 __all__ = ["good", "recorded"]
@@ -18,7 +18,7 @@ __all__ = ["good", "recorded"]
 def replay(folder: Path, server: str, *flags: str) -> Result:
     """Play the recording back against a version of the shop."""
     prompts = REGRESSION / "regression.jsonl"
-    return run_mcprun("batch", prompts, REGRESSION / server, "--model", "replay:good", *flags, cwd=folder)
+    return run_mcprun("batch", prompts, EXAMPLE_SERVERS / server, "--model", "replay:good", *flags, cwd=folder)
 
 
 def test_the_same_server_does_not_diverge(tmp_path: Path, good: Result) -> None:
@@ -55,9 +55,8 @@ def test_what_does_not_count(tmp_path: Path, good: Result) -> None:
     assert (done.code, done.record["counts"]["diverged"]) == (0, 0)
 
 
-STATS = """
-from mcp.server import MCPServer
-server = MCPServer("stats")
+STATS = stdlib_server("""
+server = StdlibServer("stats")
 
 @server.tool()
 def stats() -> dict:
@@ -65,7 +64,7 @@ def stats() -> dict:
     return {"count": 1, "mean": "NaN"}
 
 server.run()
-"""
+""")
 
 
 def test_numbers_diverge_by_value(tmp_path: Path) -> None:

@@ -19,16 +19,15 @@ from mcprun.engine.verdict_rules import LIMITS, RULES
 from mcprun.errors import UsageError
 from mcprun.limits import Limits
 from mcprun.prompts.shard import Shard, joined
-from tests.support.cli import RAW, Result, script, write_jsonl
+from tests.support.cli import RAW, Result, script, stdlib_server, write_jsonl
 from tests.support.forks import Forks
 
 if sys.platform == "win32":
     pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
-SERVER = """
+SERVER = stdlib_server("""
 import sys
-from mcp.server import MCPServer
-server = MCPServer("says")
+server = StdlibServer("says")
 
 @server.tool()
 def say(word: str) -> str:
@@ -37,7 +36,7 @@ def say(word: str) -> str:
         raise ValueError(word)
     return word
 server.run()
-"""
+""")
 WORDS = ("one", "two", "bad", "four", "five", "six", "seven")
 
 

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 
 from mcprun.report.tools import signature, type_words
 from tests.support import npm
-from tests.support.cli import RAW, clean_environment, run_mcprun, squeezed
+from tests.support.cli import EXAMPLE_SERVERS, RAW, clean_environment, run_mcprun, squeezed
 from tests.support.shop import REGRESSION
 from tests.test_tool_changes import lists
 
 if sys.platform == "win32":
     pytest.skip("signals and files of POSIX systems", allow_module_level=True)
 
-SHOP, RENAMED = REGRESSION / "shop.py", REGRESSION / "shop_renamed.py"
+SHOP, RENAMED = EXAMPLE_SERVERS / "shop.py", EXAMPLE_SERVERS / "shop_renamed.py"
 
 CATALOG = """
 import json, sys

@@ -4,7 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from mcp.server import MCPServer
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.servers.stdlib_server import StdlibServer
 
 print(dict(os.environ), "in", Path.cwd(), file=sys.stderr, flush=True)
-MCPServer("environment").run()
+StdlibServer("environment").run()

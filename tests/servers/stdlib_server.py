@@ -13,6 +13,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 JsonObject = dict[str, Any]
@@ -101,14 +102,14 @@ class StdlibServer:
     def tool(self) -> Callable[[Function], Function]:
         return self.add_tool
 
-    def add_tool(self, function: Function, name: str = "", description: str = "") -> Function:
+    def add_tool(self, function: Function, name: str = "", description: str = "", **more: Any) -> Function:
         name = name or function.__name__
         properties, required = {}, []
         for parameter, (kind, default) in parameters(function).items():
             properties[parameter] = {**schema_of(kind), "title": title(parameter), **default}
             required += [] if default else [parameter]
         schema = {"type": "object", "properties": properties, "title": f"{name}Arguments"}
-        listed = {"name": name, "description": description or function.__doc__, "inputSchema": schema}
+        listed = {"name": name, "description": description or function.__doc__ or "", "inputSchema": schema, **more}
         if required:
             schema["required"] = required
         returned = return_type(function)
@@ -345,7 +346,7 @@ def tool_result(function: Function, value: Any) -> JsonObject:
     if isinstance(value, list):
         return {"content": value, "isError": False}
     text = value if isinstance(value, str) else json.dumps(value, indent=2)
-    result = {"content": [{"type": "text", "text": text}], "isError": False}
+    result = {"content": [text_block(text)], "isError": False}
     if return_type(function) is None:
         return result
     return {**result, "structuredContent": value if isinstance(value, dict) else {"result": value}}
@@ -365,11 +366,22 @@ def assistant(content: str | JsonObject) -> JsonObject:
 
 
 def message_of(role: str, content: str | JsonObject) -> JsonObject:
-    return {"role": role, "content": {"type": "text", "text": content} if isinstance(content, str) else content}
+    return {"role": role, "content": text_block(content) if isinstance(content, str) else content}
+
+
+def text_block(text: str) -> JsonObject:
+    """Give a content block. Transcripts keep the order of its keys, which is the SDK's."""
+    return {"text": text, "type": "text"}
 
 
 def failure(text: str) -> JsonObject:
-    return {"content": [{"type": "text", "text": text}], "isError": True}
+    return {"content": [text_block(text)], "isError": True}
+
+
+def run_example(name: str) -> None:
+    """Run a server of the folder `prompts`, with this class in place of the SDK's."""
+    text = (Path(__file__).parents[2] / "prompts" / name).read_text(encoding="utf-8")
+    exec(text.replace("from mcp.server import MCPServer\n", "\n"), {"MCPServer": StdlibServer, "__name__": "__main__"})
 
 
 def encoded(data: bytes) -> str:

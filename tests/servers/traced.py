@@ -1,22 +1,25 @@
 """Says which trace context came with a call, in `_meta` as W3C Trace Context has it."""
 
-from mcp import MCPError
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
+import sys
+from pathlib import Path
 
-server = MCPServer("traced")
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.servers.stdlib_server import Context, ProtocolError, StdlibServer
+
+server = StdlibServer("traced")
 
 
 @server.tool()
 def traceparent(ctx: Context) -> str:
     """Give the `traceparent` that came."""
-    return str((ctx.request_context.meta or {}).get("traceparent"))
+    return str(ctx.meta.get("traceparent"))
 
 
 @server.tool()
 def fails(why: str) -> str:
     """Fail with these words, as an error of the protocol."""
-    raise MCPError(code=-32000, message=why)
+    raise ProtocolError(-32000, why)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[2]
 PROMPTS = ROOT / "prompts"
 SERVERS = ROOT / "tests" / "servers"
 RAW = SERVERS / "raw.py"
-QUICKSTART = (PROMPTS / "quickstart.jsonl", PROMPTS / "quickstart.py")
+EXAMPLE_SERVERS = SERVERS / "examples"
+"""The servers of the folder `prompts`, without the SDK: they start sooner."""
+QUICKSTART = (PROMPTS / "quickstart.jsonl", EXAMPLE_SERVERS / "quickstart.py")
 
 SECONDS = 120.0
 """After this long, a command counts as hanging."""
@@ -66,6 +68,12 @@ def run_mcprun(*args: str | Path, cwd: Path, env: Mapping[str, str] | None = Non
     from tests.support.forks import Forks
 
     return Forks.shared().run(*args, cwd=cwd, env=env, input=input)
+
+
+def stdlib_server(code: str) -> str:
+    """Make the text of a server that starts without the SDK: `code` has the class `StdlibServer` and the module `sys`."""
+    root = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+    return f"{root}from tests.servers.stdlib_server import StdlibServer\n{code}"
 
 
 def run_of(stdout: str, cwd: Path) -> Path:

@@ -1,0 +1,10 @@
+"""`prompts/quickstart.py`, without the SDK."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from tests.servers.stdlib_server import run_example
+
+run_example("quickstart.py")
