@@ -19,7 +19,7 @@ from mcprun.pytest_plugin import failure_repr, node_names
 from mcprun.pytest_plugin.config import split
 from mcprun.pytest_plugin.node_names import NodeNames
 from mcprun.runs.transcript import Verdict
-from tests.support.cli import QUICKSTART, RAW, SERVERS, read_jsonl, run_mcprun, script, write_jsonl
+from tests.support.cli import QUICKSTART, RAW, SERVERS, read_jsonl, run_mcprun, script, stdlib_server, write_jsonl
 from tests.support.facts import transcript
 from tests.support.forks import Forks
 from tests.support.messages_api import Answer, Body, MessagesApi, error, prompt_of, text
@@ -35,11 +35,10 @@ WRONG: dict[str, Any] = {"expect": {"text": {"contains": "six"}}}
 
 QUICK = ("-p", "no:asyncio", "-p", "no:hypothesispytest", "-W", "error")
 
-DYING = """
-import os, signal, sys
-from mcp.server import MCPServer
+DYING = stdlib_server("""
+import os, signal
 
-server = MCPServer("dying")
+server = StdlibServer("dying")
 
 
 @server.tool()
@@ -49,15 +48,14 @@ def die() -> str:
 
 
 @server.tool()
-async def interrupt() -> str:
-    import anyio
-
+def interrupt():
     os.kill(int(open("pid").read()), signal.SIGINT)
-    await anyio.sleep_forever()
+    while True:
+        yield None
 
 
 server.run()
-"""
+""")
 
 
 class Suite:
@@ -71,7 +69,10 @@ class Suite:
     def run(self, *args: str, env: dict[str, str] | None = None, folder: str = ".") -> pytest.RunResult:
         """Run pytest in a process of its own, which has imported what others import late; any warning is an error."""
         late = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
-        code, stdout, stderr = self._forks.pytest(*QUICK, *late, *args, cwd=self.path / folder, env=env)
+        # pytest's own look at unraisable exceptions collects garbage ten times, of all that was imported.
+        flags = (*QUICK, *late, "-p", "no:unraisableexception")
+        code, stdout, stderr = self._forks.pytest(*flags, *args, cwd=self.path / folder, env=env)
+        assert "Exception ignored" not in stderr
         return pytest.RunResult(code, stdout.splitlines(), stderr.splitlines(), duration=0)
 
     def run_anew(self, *args: str) -> pytest.RunResult:
@@ -110,8 +111,10 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mcprun: Fo
     """A folder that holds the quickstart and a bare server, and an environment that holds nothing of ours."""
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MCPRUN_MODEL", "PYTEST_ADDOPTS", "VIRTUAL_ENV"):
         monkeypatch.delenv(name, raising=False)
-    for file in (*QUICKSTART, RAW):
+    for file in (QUICKSTART[0], RAW):
         (pytester.path / file.name).write_bytes(file.read_bytes())
+    server = f"import runpy\nrunpy.run_path({str(QUICKSTART[1])!r}, run_name='__main__')\n"
+    (pytester.path / QUICKSTART[1].name).write_text(server)
     return Suite(pytester, mcprun)
 
 

@@ -202,7 +202,12 @@ def program(name: str) -> Callable[[list[str]], object]:
     if name == "pytest":
         import pytest
 
-        return lambda args: sys.exit(pytest.main(args))
+        def run_tests(args: list[str]) -> None:
+            code = pytest.main(args)
+            gc.collect()  # tells of what was left open
+            sys.exit(code)
+
+        return run_tests
     from mcprun.cli import main
 
     return lambda args: main(args, prog_name="mcprun")
