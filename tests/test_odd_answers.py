@@ -202,10 +202,10 @@ def test_a_server_that_does_not_answer_the_probe(tmp_path: Path, transport: str)
     """It is connected to by the older handshake, within the time for connecting; a restart asks no second time."""
     env = {"ANSWERS": json.dumps({"server/discover": []})}
     write_jsonl(tmp_path / "p.jsonl", script(("ok", {}), id="a"), script(("ok", {}), id="b"))
-    flags = ("--model", "script", "--connect-timeout", "9", "--fresh-server")
+    flags = ("--model", "script", "--connect-timeout", "6", "--fresh-server")
     with reached("legacy", transport, env) as server:
         done = run_mcprun("batch", "p.jsonl", *flags, *server, cwd=tmp_path, env=env)
-    warning = "the server did not answer server/discover within 3 s, so mcprun fell back to initialize"
+    warning = "the server did not answer server/discover within 2 s, so mcprun fell back to initialize"
     assert (done.code, done.verdicts) == (0, {"a": "passed", "b": "passed"})
     assert [event["message"][: len(warning)] for event in done.trace if event["event"] == "warning"] == [warning]
     assert len([event for event in done.trace if event["event"] == "server_start"]) == 2

@@ -113,6 +113,13 @@ def test_a_server_that_was_replaced_has_ended_when_the_run_is_over(tmp_path: Pat
     assert "Traceback" not in done.stderr
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give servers a fifth of a second for each step of their shutdown."""
+    monkeypatch.setattr("mcprun.client.transports.process._EXIT_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("fresh", [False, True])
 async def test_a_dead_server_is_closed_with_those_that_took_its_place(tmp_path: Path, fresh: bool) -> None:
     """Also the one that was started to see whether it starts, when each query gets a new one."""
@@ -128,6 +135,7 @@ async def test_a_dead_server_is_closed_with_those_that_took_its_place(tmp_path: 
     assert {event.server for event in events if isinstance(event, ServerExit)} == {1, 2}
 
 
+@pytest.mark.usefixtures("brief")
 async def test_all_servers_are_waited_for_when_their_closing_is_cancelled(tmp_path: Path) -> None:
     """The quick one does not leave the slow one to itself."""
     target = StdioTarget("raw", sys.executable, (str(RAW), "withdraws"))

@@ -105,7 +105,7 @@ def test_a_list_that_fails_costs_no_other(
         run_mcprun("tools", server, "--all", "--snapshot", "all.json", *more, cwd=tmp_path)
     kept = (tmp_path / "all.json").read_bytes()
     with serving(told(tmp_path, era, pages={**WHOLE, method: [result]}), "stdio") as (server, *more):
-        bound = ["--connect-timeout", "5"] if result == "hang" else []
+        bound = ["--connect-timeout", "2"] if result == "hang" else []
         done = run_mcprun("tools", server, "--all", "--json", *bound, *more, cwd=tmp_path)
         flags = ["--against", "all.json", "--snapshot", "all.json"]
         compared = run_mcprun("tools", server, *flags, *bound, *more, cwd=tmp_path)
