@@ -230,7 +230,7 @@ def test_out_must_be_empty(tmp_path: Path) -> None:
     assert (done.code, done.run) == (0, tmp_path / "here" / "it" / "is")
     again = run_mcprun("batch", "p.jsonl", RAW, "--out", "here/it/is", cwd=tmp_path)
     assert again.code == 2
-    assert again.stderr.splitlines()[-1].startswith("Error: here/it/is holds a run: give --out another name")
+    assert again.stderr.splitlines()[-1].startswith("Error: here/it/is already holds a run: choose another --out")
 
 
 def test_quiet_prints_only_what_did_not_pass(tmp_path: Path) -> None:
