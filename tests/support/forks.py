@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -204,7 +205,8 @@ def program(name: str) -> Callable[[list[str]], object]:
 
         def run_tests(args: list[str]) -> None:
             code = pytest.main(args)
-            gc.collect()  # tells of what was left open
+            warnings.simplefilter("error")
+            gc.collect()  # tells on stderr of what was left open
             sys.exit(code)
 
         return run_tests
